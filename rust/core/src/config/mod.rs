@@ -1,0 +1,8 @@
+//! The configuration document (docs/configuration.md): what a site has and where its backups go.
+//!
+//! Owns the document's types, reading it from JSON or YAML, checking it, and the parsers for what PHP wrote
+//! (`var_export`, `serialize`, CTools exports). Knows nothing of running anything.
+
+pub mod document;
+
+pub use document::*;

@@ -1,0 +1,235 @@
+//! The one error type of the engine: a stable code, what failed and why, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure it was. Stable: scripts and the C ABI see [`Code::name`], and exit codes follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// The request itself is wrong: an unknown argument, source, profile or destination.
+    Usage,
+    /// The configuration document cannot be read or contradicts itself.
+    Config,
+    /// What was asked for does not exist: a backup, a file, a folder.
+    NotFound,
+    /// Reading or writing failed.
+    Io,
+    /// A disk or quota is full.
+    Space,
+    /// The operating system or a server refused access.
+    Permission,
+    /// A database server or its client failed.
+    Database,
+    /// A destination could not be reached or refused.
+    Destination,
+    /// A key is missing or unusable.
+    Key,
+    /// Bytes are not what they should be: wrong MAC, damaged or truncated data, wrong key.
+    Integrity,
+    /// Another run holds the lock.
+    Locked,
+    /// The user cancelled.
+    Cancelled,
+    /// Done, but not everywhere.
+    Partial,
+    /// A format, cipher or feature that bam does not handle.
+    Unsupported,
+    /// A bug in bam.
+    Internal,
+}
+
+impl Code {
+    /// The stable lower-case name, as the C ABI and JSON output give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::Usage => "usage",
+            Code::Config => "config",
+            Code::NotFound => "not_found",
+            Code::Io => "io",
+            Code::Space => "space",
+            Code::Permission => "permission",
+            Code::Database => "database",
+            Code::Destination => "destination",
+            Code::Key => "key",
+            Code::Integrity => "integrity",
+            Code::Locked => "locked",
+            Code::Cancelled => "cancelled",
+            Code::Partial => "partial",
+            Code::Unsupported => "unsupported",
+            Code::Internal => "internal",
+        }
+    }
+
+    /// The exit code of the `bam` command for this failure.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Code::Usage | Code::Config => 2,
+            Code::Partial => 3,
+            Code::Integrity => 4,
+            Code::Locked => 5,
+            Code::Cancelled => 130,
+            _ => 1,
+        }
+    }
+}
+
+/// A failure: `message` says what failed and why (with the path), `hint` what to do. Neither ever holds a secret.
+#[derive(Debug)]
+pub struct Error {
+    code: Code,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// A failure of kind `code`; `message` is one sentence without a full stop.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Error { code, message: message.into(), hint: None, source: None }
+    }
+
+    /// The same with the next step for the reader.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with the error that caused it; its text is appended to the message.
+    #[must_use]
+    pub fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.message = format!("{}: {cause}", self.message);
+        self.source = Some(Box::new(cause));
+        self
+    }
+
+    /// An operating system failure while doing `what` to `path`, e.g. `Error::io("cannot read", path, e)`.
+    pub fn io(what: &str, path: &Path, cause: io::Error) -> Self {
+        match Error::from_io(cause) {
+            Ok(ours) => ours,
+            Err(cause) => {
+                let code = code_of(&cause);
+                let hint = match code {
+                    Code::Space => Some("free some space or choose another folder, then run it again"),
+                    Code::Permission => Some("give the user who runs this access to it"),
+                    _ => None,
+                };
+                let mut error = Error::new(code, format!("{what} {}", path.display())).because(cause);
+                error.hint = hint.map(str::to_owned);
+                error
+            }
+        }
+    }
+
+    /// Takes one of our own errors back out of an [`io::Error`] that carried it through a `Read` or `Write`.
+    fn from_io(cause: io::Error) -> std::result::Result<Error, io::Error> {
+        cause.downcast::<Error>()
+    }
+
+    /// The kind of failure.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What failed and why.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it, where we know.
+    pub fn next_step(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The same failure told in a wider context: `what: message`.
+    #[must_use]
+    pub fn context(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+}
+
+fn code_of(cause: &io::Error) -> Code {
+    match cause.kind() {
+        io::ErrorKind::NotFound => Code::NotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Code::Permission,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Code::Space
+        }
+        _ => Code::Io,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, " ({hint})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|e| e.as_ref() as _)
+    }
+}
+
+/// Lets an [`Error`] travel through `Read` and `Write`; `From<io::Error>` takes it out again whole.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        io::Error::other(error)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(cause: io::Error) -> Self {
+        match Error::from_io(cause) {
+            Ok(ours) => ours,
+            Err(cause) => Error::new(code_of(&cause), "input or output failed").because(cause),
+        }
+    }
+}
+
+/// Adds the path to an operating system error.
+pub trait ResultExt<T> {
+    /// `file.sync_all().at("cannot flush", path)?`
+    fn at(self, what: &str, path: &Path) -> Result<T>;
+}
+
+impl<T> ResultExt<T> for io::Result<T> {
+    fn at(self, what: &str, path: &Path) -> Result<T> {
+        self.map_err(|cause| Error::io(what, path, cause))
+    }
+}
+
+impl<T> ResultExt<T> for rustix::io::Result<T> {
+    fn at(self, what: &str, path: &Path) -> Result<T> {
+        self.map_err(|cause| Error::io(what, path, cause.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_survives_a_trip_through_io() {
+        let ours = Error::new(Code::Integrity, "the MAC does not match").hint("use another copy");
+        let back = Error::from(io::Error::from(ours));
+        assert_eq!((back.code(), back.next_step()), (Code::Integrity, Some("use another copy")));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_missing_file() {
+        let of = |kind| Error::io("cannot write", Path::new("/x"), io::Error::from(kind)).code();
+        assert_eq!(of(io::ErrorKind::StorageFull), Code::Space);
+        assert_eq!(of(io::ErrorKind::NotFound), Code::NotFound);
+    }
+}

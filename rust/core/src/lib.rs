@@ -1,0 +1,32 @@
+//! The bam engine: backs up and restores Drupal sites in one streaming pass.
+//!
+//! The rooms, in the order in which data walks through them on a backup (a restore walks back):
+//!
+//! | room | owns |
+//! | --- | --- |
+//! | [`config`] | the configuration document; parsers for PHP's `var_export` and `serialize` |
+//! | [`source`] | walking files, excludes; dumping and loading databases |
+//! | [`archive`] | tar layouts, and extracting them safely |
+//! | [`compress`] | gzip, zstd, bzip2, zip; detecting what a file is |
+//! | [`encrypt`] | the `.enc` container, key derivation, the MAC, readers of legacy formats |
+//! | [`destination`] | put, get, list, delete, stat |
+//! | [`catalog`] | sidecars, backup IDs, names, listing, retention |
+//! | [`job`] | putting the rooms in a row: threads, progress, cancelling, locks |
+//!
+//! Every room reports through [`Error`] and [`Monitor`]. The engine prints nothing and holds no `unsafe`.
+
+pub mod archive;
+pub mod catalog;
+pub mod compress;
+pub mod config;
+pub mod destination;
+pub mod encrypt;
+mod error;
+pub mod job;
+mod monitor;
+mod secret;
+pub mod source;
+
+pub use error::{Code, Error, Result, ResultExt};
+pub use monitor::{Monitor, Note, NoteKind, Phase, Progress};
+pub use secret::Secret;

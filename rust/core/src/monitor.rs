@@ -1,0 +1,171 @@
+//! What a running job tells the outside, and how the outside stops it: counters, notes, a cancel flag.
+
+use crate::{Code, Error, Result};
+use serde::Serialize;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+/// Where a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Phase {
+    /// Reading settings, taking the lock, looking at the source.
+    Preparing,
+    /// Bytes flow from the source to the destinations.
+    BackingUp,
+    /// Waiting for destinations to finish, putting backups in place.
+    Finishing,
+    /// Checking a backup before anything is changed.
+    Verifying,
+    /// Bytes flow back.
+    Restoring,
+    /// Nothing more happens.
+    Done,
+}
+
+const PHASES: [Phase; 6] =
+    [Phase::Preparing, Phase::BackingUp, Phase::Finishing, Phase::Verifying, Phase::Restoring, Phase::Done];
+
+/// How much a [`Note`] matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteKind {
+    /// Worth knowing: what was chosen, what was skipped on purpose.
+    Info,
+    /// The result is whole, but something deserves attention (a file changed while it was read).
+    Warning,
+    /// Something is missing from the result although the run went on: exit code 3.
+    Missing,
+}
+
+/// One thing that a job has to say besides its result. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// How much it matters.
+    pub kind: NoteKind,
+    /// One sentence with the path or table it is about.
+    pub text: String,
+}
+
+/// A snapshot of a job's counters.
+#[derive(Debug, Clone, Serialize)]
+pub struct Progress {
+    /// Where the job is.
+    pub phase: Phase,
+    /// Bytes read from the source so far (on a restore: from the backup).
+    pub bytes_in: u64,
+    /// Bytes written to the destinations so far, counted once.
+    pub bytes_out: u64,
+    /// What `bytes_in` is expected to reach; 0 while unknown.
+    pub bytes_total: u64,
+    /// Files, folders and links handled so far.
+    pub entries: u64,
+    /// What is being worked on: a path or a table.
+    pub current: String,
+}
+
+/// Shared by all threads of one job. Cheap to call from inner loops.
+#[derive(Debug)]
+pub struct Monitor {
+    cancelled: AtomicBool,
+    phase: AtomicU8,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    bytes_total: AtomicU64,
+    entries: AtomicU64,
+    current: Mutex<String>,
+    notes: Mutex<Vec<Note>>,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Monitor {
+    /// A monitor at [`Phase::Preparing`] with all counters at zero.
+    pub fn new() -> Self {
+        Monitor {
+            cancelled: AtomicBool::new(false),
+            phase: AtomicU8::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            bytes_total: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+            current: Mutex::new(String::new()),
+            notes: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Asks the job to stop at its next [`Monitor::check`].
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Relaxed);
+    }
+
+    /// Fails with [`Code::Cancelled`] once [`Monitor::cancel`] was called. Long loops call it at least once a block.
+    pub fn check(&self) -> Result<()> {
+        if self.cancelled.load(Relaxed) {
+            return Err(Error::new(Code::Cancelled, "cancelled; nothing was changed"));
+        }
+        Ok(())
+    }
+
+    /// Enters a phase.
+    pub fn phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// Counts bytes read from the source (or from the backup on a restore).
+    pub fn add_in(&self, bytes: u64) {
+        self.bytes_in.fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts bytes written.
+    pub fn add_out(&self, bytes: u64) {
+        self.bytes_out.fetch_add(bytes, Relaxed);
+    }
+
+    /// Says what `bytes_in` will reach, as far as known.
+    pub fn set_total(&self, bytes: u64) {
+        self.bytes_total.store(bytes, Relaxed);
+    }
+
+    /// Counts one file, folder, link or table.
+    pub fn add_entry(&self) {
+        self.entries.fetch_add(1, Relaxed);
+    }
+
+    /// Says what is being worked on.
+    pub fn set_current(&self, what: impl Into<String>) {
+        *lock(&self.current) = what.into();
+    }
+
+    /// Adds a note to the job's result.
+    pub fn note(&self, kind: NoteKind, text: impl Into<String>) {
+        lock(&self.notes).push(Note { kind, text: text.into() });
+    }
+
+    /// All notes so far, in order.
+    pub fn notes(&self) -> Vec<Note> {
+        lock(&self.notes).clone()
+    }
+
+    /// The counters now.
+    pub fn snapshot(&self) -> Progress {
+        Progress {
+            phase: PHASES.get(usize::from(self.phase.load(Relaxed))).copied().unwrap_or(Phase::Done),
+            bytes_in: self.bytes_in.load(Relaxed),
+            bytes_out: self.bytes_out.load(Relaxed),
+            bytes_total: self.bytes_total.load(Relaxed),
+            entries: self.entries.load(Relaxed),
+            current: lock(&self.current).clone(),
+        }
+    }
+}
+
+/// A thread that panicked while holding the lock leaves plain text behind, which is still good.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
