@@ -1,1 +1,96 @@
-//! job
+//! Jobs: putting the rooms in a row, threads, progress, cancelling, locks.
+//!
+//! A [`Job`] runs one [`Request`] on a thread of its own; whoever started it polls, may cancel, and at the end takes
+//! the result. Knows nothing of formats: those belong to the rooms it calls.
+
+mod request;
+
+pub use request::Request;
+
+use crate::config::Document;
+use crate::{Code, Error, Monitor, Phase, Progress, Result};
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A running request. Dropping it cancels the work, waits for it and leaves nothing behind.
+#[derive(Debug)]
+pub struct Job {
+    monitor: Arc<Monitor>,
+    thread: Option<JoinHandle<Result<Value>>>,
+    ended: Receiver<()>,
+    finished: bool,
+}
+
+/// What [`Job::poll`] saw.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Poll {
+    /// The counters.
+    #[serde(flatten)]
+    pub progress: Progress,
+    /// Whether [`Job::finish`] would return at once.
+    pub finished: bool,
+}
+
+impl Job {
+    /// Starts the work on a thread of its own. Mistakes in the request show at [`Job::finish`].
+    pub fn start(document: Document, request: Request) -> Result<Job> {
+        let monitor = Arc::new(Monitor::new());
+        let (over, ended) = channel::<()>();
+        let inner = Arc::clone(&monitor);
+        let thread = std::thread::Builder::new()
+            .name("bam-job".into())
+            .spawn(move || {
+                // Dropped at the end, a panic included: that is what wakes `poll`.
+                let _over = over;
+                let result = run(&document, &request, &inner);
+                inner.phase(Phase::Done);
+                result
+            })
+            .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+        Ok(Job { monitor, thread: Some(thread), ended, finished: false })
+    }
+
+    /// Waits until the work ends, at most `wait`, and tells the counters.
+    pub fn poll(&mut self, wait: Duration) -> Poll {
+        if !self.finished {
+            self.finished = self.ended.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
+        }
+        Poll { progress: self.monitor.snapshot(), finished: self.finished }
+    }
+
+    /// Asks the work to stop; [`Job::finish`] then fails with [`Code::Cancelled`] unless it was done already.
+    pub fn cancel(&self) {
+        self.monitor.cancel();
+    }
+
+    /// Waits for the end and takes the result (docs/json.md).
+    pub fn finish(mut self) -> Result<Value> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<Value> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(Error::new(Code::Internal, "the job stopped at a bug in bam")
+                .hint("please report it with the command that led here")),
+            None => Err(Error::new(Code::Internal, "the job was finished already")),
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.cancel();
+            let _ = self.join();
+        }
+    }
+}
+
+/// Runs a request on the calling thread.
+pub fn run(_document: &Document, _request: &Request, _monitor: &Arc<Monitor>) -> Result<Value> {
+    Err(Error::new(Code::Unsupported, "this request is not there yet"))
+}

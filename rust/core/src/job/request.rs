@@ -1,0 +1,71 @@
+//! What can be asked of the engine. The same shape over the C ABI: `{"job": "backup", "what": "db"}`.
+
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// One request. Names are machine names of the document; an `id` is a backup's ID, its file name, or `latest`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Backs up now. `what` is a source, else a profile, else a schedule; default `db`.
+    Backup {
+        /// A source, profile or schedule.
+        #[serde(default)]
+        what: Option<String>,
+        /// Where to; default `manual`, or the schedule's destinations.
+        #[serde(default)]
+        destinations: Vec<String>,
+        /// The profile; default as docs/configuration.md tells.
+        #[serde(default)]
+        profile: Option<String>,
+        /// The variable `backup_migrate_profile_id` of the site.
+        #[serde(default)]
+        default_profile: Option<String>,
+        /// A text kept with the backup instead of the profile's.
+        #[serde(default)]
+        description: Option<String>,
+    },
+    /// Lists backups, newest first.
+    Backups {
+        /// Where to look; default everywhere.
+        #[serde(default)]
+        destinations: Vec<String>,
+    },
+    /// Restores one backup.
+    Restore(Restore),
+    /// Reads every byte of every copy and checks it.
+    Verify {
+        /// Which backup; default all.
+        #[serde(default)]
+        id: Option<String>,
+        /// Where to look; default everywhere.
+        #[serde(default)]
+        destinations: Vec<String>,
+    },
+    /// Erases one backup at every destination.
+    Delete {
+        /// Which backup.
+        id: String,
+        /// Where; default everywhere.
+        #[serde(default)]
+        destinations: Vec<String>,
+    },
+}
+
+/// What to restore, from where, onto what.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Restore {
+    /// Which backup. Not needed where `file` is given.
+    pub id: Option<String>,
+    /// Restore onto this source; default the one it was made from.
+    pub source: Option<String>,
+    /// Take it from this destination; default the nearest that has it.
+    pub destination: Option<String>,
+    /// A backup file anywhere on this machine.
+    pub file: Option<PathBuf>,
+    /// Go on although nothing proves that the backup is unchanged.
+    pub unauthenticated: bool,
+    /// For site archives: the code, too. settings.php stays as it is.
+    pub code: bool,
+}
