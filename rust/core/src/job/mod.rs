@@ -3,6 +3,9 @@
 //! A [`Job`] runs one [`Request`] on a thread of its own; whoever started it polls, may cancel, and at the end takes
 //! the result. Knows nothing of formats: those belong to the rooms it calls.
 
+pub mod choose;
+pub mod lock;
+pub mod pipe;
 mod request;
 
 pub use request::Request;
