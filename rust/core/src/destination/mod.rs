@@ -1,1 +1,153 @@
-//! destination
+//! Where backups go: put, get, list, remove, stat. One file per kind of place.
+//!
+//! Owns how a backup appears and vanishes: bytes go to a hidden `.NAME.part`, are flushed to disk, the sidecar
+//! `NAME.info` is put in place, the data is renamed, the folder is flushed. Whatever a listing shows is whole.
+//! Knows nothing of what a backup contains or what its sidecar says.
+//!
+//! Local kinds are pushed to ([`Destination::begin`]); slow kinds pull ([`Destination::follow`]): each reads, at
+//! its own pace, a local file that may still be growing, so that no destination waits for another.
+
+mod directory;
+mod follow;
+mod names;
+
+pub use directory::Directory;
+pub use follow::{Available, Follow, Growing, Spool};
+pub use names::check_name;
+
+use crate::config::document::{self, DestinationType};
+use crate::{Code, Error, Monitor, Result};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+/// A backup file as a listing shows it: whole, with its sidecar where it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// File name, without a path.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// Unix time of the last change of the data.
+    pub mtime: i64,
+    /// The text of `NAME.info`.
+    pub sidecar: Option<String>,
+}
+
+/// Size and age of one backup file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Bytes.
+    pub size: u64,
+    /// Unix time of the last change.
+    pub mtime: i64,
+}
+
+/// What an upload does where the name is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Fail and leave it alone.
+    Keep,
+    /// Take its place in one step, once the new one is whole.
+    Replace,
+}
+
+/// A place that holds backups. Shared by threads; every method may block on disk or network.
+pub trait Destination: Send + Sync {
+    /// The machine name in the configuration.
+    fn id(&self) -> &str;
+
+    /// The machine that holds the bytes: this one's name for a folder, the server's for a remote place.
+    fn host(&self) -> String;
+
+    /// The place in words, without secrets: `/srv/backups`, `sftp://backup@host/backups`.
+    fn describe(&self) -> String;
+
+    /// Makes sure that a backup could be written: reachable, there (made where missing), writable.
+    fn prepare(&self, monitor: &Monitor) -> Result<()>;
+
+    /// Removes what broken uploads left behind, except parts of names that `keep` wants to resume. Only under the
+    /// caller's lock; parts that another process of this machine is writing are left alone. Returns the names.
+    fn clean_parts(&self, keep: &dyn Fn(&str) -> bool) -> Result<Vec<String>>;
+
+    /// Free bytes for us, where the place can say.
+    fn free_space(&self) -> Result<Option<u64>>;
+
+    /// All whole backups, foreign files included, sorted by name. Names that are not UTF-8 are not ours: left out.
+    fn list(&self) -> Result<Vec<Listed>>;
+
+    /// Size and age, `None` where there is no such backup.
+    fn stat(&self, name: &str) -> Result<Option<Stat>>;
+
+    /// The text of `NAME.info`, `None` where there is none.
+    fn sidecar(&self, name: &str) -> Result<Option<String>>;
+
+    /// Reads a backup from its start. Fails with [`Code::NotFound`] where there is none.
+    fn open(&self, name: &str) -> Result<Box<dyn Read + Send>>;
+
+    /// Where the file is, when this machine can open it directly.
+    fn local_path(&self, _name: &str) -> Option<PathBuf> {
+        None
+    }
+
+    /// Removes data and sidecar; killed half-way, no listing shows a half. Fails with [`Code::NotFound`] where
+    /// there is none.
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// Replaces the sidecar of a backup in one step.
+    fn write_sidecar(&self, name: &str, text: &str) -> Result<()>;
+
+    /// Whether [`Destination::begin`] works: the place is fast enough to be pushed to.
+    fn pushes(&self) -> bool {
+        false
+    }
+
+    /// Starts an upload that the caller pushes.
+    fn begin(&self, _name: &str, _existing: Existing) -> Result<Box<dyn Upload>> {
+        Err(Error::new(Code::Internal, format!("{} cannot be pushed to, only followed", self.describe())))
+    }
+
+    /// Uploads a local file, which may still be growing, under `name`; blocks until the backup is in place.
+    /// `sidecar` is asked for once the file is finished, and may block until the text is known.
+    fn follow(
+        &self,
+        name: &str,
+        existing: Existing,
+        file: &Follow,
+        sidecar: &dyn Fn() -> Result<String>,
+        monitor: &Monitor,
+    ) -> Result<()>;
+
+    /// SHA-256 of the data, `None` where only reading all of it back would tell.
+    fn sha256(&self, name: &str, monitor: &Monitor) -> Result<Option<[u8; 32]>>;
+}
+
+/// A backup that is being pushed. Dropping it without [`Upload::commit`] takes back what was written.
+pub trait Upload: Write + Send {
+    /// A second handle, for [`Follow`]: reads what was written so far, whatever becomes of the name.
+    fn reader(&self) -> Result<File>;
+
+    /// Flushes, puts the sidecar in place and lets the backup appear.
+    fn commit(self: Box<Self>, sidecar: &str) -> Result<()>;
+}
+
+/// The destination `id` as configured. Connects to nothing yet.
+pub fn open(id: &str, config: &document::Destination, site: &document::Site) -> Result<Box<dyn Destination>> {
+    match config.kind {
+        DestinationType::Directory => Ok(Box::new(Directory::from_config(id, config, site)?)),
+        DestinationType::Sftp | DestinationType::Rsync => {
+            Err(Error::new(Code::Unsupported, format!("destination {id}: this kind is not there yet")))
+        }
+    }
+}
+
+/// `NAME exists already`, the same for every kind.
+fn taken(name: &str, place: &str) -> Error {
+    Error::new(Code::Destination, format!("{place} holds a backup named {name} already"))
+        .hint("use another file name, or the profile setting that overwrites")
+}
+
+/// `no NAME here`, the same for every kind.
+fn missing(name: &str, place: &str) -> Error {
+    Error::new(Code::NotFound, format!("{place} holds no backup named {name}"))
+}

@@ -1,0 +1,566 @@
+//! A local folder.
+//!
+//! Replacing a backup of the same name takes two renames, data then sidecar. In between, the new sidecar lies in
+//! `.NAME.info.part` while `.NAME.part` is gone: readers take it for the sidecar, and the next
+//! [`Destination::clean_parts`] finishes the job. A new backup gets its sidecar first, so that it needs none of this.
+
+use super::names::{self, Kind, SIDECAR_MAX, check_name};
+use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken};
+use crate::config::document;
+use crate::{Code, Error, Monitor, Result, ResultExt};
+use rustix::fs::{Advice, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::num::NonZeroU64;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Bytes after which the kernel is told to start writing back, so that the last flush has little left to do.
+const WRITE_BACK: u64 = 8 << 20;
+/// How far behind the end written pages are given up, so that a large backup does not push others' files out of
+/// memory. Followers are usually nearer than this; those that are not read from the disk.
+const KEEP_CACHED: u64 = 128 << 20;
+
+/// A folder on this machine.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    id: String,
+    path: PathBuf,
+    mode: Mode,
+    group: Option<String>,
+    gid: OnceLock<Gid>,
+    /// The folder lies where the web server serves files from.
+    served: bool,
+}
+
+impl Directory {
+    /// A folder with the usual permissions: files 0600, folders 0700.
+    pub fn new(id: &str, path: impl Into<PathBuf>) -> Self {
+        Directory {
+            id: id.into(),
+            path: path.into(),
+            mode: Mode::from_raw_mode(0o600),
+            group: None,
+            gid: OnceLock::new(),
+            served: false,
+        }
+    }
+
+    /// The folder as configured; a relative `path` starts at the site's root.
+    pub fn from_config(id: &str, config: &document::Destination, site: &document::Site) -> Result<Self> {
+        let Some(path) = &config.path else {
+            return Err(Error::new(Code::Config, format!("destination {id}: a directory needs a path"))
+                .hint(format!("set destinations.{id}.path in the configuration")));
+        };
+        let mut directory = Directory::new(id, site.root.join(path));
+        if let Some(chmod) = &config.chmod {
+            directory.mode = parse_mode(chmod).ok_or_else(|| {
+                Error::new(Code::Config, format!("destination {id}: chmod {chmod:?} is no octal permission"))
+                    .hint("write it as \"0640\"; the owner must be able to read and write")
+            })?;
+        }
+        directory.group = config.chgrp.clone();
+        directory.served = !site.root.as_os_str().is_empty() && directory.path.starts_with(&site.root);
+        Ok(directory)
+    }
+
+    fn at(&self, file: &str) -> PathBuf {
+        self.path.join(file)
+    }
+
+    /// Permissions of folders: the files' with the search bit wherever there is a read bit.
+    fn folder_mode(&self) -> u32 {
+        let mode = self.mode.as_raw_mode();
+        mode | (mode & 0o444) >> 2
+    }
+
+    fn gid(&self) -> Result<Option<Gid>> {
+        let Some(group) = &self.group else { return Ok(None) };
+        if let Some(gid) = self.gid.get() {
+            return Ok(Some(*gid));
+        }
+        let gid = look_up_group(group)?;
+        Ok(Some(*self.gid.get_or_init(|| gid)))
+    }
+
+    /// Gives a file its group and permissions, whatever the umask; the group first, as chown clears bits.
+    fn dress(&self, file: &File, path: &Path, mode: Mode) -> Result<()> {
+        if let Some(gid) = self.gid()? {
+            rustix::fs::fchown(file, None, Some(gid)).at("cannot set the group of", path)?;
+        }
+        rustix::fs::fchmod(file, mode).at("cannot set the permissions of", path)
+    }
+
+    /// A new file that nobody else made, never through a symlink.
+    fn create(&self, file: &str) -> Result<(File, PathBuf)> {
+        let path = self.at(file);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(CWD, &path, flags, Mode::from_raw_mode(0o600));
+        let handle = File::from(made.at("cannot create", &path)?);
+        if let Err(error) = self.dress(&handle, &path, self.mode) {
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        Ok((handle, path))
+    }
+
+    /// Writes a small file whole and flushed; takes it back on failure.
+    fn create_with(&self, file: &str, text: &str) -> Result<PathBuf> {
+        remove_if_there(&self.at(file))?;
+        let (mut handle, path) = self.create(file)?;
+        let written = handle.write_all(text.as_bytes()).and_then(|()| handle.sync_all());
+        if written.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        written.at("cannot write", &path)?;
+        Ok(path)
+    }
+
+    fn sync_folder(&self) -> Result<()> {
+        File::open(&self.path).and_then(|folder| folder.sync_all()).at("cannot flush", &self.path)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        fs::rename(self.at(from), self.at(to)).at("cannot put in place", &self.at(to))
+    }
+
+    /// Lets the data appear under its name, unless that is taken.
+    fn appear(&self, name: &str) -> Result<()> {
+        let (from, to) = (self.at(&names::part(name)), self.at(name));
+        match rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+            Err(rustix::io::Errno::EXIST) => Err(taken(name, &self.describe())),
+            // Some network file systems cannot do it in one step.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                if is_there(&to)? {
+                    return Err(taken(name, &self.describe()));
+                }
+                fs::rename(&from, &to).at("cannot put in place", &to)
+            }
+            other => other.at("cannot put in place", &to),
+        }
+    }
+
+    /// Finishes or takes back what a killed upload of `name` left. Nothing, when someone is at it right now.
+    fn settle(&self, name: &str) -> Result<bool> {
+        let part = self.at(&names::part(name));
+        if is_there(&part)? {
+            let Some(_lock) = lock_part(&part)? else { return Ok(false) };
+            // Without data of its own, the sidecar was put there for this part.
+            if !is_there(&self.at(name))? {
+                remove_if_there(&self.at(&names::sidecar(name)))?;
+            }
+            remove_if_there(&self.at(&names::sidecar_part(name)))?;
+            remove_if_there(&self.at(&names::sidecar_new(name)))?;
+            remove_if_there(&part)?;
+            return Ok(true);
+        }
+        let mut changed = remove_if_there(&self.at(&names::sidecar_new(name)))?;
+        if is_there(&self.at(&names::sidecar_part(name)))? {
+            if is_there(&self.at(name))? {
+                self.rename(&names::sidecar_part(name), &names::sidecar(name))?;
+            } else {
+                remove_if_there(&self.at(&names::sidecar_part(name)))?;
+            }
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    /// The files of the folder by name, as far as they are UTF-8; a folder that is not there yet is empty.
+    fn files(&self) -> Result<BTreeMap<String, fs::Metadata>> {
+        let entries = match fs::read_dir(&self.path) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            entries => entries.at("cannot list", &self.path)?,
+        };
+        let mut files = BTreeMap::new();
+        for entry in entries {
+            let entry = entry.at("cannot list", &self.path)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_file() => drop(files.insert(name, metadata)),
+                Ok(_) => {}
+                // Gone since the folder was read.
+                Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+                Err(cause) => return Err(Error::io("cannot look at", &entry.path(), cause)),
+            }
+        }
+        Ok(files)
+    }
+
+    fn open_file(&self, name: &str) -> Result<File> {
+        check_name(name)?;
+        let path = self.at(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => Err(missing(name, &self.describe())),
+            opened => {
+                let file = File::from(opened.at("cannot open", &path)?);
+                if !file.metadata().at("cannot look at", &path)?.is_file() {
+                    return Err(missing(name, &self.describe()));
+                }
+                Ok(file)
+            }
+        }
+    }
+
+    /// Drupal's own line of defence for folders below the docroot; Apache reads it, nothing else does.
+    fn keep_web_out(&self) -> Result<()> {
+        let path = self.at(".htaccess");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(CWD, &path, flags, Mode::from_raw_mode(0o644)) {
+            Err(rustix::io::Errno::EXIST) => Ok(()),
+            made => {
+                let text = "# Backups are not for the web.\n\
+                    <IfModule mod_authz_core.c>\n  Require all denied\n</IfModule>\n\
+                    <IfModule !mod_authz_core.c>\n  Deny from all\n</IfModule>\n";
+                File::from(made.at("cannot create", &path)?)
+                    .write_all(text.as_bytes())
+                    .at("cannot write", &path)
+            }
+        }
+    }
+}
+
+impl Destination for Directory {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn host(&self) -> String {
+        this_host()
+    }
+
+    fn describe(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn prepare(&self, _monitor: &Monitor) -> Result<()> {
+        if !self.path.is_dir() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&self.path)
+                .at("cannot create the folder", &self.path)?;
+            let folder = File::open(&self.path).at("cannot open", &self.path)?;
+            self.dress(&folder, &self.path, Mode::from_raw_mode(self.folder_mode()))?;
+        }
+        rustix::fs::accessat(
+            CWD,
+            &self.path,
+            rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+            AtFlags::EACCESS,
+        )
+        .at("cannot write to", &self.path)?;
+        if self.served { self.keep_web_out() } else { Ok(()) }
+    }
+
+    fn clean_parts(&self, keep: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
+        let mut cleaned = Vec::new();
+        for file in self.files()?.into_keys() {
+            let name = match names::kind(&file) {
+                Kind::Part(name) | Kind::SidecarPart(name) | Kind::SidecarNew(name) => name,
+                _ => continue,
+            };
+            if !keep(name) && self.settle(name)? {
+                cleaned.push(name.to_owned());
+            }
+        }
+        if !cleaned.is_empty() {
+            self.sync_folder()?;
+        }
+        Ok(cleaned)
+    }
+
+    fn free_space(&self) -> Result<Option<u64>> {
+        let room = rustix::fs::statvfs(&self.path).at("cannot ask for the free space of", &self.path)?;
+        Ok(Some(room.f_bavail.saturating_mul(room.f_frsize)))
+    }
+
+    fn list(&self) -> Result<Vec<Listed>> {
+        let files = self.files()?;
+        let mut listed = Vec::new();
+        for (file, metadata) in &files {
+            if names::kind(file) == Kind::Data(file) {
+                let sidecar = self.sidecar(file)?;
+                listed.push(Listed {
+                    name: file.clone(),
+                    size: metadata.size(),
+                    mtime: metadata.mtime(),
+                    sidecar,
+                });
+            }
+        }
+        Ok(listed)
+    }
+
+    fn stat(&self, name: &str) -> Result<Option<Stat>> {
+        check_name(name)?;
+        let path = self.at(name);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_file() => {
+                Ok(Some(Stat { size: metadata.size(), mtime: metadata.mtime() }))
+            }
+            Ok(_) => Ok(None),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(Error::io("cannot look at", &path, cause)),
+        }
+    }
+
+    fn sidecar(&self, name: &str) -> Result<Option<String>> {
+        check_name(name)?;
+        let replacing = names::sidecar_part(name);
+        if !is_there(&self.at(&names::part(name)))?
+            && let Some(text) = read_text(&self.at(&replacing))?
+        {
+            return Ok(Some(text));
+        }
+        read_text(&self.at(&names::sidecar(name)))
+    }
+
+    fn open(&self, name: &str) -> Result<Box<dyn Read + Send>> {
+        Ok(Box::new(self.open_file(name)?))
+    }
+
+    fn local_path(&self, name: &str) -> Option<PathBuf> {
+        check_name(name).ok().map(|()| self.at(name))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        if self.stat(name)?.is_none() {
+            return Err(missing(name, &self.describe()));
+        }
+        // As a part without data, the backup is gone from every listing, and `settle` would finish the removal.
+        remove_if_there(&self.at(&names::sidecar_part(name)))?;
+        self.rename(name, &names::part(name))?;
+        self.sync_folder()?;
+        remove_if_there(&self.at(&names::sidecar(name)))?;
+        remove_if_there(&self.at(&names::part(name)))?;
+        self.sync_folder()
+    }
+
+    fn write_sidecar(&self, name: &str, text: &str) -> Result<()> {
+        if self.stat(name)?.is_none() {
+            return Err(missing(name, &self.describe()));
+        }
+        let new = names::sidecar_new(name);
+        self.create_with(&new, text)?;
+        self.rename(&new, &names::sidecar(name))?;
+        self.sync_folder()
+    }
+
+    fn pushes(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, name: &str, existing: Existing) -> Result<Box<dyn Upload>> {
+        if existing == Existing::Keep && self.stat(name)?.is_some() {
+            return Err(taken(name, &self.describe()));
+        }
+        let part = names::part(name);
+        if is_there(&self.at(&part))? && !self.settle(name)? {
+            return Err(Error::new(
+                Code::Locked,
+                format!("another run is writing {}", self.at(name).display()),
+            )
+            .hint("wait until it is done"));
+        }
+        let (file, path) = self.create(&part)?;
+        flock(&file).at("cannot lock", &path)?;
+        let place = self.clone();
+        Ok(Box::new(Writing {
+            place,
+            name: name.into(),
+            existing,
+            file,
+            path,
+            bytes: 0,
+            started: 0,
+            done: false,
+        }))
+    }
+
+    fn follow(
+        &self,
+        name: &str,
+        existing: Existing,
+        file: &Follow,
+        sidecar: &dyn Fn() -> Result<String>,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let mut upload = self.begin(name, existing)?;
+        let (mut buffer, mut offset) = (vec![0; 1 << 20], 0);
+        loop {
+            let read = file.read_at(&mut buffer, offset, monitor)?;
+            if read == 0 {
+                return upload.commit(&sidecar()?);
+            }
+            upload.write_all(buffer.get(..read).unwrap_or_default())?;
+            offset += read as u64;
+        }
+    }
+
+    fn sha256(&self, name: &str, monitor: &Monitor) -> Result<Option<[u8; 32]>> {
+        let mut file = self.open_file(name)?;
+        let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 18]);
+        loop {
+            monitor.check()?;
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(Some(hash.finalize().into())),
+                Ok(read) => hash.update(buffer.get(..read).unwrap_or_default()),
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                Err(cause) => return Err(Error::io("cannot read", &self.at(name), cause)),
+            }
+        }
+    }
+}
+
+/// A backup on its way into a [`Directory`].
+struct Writing {
+    place: Directory,
+    name: String,
+    existing: Existing,
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    /// Bytes whose writing back was started.
+    started: u64,
+    done: bool,
+}
+
+impl Write for Writing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match self.file.write(bytes) {
+            Err(cause) if cause.kind() == ErrorKind::Interrupted => return Err(cause),
+            written => written.at("cannot write", &self.place.at(&self.name))?,
+        };
+        self.bytes += written as u64;
+        if self.bytes - self.started >= WRITE_BACK {
+            // DONTNEED starts writing dirty pages back and drops clean ones (Linux, mm/fadvise.c).
+            let advise = |from: u64, to: u64| {
+                if let Some(length) = NonZeroU64::new(to.saturating_sub(from)) {
+                    let _ = rustix::fs::fadvise(&self.file, from, Some(length), Advice::DontNeed);
+                }
+            };
+            advise(self.started, self.bytes);
+            advise(self.started.saturating_sub(KEEP_CACHED), self.bytes.saturating_sub(KEEP_CACHED));
+            self.started = self.bytes;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Upload for Writing {
+    fn reader(&self) -> Result<File> {
+        self.file.try_clone().at("cannot open", &self.path)
+    }
+
+    fn commit(mut self: Box<Self>, sidecar: &str) -> Result<()> {
+        self.file.sync_all().at("cannot write", &self.place.at(&self.name))?;
+        let (place, name) = (&self.place, &self.name);
+        place.create_with(&names::sidecar_part(name), sidecar)?;
+        if self.existing == Existing::Replace && place.stat(name)?.is_some() {
+            place.rename(&names::part(name), name)?;
+            place.rename(&names::sidecar_part(name), &names::sidecar(name))?;
+        } else {
+            if place.stat(name)?.is_some() {
+                return Err(taken(name, &place.describe()));
+            }
+            place.rename(&names::sidecar_part(name), &names::sidecar(name))?;
+            place.appear(name)?;
+        }
+        self.done = true;
+        self.place.sync_folder()
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+            let _ = self.place.settle(&self.name);
+        }
+    }
+}
+
+/// This machine's name, as the policy's "distinct hosts" counts it.
+pub(super) fn this_host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// `"0640"` and `"640"`; refuses what the owner could not read and write, and special bits.
+fn parse_mode(text: &str) -> Option<Mode> {
+    let mode = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok()?;
+    (mode & 0o600 == 0o600 && mode & !0o666 == 0).then(|| Mode::from_raw_mode(mode))
+}
+
+/// The number of a group, by number or by any name the system knows (`getent`: LDAP groups, too).
+fn look_up_group(group: &str) -> Result<Gid> {
+    if let Ok(number) = group.parse() {
+        return Ok(Gid::from_raw(number));
+    }
+    let unknown = || {
+        Error::new(Code::Config, format!("there is no group named {group:?}"))
+            .hint("correct chgrp in the destination's settings")
+    };
+    let found = Command::new("getent")
+        .args(["group", "--", group])
+        .output()
+        .map_err(|cause| Error::new(Code::Io, "cannot run getent to look a group up").because(cause))?;
+    let line = String::from_utf8_lossy(&found.stdout).into_owned();
+    line.split(':').nth(2).and_then(|number| number.parse().ok()).map(Gid::from_raw).ok_or_else(unknown)
+}
+
+fn is_there(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(Error::io("cannot look at", path, cause)),
+    }
+}
+
+/// Whether there was something to remove.
+fn remove_if_there(path: &Path) -> Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(Error::io("cannot remove", path, cause)),
+    }
+}
+
+/// The text of a sidecar. What is not UTF-8 is replaced: the file is not ours then, but can still be listed.
+fn read_text(path: &Path) -> Result<Option<String>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => return Ok(None),
+        opened => File::from(opened.at("cannot open", path)?),
+    };
+    let mut bytes = Vec::new();
+    file.take(SIDECAR_MAX).read_to_end(&mut bytes).at("cannot read", path)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Locks a part against other runs; file systems without locks do without.
+fn flock(file: &File) -> rustix::io::Result<()> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::NOLCK | rustix::io::Errno::NOTSUP | rustix::io::Errno::NOSYS) => Ok(()),
+        other => other,
+    }
+}
+
+/// Locks an existing part; `None` while another run is writing it.
+fn lock_part(path: &Path) -> Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty()).at("cannot open", path)?);
+    match flock(&file) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        locked => locked.at("cannot lock", path).map(|()| Some(file)),
+    }
+}
