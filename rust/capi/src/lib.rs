@@ -1,1 +1,14 @@
+//! `libbam.so`: the engine behind a C interface. The rules for callers stand at the top of `include/bam.h`.
+//!
+//! One module per noun of that interface. Each exported function is one call of [`boundary::run`], which turns
+//! errors and panics into a status; pointers are checked by the few functions of [`pointer`]. This crate parses and
+//! passes on; it decides nothing.
+//!
+//! C's names are written as C writes them.
+#![allow(non_camel_case_types)]
 
+mod boundary;
+mod error;
+mod job;
+mod pointer;
+mod version;

@@ -69,6 +69,11 @@ impl Job {
         self.monitor.cancel();
     }
 
+    /// The counters and the cancel flag, for whoever watches or stops the job from another thread.
+    pub fn monitor(&self) -> Arc<Monitor> {
+        Arc::clone(&self.monitor)
+    }
+
     /// Waits for the end and takes the result (docs/json.md).
     pub fn finish(mut self) -> Result<Value> {
         self.join()
