@@ -4,6 +4,7 @@
 //! the result. Knows nothing of formats: those belong to the rooms it calls.
 
 pub mod choose;
+pub mod deliver;
 pub mod lock;
 pub mod pipe;
 mod request;

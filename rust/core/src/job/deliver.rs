@@ -1,0 +1,475 @@
+//! One stream of bytes to every destination at once, in one pass, hashed on the way.
+//!
+//! Each folder gets a writer thread; remote places follow the first folder's file (or, where there is none, a
+//! temporary file without a name) at their own pace. A destination that fails drops out; the others go on.
+
+use crate::destination::{Destination, Existing, Follow, Growing, Spool, Upload};
+use crate::{Code, Error, Monitor, Result};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use sha2::{Digest, Sha256};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Bytes that are handed to the destinations in one piece.
+const CHUNK: usize = 1024 * 1024;
+/// Chunks that a slow writer may lag behind; times [`CHUNK`] this bounds the memory.
+const DEPTH: usize = 4;
+
+/// How one destination fared.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its machine name.
+    pub destination: String,
+    /// Whether the backup is there now.
+    pub result: Result<()>,
+}
+
+/// What was written, once all of it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 of them.
+    pub sha256: [u8; 32],
+}
+
+type Chunk = Arc<Vec<u8>>;
+
+enum Message {
+    Data(Chunk),
+    End,
+}
+
+/// What a writer thread has at the end: a folder's upload, waiting for its sidecar, or the spool's nothing.
+type Pushed = Option<Box<dyn Upload>>;
+
+struct Writer {
+    /// `None` for the spool.
+    destination: Option<String>,
+    chunks: Sender<Message>,
+    thread: JoinHandle<Result<Pushed>>,
+}
+
+/// The text of the sidecar, which remote uploads wait for at their end.
+#[derive(Default)]
+struct Sidecar {
+    text: Mutex<Option<Option<String>>>,
+    known: Condvar,
+}
+
+impl Sidecar {
+    fn set(&self, text: Option<String>) {
+        let mut slot = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            *slot = Some(text);
+        }
+        self.known.notify_all();
+    }
+
+    fn wait(&self) -> Result<String> {
+        let mut slot = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match slot.as_ref() {
+                Some(Some(text)) => return Ok(text.clone()),
+                Some(None) => {
+                    return Err(Error::new(Code::Cancelled, "stopped, because the backup itself failed"));
+                }
+                None => slot = self.known.wait(slot).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+/// A backup on its way. Write all of it, [`Delivery::finish`], then [`Finished::commit`]. Dropped before that, it
+/// leaves nothing behind.
+pub struct Delivery {
+    chunk: Vec<u8>,
+    hash: Option<(Sender<Message>, JoinHandle<Option<Written>>)>,
+    writers: Vec<Writer>,
+    followers: Vec<(String, JoinHandle<Result<()>>)>,
+    failed: Vec<Outcome>,
+    sidecar: Arc<Sidecar>,
+    monitor: Arc<Monitor>,
+}
+
+/// All bytes are at (or on their way to) the destinations; only the sidecar is missing.
+pub struct Finished {
+    /// What was written.
+    pub written: Written,
+    uploads: Vec<(String, Box<dyn Upload>)>,
+    followers: Vec<(String, JoinHandle<Result<()>>)>,
+    failed: Vec<Outcome>,
+    sidecar: Arc<Sidecar>,
+}
+
+impl Delivery {
+    /// Starts uploads of `name` to all `destinations`; `failed` are those that were lost before. `spool_dir` is
+    /// where the temporary file goes when every destination is remote. Fails when no destination takes it.
+    pub fn start(
+        name: &str,
+        existing: Existing,
+        destinations: &[Arc<dyn Destination>],
+        failed: Vec<Outcome>,
+        spool_dir: &Path,
+        monitor: &Arc<Monitor>,
+    ) -> Result<Delivery> {
+        let mut delivery = Delivery {
+            chunk: Vec::with_capacity(CHUNK),
+            hash: Some(hasher()?),
+            writers: Vec::new(),
+            followers: Vec::new(),
+            failed,
+            sidecar: Arc::default(),
+            monitor: Arc::clone(monitor),
+        };
+        let (local, remote): (Vec<_>, Vec<_>) = destinations.iter().partition(|d| d.pushes());
+        let mut followed: Option<Arc<Follow>> = None;
+        for destination in local {
+            let begun = destination.begin(name, existing).and_then(|upload| {
+                let mut growing = None;
+                if followed.is_none() && !remote.is_empty() {
+                    let (writing, reading) = Follow::growing(upload.reader()?);
+                    (growing, followed) = (Some(writing), Some(reading));
+                }
+                delivery.push_to(Some(destination.id().to_owned()), Sink::Upload(upload, growing))
+            });
+            if let Err(error) = begun {
+                delivery
+                    .failed
+                    .push(Outcome { destination: destination.id().to_owned(), result: Err(error) });
+            }
+        }
+        if !remote.is_empty() {
+            let follow = match followed {
+                Some(follow) => follow,
+                None => {
+                    let (spool, follow) = Spool::create(spool_dir)?;
+                    delivery.push_to(None, Sink::Spool(spool))?;
+                    follow
+                }
+            };
+            for destination in remote {
+                delivery.follow_with(name, existing, destination, &follow)?;
+            }
+        }
+        if delivery.writers.is_empty() {
+            return Err(delivery.nobody_left());
+        }
+        Ok(delivery)
+    }
+
+    fn push_to(&mut self, destination: Option<String>, sink: Sink) -> Result<()> {
+        let (chunks, coming) = bounded(DEPTH);
+        let thread = thread("bam-write", move || sink.run(&coming))?;
+        self.writers.push(Writer { destination, chunks, thread });
+        Ok(())
+    }
+
+    fn follow_with(
+        &mut self,
+        name: &str,
+        existing: Existing,
+        destination: &Arc<dyn Destination>,
+        follow: &Arc<Follow>,
+    ) -> Result<()> {
+        let id = destination.id().to_owned();
+        let (name, destination, follow) = (name.to_owned(), Arc::clone(destination), Arc::clone(follow));
+        let (sidecar, monitor) = (Arc::clone(&self.sidecar), Arc::clone(&self.monitor));
+        let thread = thread("bam-upload", move || {
+            destination.follow(&name, existing, &follow, &|| sidecar.wait(), &monitor)
+        })?;
+        self.followers.push((id, thread));
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> io::Result<()> {
+        self.monitor.check()?;
+        let chunk = Arc::new(std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK)));
+        self.monitor.add_out(chunk.len() as u64);
+        if let Some((hash, _)) = &self.hash {
+            let _ = hash.send(Message::Data(Arc::clone(&chunk)));
+        }
+        // A writer whose thread is gone has failed; its error is taken now, the others go on.
+        let mut at = 0;
+        while let Some(writer) = self.writers.get(at) {
+            if writer.chunks.send(Message::Data(Arc::clone(&chunk))).is_ok() {
+                at += 1;
+            } else {
+                let writer = self.writers.swap_remove(at);
+                self.lose(writer);
+            }
+        }
+        if self.writers.is_empty() {
+            return Err(self.nobody_left().into());
+        }
+        Ok(())
+    }
+
+    fn lose(&mut self, writer: Writer) {
+        drop(writer.chunks);
+        let result = join(writer.thread).map(drop);
+        // A spool that fails takes all remote uploads with it; each of them then tells so itself.
+        let destination = writer.destination.unwrap_or_else(|| "temporary file".to_owned());
+        self.failed.push(Outcome { destination, result });
+    }
+
+    /// The error for a backup that no destination takes: the first failure, naming its destination.
+    fn nobody_left(&mut self) -> Error {
+        let first = self.failed.iter().position(|outcome| outcome.result.is_err());
+        match first.map(|at| self.failed.swap_remove(at)) {
+            Some(Outcome { destination, result: Err(error) }) => {
+                error.context(format!("destination {destination}"))
+            }
+            _ => Error::new(Code::Destination, "no destination takes the backup"),
+        }
+    }
+
+    /// Waits until every folder (and the spool) has all bytes. Fails when none has.
+    pub fn finish(mut self) -> Result<Finished> {
+        if !self.chunk.is_empty() {
+            self.hand_over()?;
+        }
+        let hashed = self.hash.take().and_then(|(hash, thread)| {
+            let _ = hash.send(Message::End);
+            drop(hash);
+            thread.join().ok().flatten()
+        });
+        let mut uploads = Vec::new();
+        let mut spooled = false;
+        for writer in std::mem::take(&mut self.writers) {
+            if writer.chunks.send(Message::End).is_err() {
+                self.lose(writer);
+                continue;
+            }
+            drop(writer.chunks);
+            match (writer.destination, join(writer.thread)) {
+                (Some(id), Ok(Some(upload))) => uploads.push((id, upload)),
+                (_, Ok(_)) => spooled = true,
+                (id, Err(error)) => {
+                    let destination = id.unwrap_or_else(|| "temporary file".to_owned());
+                    self.failed.push(Outcome { destination, result: Err(error) });
+                }
+            }
+        }
+        if uploads.is_empty() && !spooled {
+            return Err(self.nobody_left());
+        }
+        let written = hashed.ok_or_else(|| Error::new(Code::Internal, "the hash of the backup was lost"))?;
+        Ok(Finished {
+            written,
+            uploads,
+            followers: std::mem::take(&mut self.followers),
+            failed: std::mem::take(&mut self.failed),
+            sidecar: Arc::clone(&self.sidecar),
+        })
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.hash.is_some() {
+            // Not finished: the followers must not wait for a sidecar that never comes.
+            self.sidecar.set(None);
+            self.hash = None;
+            for writer in self.writers.drain(..) {
+                drop(writer.chunks);
+                let _ = writer.thread.join();
+            }
+            for (_, follower) in self.followers.drain(..) {
+                let _ = follower.join();
+            }
+        }
+    }
+}
+
+impl Write for Delivery {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let take = buf.len().min(CHUNK - self.chunk.len());
+        self.chunk.extend_from_slice(buf.get(..take).unwrap_or(buf));
+        if self.chunk.len() == CHUNK {
+            self.hand_over()?;
+        }
+        Ok(take)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Finished {
+    /// Lets the backup appear with its sidecar, everywhere at once, and waits for the remote uploads.
+    pub fn commit(mut self, sidecar: &str) -> Vec<Outcome> {
+        self.sidecar.set(Some(sidecar.to_owned()));
+        let mut outcomes = std::mem::take(&mut self.failed);
+        let uploads = std::mem::take(&mut self.uploads);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = uploads
+                .into_iter()
+                .map(|(id, upload)| (id, scope.spawn(move || upload.commit(sidecar))))
+                .collect();
+            for (destination, thread) in threads {
+                let result = thread.join().unwrap_or_else(|_| Err(bug()));
+                outcomes.push(Outcome { destination, result });
+            }
+        });
+        for (destination, thread) in std::mem::take(&mut self.followers) {
+            outcomes.push(Outcome { destination, result: join(thread) });
+        }
+        outcomes
+    }
+}
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        self.sidecar.set(None);
+        for (_, follower) in self.followers.drain(..) {
+            let _ = follower.join();
+        }
+    }
+}
+
+/// Where a writer thread puts its chunks.
+enum Sink {
+    Upload(Box<dyn Upload>, Option<Growing>),
+    Spool(Spool),
+}
+
+impl Sink {
+    fn run(mut self, chunks: &Receiver<Message>) -> Result<Pushed> {
+        while let Ok(message) = chunks.recv() {
+            match (message, self) {
+                (Message::Data(chunk), Sink::Upload(mut upload, growing)) => {
+                    upload.write_all(&chunk)?;
+                    if let Some(growing) = &growing {
+                        growing.grew(chunk.len() as u64);
+                    }
+                    self = Sink::Upload(upload, growing);
+                }
+                (Message::Data(chunk), Sink::Spool(mut spool)) => {
+                    spool.write_all(&chunk)?;
+                    self = Sink::Spool(spool);
+                }
+                (Message::End, Sink::Upload(mut upload, growing)) => {
+                    upload.flush()?;
+                    if let Some(growing) = growing {
+                        growing.finish();
+                    }
+                    return Ok(Some(upload));
+                }
+                (Message::End, Sink::Spool(spool)) => {
+                    spool.finish();
+                    return Ok(None);
+                }
+            }
+        }
+        Err(Error::new(Code::Cancelled, "the backup stopped before its end"))
+    }
+}
+
+fn hasher() -> Result<(Sender<Message>, JoinHandle<Option<Written>>)> {
+    let (sender, chunks) = bounded::<Message>(DEPTH);
+    let thread = thread("bam-hash", move || {
+        let (mut hash, mut bytes) = (Sha256::new(), 0);
+        while let Ok(message) = chunks.recv() {
+            match message {
+                Message::Data(chunk) => {
+                    hash.update(chunk.as_slice());
+                    bytes += chunk.len() as u64;
+                }
+                Message::End => return Some(Written { bytes, sha256: hash.finalize().into() }),
+            }
+        }
+        None
+    })?;
+    Ok((sender, thread))
+}
+
+fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))
+}
+
+fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(bug()))
+}
+
+fn bug() -> Error {
+    Error::new(Code::Internal, "a thread of the backup stopped at a bug in bam")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::Directory;
+
+    struct Place {
+        dir: tempfile::TempDir,
+        destination: Arc<dyn Destination>,
+    }
+
+    fn place(id: &str) -> Place {
+        let dir = tempfile::tempdir().expect("a folder");
+        let config = serde_json::from_value(serde_json::json!({"type": "directory", "path": dir.path()}));
+        let destination = Directory::from_config(id, &config.expect("a config"), &Default::default());
+        Place { dir, destination: Arc::new(destination.expect("a destination")) }
+    }
+
+    fn start(places: &[&Place]) -> Result<Delivery> {
+        let destinations: Vec<_> = places.iter().map(|p| Arc::clone(&p.destination)).collect();
+        let monitor = Arc::new(Monitor::new());
+        Delivery::start("b.tar", Existing::Keep, &destinations, Vec::new(), &std::env::temp_dir(), &monitor)
+    }
+
+    fn files(place: &Place) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(place.dir.path())
+            .expect("listed")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn one_pass_reaches_every_folder_and_nothing_shows_before_the_end() {
+        let (one, two) = (place("one"), place("two"));
+        let mut delivery = start(&[&one, &two]).expect("started");
+        let bytes: Vec<u8> = (0..3 * CHUNK + 17).map(|i| (i % 253) as u8).collect();
+        delivery.write_all(&bytes).expect("written");
+        let finished = delivery.finish().expect("finished");
+        assert_eq!(finished.written.bytes, bytes.len() as u64);
+        assert_eq!(finished.written.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)));
+        assert!(one.destination.list().expect("listed").is_empty(), "nothing is visible without a sidecar");
+        assert!(finished.commit("bam_id = \"1\"\n").iter().all(|outcome| outcome.result.is_ok()));
+        for place in [&one, &two] {
+            assert_eq!(files(place), ["b.tar", "b.tar.info"]);
+            assert!(std::fs::read(place.dir.path().join("b.tar")).expect("read") == bytes);
+        }
+    }
+
+    #[test]
+    fn a_destination_that_fails_leaves_the_others_alone() {
+        let (good, taken) = (place("good"), place("taken"));
+        std::fs::write(taken.dir.path().join("b.tar"), "older").expect("written");
+        let mut delivery = start(&[&taken, &good]).expect("started");
+        delivery.write_all(b"new").expect("written");
+        let outcomes = delivery.finish().expect("finished").commit("bam_id = \"1\"\n");
+        let fared: Vec<_> = outcomes.iter().map(|o| (o.destination.as_str(), o.result.is_ok())).collect();
+        assert_eq!(fared, [("taken", false), ("good", true)]);
+        assert_eq!(std::fs::read(taken.dir.path().join("b.tar")).expect("read"), b"older");
+        assert!(start(&[&taken]).is_err_and(|e| e.to_string().contains("destination taken")));
+    }
+
+    #[test]
+    fn a_backup_that_stops_early_leaves_nothing() {
+        let place = place("one");
+        let mut delivery = start(&[&place]).expect("started");
+        delivery.write_all(&vec![1; 2 * CHUNK]).expect("written");
+        drop(delivery);
+        assert!(files(&place).is_empty(), "{:?}", files(&place));
+    }
+}
