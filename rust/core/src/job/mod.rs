@@ -8,6 +8,7 @@ pub mod deliver;
 pub mod lock;
 pub mod pipe;
 mod request;
+pub mod swap;
 
 pub use request::Request;
 
