@@ -1,0 +1,68 @@
+# `make` says what there is. Everything here works on a Debian 12 with a Rust toolchain.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Drush 8 looks here, whatever the site (Drush runs from PATH, its global folders don't move with PREFIX).
+DRUSH_COMMANDS ?= /usr/share/drush/commands
+
+to := $(DESTDIR)$(PREFIX)
+share := $(PREFIX)/share/bam
+
+.PHONY: help build demo test lint bench site install uninstall
+
+help:
+	@echo 'make demo      what bam does, on a small sample site, in a minute'
+	@echo 'make test      every test there is; the last line counts them'
+	@echo 'make lint      rustfmt, clippy, php -l, shellcheck, cargo deny'
+	@echo 'make bench     speed and memory beside other tools'
+	@echo 'make site      a real Drupal 7 with Drush 8 for the tests (needs a Composer registry)'
+	@echo 'make install   builds and installs below PREFIX=$(PREFIX) (and DESTDIR)'
+	@echo 'make uninstall takes it away again; keys, settings and backups stay'
+
+build:
+	@tests/need build
+	cargo build --release --locked
+
+demo:
+	@tests/need build demo
+	@cargo build --release --locked --quiet
+	@tests/demo/run target/release/bam
+
+test:
+	@tests/need build test
+	@tests/run
+
+lint:
+	@tests/need build test
+	@tests/run lint
+
+bench:
+	@tests/need build test
+	cargo build --release --locked
+	@tests/bench/run
+
+site:
+	composer install --no-interaction --working-dir=tests/site
+	@echo 'export BAM_TEST_DRUPAL_ROOT=$(CURDIR)/tests/site/web BAM_TEST_DRUSH=$(CURDIR)/tests/site/vendor/bin/drush'
+
+# Installing as root after building as oneself is fine: what is built already is not built again.
+install: build
+	install -d $(to)/bin $(to)/lib $(to)/include $(DESTDIR)$(share)
+	install -m 755 target/release/bam $(to)/bin/bam
+	install -m 644 target/release/libbam.so $(to)/lib/libbam.so
+	install -m 644 include/bam.h $(to)/include/bam.h
+	rm -rf $(addprefix $(DESTDIR)$(share)/,php-shim drush drupal7)
+	cp -r --no-preserve=ownership php-shim drush $(wildcard drupal7) $(DESTDIR)$(share)/
+	rm -rf $(DESTDIR)$(share)/php-shim/tests $(DESTDIR)$(share)/php-shim/vendor
+	install -d $(DESTDIR)$(DRUSH_COMMANDS)
+	ln -sfn $(share)/drush $(DESTDIR)$(DRUSH_COMMANDS)/bam
+	install -d $(to)/share/bash-completion/completions $(to)/share/zsh/site-functions $(to)/share/fish/vendor_completions.d
+	target/release/bam completions bash > $(to)/share/bash-completion/completions/bam
+	target/release/bam completions zsh > $(to)/share/zsh/site-functions/_bam
+	target/release/bam completions fish > $(to)/share/fish/vendor_completions.d/bam.fish
+
+uninstall:
+	rm -f $(to)/bin/bam $(to)/lib/libbam.so $(to)/include/bam.h $(DESTDIR)$(DRUSH_COMMANDS)/bam
+	rm -f $(to)/share/bash-completion/completions/bam $(to)/share/zsh/site-functions/_bam
+	rm -f $(to)/share/fish/vendor_completions.d/bam.fish
+	rm -rf $(DESTDIR)$(share)
