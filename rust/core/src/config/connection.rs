@@ -107,7 +107,13 @@ impl Database {
         };
         connection.prefix.clone_from(&self.prefix);
         connection.socket.clone_from(&self.socket);
-        if let Some(password) = self.other_password(!connection.password.expose().is_empty())? {
+        let given = password(
+            !connection.password.expose().is_empty(),
+            self.password.as_ref(),
+            self.password_file.as_deref(),
+            self.password_env.as_deref(),
+        )?;
+        if let Some(password) = given {
             connection.password = password;
         }
         if connection.password.expose().contains(&0) {
@@ -115,32 +121,37 @@ impl Database {
         }
         Ok(connection)
     }
+}
 
-    /// The password from `password`, `password_file` or `password_env`: one at most, the URL's counts.
-    fn other_password(&self, in_url: bool) -> Result<Option<Secret>> {
-        let given: Vec<&str> = [
-            ("url", in_url),
-            ("password", self.password.is_some()),
-            ("password_file", self.password_file.is_some()),
-            ("password_env", self.password_env.is_some()),
-        ]
-        .into_iter()
-        .filter_map(|(key, set)| set.then_some(key))
-        .collect();
-        if given.len() > 1 {
-            return Err(config(format!("the password is given more than once: {}", given.join(", "))));
-        }
-        if let Some(password) = &self.password {
-            return Ok(Some(password.clone()));
-        }
-        if let Some(path) = &self.password_file {
-            return first_line(path).map(Some);
-        }
-        let Some(name) = &self.password_env else { return Ok(None) };
-        match std::env::var_os(name) {
-            Some(value) => Ok(Some(Secret::new(std::os::unix::ffi::OsStringExt::into_vec(value)))),
-            None => Err(config(format!("the environment variable {name} (password_env) is not set"))),
-        }
+/// The password from `password`, `password_file` or `password_env`: one at most, the URL's counts.
+pub(crate) fn password(
+    in_url: bool,
+    password: Option<&Secret>,
+    file: Option<&Path>,
+    env: Option<&str>,
+) -> Result<Option<Secret>> {
+    let given: Vec<&str> = [
+        ("url", in_url),
+        ("password", password.is_some()),
+        ("password_file", file.is_some()),
+        ("password_env", env.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(key, set)| set.then_some(key))
+    .collect();
+    if given.len() > 1 {
+        return Err(config(format!("the password is given more than once: {}", given.join(", "))));
+    }
+    if let Some(password) = password {
+        return Ok(Some(password.clone()));
+    }
+    if let Some(path) = file {
+        return first_line(path).map(Some);
+    }
+    let Some(name) = env else { return Ok(None) };
+    match std::env::var_os(name) {
+        Some(value) => Ok(Some(Secret::new(std::os::unix::ffi::OsStringExt::into_vec(value)))),
+        None => Err(config(format!("the environment variable {name} (password_env) is not set"))),
     }
 }
 
@@ -212,7 +223,7 @@ fn sqlite(rest: &str, site_root: &Path) -> Result<Connection> {
 }
 
 /// Percent-decodes. The crate leaves a stray `%` alone; that would silently be another password.
-fn decode(encoded: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn decode(encoded: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {
     let well_formed =
         |after: &str| after.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
     if !encoded.split('%').skip(1).all(well_formed) {
@@ -222,7 +233,8 @@ fn decode(encoded: &str, what: &str) -> Result<Zeroizing<Vec<u8>>> {
     Ok(Zeroizing::new(percent_decode_str(encoded).collect()))
 }
 
-fn text(encoded: &str, what: &str) -> Result<String> {
+/// Percent-decodes what must be text without line breaks.
+pub(crate) fn text(encoded: &str, what: &str) -> Result<String> {
     let bytes = decode(encoded, what)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| config(format!("{what} in url is not UTF-8")))?;
     match text.contains(['\0', '\n', '\r']) {

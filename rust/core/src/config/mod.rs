@@ -3,7 +3,7 @@
 //! Owns the document's types, reading it from JSON or YAML, checking it, and the parsers for what PHP wrote
 //! (`var_export`, `serialize`, CTools exports). Knows nothing of running anything.
 
-mod connection;
+pub(crate) mod connection;
 pub mod document;
 
 pub use connection::{Connection, Driver};
