@@ -1,0 +1,166 @@
+//! Key files: making, checking and naming them.
+
+use super::kdf::random;
+use super::passphrase::Passphrase;
+use crate::{Code, Error, Note, NoteKind, Result, ResultExt};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use pbkdf2::pbkdf2_hmac;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Names a key without telling anything of it: shown in messages, kept in sidecars, and how a key ring finds the key
+/// of a backup.
+///
+/// The first 8 bytes of PBKDF2-HMAC-SHA256 over the passphrase with the fixed salt `bam key id 1` and 600 000
+/// iterations, as 16 hex digits: the same for the same key on every machine, and as costly to guess a passphrase
+/// from as the backup itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId([u8; 8]);
+
+impl KeyId {
+    /// Takes about 0.1 s.
+    pub fn of(passphrase: &Passphrase) -> Self {
+        let mut id = [0; 8];
+        pbkdf2_hmac::<sha2::Sha256>(passphrase.expose(), b"bam key id 1", 600_000, &mut id);
+        KeyId(id)
+    }
+
+    /// From the 16 hex digits that `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        hex.then(|| u64::from_str_radix(text, 16).ok().map(|id| KeyId(id.to_be_bytes()))).flatten()
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
+/// Makes a new key file: 32 random bytes as base64 on one line, readable by its owner only, on disk when this
+/// returns. Never replaces a file that is there.
+pub fn create(path: &Path) -> Result<Passphrase> {
+    let mut bytes = random::<32>()?;
+    let mut line = Zeroizing::new(BASE64_STANDARD.encode(bytes));
+    bytes.zeroize();
+    line.push('\n');
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|e| {
+            match e.kind() {
+                ErrorKind::AlreadyExists => {
+                    Error::new(Code::Key, format!("{} exists already and is not replaced", path.display()))
+                        .hint("choose another name; backups made with the old key need the old key")
+                }
+                ErrorKind::NotFound => Error::io("cannot make the key file", path, e)
+                    .hint("make its folder first, e.g. `install -d -m 0700 FOLDER`"),
+                _ => Error::io("cannot make the key file", path, e),
+            }
+        })?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = file
+        .write_all(line.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| File::open(folder)?.sync_all());
+    if let Err(e) = written {
+        // Half a key must not be taken for one; where even this fails, the first error matters more.
+        let _ = fs::remove_file(path);
+        return Err(Error::io("cannot write the key file", path, e));
+    }
+    Passphrase::from_first_line(line.as_bytes())
+}
+
+/// Looks at a key file and says what is wrong with it although it works: who else can read it, a carriage return or
+/// too short a line. Fails where it cannot be used at all.
+pub fn check(path: &Path) -> Result<Vec<Note>> {
+    let passphrase = Passphrase::from_file(path)?;
+    let meta = fs::metadata(path).at("cannot look at the key file", path)?;
+    let name = path.display();
+    let mut notes = Vec::new();
+    let mut warn = |text: String| notes.push(Note { kind: NoteKind::Warning, text });
+    if meta.mode() & 0o077 != 0 {
+        warn(format!(
+            "key file {name} has mode {:04o}: others than its owner can use it; run `chmod 600 {name}`",
+            meta.mode() & 0o7777
+        ));
+    }
+    if passphrase.expose().ends_with(b"\r") {
+        warn(format!(
+            "the first line of key file {name} ends with a carriage return, which is part of the key: an editor may \
+             silently drop it"
+        ));
+    }
+    if passphrase.expose().len() < 16 {
+        warn(format!(
+            "the key in {name} is shorter than 16 characters and can be guessed by machine; `bam keygen` makes a \
+             strong one"
+        ));
+    }
+    Ok(notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use tempfile::TempDir;
+
+    #[test]
+    fn a_new_key_is_private_random_and_never_replaces_another() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        let made = create(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        let text = fs::read(&path).unwrap();
+        assert_eq!(BASE64_STANDARD.decode(&text[..44]).unwrap().len(), 32);
+        assert_eq!(&text[44..], b"\n");
+        assert_eq!(Passphrase::from_file(&path).unwrap(), made);
+        assert_eq!(check(&path).unwrap(), []);
+        assert_eq!(create(&path).unwrap_err().code(), Code::Key);
+        assert_eq!(fs::read(&path).unwrap(), text);
+        assert_ne!(create(&dir.path().join("other")).unwrap(), made);
+        let error = create(&dir.path().join("no/such/key")).unwrap_err();
+        assert!(error.next_step().unwrap().contains("folder"));
+    }
+
+    #[test]
+    fn a_link_is_not_followed_to_where_it_dangles() {
+        let dir = TempDir::new().unwrap();
+        let (link, target) = (dir.path().join("link"), dir.path().join("target"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert_eq!(create(&link).unwrap_err().code(), Code::Key);
+        assert!(!target.exists());
+    }
+
+    #[test]
+    fn careless_keys_are_warned_about() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("key");
+        fs::write(&path, "secret\r\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let notes = check(&path).unwrap();
+        assert_eq!(notes.len(), 3);
+        assert!(notes[0].text.contains("0640"));
+        assert!(notes.iter().all(|note| !note.text.contains("secret")));
+    }
+
+    /// Pinned: sidecars carry it for years.
+    #[test]
+    fn the_id_of_a_key_never_changes() {
+        let id = KeyId::of(&Passphrase::from_first_line(b"a passphrase").unwrap());
+        assert_eq!(KeyId::parse(&id.to_string()), Some(id));
+        let openssl = std::process::Command::new("openssl")
+            .args(["kdf", "-keylen", "8", "-binary", "-kdfopt", "digest:SHA256", "-kdfopt", "iter:600000"])
+            .args(["-kdfopt", "salt:bam key id 1", "-kdfopt", "pass:a passphrase", "PBKDF2"])
+            .output()
+            .unwrap();
+        assert_eq!(openssl.stdout, id.0);
+        assert_eq!(KeyId::parse("12"), None);
+        assert_eq!(KeyId::parse("+123456789abcdef"), None);
+    }
+}
