@@ -1,37 +1,55 @@
 //! The types of the document. Every field is documented in docs/configuration.md.
+//!
+//! Unknown keys are errors. Serialising masks every secret ([`super::mask`]).
 
-use crate::Secret;
-use serde::Deserialize;
+use super::{lenient, mask};
+use crate::{Note, Secret};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The whole document. Maps are keyed by machine name.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct Document {
     /// The site being backed up.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub site: Site,
     /// Its databases.
+    #[serde(deserialize_with = "lenient::table", skip_serializing_if = "BTreeMap::is_empty")]
     pub databases: BTreeMap<String, Database>,
     /// What can be backed up.
+    #[serde(deserialize_with = "lenient::table", skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, Source>,
     /// Where backups go.
+    #[serde(deserialize_with = "lenient::table", skip_serializing_if = "BTreeMap::is_empty")]
     pub destinations: BTreeMap<String, Destination>,
     /// How backups are made.
+    #[serde(deserialize_with = "lenient::table", skip_serializing_if = "BTreeMap::is_empty")]
     pub profiles: BTreeMap<String, Profile>,
     /// When they are made.
+    #[serde(deserialize_with = "lenient::table", skip_serializing_if = "BTreeMap::is_empty")]
     pub schedules: BTreeMap<String, Schedule>,
     /// Keys.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub encryption: Encryption,
     /// What must hold at all times.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub policy: Policy,
     /// Where locks and status files lie; default: `bam` in the temporary folder, 0700, one file per site.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
+    /// What `keep: smart` keeps.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub smart_keep: SmartKeep,
+    /// What was noticed while the document was read; [`Document::check`] tells it.
+    #[serde(skip)]
+    pub notes: Vec<Note>,
 }
 
 /// The Drupal site (or any folder with a database).
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct Site {
     /// The docroot.
     pub root: PathBuf,
@@ -46,33 +64,41 @@ pub struct Site {
     /// Drupal's version, for the sidecar.
     pub drupal_version: String,
     /// Public files, relative to `root` or absolute. Default `CONF_PATH/files`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub public_path: Option<PathBuf>,
     /// Private files, absolute or relative to `root`; none where the site has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub private_path: Option<PathBuf>,
     /// The temporary folder of the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub temporary_path: Option<PathBuf>,
 }
 
 /// One database. The password may be in the URL, or come from `password`, `password_file` or `password_env`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct Database {
     /// `mysql://user:pass@host:port/name`, `pgsql://…`, `sqlite:/path`; user and password URL-encoded.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "mask::url")]
     pub url: Option<Secret>,
     /// Table prefix.
     pub prefix: String,
     /// Unix socket; wins over the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
     /// The password itself.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "mask::secret")]
     pub password: Option<Secret>,
     /// A file whose first line is the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
     /// An environment variable that holds the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub password_env: Option<String>,
 }
 
 /// What kind of thing a source is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceType {
     /// One database.
@@ -84,24 +110,25 @@ pub enum SourceType {
 }
 
 /// One source.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, expecting = "a map of settings")]
 pub struct Source {
     /// What kind of thing it is.
     #[serde(rename = "type")]
     pub kind: SourceType,
     /// For people; default the machine name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// For `database` and `archive`: which one; default `db`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
     /// For `files`: relative to `site.root`, or absolute.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
 }
 
 /// What kind of place a destination is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DestinationType {
     /// A local folder.
@@ -113,48 +140,49 @@ pub enum DestinationType {
 }
 
 /// One destination.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, expecting = "a map of settings")]
 pub struct Destination {
     /// What kind of place it is.
     #[serde(rename = "type")]
     pub kind: DestinationType,
     /// For people; default the machine name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// For `directory`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// For `sftp` and `rsync`: `sftp://user[:pass]@host[:port]/path`, `[user@]host:path`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "mask::url")]
     pub url: Option<Secret>,
     /// The password, where it is not in the URL.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "mask::secret")]
     pub password: Option<Secret>,
     /// A file whose first line is the password.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
     /// An environment variable that holds the password.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_env: Option<String>,
     /// The private key for SSH.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_file: Option<PathBuf>,
     /// Where known host keys are; default `~/.ssh/known_hosts`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_hosts: Option<PathBuf>,
     /// The one host key to accept, `SHA256:…` as `ssh-keygen -l` prints it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<String>,
     /// Octal permissions of files, e.g. `"0640"`; folders get the matching search bits. Default 0600 and 0700.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::mode")]
     pub chmod: Option<String>,
     /// The group that files get.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chgrp: Option<String>,
 }
 
 /// How a backup is compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum Compression {
@@ -167,7 +195,7 @@ pub enum Compression {
 }
 
 /// How hard the compressor tries.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum CompressionLevel {
@@ -178,49 +206,57 @@ pub enum CompressionLevel {
 }
 
 /// How a backup is encrypted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum EncryptionKind {
     /// The `.enc` container. B&M's `aes` means this, too.
-    #[serde(rename = "aes256", alias = "aes")]
+    #[serde(rename = "aes256")]
     Aes256,
     /// What the Drupal module aes 7.x writes (`.aes`).
     #[serde(rename = "aes-module")]
     AesModule,
     /// In the clear.
     #[default]
-    #[serde(rename = "none", alias = "0", alias = "")]
+    #[serde(rename = "none")]
     None,
 }
 
 /// A profile: how backups are made.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct Profile {
     /// For people; default the machine name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// File name with tokens, e.g. `[site:name]`.
     pub filename: String,
     /// 0 never overwrite (`-1`, `-2` …), 1 timestamp, 2 overwrite.
+    #[serde(deserialize_with = "lenient::append_timestamp")]
     pub append_timestamp: u8,
     /// PHP `date()` format of the timestamp.
     pub timestamp_format: String,
     /// Compression.
+    #[serde(deserialize_with = "lenient::compression")]
     pub compression: Compression,
     /// How hard it tries.
     pub compression_level: CompressionLevel,
     /// Encryption.
+    #[serde(deserialize_with = "lenient::encryption")]
     pub encryption: EncryptionKind,
     /// A text kept with the backup; tokens allowed.
     pub description: String,
     /// Maintenance mode while the backup is made.
+    #[serde(deserialize_with = "lenient::boolean")]
     pub site_offline: bool,
     /// Its message.
     pub site_offline_message: String,
     /// Go on without what cannot be read.
+    #[serde(deserialize_with = "lenient::boolean")]
     pub ignore_errors: bool,
     /// Who hears of it.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub notify: Notify,
     /// Settings per source.
+    #[serde(deserialize_with = "lenient::table", skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, SourceSettings>,
 }
 
@@ -245,96 +281,165 @@ impl Default for Profile {
 }
 
 /// Mail addresses; tokens allowed.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct Notify {
     /// On success.
+    #[serde(deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     pub success: Vec<String>,
     /// On failure, partial success included.
+    #[serde(deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     pub failure: Vec<String>,
 }
 
 /// What a profile says about one source. Table names that do not exist are no error.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct SourceSettings {
     /// Tables whose rows are left out.
+    #[serde(deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     pub nodata_tables: Vec<String>,
     /// Tables that are left out.
+    #[serde(deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     pub exclude_tables: Vec<String>,
     /// Lock the tables while they are dumped, for engines without transactions.
+    #[serde(deserialize_with = "lenient::boolean")]
     pub lock_tables: bool,
     /// Paths that are left out: relative to the source, absolute, or stream URIs.
     /// `None`: the kind's default excludes.
+    #[serde(deserialize_with = "lenient::lines", skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Vec<String>>,
 }
 
 /// A schedule: when backups are made.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct Schedule {
     /// For people; default the machine name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Source.
+    /// Source; default `db`.
     pub source: String,
     /// Destinations, the first being the main one.
+    #[serde(deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<String>,
-    /// Profile.
+    /// Profile; default `default`.
     pub profile: String,
-    /// Seconds between runs.
+    /// Seconds between runs; 0: only when asked.
+    #[serde(deserialize_with = "lenient::seconds")]
     pub every: u64,
-    /// A crontab expression; wins over `every`.
+    /// A crontab expression, or `none`: only when asked. Wins over `every`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
-    /// How many to keep: 0 all, -2 smart delete.
+    /// How many to keep: 0 all, -2 (or `smart`) smart delete.
+    #[serde(deserialize_with = "lenient::keep")]
     pub keep: i64,
-    /// Whether it runs.
+    /// Whether it runs by itself; default yes.
+    #[serde(deserialize_with = "lenient::boolean")]
     pub enabled: bool,
     /// Unix time of the last run, where Drupal keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_run: Option<u64>,
 }
 
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule {
+            name: None,
+            source: "db".into(),
+            destinations: Vec::new(),
+            profile: "default".into(),
+            every: 0,
+            cron: None,
+            keep: 0,
+            enabled: true,
+            last_run: None,
+        }
+    }
+}
+
+/// How many backups of each age `keep: smart` keeps (B&M's variables `backup_migrate_smart_keep_*`).
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
+pub struct SmartKeep {
+    /// All backups of so many last seconds.
+    pub subhourly: u64,
+    /// One an hour, for so many hours.
+    pub hourly: u64,
+    /// One a day, for so many days.
+    pub daily: u64,
+    /// One a week, for so many weeks; none: forever.
+    pub weekly: Option<u64>,
+}
+
+impl Default for SmartKeep {
+    fn default() -> Self {
+        SmartKeep { subhourly: 3600, hourly: 24, daily: 30, weekly: None }
+    }
+}
+
 /// Keys.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct Encryption {
     /// A file whose first line is the passphrase.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
     /// The passphrase itself.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "mask::secret")]
     pub key: Option<Secret>,
     /// An environment variable that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key_env: Option<String>,
     /// PBKDF2 iterations for new backups; default 600 000.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub iterations: Option<u32>,
     /// The settings of the Drupal module aes 7.x, to read (and on request write) its files.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub aes_module: Option<AesModule>,
 }
 
 /// Settings of the Drupal module aes 7.x.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct AesModule {
     /// `phpseclib` or `mcrypt`.
     pub implementation: String,
     /// `rijndael-128` (mcrypt only).
     pub cipher: String,
     /// The key string (variable `aes_key`).
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "mask::secret")]
     pub key: Option<Secret>,
     /// The file it is in (variable `aes_key_path`).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
     /// Variable `aes_encryption_iv`, base64.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "mask::secret")]
     pub iv: Option<Secret>,
 }
 
 /// What must hold at all times; `status` reports against it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct Policy {
     /// How many copies.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub copies: Option<u32>,
     /// Whether each must be on another machine.
+    #[serde(deserialize_with = "lenient::boolean")]
     pub distinct_hosts: bool,
-    /// How old the newest backup may be, e.g. `8d`.
-    pub max_age: Option<String>,
-    /// How often backups are verified, e.g. `30d`.
-    pub verify_every: Option<String>,
+    /// How old the newest backup may be, in seconds; written `8d`.
+    #[serde(
+        deserialize_with = "lenient::optional_seconds",
+        serialize_with = "super::duration::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub max_age: Option<u64>,
+    /// How often backups are verified, in seconds; written `30d`.
+    #[serde(
+        deserialize_with = "lenient::optional_seconds",
+        serialize_with = "super::duration::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub verify_every: Option<u64>,
 }

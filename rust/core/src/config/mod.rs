@@ -3,8 +3,23 @@
 //! Owns the document's types, reading it from JSON or YAML, checking it, and the parsers for what PHP wrote
 //! (`var_export`, `serialize`, CTools exports). Knows nothing of running anything.
 
+mod builtin;
+mod check;
 pub(crate) mod connection;
 pub mod document;
+pub mod duration;
+mod lenient;
+mod locate;
+mod mask;
+mod read;
+mod site;
 
+pub use builtin::names_table;
 pub use connection::{Connection, Driver};
 pub use document::*;
+pub use mask::{HIDDEN, without_password};
+
+/// `keep` of a schedule: all backups.
+pub const KEEP_ALL: i64 = 0;
+/// `keep` of a schedule: fewer the older they are ([`SmartKeep`]).
+pub const KEEP_SMART: i64 = -2;

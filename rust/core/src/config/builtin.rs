@@ -1,0 +1,105 @@
+//! What a document has without saying so: the sources that every site has, and B&M's default profile.
+
+use super::{Document, Profile, Source, SourceSettings, SourceType};
+use std::collections::BTreeMap;
+
+/// The machine name of the site's own database and of its source.
+pub(super) const DB: &str = "db";
+
+/// B&M's default tables without data (`backup_settings_default` in includes/sources.db.inc, 7.x-3.9). B&M lists the
+/// cache tables that exist at that moment; a pattern stands for all that ever will.
+const NODATA_TABLES: [&str; 11] = [
+    "accesslog",
+    "sessions",
+    "watchdog",
+    "search_dataset",
+    "search_index",
+    "search_keywords_log",
+    "search_total",
+    "devel_queries",
+    "devel_times",
+    "cache",
+    "cache_*",
+];
+
+/// Tables that the simpletest module leaves behind.
+const EXCLUDE_TABLES: [&str; 1] = ["simpletest*"];
+
+/// Adds what is built in and not there yet.
+pub(super) fn complete(document: &mut Document) {
+    document.profiles.entry("default".into()).or_insert_with(default_profile);
+
+    let mut sources = Vec::new();
+    for name in document.databases.keys() {
+        sources.push((name.clone(), source(SourceType::Database, Some(name), None)));
+    }
+    if !document.site.root.as_os_str().is_empty() {
+        sources.push(("files".into(), source(SourceType::Files, None, Some("public://"))));
+        if document.site.private_dir().is_some() {
+            sources.push(("files_private".into(), source(SourceType::Files, None, Some("private://"))));
+        }
+        sources.push(("archive".into(), source(SourceType::Archive, None, None)));
+    }
+    for (name, source) in sources {
+        document.sources.entry(name).or_insert(source);
+    }
+}
+
+fn source(kind: SourceType, database: Option<&str>, path: Option<&str>) -> Source {
+    Source { kind, name: None, database: database.map(str::to_owned), path: path.map(Into::into) }
+}
+
+fn default_profile() -> Profile {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let db = SourceSettings {
+        nodata_tables: owned(&NODATA_TABLES),
+        exclude_tables: owned(&EXCLUDE_TABLES),
+        ..SourceSettings::default()
+    };
+    Profile {
+        name: Some("Default Settings".into()),
+        sources: BTreeMap::from([(DB.to_owned(), db)]),
+        ..Profile::default()
+    }
+}
+
+/// Whether a list of tables names `table`; an entry that ends in `*` names all that begin so.
+pub fn names_table(list: &[String], table: &str) -> bool {
+    list.iter().any(|entry| match entry.strip_suffix('*') {
+        Some(beginning) => table.starts_with(beginning),
+        None => entry == table,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names<T>(map: &BTreeMap<String, T>) -> Vec<&str> {
+        map.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_site_has_its_sources_without_saying() {
+        let document = Document::from_yaml(
+            "site: {root: /var/www, private_path: /srv/private}\n\
+             databases: {db: {url: 'mysql://u@h/d'}, 'db:other:default': {url: 'mysql://u@h/o'}}\n\
+             sources: {files: {type: files, path: elsewhere}}\n",
+        )
+        .expect("a document");
+        assert_eq!(names(&document.sources), ["archive", "db", "db:other:default", "files", "files_private"]);
+        let files = document.sources.get("files").expect("files");
+        assert_eq!(files.path.as_deref(), Some("elsewhere".as_ref()), "what is written wins");
+        assert_eq!(names(&document.profiles), ["default"]);
+
+        let bare = Document::from_yaml("{}").expect("an empty document");
+        assert!(bare.sources.is_empty(), "no site, no sources");
+    }
+
+    #[test]
+    fn patterns_name_tables_by_their_beginning() {
+        let list = ["cache".to_owned(), "cache_*".to_owned()];
+        assert!(names_table(&list, "cache") && names_table(&list, "cache_form"));
+        assert!(!names_table(&list, "cached") && !names_table(&list, "xcache_form"));
+    }
+}

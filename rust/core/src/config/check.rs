@@ -1,0 +1,201 @@
+//! What a document says that cannot be right although its grammar is: references that lead nowhere, keys of another
+//! kind, missing keys.
+
+use super::read::{place, suggest};
+use super::{
+    Destination, DestinationType, Document, EncryptionKind, HIDDEN, Source, SourceType, builtin, mask,
+};
+use crate::{Code, Error, Note, NoteKind, Result};
+use std::collections::BTreeMap;
+
+/// One contradiction.
+pub(super) struct Problem {
+    /// The key it is about.
+    pub(super) path: Vec<String>,
+    text: String,
+    hint: Option<String>,
+}
+
+impl Problem {
+    fn new(path: &[&str], text: impl Into<String>) -> Self {
+        Problem { path: path.iter().map(|key| (*key).to_owned()).collect(), text: text.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn into_error(self, at: Option<(usize, usize)>) -> Error {
+        let error = Error::new(Code::Config, format!("{}: {}", place(&self.path.join("."), at), self.text));
+        match self.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+impl Document {
+    /// Fails at the first contradiction: a reference that leads nowhere, a key that is missing or of another kind.
+    pub fn validate(&self) -> Result<()> {
+        self.problems().into_iter().next().map_or(Ok(()), |problem| Err(problem.into_error(None)))
+    }
+
+    /// All that deserves attention: what was noticed while reading, every contradiction, and what looks like a mistake.
+    pub fn check(&self) -> Vec<Note> {
+        let mut notes = self.notes.clone();
+        let problems = self.problems().into_iter().map(|problem| problem.into_error(None).to_string());
+        notes.extend(problems.map(|text| Note { kind: NoteKind::Warning, text }));
+        let keyless = self.encryption.key_file.is_none()
+            && self.encryption.key.is_none()
+            && self.encryption.key_env.is_none();
+        for (name, profile) in &self.profiles {
+            if profile.encryption == EncryptionKind::Aes256 && keyless && self.encryption.aes_module.is_none()
+            {
+                let text = format!(
+                    "profile {name} encrypts, but there is no key: set encryption.key_file (see `bam keygen`)"
+                );
+                notes.push(Note { kind: NoteKind::Warning, text });
+            }
+            for source in profile.sources.keys().filter(|source| !self.sources.contains_key(*source)) {
+                let text =
+                    format!("profile {name} has settings for the source {source}, which does not exist");
+                notes.push(Note { kind: NoteKind::Info, text });
+            }
+        }
+        for (name, schedule) in self.schedules.iter().filter(|(_, schedule)| schedule.enabled) {
+            if schedule.every == 0 && schedule.cron.is_none() {
+                let text = format!(
+                    "schedule {name} is enabled, but has neither `every` nor `cron`: it runs only when asked"
+                );
+                notes.push(Note { kind: NoteKind::Info, text });
+            }
+        }
+        notes
+    }
+
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        for (path, _) in
+            mask::secrets(self).into_iter().filter(|(_, secret)| holds_placeholder(secret.expose()))
+        {
+            let problem = Problem::new(&path, format!("{HIDDEN} stands where an export left out the secret"));
+            found.push(problem.hint("put the secret there, or export with secrets"));
+        }
+        for (name, database) in &self.databases {
+            if database.url.is_none() {
+                let problem = Problem::new(&["databases", name, "url"], "the key \"url\" is missing");
+                found.push(
+                    problem.hint("e.g. mysql://user@127.0.0.1/name, pgsql://user@host/name, sqlite:/path"),
+                );
+            }
+        }
+        for (name, source) in &self.sources {
+            self.source_problems(name, source, &mut found);
+        }
+        for (name, destination) in &self.destinations {
+            self.destination_problems(name, destination, &mut found);
+        }
+        for (name, schedule) in &self.schedules {
+            reference(&["schedules", name, "source"], &schedule.source, &self.sources, &mut found);
+            reference(&["schedules", name, "profile"], &schedule.profile, &self.profiles, &mut found);
+            for (index, destination) in schedule.destinations.iter().enumerate() {
+                let index = index.to_string();
+                reference(
+                    &["schedules", name, "destinations", &index],
+                    destination,
+                    &self.destinations,
+                    &mut found,
+                );
+            }
+            if schedule.destinations.is_empty() && schedule.enabled {
+                found.push(Problem::new(
+                    &["schedules", name, "destinations"],
+                    "a schedule needs at least one destination",
+                ));
+            }
+        }
+        let keys = [
+            self.encryption.key_file.is_some(),
+            self.encryption.key.is_some(),
+            self.encryption.key_env.is_some(),
+        ];
+        if keys.iter().filter(|is_set| **is_set).count() > 1 {
+            found.push(Problem::new(&["encryption"], "only one of key_file, key and key_env can be the key"));
+        }
+        if self.encryption.iterations == Some(0) {
+            found.push(Problem::new(&["encryption", "iterations"], "there must be at least one iteration"));
+        }
+        found
+    }
+
+    fn source_problems(&self, name: &str, source: &Source, found: &mut Vec<Problem>) {
+        let key = |key| ["sources", name, key];
+        match (source.kind, &source.path) {
+            (SourceType::Files, None) => {
+                found.push(Problem::new(&key("path"), "a source of type files needs a path"))
+            }
+            (SourceType::Files, Some(path)) => {
+                if let Err(error) = self.site.resolve(path) {
+                    let problem = Problem::new(&key("path"), error.message());
+                    found.push(problem.hint(error.next_step().unwrap_or_default()));
+                }
+            }
+            (_, Some(_)) => found.push(Problem::new(&key("path"), "only a source of type files has a path")),
+            (_, None) => {}
+        }
+        match (source.kind, source.database.as_deref()) {
+            (SourceType::Files, Some(_)) => {
+                found.push(Problem::new(&key("database"), "a source of type files has no database"));
+            }
+            (SourceType::Files, None) => {}
+            // The docroot of a site without a database is an archive, too.
+            (SourceType::Archive, None) if self.databases.is_empty() => {}
+            (_, database) => {
+                reference(&key("database"), database.unwrap_or(builtin::DB), &self.databases, found);
+            }
+        }
+    }
+
+    fn destination_problems(&self, name: &str, destination: &Destination, found: &mut Vec<Problem>) {
+        let key = |key| ["destinations", name, key];
+        match destination.kind {
+            DestinationType::Directory => match &destination.path {
+                None => {
+                    found.push(Problem::new(&key("path"), "a destination of type directory needs a path"))
+                }
+                Some(path) => {
+                    if let Err(error) = self.site.resolve(path) {
+                        let problem = Problem::new(&key("path"), error.message());
+                        found.push(problem.hint(error.next_step().unwrap_or_default()));
+                    }
+                }
+            },
+            DestinationType::Sftp | DestinationType::Rsync => {
+                if destination.url.is_none() {
+                    let problem = Problem::new(&key("url"), "a remote destination needs a url");
+                    found
+                        .push(problem.hint("e.g. sftp://user@host/backups, or user@host:/backups for rsync"));
+                }
+                if destination.path.is_some() {
+                    found.push(Problem::new(&key("path"), "a remote destination has its path in the url"));
+                }
+            }
+        }
+        if destination.host_key.as_deref().is_some_and(|key| !key.starts_with("SHA256:")) {
+            let problem = Problem::new(&key("host_key"), "a host key is written SHA256:…");
+            found.push(problem.hint("`ssh-keyscan HOST | ssh-keygen -lf -` prints it"));
+        }
+    }
+}
+
+fn holds_placeholder(secret: &[u8]) -> bool {
+    memchr::memmem::find(secret, HIDDEN.as_bytes()).is_some()
+}
+
+fn reference<T>(path: &[&str], name: &str, known: &BTreeMap<String, T>, found: &mut Vec<Problem>) {
+    if !known.contains_key(name) {
+        let names: Vec<&String> = known.keys().collect();
+        found.push(Problem::new(path, format!("there is no \"{name}\"")).hint(suggest(name, &names)));
+    }
+}

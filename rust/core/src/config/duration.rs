@@ -1,0 +1,115 @@
+//! Durations as people write them: `8d`, `12h`, `90m`, `2w`, or plain seconds.
+
+use crate::{Code, Error, Result};
+use serde::Serializer;
+
+/// Suffix, its seconds; the biggest first.
+const UNITS: [(&str, u64); 5] = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+
+/// Seconds of `8d`, `1d 12h`, `604800`. Units: `s`, `m` (minutes), `h`, `d`, `w`, in any order, added up.
+pub fn parse(text: &str) -> Result<u64> {
+    let wrong = || {
+        Error::new(Code::Config, format!("\"{}\" is no duration", text.escape_debug()))
+            .hint("write a number and a unit, e.g. 90m, 12h, 8d, 2w, or a number of seconds")
+    };
+    let mut rest = text.trim();
+    if let Ok(seconds) = rest.parse() {
+        return Ok(seconds);
+    }
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(digits);
+        let tail = tail.trim_start();
+        let letters = tail.find(|c: char| !c.is_alphabetic()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(letters);
+        let factor = UNITS.iter().find(|(suffix, _)| *suffix == unit).map(|(_, s)| *s).ok_or_else(wrong)?;
+        let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)?;
+        total = total.checked_add(seconds).ok_or_else(wrong)?;
+        rest = tail.trim_start();
+    }
+    if text.trim().is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
+/// The shortest way to write `seconds` in one unit: `8d`, `36h`, `90s`.
+pub fn format(seconds: u64) -> String {
+    let unit = UNITS.iter().find(|(_, factor)| seconds >= *factor && seconds.is_multiple_of(*factor));
+    match unit {
+        Some((suffix, factor)) => format!("{}{suffix}", seconds / factor),
+        None => format!("{seconds}s"),
+    }
+}
+
+/// For people: the two biggest units, `8d 2h`, `3m 20s`.
+pub fn rough(seconds: u64) -> String {
+    let mut parts = Vec::new();
+    let mut rest = seconds;
+    for (suffix, factor) in UNITS {
+        let count = rest / factor;
+        rest %= factor;
+        if count > 0 {
+            parts.push(format!("{count}{suffix}"));
+        } else if !parts.is_empty() {
+            break;
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    if parts.is_empty() { "0s".into() } else { parts.join(" ") }
+}
+
+pub(super) fn serialize<S: Serializer>(seconds: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match seconds {
+        Some(seconds) => serializer.serialize_str(&format(*seconds)),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_add_up() {
+        assert_eq!(parse("8d").expect("days"), 8 * 86_400);
+        assert_eq!(parse(" 1d 12h ").expect("mixed"), 129_600);
+        assert_eq!(parse("2w1d").expect("no space"), 15 * 86_400);
+        assert_eq!(parse("604800").expect("seconds"), 604_800);
+        assert_eq!(parse("90 m").expect("space before the unit"), 5_400);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in [
+            "",
+            " ",
+            "d",
+            "8",
+            "8x",
+            "8 days",
+            "-1d",
+            "1.5d",
+            "99999999999999999999",
+            "9999999999999999w",
+            "8d x",
+        ] {
+            match parse(text) {
+                Ok(8) if text == "8" => {}
+                Ok(seconds) => panic!("{text:?} was taken for {seconds} seconds"),
+                Err(error) => assert_eq!(error.code(), Code::Config),
+            }
+        }
+    }
+
+    #[test]
+    fn formatting_is_read_back() {
+        for seconds in [0, 1, 59, 60, 3_600, 5_400, 86_400, 604_800, 691_200, 1_000_001] {
+            assert_eq!(parse(&format(seconds)).expect("our own words"), seconds);
+        }
+        assert_eq!(format(691_200), "8d");
+        assert_eq!(rough(698_400), "1w 1d");
+        assert_eq!(rough(86_400 + 59), "1d");
+        assert_eq!(rough(200), "3m 20s");
+    }
+}

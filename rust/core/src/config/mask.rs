@@ -1,0 +1,118 @@
+//! Keeping secrets out of an exported document, and finding where it holds them.
+
+use super::Document;
+use crate::Secret;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// What stands for a secret in an exported document. A document that still holds it is not accepted back.
+pub const HIDDEN: &str = "[hidden]";
+
+pub(super) fn secret<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(|_| HIDDEN).serialize(serializer)
+}
+
+pub(super) fn url<S: Serializer>(url: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    url.as_ref().map(without_password).serialize(serializer)
+}
+
+/// The URL with its password replaced by [`HIDDEN`], for messages and exports.
+pub fn without_password(url: &Secret) -> String {
+    let text = String::from_utf8_lossy(url.expose());
+    let masked = text.split_once("://").and_then(|(scheme, rest)| {
+        // The last @ before the path; a password that was not URL-encoded may hold slashes, and then it is the last of all.
+        let authority_end = rest.find('/').unwrap_or(rest.len());
+        let at = rest[..authority_end].rfind('@').or_else(|| rest.rfind('@'))?;
+        let (user, _) = rest[..at].split_once(':')?;
+        Some(format!("{scheme}://{user}:{HIDDEN}{}", &rest[at..]))
+    });
+    masked.unwrap_or_else(|| text.into_owned())
+}
+
+/// Whether a URL carries a password.
+fn has_password(url: &Secret) -> bool {
+    without_password(url).as_bytes() != url.expose()
+}
+
+/// Every secret of the document with the path of its key. URLs count where they carry a password.
+pub(super) fn secrets(document: &Document) -> Vec<(Vec<&str>, &Secret)> {
+    let with_password = |url: &&Secret| has_password(url);
+    let mut all = Vec::new();
+    for (name, database) in &document.databases {
+        all.push((vec!["databases", name, "url"], database.url.as_ref().filter(with_password)));
+        all.push((vec!["databases", name, "password"], database.password.as_ref()));
+    }
+    for (name, destination) in &document.destinations {
+        all.push((vec!["destinations", name, "url"], destination.url.as_ref().filter(with_password)));
+        all.push((vec!["destinations", name, "password"], destination.password.as_ref()));
+    }
+    all.push((vec!["encryption", "key"], document.encryption.key.as_ref()));
+    if let Some(module) = &document.encryption.aes_module {
+        all.push((vec!["encryption", "aes_module", "key"], module.key.as_ref()));
+        all.push((vec!["encryption", "aes_module", "iv"], module.iv.as_ref()));
+    }
+    all.into_iter().filter_map(|(path, secret)| Some((path, secret?))).collect()
+}
+
+/// Puts the secrets back into what serialising `document` gave.
+fn reveal(document: &Document, tree: &mut Value) {
+    for (path, secret) in secrets(document) {
+        let slot = path.iter().try_fold(&mut *tree, |node, key| node.get_mut(*key));
+        if let Some(slot) = slot {
+            *slot = Value::String(String::from_utf8_lossy(secret.expose()).into_owned());
+        }
+    }
+}
+
+impl Document {
+    /// The document as JSON, with its secrets only where `with_secrets` asks for them.
+    pub fn to_json(&self, with_secrets: bool) -> crate::Result<Value> {
+        let mut tree = serde_json::to_value(self).map_err(|cause| {
+            crate::Error::new(crate::Code::Internal, "cannot write the configuration").because(cause)
+        })?;
+        if with_secrets {
+            reveal(self, &mut tree);
+        }
+        Ok(tree)
+    }
+
+    /// The same as YAML, ready to be a `bam.yml`.
+    pub fn to_yaml(&self, with_secrets: bool) -> crate::Result<String> {
+        serde_yaml::to_string(&self.to_json(with_secrets)?).map_err(|cause| {
+            crate::Error::new(crate::Code::Internal, "cannot write the configuration").because(cause)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lose_their_password_only() {
+        let masked = |url: &str| without_password(&Secret::new(url));
+        assert_eq!(masked("mysql://u:p@h:3306/d7"), "mysql://u:[hidden]@h:3306/d7");
+        assert_eq!(masked("mysql://u:p@ss@h/d7"), "mysql://u:[hidden]@h/d7");
+        assert_eq!(masked("mysql://u:p/a/ss@h/d7"), "mysql://u:[hidden]@h/d7");
+        assert_eq!(masked("mysql://u:p@h/d@7"), "mysql://u:[hidden]@h/d@7");
+        for plain in ["mysql://u@h/d7", "sqlite:/srv/d7.sqlite", "backup@host:/backups", "sftp://host:22/a"] {
+            assert_eq!(masked(plain), plain);
+        }
+    }
+
+    #[test]
+    fn an_export_hides_secrets_and_shows_them_on_request() {
+        let text = r#"{"databases": {"db": {"url": "mysql://u:s3cret@h/d7", "password": "s3cret"}},
+            "destinations": {"o": {"type": "sftp", "url": "sftp://u:s3cret@h/b", "password": "s3cret"}},
+            "encryption": {"key": "s3cret", "aes_module": {"key": "s3cret", "iv": "s3cret"}}}"#;
+        let document = Document::from_json(text).expect("a document");
+        let hidden = document.to_json(false).expect("json").to_string();
+        assert!(!hidden.contains("s3cret"), "{hidden}");
+        assert_eq!(hidden.matches(HIDDEN).count(), 7);
+        let shown = document.to_json(true).expect("json").to_string();
+        assert_eq!((shown.matches("s3cret").count(), shown.contains(HIDDEN)), (7, false));
+
+        let again = Document::from_yaml(&document.to_yaml(true).expect("yaml")).expect("our own export");
+        assert_eq!(again.to_json(true).expect("json"), document.to_json(true).expect("json"));
+    }
+}

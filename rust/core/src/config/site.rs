@@ -1,0 +1,103 @@
+//! Where a site's files are: Drupal's defaults, relative paths, stream URIs (`public://`, `private://`, `temporary://`).
+
+use super::Site;
+use crate::{Code, Error, Result};
+use std::path::{Path, PathBuf};
+
+impl Site {
+    /// The site's folder with `settings.php`, absolute.
+    pub fn conf_dir(&self) -> PathBuf {
+        self.root.join(self.conf_path_or_default())
+    }
+
+    /// `conf_path`, or Drupal's default.
+    pub fn conf_path_or_default(&self) -> &str {
+        if self.conf_path.is_empty() { "sites/default" } else { self.conf_path.as_str() }
+    }
+
+    /// The public files (`public://`), absolute. Default `CONF_PATH/files`.
+    pub fn public_dir(&self) -> PathBuf {
+        match &self.public_path {
+            Some(path) => self.root.join(path),
+            None => self.conf_dir().join("files"),
+        }
+    }
+
+    /// The private files (`private://`), absolute; none where the site has none.
+    pub fn private_dir(&self) -> Option<PathBuf> {
+        self.private_path
+            .as_ref()
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(|path| self.root.join(path))
+    }
+
+    /// The temporary folder (`temporary://`). Default: the system's.
+    pub fn temporary_dir(&self) -> PathBuf {
+        self.temporary_path.as_ref().map_or_else(std::env::temp_dir, |path| self.root.join(path))
+    }
+
+    /// A path of the document: absolute as it is, a stream URI by its scheme, all else relative to the docroot.
+    pub fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        if let Some((scheme, rest)) = path.to_str().and_then(|text| text.split_once("://")) {
+            let base = match scheme {
+                "public" => self.public_dir(),
+                "private" => self.private_dir().ok_or_else(|| {
+                    Error::new(
+                        Code::Config,
+                        format!("{} needs site.private_path, which is not set", path.display()),
+                    )
+                    .hint("set the private file system path of the site, or use an absolute path")
+                })?,
+                "temporary" => self.temporary_dir(),
+                _ => {
+                    return Err(Error::new(Code::Config, format!("{}: unknown kind of path", path.display()))
+                        .hint("known are public://, private:// and temporary://, absolute paths, and paths relative to the docroot"));
+                }
+            };
+            let rest = rest.trim_matches('/');
+            return Ok(if rest.is_empty() { base } else { base.join(rest) });
+        }
+        if path.is_relative() && self.root.as_os_str().is_empty() {
+            return Err(Error::new(
+                Code::Config,
+                format!("{} is relative to the docroot, but site.root is not set", path.display()),
+            )
+            .hint("set site.root, or use an absolute path"));
+        }
+        Ok(self.root.join(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site() -> Site {
+        Site { root: "/var/www".into(), private_path: Some("../private".into()), ..Site::default() }
+    }
+
+    #[test]
+    fn paths_resolve_as_drupal_resolves_them() {
+        let resolve = |path: &str| site().resolve(Path::new(path)).expect("resolved");
+        assert_eq!(resolve("/srv/x"), Path::new("/srv/x"));
+        assert_eq!(resolve("sites/all"), Path::new("/var/www/sites/all"));
+        assert_eq!(resolve("public://"), Path::new("/var/www/sites/default/files"));
+        assert_eq!(resolve("public://a/b/"), Path::new("/var/www/sites/default/files/a/b"));
+        assert_eq!(
+            resolve("private://backup_migrate/manual"),
+            Path::new("/var/www/../private/backup_migrate/manual")
+        );
+        assert_eq!(resolve("temporary://x"), std::env::temp_dir().join("x"));
+    }
+
+    #[test]
+    fn what_cannot_be_resolved_says_why() {
+        let none = Site::default();
+        for (path, word) in
+            [("private://x", "private_path"), ("files", "site.root"), ("s3://bucket", "unknown kind")]
+        {
+            let error = none.resolve(Path::new(path)).expect_err("unresolvable");
+            assert!(error.code() == Code::Config && error.message().contains(word), "{error}");
+        }
+    }
+}
