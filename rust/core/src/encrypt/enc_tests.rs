@@ -1,6 +1,7 @@
 //! Against the real openssl, in both directions, at every length where something changes.
 
 use super::super::kdf::Digest;
+use super::super::testing::data;
 use super::*;
 use std::fs;
 use std::process::Command;
@@ -12,20 +13,6 @@ const ITERATIONS: u32 = 10;
 
 fn passphrase() -> Passphrase {
     Passphrase::from_first_line(KEY.as_bytes()).unwrap()
-}
-
-/// Bytes without structure, the same on every run.
-fn data(len: usize) -> Vec<u8> {
-    let mut x = 0x9e37_79b9_7f4a_7c15u64;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        bytes.extend_from_slice(&x.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
 }
 
 /// `openssl enc -aes-256-cbc ARGS` from a file to a file, with a key file of several lines.

@@ -3,7 +3,6 @@
 use super::{MacKey, Passphrase};
 use crate::{Code, Error, Result};
 use pbkdf2::pbkdf2_hmac;
-use sha2::Digest as _;
 use std::thread::JoinHandle;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 

@@ -20,6 +20,8 @@ pub mod kdf;
 pub mod key;
 pub mod mac;
 pub mod passphrase;
+#[cfg(test)]
+mod testing;
 
 pub use key::KeyId;
 pub use mac::MacKey;
