@@ -1,0 +1,57 @@
+<?php
+
+namespace Bam;
+
+/**
+ * Processes of this machine, told from others that get the same number later.
+ */
+final class Process
+{
+    /**
+     * What tells the process apart from every other one with its number: the boot and the tick it was started at.
+     * Empty where the system does not say (no /proc, or open_basedir).
+     */
+    public static function identify(int $pid): string
+    {
+        $stat = self::stat($pid);
+        return $stat === null ? '' : self::boot() . ':' . $stat['start'];
+    }
+
+    /**
+     * Whether the process still runs. $identity is what identify() said when it was known to run.
+     */
+    public static function isAlive(int $pid, string $identity = ''): bool
+    {
+        if ($pid <= 0) {
+            return false;
+        }
+        $boot = self::boot();
+        if ($identity !== '' && $boot !== '' && strpos($identity, $boot . ':') !== 0) {
+            return false;
+        }
+        $stat = self::stat($pid);
+        if ($stat !== null) {
+            return $stat['state'] !== 'Z' && ($identity === '' || $identity === $boot . ':' . $stat['start']);
+        }
+        // Other people's processes may be hidden (hidepid), but a signal still tells "not permitted" from "not there".
+        if (function_exists('posix_kill')) {
+            return posix_kill($pid, 0) || posix_get_last_error() === 1;
+        }
+        return !is_dir('/proc/self');
+    }
+
+    private static function boot(): string
+    {
+        return trim((string) @file_get_contents('/proc/sys/kernel/random/boot_id'));
+    }
+
+    /**
+     * State and start time, see proc(5). The name in parentheses may itself hold spaces and parentheses.
+     */
+    private static function stat(int $pid): ?array
+    {
+        $line = (string) @file_get_contents("/proc/$pid/stat");
+        $fields = explode(' ', substr($line, (int) strrpos($line, ')') + 2));
+        return isset($fields[19]) ? ['state' => $fields[0], 'start' => $fields[19]] : null;
+    }
+}
