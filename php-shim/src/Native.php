@@ -1,0 +1,160 @@
+<?php
+
+namespace Bam;
+
+/**
+ * The gateway to libbam.so, and the only class that knows of \FFI.
+ *
+ * Strings go in and come out as PHP strings, failures come out as BamException; a handle is an opaque object.
+ */
+final class Native
+{
+    /** The version of include/bam.h that this class was written for. */
+    public const ABI = 1;
+
+    /** FFI::cdef cannot be asked which symbols a library has, so the version is asked for on its own first. */
+    private const VERSIONS = 'uint32_t bam_abi_version(void); const char *bam_version(void);';
+
+    private static ?self $shared = null;
+
+    private \FFI $ffi;
+
+    private function __construct(\FFI $ffi)
+    {
+        $this->ffi = $ffi;
+    }
+
+    /**
+     * The library, loaded once.
+     */
+    public static function get(): self
+    {
+        if (self::$shared === null) {
+            self::requireFfi();
+            [$library, $header] = Library::find();
+            self::$shared = self::load($library, $header);
+        }
+        return self::$shared;
+    }
+
+    /**
+     * Loads a library by its path.
+     */
+    public static function load(string $library, string $header): self
+    {
+        self::requireFfi();
+        try {
+            $versions = \FFI::cdef(self::VERSIONS, $library);
+        } catch (\FFI\Exception $cause) {
+            throw LoadException::notLoadable($library, $cause);
+        }
+        $abi = $versions->bam_abi_version();
+        if ($abi !== self::ABI) {
+            throw LoadException::wrongAbi($library, $versions->bam_version(), $abi, self::ABI);
+        }
+        // PHP's parser knows no preprocessor; the header needs none but its include guard.
+        $declarations = preg_replace('/^#.*$/m', '', (string) file_get_contents($header));
+        try {
+            return new self(\FFI::cdef($declarations, $library));
+        } catch (\FFI\Exception $cause) {
+            throw LoadException::notLoadable($library, $cause);
+        }
+    }
+
+    /**
+     * The version of the library.
+     */
+    public function version(): string
+    {
+        return $this->ffi->bam_version();
+    }
+
+    /**
+     * Starts a job; give the handle back to freeJob().
+     */
+    public function startJob(string $json): object
+    {
+        $handle = $this->ffi->new('bam_job *');
+        $this->check($this->ffi->bam_job_start($json, \FFI::addr($handle)));
+        return $handle;
+    }
+
+    /**
+     * Waits at most so long for the end of a job and tells its counters.
+     */
+    public function pollJob(object $job, int $milliseconds): Progress
+    {
+        $progress = $this->ffi->new('bam_progress');
+        $this->check($this->ffi->bam_job_poll($job, $milliseconds, \FFI::addr($progress)));
+        return new Progress(
+            Progress::PHASES[(int) $progress->phase] ?? 'done',
+            (bool) $progress->finished,
+            (int) $progress->bytes_in,
+            (int) $progress->bytes_out,
+            (int) $progress->bytes_total,
+            (int) $progress->entries,
+            \FFI::string(\FFI::addr($progress->current[0]))
+        );
+    }
+
+    public function cancelJob(object $job): void
+    {
+        $this->check($this->ffi->bam_job_cancel($job));
+    }
+
+    /**
+     * Waits for the end of a job and takes its result, as JSON.
+     */
+    public function finishJob(object $job): string
+    {
+        return $this->text(function ($result) use ($job) {
+            return $this->ffi->bam_job_finish($job, $result);
+        });
+    }
+
+    public function freeJob(object $job): void
+    {
+        $this->ffi->bam_job_free($job);
+    }
+
+    private static function requireFfi(): void
+    {
+        if (!extension_loaded('ffi')) {
+            throw LoadException::extensionMissing();
+        }
+        $setting = strtolower((string) ini_get('ffi.enable'));
+        $on = in_array($setting, ['1', 'on', 'yes', 'true'], true);
+        // `preload` means: on the command line and in preloaded scripts.
+        if (!$on && !($setting === 'preload' && PHP_SAPI === 'cli')) {
+            throw LoadException::disabled($setting === '' ? '0' : $setting, PHP_SAPI);
+        }
+    }
+
+    /**
+     * Calls a function whose result is a string, and takes the string over.
+     *
+     * @param callable(object): int $call
+     */
+    private function text(callable $call): string
+    {
+        $pointer = $this->ffi->new('char *');
+        $this->check($call(\FFI::addr($pointer)));
+        $text = \FFI::string($pointer);
+        $this->ffi->bam_string_free($pointer);
+        return $text;
+    }
+
+    private function check(int $status): void
+    {
+        if ($status !== 0) {
+            $error = $this->ffi->new('bam_error');
+            $this->ffi->bam_last_error(\FFI::addr($error));
+            throw new BamException(
+                $error->code,
+                $error->message,
+                $error->hint,
+                (int) $error->exit_code
+            );
+        }
+    }
+}

@@ -1,0 +1,121 @@
+<?php
+
+namespace Bam\Site;
+
+use Bam\Document;
+
+/**
+ * A site's configuration as read just now, from wherever it could be had, and what has to be said about that.
+ */
+final class Configuration
+{
+    private Document $document;
+    private ?string $defaultProfile;
+    /** @var string[] */
+    private array $notes;
+
+    /**
+     * @param string[] $notes
+     */
+    private function __construct(Document $document, ?string $defaultProfile, array $notes)
+    {
+        $this->document = $document;
+        $this->defaultProfile = $defaultProfile;
+        $this->notes = $notes;
+    }
+
+    public function document(): Document
+    {
+        return $this->document;
+    }
+
+    /**
+     * The profile that the site's administrator chose last (variable backup_migrate_profile_id).
+     */
+    public function defaultProfile(): ?string
+    {
+        return $this->defaultProfile;
+    }
+
+    /**
+     * @return string[]
+     */
+    public function notes(): array
+    {
+        return $this->notes;
+    }
+
+    /**
+     * Reads a site: from its database while that answers, else from the copy kept of its last good answer.
+     */
+    public static function of(Site $site): self
+    {
+        $builder = new DocumentBuilder($site);
+        $document = $builder->build();
+        $notes = $builder->notes();
+        $kept = $site->variable('bam_keep_configuration', true)
+            ? KeptCopy::of($site->root(), $site->confPath())
+            : null;
+        $copy = $kept === null ? null : $kept->load();
+
+        if ($site->problem() !== null) {
+            [$document, $note] = self::recover($site, $document, $copy);
+            return new self($document, null, [$note]);
+        }
+        $code = self::inCode($site);
+        if ($copy !== null && $site instanceof BareSite) {
+            [$document, $code] = self::addCode($document, $copy);
+        }
+        if ($kept !== null) {
+            $kept->save($document, $code);
+        }
+        $profile = $site->variable('backup_migrate_profile_id');
+        return new self($document, is_string($profile) && $profile !== '' ? $profile : null, $notes);
+    }
+
+    /**
+     * What settings.php says over what was kept.
+     *
+     * @param array{saved: int, document: Document, code: array<string, string[]>}|null $copy
+     * @return array{0: Document, 1: string}
+     */
+    private static function recover(Site $site, Document $fresh, ?array $copy): array
+    {
+        $why = "the site's database gives no settings: " . $site->problem();
+        if ($copy === null) {
+            return [$fresh, "$why; there is no copy of them from better days, so only what settings.php says is known"];
+        }
+        $document = $copy['document']->with('databases', $fresh->map('databases'));
+        return [$document, "$why; using the copy of " . date('Y-m-d H:i', $copy['saved'])];
+    }
+
+    /**
+     * Items in modules' code are there, but only Drupal can tell them: those that the copy has and nothing overrides.
+     *
+     * @param array{saved: int, document: Document, code: array<string, string[]>} $copy
+     * @return array{0: Document, 1: array<string, string[]>}
+     */
+    private static function addCode(Document $document, array $copy): array
+    {
+        $code = [];
+        foreach ($copy['code'] as $part => $names) {
+            $known = array_intersect_key($copy['document']->map($part), array_flip($names));
+            $added = array_diff_key($known, $document->map($part));
+            $code[$part] = array_map('strval', array_keys($added));
+            $document = $document->with($part, $document->map($part) + $added);
+        }
+        return [$document, $code];
+    }
+
+    /**
+     * @return array<string, string[]>
+     */
+    private static function inCode(Site $site): array
+    {
+        $code = [];
+        foreach (Items::TYPES as $type) {
+            $code["{$type}s"] = $site->items($type)->namesInCode();
+        }
+        return $code;
+    }
+}

@@ -1,0 +1,92 @@
+<?php
+
+namespace Bam\Site;
+
+use Bam\BamException;
+
+/**
+ * Finds a site's folder inside a docroot, as Drupal's conf_path() does.
+ */
+final class Locator
+{
+    /**
+     * The folder with settings.php, relative to the docroot.
+     *
+     * @param string $uri The site's address, as much of it as is known: http://example.org/sub, example.org, default.
+     */
+    public static function confPath(string $root, string $uri = ''): string
+    {
+        if (!is_dir($root . '/sites')) {
+            throw new BamException(
+                'not_found',
+                "$root is not the docroot of a Drupal 7 site: there is no folder \"sites\" in it",
+                'give the folder that holds index.php and sites',
+                2
+            );
+        }
+        [$host, $path] = self::split($uri);
+        $found = self::search($root, $host, $path);
+        if ($found !== null) {
+            return $found;
+        }
+        $sites = array_map(static function (string $file): string {
+            return basename(dirname($file));
+        }, glob($root . '/sites/*/settings.php') ?: []);
+        throw new BamException(
+            'not_found',
+            "there is no settings.php for " . ($uri === '' ? 'the default site' : "\"$uri\"") . " in $root/sites",
+            $sites === [] ? 'without it nobody knows the database: write a bam.yml and use the bam command'
+                : 'name one of the sites that are there with --uri: ' . implode(', ', $sites),
+            2
+        );
+    }
+
+    /**
+     * Host (with port) and path of an address. A bare word is a host, as Drush takes it.
+     *
+     * @return array{0: string, 1: string}
+     */
+    public static function split(string $uri): array
+    {
+        if ($uri === '') {
+            return ['default', ''];
+        }
+        $parts = parse_url(strpos($uri, '://') === false ? "http://$uri" : $uri);
+        $parts = is_array($parts) ? $parts : [];
+        $host = ($parts['host'] ?? 'default') . (isset($parts['port']) ? ':' . $parts['port'] : '');
+        return [$host, rtrim($parts['path'] ?? '', '/')];
+    }
+
+    private static function search(string $root, string $host, string $path): ?string
+    {
+        $aliases = self::aliases($root);
+        $uri = explode('/', "$path/index.php");
+        $server = explode('.', implode('.', array_reverse(explode(':', rtrim($host, '.')))));
+        for ($i = count($uri) - 1; $i > 0; $i--) {
+            for ($j = count($server); $j > 0; $j--) {
+                $folder = implode('.', array_slice($server, -$j)) . implode('.', array_slice($uri, 0, $i));
+                if (isset($aliases[$folder]) && is_dir("$root/sites/{$aliases[$folder]}")) {
+                    $folder = $aliases[$folder];
+                }
+                if (is_file("$root/sites/$folder/settings.php")) {
+                    return "sites/$folder";
+                }
+            }
+        }
+        return is_file("$root/sites/default/settings.php") ? 'sites/default' : null;
+    }
+
+    /**
+     * What sites/sites.php says.
+     *
+     * @return array<string, string>
+     */
+    private static function aliases(string $root): array
+    {
+        $sites = [];
+        if (is_file("$root/sites/sites.php")) {
+            include "$root/sites/sites.php";
+        }
+        return $sites;
+    }
+}
