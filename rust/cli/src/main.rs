@@ -1,1 +1,68 @@
-fn main() {}
+//! `bam`: the native command line. Thin: it parses arguments, finds the configuration, starts a job of the engine,
+//! draws its progress and prints its result. What the verbs do is the engine's.
+
+mod args;
+mod configuration;
+mod decrypt;
+mod keygen;
+mod lists;
+mod print;
+mod verbs;
+mod work;
+
+use args::{Cli, ConfigVerb, Verb};
+use bam::{Code, Error, Result};
+use clap::{CommandFactory, Parser};
+use print::Output;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.json, cli.global.quiet);
+    match run(cli, &output) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.code().exit_code())
+        }
+    }
+}
+
+/// Does what was asked; the exit code of a run that went through (0, or 3 for partial success).
+fn run(cli: Cli, output: &Output) -> Result<u8> {
+    let global = cli.global;
+    match cli.verb {
+        Verb::Backup(args) => verbs::backup(configuration::load(&global)?, args, output),
+        Verb::Backups(args) => verbs::backups(configuration::load(&global)?, args, output),
+        Verb::Restore(args) => verbs::restore(configuration::load(&global)?, args, output),
+        Verb::Verify(args) => verbs::verify(configuration::load(&global)?, args, output),
+        Verb::Delete(args) => verbs::delete(configuration::load(&global)?, args, output),
+        Verb::Decrypt(args) => decrypt::run(&global, args, output),
+        Verb::Config { what: ConfigVerb::Check } => lists::check(&global, output),
+        Verb::Config { what: ConfigVerb::Export { format, secrets } } => {
+            lists::export(&configuration::load(&global)?, format, secrets, output)
+        }
+        Verb::Keygen(args) => keygen::run(&global, args, output),
+        Verb::Sources => lists::sources(&configuration::load(&global)?, output),
+        Verb::Destinations => lists::destinations(&configuration::load(&global)?, output),
+        Verb::Profiles => lists::profiles(&configuration::load(&global)?, output),
+        Verb::Schedules => lists::schedules(&configuration::load(&global)?, output),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bam", &mut script);
+            output.text(&script);
+            Ok(0)
+        }
+    }
+}
+
+/// The names of a comma-separated list.
+fn names(list: Option<String>) -> Result<Vec<String>> {
+    let Some(list) = list else { return Ok(Vec::new()) };
+    let names: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
+    if names.iter().any(String::is_empty) {
+        return Err(Error::new(Code::Usage, format!("an empty name in the list of destinations '{list}'"))
+            .hint("separate names by single commas: manual,offsite"));
+    }
+    Ok(names)
+}

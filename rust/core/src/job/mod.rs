@@ -10,7 +10,7 @@ pub mod pipe;
 mod request;
 pub mod swap;
 
-pub use request::Request;
+pub use request::{Request, Restore};
 
 use crate::config::Document;
 use crate::{Code, Error, Monitor, Phase, Progress, Result};

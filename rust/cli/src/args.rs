@@ -1,0 +1,283 @@
+//! The command line: what may be typed, and the help that teaches it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done
+    1  failed
+    2  wrong usage or configuration
+    3  done, but not everywhere: a copy or a file is missing, and the message says which
+    4  integrity check failed: damaged, cut short, exchanged, or another key
+    5  another run holds the lock
+  130  cancelled
+
+First steps:
+  bam keygen /etc/bam/key         make a key (keep a copy of it off this machine)
+  bam config check                is everything in bam.yml as it should be?
+  bam backup                      back up the database
+  bam backups                     what is there, with the IDs
+  bam restore 1795388661          put that one back
+
+`bam help VERB` explains each verb and shows examples.";
+
+/// Back up and restore Drupal sites.
+///
+/// bam reads what a site has (databases, sources, destinations, profiles, schedules) from bam.yml, or from the site
+/// itself with --root, and writes backups that stock tar, gunzip and openssl can open.
+#[derive(Debug, Parser)]
+#[command(name = "bam", version, after_help = EXIT_CODES, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What every verb understands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// The configuration [default: ./bam.yml, then /etc/bam/bam.yml]
+    #[arg(long, short, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "root")]
+    pub config: Option<PathBuf>,
+
+    /// Read the settings of the Drupal site in this folder instead (needs PHP)
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
+
+    /// With --root: which site of a multi-site
+    #[arg(long, global = true, value_name = "URI", requires = "root")]
+    pub uri: Option<String>,
+
+    /// Print one JSON document for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Print warnings and errors only, as cron likes it
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Back up now
+    #[command(after_help = "\
+WHAT is a source; if there is none of that name, a profile; else a schedule. A profile's or schedule's name alone \
+backs up the schedule's source to the schedule's destinations.
+
+Examples:
+  bam backup                             the database, to the destination manual
+  bam backup pece_bkp                    the source pece_bkp, with the profile that has settings for it
+  bam backup archive scheduled,offsite   the whole site to two destinations, in one pass
+  bam backup db manual nightly           the database with the profile nightly
+  bam backup --json | jq -r .id          its ID, for a script
+  bam backup archive -q                  in cron: says something only when there is something to do")]
+    Backup(Backup),
+
+    /// List backups, newest first
+    #[command(after_help = "\
+Examples:
+  bam backups               at every destination
+  bam backups offsite       at one
+  bam backups --json | jq -r '.backups[0].id'")]
+    Backups(Backups),
+
+    /// Put a backup back
+    #[command(after_help = "\
+The backup is checked before anything is changed. On a terminal bam says what will be replaced and asks; elsewhere it \
+wants --yes. Neither PHP nor a working Drupal is needed.
+
+Examples:
+  bam restore 1795388661                         by ID (see `bam backups`)
+  bam restore latest --source db --yes           the newest backup of the database, without asking
+  bam restore PECELab-2026-11-23T00-23-00.mysql.gz.enc
+  bam restore --file /mnt/usb/old.mysql.gz --source db --unauthenticated
+                                                 a file from elsewhere that has no sidecar")]
+    Restore(Restore),
+
+    /// Read every byte of backups and check it
+    #[command(after_help = "\
+Examples:
+  bam verify                     all backups, every copy
+  bam verify latest              the newest one
+  bam verify 1795388661 --destination offsite")]
+    Verify(Verify),
+
+    /// Erase a backup at every destination
+    #[command(after_help = "\
+Examples:
+  bam delete 1795388661
+  bam delete 1795388661 --destination offsite --yes")]
+    Delete(Delete),
+
+    /// Decrypt one file; needs a key but no configuration
+    #[command(after_help = "\
+Opens what bam wrote (.enc), what `openssl enc -aes-256-cbc -pbkdf2` wrote, and old .aes files of the Drupal module \
+aes. Where the sidecar FILE.info lies beside it, the file is checked against it first.
+
+The same without bam, with the iterations that the sidecar names:
+  openssl enc -d -aes-256-cbc -pbkdf2 -iter 600000 -in FILE.enc -pass file:KEYFILE
+
+Examples:
+  bam decrypt site.tar.gz.enc --key-file /etc/bam/key                writes ./site.tar.gz
+  bam decrypt site.tar.gz.enc --key-file /etc/bam/key -o - | tar xz
+  bam decrypt old.mysql.gz.aes --key-file aes.key -o old.mysql.gz")]
+    Decrypt(Decrypt),
+
+    /// Show or check the configuration
+    Config {
+        #[command(subcommand)]
+        what: ConfigVerb,
+    },
+
+    /// Make a key file
+    #[command(after_help = "\
+The key is 32 random bytes, written as one line of text that openssl reads, too. Without it no encrypted backup can \
+ever be opened again: keep a copy of it off this machine.
+
+Examples:
+  bam keygen /etc/bam/key
+  bam keygen                     where the configuration says (encryption: key_file)")]
+    Keygen(Keygen),
+
+    /// List what can be backed up
+    Sources,
+    /// List where backups go
+    Destinations,
+    /// List how backups are made
+    Profiles,
+    /// List when backups are made
+    Schedules,
+
+    /// Print the completions of a shell
+    #[command(after_help = "\
+Examples:
+  bam completions bash > /usr/share/bash-completion/completions/bam
+  bam completions zsh > /usr/share/zsh/vendor-completions/_bam
+  bam completions fish > /usr/share/fish/vendor_completions.d/bam.fish")]
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// A source, profile or schedule [default: db]
+    pub what: Option<String>,
+    /// Where to, several separated by commas [default: manual, or the schedule's]
+    pub destination: Option<String>,
+    /// How [default: the one profile that has settings for the source, else `default`]
+    pub profile: Option<String>,
+    /// A text to keep with the backup
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub description: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Backups {
+    /// Only there, several separated by commas [default: everywhere]
+    pub destination: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The backup's ID, its file name, or `latest`
+    #[arg(required_unless_present = "file")]
+    pub id: Option<String>,
+    /// Restore onto this source [default: the one it was made from]
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// Take it from this destination [default: the nearest that has it]
+    #[arg(long, value_name = "DESTINATION")]
+    pub destination: Option<String>,
+    /// Restore this backup file, wherever it came from
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["id", "destination"])]
+    pub file: Option<PathBuf>,
+    /// Restore a site archive's code, too (settings.php stays)
+    #[arg(long)]
+    pub code: bool,
+    /// Go on although nothing proves that the backup is unchanged (no sidecar)
+    #[arg(long)]
+    pub unauthenticated: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The backup's ID, its file name, or `latest` [default: all]
+    pub id: Option<String>,
+    /// Only there, several separated by commas [default: everywhere]
+    #[arg(long, value_name = "DESTINATION")]
+    pub destination: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The backup's ID, its file name, or `latest`
+    pub id: String,
+    /// Only there, several separated by commas [default: everywhere]
+    #[arg(long, value_name = "DESTINATION")]
+    pub destination: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Decrypt {
+    /// The encrypted file, or `-`
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Where to, `-` for standard output [default: the file's name without .enc, in the current folder]
+    #[arg(long, short, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// The key file [default: the configuration's]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key_file: Option<PathBuf>,
+    /// PBKDF2 iterations [default: what the sidecar says, else 600000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub iterations: Option<u32>,
+    /// Replace the output file if it exists
+    #[arg(long, short)]
+    pub force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Say what is wrong with the configuration
+    #[command(after_help = "\
+Examples:
+  bam config check
+  bam --root /var/www/drupal config check")]
+    Check,
+    /// Print the configuration
+    #[command(after_help = "\
+With --root it writes a bam.yml to start from.
+
+Examples:
+  bam --root /var/www/drupal config export > bam.yml
+  bam --root /var/www/drupal config export --secrets > bam.yml   passwords and keys included: chmod 600 it")]
+    Export {
+        /// In which form
+        #[arg(long, value_enum, default_value_t = Format::Yaml)]
+        format: Format,
+        /// Passwords and keys, too
+        #[arg(long)]
+        secrets: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Yaml,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Keygen {
+    /// The file to make [default: the configuration's key_file, else /etc/bam/key]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+}

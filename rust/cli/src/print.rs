@@ -1,0 +1,168 @@
+//! What people and scripts see: aligned tables, sizes, dates, notes, errors.
+
+use bam::{Error, Result};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+use std::io::{IsTerminal, Write};
+
+/// Where things are printed. Results go to standard output, everything else to standard error. A reader that goes away
+/// (`bam backups | head -1`) is no error: the verb's exit code stays.
+#[derive(Debug)]
+pub struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Output { json, quiet }
+    }
+
+    /// Whether a progress bar may be drawn.
+    pub fn shows_progress(&self) -> bool {
+        !self.quiet && std::io::stderr().is_terminal()
+    }
+
+    /// Prints a result: `value` for scripts, else `lines` for people unless told to be quiet.
+    pub fn result(&self, value: &Value, lines: impl FnOnce() -> String) {
+        if self.json {
+            self.text(format!("{value:#}\n").as_bytes());
+        } else if !self.quiet {
+            self.text(lines().as_bytes());
+        }
+    }
+
+    /// Bytes as they are, to standard output.
+    pub fn text(&self, bytes: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    }
+
+    /// One line of comment on standard error.
+    pub fn say(&self, line: &str) {
+        if !self.quiet && !self.json {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    }
+
+    /// One line on standard error that even cron shall see.
+    pub fn warn(&self, line: &str) {
+        let _ = writeln!(std::io::stderr(), "bam: warning: {line}");
+    }
+
+    /// The notes of a result, `[{kind, text}]`.
+    pub fn notes(&self, notes: &Value) {
+        for note in notes.as_array().into_iter().flatten() {
+            let text = text(note, "text");
+            match note["kind"].as_str() {
+                Some("info") => self.say(text),
+                _ => self.warn(text),
+            }
+        }
+    }
+
+    /// A failure: what and why, then what to do.
+    pub fn error(&self, error: &Error) {
+        let mut err = std::io::stderr().lock();
+        let _ = writeln!(err, "bam: {}", error.message());
+        if let Some(hint) = error.next_step() {
+            let _ = writeln!(err, "     {hint}");
+        }
+        if self.json {
+            let code = error.code();
+            let value = json!({
+                "error": { "code": code.name(), "message": error.message(), "hint": error.next_step() },
+                "exit_code": code.exit_code(),
+            });
+            self.text(format!("{value:#}\n").as_bytes());
+        }
+    }
+}
+
+/// The text under `key`, or nothing.
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// Which side of its column a cell clings to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    Left,
+    Right,
+}
+
+/// A table with aligned columns and a heading in capitals. Control characters in cells become `?`: file names come
+/// from outside and must not drive the terminal.
+pub fn table<const N: usize>(heading: [(&str, Align); N], rows: &[[String; N]]) -> String {
+    let clean = |cell: &str| cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
+    let mut lines = vec![heading.map(|(name, _)| name.to_uppercase())];
+    lines.extend(rows.iter().map(|row| row.each_ref().map(|cell| clean(cell))));
+    let mut widths = [0; N];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for line in &lines {
+        let cells: Vec<String> = (line.iter().zip(widths).zip(heading))
+            .map(|((cell, width), (_, align))| match align {
+                Align::Left => format!("{cell:<width$}"),
+                Align::Right => format!("{cell:>width$}"),
+            })
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A size as people read it: `512 B`, `1.2 MB`. Powers of 1000.
+pub fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in ["kB", "MB", "GB", "TB"] {
+        // 999.95 and more would print as 1000.0.
+        if value < 999.95 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// A Unix time as a local date, `2026-11-23 00:23`.
+pub fn date(time: i64) -> String {
+    match Timestamp::from_second(time) {
+        Ok(stamp) => stamp.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+        Err(_) => time.to_string(),
+    }
+}
+
+/// Asks a yes-or-no question on the terminal; anything but yes is no.
+pub fn confirm(question: &str) -> Result<bool> {
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_control_characters_do_not_reach_the_terminal() {
+        let rows = [["a\u{1b}[2J".into(), "5".into()], ["longer name".into(), "123".into()]];
+        let text = table([("name", Align::Left), ("n", Align::Right)], &rows);
+        assert_eq!(text, "NAME           N\na?[2J          5\nlonger name  123\n");
+    }
+
+    #[test]
+    fn sizes_never_show_four_digits() {
+        let of = [0, 999, 1000, 999_949, 999_950, 1_500_000_000].map(size);
+        assert_eq!(of, ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "1.5 GB"]);
+    }
+}

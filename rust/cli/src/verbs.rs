@@ -1,0 +1,192 @@
+//! The verbs that run a job of the engine, and how their results look to people. With `--json` the engine's result
+//! (docs/json.md) goes out as it is.
+
+use crate::args::{Backup, Backups, Delete, Restore, Verify};
+use crate::names;
+use crate::print::{Align::Left, Align::Right, Output, confirm, date, size, table, text};
+use crate::work::{can_ask, run};
+use bam::config::{Document, duration};
+use bam::job::{self, Request};
+use bam::{Code, Error, Result};
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub fn backup(document: Document, args: Backup, output: &Output) -> Result<u8> {
+    let request = Request::Backup {
+        what: args.what,
+        destinations: names(args.destination)?,
+        profile: args.profile,
+        default_profile: None,
+        description: args.description,
+    };
+    let result = run(document, request, output)?;
+    output.notes(&result["notes"]);
+    let mut places = Vec::new();
+    for copy in list(&result, "destinations") {
+        match copy["error"].as_str() {
+            None => places.push(text(copy, "name")),
+            Some(error) => output.warn(&format!("no copy at {}: {error}", text(copy, "name"))),
+        }
+    }
+    output.result(&result, || {
+        let seconds = result["seconds"].as_f64().unwrap_or_default();
+        format!(
+            "Backup {} of {} is at {}.\n  {}, {} made of {} in {seconds:.1} s\n",
+            result["id"],
+            text(&result, "source"),
+            places.join(", "),
+            text(&result, "file"),
+            size(number(&result, "bytes_out")),
+            size(number(&result, "bytes_in")),
+        )
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8> {
+    let result = run(document, Request::Backups { destinations: names(args.destination)? }, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || {
+        let now = Timestamp::now().as_second();
+        let rows: Vec<_> = list(&result, "backups")
+            .map(|backup| {
+                let id = backup["id"].as_i64().unwrap_or_default();
+                let places: Vec<&str> = list(backup, "destinations").filter_map(Value::as_str).collect();
+                let verified = backup["verified"].as_i64().map_or("-".into(), date);
+                let encrypted = if backup["encrypted"] == true { "yes" } else { "no" };
+                [
+                    id.to_string(),
+                    text(backup, "source").into(),
+                    date(id),
+                    duration::rough(u64::try_from(now.saturating_sub(id)).unwrap_or(0)),
+                    size(number(backup, "size")),
+                    encrypted.into(),
+                    verified,
+                    places.join(","),
+                    text(backup, "file").into(),
+                ]
+            })
+            .collect();
+        if rows.is_empty() {
+            return "There are no backups.\n".into();
+        }
+        let heading = [
+            ("id", Left),
+            ("source", Left),
+            ("date", Left),
+            ("age", Right),
+            ("size", Right),
+            ("encrypted", Left),
+            ("verified", Left),
+            ("destinations", Left),
+            ("file", Left),
+        ];
+        table(heading, &rows)
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn restore(document: Document, args: Restore, output: &Output) -> Result<u8> {
+    if !args.yes {
+        let what = match (&args.file, &args.id) {
+            (Some(file), _) => file.display().to_string(),
+            (None, Some(id)) => describe(&document, id, args.destination.as_deref())?,
+            (None, None) => String::new(),
+        };
+        let onto = args.source.as_ref().map(|source| format!(" onto {source}")).unwrap_or_default();
+        ask(&format!("Restore {what}{onto}, replacing what is there now?"), "restore")?;
+    }
+    let request = Request::Restore(job::Restore {
+        id: args.id,
+        source: args.source,
+        destination: args.destination,
+        file: args.file,
+        unauthenticated: args.unauthenticated,
+        code: args.code,
+    });
+    let result = run(document, request, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || {
+        let seconds = result["seconds"].as_f64().unwrap_or_default();
+        format!("Restored {} from {} in {seconds:.1} s.\n", text(&result, "source"), text(&result, "file"))
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
+    let request = Request::Verify { id: args.id, destinations: names(args.destination)? };
+    let result = run(document, request, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || {
+        let mut lines = String::new();
+        for backup in list(&result, "backups") {
+            for copy in list(backup, "copies") {
+                let told = copy["error"].as_str().unwrap_or("good");
+                lines += &format!("{} at {}: {told}\n", text(backup, "file"), text(copy, "destination"));
+            }
+        }
+        if lines.is_empty() { "There are no backups.\n".into() } else { lines }
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn delete(document: Document, args: Delete, output: &Output) -> Result<u8> {
+    if !args.yes {
+        let what = describe(&document, &args.id, args.destination.as_deref())?;
+        ask(&format!("Erase {what} for good?"), "delete")?;
+    }
+    let request = Request::Delete { id: args.id, destinations: names(args.destination)? };
+    let result = run(document, request, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || format!("Erased {}.\n", text(&result, "file")));
+    Ok(exit_code(&result))
+}
+
+/// Asks; without a terminal `--yes` has to stand in for the answer.
+fn ask(question: &str, verb: &str) -> Result<()> {
+    if !can_ask() {
+        return Err(Error::new(
+            Code::Usage,
+            format!("{verb} wants a confirmation, and there is no terminal to ask on"),
+        )
+        .hint(format!("say `bam {verb} … --yes`")));
+    }
+    if confirm(question)? {
+        return Ok(());
+    }
+    Err(Error::new(Code::Cancelled, "not confirmed; nothing was changed"))
+}
+
+/// The backup that `id` means, in words.
+fn describe(document: &Document, id: &str, destination: Option<&str>) -> Result<String> {
+    let request = Request::Backups { destinations: destination.map(str::to_owned).into_iter().collect() };
+    let listing = run(document.clone(), request, &Output::new(false, true))?;
+    let found = list(&listing, "backups").find(|backup| {
+        id == "latest"
+            || backup["id"].as_i64().is_some_and(|number| id.parse() == Ok(number))
+            || text(backup, "file") == id
+    });
+    let backup = found.ok_or_else(|| {
+        Error::new(Code::NotFound, format!("there is no backup '{id}'"))
+            .hint("`bam backups` lists what is there")
+    })?;
+    let made = backup["id"].as_i64().map(date).unwrap_or_default();
+    Ok(format!(
+        "backup {} of {} from {made} ({})",
+        backup["id"],
+        text(backup, "source"),
+        text(backup, "file")
+    ))
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value[key].as_array().into_iter().flatten()
+}
+
+fn number(value: &Value, key: &str) -> u64 {
+    value[key].as_u64().unwrap_or_default()
+}
+
+fn exit_code(result: &Value) -> u8 {
+    result["exit_code"].as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or_default()
+}

@@ -1,0 +1,91 @@
+"""A MariaDB server of the tests' own, on a private socket, started once and stopped at the end."""
+
+import atexit
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+
+_server = None
+
+
+def server():
+    """The running server; the first caller starts it."""
+    global _server
+    if _server is None:
+        _server = Server()
+    return _server
+
+
+class Server:
+    def __init__(self):
+        self.top = tempfile.mkdtemp(prefix="bam-mariadb-")
+        atexit.register(self.stop)
+        self.socket = os.path.join(self.top, "socket")
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        data = os.path.join(self.top, "data")
+        log = open(os.path.join(self.top, "log"), "wb")
+        subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db",
+                        "--auth-root-authentication-method=normal"], check=True, stdout=log, stderr=log)
+        self.process = subprocess.Popen(
+            ["mariadbd", "--no-defaults", f"--datadir={data}", f"--user={user}", f"--socket={self.socket}",
+             f"--pid-file={self.top}/pid", "--skip-networking", "--max-allowed-packet=128M",
+             "--innodb-log-file-size=128M", "--innodb-flush-log-at-trx-commit=0"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        last = time.monotonic() + 120
+        while subprocess.run(self.client("-e", "select 1"), capture_output=True).returncode:
+            if self.process.poll() is not None or time.monotonic() > last:
+                with open(os.path.join(self.top, "log"), errors="replace") as file:
+                    raise RuntimeError(f"mariadbd did not start: {file.read()[-2000:]}")
+            time.sleep(0.05)
+
+    def client(self, *arguments, user="root"):
+        return ["mariadb", "--no-defaults", f"--socket={self.socket}", f"--user={user}", "--binary-mode",
+                "--default-character-set=utf8mb4", *arguments]
+
+    def sql(self, statements, database="", user="root", password=""):
+        """Runs SQL; the rows, tab-separated, raw."""
+        done = subprocess.run(self.client("--batch", "--raw", "--skip-column-names", database, user=user),
+                              input=statements.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env={**os.environ, "MYSQL_PWD": password})
+        if done.returncode:
+            raise RuntimeError(done.stderr.decode(errors="replace"))
+        return done.stdout.decode(errors="replace")
+
+    def hold(self, statement, database):
+        """A session that runs `statement` and stays open, keeping its locks, until its standard input is closed."""
+        session = subprocess.Popen(self.client("--batch", "--unbuffered", "--skip-column-names", database),
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        session.stdin.write(statement.encode() + b"; select 'held';\n")
+        session.stdin.flush()
+        while session.stdout.readline().strip() != b"held":
+            if session.poll() is not None:
+                raise RuntimeError(f"cannot hold: {statement}")
+        return session
+
+    def stop(self):
+        if getattr(self, "process", None) is not None:
+            self.process.terminate()
+            self.process.wait()
+        shutil.rmtree(self.top, ignore_errors=True)
+
+
+def state(name):
+    """Everything in a database that a restore has to bring back: definitions and checksums."""
+    running = server()
+    found = {}
+    for line in running.sql("show full tables", name).splitlines():
+        table, kind = line.rsplit("\t", 1)
+        quoted = "`" + table.replace("`", "``") + "`"
+        if kind == "VIEW":
+            found[table] = running.sql(f"show create view {quoted}", name)
+        else:
+            found[table] = (running.sql(f"show create table {quoted}", name),
+                            running.sql(f"checksum table {quoted} extended", name))
+    for trigger in running.sql("select trigger_name from information_schema.triggers "
+                               f"where trigger_schema = '{name}'").splitlines():
+        # The last column is when it was made.
+        found["trigger " + trigger] = running.sql(f"show create trigger `{trigger}`", name).rsplit("\t", 1)[0]
+    return found

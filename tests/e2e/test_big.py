@@ -1,0 +1,75 @@
+"""A site of one gigabyte: memory, and one pass whatever the number of destinations."""
+
+import contextlib
+import json
+import os
+import random
+import sqlite3
+import unittest
+
+from bamtest import SiteTest, digest
+
+GIGABYTE = 1 << 30
+MEMORY = 128 << 20
+
+
+class Big(SiteTest):
+    def setUp(self):
+        super().setUp()
+        database = self.path("site/sites/default/files/.ht.sqlite")
+        self.document["databases"] = {"db": {"url": "sqlite:" + database}}
+        self.document["sources"]["archive"] = {"type": "archive"}
+        self.document["destinations"]["second"] = {"type": "directory", "path": self.path("second")}
+        noise = random.Random(4)
+        with contextlib.closing(sqlite3.connect(database)) as db, db:
+            db.execute("create table t (a blob)")
+            db.executemany("insert into t values (?)", ((noise.randbytes(1 << 20),) for _ in range(50)))
+        # Text that compresses and media that do not, in one large file and in many.
+        words = [noise.randbytes(4).hex() for _ in range(5000)]
+        text = " ".join(noise.choices(words, k=400_000)).encode()
+        left = GIGABYTE - os.path.getsize(database)
+        media = self.write("sites/default/files/film.mp4")
+        with open(media, "wb") as file:
+            for _ in range(600):
+                file.write(noise.randbytes(1 << 20))
+        left -= 600 << 20
+        count = 0
+        while left > 0:
+            self.write(f"sites/default/files/{count % 50}/page-{count}", text[count:])
+            left -= len(text) - count
+            count += 1
+
+    def measured(self, *arguments):
+        """Runs a backup; its result, its largest memory, and how many bytes it read."""
+        process = self.start("--json", *arguments)
+        out = process.stdout.read()
+        # Ended, not yet reaped: its counters are still there.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with open(f"/proc/{process.pid}/io") as file:
+            counters = dict(line.split(": ") for line in file.read().splitlines())
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0, process.stderr.read())
+        return json.loads(out), usage.ru_maxrss << 10, int(counters["rchar"])
+
+    def test_memory_stays_small_and_a_second_destination_is_no_second_pass(self):
+        one, memory, read_for_one = self.measured("backup", "archive", "manual", "secret")
+        self.assertGreater(one["bytes_in"], GIGABYTE)
+        self.assertLess(memory, MEMORY)
+        two, memory, read_for_two = self.measured("backup", "archive", "manual,second", "secret")
+        self.assertLess(memory, MEMORY)
+        self.assertLess(read_for_two, read_for_one * 1.05)
+        copies = [os.path.join(self.destination(name), two["file"]) for name in ("manual", "second")]
+        self.assertEqual(digest(copies[0]), digest(copies[1]))
+        for copy in copies:
+            os.unlink(copy)
+
+        # The way back needs no more.
+        os.unlink(self.path("site/sites/default/files/film.mp4"))
+        _, memory, _ = self.measured("restore", str(one["id"]), "--yes")
+        self.assertLess(memory, MEMORY)
+        self.assertEqual(os.path.getsize(self.path("site/sites/default/files/film.mp4")), 600 << 20)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,192 @@
+"""What the program says and how: help, listings, JSON, quiet runs, pipes, terminals."""
+
+import json
+import os
+import pty
+import select
+import shutil
+import stat
+import subprocess
+import time
+import unittest
+
+from bamtest import BAM, LIMIT, SiteTest, end, run, tree
+
+
+class Talk(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.write("sites/default/files/a", "a" * 5000)
+
+    def test_every_verb_explains_itself_with_examples(self):
+        top = run(BAM, "--help").decode()
+        self.assertIn("Exit codes", top)
+        verbs = top.partition("Commands:")[2].partition("Options:")[0]
+        verbs = [line.split()[0] for line in verbs.splitlines() if line.startswith("  ") and line[2] != " "]
+        self.assertIn("backup", verbs)
+        for verb in verbs:
+            text = run(BAM, "help", verb).decode()
+            if verb not in ("help", "sources", "destinations", "profiles", "schedules", "config"):
+                self.assertIn("Examples:", text, verb)
+
+    def test_completions_are_scripts_that_shells_accept(self):
+        script = run(BAM, "completions", "bash")
+        subprocess.run(["bash", "-n"], input=script, check=True)
+        self.assertIn(b"restore", script)
+        for shell in ("zsh", "fish"):
+            self.assertIn(b"restore", run(BAM, "completions", shell))
+
+    def test_the_listing_shows_each_backup_newest_first(self):
+        first = self.backup("files", "manual", "secret")
+        second = self.backup("files")
+        listing = self.bam("backups").out.splitlines()
+        self.assertIn("ID", listing[0])
+        self.assertEqual([line.split()[0] for line in listing[1:]], [str(second["id"]), str(first["id"])])
+        self.assertIn(first["file"], listing[2])
+        found = self.bam_json("backups", "manual")["backups"]
+        self.assertEqual([backup["id"] for backup in found], [second["id"], first["id"]])
+        self.assertEqual([backup["encrypted"] for backup in found], [False, True])
+        self.assertEqual(found[0]["size"], os.path.getsize(second["path"]))
+
+    def test_ids_never_collide(self):
+        made = [self.backup("files")["id"] for _ in range(4)]
+        self.assertEqual(len(set(made)), 4)
+        self.assertEqual(len(self.bam_json("backups")["backups"]), 4)
+
+    def test_cron_hears_nothing_of_a_good_run(self):
+        result = self.bam("--quiet", "backup", "files")
+        self.assertEqual((result.out, result.err), ("", ""))
+        result = self.bam("--quiet", "backup", "nothing", expect=2)
+        self.assertNotEqual(result.err, "")
+
+    def test_it_says_what_it_chose_and_the_id(self):
+        result = self.bam("backup", "files")
+        said = result.out + result.err
+        identifier = self.bam_json("backups")["backups"][0]["id"]
+        for word in ("files", "default", "manual", str(identifier)):
+            self.assertIn(word, said)
+        self.assertNotIn("\x1b", said, "no bar and no colours where there is no terminal")
+
+    def test_errors_are_json_too(self):
+        result = self.bam("--json", "backup", "nothing", expect=2)
+        said = json.loads(result.out)
+        self.assertEqual((said["error"]["code"], said["exit_code"]), ("usage", 2))
+        self.assertIn("nothing", said["error"]["message"])
+
+    def test_a_reader_that_goes_away_is_no_error(self):
+        self.backup("files")
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [BAM, "--config", self.write_document(), "backups"]
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=LIMIT)
+        os.close(writing)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+    def test_lists_of_what_is_configured(self):
+        for verb, word in [("sources", "files"), ("destinations", self.path("backups")), ("profiles", "secret"),
+                           ("schedules", "no schedules")]:
+            self.assertIn(word, self.bam(verb).out)
+            self.assertIn(verb, self.bam_json(verb))
+
+    def test_an_exported_configuration_is_one_that_works(self):
+        self.document["databases"] = {"db": {"url": "mysql://u:hidden-pass@localhost/d"}}
+        self.assertNotIn("hidden-pass", self.bam("config", "export").out)
+        for form in ("yaml", "json"):
+            text = self.bam("config", "export", "--secrets", "--format", form).out
+            self.assertIn("hidden-pass", text)
+            again = self.path("again.yml")
+            with open(again, "w") as file:
+                file.write(text)
+            self.assertEqual(run(BAM, "--config", again, "config", "export", "--secrets", "--format", form).decode(),
+                             text)
+
+    def test_the_only_copy_of_the_key_inside_the_backup_is_warned_about(self):
+        self.document["encryption"]["key_file"] = self.write("sites/default/files/key", "inside\n", mode=0o600)
+        self.assertSays(self.bam("backup", "files", "manual", "secret"), "warning", "key")
+
+
+class Terminal(SiteTest):
+    def test_a_restore_asks_first(self):
+        self.write("sites/default/files/a", "as it was")
+        made = self.backup("files")
+        before = tree(self.files)
+        self.write("sites/default/files/a", "changed")
+        changed = tree(self.files)
+        said, code = self.talk("n\n", "restore", str(made["id"]))
+        self.assertIn(made["file"], said)
+        self.assertEqual((code, tree(self.files)), (130, changed), said)
+        said, code = self.talk("y\n", "restore", str(made["id"]))
+        self.assertEqual((code, tree(self.files)), (0, before), said)
+
+    def talk(self, answer, *arguments):
+        """Runs bam on a terminal, answers its question; what it said and its exit code."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen([BAM, "--config", self.write_document(), *arguments],
+                                   stdin=theirs, stdout=theirs, stderr=theirs)
+        self.addCleanup(end, process)
+        os.close(theirs)
+        said, asked = b"", False
+        last = time.monotonic() + LIMIT
+        while time.monotonic() < last:
+            if select.select([ours], [], [], 1)[0]:
+                try:
+                    said += os.read(ours, 4096)
+                except OSError:  # the other side is closed
+                    break
+            if not asked and b"[y/N]" in said:
+                asked = True
+                os.write(ours, answer.encode())
+        os.close(ours)
+        self.assertTrue(asked, said)
+        return said.decode(errors="replace"), process.wait(LIMIT)
+
+
+class Files(SiteTest):
+    def test_backups_are_private(self):
+        self.write("sites/default/files/a", "a")
+        made = self.backup("files")
+        for path, mode in [(self.destination(), 0o700), (made["path"], 0o600), (made["path"] + ".info", 0o600)]:
+            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), mode, path)
+
+    def test_the_sidecar_is_one_that_php_reads(self):
+        if not shutil.which("php"):
+            self.skipTest("php is not installed")
+        self.write("sites/default/files/a", "a")
+        made = self.backup("files", "manual", "secret")
+        read = "echo json_encode(parse_ini_string(file_get_contents($argv[1])));"
+        sidecar = json.loads(run("php", "-r", read, "--", made["path"] + ".info"))
+        self.assertEqual(sidecar["bam_id"], str(made["id"]))
+        self.assertEqual(sidecar["filename"], made["file"])
+        self.assertEqual(sidecar["bam_sourceid"], "files")
+        self.assertEqual(sidecar["sitename"], "PECE Lab")
+        self.assertEqual(int(sidecar["filesize"]), os.path.getsize(made["path"]))
+
+    def test_names_follow_the_profile(self):
+        self.write("sites/default/files/a", "a")
+        profile = self.document["profiles"]["default"]
+        profile.update(filename="Lab: [site:name]/x", append_timestamp=0)
+        self.assertEqual(self.backup("files")["file"], "LabPECELabx.tar.gz")
+        self.assertEqual(self.backup("files")["file"], "LabPECELabx-1.tar.gz")
+        profile.update(append_timestamp=2)
+        self.assertEqual(self.backup("files")["file"], "LabPECELabx.tar.gz")
+        profile.update(append_timestamp=1, timestamp_format="Y")
+        self.assertEqual(self.backup("files")["file"], time.strftime("LabPECELabx-%Y.tar.gz"))
+
+    def test_every_compression_is_what_it_says_and_comes_back(self):
+        self.write("sites/default/files/a", b"compress me " * 10_000)
+        before = tree(self.files)
+        tools = {"gzip": ["gzip", "-dc"], "zstd": ["zstd", "-dc"], "bzip2": ["bzip2", "-dc"], "zip": ["unzip", "-p"],
+                 "none": ["cat"]}
+        for kind, tool in tools.items():
+            with self.subTest(kind):
+                self.document["profiles"]["default"]["compression"] = kind
+                made = self.backup("files")
+                if shutil.which(tool[0]):
+                    self.assertIn(b"a\n", run("tar", "t", input=run(*tool, made["path"])))
+                shutil.rmtree(self.files)
+                self.bam("restore", str(made["id"]), "--yes")
+                self.assertEqual(tree(self.files), before)
+
+
+if __name__ == "__main__":
+    unittest.main()

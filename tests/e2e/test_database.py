@@ -1,0 +1,164 @@
+"""Databases through `bam backup` and `bam restore`: a real MariaDB, and SQLite."""
+
+import contextlib
+import gzip
+import os
+import random
+import shutil
+import sqlite3
+import unittest
+
+from bamtest import TOP, SiteTest, run
+from mariadb import server, state
+
+# Everything that quoting can get wrong, in a client's option file or a URL.
+PASSWORD = "p@ss'w\"ör#d\\1 %/:?"
+URL_PASSWORD = "p%40ss'w%22%C3%B6r%23d%5C1%20%25%2F%3A%3F"
+
+
+@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+class MariaDb(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.name = "bam_" + os.path.basename(self.top).replace("-", "_").lower()
+        self.server = server()
+        quoted = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
+        self.server.sql(f"create database `{self.name}` character set utf8mb4; "
+                        f"create user '{self.name}'@localhost identified by '{quoted}'; "
+                        f"grant all on `{self.name}`.* to '{self.name}'@localhost; "
+                        f"grant all on `{self.name}\\_%`.* to '{self.name}'@localhost;")
+        self.addCleanup(self.server.sql, f"drop database if exists `{self.name}`; drop user '{self.name}'@localhost")
+        self.document["databases"] = {"db": {
+            "url": f"mysql://{self.name}:{URL_PASSWORD}@localhost/{self.name}", "socket": self.server.socket}}
+        self.document["sources"]["db"] = {"type": "database", "database": "db"}
+
+    def sql(self, statements):
+        """Runs SQL as the site's own user, who then is the definer of views and triggers."""
+        return self.server.sql(statements, self.name, self.name, PASSWORD)
+
+    def fill(self):
+        with open(os.path.join(TOP, "tests/e2e/every_type.sql")) as file:
+            self.sql(file.read())
+
+    def test_every_column_type_comes_back_identical(self):
+        self.fill()
+        before = state(self.name)
+        self.assertEqual(len(before), 19)
+        made = self.backup("db", "manual", "secret")
+        self.sql("set foreign_key_checks = 0; drop view shown; drop table children; drop table texts; "
+                 "truncate parents; update numbers set a = 1; delete from bytes; drop trigger counted; "
+                 "alter table `select` add new int;")
+        self.assertNotEqual(state(self.name), before)
+        self.bam("restore", str(made["id"]), "--yes")
+        after = state(self.name)
+        self.assertEqual(sorted(after), sorted(before))
+        for name, what in before.items():
+            self.assertEqual(after[name], what, name)
+
+    def test_the_dump_is_one_that_the_mariadb_client_loads(self):
+        self.fill()
+        before = state(self.name)
+        made = self.backup("db")
+        self.sql("set foreign_key_checks = 0; drop table children, parents, numbers, bytes, texts")
+        with gzip.open(made["path"]) as dump:
+            run(*self.server.client(self.name), input=dump.read())
+        self.assertEqual(state(self.name), before)
+
+    def test_an_empty_database_is_restored_into(self):
+        self.fill()
+        before = state(self.name)
+        made = self.backup("db")
+        self.server.sql(f"drop database `{self.name}`; create database `{self.name}` character set utf8mb4")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(state(self.name), before)
+
+    def test_nodata_and_excluded_tables_and_names_that_do_not_exist(self):
+        self.fill()
+        self.document["profiles"]["default"]["sources"] = {
+            "db": {"nodata_tables": ["texts", "cache_nowhere"], "exclude_tables": ["bytes", "nor_this"]}}
+        made = self.backup("db")
+        with gzip.open(made["path"], "rt", errors="replace") as dump:
+            text = dump.read()
+        self.assertIn("`texts`", text)
+        self.assertNotIn("INSERT INTO `texts`", text)
+        self.assertNotIn("`bytes`", text)
+        self.assertNotIn("nowhere", text)
+
+    def test_a_server_that_is_down(self):
+        self.document["databases"]["db"]["socket"] = self.path("no-such-socket")
+        self.assertSays(self.bam("backup", "db", expect=1), "no-such-socket")
+        self.assertEqual(self.visible(), [])
+
+    def test_a_wrong_password(self):
+        self.sql("create table t (a int)")
+        self.document["databases"]["db"]["url"] = f"mysql://{self.name}:wr0ng-s3cret@localhost/{self.name}"
+        result = self.bam("backup", "db", expect=1)
+        self.assertSays(result, "denied", self.name)
+        self.assertNotIn("wr0ng-s3cret", result.out + result.err)
+        self.assertEqual(self.visible(), [])
+
+    def test_half_a_dump_changes_nothing(self):
+        self.fill()
+        made = self.backup("db")
+        before = state(self.name)
+        half = self.path("half.mysql.gz")
+        with gzip.open(made["path"]) as dump, gzip.open(half, "wb") as copy:
+            text = dump.read()
+            copy.write(text[:len(text) // 2])
+        self.bam("restore", "--file", half, "--source", "db", "--unauthenticated", "--yes", expect=4)
+        self.assertEqual(state(self.name), before)
+
+
+class Sqlite(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.database = self.path("site/sites/default/files/.ht.sqlite")
+        self.document["databases"] = {"db": {"url": "sqlite:" + self.database}}
+        self.document["sources"]["db"] = {"type": "database", "database": "db"}
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.execute("create table node (nid integer primary key, title text, body blob)")
+            noise = random.Random(3)
+            db.executemany("insert into node values (?, ?, ?)",
+                           [(n, f"Node {n} \U0001f4be", noise.randbytes(5000)) for n in range(500)])
+
+    def rows(self):
+        with contextlib.closing(sqlite3.connect(self.database)) as db:
+            return db.execute("select * from node order by nid").fetchall()
+
+    def test_a_database_comes_back(self):
+        before = self.rows()
+        made = self.backup("db", "manual", "secret")
+        self.assertIn(".sqlite.gz.enc", made["file"])
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.execute("delete from node where nid % 2")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(self.rows(), before)
+
+    def test_a_backup_while_the_site_writes_is_one_moment_of_it(self):
+        with contextlib.closing(sqlite3.connect(self.database)) as db:
+            db.execute("pragma journal_mode = wal")
+            db.execute("begin")
+            db.execute("insert into node values (1000, 'not committed', x'00')")
+            made = self.backup("db")
+            db.rollback()
+        with gzip.open(made["path"]) as copy, open(self.path("copy"), "wb") as out:
+            shutil.copyfileobj(copy, out)
+        with contextlib.closing(sqlite3.connect(self.path("copy"))) as db:
+            self.assertEqual(db.execute("pragma integrity_check").fetchone(), ("ok",))
+            self.assertEqual(db.execute("select count(*), max(nid) from node").fetchone(), (500, 499))
+
+    def test_an_empty_or_missing_database_is_restored(self):
+        before = self.rows()
+        made = self.backup("db")
+        os.unlink(self.database)
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(self.rows(), before)
+
+    def test_a_missing_database_is_named(self):
+        os.unlink(self.database)
+        self.assertSays(self.bam("backup", "db", expect=1), self.database)
+        self.assertFalse(os.path.exists(self.database))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,129 @@
+"""Bad input: a clear message, the right exit code, and nothing lost."""
+
+import os
+import shutil
+import subprocess
+import unittest
+
+from bamtest import BAM, LIMIT, Result, SiteTest, tree
+
+
+class Mistakes(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.write("sites/default/files/a", "a")
+
+    def assertNothingMade(self):
+        self.assertEqual(self.visible(), [])
+
+    def test_unknown_names_are_answered_with_the_known_ones(self):
+        for arguments, known in [(["fiels"], "files"), (["files", "manuel"], "manual"),
+                                 (["files", "manual", "secrt"], "secret")]:
+            with self.subTest(arguments):
+                self.assertSays(self.bam("backup", *arguments, expect=2), arguments[-1], known)
+        self.assertNothingMade()
+
+    def test_a_backup_that_is_not_there(self):
+        before = tree(self.root)
+        self.assertSays(self.bam("restore", "12345", "--yes", expect=1), "12345", "bam backups")
+        self.assertSays(self.bam("verify", "12345", expect=1), "12345")
+        self.bam("restore", "latest", "--yes", expect=1)
+        self.assertEqual(tree(self.root), before)
+
+    def test_a_source_that_is_not_there(self):
+        self.document["sources"]["gone"] = {"type": "files", "path": "no/such/folder"}
+        self.assertSays(self.bam("backup", "gone", expect=1), "no/such/folder")
+        self.assertNothingMade()
+
+    def test_a_destination_that_cannot_be_made(self):
+        self.write("blocked", "a file where a folder should be")
+        self.document["destinations"]["manual"]["path"] = os.path.join(self.root, "blocked/backups")
+        self.assertSays(self.bam("backup", "files", expect=1), "blocked")
+
+    @unittest.skipIf(os.geteuid() == 0, "root may write everywhere")
+    def test_a_destination_that_may_not_be_written(self):
+        os.mkdir(self.destination(), mode=0o500)
+        self.assertSays(self.bam("backup", "files", expect=1), self.destination())
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting a small file system needs root")
+    def test_a_full_destination_leaves_nothing_behind(self):
+        os.mkdir(self.destination())
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "bam-test", self.destination()],
+                                 stderr=subprocess.PIPE)
+        if mounted.returncode:
+            self.skipTest("this machine does not let root mount")
+        self.addCleanup(subprocess.run, ["umount", self.destination()], check=True)
+        self.write("sites/default/files/big", os.urandom(4 << 20))
+        self.assertSays(self.bam("backup", "files", expect=1), self.destination(), "space")
+        self.assertEqual(os.listdir(self.destination()), [])
+
+        # The other destination gets its copy all the same.
+        self.document["destinations"]["roomy"] = {"type": "directory", "path": self.path("roomy")}
+        self.assertSays(self.bam("backup", "files", "manual,roomy", expect=3), "manual", "space")
+        self.assertEqual(len(self.visible("roomy")), 2)
+        self.assertEqual(os.listdir(self.destination()), [])
+        self.bam("verify", "latest", "--destination", "roomy")
+
+    def test_a_typing_mistake_in_bam_yml(self):
+        path = self.path("typo.yml")
+        for text, words in [
+            ("site: { root: /tmp }\nsorces:\n  files: { type: files, path: x }\n", ["sorces", "sources", "2"]),
+            ("destinations:\n  manual: { type: directory, pth: /tmp }\n", ["pth", "path", "2"]),
+            ("profiles:\n  p: { compression: gzipp }\n", ["gzipp", "gzip", "2"]),
+            ("site: { root: /tmp\n", ["typo.yml"]),
+            ("schedules:\n  s: { every: soon }\n", ["every"]),
+        ]:
+            with self.subTest(text):
+                with open(path, "w") as file:
+                    file.write(text)
+                result = self.plain("--config", path, "config", "check")
+                self.assertEqual(result.code, 2, result)
+                self.assertSays(result, "typo.yml", *words)
+
+    def test_a_schedule_of_an_unknown_profile(self):
+        self.document["schedules"] = {
+            "weekly": {"source": "files", "destinations": ["manual"], "profile": "nightly", "every": 604800}}
+        self.assertSays(self.bam("config", "check", expect=2), "weekly", "nightly")
+
+    def test_no_configuration(self):
+        result = self.plain("--config", self.path("nowhere.yml"), "backup")
+        self.assertEqual(result.code, 2, result)
+        self.assertSays(result, "nowhere.yml")
+
+    def test_wrong_usage(self):
+        for arguments in (["frobnicate"], ["restore"], ["backup", "--frobnicate"], ["decrypt"],
+                          ["--config", "x", "--root", "y", "backup"]):
+            with self.subTest(arguments):
+                self.assertEqual(self.plain(*arguments).code, 2)
+
+    def test_a_restore_that_nobody_confirms(self):
+        made = self.backup("files")
+        before = tree(self.root)
+        self.assertSays(self.bam("restore", str(made["id"]), expect=2), "--yes")
+        self.assertSays(self.bam("delete", str(made["id"]), expect=2), "--yes")
+        self.assertEqual(tree(self.root), before)
+        self.assertEqual(len(self.visible()), 2)
+
+    def test_a_sidecar_without_its_backup_is_no_backup(self):
+        made = self.backup("files")
+        os.unlink(made["path"])
+        self.assertEqual(self.bam_json("backups")["backups"], [])
+        self.bam("restore", str(made["id"]), "--yes", expect=1)
+
+    def test_a_backup_moved_to_another_folder_restores_from_there(self):
+        before = tree(self.files)
+        made = self.backup("files")
+        shutil.move(self.destination(), self.path("moved"))
+        shutil.rmtree(self.files)
+        self.bam("restore", "--file", self.path("moved/" + made["file"]), "--yes")
+        self.assertEqual(tree(self.files), before)
+
+    def plain(self, *arguments):
+        """bam without the test's configuration."""
+        done = subprocess.run([BAM, *arguments], cwd=self.top, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=LIMIT)
+        return Result(list(arguments), done.returncode, done.stdout, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,162 @@
+"""Runs that are stopped, doubled or watched half-way. A table lock holds them in the middle, so nothing is left to
+timing: the dump waits for the lock while the files are already being written."""
+
+import os
+import shutil
+import signal
+import unittest
+
+from bamtest import SiteTest, descendants, tree
+from mariadb import server, state
+
+PASSWORD = "db-Passw0rd-nobody-may-see"
+
+
+@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+class InTheMiddle(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.name = "bam_" + os.path.basename(self.top).replace("-", "_").lower()
+        self.server = server()
+        self.server.sql(f"create database `{self.name}`; "
+                        f"create user '{self.name}'@localhost identified by '{PASSWORD}'; "
+                        f"grant all on `{self.name}`.* to '{self.name}'@localhost; "
+                        f"grant all on `{self.name}\\_%`.* to '{self.name}'@localhost;")
+        self.addCleanup(self.server.sql, f"drop database if exists `{self.name}`; drop user '{self.name}'@localhost")
+        self.server.sql("create table node (nid int primary key, title text); "
+                        "insert into node select seq, sha2(seq, 512) from seq_1_to_5000;", self.name)
+        self.document["databases"] = {
+            "db": {"url": f"mysql://{self.name}:{PASSWORD}@localhost/{self.name}", "socket": self.server.socket}}
+        self.document["sources"] |= {"db": {"type": "database"}, "archive": {"type": "archive"}}
+        self.write("index.php", "<?php\n")
+        self.write("sites/default/files/noise", os.urandom(3 << 20))
+
+    def held_backup(self):
+        """A backup that has written something and now waits for a table; the process and the session in its way."""
+        session = self.server.hold("lock tables node write", self.name)
+        self.addCleanup(self.let_go, session)
+        process = self.start("backup", "archive", "manual", "secret")
+        self.wait(lambda: self.waiting(), process)
+        self.wait(lambda: any(self.parts().values()), process)
+        return process, session
+
+    def waiting(self):
+        """Whether some session of the site's user waits for a lock."""
+        states = self.server.sql("select state from information_schema.processlist "
+                                 f"where user = '{self.name}'")
+        return "metadata lock" in states or "table lock" in states or "Waiting" in states
+
+    def parts(self):
+        """Hidden, unfinished files and their sizes."""
+        try:
+            return {name: os.path.getsize(os.path.join(self.destination(), name))
+                    for name in os.listdir(self.destination()) if name.startswith(".")}
+        except FileNotFoundError:
+            return {}
+
+    def let_go(self, session):
+        if session.poll() is None:
+            session.communicate()
+
+    def test_a_second_run_is_turned_away(self):
+        process, session = self.held_backup()
+        self.assertSays(self.bam("backup", "files", expect=5), "another run")
+        self.let_go(session)
+        self.finish(process, expect=0)
+        self.bam("verify", "latest")
+
+    def test_nothing_secret_shows_while_it_runs(self):
+        process, session = self.held_backup()
+        secrets = [PASSWORD.encode(), b"correct horse battery staple"]
+        seen = descendants(process.pid)
+        self.assertGreater(len(seen), 1, "the dump client runs")
+        for pid in seen:
+            for what in ("cmdline", "environ"):
+                try:
+                    with open(f"/proc/{pid}/{what}", "rb") as file:
+                        content = file.read()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                for secret in secrets:
+                    self.assertNotIn(secret, content, f"{what} of process {pid}")
+        self.assertNoReadableSecret(secrets)
+        self.let_go(session)
+        result = self.finish(process, expect=0)
+        for secret in secrets:
+            self.assertNotIn(secret.decode(), result.out + result.err)
+
+    def assertNoReadableSecret(self, secrets):
+        """No file that a run made holds a secret, whoever may read it."""
+        own = {self.key, self.path("bam.yml")}
+        for parent, _, files in os.walk(self.top):
+            for path in (os.path.join(parent, name) for name in files):
+                if path in own or not os.path.isfile(path):
+                    continue
+                with open(path, "rb") as file:
+                    content = file.read()
+                for secret in secrets:
+                    self.assertNotIn(secret, content, path)
+
+    def test_killed_it_leaves_nothing_visible_and_the_next_run_clears_up(self):
+        process, session = self.held_backup()
+        process.kill()
+        process.wait()
+        self.assertEqual(self.visible(), [])
+        self.assertEqual(self.bam_json("backups")["backups"], [])
+        self.let_go(session)
+        made = self.backup("files")
+        self.assertEqual(self.visible(), sorted([made["file"], made["file"] + ".info"]))
+        self.assertEqual(self.parts(), {}, "leftovers of the killed run")
+
+    def test_ctrl_c_cancels_and_leaves_nothing(self):
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(stop):
+                process, session = self.held_backup()
+                children = [pid for pid in descendants(process.pid) if pid != process.pid]
+                process.send_signal(stop)
+                # Impatience changes nothing.
+                process.send_signal(stop)
+                result = self.finish(process, expect=130)
+                self.assertSays(result, "cancelled")
+                self.assertEqual(self.visible(), [])
+                self.assertEqual(self.parts(), {})
+                self.assertEqual([pid for pid in children if os.path.exists(f"/proc/{pid}")], [])
+                self.let_go(session)
+
+    def test_a_restore_killed_before_the_swap_leaves_the_old_site_or_the_new(self):
+        before = (state(self.name), tree(self.files))
+        made = self.backup("archive", "manual", "secret")
+        self.server.sql("delete from node where nid > 10", self.name)
+        self.write("sites/default/files/noise", "damaged")
+        damaged = (state(self.name), tree(self.files))
+        # Whoever reads the table keeps it from being replaced.
+        session = self.server.hold("start transaction; select count(*) from node", self.name)
+        self.addCleanup(self.let_go, session)
+        process = self.start("restore", str(made["id"]), "--yes")
+        self.wait(lambda: self.waiting(), process)
+        process.kill()
+        process.wait()
+        self.let_go(session)
+        found = state(self.name)
+        self.assertIn(found, (damaged[0], before[0]), "the database is wholly old or wholly new")
+        # And the same restore goes through afterwards.
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual((state(self.name), tree(self.files)), before)
+
+    def test_a_restore_cancelled_changes_nothing(self):
+        made = self.backup("db")
+        self.server.sql("delete from node where nid > 10", self.name)
+        damaged = state(self.name)
+        session = self.server.hold("start transaction; select count(*) from node", self.name)
+        self.addCleanup(self.let_go, session)
+        process = self.start("restore", str(made["id"]), "--yes")
+        self.wait(lambda: self.waiting(), process)
+        process.send_signal(signal.SIGINT)
+        self.finish(process, expect=130)
+        self.let_go(session)
+        self.assertEqual(state(self.name), damaged)
+        self.assertEqual(self.server.sql(f"show databases like '{self.name}\\_%'"), "", "scratch databases go")
+
+
+if __name__ == "__main__":
+    unittest.main()

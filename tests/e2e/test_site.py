@@ -1,0 +1,110 @@
+"""Whole sites on SQLite: backed up, broken, restored; and bam without bam.yml, through the PHP shim."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import unittest
+
+from bamtest import BAM, TOP, SiteTest, run, tree
+
+
+class WholeSite(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.write("index.php", "<?php echo 'Drupal';\n")
+        self.write("modules/system/system.module", "<?php\n")
+        self.write("sites/default/settings.php", "<?php $databases = array();\n", mode=0o440)
+        self.write("sites/default/files/picture.jpg", os.urandom(50_000))
+        self.private = self.path("private")
+        os.mkdir(self.private)
+        with open(self.private + "/minutes.txt", "w") as file:
+            file.write("private")
+        self.database = self.path("data/site.sqlite")
+        os.mkdir(self.path("data"))
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.execute("create table node (nid integer, title text)")
+            db.execute("insert into node values (1, 'Hello')")
+        self.document["site"]["private_path"] = self.private
+        self.document["databases"] = {"db": {"url": "sqlite:" + self.database}}
+        self.document["sources"]["archive"] = {"type": "archive"}
+
+    def rows(self):
+        with contextlib.closing(sqlite3.connect(self.database)) as db:
+            return db.execute("select * from node").fetchall()
+
+    def test_files_and_database_come_back_and_settings_php_stays(self):
+        files, private = tree(self.files), tree(self.private)
+        made = self.backup("archive", "manual", "secret")
+        shutil.rmtree(self.files)
+        shutil.rmtree(self.private)
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.execute("drop table node")
+        os.chmod(self.path("site/sites/default/settings.php"), 0o640)
+        self.write("sites/default/settings.php", "<?php // of this machine\n")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual((tree(self.files), tree(self.private)), (files, private))
+        self.assertEqual(self.rows(), [(1, "Hello")])
+        with open(self.path("site/sites/default/settings.php")) as file:
+            self.assertIn("of this machine", file.read())
+
+    def test_the_archive_is_laid_out_as_backup_and_migrate_and_drush_expect(self):
+        made = self.backup("archive")
+        self.assertTrue(made["file"].endswith(".sitearchive.tar.gz"), made["file"])
+        members = run("tar", "tzf", made["path"]).decode().splitlines()
+        self.assertEqual(members[0], "MANIFEST.ini")
+        self.assertIn("docroot/index.php", members)
+        self.assertIn("docroot/sites/default/files/picture.jpg", members)
+        self.assertIn("database.sqlite", members)
+        manifest = run("tar", "xzOf", made["path"], "MANIFEST.ini").decode()
+        for key in ("database-file-default", "docroot", "sitedir", "files-public", "database-default-file"):
+            self.assertIn(key, manifest)
+        self.assertNotIn("\nfiles-private", manifest)
+        target = self.path("opened")
+        os.mkdir(target)
+        run("tar", "xzf", made["path"], "-C", target)
+        with contextlib.closing(sqlite3.connect(target + "/database.sqlite")) as db:
+            self.assertEqual(db.execute("select title from node").fetchall(), [("Hello",)])
+
+
+@unittest.skipUnless(shutil.which("php"), "php is not installed")
+class ThroughPhp(SiteTest):
+    """`bam --root`: the site's own settings, read by the shim."""
+
+    def setUp(self):
+        super().setUp()
+        self.site = self.path("sample")
+        run("php", os.path.join(TOP, "tests/demo/make-site.php"), self.site)
+
+    def root(self, *arguments, check=True):
+        done = subprocess.run([BAM, "--root", self.site + "/docroot", *arguments], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if check:
+            self.assertEqual(done.returncode, 0, done.stderr.decode())
+        return done
+
+    def test_the_sites_settings_are_found(self):
+        self.root("config", "check")
+        said = self.root("sources").stdout.decode()
+        for source in ("db", "files", "archive"):
+            self.assertIn(source, said)
+
+    def test_a_backup_and_its_restore(self):
+        files = self.site + "/docroot/sites/default/files"
+        before = tree(files)
+        self.root("backup", "files")
+        shutil.rmtree(files)
+        self.root("restore", "latest", "--yes")
+        self.assertEqual(tree(files), before)
+
+    def test_a_folder_that_is_no_drupal(self):
+        self.site = self.top
+        os.mkdir(self.top + "/docroot")
+        done = self.root("sources", check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn(b"settings", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
