@@ -27,8 +27,8 @@ pub enum Phase {
 const PHASES: [Phase; 6] =
     [Phase::Preparing, Phase::BackingUp, Phase::Finishing, Phase::Verifying, Phase::Restoring, Phase::Done];
 
-/// How much a [`Note`] matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How much a [`Note`] matters, the gravest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoteKind {
     /// Worth knowing: what was chosen, what was skipped on purpose.
@@ -65,6 +65,17 @@ pub struct Progress {
     pub current: String,
 }
 
+/// How many notes are kept word for word; of the rest only the number is told, so that memory stays bounded.
+const MAX_NOTES: usize = 1000;
+
+#[derive(Debug, Default)]
+struct Notes {
+    kept: Vec<Note>,
+    /// How many more there were, and the gravest kind among them.
+    more: u64,
+    gravest: Option<NoteKind>,
+}
+
 /// Shared by all threads of one job. Cheap to call from inner loops.
 #[derive(Debug)]
 pub struct Monitor {
@@ -75,7 +86,7 @@ pub struct Monitor {
     bytes_total: AtomicU64,
     entries: AtomicU64,
     current: Mutex<String>,
-    notes: Mutex<Vec<Note>>,
+    notes: Mutex<Notes>,
 }
 
 impl Default for Monitor {
@@ -95,7 +106,7 @@ impl Monitor {
             bytes_total: AtomicU64::new(0),
             entries: AtomicU64::new(0),
             current: Mutex::new(String::new()),
-            notes: Mutex::new(Vec::new()),
+            notes: Mutex::default(),
         }
     }
 
@@ -144,12 +155,21 @@ impl Monitor {
 
     /// Adds a note to the job's result.
     pub fn note(&self, kind: NoteKind, text: impl Into<String>) {
-        lock(&self.notes).push(Note { kind, text: text.into() });
+        let mut notes = lock(&self.notes);
+        if notes.kept.len() < MAX_NOTES {
+            notes.kept.push(Note { kind, text: text.into() });
+        } else {
+            notes.more += 1;
+            notes.gravest = notes.gravest.max(Some(kind));
+        }
     }
 
-    /// All notes so far, in order.
+    /// The notes so far, in order; where there were very many, the last one says how many more.
     pub fn notes(&self) -> Vec<Note> {
-        lock(&self.notes).clone()
+        let notes = lock(&self.notes);
+        let more =
+            notes.gravest.map(|kind| Note { kind, text: format!("and {} more like these", notes.more) });
+        notes.kept.iter().cloned().chain(more).collect()
     }
 
     /// The counters now.
@@ -168,4 +188,20 @@ impl Monitor {
 /// A thread that panicked while holding the lock leaves plain text behind, which is still good.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_notes_is_counted_and_its_gravest_kind_kept() {
+        let monitor = Monitor::new();
+        for i in 0..MAX_NOTES + 20 {
+            monitor.note(if i == MAX_NOTES + 5 { NoteKind::Missing } else { NoteKind::Info }, i.to_string());
+        }
+        let notes = monitor.notes();
+        assert_eq!((notes.len(), notes[MAX_NOTES].kind), (MAX_NOTES + 1, NoteKind::Missing));
+        assert!(notes[MAX_NOTES].text.contains("20"), "{:?}", notes[MAX_NOTES]);
+    }
 }

@@ -1,12 +1,42 @@
-//! Tar layouts: writing archives in one pass and extracting them safely.
+//! Tar layouts: writing archives in one pass, reading them, and extracting them safely.
 //!
 //! Owns what a member looks like, MANIFEST.ini, and the order of a site archive (docs/formats.md).
 //! Knows nothing of where bytes come from or go.
+//!
+//! [`Writer`] writes GNU tar (members of any size, name and owner; sparse files), which GNU tar, bsdtar and
+//! the PEAR Archive_Tar inside Drupal 7 read. [`Reader`] reads that and whatever those and POSIX `pax` write;
+//! [`Extractor`] puts members into folders and cannot be made to write anywhere else.
+
+mod beneath;
+mod extract;
+mod field;
+mod header;
+mod layout;
+mod manifest;
+mod owners;
+mod pax;
+mod read;
+mod sparse;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use extract::{ExtractOptions, ExtractReport, Extractor, Place};
+pub use layout::{Layout, Part, Site, Survey};
+pub use manifest::{Manifest, SiteFacts};
+pub use owners::Owners;
+pub use read::{Member, Reader};
+pub use sparse::{Segment, plan as plan_segments};
+pub use write::{Appended, Writer};
+
+/// Everything in a tar file is a multiple of this many bytes.
+const BLOCK: usize = 512;
 
 /// One member of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Path inside the archive, any bytes but NUL, `/`-separated, no leading `/`, no trailing `/`.
+    /// Empty for the folder that everything lies in (`./` in the tar).
     pub path: Vec<u8>,
     /// What it is.
     pub kind: EntryKind,
@@ -28,10 +58,52 @@ pub enum EntryKind {
         /// Size in bytes as `stat` told it.
         size: u64,
     },
+    /// A regular file with holes. Its body is the bytes of `data`, one segment after the other.
+    Sparse {
+        /// Size in bytes as `stat` told it, holes included.
+        size: u64,
+        /// What is not a hole: in order, not overlapping; all but the last are multiples of 512 bytes.
+        data: Vec<Segment>,
+    },
     /// A folder.
     Directory,
     /// A symbolic link to any bytes.
     Symlink(Vec<u8>),
     /// Another name of a file that is already in the archive, by its path there.
     Hardlink(Vec<u8>),
+    /// A device, a fifo or a type of member we do not know, by its tar type flag. Read, never written.
+    Special(u8),
+}
+
+impl EntryKind {
+    /// The size of the file that this member becomes; 0 for what is no file.
+    pub fn size(&self) -> u64 {
+        match self {
+            EntryKind::File { size } | EntryKind::Sparse { size, .. } => *size,
+            _ => 0,
+        }
+    }
+
+    /// How many bytes of it the archive holds.
+    pub fn body_len(&self) -> u64 {
+        match self {
+            EntryKind::File { size } => *size,
+            EntryKind::Sparse { data, .. } => data.iter().map(|s| s.len).sum(),
+            _ => 0,
+        }
+    }
+}
+
+/// A path as people can read it: valid UTF-8 as it is, control characters and other bytes escaped.
+pub fn show(path: &[u8]) -> String {
+    let mut text = String::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    if text.is_empty() { ".".into() } else { text }
 }

@@ -1,0 +1,519 @@
+//! Puts members of an archive into folders, and nowhere else.
+//!
+//! Whatever the archive says, nothing is written outside the roots: paths are resolved below an open root
+//! (see `beneath`), files are made anew (never written through a link or into a file that was there), names with
+//! `..` are refused, devices are skipped. Set-user-ID bits are dropped unless asked for.
+
+use super::beneath::{make_dir_all, open_dir};
+use super::{Entry, EntryKind, Member, Owners, Reader, Segment, header, show};
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a member goes: into which root, and under which path there (as in [`Entry::path`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Which root, counted from 0.
+    pub root: usize,
+    /// Path below it; empty is the root itself.
+    pub path: Vec<u8>,
+}
+
+/// What to restore besides content, modes and times.
+#[derive(Debug, Clone, Copy)]
+pub struct ExtractOptions {
+    /// Give files their owners back. Only root can; the default is to do it when we are root.
+    pub owners: bool,
+    /// Go by owners' numbers even where this machine knows their names.
+    pub numeric_owners: bool,
+    /// Restore set-user-ID and set-group-ID bits of files, too. Only for archives whose origin is proven.
+    pub special_bits: bool,
+}
+
+impl Default for ExtractOptions {
+    fn default() -> Self {
+        let owners = rustix::process::geteuid().is_root();
+        ExtractOptions { owners, numeric_owners: false, special_bits: false }
+    }
+}
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExtractReport {
+    /// Regular files, further names of them included.
+    pub files: u64,
+    /// Folders that the archive holds.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Bytes of file content written.
+    pub bytes: u64,
+    /// Members that cannot be restored by design (devices, fifos, unknown types).
+    pub skipped: u64,
+    /// Hard links whose content was not selected or is not in the archive. Each has a note.
+    pub missing: u64,
+}
+
+/// Chooses members and says where they go; `None` leaves a member out.
+type Select<'a> = Box<dyn FnMut(&[u8]) -> Option<Place> + 'a>;
+
+/// Extracts members into its roots.
+pub struct Extractor<'a> {
+    roots: Vec<Root>,
+    select: Select<'a>,
+    options: ExtractOptions,
+    owners: Owners,
+    monitor: &'a Monitor,
+    /// The folder of the last member: the next one mostly lies there, too.
+    parent: Option<(Place, Arc<OwnedFd>)>,
+    /// What folders get at the end, when nothing disturbs their times any more.
+    folders: BTreeMap<(usize, Vec<u8>), Attributes>,
+    report: ExtractReport,
+}
+
+struct Root {
+    path: PathBuf,
+    dir: OwnedFd,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Attributes {
+    mode: u32,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    /// `None` for folders that the archive does not mention.
+    mtime: Option<i64>,
+}
+
+/// What to do about an archive that would write elsewhere.
+const LOOK: &str = "the archive is damaged or was made to do harm; look into it with tar -tvf";
+
+/// The mode of folders that the archive does not mention; their owner is that of the first member in them.
+const UNMENTIONED: u32 = 0o755;
+
+impl<'a> Extractor<'a> {
+    /// Extracts into `roots`, existing folders, what `select` chooses by its path in the archive.
+    pub fn new(
+        roots: &[&Path],
+        options: ExtractOptions,
+        monitor: &'a Monitor,
+        select: impl FnMut(&[u8]) -> Option<Place> + 'a,
+    ) -> Result<Self> {
+        let open = |path: &&Path| {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let dir = fs::open(*path, flags, Mode::empty()).at("cannot open the folder", path)?;
+            Ok(Root { path: path.to_path_buf(), dir })
+        };
+        Ok(Extractor {
+            roots: roots.iter().map(open).collect::<Result<_>>()?,
+            select: Box::new(select),
+            options,
+            owners: Owners::of_this_machine(),
+            monitor,
+            parent: None,
+            folders: BTreeMap::new(),
+            report: ExtractReport::default(),
+        })
+    }
+
+    /// Extracts everything into one folder.
+    pub fn into_folder(root: &Path, options: ExtractOptions, monitor: &'a Monitor) -> Result<Self> {
+        Self::new(&[root], options, monitor, |path| Some(Place { root: 0, path: path.to_vec() }))
+    }
+
+    /// Extracts all that is left in `reader` and finishes.
+    pub fn run(mut self, reader: &mut Reader<impl Read>) -> Result<ExtractReport> {
+        while let Some(member) = reader.next_member()? {
+            self.take(&member, reader)?;
+        }
+        self.finish()
+    }
+
+    /// Extracts one member when it is selected; says whether it was. `body` is the reader it comes from.
+    pub fn take(&mut self, member: &Member, body: &mut impl BufRead) -> Result<bool> {
+        self.monitor.check()?;
+        let entry = &member.entry;
+        refuse_climbing(&entry.path, &entry.path)?;
+        let Some(place) = (self.select)(&entry.path) else { return Ok(false) };
+        refuse_climbing(&place.path, &entry.path)?;
+        self.monitor.set_current(show(&entry.path));
+        self.monitor.add_entry();
+        let attributes = self.attributes(member);
+        match &entry.kind {
+            EntryKind::Special(flag) => {
+                let what = match flag {
+                    b'3' | b'4' => "a device",
+                    b'6' => "a fifo",
+                    _ => "of a type that bam does not know",
+                };
+                self.monitor.note(NoteKind::Info, format!("{} is {what}: skipped", show(&entry.path)));
+                self.report.skipped += 1;
+            }
+            EntryKind::Directory => self.folder(entry, place, attributes)?,
+            EntryKind::Symlink(target) => self.symlink(entry, &place, target, attributes)?,
+            EntryKind::Hardlink(target) => self.hard_link(entry, &place, target, attributes)?,
+            EntryKind::File { size } => {
+                let whole = [Segment { offset: 0, len: *size }];
+                self.file(entry, &place, &whole, None, body, attributes)?;
+            }
+            EntryKind::Sparse { size, data } => {
+                self.file(entry, &place, data, Some(*size), body, attributes)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives folders their modes, owners and times, the innermost first.
+    pub fn finish(mut self) -> Result<ExtractReport> {
+        while let Some(((root, path), attributes)) = self.folders.pop_last() {
+            let place = Place { root, path };
+            self.monitor.check()?;
+            self.set_folder(&place, attributes)
+                .map_err(|e| self.failed("cannot set the mode of", &place, e))?;
+        }
+        Ok(self.report)
+    }
+
+    fn set_folder(&mut self, place: &Place, attributes: Attributes) -> Result<(), Errno> {
+        let handle = open_dir(self.root(place)?, &place.path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = fs::openat(&handle, ".", flags, Mode::empty())?;
+        self.own(attributes, |uid, gid| fs::fchown(&dir, uid, gid))?;
+        fs::fchmod(&dir, Mode::from_raw_mode(attributes.mode & 0o3777))?;
+        attributes.mtime.map_or(Ok(()), |mtime| fs::futimens(&dir, &times(mtime)))
+    }
+
+    fn attributes(&self, member: &Member) -> Attributes {
+        let Entry { mode, uid, gid, mtime, .. } = member.entry;
+        let (mut uid, mut gid) = (uid, gid);
+        if !self.options.numeric_owners {
+            uid = self.owners.uid(&member.user).unwrap_or(uid);
+            gid = self.owners.gid(&member.group).unwrap_or(gid);
+        }
+        // To the kernel the highest number means "leave it".
+        let real = |id| Some(id).filter(|id| self.options.owners && *id != u32::MAX);
+        Attributes { mode, uid: real(uid), gid: real(gid), mtime: Some(mtime) }
+    }
+
+    /// Gives something its owner. Where the system does not let us (a container without that user, a file system
+    /// without owners) the rest goes on without, and says so once.
+    fn own(
+        &mut self,
+        attributes: Attributes,
+        chown: impl FnOnce(Option<Uid>, Option<Gid>) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let (uid, gid) = (attributes.uid.map(Uid::from_raw), attributes.gid.map(Gid::from_raw));
+        if !self.options.owners || (uid.is_none() && gid.is_none()) {
+            return Ok(());
+        }
+        match chown(uid, gid) {
+            Err(e @ (Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP)) => {
+                self.options.owners = false;
+                self.monitor.note(NoteKind::Warning, format!("owners cannot be restored here: {e}"));
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn folder(&mut self, entry: &Entry, place: Place, attributes: Attributes) -> Result<()> {
+        self.report.directories += 1;
+        if let Some((parent, name)) = split(&place) {
+            let dir = self.parent(entry, parent, attributes)?;
+            if let Err(e) = make_folder(dir.as_fd(), name) {
+                return Err(self.failed("cannot make the folder", &place, e));
+            }
+        }
+        self.folders.insert((place.root, place.path), attributes);
+        Ok(())
+    }
+
+    fn symlink(&mut self, entry: &Entry, place: &Place, target: &[u8], attributes: Attributes) -> Result<()> {
+        let (parent, name) = split(place).ok_or_else(|| in_place_of_root(entry))?;
+        if leads_out(&place.path, target) {
+            let text = format!("{} is a symbolic link that leads out: {}", show(&entry.path), show(target));
+            self.monitor.note(NoteKind::Info, text);
+        }
+        let dir = self.parent(entry, parent, attributes)?;
+        let made = replacing(&dir, name, || fs::symlinkat(target, &dir, name)).and_then(|()| {
+            self.own(attributes, |uid, gid| fs::chownat(&dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW))?;
+            fs::utimensat(&dir, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
+        });
+        self.report.symlinks += 1;
+        self.replaced(place);
+        made.map_err(|e| self.failed("cannot make the symbolic link", place, e))
+    }
+
+    fn hard_link(
+        &mut self,
+        entry: &Entry,
+        place: &Place,
+        target: &[u8],
+        attributes: Attributes,
+    ) -> Result<()> {
+        refuse_climbing(target, &entry.path)?;
+        let (parent, name) = split(place).ok_or_else(|| in_place_of_root(entry))?;
+        let first = (self.select)(target);
+        if first.as_ref() == Some(place) {
+            return Ok(());
+        }
+        let content = match &first {
+            Some(first) => self.open_first(first).map_err(|e| self.failed("cannot open", first, e))?,
+            None => None,
+        };
+        let Some((first_dir, first_name, content)) = content else {
+            let text = format!(
+                "{} has its content under {}, which is not being restored or not in the archive",
+                show(&entry.path),
+                show(target)
+            );
+            self.monitor.note(NoteKind::Missing, text);
+            self.report.missing += 1;
+            return Ok(());
+        };
+        let dir = self.parent(entry, parent, attributes)?;
+        let linked =
+            replacing(&dir, name, || fs::linkat(&first_dir, &first_name, &dir, name, AtFlags::empty()));
+        self.report.files += 1;
+        self.replaced(place);
+        match linked {
+            Ok(()) => Ok(()),
+            // Other file system, too many names, no such thing here: a copy is the next best.
+            Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => {
+                let size = content.metadata().at("cannot look at", &self.path(place))?.len();
+                let whole = [Segment { offset: 0, len: size }];
+                self.report.files -= 1;
+                let mut content = std::io::BufReader::new(content);
+                self.file(entry, place, &whole, None, &mut content, attributes)
+            }
+            Err(e) => Err(self.failed("cannot link", place, e)),
+        }
+    }
+
+    /// The file that a hard link names, with its folder; `None` when there is none.
+    fn open_first(&self, first: &Place) -> Result<Option<(OwnedFd, Vec<u8>, File)>, Errno> {
+        let Some((parent, name)) = split(first) else { return Ok(None) };
+        let opened = open_dir(self.root(first)?, &parent.path).and_then(|dir| {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = fs::openat(&dir, name, flags, Mode::empty())?;
+            let regular = fs::FileType::from_raw_mode(fs::fstat(&file)?.st_mode).is_file();
+            Ok(regular.then(|| (dir, name.to_vec(), File::from(file))))
+        });
+        match opened {
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::XDEV) => Ok(None),
+            other => other,
+        }
+    }
+
+    fn file(
+        &mut self,
+        entry: &Entry,
+        place: &Place,
+        data: &[Segment],
+        sparse_size: Option<u64>,
+        body: &mut impl BufRead,
+        attributes: Attributes,
+    ) -> Result<()> {
+        let (parent, name) = split(place).ok_or_else(|| in_place_of_root(entry))?;
+        let dir = self.parent(entry, parent, attributes)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = replacing(&dir, name, || fs::openat(&dir, name, flags, Mode::RUSR | Mode::WUSR));
+        self.replaced(place);
+        let file = File::from(made.map_err(|e| self.failed("cannot make the file", place, e))?);
+        let filled = self.fill(entry, place, &file, data, sparse_size, body).and_then(|()| {
+            self.set_file(&file, entry, attributes)
+                .map_err(|e| self.failed("cannot set the mode of", place, e))
+        });
+        if filled.is_err() {
+            // Half a file is worse than none; should this fail, too, the first error is the one that matters.
+            let _ = fs::unlinkat(&dir, name, AtFlags::empty());
+        }
+        self.report.files += 1;
+        filled
+    }
+
+    fn fill(
+        &mut self,
+        entry: &Entry,
+        place: &Place,
+        file: &File,
+        data: &[Segment],
+        sparse_size: Option<u64>,
+        body: &mut impl BufRead,
+    ) -> Result<()> {
+        if let Some(size) = sparse_size {
+            file.set_len(size).at("cannot make the file", &self.path(place))?;
+        }
+        for segment in data {
+            let mut done = 0;
+            while done < segment.len {
+                let chunk = body.fill_buf()?;
+                let most = usize::try_from(segment.len - done).unwrap_or(usize::MAX).min(chunk.len());
+                let chunk = chunk.get(..most).unwrap_or_default();
+                if chunk.is_empty() {
+                    let text = format!("the content of {} is cut off", show(&entry.path));
+                    return Err(Error::new(Code::Integrity, text));
+                }
+                file.write_all_at(chunk, segment.offset + done).at("cannot write", &self.path(place))?;
+                body.consume(most);
+                done += most as u64;
+                self.report.bytes += most as u64;
+                self.monitor.add_out(most as u64);
+                self.monitor.check()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_file(&mut self, file: &File, entry: &Entry, attributes: Attributes) -> Result<(), Errno> {
+        self.own(attributes, |uid, gid| fs::fchown(file, uid, gid))?;
+        let mut mode = attributes.mode & 0o7777;
+        if mode & 0o6000 != 0 && !(self.options.special_bits && self.options.owners) {
+            mode &= 0o1777;
+            let text = format!("{}: the set-user-ID and set-group-ID bits were dropped", show(&entry.path));
+            self.monitor.note(NoteKind::Warning, text);
+        }
+        fs::fchmod(file, Mode::from_raw_mode(mode))?;
+        fs::futimens(file, &times(entry.mtime))
+    }
+
+    /// The handle of a folder, made with its parents where it is missing.
+    fn parent(&mut self, entry: &Entry, place: Place, attributes: Attributes) -> Result<Arc<OwnedFd>> {
+        if let Some((_, dir)) = self.parent.as_ref().filter(|(at, _)| *at == place) {
+            return Ok(Arc::clone(dir));
+        }
+        let dir = self.open_parent(&place, attributes).map_err(|e| match e {
+            Errno::LOOP | Errno::NOTDIR | Errno::XDEV => Error::new(
+                Code::Integrity,
+                format!("{} lies below a symbolic link or a file: refused", show(&entry.path)),
+            )
+            .hint(LOOK),
+            e => self.failed("cannot open the folder", &place, e),
+        })?;
+        let dir = Arc::new(dir);
+        self.parent = Some((place, Arc::clone(&dir)));
+        Ok(dir)
+    }
+
+    fn open_parent(&mut self, place: &Place, attributes: Attributes) -> Result<OwnedFd, Errno> {
+        // From the last folder down is a shorter way than from the root.
+        let below = self.parent.as_ref().and_then(|(at, dir)| {
+            let rest = place.path.strip_prefix(at.path.as_slice())?.strip_prefix(b"/")?;
+            (at.root == place.root && !at.path.is_empty()).then_some((dir.as_fd(), rest))
+        });
+        let opened = match below {
+            Some((dir, rest)) => open_dir(dir, rest),
+            None => open_dir(self.root(place)?, &place.path),
+        };
+        if !matches!(opened, Err(Errno::NOENT)) {
+            return opened;
+        }
+        let mut made = Vec::new();
+        let dir = make_dir_all(self.root(place)?, &place.path, |path| made.push(path.to_vec()))?;
+        for path in made {
+            let unmentioned = Attributes { mode: UNMENTIONED, mtime: None, ..attributes };
+            self.folders.insert((place.root, path), unmentioned);
+        }
+        Ok(dir)
+    }
+
+    /// Something was put at `place`: a folder that was there is no more.
+    fn replaced(&mut self, place: &Place) {
+        self.folders.remove(&(place.root, place.path.clone()));
+        self.parent.take_if(|(at, _)| at.root == place.root && at.path.starts_with(&place.path));
+    }
+
+    fn root(&self, place: &Place) -> Result<BorrowedFd<'_>, Errno> {
+        self.roots.get(place.root).map(|root| root.dir.as_fd()).ok_or(Errno::BADF)
+    }
+
+    fn path(&self, place: &Place) -> PathBuf {
+        let root = self.roots.get(place.root).map_or(Path::new(""), |root| &root.path);
+        root.join(std::ffi::OsStr::from_bytes(&place.path))
+    }
+
+    fn failed(&self, what: &str, place: &Place, cause: Errno) -> Error {
+        Error::io(what, &self.path(place), cause.into())
+    }
+}
+
+/// Makes a folder, in place of anything that is none. One that is there stays.
+fn make_folder(dir: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
+    match fs::mkdirat(dir, name, Mode::RWXU) {
+        Err(Errno::EXIST) => {
+            let there = fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if fs::FileType::from_raw_mode(there.st_mode).is_dir() {
+                return Ok(());
+            }
+            fs::unlinkat(dir, name, AtFlags::empty())?;
+            fs::mkdirat(dir, name, Mode::RWXU)
+        }
+        done => done,
+    }
+}
+
+/// Makes something anew: what is in its place goes first, a folder only when it is empty.
+fn replacing<T>(dir: &OwnedFd, name: &[u8], mut make: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    match make() {
+        Err(Errno::EXIST) => {
+            match fs::unlinkat(dir, name, AtFlags::empty()) {
+                Err(Errno::ISDIR) => fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?,
+                done => done?,
+            }
+            make()
+        }
+        done => done,
+    }
+}
+
+/// Splits off the last component; `None` for the root itself.
+fn split(place: &Place) -> Option<(Place, &[u8])> {
+    let path = place.path.as_slice();
+    let at = |parent: &[u8]| Place { root: place.root, path: parent.to_vec() };
+    match path.iter().rposition(|b| *b == b'/') {
+        Some(slash) => Some((at(path.get(..slash)?), path.get(slash + 1..)?)),
+        None if path.is_empty() => None,
+        None => Some((at(b""), path)),
+    }
+}
+
+fn times(mtime: i64) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW },
+        last_modification: Timespec { tv_sec: mtime, tv_nsec: 0 },
+    }
+}
+
+fn refuse_climbing(path: &[u8], member: &[u8]) -> Result<()> {
+    if path.split(|b| *b == b'/').any(|part| part == b"..") || path.contains(&0) {
+        let text = format!("{} would be written outside the folder: refused", show(member));
+        return Err(Error::new(Code::Integrity, text).hint(LOOK));
+    }
+    Ok(())
+}
+
+fn in_place_of_root(entry: &Entry) -> Error {
+    let text = format!("{} would take the place of the folder itself: refused", show(&entry.path));
+    Error::new(Code::Integrity, text)
+}
+
+/// Whether a link at `path` with this target points outside the root, by its text alone.
+fn leads_out(path: &[u8], target: &[u8]) -> bool {
+    let mut depth = header::clean_path(path).iter().filter(|b| **b == b'/').count();
+    for part in target.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".") {
+        match (part, depth) {
+            (b"..", 0) => return true,
+            (b"..", _) => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    target.starts_with(b"/")
+}

@@ -1,0 +1,258 @@
+//! Recognises what kind of archive a tar is and what its members are for.
+//!
+//! Known: bam's site archives and files archives; Backup and Migrate's, with a `NAME/` folder around everything
+//! or without, and its old files archives with a `files/` folder around everything; drush archive-dump's, whose
+//! docroot has the name of the folder it was in and whose manifest comes last.
+
+use super::{Entry, EntryKind, Manifest};
+use crate::{Code, Error, Result};
+use std::io::Read;
+
+/// A manifest longer than this is none.
+const MAX_MANIFEST: u64 = 1024 * 1024;
+
+const MANIFEST: &[u8] = b"MANIFEST.ini";
+
+/// Looks at every member of an archive once, best while the archive is verified.
+#[derive(Debug, Default)]
+pub struct Survey {
+    manifest: Option<(Vec<u8>, Manifest)>,
+    /// Whether a member lies elsewhere than in `files/`, and whether any lies there.
+    outside_files: bool,
+    in_files: bool,
+    /// For archives that lost their manifest.
+    has_docroot: bool,
+    has_dump: bool,
+    entries: u64,
+    bytes: u64,
+}
+
+/// How an archive is laid out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layout {
+    /// Code, files and a database.
+    Site(Site),
+    /// One folder; its content lies below `base` (`files`, in old archives) or at the top (empty).
+    Files {
+        /// The folder around everything, or empty.
+        base: Vec<u8>,
+    },
+}
+
+/// Where things are in a site archive. Paths are as in [`Entry::path`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// The folder around everything, or empty.
+    pub prefix: Vec<u8>,
+    /// What the archive says about itself.
+    pub manifest: Manifest,
+    /// The docroot, below the prefix.
+    pub docroot: Vec<u8>,
+    /// The dump, below the prefix.
+    pub database: Vec<u8>,
+    /// `mysql`, `pgsql` or `sqlite`.
+    pub driver: String,
+    /// The private files, below the prefix, where the archive names them.
+    pub private: Option<Vec<u8>>,
+    /// `sites/default` or the multi-site's folder, below the docroot.
+    pub conf_path: Vec<u8>,
+    /// The public files, below the docroot.
+    pub public: Vec<u8>,
+}
+
+/// What a member is for, with its path there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'p> {
+    /// MANIFEST.ini.
+    Manifest,
+    /// Something in the docroot (code, and files that lie there).
+    Docroot(&'p [u8]),
+    /// Something in the private files.
+    Private(&'p [u8]),
+    /// The database dump.
+    Database,
+    /// Something in the folder of a files archive.
+    File(&'p [u8]),
+    /// Nothing we know.
+    Other,
+}
+
+impl Survey {
+    /// Takes note of a member; reads `body` when it is the manifest.
+    pub fn observe(&mut self, entry: &Entry, body: &mut dyn Read) -> Result<()> {
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(entry.kind.body_len());
+        let path = entry.path.as_slice();
+        let (first, rest) = match path.iter().position(|b| *b == b'/') {
+            Some(slash) => (path.get(..slash), path.get(slash + 1..).unwrap_or_default()),
+            None => (Some(path), &b""[..]),
+        };
+        let first = first.unwrap_or_default();
+        match first == b"files" {
+            true => self.in_files = true,
+            false => self.outside_files = true,
+        }
+        self.has_docroot |= first == b"docroot";
+        self.has_dump |= is_dump(path);
+        let prefix = if rest == MANIFEST { Some(first) } else { (path == MANIFEST).then_some(&b""[..]) };
+        if let (Some(prefix), EntryKind::File { size }, None) = (prefix, &entry.kind, &self.manifest) {
+            if *size > MAX_MANIFEST {
+                return Err(Error::new(Code::Integrity, "MANIFEST.ini is too long"));
+            }
+            let mut text = Vec::new();
+            body.read_to_end(&mut text)?;
+            self.manifest = Some((prefix.to_vec(), Manifest::parse(&text)?));
+        }
+        Ok(())
+    }
+
+    /// How many members there were.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// How many bytes of content they hold.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What the archive is.
+    pub fn layout(self) -> Layout {
+        match self.manifest {
+            // A docroot may hold a file called MANIFEST.ini; ours says where the dump or the docroot is.
+            Some((prefix, manifest)) if manifest.site("docroot").is_some() => site(prefix, manifest),
+            _ if self.has_docroot && self.has_dump => site(Vec::new(), Manifest::default()),
+            _ => {
+                let base = if self.in_files && !self.outside_files { b"files".to_vec() } else { Vec::new() };
+                Layout::Files { base }
+            }
+        }
+    }
+}
+
+fn is_dump(path: &[u8]) -> bool {
+    path == b"database.sql" || path == b"database.sqlite"
+}
+
+fn site(prefix: Vec<u8>, manifest: Manifest) -> Layout {
+    let own = |key: &str| manifest.site(key).map(str::to_owned);
+    // drush writes the docroot's full path, Backup and Migrate its name in the archive.
+    let docroot = own("docroot").unwrap_or_else(|| "docroot".into());
+    let docroot = docroot.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+    // In the one's manifest paths begin with the docroot, in the other's they are relative to it.
+    let in_docroot = |path: String| match path.strip_prefix(&docroot).map(|rest| rest.strip_prefix('/')) {
+        Some(Some(rest)) => rest.trim_end_matches('/').to_owned(),
+        Some(None) if path == docroot => String::new(),
+        _ => path.trim_matches('/').to_owned(),
+    };
+    let conf_path = own("sitedir").map(in_docroot).unwrap_or_else(|| "sites/default".into());
+    // Where the variable is not set, Backup and Migrate writes `docroot/`.
+    let public = own("files-public").map(in_docroot).filter(|path| !path.is_empty());
+    let public = public.unwrap_or_else(|| format!("{conf_path}/files"));
+    let database = own("database-file-default").or_else(|| own("database-default-file"));
+    let driver = own("database-file-driver").or_else(|| own("database-default-driver"));
+    // The others' private files lie in the docroot, or are not in the archive.
+    let theirs = || own("files-private").map(|path| format!("{docroot}/{}", in_docroot(path)));
+    let private =
+        own("bam-files-private").or_else(theirs).map(|path| path.trim_matches('/').as_bytes().to_vec());
+    Layout::Site(Site {
+        docroot: docroot.into_bytes(),
+        database: database.unwrap_or_else(|| "database.sql".into()).into_bytes(),
+        driver: driver.unwrap_or_else(|| "mysql".into()),
+        private: private.filter(|path| !path.is_empty()),
+        conf_path: conf_path.into_bytes(),
+        public: public.into_bytes(),
+        prefix,
+        manifest,
+    })
+}
+
+impl Layout {
+    /// What the member at `path` is for.
+    pub fn part<'p>(&self, path: &'p [u8]) -> Part<'p> {
+        match self {
+            Layout::Files { base } => below(path, base).map_or(Part::Other, Part::File),
+            Layout::Site(site) => {
+                let Some(path) = below(path, &site.prefix) else { return Part::Other };
+                if path == MANIFEST {
+                    return Part::Manifest;
+                }
+                if path == site.database {
+                    return Part::Database;
+                }
+                if let Some(rest) = site.private.as_deref().and_then(|private| below(path, private)) {
+                    return Part::Private(rest);
+                }
+                below(path, &site.docroot).map_or(Part::Other, Part::Docroot)
+            }
+        }
+    }
+}
+
+/// What is left of `path` below `folder`: nothing for the folder itself, `None` for what lies elsewhere.
+fn below<'p>(path: &'p [u8], folder: &[u8]) -> Option<&'p [u8]> {
+    if folder.is_empty() {
+        return Some(path);
+    }
+    match path.strip_prefix(folder)? {
+        b"" => Some(b""),
+        rest => rest.strip_prefix(b"/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survey(members: &[(&str, &str)]) -> Layout {
+        let mut survey = Survey::default();
+        for (path, content) in members {
+            let kind = EntryKind::File { size: content.len() as u64 };
+            let entry = Entry { path: path.as_bytes().to_vec(), kind, mode: 0o644, uid: 0, gid: 0, mtime: 0 };
+            survey.observe(&entry, &mut content.as_bytes()).unwrap();
+        }
+        survey.layout()
+    }
+
+    #[test]
+    fn a_drush_archive_has_its_docroots_own_name_and_the_manifest_last() {
+        let manifest = "[Global]\narchiveformat = platform\n[default]\ndocroot = \"/var/www/html\"\n\
+            sitedir = \"sites/default\"\nfiles-public = \"sites/default/files\"\nfiles-private = \"\"\n\
+            database-default-file = \"d7.sql\"\ndatabase-default-driver = \"mysql\"\n";
+        let layout = survey(&[("html/index.php", ""), ("d7.sql", ""), ("MANIFEST.ini", manifest)]);
+        assert_eq!(layout.part(b"html/index.php"), Part::Docroot(b"index.php"));
+        assert_eq!(layout.part(b"html"), Part::Docroot(b""));
+        assert_eq!(layout.part(b"htmlx"), Part::Other);
+        assert_eq!(layout.part(b"d7.sql"), Part::Database);
+        let Layout::Site(site) = layout else { panic!("{layout:?}") };
+        assert_eq!(
+            (site.public.as_slice(), site.private),
+            (&b"sites/default/files"[..], None),
+            "empty is none"
+        );
+    }
+
+    #[test]
+    fn private_files_are_told_from_the_docroot_they_lie_in() {
+        let manifest =
+            "[Site 0]\ndocroot = \"docroot\"\nbam-files-private = \"docroot/sites/default/private\"\n";
+        let layout = survey(&[("MANIFEST.ini", manifest)]);
+        assert_eq!(layout.part(b"docroot/sites/default/private/a/b"), Part::Private(b"a/b"));
+        assert_eq!(layout.part(b"docroot/sites/default/privates"), Part::Docroot(b"sites/default/privates"));
+    }
+
+    #[test]
+    fn a_files_folder_counts_only_when_everything_lies_in_it() {
+        assert_eq!(survey(&[("files/a", ""), ("files/b/c", "")]), Layout::Files { base: b"files".to_vec() });
+        assert_eq!(survey(&[("files/a", ""), ("b", "")]), Layout::Files { base: Vec::new() });
+        assert_eq!(survey(&[]), Layout::Files { base: Vec::new() });
+        let lookalike = survey(&[("MANIFEST.ini", "[x]\ny = z\n"), ("a", "")]);
+        assert_eq!(lookalike.part(b"a"), Part::File(b"a"));
+    }
+
+    #[test]
+    fn a_site_archive_without_its_manifest_is_still_one() {
+        let layout = survey(&[("docroot/index.php", ""), ("database.sql", "")]);
+        assert_eq!(layout.part(b"database.sql"), Part::Database);
+    }
+}
