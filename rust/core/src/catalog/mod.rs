@@ -1,1 +1,8 @@
-//! catalog
+//! What backups there are: sidecars, names, IDs, listings; which may go, and whether there are enough.
+//!
+//! Owns what a backup is called and what is known about it. Knows nothing of transport: listings come from
+//! [`crate::destination`], decisions go back to whoever asked.
+
+mod sidecar;
+
+pub use sidecar::{Sidecar, key};

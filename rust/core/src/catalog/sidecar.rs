@@ -1,0 +1,389 @@
+//! Sidecars: the file `NAME.info` beside a backup, `key = "value"` lines.
+//!
+//! Two PHP parsers read what we write, and agree with us: `parse_ini_string` (in its normal mode; its raw mode knows no
+//! escapes) and Drupal's `drupal_parse_info_format`, through which Backup and Migrate reads it. What is safe in both:
+//!
+//! - a value is in double quotes, on one line; `"` is written `\"`, `\` is `\\`, and `${`, which PHP would replace by
+//!   an environment variable, is `\${`;
+//! - control characters cannot be written: NUL ends PHP's parser, and a quote before a line break ends its value,
+//!   escaped or not. [`Sidecar::set`] makes each of them a space, and trims the value. Lists of file names go through
+//!   [`Sidecar::set_list`], which percent-encodes what is not plain;
+//! - a value of word characters alone that happens to name a PHP constant (`PHP_VERSION`, `TRUE`) reaches Drupal as that
+//!   constant. Nothing can be done about it; flags are therefore 0 and 1.
+//!
+//! What Backup and Migrate wrote is read as it meant it: it escapes nothing, so values may hold line breaks, single
+//! backslashes and quotes. Keys that we do not know survive, in their place.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use std::fmt;
+
+/// The keys. Those without `bam_` are Backup and Migrate's, as are `bam_sourceid`, `bam_sourcetype`, `bam_sourcename`.
+pub mod key {
+    /// The backup's name without its extensions.
+    pub const FILENAME: &str = "filename";
+    /// What the profile says about the backup.
+    pub const DESCRIPTION: &str = "description";
+    /// Unix time of the backup.
+    pub const DATESTAMP: &str = "datestamp";
+    /// The program that wrote it.
+    pub const GENERATOR: &str = "generator";
+    /// Its version.
+    pub const GENERATOR_VERSION: &str = "generatorversion";
+    /// The site's base URL.
+    pub const SITE_URL: &str = "siteurl";
+    /// The site's name.
+    pub const SITE_NAME: &str = "sitename";
+    /// Drupal's version.
+    pub const DRUPAL_VERSION: &str = "drupalversion";
+    /// Bytes of the data file.
+    pub const FILE_SIZE: &str = "filesize";
+    /// Machine name of the source.
+    pub const SOURCE_ID: &str = "bam_sourceid";
+    /// B&M's kind of source: `mysql`, `filesource`, `archive`.
+    pub const SOURCE_TYPE: &str = "bam_sourcetype";
+    /// The source's name for people.
+    pub const SOURCE_NAME: &str = "bam_sourcename";
+    /// Machine name of the schedule that made it.
+    pub const SCHEDULE_ID: &str = "schedule_id";
+    /// The schedule's name for people.
+    pub const SCHEDULE_NAME: &str = "schedule_name";
+    /// The backup ID.
+    pub const ID: &str = "bam_id";
+    /// Version of bam's format.
+    pub const FORMAT: &str = "bam_format";
+    /// Machine name of the profile.
+    pub const PROFILE: &str = "bam_profile";
+    /// SHA-256 of the data file, in hex.
+    pub const SHA256: &str = "bam_sha256";
+    /// HMAC-SHA256 over that digest and the other fields, in hex.
+    pub const HMAC_SHA256: &str = "bam_hmac_sha256";
+    /// PBKDF2 iterations of the container.
+    pub const KDF_ITERATIONS: &str = "bam_kdf_iterations";
+    /// Which key it was encrypted with.
+    pub const KEY_ID: &str = "bam_key_id";
+    /// Files that changed while they were read ([`super::Sidecar::set_list`]).
+    pub const CHANGED_FILES: &str = "bam_changed_files";
+    /// Destinations that the backup was sent to, by machine name.
+    pub const COPIES: &str = "bam_copies";
+    /// Unix time at which this copy was last found whole.
+    pub const VERIFIED: &str = "bam_verified";
+}
+
+/// What the MAC does not cover: itself, and what may differ between copies of one backup.
+const OUTSIDE_MAC: [&str; 3] = [key::HMAC_SHA256, key::COPIES, key::VERIFIED];
+
+/// A sidecar's fields, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sidecar {
+    fields: Vec<(String, String)>,
+}
+
+impl Sidecar {
+    /// An empty one.
+    pub fn new() -> Self {
+        Sidecar::default()
+    }
+
+    /// Reads what we or B&M wrote. Lines that are no field are skipped; of a key that is there twice the last counts,
+    /// as in PHP.
+    pub fn parse(text: &str) -> Self {
+        let mut sidecar = Sidecar::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            rest = rest.trim_start();
+            let line_end = rest.find('\n').unwrap_or(rest.len());
+            let (line, after) = rest.split_at(line_end);
+            let field = line.split_once('=').map(|(key, _)| key.trim()).filter(|key| is_key(key));
+            let Some(key) = field else {
+                rest = after;
+                continue;
+            };
+            let value = rest.split_once('=').map_or("", |(_, value)| value.trim_start_matches([' ', '\t']));
+            let (value, after) = match value.strip_prefix('"') {
+                Some(quoted) => read_quoted(quoted),
+                None => (line.split_once('=').map_or("", |(_, value)| value).trim().to_owned(), after),
+            };
+            sidecar.put(key, value);
+            rest = after;
+        }
+        sidecar
+    }
+
+    /// The value of `key`; `None` where there is none or it is empty.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let field = self.fields.iter().find(|(name, _)| name == key);
+        field.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Sets `key`, in its place or at the end. Control characters become spaces, the value is trimmed.
+    pub fn set(&mut self, key: &str, value: impl AsRef<str>) {
+        self.put(key, clean(value.as_ref()));
+    }
+
+    fn put(&mut self, key: &str, value: String) {
+        match self.fields.iter_mut().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = value,
+            None => self.fields.push((key.to_owned(), value)),
+        }
+    }
+
+    /// Takes `key` out.
+    pub fn remove(&mut self, key: &str) {
+        self.fields.retain(|(name, _)| name != key);
+    }
+
+    /// All fields in order.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// The fields that the MAC covers: all but the MAC itself and what may differ from copy to copy.
+    pub fn mac_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields().filter(|(key, _)| !OUTSIDE_MAC.contains(key))
+    }
+
+    /// A number.
+    pub fn number(&self, key: &str) -> Option<u64> {
+        self.get(key)?.parse().ok()
+    }
+
+    /// Sets a number.
+    pub fn set_number(&mut self, key: &str, number: u64) {
+        self.set(key, number.to_string());
+    }
+
+    /// 32 bytes in hex.
+    pub fn digest(&self, key: &str) -> Option<[u8; 32]> {
+        let hex = self.get(key)?;
+        let mut digest = [0; 32];
+        if hex.len() != 64 || !hex.is_ascii() {
+            return None;
+        }
+        for (index, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
+        }
+        Some(digest)
+    }
+
+    /// Sets 32 bytes, in lower-case hex.
+    pub fn set_digest(&mut self, key: &str, digest: &[u8; 32]) {
+        self.set(key, digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    }
+
+    /// A list that [`Sidecar::set_list`] wrote.
+    pub fn list(&self, key: &str) -> Vec<Vec<u8>> {
+        let items = self.get(key).unwrap_or_default().split_ascii_whitespace();
+        items.map(|item| percent_decode_str(item).collect()).collect()
+    }
+
+    /// Sets a list of names in any bytes: separated by spaces, everything but `A-Za-z0-9._-/` percent-encoded.
+    pub fn set_list<B: AsRef<[u8]>>(&mut self, key: &str, items: impl IntoIterator<Item = B>) {
+        const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-').remove(b'/');
+        let items: Vec<String> =
+            items.into_iter().map(|item| percent_encode(item.as_ref(), ENCODED).to_string()).collect();
+        self.set(key, items.join(" "));
+    }
+}
+
+impl fmt::Display for Sidecar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (key, value) in self.fields() {
+            // Again, for what B&M wrote.
+            let value = clean(value).replace('\\', r"\\").replace('"', r#"\""#).replace("${", r"\${");
+            writeln!(f, "{key} = \"{value}\"")?;
+        }
+        Ok(())
+    }
+}
+
+/// Control characters as spaces, trimmed: what can be written.
+fn clean(value: &str) -> String {
+    let plain: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    plain.trim().to_owned()
+}
+
+/// What Drupal takes for a key: no `=` or `;`, brackets only in pairs. PHP wants word characters; B&M writes nothing else.
+fn is_key(key: &str) -> bool {
+    let bare = key.split(['[', ']']).collect::<String>();
+    key.matches('[').count() == key.matches(']').count()
+        && !bare.is_empty()
+        && bare.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// The value behind an opening quote, and what follows it. It ends at a quote that only blanks separate from the line's
+/// end, or the text's; where there is none, at the end of its line.
+fn read_quoted(text: &str) -> (String, &str) {
+    for (at, _) in text.match_indices('"') {
+        let (value, after) = text.split_at(at);
+        let after = after.get(1..).unwrap_or_default();
+        let blank = after.len() - after.trim_start_matches([' ', '\t', '\r']).len();
+        let ends_line = after.get(blank..).is_some_and(|rest| rest.is_empty() || rest.starts_with('\n'));
+        if ends_line {
+            return (unescape(value), after);
+        }
+    }
+    let (line, after) = text.split_at(text.find('\n').unwrap_or(text.len()));
+    (unescape(line.trim_end()), after)
+}
+
+/// Undoes [`Sidecar`]'s escapes. Other backslashes stay: B&M wrote them, and meant them.
+fn unescape(value: &str) -> String {
+    let mut plain = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        plain.push_str(before);
+        let after = escape.get(1..).unwrap_or_default();
+        let escaped = after.chars().next().filter(|c| ['\\', '"'].contains(c) || after.starts_with("${"));
+        plain.push(escaped.unwrap_or('\\'));
+        rest = after.get(escaped.map_or(0, char::len_utf8)..).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    /// Values that break one parser or the other when written carelessly.
+    const UGLY: [&str; 24] = [
+        "plain",
+        "say \"hi\"",
+        "\"",
+        "\"\"",
+        "ends with \\",
+        r"C:\temp\new",
+        r"\\server\share\",
+        "${HOME}",
+        r"\${HOME}",
+        r"\\${X}",
+        "$5; and = [x]",
+        "# ; comment",
+        "a=b",
+        "[section]",
+        "'single'",
+        "\"'",
+        "Müller & Söhne 🦀",
+        "x\\\"",
+        "\\\"",
+        "{$x}",
+        "first\nsecond",
+        "quote at end\"\nbam_id = \"5",
+        "nul\0 and \x1b[31m",
+        "tab\there",
+    ];
+
+    fn ugly() -> Sidecar {
+        let mut sidecar = Sidecar::new();
+        for (index, value) in UGLY.iter().enumerate() {
+            sidecar.set(&format!("key{index}"), value);
+        }
+        sidecar.set("bam_id", "1795391457");
+        sidecar
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let sidecar = ugly();
+        assert_eq!(Sidecar::parse(&sidecar.to_string()), sidecar);
+        assert_eq!(sidecar.get("key20"), Some("first second"));
+        assert_eq!(sidecar.get("bam_id"), Some("1795391457"), "no value smuggles in another field");
+    }
+
+    /// Both parsers of PHP must see what we see. The second is Drupal's: the same expression as its
+    /// `drupal_parse_info_format`, or the function itself where a site is at hand.
+    #[test]
+    fn php_reads_the_same() {
+        const SCRIPT: &str = r#"
+            $text = stream_get_contents(STDIN);
+            $root = getenv('BAM_TEST_DRUPAL_ROOT');
+            if ($root) {
+              define('DRUPAL_ROOT', $root);
+              require_once "$root/includes/common.inc";
+              $drupal = drupal_parse_info_format($text);
+            }
+            else {
+              $drupal = array();
+              preg_match_all('@^\s*((?:[^=;\[\]]|\[[^\[\]]*\])+?)\s*=\s*(?:("(?:[^"]|(?<=\\\\)")*")|([^\r\n]*?))\s*$@ms', $text, $found, PREG_SET_ORDER);
+              foreach ($found as $match) {
+                $drupal[$match[1]] = stripslashes(substr($match[2], 1, -1)) . (isset($match[3]) ? $match[3] : '');
+              }
+            }
+            print json_encode(array(parse_ini_string($text), $drupal));"#;
+        let php =
+            Command::new("php").args(["-r", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let Ok(mut php) = php else {
+            println!("SKIP catalog::sidecar::tests::php_reads_the_same: php is not installed");
+            return;
+        };
+        let sidecar = ugly();
+        php.stdin.take().expect("a pipe").write_all(sidecar.to_string().as_bytes()).expect("sent");
+        let output = php.wait_with_output().expect("php ran").stdout;
+        let expected: serde_json::Map<_, _> =
+            sidecar.fields().map(|(key, value)| (key.to_owned(), serde_json::Value::from(value))).collect();
+        let seen: serde_json::Value = serde_json::from_slice(&output).expect("JSON");
+        for (parser, fields) in
+            ["parse_ini_string", "drupal_parse_info_format"].iter().zip(seen.as_array().expect("two"))
+        {
+            assert_eq!(fields.as_object().expect("fields"), &expected, "{parser}");
+        }
+    }
+
+    #[test]
+    fn what_backup_and_migrate_wrote_is_read() {
+        let text = include_str!(
+            "../../../../tests/fixtures/backup_migrate/tiny-2026-11-22T23-51-02.sitearchive.tar.gz.info"
+        );
+        let sidecar = Sidecar::parse(text);
+        assert_eq!(sidecar.get(key::SOURCE_NAME), Some("Entire Site (code, files & DB)"));
+        assert_eq!(sidecar.number(key::DATESTAMP), Some(1_795_391_462));
+        assert_eq!(sidecar.to_string(), text, "written as it was");
+    }
+
+    #[test]
+    fn what_nobody_escaped_is_read_as_it_was_meant() {
+        let text = "; a comment\ndescription = \"He said \"no\" to\nC:\\temp\"\r\nfolder = \"D:\\\"\n[section]\nempty = \"\"\n\
+                    settings[a][b] = \"x\"\n  bare =  word  \nnonsense\nbam_id = \"5\"\nbam_id = \"6\"\nopen = \"half";
+        let sidecar = Sidecar::parse(text);
+        let seen: Vec<_> = sidecar.fields().collect();
+        let expected = [
+            ("description", "He said \"no\" to\nC:\\temp"),
+            ("folder", "D:\\"),
+            ("empty", ""),
+            ("settings[a][b]", "x"),
+            ("bare", "word"),
+            ("bam_id", "6"),
+            ("open", "half"),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(sidecar.get("empty"), None);
+        assert!(
+            sidecar.to_string().starts_with("description = \"He said \\\"no\\\" to C:"),
+            "safe when written again"
+        );
+    }
+
+    #[test]
+    fn typed_fields() {
+        let mut sidecar = Sidecar::new();
+        let digest = std::array::from_fn(|index| u8::try_from(index * 7).unwrap_or(255));
+        sidecar.set_digest(key::SHA256, &digest);
+        assert_eq!(sidecar.digest(key::SHA256), Some(digest));
+        let names: [&[u8]; 3] = [b"sites/a b.txt", b"\xff\n\"", b"plain-1_2.css"];
+        sidecar.set_list(key::CHANGED_FILES, names);
+        assert_eq!(sidecar.get(key::CHANGED_FILES), Some("sites/a%20b.txt %FF%0A%22 plain-1_2.css"));
+        assert_eq!(sidecar.list(key::CHANGED_FILES), names);
+        for wrong in ["", "abc", &"g".repeat(64), &"é".repeat(32)] {
+            sidecar.set(key::SHA256, wrong);
+            assert_eq!(sidecar.digest(key::SHA256), None);
+        }
+        sidecar.set_number(key::VERIFIED, 5);
+        sidecar.set(key::HMAC_SHA256, "00");
+        sidecar.set(key::ID, "5");
+        let covered: Vec<_> = sidecar.mac_fields().map(|(key, _)| key).collect();
+        assert_eq!(covered, [key::SHA256, key::CHANGED_FILES, key::ID]);
+    }
+}
