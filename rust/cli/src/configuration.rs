@@ -8,22 +8,33 @@ use std::process::{Command, Stdio};
 
 /// Where bam.yml is looked for.
 const DEFAULTS: [&str; 2] = ["bam.yml", "/etc/bam/bam.yml"];
+/// The shim's program that prints a site's document.
+const EXPORTER: &str = "bam-export-config";
 
 /// The configuration that was asked for.
 pub fn load(global: &Global) -> Result<Document> {
-    find(global)?.ok_or_else(|| {
+    load_with_notes(global).map(|(document, _)| document)
+}
+
+/// The same with what the site's settings hold that the document cannot say.
+pub fn load_with_notes(global: &Global) -> Result<(Document, Vec<String>)> {
+    if let Some(root) = &global.root {
+        return from_site(root, global.uri.as_deref());
+    }
+    let document = find(global)?.ok_or_else(|| {
         Error::new(
             Code::Config,
             format!("there is no configuration: neither {} exists", DEFAULTS.join(" nor ")),
         )
         .hint("name it with --config FILE, or a Drupal site with --root DIR")
-    })
+    })?;
+    Ok((document, Vec::new()))
 }
 
-/// The same for verbs that can do without: `None` where nothing was asked for and no default exists.
+/// For verbs that can do without: `None` where nothing was asked for and no default exists.
 pub fn find(global: &Global) -> Result<Option<Document>> {
     if let Some(root) = &global.root {
-        return from_site(root, global.uri.as_deref()).map(Some);
+        return from_site(root, global.uri.as_deref()).map(|(document, _)| Some(document));
     }
     if let Some(file) = &global.config {
         // To say so as a mistake in the command, not as a failure of reading.
@@ -33,19 +44,16 @@ pub fn find(global: &Global) -> Result<Option<Document>> {
         }
         return Document::load(file).map(Some);
     }
-    match DEFAULTS.iter().map(Path::new).find(|file| file.exists()) {
-        Some(file) => Document::load(file).map(Some),
-        None => Ok(None),
-    }
+    DEFAULTS.iter().map(Path::new).find(|file| file.exists()).map(Document::load).transpose()
 }
 
 /// Asks the shim for the document of the Drupal site in `root`. Passwords come through a pipe and are zeroed after use.
-fn from_site(root: &Path, uri: Option<&str>) -> Result<Document> {
+fn from_site(root: &Path, uri: Option<&str>) -> Result<(Document, Vec<String>)> {
     if !root.is_dir() {
         return Err(Error::new(Code::Usage, format!("{} is not a folder", root.display()))
             .hint("--root wants the folder that Drupal's index.php is in"));
     }
-    let exporter = shim()?.join("bin/bam-export-config");
+    let exporter = shim()?.join("bin").join(EXPORTER);
     let mut command = Command::new("php");
     command.arg(&exporter).arg("--root").arg(root);
     if let Some(uri) = uri {
@@ -53,22 +61,25 @@ fn from_site(root: &Path, uri: Option<&str>) -> Result<Document> {
     }
     let result = command.stdin(Stdio::null()).output().map_err(|cause| {
         let error = Error::new(Code::Config, "cannot run php to read the site's settings").because(cause);
-        error.hint("install php-cli, or write a bam.yml (`bam help config export`)")
+        error.hint("install php-cli, or write a bam.yml and name it with --config")
     })?;
-    let document = Secret::new(result.stdout);
+    let printed = Secret::new(result.stdout);
+    let said = String::from_utf8_lossy(&result.stderr);
     if !result.status.success() {
-        let said = String::from_utf8_lossy(&result.stderr);
-        let said = said.trim().trim_start_matches("bam: ");
-        return Err(Error::new(
-            Code::Config,
-            format!("cannot read the settings of {}: {said}", root.display()),
-        )
-        .hint("the same with more detail: bam --root DIR config check"));
+        let mut lines =
+            said.lines().map(|line| line.strip_prefix(&format!("{EXPORTER}: ")).unwrap_or(line).trim());
+        let what = lines.next().unwrap_or("php stopped without a word");
+        let error =
+            Error::new(Code::Config, format!("cannot read the settings of {}: {what}", root.display()));
+        let rest: Vec<&str> = lines.collect();
+        return Err(if rest.is_empty() { error } else { error.hint(rest.join("; ")) });
     }
-    let text = std::str::from_utf8(document.expose()).map_err(|cause| {
+    let text = std::str::from_utf8(printed.expose()).map_err(|cause| {
         Error::new(Code::Config, format!("{} did not print UTF-8", exporter.display())).because(cause)
     })?;
-    Document::from_json(text)
+    let notes =
+        said.lines().filter_map(|line| line.strip_prefix(&format!("{EXPORTER}: "))).map(str::to_owned);
+    Ok((Document::from_json(text)?, notes.collect()))
 }
 
 /// The PHP shim: `$BAM_PHP_SHIM`, else beside the installed program, else in the source tree the program was built in.
@@ -81,7 +92,7 @@ fn shim() -> Result<PathBuf> {
         // target/debug/bam
         places.extend(up(3).map(|top| top.join("php-shim")));
     }
-    if let Some(found) = places.iter().find(|place| place.join("bin/bam-export-config").is_file()) {
+    if let Some(found) = places.iter().find(|place| place.join("bin").join(EXPORTER).is_file()) {
         return Ok(found.clone());
     }
     let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();

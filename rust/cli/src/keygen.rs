@@ -3,9 +3,11 @@
 use crate::args::{Global, Keygen};
 use crate::configuration;
 use crate::print::Output;
-use bam::{Result, encrypt};
+use bam::{Result, ResultExt, encrypt};
 use serde_json::json;
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 const DEFAULT: &str = "/etc/bam/key";
 
@@ -13,7 +15,7 @@ const DEFAULT: &str = "/etc/bam/key";
 pub fn run(global: &Global, args: Keygen, output: &Output) -> Result<u8> {
     let file = match args.file {
         Some(file) => file,
-        None => configured(global)?.unwrap_or_else(|| PathBuf::from(DEFAULT)),
+        None => configured(global)?.map_or_else(default, Ok)?,
     };
     encrypt::key::create(&file)?;
     let shown = file.display();
@@ -31,6 +33,15 @@ pub fn run(global: &Global, args: Keygen, output: &Output) -> Result<u8> {
         )
     });
     Ok(0)
+}
+
+/// The default place; its folder is made where it is missing.
+fn default() -> Result<PathBuf> {
+    let file = Path::new(DEFAULT);
+    if let Some(folder) = file.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).at("cannot make the folder", folder)?;
+    }
+    Ok(file.to_owned())
 }
 
 fn configured(global: &Global) -> Result<Option<PathBuf>> {

@@ -3,14 +3,16 @@
 use crate::args::{Format, Global};
 use crate::configuration;
 use crate::print::{Align, Output, date, table, text};
-use bam::Result;
 use bam::config::{Document, KEEP_ALL, KEEP_SMART, duration};
+use bam::{Note, NoteKind, Result};
 use serde_json::{Value, json};
 
 /// Says what is wrong with the configuration: exit code 2 where it contradicts itself, else warnings at most.
 pub fn check(global: &Global, output: &Output) -> Result<u8> {
-    let document = configuration::load(global)?;
-    let notes = json!(document.check());
+    let (document, said) = configuration::load_with_notes(global)?;
+    let mut notes = document.check();
+    notes.extend(said.into_iter().map(|text| Note { kind: NoteKind::Warning, text }));
+    let notes = json!(notes);
     output.notes(&notes);
     let code = match document.validate() {
         Ok(()) => 0,
