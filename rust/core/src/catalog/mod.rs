@@ -3,6 +3,11 @@
 //! Owns what a backup is called and what is known about it. Knows nothing of transport: listings come from
 //! [`crate::destination`], decisions go back to whoever asked.
 
+pub mod date;
+mod name;
 mod sidecar;
+mod tokens;
 
+pub use name::{FileName, Kind};
 pub use sidecar::{Sidecar, key};
+pub use tokens::Tokens;

@@ -61,6 +61,9 @@ pub struct Site {
     pub mail: String,
     /// Base URL.
     pub url: String,
+    /// Time zone for names and tokens, e.g. `Europe/Berlin`; default: the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
     /// Drupal's version, for the sidecar.
     pub drupal_version: String,
     /// Public files, relative to `root` or absolute. Default `CONF_PATH/files`.

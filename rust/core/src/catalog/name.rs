@@ -1,0 +1,299 @@
+//! What a backup file is called: `FILENAME-TIMESTAMP.KIND[.COMPRESSION][.ENCRYPTION]`, and reading that back.
+//!
+//! The base is cleaned as Backup and Migrate cleans it (`_backup_migrate_construct_filename` in includes/files.inc): all
+//! but `A-Za-z0-9._-` is removed, not replaced. Beyond it: the timestamp is cleaned, too (`H:i` is no file name
+//! everywhere), a name never begins with a dot, and the whole fits into [`LONGEST`] bytes.
+
+use super::Tokens;
+use super::date;
+use crate::config::{Compression, EncryptionKind, Profile};
+use std::fmt;
+
+/// Bytes of the longest name: file systems take 255, and `.NAME.info.part` must fit.
+const LONGEST: usize = 236;
+
+/// What is inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A dump of a MariaDB or MySQL database.
+    Mysql,
+    /// A dump of a PostgreSQL database.
+    Pgsql,
+    /// A dump of some database: B&M's and Drush's `.sql`.
+    Sql,
+    /// A SQLite file.
+    Sqlite,
+    /// A tar of a folder.
+    Tar,
+    /// A tar of a whole site.
+    SiteArchive,
+}
+
+impl Kind {
+    /// The extension, without the dot in front.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Kind::Mysql => "mysql",
+            Kind::Pgsql => "pgsql",
+            Kind::Sql => "sql",
+            Kind::Sqlite => "sqlite",
+            Kind::Tar => "tar",
+            Kind::SiteArchive => "sitearchive.tar",
+        }
+    }
+
+    /// Whether it is a database's.
+    pub fn is_database(self) -> bool {
+        matches!(self, Kind::Mysql | Kind::Pgsql | Kind::Sql | Kind::Sqlite)
+    }
+}
+
+/// The extension of a compression, with its dot; empty for none.
+fn compression_extension(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Gzip => ".gz",
+        Compression::Zstd => ".zst",
+        Compression::Bzip2 => ".bz2",
+        Compression::Zip => ".zip",
+        Compression::None => "",
+    }
+}
+
+/// The extension of an encryption, with its dot; empty for none.
+fn encryption_extension(encryption: EncryptionKind) -> &'static str {
+    match encryption {
+        EncryptionKind::Aes256 => ".enc",
+        EncryptionKind::AesModule => ".aes",
+        EncryptionKind::None => "",
+    }
+}
+
+/// A backup's file name, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileName {
+    /// All before the extensions; the sidecar's `filename`.
+    pub base: String,
+    /// What is inside.
+    pub kind: Kind,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// How it is encrypted.
+    pub encryption: EncryptionKind,
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (compression, encryption) =
+            (compression_extension(self.compression), encryption_extension(self.encryption));
+        write!(f, "{}.{}{compression}{encryption}", self.base, self.kind.extension())
+    }
+}
+
+impl FileName {
+    /// The name that a profile gives a new backup.
+    pub fn of(profile: &Profile, kind: Kind, tokens: &Tokens) -> FileName {
+        let timestamp = match profile.append_timestamp {
+            1 => clean(&date::format(&profile.timestamp_format, &tokens.now)),
+            _ => String::new(),
+        };
+        let mut name = FileName {
+            base: String::new(),
+            kind,
+            compression: profile.compression,
+            encryption: profile.encryption,
+        };
+        // Room for the extensions, `-` and the timestamp, and a number.
+        let room = LONGEST
+            .saturating_sub(name.to_string().len() + timestamp.len().min(100) + "-".len() + "-9999".len());
+        let mut base = clean(&tokens.replace(&profile.filename));
+        base.truncate(room);
+        base.push('-');
+        base.extend(timestamp.chars().take(100));
+        let base = base.trim_matches('-').trim_start_matches(['.', '-']);
+        name.base = if base.is_empty() { "untitled".into() } else { base.to_owned() };
+        name
+    }
+
+    /// This name where the profile overwrites or it is free; else the first free one of `BASE-1`, `BASE-2` ….
+    /// `taken` says whether any destination has such a file.
+    pub fn free<E>(
+        self,
+        profile: &Profile,
+        mut taken: impl FnMut(&str) -> Result<bool, E>,
+    ) -> Result<FileName, E> {
+        if profile.append_timestamp == 2 || !taken(&self.to_string())? {
+            return Ok(self);
+        }
+        let mut number: u64 = 1;
+        loop {
+            let next = FileName { base: format!("{}-{number}", self.base), ..self.clone() };
+            if !taken(&next.to_string())? {
+                return Ok(next);
+            }
+            number += 1;
+        }
+    }
+
+    /// Takes a name apart; `None` where it is no backup's (a sidecar, a hidden file, anything else).
+    ///
+    /// Backup and Migrate's names are known, too: `.sql`, `.bz`, the underscores and numbers that Drupal adds to
+    /// extensions (`x.mysql_0.gz`, `x.mysql.gz_`), and so are `.tgz` and `.tbz2`.
+    pub fn parse(file: &str) -> Option<FileName> {
+        if file.starts_with('.') || file.contains('/') {
+            return None;
+        }
+        let mut rest = file;
+        let encryption = match pop(rest) {
+            Some((before, "enc")) => (before, EncryptionKind::Aes256),
+            Some((before, "aes")) => (before, EncryptionKind::AesModule),
+            _ => (rest, EncryptionKind::None),
+        };
+        rest = encryption.0;
+        let (compression, implied) = match pop(rest) {
+            Some((_, "gz")) => (Compression::Gzip, None),
+            Some((_, "zst")) => (Compression::Zstd, None),
+            Some((_, "bz2" | "bz")) => (Compression::Bzip2, None),
+            Some((_, "zip")) => (Compression::Zip, None),
+            Some((_, "tgz")) => (Compression::Gzip, Some(Kind::Tar)),
+            Some((_, "tbz2" | "tbz")) => (Compression::Bzip2, Some(Kind::Tar)),
+            _ => (Compression::None, None),
+        };
+        if compression != Compression::None {
+            rest = pop(rest)?.0;
+        }
+        let (base, kind) = match (implied, pop(rest)) {
+            (Some(kind), _) => (rest, kind),
+            (None, Some((before, "mysql"))) => (before, Kind::Mysql),
+            (None, Some((before, "pgsql"))) => (before, Kind::Pgsql),
+            (None, Some((before, "sqlite"))) => (before, Kind::Sqlite),
+            (None, Some((before, "sql"))) => (before, Kind::Sql),
+            (None, Some((before, "tar"))) => match pop(before) {
+                Some((before, "sitearchive")) => (before, Kind::SiteArchive),
+                _ => (before, Kind::Tar),
+            },
+            _ => return None,
+        };
+        let base = base.to_owned();
+        (!base.is_empty()).then_some(FileName { base, kind, compression, encryption: encryption.1 })
+    }
+}
+
+/// Splits off the last extension, without the `_` and `_0` that Drupal puts there.
+fn pop(name: &str) -> Option<(&str, &str)> {
+    let (before, extension) = name.rsplit_once('.')?;
+    let plain = extension.split('_').find(|part| !part.is_empty())?;
+    let rest = extension.trim_start_matches('_').strip_prefix(plain)?;
+    rest.bytes().all(|b| b == b'_' || b.is_ascii_digit()).then_some((before, plain))
+}
+
+/// What B&M leaves of a name.
+fn clean(name: &str) -> String {
+    name.chars().filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Site;
+    use crate::destination::check_name;
+    use std::collections::BTreeSet;
+
+    const NOW: i64 = 1_795_391_457;
+
+    fn named(filename: &str, append_timestamp: u8, timestamp_format: &str) -> FileName {
+        let site =
+            Site { name: "PECE Small & Söhne".into(), timezone: Some("UTC".into()), ..Site::default() };
+        let profile = Profile {
+            filename: filename.into(),
+            append_timestamp,
+            timestamp_format: timestamp_format.into(),
+            encryption: EncryptionKind::Aes256,
+            ..Profile::default()
+        };
+        FileName::of(&profile, Kind::SiteArchive, &Tokens::of(&site, NOW))
+    }
+
+    #[test]
+    fn names_are_built_as_backup_and_migrate_builds_them() {
+        let base = |filename, append, format| named(filename, append, format).base;
+        assert_eq!(base("[site:name]", 1, r"Y-m-d\TH-i-s"), "PECESmallShne-2026-11-22T23-50-57");
+        assert_eq!(base("[site:name]", 0, r"Y-m-d\TH-i-s"), "PECESmallShne");
+        assert_eq!(base("[node:title]x", 0, ""), "nodetitlex", "unknown tokens lose their brackets");
+        assert_eq!(base("my site/../etc", 0, ""), "mysite..etc");
+        assert_eq!(base("é\0\n", 1, ""), "untitled");
+        assert_eq!(base("-x-", 1, ""), "x");
+        assert_eq!(base("..hidden", 0, ""), "hidden");
+        assert_eq!(base("a", 1, "H:i/s"), "a-235057", "the timestamp is cleaned, too");
+        assert_eq!(named("a", 0, "").to_string(), "a.sitearchive.tar.gz.enc");
+    }
+
+    #[test]
+    fn every_name_is_one_that_a_destination_takes() {
+        for filename in
+            ["", ".", "..", "-", ".-.", "a.info", "[site:name]/x", &"long".repeat(200), &"é".repeat(300)]
+        {
+            for format in ["", ".", r"Y-m-d\TH-i-s", &"l".repeat(300)] {
+                for append in 0..=2 {
+                    let name = named(filename, append, format);
+                    check_name(&name.to_string()).expect("a good name");
+                    let numbered = FileName { base: format!("{}-9999", name.base), ..name.clone() };
+                    check_name(&numbered.to_string()).expect("a good name");
+                    assert_eq!(FileName::parse(&name.to_string()), Some(name));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_overwritten_unless_the_profile_says_so() {
+        let there = BTreeSet::from(["a.tar.gz", "a-1.tar.gz"]);
+        let name = FileName::parse("a.tar.gz").expect("a backup");
+        let free = |append_timestamp| {
+            let profile = Profile { append_timestamp, ..Profile::default() };
+            name.clone().free(&profile, |file| Ok::<_, ()>(there.contains(file))).map(|name| name.to_string())
+        };
+        assert_eq!(free(0), Ok("a-2.tar.gz".into()));
+        assert_eq!(free(1), Ok("a-2.tar.gz".into()), "the same second");
+        assert_eq!(free(2), Ok("a.tar.gz".into()));
+    }
+
+    #[test]
+    fn names_come_apart() {
+        use Compression::{Bzip2, Gzip, None as Plain, Zip, Zstd};
+        use EncryptionKind::{Aes256, AesModule, None as Open};
+        for (file, base, kind, compression, encryption) in [
+            ("plain-2026-11-22T23-50-57.mysql.gz", "plain-2026-11-22T23-50-57", Kind::Mysql, Gzip, Open),
+            ("tinyaes.sitearchive.tar.gz.aes", "tinyaes", Kind::SiteArchive, Gzip, AesModule),
+            ("a.b.sitearchive.tar.zst.enc", "a.b", Kind::SiteArchive, Zstd, Aes256),
+            ("x.sql", "x", Kind::Sql, Plain, Open),
+            ("x.mysql_0.gz", "x", Kind::Mysql, Gzip, Open),
+            ("x.mysql_.gz_12", "x", Kind::Mysql, Gzip, Open),
+            ("x.sqlite.enc", "x", Kind::Sqlite, Plain, Aes256),
+            ("x.pgsql.zip", "x", Kind::Pgsql, Zip, Open),
+            ("x.tar.bz2", "x", Kind::Tar, Bzip2, Open),
+            ("x.tar.bz", "x", Kind::Tar, Bzip2, Open),
+            ("x.tgz", "x", Kind::Tar, Gzip, Open),
+        ] {
+            let expected = FileName { base: base.into(), kind, compression, encryption };
+            assert_eq!(FileName::parse(file), Some(expected), "{file}");
+        }
+        for file in [
+            "",
+            "x",
+            "x.gz",
+            "x.txt.gz",
+            "x.mysql.gz.info",
+            ".x.tar.part",
+            ".x.tar",
+            "a/x.tar",
+            ".tar",
+            "x.tarball",
+            "x.mysql0.gz",
+            "x.enc",
+            "x.tar.gz.enc.enc",
+        ] {
+            assert_eq!(FileName::parse(file), None, "{file}");
+        }
+    }
+}
