@@ -5,6 +5,10 @@ DESTDIR ?=
 # Drush 8 looks here, whatever the site (Drush runs from PATH, its global folders don't move with PREFIX).
 DRUSH_COMMANDS ?= /usr/share/drush/commands
 
+# What is built and installed; `dev` is built faster and runs slower.
+PROFILE ?= release
+
+built := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 to := $(DESTDIR)$(PREFIX)
 share := $(PREFIX)/share/bam
 
@@ -21,12 +25,12 @@ help:
 
 build:
 	@tests/need build
-	cargo build --release --locked
+	cargo build --profile $(PROFILE) --locked
 
 demo:
 	@tests/need build demo
-	@cargo build --release --locked --quiet
-	@tests/demo/run target/release/bam
+	@cargo build --profile $(PROFILE) --locked --quiet
+	@tests/demo/run $(built)/bam
 
 test:
 	@tests/need build test
@@ -38,18 +42,20 @@ lint:
 
 bench:
 	@tests/need build test
-	cargo build --release --locked
+	cargo build --profile $(PROFILE) --locked
 	@tests/bench/run
 
 site:
 	composer install --no-interaction --working-dir=tests/site
 	@echo 'export BAM_TEST_DRUPAL_ROOT=$(CURDIR)/tests/site/web BAM_TEST_DRUSH=$(CURDIR)/tests/site/vendor/bin/drush'
 
-# Installing as root after building as oneself is fine: what is built already is not built again.
-install: build
+# Root often has no Rust toolchain: then it installs what somebody else has built here.
+install:
+	@if command -v cargo > /dev/null; then $(MAKE) --no-print-directory build; \
+	elif [ ! -x $(built)/bam ]; then echo 'Run `make build` first, as the user who has the Rust toolchain.'; exit 1; fi
 	install -d $(to)/bin $(to)/lib $(to)/include $(DESTDIR)$(share)
-	install -m 755 target/release/bam $(to)/bin/bam
-	install -m 644 target/release/libbam.so $(to)/lib/libbam.so
+	install -m 755 $(built)/bam $(to)/bin/bam
+	install -m 644 $(built)/libbam.so $(to)/lib/libbam.so
 	install -m 644 include/bam.h $(to)/include/bam.h
 	rm -rf $(addprefix $(DESTDIR)$(share)/,php-shim drush drupal7)
 	cp -r --no-preserve=ownership php-shim drush $(wildcard drupal7) $(DESTDIR)$(share)/
@@ -57,9 +63,9 @@ install: build
 	install -d $(DESTDIR)$(DRUSH_COMMANDS)
 	ln -sfn $(share)/drush $(DESTDIR)$(DRUSH_COMMANDS)/bam
 	install -d $(to)/share/bash-completion/completions $(to)/share/zsh/site-functions $(to)/share/fish/vendor_completions.d
-	target/release/bam completions bash > $(to)/share/bash-completion/completions/bam
-	target/release/bam completions zsh > $(to)/share/zsh/site-functions/_bam
-	target/release/bam completions fish > $(to)/share/fish/vendor_completions.d/bam.fish
+	$(built)/bam completions bash > $(to)/share/bash-completion/completions/bam
+	$(built)/bam completions zsh > $(to)/share/zsh/site-functions/_bam
+	$(built)/bam completions fish > $(to)/share/fish/vendor_completions.d/bam.fish
 
 uninstall:
 	rm -f $(to)/bin/bam $(to)/lib/libbam.so $(to)/include/bam.h $(DESTDIR)$(DRUSH_COMMANDS)/bam

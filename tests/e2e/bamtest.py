@@ -187,5 +187,8 @@ def digest(path):
 
 def run(*command, **options):
     """Runs another program, which must succeed; its standard output."""
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, **options).stdout
-
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    if done.returncode:
+        said = (done.stdout[-2000:] + done.stderr[-2000:]).decode(errors="replace")
+        raise AssertionError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{said}")
+    return done.stdout
