@@ -121,6 +121,32 @@ typedef struct bam_progress {
   char current[256];
 } bam_progress;
 
+// Reads a configuration document (docs/configuration.md), adds what is built in, and gives it back whole. Without
+// `with_secrets`, passwords and keys are replaced by "[hidden]".
+enum bam_status bam_config_complete(const char *config_json,
+                                    bool with_secrets,
+                                    char **completed_json);
+
+// Checks a configuration document: fails where it contradicts itself, else gives warnings, `[{"kind", "text"}]`.
+enum bam_status bam_config_check(const char *config_json,
+                                 char **notes_json);
+
+// Encrypts a file as `openssl enc -aes-256-cbc -pbkdf2` does, with the first line of `key_file` as passphrase.
+// `iterations` 0 means the default, 600 000. `to` must not exist; it appears when it is whole. Blocks until then.
+//
+// The format has no integrity check of its own; a backup's is in its sidecar.
+enum bam_status bam_encrypt_file(const char *from,
+                                 const char *to,
+                                 const char *key_file,
+                                 uint32_t iterations);
+
+// Decrypts what bam_encrypt_file or `openssl enc` wrote, or a file of the Drupal module aes 7.x (`.aes`, written with
+// phpseclib). The rest as above.
+enum bam_status bam_decrypt_file(const char *from,
+                                 const char *to,
+                                 const char *key_file,
+                                 uint32_t iterations);
+
 // Tells what the last failed call of this thread failed of.
 enum bam_status bam_last_error(struct bam_error *error);
 
@@ -128,6 +154,11 @@ enum bam_status bam_last_error(struct bam_error *error);
 // The shapes are in docs/json.md. The work runs on threads of its own.
 enum bam_status bam_job_start(const char *request_json,
                               struct bam_job **job);
+
+// Tells what a backup request means, before it is started: `{"source", "profile", "destinations", "schedule",
+// "site_offline", "site_offline_message"}`. Takes what bam_job_start takes.
+enum bam_status bam_backup_choose(const char *request_json,
+                                  char **choice_json);
 
 // Waits until the job ends, at most `wait_ms` milliseconds, and tells its counters.
 enum bam_status bam_job_poll(const struct bam_job *job,
@@ -143,8 +174,34 @@ enum bam_status bam_job_finish(const struct bam_job *job, char **result_json);
 // Frees a job. One that still runs is cancelled first and leaves nothing behind. NULL is fine.
 void bam_job_free(struct bam_job *job);
 
+// Makes a key file: 32 random bytes as base64 on one line, readable by its owner only. Never replaces a file.
+enum bam_status bam_key_create(const char *key_file);
+
+// Looks at a key file: `{"id": what sidecars call it by, "notes": [{"kind", "text"}]}`. Fails where it cannot be used.
+enum bam_status bam_key_check(const char *key_file,
+                              char **report_json);
+
 // Frees a string that this library gave out. NULL is fine.
 void bam_string_free(char *string);
+
+// Copies a local file to a destination, under `name`. Its sidecar is `FILE.info`, where there is one. With `replace` it
+// takes the place of a file of that name, else that is an error. Blocks until the copy is in place.
+enum bam_status bam_transfer_put(const char *destination_json,
+                                 const char *file,
+                                 const char *name,
+                                 bool replace);
+
+// Copies the file `name` of a destination to the local `file`, and its sidecar to `FILE.info`. Neither may exist;
+// each appears when it is whole. Blocks until then.
+enum bam_status bam_transfer_get(const char *destination_json,
+                                 const char *name,
+                                 const char *file);
+
+// Lists the files of a destination: `[{"name", "size", "mtime", "sidecar"}]`.
+enum bam_status bam_transfer_list(const char *destination_json, char **listing_json);
+
+// Removes a file of a destination and its sidecar.
+enum bam_status bam_transfer_delete(const char *destination_json, const char *name);
 
 // The version of this interface. A caller that was written for another one should stop here.
 uint32_t bam_abi_version(void);

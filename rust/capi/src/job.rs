@@ -4,9 +4,12 @@ use crate::boundary::{run, swallow};
 use crate::error::{Failure, bam_status};
 use crate::pointer::{self, Out};
 use bam::config::Document;
+use bam::job::choose::{self, choose};
 use bam::job::{Job, Request};
 use bam::{Code, Error, Monitor, Phase};
 use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
 use std::ffi::c_char;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -55,12 +58,20 @@ pub struct bam_progress {
     pub current: [c_char; 256],
 }
 
-/// What bam_job_start takes.
+/// What bam_job_start takes: a configuration document and what to do.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Start {
-    config: serde_json::Value,
+struct Start<'a> {
+    #[serde(borrow)]
+    config: &'a RawValue,
     request: Request,
+}
+
+/// The same, parsed. The document is read by its own reader, whose errors name the key and never a value.
+fn parse(json: &str) -> Result<(Document, Request), Failure> {
+    let start: Start = serde_json::from_str(json)
+        .map_err(|cause| Error::new(Code::Usage, "cannot read the request").because(cause))?;
+    Ok((Document::from_json(start.config.get())?, start.request))
 }
 
 /// Starts a job: `{"config": {the configuration document}, "request": {"job": "backup", "what": "db"}}`.
@@ -70,14 +81,45 @@ pub unsafe extern "C" fn bam_job_start(request_json: *const c_char, job: *mut *m
     run(|| {
         // SAFETY: the caller's promise, passed on.
         let (json, out) = unsafe { (pointer::text(request_json, "request_json")?, Out::new(job, "job")?) };
-        let start: Start = serde_json::from_str(json)
-            .map_err(|cause| Error::new(Code::Usage, "cannot read the request").because(cause))?;
-        let document: Document = serde_json::from_value(start.config)
-            .map_err(|cause| Error::new(Code::Config, "cannot read the configuration").because(cause))?;
-        let started = without_signals(|| Job::start(document, start.request))?;
+        let (document, request) = parse(json)?;
+        let started = without_signals(|| Job::start(document, request))?;
         let monitor = started.monitor();
         out.set(Box::into_raw(Box::new(bam_job { job: Mutex::new(Some(started)), monitor })));
         Ok(())
+    })
+}
+
+/// Tells what a backup request means, before it is started: `{"source", "profile", "destinations", "schedule",
+/// "site_offline", "site_offline_message"}`. Takes what bam_job_start takes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bam_backup_choose(
+    request_json: *const c_char,
+    choice_json: *mut *mut c_char,
+) -> bam_status {
+    run(|| {
+        // SAFETY: the caller's promise, passed on.
+        let (json, out) =
+            unsafe { (pointer::text(request_json, "request_json")?, Out::new(choice_json, "choice_json")?) };
+        let (document, request) = parse(json)?;
+        let Request::Backup { what, destinations, profile, default_profile, .. } = request else {
+            return Err(Error::new(Code::Usage, "only a backup is chosen for").into());
+        };
+        let choice = choose(
+            &document,
+            what.as_deref(),
+            &destinations,
+            profile.as_deref(),
+            default_profile.as_deref(),
+        )?;
+        let settings = choose::profile(&document, &choice.profile)?;
+        out.set_json(&json!({
+            "source": choice.source,
+            "profile": choice.profile,
+            "destinations": choice.destinations,
+            "schedule": choice.schedule,
+            "site_offline": settings.site_offline,
+            "site_offline_message": settings.site_offline_message,
+        }))
     })
 }
 

@@ -7,8 +7,13 @@
 //! C's names are written as C writes them.
 #![allow(non_camel_case_types)]
 
+mod beside;
 mod boundary;
+mod config;
+mod encrypt;
 mod error;
 mod job;
+mod key;
 mod pointer;
+mod transfer;
 mod version;

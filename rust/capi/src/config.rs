@@ -1,0 +1,40 @@
+//! The configuration document: reading and checking one.
+
+use crate::boundary::run;
+use crate::error::bam_status;
+use crate::pointer::{self, Out};
+use bam::config::Document;
+use std::ffi::c_char;
+
+/// Reads a configuration document (docs/configuration.md), adds what is built in, and gives it back whole. Without
+/// `with_secrets`, passwords and keys are replaced by "[hidden]".
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bam_config_complete(
+    config_json: *const c_char,
+    with_secrets: bool,
+    completed_json: *mut *mut c_char,
+) -> bam_status {
+    run(|| {
+        // SAFETY: the caller's promise, passed on.
+        let (json, out) = unsafe {
+            (pointer::text(config_json, "config_json")?, Out::new(completed_json, "completed_json")?)
+        };
+        out.set_json(&Document::from_json(json)?.to_json(with_secrets)?)
+    })
+}
+
+/// Checks a configuration document: fails where it contradicts itself, else gives warnings, `[{"kind", "text"}]`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bam_config_check(
+    config_json: *const c_char,
+    notes_json: *mut *mut c_char,
+) -> bam_status {
+    run(|| {
+        // SAFETY: the caller's promise, passed on.
+        let (json, out) =
+            unsafe { (pointer::text(config_json, "config_json")?, Out::new(notes_json, "notes_json")?) };
+        let document = Document::from_json(json)?;
+        document.validate()?;
+        out.set_json(&document.check())
+    })
+}
