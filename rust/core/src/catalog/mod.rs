@@ -4,10 +4,16 @@
 //! [`crate::destination`], decisions go back to whoever asked.
 
 pub mod date;
+mod id;
+mod listing;
+#[cfg(test)]
+mod listing_tests;
 mod name;
 mod sidecar;
 mod tokens;
 
+pub use id::BackupId;
+pub use listing::{Backup, Copy, Listing, Place};
 pub use name::{FileName, Kind};
 pub use sidecar::{Sidecar, key};
 pub use tokens::Tokens;

@@ -1,0 +1,292 @@
+//! Which backups there are: what every destination lists, put together.
+//!
+//! Copies of one backup are found by ID and file name (and digest, where both tell one). A copy that lost its sidecar
+//! joins the backup of its name and size. IDs are meant to be unique; where two backups claim one all the same (two
+//! sites that share a folder), the first by name keeps it and the others get the next free seconds, with a note.
+
+use super::{BackupId, FileName, Kind, Sidecar, key};
+use crate::config::{Compression, EncryptionKind};
+use crate::destination::{Destination, Listed};
+use crate::{Code, Error, Note, NoteKind, Result};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What one destination lists.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Machine name of the destination.
+    pub destination: String,
+    /// The machine that holds the bytes.
+    pub host: String,
+    /// Its files.
+    pub files: Vec<Listed>,
+}
+
+/// One copy of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Copy {
+    /// Machine name of the destination.
+    pub destination: String,
+    /// The machine that holds the bytes.
+    pub host: String,
+    /// Bytes.
+    pub size: u64,
+    /// Whether its sidecar is there and the size is what it says.
+    pub whole: bool,
+    /// Unix time at which it was last verified.
+    pub verified: Option<u64>,
+}
+
+/// One backup, wherever it lies.
+#[derive(Debug, Clone, Serialize)]
+pub struct Backup {
+    /// Its number.
+    pub id: BackupId,
+    /// Unix time at which it was made.
+    pub time: u64,
+    /// File name, the same at every destination.
+    pub file: String,
+    /// What is inside.
+    pub kind: Kind,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// How it is encrypted.
+    pub encryption: EncryptionKind,
+    /// Machine name of the source, where known.
+    pub source: Option<String>,
+    /// The source's name for people.
+    pub source_name: Option<String>,
+    /// Machine name of the schedule that made it.
+    pub schedule: Option<String>,
+    /// Machine name of the profile.
+    pub profile: Option<String>,
+    /// What the profile says about it.
+    pub description: Option<String>,
+    /// The site's name.
+    pub site: Option<String>,
+    /// What wrote it.
+    pub generator: Option<String>,
+    /// Bytes of the data file.
+    pub size: u64,
+    /// SHA-256 in hex, where the sidecar tells it.
+    pub sha256: Option<String>,
+    /// Unix time at which a copy was last verified.
+    pub verified: Option<u64>,
+    /// Where it lies, in the order of the destinations.
+    pub copies: Vec<Copy>,
+    /// All that its sidecar says.
+    #[serde(skip)]
+    pub sidecar: Option<Sidecar>,
+}
+
+impl Backup {
+    fn new(file: &str, name: &FileName, listed: &Listed, sidecar: Option<Sidecar>) -> Backup {
+        let field = |key: &str| sidecar.as_ref().and_then(|sidecar| sidecar.get(key)).map(str::to_owned);
+        let id = BackupId::of(sidecar.as_ref(), listed.mtime);
+        let time = sidecar.as_ref().and_then(|sidecar| sidecar.number(key::DATESTAMP)).unwrap_or(id.0);
+        Backup {
+            id,
+            time,
+            file: file.to_owned(),
+            kind: name.kind,
+            compression: name.compression,
+            encryption: name.encryption,
+            source: field(key::SOURCE_ID),
+            source_name: field(key::SOURCE_NAME),
+            schedule: field(key::SCHEDULE_ID),
+            profile: field(key::PROFILE),
+            description: field(key::DESCRIPTION),
+            site: field(key::SITE_NAME),
+            generator: field(key::GENERATOR),
+            size: listed.size,
+            sha256: field(key::SHA256).map(|hex| hex.to_ascii_lowercase()),
+            verified: None,
+            copies: Vec::new(),
+            sidecar,
+        }
+    }
+
+    /// Whether reading it takes a key.
+    pub fn is_encrypted(&self) -> bool {
+        self.encryption != EncryptionKind::None
+    }
+
+    /// Seconds since it was made.
+    pub fn age(&self, now: i64) -> u64 {
+        u64::try_from(now).unwrap_or(0).saturating_sub(self.time)
+    }
+
+    /// The copy at a destination.
+    pub fn copy_at(&self, destination: &str) -> Option<&Copy> {
+        self.copies.iter().find(|copy| copy.destination == destination)
+    }
+
+    fn add(&mut self, place: &Place, listed: &Listed, sidecar: Option<&Sidecar>) {
+        let told = sidecar.and_then(|sidecar| sidecar.number(key::FILE_SIZE));
+        let verified = sidecar.and_then(|sidecar| sidecar.number(key::VERIFIED));
+        self.verified = self.verified.max(verified);
+        self.copies.push(Copy {
+            destination: place.destination.clone(),
+            host: place.host.clone(),
+            size: listed.size,
+            whole: sidecar.is_some() && told.is_none_or(|told| told == listed.size),
+            verified,
+        });
+    }
+
+    fn is_same(&self, sidecar: Option<&Sidecar>, listed: &Listed) -> bool {
+        let Some(sidecar) = sidecar else {
+            return self.copies.iter().any(|copy| copy.size == listed.size);
+        };
+        let digest = sidecar.get(key::SHA256);
+        let same_digest = match (self.sha256.as_deref(), digest) {
+            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+            _ => true,
+        };
+        self.sidecar.is_some() && same_digest && self.id == BackupId::of(Some(sidecar), listed.mtime)
+    }
+}
+
+/// All backups, and what could not be listed.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Listing {
+    /// The newest first.
+    pub backups: Vec<Backup>,
+    /// Destinations that could not be listed, and why.
+    pub unreachable: BTreeMap<String, String>,
+    /// IDs that two backups claim, copies whose size is not what their sidecar says.
+    pub notes: Vec<Note>,
+}
+
+impl Listing {
+    /// Lists destinations, all at once. One that cannot be reached does not spoil the others.
+    pub fn of(destinations: &[&dyn Destination]) -> Listing {
+        let listed: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                destinations.iter().map(|destination| scope.spawn(|| destination.list())).collect();
+            threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        });
+        let mut places = Vec::new();
+        let mut unreachable = BTreeMap::new();
+        for (destination, result) in destinations.iter().zip(listed) {
+            let id = destination.id().to_owned();
+            match result {
+                Ok(Ok(files)) => places.push(Place { destination: id, host: destination.host(), files }),
+                Ok(Err(error)) => drop(unreachable.insert(id, error.to_string())),
+                Err(_) => drop(unreachable.insert(id, "listing it stopped at a bug in bam".into())),
+            }
+        }
+        Listing { unreachable, ..Listing::from_places(&places) }
+    }
+
+    /// Puts together what destinations list. Files that are no backups are left out.
+    pub fn from_places(places: &[Place]) -> Listing {
+        let mut listing = Listing::default();
+        let mut by_file: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut without_sidecar = Vec::new();
+        for place in places {
+            for listed in &place.files {
+                let Some(name) = FileName::parse(&listed.name) else { continue };
+                match listed.sidecar.as_deref().map(Sidecar::parse) {
+                    Some(sidecar) => listing.take(&mut by_file, place, listed, &name, Some(sidecar)),
+                    None => without_sidecar.push((place, listed, name)),
+                }
+            }
+        }
+        // Last, so that they find the backup they belong to.
+        for (place, listed, name) in without_sidecar {
+            listing.take(&mut by_file, place, listed, &name, None);
+        }
+        listing.settle_ids();
+        listing.backups.sort_by(|a, b| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
+        listing
+    }
+
+    fn take<'a>(
+        &mut self,
+        by_file: &mut BTreeMap<&'a str, Vec<usize>>,
+        place: &Place,
+        listed: &'a Listed,
+        name: &FileName,
+        sidecar: Option<Sidecar>,
+    ) {
+        let told = sidecar.as_ref().and_then(|sidecar| sidecar.number(key::FILE_SIZE));
+        if let Some(told) = told.filter(|told| *told != listed.size) {
+            let text = format!(
+                "{} at {} has {} bytes, its sidecar says {told}: this copy is damaged",
+                listed.name, place.destination, listed.size
+            );
+            self.notes.push(Note { kind: NoteKind::Warning, text });
+        }
+        let same_name = by_file.entry(&listed.name).or_default();
+        let known = same_name.iter().find_map(|index| {
+            self.backups.get(*index).filter(|known| known.is_same(sidecar.as_ref(), listed)).map(|_| *index)
+        });
+        let index = known.unwrap_or_else(|| {
+            same_name.push(self.backups.len());
+            self.backups.push(Backup::new(&listed.name, name, listed, sidecar.clone()));
+            self.backups.len() - 1
+        });
+        if let Some(backup) = self.backups.get_mut(index) {
+            backup.add(place, listed, sidecar.as_ref());
+        }
+    }
+
+    /// Gives every backup an ID of its own; the same ones for the same files, in whatever order they were listed.
+    fn settle_ids(&mut self) {
+        let claimed: BTreeSet<BackupId> = self.backups.iter().map(|backup| backup.id).collect();
+        let has_own =
+            |backup: &Backup| backup.sidecar.as_ref().is_some_and(|sidecar| sidecar.get(key::ID).is_some());
+        self.backups
+            .sort_by_key(|backup| (backup.id, !has_own(backup), backup.file.clone(), backup.sha256.clone()));
+        let mut given = BTreeSet::new();
+        for backup in &mut self.backups {
+            if !given.insert(backup.id) {
+                let id =
+                    BackupId::new(backup.id.seconds(), |id| claimed.contains(&id) || given.contains(&id));
+                let text =
+                    format!("{} and another backup claim the ID {}: it is {id} here", backup.file, backup.id);
+                self.notes.push(Note { kind: NoteKind::Info, text });
+                given.insert(id);
+                backup.id = id;
+            }
+        }
+    }
+
+    /// The backup that `what` names: an ID, a file name, or `latest`; where given, only of that source and with a copy
+    /// at that destination.
+    pub fn find(&self, what: &str, source: Option<&str>, destination: Option<&str>) -> Result<&Backup> {
+        let wanted = |backup: &&Backup| {
+            source.is_none_or(|source| backup.source.as_deref() == Some(source))
+                && destination.is_none_or(|destination| backup.copy_at(destination).is_some())
+        };
+        let mut candidates = self.backups.iter().filter(wanted);
+        let found = match what.parse::<BackupId>() {
+            _ if what == "latest" => candidates.next(),
+            Ok(id) => candidates.find(|backup| backup.id == id),
+            Err(_) => candidates.find(|backup| backup.file == what),
+        };
+        found.ok_or_else(|| self.not_found(what, source, destination))
+    }
+
+    fn not_found(&self, what: &str, source: Option<&str>, destination: Option<&str>) -> Error {
+        let mut message = match what {
+            "latest" => "there is no backup".to_owned(),
+            what => format!("there is no backup \"{what}\""),
+        };
+        if let Some(source) = source {
+            message += &format!(" of {source}");
+        }
+        if let Some(destination) = destination {
+            message += &format!(" at {destination}");
+        }
+        for (destination, why) in &self.unreachable {
+            message += &format!("; {destination} could not be asked: {why}");
+        }
+        let hint = match self.backups.first() {
+            Some(newest) => format!("`backups` lists them; the newest is {} ({})", newest.id, newest.file),
+            None => "there are no backups at all yet: make one with `backup`".into(),
+        };
+        Error::new(Code::NotFound, message).hint(hint)
+    }
+}

@@ -1,0 +1,146 @@
+//! Tests of [`super::Listing`], on Backup and Migrate's own files and on what could go wrong.
+
+use super::{BackupId, Kind, Listing, Place, Sidecar, key};
+use crate::Code;
+use crate::config::EncryptionKind;
+use crate::destination::Listed;
+use std::path::Path;
+
+/// A file with a sidecar of these fields.
+fn file(name: &str, mtime: i64, fields: &[(&str, &str)]) -> Listed {
+    let mut sidecar = Sidecar::new();
+    fields.iter().for_each(|(key, value)| sidecar.set(key, value));
+    let sidecar = (!fields.is_empty()).then(|| sidecar.to_string());
+    Listed { name: name.into(), size: 100, mtime, sidecar }
+}
+
+fn place(destination: &str, host: &str, files: Vec<Listed>) -> Place {
+    Place { destination: destination.into(), host: host.into(), files }
+}
+
+fn seen(listing: &Listing) -> Vec<(u64, &str, Vec<&str>)> {
+    listing
+        .backups
+        .iter()
+        .map(|b| (b.id.0, b.file.as_str(), b.copies.iter().map(|c| c.destination.as_str()).collect()))
+        .collect()
+}
+
+#[test]
+fn backup_and_migrates_folder_is_listed() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/backup_migrate"));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the fixtures") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+        let sidecar = std::fs::read_to_string(folder.join(format!("{name}.info"))).ok();
+        let size = path.metadata().expect("metadata").len();
+        files.push(Listed { name, size, mtime: 1_600_000_000, sidecar });
+    }
+    let listing = Listing::from_places(&[place("manual", "here", files)]);
+    assert!(listing.notes.is_empty(), "{:?}", listing.notes);
+    assert_eq!(listing.backups.len(), 7, "no sidecars, no README");
+
+    let newest = listing.find("latest", None, None).expect("the newest");
+    assert_eq!((newest.id, newest.kind), (BackupId(1_795_391_463), Kind::SiteArchive));
+    assert_eq!(newest.encryption, EncryptionKind::AesModule);
+    assert_eq!(newest.source_name.as_deref(), Some("Entire Site (code, files & DB)"));
+    assert!(newest.copies.iter().all(|copy| copy.whole));
+    let files = listing.find("latest", Some("pece_bkp"), None).expect("of the source");
+    assert_eq!(files.file, "sitename-2026-11-22T23-51-01.tar.gz.aes");
+    assert_eq!(
+        listing.find("1795391457", None, None).expect("by ID").file,
+        "plain-2026-11-22T23-50-57.mysql.gz"
+    );
+    let bare = listing.backups.last().expect("the one without a sidecar");
+    assert_eq!((bare.id.0, bare.file.as_str()), (1_600_000_000, "mcrypt-2026-11-22T23-50-57.mysql.gz.aes"));
+    assert_eq!((bare.source.as_deref(), bare.copies.first().map(|c| c.whole)), (None, Some(false)));
+}
+
+#[test]
+fn copies_are_one_backup() {
+    let ours: &[_] = &[(key::ID, "50"), (key::SHA256, "ab"), (key::SOURCE_ID, "db"), (key::FILE_SIZE, "100")];
+    let verified: &[_] =
+        &[(key::ID, "50"), (key::SHA256, "AB"), (key::VERIFIED, "77"), (key::FILE_SIZE, "100")];
+    let listing = Listing::from_places(&[
+        place("lost", "c", vec![file("a.mysql.gz", 999, &[])]),
+        place("manual", "a", vec![file("a.mysql.gz", 10, ours)]),
+        place("offsite", "b", vec![file("a.mysql.gz", 20, verified), file("notes.txt", 1, &[])]),
+    ]);
+    assert_eq!(seen(&listing), [(50, "a.mysql.gz", vec!["manual", "offsite", "lost"])]);
+    let backup = listing.backups.first().expect("one");
+    assert_eq!((backup.verified, backup.source.as_deref()), (Some(77), Some("db")));
+    assert_eq!(backup.copies.iter().map(|copy| copy.whole).collect::<Vec<_>>(), [true, true, false]);
+}
+
+#[test]
+fn a_copy_of_the_wrong_size_is_reported() {
+    let listing = Listing::from_places(&[place(
+        "m",
+        "a",
+        vec![file("a.tar", 1, &[(key::ID, "5"), (key::FILE_SIZE, "99")])],
+    )]);
+    assert!(listing.backups.iter().all(|backup| backup.copies.iter().all(|copy| !copy.whole)));
+    assert!(
+        listing.notes.iter().any(|note| note.text.contains("100 bytes, its sidecar says 99")),
+        "{:?}",
+        listing.notes
+    );
+}
+
+#[test]
+fn other_backups_of_the_same_name_stay_apart() {
+    // A name that is overwritten each time, and a destination that missed the last one.
+    let listing = Listing::from_places(&[
+        place("manual", "a", vec![file("a.tar", 1, &[(key::ID, "60")])]),
+        place("offsite", "b", vec![file("a.tar", 1, &[(key::ID, "50")])]),
+    ]);
+    assert_eq!(seen(&listing), [(60, "a.tar", vec!["manual"]), (50, "a.tar", vec!["offsite"])]);
+    // Same ID and name, other bytes.
+    let listing = Listing::from_places(&[
+        place("manual", "a", vec![file("a.tar", 1, &[(key::ID, "60"), (key::SHA256, "aa")])]),
+        place("offsite", "b", vec![file("a.tar", 1, &[(key::ID, "60"), (key::SHA256, "bb")])]),
+    ]);
+    assert_eq!(seen(&listing), [(61, "a.tar", vec!["offsite"]), (60, "a.tar", vec!["manual"])]);
+}
+
+#[test]
+fn one_id_means_one_backup_in_whatever_order_they_are_listed() {
+    let mut files = vec![
+        file("b.mysql.gz", 100, &[(key::DATESTAMP, "100")]),
+        file("a.tar.gz", 100, &[(key::DATESTAMP, "100")]),
+        file("c.tar.gz", 7, &[(key::ID, "100")]),
+        file("d.tar.gz", 101, &[]),
+    ];
+    let expected = [(103, "b.mysql.gz"), (102, "a.tar.gz"), (101, "d.tar.gz"), (100, "c.tar.gz")];
+    for _ in 0..files.len() {
+        files.rotate_left(1);
+        let listing = Listing::from_places(&[place("m", "h", files.clone())]);
+        let ids: Vec<_> = listing.backups.iter().map(|backup| (backup.id.0, backup.file.as_str())).collect();
+        assert_eq!(ids, expected);
+        assert_eq!(listing.notes.len(), 2, "both are reported: {:?}", listing.notes);
+    }
+    assert_eq!(BackupId::new(5, |id| id.0 < 8), BackupId(8));
+}
+
+#[test]
+fn what_is_not_there_is_said_with_a_way_on() {
+    let mut listing = Listing::from_places(&[place("m", "h", vec![file("a.tar", 5, &[])])]);
+    listing.unreachable.insert("offsite".into(), "no route to host".into());
+    let error = listing.find("4", Some("db"), None).expect_err("not there");
+    assert_eq!(error.code(), Code::NotFound);
+    assert_eq!(
+        error.message(),
+        "there is no backup \"4\" of db; offsite could not be asked: no route to host"
+    );
+    assert!(error.next_step().is_some_and(|hint| hint.contains("the newest is 5 (a.tar)")), "{error}");
+    assert_eq!(listing.find("a.tar", None, Some("m")).expect("by name").id, BackupId(5));
+    assert!(listing.find("latest", None, Some("offsite")).is_err());
+    assert!(
+        Listing::default()
+            .find("latest", None, None)
+            .expect_err("none")
+            .to_string()
+            .contains("no backups at all")
+    );
+}
