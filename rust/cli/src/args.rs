@@ -58,6 +58,10 @@ pub struct Global {
     /// Print warnings and errors only, as cron likes it
     #[arg(long, short, global = true)]
     pub quiet: bool,
+
+    /// Keep this file up to date while working: JSON, for a program that watches
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub status_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod decrypt;
 mod keygen;
 mod lists;
 mod print;
+mod status;
 mod verbs;
 mod work;
 
@@ -18,8 +19,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let output = Output::new(cli.global.json, cli.global.quiet);
-    match run(cli, &output) {
+    let mut output = Output::new(cli.global.json, cli.global.quiet);
+    let watched = cli.global.status_file.clone().map_or(Ok(()), |path| output.watch(path));
+    let outcome = watched.and_then(|()| run(cli, &output));
+    output.end(&outcome);
+    match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             output.error(&error);

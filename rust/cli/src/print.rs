@@ -1,10 +1,12 @@
 //! What people and scripts see: aligned tables, sizes, dates, notes, errors.
 
-use bam::{Error, Result};
+use crate::status::{StatusFile, failure};
+use bam::{Error, Progress, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 
 /// Where things are printed. Results go to standard output, everything else to standard error. A reader that goes away
 /// (`bam backups | head -1`) is no error: the verb's exit code stays.
@@ -12,11 +14,32 @@ use std::io::{IsTerminal, Write};
 pub struct Output {
     json: bool,
     quiet: bool,
+    status: Option<StatusFile>,
 }
 
 impl Output {
     pub fn new(json: bool, quiet: bool) -> Self {
-        Output { json, quiet }
+        Output { json, quiet, status: None }
+    }
+
+    /// Besides, tells whoever reads the status file at `path`.
+    pub fn watch(&mut self, path: PathBuf) -> Result<()> {
+        self.status = Some(StatusFile::begin(path)?);
+        Ok(())
+    }
+
+    /// How far a job is.
+    pub fn progress(&self, progress: &Progress) {
+        if let Some(status) = &self.status {
+            status.progress(progress);
+        }
+    }
+
+    /// How the verb ended.
+    pub fn end(&self, outcome: &Result<u8>) {
+        if let Some(Err(error)) = self.status.as_ref().map(|status| status.end(outcome)) {
+            self.warn(error.message());
+        }
     }
 
     /// Whether a progress bar may be drawn.
@@ -26,6 +49,9 @@ impl Output {
 
     /// Prints a result: `value` for scripts, else `lines` for people unless told to be quiet.
     pub fn result(&self, value: &Value, lines: impl FnOnce() -> String) {
+        if let Some(status) = &self.status {
+            status.result(value);
+        }
         if self.json {
             self.text(format!("{value:#}\n").as_bytes());
         } else if !self.quiet {
@@ -70,12 +96,7 @@ impl Output {
             let _ = writeln!(err, "     {hint}");
         }
         if self.json {
-            let code = error.code();
-            let value = json!({
-                "error": { "code": code.name(), "message": error.message(), "hint": error.next_step() },
-                "exit_code": code.exit_code(),
-            });
-            self.text(format!("{value:#}\n").as_bytes());
+            self.text(format!("{:#}\n", failure(error)).as_bytes());
         }
     }
 }

@@ -36,6 +36,7 @@ pub fn run(document: Document, request: Request, output: &Output) -> Result<Valu
         if let Some(bar) = &bar {
             bar.draw(&poll.progress, cancelled);
         }
+        output.progress(&poll.progress);
         if poll.finished {
             break;
         }
