@@ -1,1 +1,9 @@
-//! source
+//! Where bytes come from and go back to: folders and databases.
+//!
+//! Owns walking files, excludes, and dumping and loading databases through the vendors' own clients.
+//! Knows nothing of compression, encryption and destinations.
+
+pub mod database;
+pub mod mysql;
+mod sql;
+mod tool;

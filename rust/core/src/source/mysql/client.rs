@@ -1,0 +1,230 @@
+//! Starting MariaDB's and MySQL's own clients, and understanding what they complain about.
+
+use crate::config::Connection;
+use crate::source::tool::{self, SECRET_PATH, Tool};
+use crate::{Code, Error, Monitor, NoteKind, Result};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Stdio;
+use zeroize::Zeroizing;
+
+/// The clients we use, under MariaDB's names and MySQL's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Runs SQL.
+    Client,
+    /// Dumps.
+    Dump,
+}
+
+impl Program {
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Program::Client => &["mariadb", "mysql"],
+            Program::Dump => &["mariadb-dump", "mysqldump"],
+        }
+    }
+}
+
+/// Debian's package of both.
+const PACKAGE: &str = "mariadb-client";
+
+/// Variables that would send a client elsewhere or log it in as someone else.
+const UNSET: [&str; 7] = [
+    "MYSQL_PWD",
+    "MYSQL_HOST",
+    "MYSQL_TCP_PORT",
+    "MYSQL_UNIX_PORT",
+    "MYSQL_GROUP_SUFFIX",
+    "MARIADB_GROUP_SUFFIX",
+    "MYSQL_HOME",
+];
+
+/// Starts a client that reads `connection`'s address and credentials from a pipe, and no other option file: as
+/// Drupal connects, whatever the machine's `my.cnf` says.
+pub(crate) fn spawn<A: AsRef<OsStr>>(
+    program: Program,
+    connection: &Connection,
+    arguments: impl IntoIterator<Item = A>,
+    stdin: Stdio,
+) -> Result<(Tool, &'static str)> {
+    let (path, name) = tool::find(program.names(), PACKAGE)?;
+    let mut command = tool::command(path, &UNSET);
+    // Must come first.
+    command.arg(format!("--defaults-file={SECRET_PATH}"));
+    // MySQL's clients read the login path file in any case: let there be none.
+    command.env("MYSQL_TEST_LOGIN_FILE", "/nonexistent");
+    command.args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]).args(arguments);
+    let tool = tool::spawn(command, &option_file(connection), stdin)
+        .map_err(|cause| Error::new(Code::Database, format!("cannot start {name}")).because(cause))?;
+    Ok((tool, name))
+}
+
+/// The option file's text.
+fn option_file(connection: &Connection) -> Zeroizing<Vec<u8>> {
+    let mut text = Zeroizing::new(b"[client]\n".to_vec());
+    let mut put = |key: &str, value: &[u8]| {
+        text.extend_from_slice(key.as_bytes());
+        text.extend_from_slice(b"=\"");
+        // https://mariadb.com/kb/en/configuring-mariadb-with-option-files/#escape-sequences
+        for &byte in value {
+            match byte {
+                b'\\' => text.extend_from_slice(br"\\"),
+                b'"' => text.extend_from_slice(br#"\""#),
+                b'\n' => text.extend_from_slice(br"\n"),
+                b'\r' => text.extend_from_slice(br"\r"),
+                b'\t' => text.extend_from_slice(br"\t"),
+                8 => text.extend_from_slice(br"\b"),
+                byte => text.push(byte),
+            }
+        }
+        text.extend_from_slice(b"\"\n");
+    };
+    if !connection.user.is_empty() {
+        put("user", connection.user.as_bytes());
+    }
+    // An empty password is said, so that no client asks for one.
+    put("password", connection.password.expose());
+    match &connection.socket {
+        Some(socket) => {
+            put("protocol", b"socket");
+            put("socket", socket.as_os_str().as_bytes());
+        }
+        None => {
+            put("host", if connection.host.is_empty() { b"localhost" } else { connection.host.as_bytes() });
+            if let Some(port) = connection.port {
+                put("port", port.to_string().as_bytes());
+            }
+        }
+    }
+    text
+}
+
+/// Turns a client's end into our error: the exit status, the last lines of its stderr, and what to do.
+pub(crate) fn outcome(tool: Tool, name: &str, connection: &Connection) -> Result<()> {
+    let (status, stderr) =
+        tool.wait().map_err(|cause| Error::new(Code::Database, format!("lost {name}")).because(cause))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(complaint(name, &status.to_string(), &stderr, connection))
+}
+
+/// The same for a dump client; with `ignore_errors` what it could not dump becomes notes.
+pub(crate) fn dump_outcome(
+    tool: Tool,
+    name: &str,
+    connection: &Connection,
+    ignore_errors: bool,
+    monitor: &Monitor,
+) -> Result<()> {
+    let (status, stderr) =
+        tool.wait().map_err(|cause| Error::new(Code::Database, format!("lost {name}")).because(cause))?;
+    if status.success() {
+        return Ok(());
+    }
+    // Killed, it did not get to its end.
+    if !ignore_errors || status.code().is_none() {
+        return Err(complaint(name, &status.to_string(), &stderr, connection));
+    }
+    let said = redact(&stderr, connection);
+    for line in said.lines().filter(|line| !line.contains("unknown option '--loose-")) {
+        monitor.note(NoteKind::Missing, format!("database {}: {line}", connection.label()));
+    }
+    Ok(())
+}
+
+fn complaint(name: &str, status: &str, stderr: &str, connection: &Connection) -> Error {
+    let stderr = redact(stderr, connection);
+    let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");
+    let message = match last.is_empty() {
+        true => format!("{name} failed ({status})"),
+        false => format!("{name} failed: {last}"),
+    };
+    let number = error_number(&stderr);
+    let (code, hint) = advice(number, connection);
+    let error = Error::new(code, message);
+    if hint.is_empty() { error } else { error.hint(hint) }
+}
+
+/// No client prints a password; should one ever do, it goes no further.
+fn redact(stderr: &str, connection: &Connection) -> String {
+    match std::str::from_utf8(connection.password.expose()) {
+        Ok(password) if password.len() >= 4 => stderr.replace(password, "[secret]"),
+        _ => stderr.to_owned(),
+    }
+}
+
+/// The server's error number in `ERROR 1045 (28000): …` or `Got error: 1045: "…"`; the last one counts.
+fn error_number(stderr: &str) -> Option<u16> {
+    let after = |marker: &str| {
+        let (_, rest) = stderr.rsplit_once(marker)?;
+        rest.get(..rest.find(|c: char| !c.is_ascii_digit())?)?.parse().ok()
+    };
+    after("ERROR ").or_else(|| after("Got error: ")).or_else(|| {
+        // mysqldump: Couldn't execute '…': … (1146)
+        let (_, rest) = stderr.trim_end().rsplit_once('(')?;
+        rest.strip_suffix(')')?.parse().ok()
+    })
+}
+
+/// https://mariadb.com/kb/en/mariadb-error-code-reference/
+fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
+    let user = &connection.user;
+    let db = &connection.name;
+    match number {
+        Some(1045 | 1698) => (Code::Permission, "check the user and the password of this database".into()),
+        Some(1044 | 1142 | 1143 | 1227 | 1370 | 1410 | 1419) => {
+            (Code::Permission, format!("grant the missing privilege on {db} to {user}"))
+        }
+        Some(1049) => {
+            (Code::Database, format!("create the database {db}, or correct its name in the configuration"))
+        }
+        Some(2002 | 2003 | 2005) => {
+            (Code::Database, "check that the database server is running, and its host, port or socket".into())
+        }
+        Some(1040 | 1203 | 1226) => (Code::Database, "the server has no connection left; try again later".into()),
+        Some(1021 | 1030 | 1114) => {
+            (Code::Database, "look at the server's disk space and its error log".into())
+        }
+        Some(1153 | 2006 | 2013 | 2020) => (
+            Code::Database,
+            "a row is larger than the server takes in one packet, or the connection broke; raise max_allowed_packet \
+             in the server's settings"
+                .into(),
+        ),
+        Some(1194 | 1195) => (Code::Database, "repair the table (REPAIR TABLE), or leave it out".into()),
+        Some(1356) => {
+            (Code::Database, "drop or repair this view, or run again with ignore_errors".into())
+        }
+        Some(1205 | 1213) => {
+            (Code::Database, "another program keeps tables locked; try again when the site is quiet".into())
+        }
+        _ => (Code::Database, String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_number_is_found_in_every_form() {
+        for (said, number) in [
+            (
+                "ERROR 1045 (28000): Access denied for user 'd7'@'localhost' (using password: YES)\n",
+                Some(1045),
+            ),
+            ("ERROR 1146 (42S02) at line 7: Table 'd7.x' doesn't exist", Some(1146)),
+            ("mysqldump: Got error: 2002: \"Can't connect (2)\" when trying to connect", Some(2002)),
+            (
+                "mysqldump: Couldn't execute 'show create table `x`': Table 'd7.x' doesn't exist (1146)\n",
+                Some(1146),
+            ),
+            ("mysqldump: unknown option '--x'", None),
+        ] {
+            assert_eq!(error_number(said), number, "{said}");
+        }
+    }
+}

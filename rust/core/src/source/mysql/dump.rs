@@ -1,0 +1,296 @@
+//! Dumping: which clients run in what order, and what is written around their output.
+
+use super::client::{self, Program};
+use super::merge::{self, Body};
+use super::schema::{Schema, Table};
+use super::session::{Session, quote};
+use crate::config::Connection;
+use crate::source::database::{DumpReport, DumpSettings};
+use crate::source::sql::{Item, Kind, Splitter, Statement, without_database, without_definer};
+use crate::source::tool::Tool;
+use crate::{Code, Monitor, Result};
+use serde_json::json;
+use std::io::{self, Write};
+use std::process::Stdio;
+
+/// The dump's first line. A loader knows by it that the format's promises hold.
+pub(crate) const FIRST_LINE: &str = "-- bam MySQL dump 1";
+/// Begins the line that names, as JSON, the tables that were left out although the database has them.
+pub(crate) const EXCLUDED: &str = "-- bam-excluded: ";
+/// The line after which only views, triggers, routines and events come.
+pub(crate) const MARKER: &str = "-- bam: views, triggers, routines, events";
+/// The last line, which mysqldump's own dumps end with too.
+pub(crate) const LAST_LINE: &str = "-- Dump completed";
+
+/// Below this many bytes a second client costs more than it gains.
+const WORTH_SHARING: u64 = 64 * 1024 * 1024;
+/// More clients would only take turns with the server and the compressor.
+const MOST_CLIENTS: usize = 4;
+/// Seconds to wait for writers before the snapshot is taken by one client alone: others wait behind us meanwhile.
+const SHORT_WAIT: u32 = 3;
+/// Seconds to wait for the locks that a profile asks for.
+const LONG_WAIT: u32 = 60;
+
+const HEADER: &str = "\
+/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;
+/*!40101 SET @OLD_CHARACTER_SET_RESULTS=@@CHARACTER_SET_RESULTS */;
+/*!40101 SET @OLD_COLLATION_CONNECTION=@@COLLATION_CONNECTION */;
+/*!40101 SET NAMES utf8mb4 */;
+/*!40103 SET @OLD_TIME_ZONE=@@TIME_ZONE */;
+/*!40103 SET TIME_ZONE='+00:00' */;
+/*!40014 SET @OLD_UNIQUE_CHECKS=@@UNIQUE_CHECKS, UNIQUE_CHECKS=0 */;
+/*!40014 SET @OLD_FOREIGN_KEY_CHECKS=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */;
+/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */;
+/*!40111 SET @OLD_SQL_NOTES=@@SQL_NOTES, SQL_NOTES=0 */;
+
+";
+
+const FOOTER: &str = "
+/*!40111 SET SQL_NOTES=@OLD_SQL_NOTES */;
+/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;
+/*!40014 SET FOREIGN_KEY_CHECKS=@OLD_FOREIGN_KEY_CHECKS */;
+/*!40014 SET UNIQUE_CHECKS=@OLD_UNIQUE_CHECKS */;
+/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;
+/*!40101 SET CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT */;
+/*!40101 SET CHARACTER_SET_RESULTS=@OLD_CHARACTER_SET_RESULTS */;
+/*!40101 SET COLLATION_CONNECTION=@OLD_COLLATION_CONNECTION */;
+";
+
+/// See [`crate::source::database::dump`].
+pub(crate) fn dump(
+    connection: &Connection,
+    settings: &DumpSettings,
+    out: &mut dyn Write,
+    monitor: &Monitor,
+) -> Result<DumpReport> {
+    let mut session = Session::open(connection, Some(&connection.name), monitor)?;
+    let schema = Schema::read(&mut session, settings, &connection.prefix)?;
+    drop(session);
+    monitor.set_current(connection.label());
+    let others = others(connection, settings, &schema, monitor)?;
+    let mut dumper =
+        Dumper { connection, settings, monitor, schema: &schema, out: Counted { out, bytes: 0 } };
+    dumper.header()?;
+    dumper.tables()?;
+    writeln!(dumper.out, "\n{MARKER}")?;
+    dumper.out.write_all(&others)?;
+    write!(dumper.out, "{FOOTER}\n{LAST_LINE}\n")?;
+    dumper.out.flush()?;
+    let with_rows = schema.with_rows().count();
+    Ok(DumpReport {
+        tables: with_rows as u64,
+        empty_tables: (schema.tables.len() - with_rows) as u64,
+        others: (schema.views.len() + schema.triggers + schema.routines + schema.events) as u64,
+        bytes: dumper.out.bytes,
+    })
+}
+
+struct Counted<'w> {
+    out: &'w mut dyn Write,
+    bytes: u64,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.out.write(bytes)?;
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+struct Dumper<'a> {
+    connection: &'a Connection,
+    settings: &'a DumpSettings,
+    monitor: &'a Monitor,
+    schema: &'a Schema,
+    out: Counted<'a>,
+}
+
+impl<'a> Dumper<'a> {
+    fn header(&mut self) -> Result<()> {
+        // As JSON no name can end the line.
+        let (schema, connection) = (self.schema, self.connection);
+        let out = &mut self.out;
+        writeln!(out, "{FIRST_LINE}\n-- server: {}", json!(schema.server))?;
+        writeln!(out, "-- database: {}", json!(connection.name))?;
+        writeln!(out, "-- prefix: {}", json!(connection.prefix))?;
+        writeln!(out, "{EXCLUDED}{}\n", json!(schema.excluded))?;
+        out.write_all(HEADER.as_bytes())?;
+        Ok(())
+    }
+
+    /// Rows and structure. The rows' clients start first: once they have their snapshot, a table that is altered
+    /// makes them fail instead of giving rows that do not fit the structure.
+    fn tables(&mut self) -> Result<()> {
+        let tables: Vec<&Table> = self.schema.with_rows().collect();
+        let _locked = self.lock_for_all(&tables)?;
+        let (snapshot, groups) = self.share(&tables)?;
+        let clients = groups
+            .iter()
+            .map(|group| {
+                let mut options = ROWS.to_vec();
+                if group.iter().any(|table| table.versioned) {
+                    // Clients that do not know it say so on stderr and go on with the current rows.
+                    options.push("--loose-dump-history");
+                }
+                start(self.connection, self.settings, &options, group.iter().map(|table| &table.name))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let (connection, settings, monitor, schema) =
+            (self.connection, self.settings, self.monitor, self.schema);
+        merge::run(clients, connection, settings.ignore_errors, monitor, |rows| {
+            rows.wait_for_snapshots()?;
+            drop(snapshot);
+            if !schema.tables.is_empty() {
+                self.structure()?;
+            }
+            self.out.write_all(b"/*!40000 SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, AUTOCOMMIT=0 */;\n")?;
+            rows.write(&mut self.out, monitor)?;
+            self.out.write_all(b"/*!40000 SET AUTOCOMMIT=@OLD_AUTOCOMMIT */;\n")?;
+            Ok(())
+        })
+    }
+
+    fn structure(&mut self) -> Result<()> {
+        let names = self.schema.tables.iter().map(|table| &table.name);
+        let (mut tool, name) = start(self.connection, self.settings, &STRUCTURE, names)?;
+        let mut body = Body::new(tool.output(self.monitor, None)?)?;
+        io::copy(&mut body, &mut self.out)?;
+        client::dump_outcome(tool, name, self.connection, self.settings.ignore_errors, self.monitor)
+    }
+
+    /// Locks the tables without transactions, where the profile wants that, until the guard is dropped.
+    fn lock_for_all(&self, tables: &[&Table]) -> Result<Option<Session<'a>>> {
+        let without: Vec<&str> =
+            tables.iter().filter(|table| !table.transactions).map(|table| table.name.as_str()).collect();
+        if !self.settings.lock_tables || without.is_empty() {
+            return Ok(None);
+        }
+        self.lock(&without, LONG_WAIT).map(Some).map_err(|error| error.context("cannot lock the tables"))
+    }
+
+    /// Divides the tables among clients. More than one see the same snapshot only if nobody writes while they
+    /// start; the guard sees to that.
+    fn share<'t>(&self, tables: &[&'t Table]) -> Result<(Option<Session<'a>>, Vec<Vec<&'t Table>>)> {
+        let one = |tables: &[&'t Table]| match tables.is_empty() {
+            true => Vec::new(),
+            false => vec![tables.to_vec()],
+        };
+        let size: u64 = tables.iter().map(|table| table.size).sum();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let clients = cores.min(MOST_CLIENTS).min(tables.len());
+        // The rows of clients that take turns are told apart by line.
+        let lines = tables.iter().any(|table| table.name.contains('\n'));
+        if clients < 2 || size < WORTH_SHARING || lines {
+            return Ok((None, one(tables)));
+        }
+        let with: Vec<&str> =
+            tables.iter().filter(|table| table.transactions).map(|table| table.name.as_str()).collect();
+        match self.lock(&with, SHORT_WAIT) {
+            Ok(session) => Ok((Some(session), merge::share(tables, clients))),
+            Err(error) if error.code() == Code::Cancelled => Err(error),
+            // No privilege, or a long transaction: one client needs no lock.
+            Err(_) => Ok((None, one(tables))),
+        }
+    }
+
+    fn lock(&self, tables: &[&str], wait: u32) -> Result<Session<'a>> {
+        let mut session = Session::open(self.connection, Some(&self.connection.name), self.monitor)?;
+        let list: Vec<String> = tables.iter().map(|name| format!("{} READ", quote(name))).collect();
+        session.run(&format!("SET SESSION lock_wait_timeout={wait}"))?;
+        session.run(&format!("LOCK TABLES {}", list.join(", ")))?;
+        Ok(session)
+    }
+}
+
+/// What follows the rows, ready to be written. Made first: what the server refuses shows before hours of rows.
+pub(crate) fn others(
+    connection: &Connection,
+    settings: &DumpSettings,
+    schema: &Schema,
+    monitor: &Monitor,
+) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut part = |options: &[&str], names: &[String]| -> Result<()> {
+        let (mut tool, name) = start(connection, settings, options, names)?;
+        portable(Body::new(tool.output(monitor, None)?)?, &schema.views, &mut text)?;
+        client::dump_outcome(tool, name, connection, settings.ignore_errors, monitor)
+    };
+    if !schema.views.is_empty() {
+        part(&STRUCTURE, &schema.views)?;
+    }
+    if !schema.triggered.is_empty() {
+        part(&TRIGGERS, &schema.triggered)?;
+    }
+    if schema.routines + schema.events > 0 {
+        // With no name at all the client would look at every table and view.
+        let any: Vec<String> = schema.tables.iter().take(1).map(|table| table.name.clone()).collect();
+        part(&ROUTINES, &any)?;
+    }
+    Ok(text)
+}
+
+/// Starts a dump client on some tables or views, without a header, footer, comments or locks of its own.
+fn start<'n>(
+    connection: &Connection,
+    settings: &DumpSettings,
+    options: &[&str],
+    names: impl IntoIterator<Item = &'n String>,
+) -> Result<(Tool, &'static str)> {
+    let mut arguments = COMMON.to_vec();
+    if settings.ignore_errors {
+        arguments.push("--force");
+    }
+    arguments.extend(options);
+    arguments.extend(["--", connection.name.as_str()]);
+    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+    arguments.extend(names);
+    client::spawn(Program::Dump, connection, arguments, Stdio::null())
+}
+
+/// Copies statements so that anybody can load them: without definers, without the database's name.
+fn portable(input: impl io::Read, views: &[String], out: &mut Vec<u8>) -> Result<()> {
+    let mut splitter = Splitter::new(input);
+    while let Some(item) = splitter.next()? {
+        let Item::Statement { text, .. } = item else { continue };
+        if Statement::parse(text).kind == Kind::Drop {
+            // Only a view's stand-in may be dropped here: the tables are full by then.
+            let name = Statement::parse(text).name;
+            if !views.iter().any(|view| view.as_bytes() == &*name) {
+                continue;
+            }
+        }
+        let text = text.trim_ascii_end();
+        let text = without_definer(text);
+        let text = without_database(&text);
+        if memchr::memchr(b';', &text).is_none() {
+            out.extend_from_slice(&text);
+            out.extend_from_slice(b";\n");
+        } else {
+            out.extend_from_slice(b"DELIMITER ;;\n");
+            out.extend_from_slice(&text);
+            out.extend_from_slice(b"\n;;\nDELIMITER ;\n");
+        }
+    }
+    Ok(())
+}
+
+const COMMON: [&str; 5] = [
+    "--compact",
+    "--skip-lock-tables",
+    "--no-tablespaces",
+    // Only MySQL's client knows these two: it would ask for privileges, or for what MariaDB does not have.
+    "--loose-set-gtid-purged=OFF",
+    "--loose-column-statistics=0",
+];
+/// Blobs stay as they are, not in hexadecimal: all types come back the same, half the size.
+const ROWS: [&str; 5] =
+    ["--single-transaction", "--quick", "--no-create-info", "--skip-triggers", "--disable-keys"];
+const STRUCTURE: [&str; 3] = ["--no-data", "--skip-triggers", "--add-drop-table"];
+const TRIGGERS: [&str; 3] = ["--no-data", "--no-create-info", "--triggers"];
+const ROUTINES: [&str; 6] =
+    ["--no-data", "--no-create-info", "--skip-triggers", "--routines", "--events", "--add-drop-table"];

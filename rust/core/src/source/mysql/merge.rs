@@ -1,0 +1,210 @@
+//! Several dump clients at work, one SQL file coming out.
+//!
+//! Each client writes INSERTs of tables of its own. They take turns, always in the same order and of about the same
+//! length, each ending with a statement; so the file depends on the data alone, not on who was faster, memory is
+//! bounded, and whoever loads the file finds work for several connections at any time.
+
+use super::client;
+use super::schema::Table;
+use crate::config::Connection;
+use crate::source::tool::{Output, Tool};
+use crate::{Code, Error, Monitor, Result};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use memchr::memmem;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How much a client hands over at once.
+const BLOCK: usize = 256 * 1024;
+/// Blocks that may wait, for each client.
+const WAITING: usize = 8;
+/// How much of one client's rows is written before the next one's turn, up to the end of the statement.
+const TURN: usize = 4 * 1024 * 1024;
+
+/// A dump client's output without the sandbox mark, which Backup and Migrate would send to the server.
+pub(crate) struct Body<R: Read> {
+    first: io::Cursor<Vec<u8>>,
+    rest: BufReader<R>,
+}
+
+impl<R: Read> Body<R> {
+    /// Waits for the first line.
+    pub(crate) fn new(output: R) -> io::Result<Self> {
+        let mut rest = BufReader::with_capacity(BLOCK, output);
+        let mut first = Vec::new();
+        rest.read_until(b'\n', &mut first)?;
+        if first.starts_with(b"/*") && memmem::find(&first, b"999999").is_some() {
+            first.clear();
+        }
+        Ok(Body { first: io::Cursor::new(first), rest })
+    }
+
+    /// Waits until there is something after the first line, or the end.
+    fn wait(&mut self) -> io::Result<()> {
+        self.rest.fill_buf().map(drop)
+    }
+}
+
+impl<R: Read> Read for Body<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.first.read(buffer)? {
+            0 => self.rest.read(buffer),
+            n => Ok(n),
+        }
+    }
+}
+
+enum Piece {
+    /// The client has its snapshot: it wrote something besides the first line, which it writes before.
+    Started,
+    Rows(Vec<u8>),
+    End,
+}
+
+/// The clients' output, while they run.
+pub(crate) struct Rows {
+    clients: Vec<Receiver<Result<Piece>>>,
+}
+
+/// Reads all clients, each in a thread of its own, while `work` runs. They are killed when it fails.
+pub(crate) fn run(
+    clients: Vec<(Tool, &'static str)>,
+    connection: &Connection,
+    ignore_errors: bool,
+    monitor: &Monitor,
+    work: impl FnOnce(&mut Rows) -> Result<()>,
+) -> Result<()> {
+    let stop = AtomicBool::new(false);
+    let mut running = Vec::with_capacity(clients.len());
+    for (mut tool, name) in clients {
+        running.push((tool.output(monitor, Some(&stop))?, tool, name));
+    }
+    std::thread::scope(|scope| {
+        let mut rows = Rows { clients: Vec::new() };
+        for (output, tool, name) in running {
+            let (sender, receiver) = bounded(WAITING);
+            rows.clients.push(receiver);
+            scope.spawn(move || {
+                let end = pump(output, &sender)
+                    .and_then(|()| client::dump_outcome(tool, name, connection, ignore_errors, monitor));
+                // Nobody listens any more when the dump has failed elsewhere.
+                let _ = sender.send(end.map(|()| Piece::End));
+            });
+        }
+        let done = work(&mut rows);
+        stop.store(true, Relaxed);
+        done
+    })
+}
+
+fn pump(output: Output<'_>, sender: &Sender<Result<Piece>>) -> Result<()> {
+    let gone = |_| Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+    let mut body = Body::new(output)?;
+    body.wait()?;
+    sender.send(Ok(Piece::Started)).map_err(gone)?;
+    loop {
+        let mut block = Vec::with_capacity(BLOCK);
+        if body.by_ref().take(BLOCK as u64).read_to_end(&mut block)? == 0 {
+            return Ok(());
+        }
+        sender.send(Ok(Piece::Rows(block))).map_err(gone)?;
+    }
+}
+
+impl Rows {
+    /// Waits until every client has taken its snapshot.
+    pub(crate) fn wait_for_snapshots(&self) -> Result<()> {
+        for client in &self.clients {
+            match receive(client)? {
+                Piece::Started => {}
+                _ => return Err(Error::new(Code::Internal, "a dump client sent rows before its snapshot")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all rows, the clients taking turns.
+    pub(crate) fn write(&mut self, out: &mut dyn Write, monitor: &Monitor) -> Result<()> {
+        let mut turns: Vec<Turn<'_>> =
+            self.clients.iter().map(|client| Turn { client, rest: Vec::new() }).collect();
+        while !turns.is_empty() {
+            let mut going_on = Vec::with_capacity(turns.len());
+            for mut turn in turns {
+                let more = turn.take(out, monitor)?;
+                out.write_all(b"COMMIT;\n")?;
+                if more {
+                    going_on.push(turn);
+                }
+            }
+            turns = going_on;
+        }
+        Ok(())
+    }
+}
+
+fn receive(client: &Receiver<Result<Piece>>) -> Result<Piece> {
+    client.recv().map_err(|_| Error::new(Code::Internal, "a dump client's thread is gone"))?
+}
+
+struct Turn<'r> {
+    client: &'r Receiver<Result<Piece>>,
+    /// What was received and belongs to the next turn.
+    rest: Vec<u8>,
+}
+
+impl Turn<'_> {
+    /// Writes one turn; `false` when that was the last.
+    fn take(&mut self, out: &mut dyn Write, monitor: &Monitor) -> Result<bool> {
+        let (mut written, mut last) = (0, 0);
+        loop {
+            let block = match std::mem::take(&mut self.rest) {
+                rest if rest.is_empty() => match receive(self.client)? {
+                    Piece::Rows(block) => block,
+                    Piece::End => return Ok(false),
+                    Piece::Started => continue,
+                },
+                rest => rest,
+            };
+            monitor.check()?;
+            let end = if written + block.len() < TURN { None } else { statement_end(last, &block) };
+            let (now, later) = block.split_at(end.unwrap_or(block.len()));
+            out.write_all(now)?;
+            monitor.add_in(now.len() as u64);
+            if end.is_some() {
+                self.rest = later.to_vec();
+                return Ok(true);
+            }
+            written += now.len();
+            last = now.last().copied().unwrap_or(last);
+        }
+    }
+}
+
+/// Where the first statement ends in `block`, before which `last` came. Dump clients escape line breaks in strings,
+/// so a `;` at a line's end is no data.
+fn statement_end(last: u8, block: &[u8]) -> Option<usize> {
+    if last == b';' && block.first() == Some(&b'\n') {
+        return Some(1);
+    }
+    memmem::find(block, b";\n").map(|at| at + 2)
+}
+
+/// Divides tables into `clients` groups of about the same size; by name within each.
+pub(crate) fn share<'t>(tables: &[&'t Table], clients: usize) -> Vec<Vec<&'t Table>> {
+    let mut by_size: Vec<&Table> = tables.to_vec();
+    by_size.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
+    let mut groups: Vec<(u64, Vec<&Table>)> = vec![(0, Vec::new()); clients];
+    for table in by_size {
+        if let Some(group) = groups.iter_mut().min_by_key(|(size, _)| *size) {
+            group.0 += table.size + 1;
+            group.1.push(table);
+        }
+    }
+    let mut groups: Vec<Vec<&Table>> = groups.into_iter().map(|(_, tables)| tables).collect();
+    for group in &mut groups {
+        group.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
+}

@@ -1,0 +1,21 @@
+//! MariaDB and MySQL: dumped and loaded through their own clients, as plain SQL that these clients read.
+//!
+//! A dump has this order, so that a restore can load the tables beside the live ones, swap them in, and only then
+//! make what hangs on names:
+//!
+//! ```text
+//! header     character set, time zone, checks off; what was left out
+//! structure  DROP and CREATE of all tables and sequences, by name
+//! rows       INSERTs, one table after another, or several interleaved statement by statement
+//! -- bam: views, triggers, routines, events
+//! footer     what the header changed, put back
+//! -- Dump completed
+//! ```
+
+mod client;
+mod dump;
+mod merge;
+mod schema;
+mod session;
+
+pub(crate) use dump::dump;

@@ -1,0 +1,104 @@
+//! What a database consists of, and what of it a dump takes.
+
+use super::session::{Row, Session, text};
+use crate::source::database::DumpSettings;
+use crate::{Code, Error, Result};
+
+/// One table (or sequence).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Table {
+    /// Its name, prefix included.
+    pub(crate) name: String,
+    /// Whether its rows go into the dump.
+    pub(crate) rows: bool,
+    /// Whether the engine has transactions, so that a snapshot shows its rows as they were.
+    pub(crate) transactions: bool,
+    /// Bytes of data as the engine estimates them.
+    pub(crate) size: u64,
+    /// A sequence: has no rows.
+    pub(crate) sequence: bool,
+    /// Keeps its history (`WITH SYSTEM VERSIONING`).
+    pub(crate) versioned: bool,
+}
+
+/// A database's contents, sorted by name in bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Schema {
+    pub(crate) server: String,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) views: Vec<String>,
+    /// Tables that have triggers, and how many there are of these.
+    pub(crate) triggered: Vec<String>,
+    pub(crate) triggers: usize,
+    pub(crate) routines: usize,
+    pub(crate) events: usize,
+    /// What the settings leave out and the database has.
+    pub(crate) excluded: Vec<String>,
+}
+
+/// Engines whose reads follow a snapshot (`InnoDB`'s other names are old).
+const TRANSACTIONS: [&str; 4] = ["InnoDB", "ROCKSDB", "TokuDB", "XtraDB"];
+
+impl Schema {
+    /// Asks the server; `settings` decide what is taken, `prefix` is the site's.
+    pub(crate) fn read(session: &mut Session<'_>, settings: &DumpSettings, prefix: &str) -> Result<Schema> {
+        let names = |list: &[String], name: &str| {
+            list.iter().any(|listed| listed == name || name.strip_prefix(prefix) == Some(listed.as_str()))
+        };
+        let server = session.column("SELECT VERSION()")?.pop().unwrap_or_default();
+        let mut schema = Schema { server, ..Schema::default() };
+        let mut rows = session.rows(
+            "SELECT TABLE_NAME, TABLE_TYPE, IFNULL(ENGINE, ''), IFNULL(DATA_LENGTH, 0) \
+             FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()",
+        )?;
+        rows.sort();
+        for row in rows {
+            let [name, kind, engine, size] = columns(row)?;
+            if names(&settings.exclude_tables, &name) {
+                schema.excluded.push(name);
+            } else if kind == "VIEW" {
+                schema.views.push(name);
+            } else {
+                let sequence = kind == "SEQUENCE";
+                schema.tables.push(Table {
+                    rows: !sequence && !names(&settings.nodata_tables, &name),
+                    transactions: TRANSACTIONS.iter().any(|known| known.eq_ignore_ascii_case(&engine)),
+                    size: size.parse().unwrap_or_default(),
+                    sequence,
+                    versioned: kind == "SYSTEM VERSIONED",
+                    name,
+                });
+            }
+        }
+        for table in session.column(
+            "SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() \
+             ORDER BY BINARY EVENT_OBJECT_TABLE",
+        )? {
+            if schema.tables.iter().any(|known| known.name == table) {
+                schema.triggers += 1;
+                if schema.triggered.last() != Some(&table) {
+                    schema.triggered.push(table);
+                }
+            }
+        }
+        let counts = session.rows(
+            "SELECT (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()), \
+             (SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE())",
+        )?;
+        let [routines, events] = columns(counts.into_iter().next().unwrap_or_default())?;
+        (schema.routines, schema.events) =
+            (routines.parse().unwrap_or_default(), events.parse().unwrap_or_default());
+        Ok(schema)
+    }
+
+    /// The tables whose rows are dumped.
+    pub(crate) fn with_rows(&self) -> impl Iterator<Item = &Table> {
+        self.tables.iter().filter(|table| table.rows)
+    }
+}
+
+/// A row's columns as text.
+pub(crate) fn columns<const N: usize>(row: Row) -> Result<[String; N]> {
+    let columns: Vec<String> = row.into_iter().map(text).collect();
+    columns.try_into().map_err(|_| Error::new(Code::Database, "the server gave an answer of another shape"))
+}

@@ -1,0 +1,124 @@
+//! A conversation with the server through its own command-line client: for questions, locks and small changes.
+//! Rows of tables never pass here.
+
+use super::client::{self, Program};
+use crate::config::Connection;
+use crate::source::tool::{Input, Output, Tool};
+use crate::{Code, Error, Monitor, Result};
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+/// One row of an answer. SQL's NULL comes as the text `NULL`: ask with `IFNULL` where it matters.
+pub(crate) type Row = Vec<Vec<u8>>;
+
+/// One connection to the server. What it locked and opened ends when it is dropped.
+pub(crate) struct Session<'c> {
+    tool: Option<Tool>,
+    program: &'static str,
+    input: Option<Input<'c>>,
+    output: BufReader<Output<'c>>,
+    connection: &'c Connection,
+    asked: u64,
+}
+
+impl<'c> Session<'c> {
+    /// Connects, and uses `database` where one is given.
+    pub(crate) fn open(
+        connection: &'c Connection,
+        database: Option<&str>,
+        monitor: &'c Monitor,
+    ) -> Result<Session<'c>> {
+        let mut arguments: Vec<String> =
+            ["--batch", "--skip-column-names", "--unbuffered", "--binary-mode"].map(String::from).into();
+        arguments.extend(database.map(|name| format!("--database={name}")));
+        let (mut tool, program) = client::spawn(Program::Client, connection, arguments, Stdio::piped())?;
+        let (input, output) = (tool.input(monitor)?, BufReader::new(tool.output(monitor, None)?));
+        let mut session =
+            Session { tool: Some(tool), program, input: Some(input), output, connection, asked: 0 };
+        // No literal of ours has to care about the server's modes.
+        session.run("SET SESSION sql_mode=''")?;
+        Ok(session)
+    }
+
+    /// Runs statements that answer nothing.
+    pub(crate) fn run(&mut self, sql: &str) -> Result<()> {
+        self.rows(sql).map(drop)
+    }
+
+    /// Runs statements and gives all rows that they answer.
+    pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+        self.asked += 1;
+        let end = format!("bam-{}-{}", std::process::id(), self.asked);
+        let Some(input) = self.input.as_mut() else {
+            return Err(Error::new(Code::Database, "the connection to the server is gone"));
+        };
+        // A client that is gone says why below.
+        if let Err(cause) = writeln!(input, "{sql};\nSELECT '{end}';") {
+            let error = Error::from(cause);
+            if error.code() == Code::Cancelled {
+                return Err(error);
+            }
+        }
+        let (mut rows, mut line) = (Vec::new(), Vec::new());
+        loop {
+            line.clear();
+            if self.output.read_until(b'\n', &mut line)? == 0 {
+                return Err(self.why());
+            }
+            let text = line.strip_suffix(b"\n").unwrap_or(&line);
+            if text == end.as_bytes() {
+                return Ok(rows);
+            }
+            rows.push(text.split(|&byte| byte == b'\t').map(unescape).collect());
+        }
+    }
+
+    /// The first column of every row, as text.
+    pub(crate) fn column(&mut self, sql: &str) -> Result<Vec<String>> {
+        Ok(self.rows(sql)?.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
+    }
+
+    /// Why the client ended.
+    fn why(&mut self) -> Error {
+        self.input = None;
+        let ended = self.tool.take().map(|tool| client::outcome(tool, self.program, self.connection));
+        match ended {
+            Some(Err(error)) => error,
+            _ => Error::new(Code::Database, format!("{} ended unexpectedly", self.program)),
+        }
+    }
+}
+
+/// Text from the server; it answers in UTF-8.
+pub(crate) fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Undoes the escapes of the client's batch mode (`\n`, `\t`, `\0`, `\\`).
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut bytes = field.iter();
+    while let Some(&byte) = bytes.next() {
+        plain.push(match byte {
+            b'\\' => match bytes.next() {
+                Some(b'n') => b'\n',
+                Some(b't') => b'\t',
+                Some(b'0') => 0,
+                Some(&other) => other,
+                None => byte,
+            },
+            byte => byte,
+        });
+    }
+    plain
+}
+
+/// A name as SQL writes it.
+pub(crate) fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// A string as SQL writes it.
+pub(crate) fn string(value: &str) -> String {
+    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
+}

@@ -1,0 +1,474 @@
+//! Cuts a stream of SQL into statements, as the mysql client does: quotes, comments, `DELIMITER`.
+//!
+//! Memory is bounded by the longest statement. Bytes are bytes: blobs between quotes need be no valid text.
+
+use crate::{Code, Error, Result};
+use memchr::{memchr, memchr2, memmem};
+use std::io::Read;
+use std::ops::Range;
+
+/// The largest packet a server can be told to take (`max_allowed_packet`): no statement can be longer.
+const LONGEST: usize = 1 << 30;
+/// What MariaDB's and MySQL's dump programs write first: their client then refuses its own commands, as we always do.
+/// No statement, and nothing ends it but the line.
+const SANDBOX: [&[u8]; 2] = [b"/*M!999999\\-", b"/*!999999\\-"];
+/// As many bytes as it takes to know one of those, or the word `delimiter`.
+const LOOK_AHEAD: usize = 12;
+/// How much memory is kept once a long statement is through.
+const KEPT: usize = 8 * 1024 * 1024;
+/// Least room for a read.
+const BLOCK: usize = 256 * 1024;
+
+/// What a dump consists of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Item<'a> {
+    /// A line comment between two statements, with its marker, without the line's end.
+    Comment(&'a [u8]),
+    /// A statement without its delimiter. Conditional comments (`/*!40101 … */`) are statements.
+    Statement {
+        /// The text, from the first byte that is neither white space nor comment.
+        text: &'a [u8],
+        /// What ended it; at the end of the input perhaps nothing.
+        delimiter: &'a [u8],
+    },
+}
+
+/// Where the lexer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Between statements.
+    Between,
+    Text,
+    Quoted(u8),
+    /// After a backslash between quotes.
+    Escaped(u8),
+    LineComment,
+    BlockComment,
+}
+
+/// The bytes that mean something outside quotes, whatever the delimiter.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut i = 0;
+    while i < 6 {
+        special[b"'\"`-#/"[i] as usize] = true;
+        i += 1;
+    }
+    special
+};
+
+/// See the module.
+pub(crate) struct Splitter<R> {
+    input: R,
+    buffer: Vec<u8>,
+    /// How much of `buffer` holds input.
+    filled: usize,
+    /// Where the item being read starts.
+    start: usize,
+    /// Where the lexer goes on.
+    at: usize,
+    state: State,
+    /// Whether a comment was met inside a statement (and not between two).
+    inside: bool,
+    delimiter: Vec<u8>,
+    special: [bool; 256],
+    ended: bool,
+    read: u64,
+}
+
+impl<R: Read> Splitter<R> {
+    pub(crate) fn new(input: R) -> Self {
+        let mut splitter = Splitter {
+            input,
+            buffer: Vec::new(),
+            filled: 0,
+            start: 0,
+            at: 0,
+            state: State::Between,
+            inside: false,
+            delimiter: Vec::new(),
+            special: SPECIAL,
+            ended: false,
+            read: 0,
+        };
+        splitter.set_delimiter(b";".to_vec());
+        splitter
+    }
+
+    /// Bytes read from the input so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.read
+    }
+
+    /// Whether the input ended inside a quoted string, an identifier or a comment, so was cut short.
+    pub(crate) fn torn(&self) -> bool {
+        matches!(self.state, State::Quoted(_) | State::Escaped(_) | State::BlockComment)
+    }
+
+    /// The next item; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Item<'_>>> {
+        let Some((text, delimiter)) = self.advance()? else { return Ok(None) };
+        let of = |range: Range<usize>| self.buffer.get(range).unwrap_or_default();
+        Ok(Some(match delimiter {
+            None => Item::Comment(of(text)),
+            Some(delimiter) => Item::Statement { text: of(text), delimiter: of(delimiter) },
+        }))
+    }
+
+    fn set_delimiter(&mut self, delimiter: Vec<u8>) {
+        self.special = SPECIAL;
+        if let Some(special) = delimiter.first().and_then(|&byte| self.special.get_mut(usize::from(byte))) {
+            *special = true;
+        }
+        self.delimiter = delimiter;
+    }
+
+    /// Where in the buffer the next item lies: its text, and for a statement its delimiter.
+    fn advance(&mut self) -> Result<Option<(Range<usize>, Option<Range<usize>>)>> {
+        loop {
+            match self.state {
+                State::Between => {
+                    let rest = self.rest();
+                    match rest.iter().position(|byte| !byte.is_ascii_whitespace()) {
+                        Some(skipped) => self.at += skipped,
+                        None => {
+                            self.at = self.filled;
+                            self.start = self.at;
+                            if !self.fill()? {
+                                return Ok(None);
+                            }
+                            continue;
+                        }
+                    }
+                    self.start = self.at;
+                    self.look_ahead(LOOK_AHEAD)?;
+                    if self.delimiter_command()? || self.sandbox_mark()? {
+                        continue;
+                    }
+                    self.inside = false;
+                    if !self.comment()? {
+                        self.state = State::Text;
+                    }
+                }
+                State::Text => {
+                    let Some(ahead) = self.rest().iter().position(|&byte| self.is_special(byte)) else {
+                        self.at = self.filled;
+                        if self.fill()? {
+                            continue;
+                        }
+                        return Ok(self.last_statement());
+                    };
+                    self.at += ahead;
+                    self.look_ahead(4.max(self.delimiter.len()))?;
+                    if self.rest().starts_with(&self.delimiter) {
+                        let text = self.start..self.at;
+                        self.at += self.delimiter.len();
+                        self.start = self.at;
+                        self.state = State::Between;
+                        return Ok(Some((text.clone(), Some(text.end..self.at))));
+                    }
+                    self.inside = true;
+                    if self.comment()? {
+                        continue;
+                    }
+                    match self.rest().first() {
+                        Some(&quote @ (b'\'' | b'"' | b'`')) => self.state = State::Quoted(quote),
+                        _ => self.state = State::Text,
+                    }
+                    self.at += 1;
+                }
+                State::Quoted(quote) => {
+                    let rest = self.rest();
+                    // A doubled quote ends one string and begins the next: the same in effect. Identifiers know no
+                    // escapes.
+                    let found = if quote == b'`' { memchr(quote, rest) } else { memchr2(quote, b'\\', rest) };
+                    let Some(ahead) = found else {
+                        self.at = self.filled;
+                        if self.fill()? {
+                            continue;
+                        }
+                        return Ok(self.last_statement());
+                    };
+                    let escape = rest.get(ahead) == Some(&b'\\');
+                    self.state = if escape { State::Escaped(quote) } else { State::Text };
+                    self.at += ahead + 1;
+                }
+                State::Escaped(quote) => {
+                    if self.at == self.filled && !self.fill()? {
+                        return Ok(self.last_statement());
+                    }
+                    self.at += 1;
+                    self.state = State::Quoted(quote);
+                }
+                State::LineComment => {
+                    let end = memchr(b'\n', self.rest());
+                    if end.is_none() {
+                        self.at = self.filled;
+                        if self.fill()? {
+                            continue;
+                        }
+                    }
+                    let text = self.start..self.at + end.unwrap_or(0);
+                    self.at = text.end;
+                    if self.inside {
+                        self.state = State::Text;
+                        continue;
+                    }
+                    self.start = self.at;
+                    self.state = State::Between;
+                    let comment = self.buffer.get(text.clone()).unwrap_or_default();
+                    let trimmed = comment.strip_suffix(b"\r").map_or(text.end, |_| text.end - 1);
+                    return Ok(Some((text.start..trimmed, None)));
+                }
+                State::BlockComment => {
+                    let rest = self.rest();
+                    match memmem::find(rest, b"*/") {
+                        Some(end) => {
+                            self.at += end + 2;
+                            self.state = if self.inside { State::Text } else { State::Between };
+                        }
+                        None => {
+                            // The star may be the last byte so far.
+                            self.at += rest.len().saturating_sub(1);
+                            if !self.inside {
+                                self.start = self.at;
+                            }
+                            if !self.fill()? {
+                                self.at = self.filled;
+                                return Ok(self.last_statement());
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.at..self.filled).unwrap_or_default()
+    }
+
+    fn is_special(&self, byte: u8) -> bool {
+        self.special.get(usize::from(byte)).copied().unwrap_or_default()
+    }
+
+    /// What stands between the last delimiter and the end of the input.
+    fn last_statement(&mut self) -> Option<(Range<usize>, Option<Range<usize>>)> {
+        let text = self.start..self.filled;
+        self.start = self.filled;
+        let bytes = self.buffer.get(text.clone()).unwrap_or_default();
+        let blank = bytes.iter().all(u8::is_ascii_whitespace);
+        (!blank).then_some((text.clone(), Some(text.end..text.end)))
+    }
+
+    /// Enters a comment where one begins here. Conditional comments hold SQL, so they are none.
+    fn comment(&mut self) -> Result<bool> {
+        self.look_ahead(4)?;
+        let state = match self.rest() {
+            [b'#', ..] | [b'-', b'-'] => State::LineComment,
+            [b'-', b'-', space, ..] if space.is_ascii_whitespace() || space.is_ascii_control() => {
+                State::LineComment
+            }
+            [b'/', b'*', b'!' | b'+', ..] | [b'/', b'*', b'M', b'!', ..] => return Ok(false),
+            [b'/', b'*', ..] => {
+                // Past the star, which must not end the comment it begins.
+                self.at += 2;
+                State::BlockComment
+            }
+            _ => return Ok(false),
+        };
+        self.state = state;
+        Ok(true)
+    }
+
+    /// Obeys a `DELIMITER xx` line.
+    fn delimiter_command(&mut self) -> Result<bool> {
+        const WORD: usize = b"delimiter".len();
+        let is_command = |rest: &[u8]| {
+            rest.get(..WORD).is_some_and(|word| word.eq_ignore_ascii_case(b"delimiter"))
+                && rest.get(WORD).is_some_and(u8::is_ascii_whitespace)
+        };
+        if !is_command(self.rest()) {
+            return Ok(false);
+        }
+        while memchr(b'\n', self.rest()).is_none() && self.fill()? {}
+        let rest = self.rest();
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let delimiter = rest.get(WORD..end).unwrap_or_default().trim_ascii().to_vec();
+        if delimiter.is_empty() {
+            return Err(Error::new(Code::Integrity, "the SQL dump has a DELIMITER line without a delimiter"));
+        }
+        self.at += end;
+        self.start = self.at;
+        self.set_delimiter(delimiter);
+        Ok(true)
+    }
+
+    fn sandbox_mark(&mut self) -> Result<bool> {
+        if !SANDBOX.iter().any(|mark| self.rest().starts_with(mark)) {
+            return Ok(false);
+        }
+        while memchr(b'\n', self.rest()).is_none() && self.fill()? {}
+        self.at += memchr(b'\n', self.rest()).unwrap_or(self.filled - self.at);
+        self.start = self.at;
+        Ok(true)
+    }
+
+    /// Tries to have `length` bytes from `at` on.
+    fn look_ahead(&mut self, length: usize) -> Result<()> {
+        while self.filled - self.at < length && self.fill()? {}
+        Ok(())
+    }
+
+    /// Reads more; forgets what lies before `start`. `false` at the end of the input.
+    fn fill(&mut self) -> Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
+        let too_large = self.buffer.len() > KEPT && self.filled - self.start < KEPT / 2;
+        if too_large || self.buffer.len() - self.filled < BLOCK {
+            self.buffer.copy_within(self.start..self.filled, 0);
+            self.at -= self.start;
+            self.filled -= self.start;
+            self.start = 0;
+            if self.filled > LONGEST {
+                return Err(Error::new(Code::Integrity, "a statement of the SQL dump is longer than 1 GiB")
+                    .hint("no server takes that: is this a SQL dump?"));
+            }
+            if too_large {
+                self.buffer.truncate(KEPT);
+                self.buffer.shrink_to_fit();
+            } else {
+                // Twice what is there, so that a long statement is not moved again and again.
+                let size = (self.filled * 2).max(2 * BLOCK).max(self.buffer.len());
+                self.buffer.resize(size, 0);
+            }
+        }
+        let n = loop {
+            match self.input.read(self.buffer.get_mut(self.filled..).unwrap_or_default()) {
+                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+                done => break done?,
+            }
+        };
+        self.ended = n == 0;
+        self.filled += n;
+        self.read += n as u64;
+        Ok(n > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a few bytes a time, so that every look-ahead meets the end of what is there.
+    struct Drip<'a>(&'a [u8], usize);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let n = self.1.min(buffer.len());
+            let n = self.0.read(buffer.get_mut(..n).unwrap_or_default())?;
+            Ok(n)
+        }
+    }
+
+    fn split(sql: &[u8], drip: usize) -> Vec<String> {
+        let mut splitter = Splitter::new(Drip(sql, drip));
+        let mut items = Vec::new();
+        while let Some(item) = splitter.next().unwrap() {
+            items.push(match item {
+                Item::Comment(text) => format!("#{}", String::from_utf8_lossy(text)),
+                Item::Statement { text, delimiter } => {
+                    format!("{}|{}", String::from_utf8_lossy(text), String::from_utf8_lossy(delimiter))
+                }
+            });
+        }
+        assert_eq!(splitter.bytes(), sql.len() as u64);
+        items
+    }
+
+    #[track_caller]
+    fn check(sql: &str, items: &[&str]) {
+        for drip in [1, 2, 3, 7, 1 << 20] {
+            assert_eq!(split(sql.as_bytes(), drip), items, "{drip} bytes a time");
+        }
+    }
+
+    #[test]
+    fn statements_end_where_the_client_ends_them() {
+        check("a;b ;\n\n c", &["a|;", "b |;", "c|"]);
+        check("x 'a;''b' \"c;\" `d;``\\`;y", &["x 'a;''b' \"c;\" `d;``\\`|;", "y|"]);
+        check(r"x 'it\'s;', 'end\\';y;", &[r"x 'it\'s;', 'end\\'|;", "y|;"]);
+        check("a-1;b--1;c- -1;d/2;", &["a-1|;", "b--1|;", "c- -1|;", "d/2|;"]);
+        check(";;a;", &["|;", "|;", "a|;"]);
+        check("", &[]);
+        check(" \n\t", &[]);
+    }
+
+    #[test]
+    fn comments_hide_delimiters_and_quotes() {
+        check("-- it's; one\r\na;--\nb;# c'\nd;", &["#-- it's; one", "a|;", "#--", "b|;", "## c'", "d|;"]);
+        check("/* it's; */a /* ; */ b;/*/ ; */c;/**/d;", &["a /* ; */ b|;", "c|;", "d|;"]);
+        check(
+            "/*!40101 SET a='*/;' */;/*M!100101 x */;",
+            &["/*!40101 SET a='*/;' */|;", "/*M!100101 x */|;"],
+        );
+        check("a -- b;'\n c;", &["a -- b;'\n c|;"]);
+        check("a # b;'\n c;", &["a # b;'\n c|;"]);
+        check("--", &["#--"]);
+    }
+
+    #[test]
+    fn the_delimiter_changes() {
+        check(
+            "DELIMITER ;;\ncreate x begin a; b; end ;;\ndelimiter ;\nc;",
+            &["create x begin a; b; end |;;", "c|;"],
+        );
+        check("delimiter $$\r\na;$$b$$/**/ DELIMITER ;\nc;", &["a;|$$", "b|$$", "c|;"]);
+        check("delimiters;", &["delimiters|;"]);
+        assert!(Splitter::new(b"DELIMITER \nx".as_slice()).next().is_err());
+    }
+
+    #[test]
+    fn the_sandbox_mark_is_no_statement() {
+        check("/*M!999999\\- enable the sandbox mode */ \n-- x\na;", &["#-- x", "a|;"]);
+        check("/*!999999\\- enable the sandbox mode */\na;", &["a|;"]);
+    }
+
+    #[test]
+    fn a_torn_dump_is_noticed() {
+        for (sql, torn) in [
+            ("a 'b", true),
+            ("a /* b", true),
+            ("a `b", true),
+            ("a 'b\\", true),
+            ("a 'b'", false),
+            ("a", false),
+        ] {
+            let mut splitter = Splitter::new(sql.as_bytes());
+            while splitter.next().unwrap().is_some() {}
+            assert_eq!(splitter.torn(), torn, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_long_statement_passes_and_its_memory_goes() {
+        let mut sql = b"INSERT INTO t VALUES (x'', '".to_vec();
+        sql.extend((0..40_000_000_u32).map(|i| {
+            if i % 251 == u32::from(b'\'') || i % 251 == u32::from(b'\\') { b'x' } else { (i % 251) as u8 }
+        }));
+        sql.extend_from_slice(b"');\n");
+        let long = sql.len() - 2;
+        for _ in 0..100_000 {
+            sql.extend_from_slice(b"INSERT INTO t VALUES (1, 'something short');\n");
+        }
+        let mut splitter = Splitter::new(sql.as_slice());
+        let mut lengths = Vec::new();
+        while let Some(item) = splitter.next().unwrap() {
+            let Item::Statement { text, .. } = item else { panic!("a comment") };
+            lengths.push(text.len());
+        }
+        assert_eq!((lengths.len(), lengths.first().copied()), (100_001, Some(long)));
+        assert!(splitter.buffer.capacity() <= 2 * KEPT, "{}", splitter.buffer.capacity());
+    }
+}

@@ -1,0 +1,519 @@
+//! What one SQL statement does, as far as loading a dump must know: the kind, and the table it is about.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// What a statement does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Changes the session: `SET …`.
+    Set,
+    /// Changes the server or another session (`SET GLOBAL`, `GRANT`, `USE` …), or is nothing that a dump holds.
+    Foreign,
+    /// Asks for nothing that matters here: `SET sql_log_bin`, `ANALYZE TABLE`.
+    Idle,
+    /// `CREATE TABLE`, `CREATE SEQUENCE`.
+    Create,
+    /// `DROP TABLE`, `DROP SEQUENCE`.
+    Drop,
+    /// Rows of one table: `INSERT`, `REPLACE`.
+    Insert,
+    /// Any other change of one table: `ALTER TABLE`, `CREATE INDEX`, `UPDATE`, `DELETE`, `TRUNCATE`, `SETVAL`.
+    Alter,
+    /// `LOCK TABLES`, `UNLOCK TABLES`.
+    Lock,
+    /// `START TRANSACTION`, `BEGIN`, `COMMIT`.
+    Transaction,
+    /// Creates or drops a view.
+    View,
+    /// Creates or drops a trigger, procedure, function or event.
+    Routine,
+    /// `ALTER DATABASE … CHARACTER SET`, which dumps put around routines.
+    Charset,
+}
+
+/// One statement and what is known of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Statement<'a> {
+    /// What it does.
+    pub(crate) kind: Kind,
+    /// The object it is about, unquoted; of several the first. Empty where there is none.
+    pub(crate) name: Cow<'a, [u8]>,
+    /// Where the name stands in the text, quotes included.
+    pub(crate) at: Range<usize>,
+    /// The database that the text puts before the name.
+    pub(crate) database: Option<Cow<'a, [u8]>>,
+}
+
+impl<'a> Statement<'a> {
+    /// Looks at the beginning of `text`.
+    pub(crate) fn parse(text: &'a [u8]) -> Statement<'a> {
+        let mut tokens = Tokens::new(text);
+        let kind = tokens.kind();
+        let mut statement = Statement { kind, name: Cow::Borrowed(b""), at: 0..0, database: None };
+        let named = !matches!(
+            kind,
+            Kind::Set | Kind::Foreign | Kind::Idle | Kind::Transaction | Kind::Lock | Kind::Charset
+        );
+        if named && let Some(name) = tokens.name() {
+            (statement.name, statement.at) = (name.unquoted(text), name.at.clone());
+            let mut after = tokens.clone();
+            if after.next().is_some_and(|dot| dot.is(text, b"."))
+                && let Some(name) = after.name()
+            {
+                statement.database = Some(std::mem::replace(&mut statement.name, name.unquoted(text)));
+                statement.at = name.at;
+            }
+            // DROP TABLE a, b: one foreign name taints the list.
+            while kind == Kind::Drop && statement.database.is_none() && tokens.take(b",") {
+                let name = tokens.name();
+                if tokens.take(b".") {
+                    statement.database = name.map(|name| name.unquoted(text));
+                }
+            }
+        }
+        statement
+    }
+}
+
+/// `ALTER DATABASE name CHARACTER SET …` without the name: it is about the current database then.
+pub(crate) fn without_database(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut tokens = Tokens::new(text);
+    if tokens.kind() == Kind::Charset
+        && !tokens.clone().take_any(&[b"CHARACTER", b"CHARSET", b"COLLATE", b"DEFAULT"])
+        && let Some(name) = tokens.name()
+    {
+        let (before, after) = (text.get(..name.at.start), text.get(name.at.end..));
+        return Cow::Owned([before.unwrap_or_default(), after.unwrap_or_default()].concat());
+    }
+    Cow::Borrowed(text)
+}
+
+/// The text without its `DEFINER = user`, so that whoever loads it becomes the definer.
+pub(crate) fn without_definer(text: &[u8]) -> Cow<'_, [u8]> {
+    match definer(text) {
+        Some(at) => {
+            let (before, after) = (text.get(..at.start), text.get(at.end..));
+            Cow::Owned([before.unwrap_or_default(), after.unwrap_or_default()].concat())
+        }
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// Where the definer clause stands: before the word that says what is created.
+fn definer(text: &[u8]) -> Option<Range<usize>> {
+    let mut tokens = Tokens::new(text);
+    if !tokens.next()?.is(text, b"CREATE") {
+        return None;
+    }
+    let start = loop {
+        let token = tokens.next()?;
+        if token.is(text, b"DEFINER") {
+            break token.at.start;
+        }
+        if [b"VIEW".as_slice(), b"TRIGGER", b"PROCEDURE", b"FUNCTION", b"EVENT", b"PACKAGE", b"TABLE"]
+            .iter()
+            .any(|word| token.is(text, word))
+        {
+            return None;
+        }
+    };
+    if !tokens.next()?.is(text, b"=") {
+        return None;
+    }
+    let user = tokens.next()?;
+    let mut end = user.at.end;
+    let mut after = tokens.clone();
+    // user@host, or CURRENT_USER with or without ().
+    let joined = after.next();
+    if joined.as_ref().is_some_and(|sign| sign.is(text, b"@") || sign.is(text, b"(")) {
+        end = after.next()?.at.end;
+    }
+    Some(start..end)
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Token {
+    at: Range<usize>,
+}
+
+impl Token {
+    fn is(&self, text: &[u8], word: &[u8]) -> bool {
+        text.get(self.at.clone()).is_some_and(|found| found.eq_ignore_ascii_case(word))
+    }
+
+    /// The name without quotes; ANSI mode quotes names with `"`.
+    fn unquoted<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        let raw = text.get(self.at.clone()).unwrap_or_default();
+        let Some((&quote @ (b'`' | b'"'), rest)) = raw.split_first() else { return Cow::Borrowed(raw) };
+        let inner = rest.strip_suffix(&[quote]).unwrap_or(rest);
+        if !inner.contains(&quote) {
+            return Cow::Borrowed(inner);
+        }
+        let mut plain = Vec::with_capacity(inner.len());
+        let mut bytes = inner.iter();
+        while let Some(&byte) = bytes.next() {
+            plain.push(byte);
+            if byte == quote {
+                bytes.next();
+            }
+        }
+        Cow::Owned(plain)
+    }
+}
+
+/// Words, quoted things and signs; comments and the marks of conditional comments are passed over.
+#[derive(Debug, Clone)]
+struct Tokens<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Tokens<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Tokens { text, at: 0 }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn next(&mut self) -> Option<Token> {
+        self.skip();
+        let start = self.at;
+        let rest = self.rest();
+        let length = match *rest.first()? {
+            quote @ (b'`' | b'"' | b'\'') => quoted(rest, quote),
+            byte if is_word(byte) => rest.iter().take_while(|&&byte| is_word(byte)).count(),
+            _ => 1,
+        };
+        self.at = start + length;
+        Some(Token { at: start..self.at })
+    }
+
+    fn skip(&mut self) {
+        loop {
+            let rest = self.rest();
+            let space = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            self.at += match rest {
+                _ if space > 0 => space,
+                [b'*', b'/', ..] => 2,
+                [b'/', b'*', b'!', digits @ ..] => 3 + count_digits(digits),
+                [b'/', b'*', b'M', b'!', digits @ ..] => 4 + count_digits(digits),
+                [b'/', b'*', comment @ ..] => {
+                    memchr::memmem::find(comment, b"*/").map_or(rest.len(), |end| end + 4)
+                }
+                [b'#', ..] | [b'-', b'-', b' ' | b'\t' | b'\n' | b'\r', ..] => {
+                    memchr::memchr(b'\n', rest).unwrap_or(rest.len())
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Takes the next token if it is `word`.
+    fn take(&mut self, word: &[u8]) -> bool {
+        let mut after = self.clone();
+        let found = after.next().is_some_and(|token| token.is(self.text, word));
+        if found {
+            *self = after;
+        }
+        found
+    }
+
+    fn take_any(&mut self, words: &[&[u8]]) -> bool {
+        words.iter().any(|word| self.take(word))
+    }
+
+    /// The name that comes next; only words and quoted things are names.
+    fn name(&mut self) -> Option<Token> {
+        let token = self.next()?;
+        let first = *self.text.get(token.at.start)?;
+        (is_word(first) || first == b'`' || first == b'"').then_some(token)
+    }
+
+    /// Reads up to where the name of the object stands.
+    fn kind(&mut self) -> Kind {
+        let Some(verb) = self.next() else { return Kind::Idle };
+        let verb = self.text.get(verb.at).unwrap_or_default().to_ascii_uppercase();
+        match verb.as_slice() {
+            b"INSERT" | b"REPLACE" => {
+                while self.take_any(&[b"LOW_PRIORITY", b"HIGH_PRIORITY", b"DELAYED", b"IGNORE"]) {}
+                self.take(b"INTO");
+                Kind::Insert
+            }
+            b"SET" => self.set(),
+            b"CREATE" => self.create(),
+            b"DROP" => self.drop(),
+            b"ALTER" => {
+                if self.take_any(&[b"DATABASE", b"SCHEMA"]) {
+                    return Kind::Charset;
+                }
+                while self.take_any(&[b"ONLINE", b"IGNORE"]) {}
+                if !self.take_any(&[b"TABLE", b"SEQUENCE"]) || self.has_any(&[b"RENAME", b"EXCHANGE"]) {
+                    return Kind::Foreign;
+                }
+                self.if_exists();
+                Kind::Alter
+            }
+            b"TRUNCATE" => {
+                self.take(b"TABLE");
+                Kind::Alter
+            }
+            b"UPDATE" => {
+                while self.take_any(&[b"LOW_PRIORITY", b"IGNORE"]) {}
+                Kind::Alter
+            }
+            b"DELETE" => {
+                while self.take_any(&[b"LOW_PRIORITY", b"QUICK", b"IGNORE"]) {}
+                match self.take(b"FROM") {
+                    true => Kind::Alter,
+                    false => Kind::Foreign,
+                }
+            }
+            b"DO" | b"SELECT" => match self.take(b"SETVAL") && self.take(b"(") {
+                true => Kind::Alter,
+                false => Kind::Idle,
+            },
+            b"LOCK" | b"UNLOCK" => match self.take_any(&[b"TABLES", b"TABLE"]) {
+                true => Kind::Lock,
+                false => Kind::Foreign,
+            },
+            b"START" => match self.take(b"TRANSACTION") {
+                true => Kind::Transaction,
+                false => Kind::Foreign,
+            },
+            b"BEGIN" | b"COMMIT" => Kind::Transaction,
+            b"ANALYZE" | b"OPTIMIZE" | b"CHECK" | b"SHOW" => Kind::Idle,
+            _ => Kind::Foreign,
+        }
+    }
+
+    fn set(&mut self) -> Kind {
+        const BEYOND: [&[u8]; 6] =
+            [b"GLOBAL", b"PERSIST", b"PERSIST_ONLY", b"PASSWORD", b"ROLE", b"STATEMENT"];
+        // Anywhere: SET a = 1, GLOBAL b = 2.
+        if self.has_any(&BEYOND) {
+            Kind::Foreign
+        } else if self.has_any(&[b"SQL_LOG_BIN"]) {
+            Kind::Idle
+        } else {
+            Kind::Set
+        }
+    }
+
+    /// Whether one of `words` comes anywhere later, outside quotes.
+    fn has_any(&self, words: &[&[u8]]) -> bool {
+        let mut tokens = self.clone();
+        while let Some(token) = tokens.next() {
+            if words.iter().any(|word| token.is(self.text, word)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn create(&mut self) -> Kind {
+        if self.take(b"OR") {
+            self.take(b"REPLACE");
+        }
+        loop {
+            if self.take_any(&[b"TABLE", b"SEQUENCE"]) {
+                self.if_exists();
+                return Kind::Create;
+            }
+            if self.take(b"VIEW") {
+                self.if_exists();
+                return Kind::View;
+            }
+            if self.take_any(&[b"TRIGGER", b"PROCEDURE", b"FUNCTION", b"EVENT", b"PACKAGE"]) {
+                self.take(b"BODY");
+                self.if_exists();
+                return Kind::Routine;
+            }
+            if self.take(b"INDEX") {
+                while let Some(token) = self.next() {
+                    if token.is(self.text, b"ON") {
+                        return Kind::Alter;
+                    }
+                }
+                return Kind::Foreign;
+            }
+            let here = self.at;
+            match self.next() {
+                Some(token)
+                    if [
+                        b"DATABASE".as_slice(),
+                        b"SCHEMA",
+                        b"USER",
+                        b"ROLE",
+                        b"SERVER",
+                        b"TABLESPACE",
+                        b"LOGFILE",
+                        b"(",
+                    ]
+                    .iter()
+                    .any(|word| token.is(self.text, word)) =>
+                {
+                    return Kind::Foreign;
+                }
+                Some(_) if self.at > here => {}
+                _ => return Kind::Foreign,
+            }
+        }
+    }
+
+    fn drop(&mut self) -> Kind {
+        self.take(b"TEMPORARY");
+        let kind = if self.take_any(&[b"TABLE", b"TABLES", b"SEQUENCE"]) {
+            Kind::Drop
+        } else if self.take(b"VIEW") {
+            Kind::View
+        } else if self.take_any(&[b"TRIGGER", b"PROCEDURE", b"FUNCTION", b"EVENT", b"PACKAGE"]) {
+            self.take(b"BODY");
+            Kind::Routine
+        } else {
+            return Kind::Foreign;
+        };
+        self.if_exists();
+        kind
+    }
+
+    fn if_exists(&mut self) {
+        if self.take(b"IF") {
+            self.take(b"NOT");
+            self.take(b"EXISTS");
+        }
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+fn count_digits(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// How long the quoted thing at the beginning of `text` is, quotes included.
+fn quoted(text: &[u8], quote: u8) -> usize {
+    let mut at = 1;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'\\' if quote != b'`' => at += 2,
+            byte if byte == quote && text.get(at + 1) == Some(&quote) => at += 2,
+            byte if byte == quote => return at + 1,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, kind: Kind, name: &str) {
+        let statement = Statement::parse(text.as_bytes());
+        assert_eq!((statement.kind, &*statement.name), (kind, name.as_bytes()), "{text}");
+    }
+
+    #[test]
+    fn what_dumps_consist_of() {
+        check("/*!40101 SET NAMES utf8mb4 */", Kind::Set, "");
+        check("SET SQL_MODE=\"NO_AUTO_VALUE_ON_ZERO\"", Kind::Set, "");
+        check("DROP TABLE IF EXISTS `a``b`", Kind::Drop, "a`b");
+        check("CREATE TABLE `select` (\n  `id` int(11)\n)", Kind::Create, "select");
+        check("CREATE TABLE IF NOT EXISTS plain(id int)", Kind::Create, "plain");
+        check("CREATE TEMPORARY TABLE x (a int)", Kind::Create, "x");
+        check("INSERT INTO `a b` VALUES (1,'it''s')", Kind::Insert, "a b");
+        check("insert ignore into t values (1)", Kind::Insert, "t");
+        check("REPLACE INTO t VALUES (1)", Kind::Insert, "t");
+        check("/*!40000 ALTER TABLE `t` DISABLE KEYS */", Kind::Alter, "t");
+        check("LOCK TABLES `t` WRITE", Kind::Lock, "");
+        check("CREATE SEQUENCE `sq` start with 5", Kind::Create, "sq");
+        check("DO SETVAL(`sq`, 3005, 0)", Kind::Alter, "sq");
+        check("CREATE UNIQUE INDEX i ON t (a)", Kind::Alter, "t");
+        check("/*!50001 CREATE VIEW `v` AS SELECT\n 1 AS `a` */", Kind::View, "v");
+        check(
+            "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER=`r`@`%` SQL SECURITY DEFINER */\n/*!50001 \
+             VIEW `v` AS select 1 */",
+            Kind::View,
+            "v",
+        );
+        check(
+            "CREATE ALGORITHM=UNDEFINED DEFINER=\"r\"@\"%\" SQL SECURITY DEFINER VIEW \"v\" AS select 1",
+            Kind::View,
+            "v",
+        );
+        check(
+            "/*!50003 CREATE*/ /*!50017 DEFINER=`r`@`l`*/ /*!50003 trigger tr before insert on my for each row \
+             begin end */",
+            Kind::Routine,
+            "tr",
+        );
+        check("CREATE DEFINER=`r`@`l` PROCEDURE `pr`()\nbegin select 1; end", Kind::Routine, "pr");
+        check(
+            "/*!50106 CREATE*/ /*!50117 DEFINER=`r`@`l`*/ /*!50106 EVENT `ev` ON SCHEDULE",
+            Kind::Routine,
+            "ev",
+        );
+        check("ALTER DATABASE `d7` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", Kind::Charset, "");
+        assert_eq!(
+            &*without_database(b"ALTER DATABASE `d7` CHARACTER SET x"),
+            b"ALTER DATABASE  CHARACTER SET x"
+        );
+        assert_eq!(&*without_database(b"ALTER DATABASE CHARACTER SET x"), b"ALTER DATABASE CHARACTER SET x");
+        check("COMMIT", Kind::Transaction, "");
+    }
+
+    #[test]
+    fn what_would_reach_beyond_the_database() {
+        for text in [
+            "USE `other`",
+            "CREATE DATABASE /*!32312 IF NOT EXISTS*/ `d7` /*!40100 DEFAULT CHARACTER SET latin1 */",
+            "/*!40000 DROP DATABASE IF EXISTS `d7`*/",
+            "SET GLOBAL max_connections = 1",
+            "SET @a = 1, GLOBAL b = 2",
+            "SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ ''",
+            "GRANT ALL ON *.* TO x",
+            "CREATE USER x",
+            "CREATE OR REPLACE DEFINER=x USER y",
+            "LOAD DATA INFILE '/etc/passwd' INTO TABLE x",
+            "EXECUTE IMMEDIATE 'DROP DATABASE d7'",
+            "SHUTDOWN",
+            "START SLAVE",
+            "RENAME TABLE a TO other.a",
+            "ALTER TABLE a RENAME TO other.a",
+            "SET STATEMENT max_statement_time=1 FOR DROP DATABASE d7",
+        ] {
+            assert_eq!(Statement::parse(text.as_bytes()).kind, Kind::Foreign, "{text}");
+        }
+        assert_eq!(Statement::parse(b"DROP TABLE a, other.b").database.as_deref(), Some(b"other".as_slice()));
+        let statement = Statement::parse(b"INSERT INTO `other` . `t` VALUES (1)");
+        assert_eq!(
+            (statement.database.as_deref(), &*statement.name),
+            (Some(b"other".as_slice()), b"t".as_slice())
+        );
+    }
+
+    #[test]
+    fn definers_go_and_bodies_stay() {
+        for (with, without) in [
+            (
+                "CREATE DEFINER=`ro``ot`@`%` PROCEDURE `p`() SQL SECURITY DEFINER select 'DEFINER=x@y'",
+                "CREATE  PROCEDURE `p`() SQL SECURITY DEFINER select 'DEFINER=x@y'",
+            ),
+            (
+                "/*!50003 CREATE*/ /*!50017 DEFINER=`r`@`l`*/ /*!50003 TRIGGER t",
+                "/*!50003 CREATE*/ /*!50017 */ /*!50003 TRIGGER t",
+            ),
+            ("CREATE DEFINER = CURRENT_USER() VIEW v AS select 1", "CREATE  VIEW v AS select 1"),
+            ("CREATE PROCEDURE p() select 'DEFINER=x@y'", "CREATE PROCEDURE p() select 'DEFINER=x@y'"),
+            ("INSERT INTO t VALUES ('CREATE DEFINER=x@y')", "INSERT INTO t VALUES ('CREATE DEFINER=x@y')"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&without_definer(with.as_bytes())), without);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A vendor's client program as a child process: found in the PATH, fed and read without ever blocking past a
+//! cancel, killed when dropped, its complaints kept.
+
+use crate::{Code, Error, Monitor, Result};
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use std::ffi::OsStr;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+
+/// How often a wait looks at the cancel flag.
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// How much of what a program says on stderr is kept.
+const STDERR_KEPT: usize = 16 * 1024;
+/// The descriptor on which a child finds its secret option file.
+const SECRET_FD: i32 = 3;
+
+/// The path under which the child reads what [`spawn`] got as `secret`.
+pub(crate) const SECRET_PATH: &str = "/dev/fd/3";
+
+/// The first of `names` that the PATH has; otherwise an error that names the Debian `package`.
+pub(crate) fn find(names: &[&'static str], package: &str) -> Result<(PathBuf, &'static str)> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    for name in names {
+        for folder in std::env::split_paths(&path).filter(|folder| folder.is_absolute()) {
+            let file = folder.join(name);
+            let found = file.metadata();
+            if found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0) {
+                return Ok((file, name));
+            }
+        }
+    }
+    Err(Error::new(Code::NotFound, format!("the program {} is not installed", names.join(" or ")))
+        .hint(format!("install it, e.g. apt install {package}")))
+}
+
+/// A running client program. Dropping it kills it.
+pub(crate) struct Tool {
+    child: Child,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+}
+
+/// Starts a program with pipes on stdin (where asked) and stdout. `secret` is readable once, at [`SECRET_PATH`].
+///
+/// A pipe holds 64 KiB before anybody reads: `secret` must be shorter.
+pub(crate) fn spawn(mut command: Command, secret: &[u8], stdin: Stdio) -> io::Result<Tool> {
+    let (option_file, mut writer) = io::pipe()?;
+    writer.write_all(secret)?;
+    drop(writer);
+    let mapping = FdMapping { parent_fd: OwnedFd::from(option_file), child_fd: SECRET_FD };
+    command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
+    let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let stderr = child.stderr.take().map(|stderr| std::thread::spawn(|| keep(stderr)));
+    Ok(Tool { child, stderr })
+}
+
+/// Reads all of a program's stderr, and keeps its beginning and its end.
+fn keep(mut stderr: ChildStderr) -> Vec<u8> {
+    let (mut kept, mut block) = (Vec::new(), [0; 4096]);
+    while let Ok(n @ 1..) = stderr.read(&mut block) {
+        kept.extend_from_slice(block.get(..n).unwrap_or_default());
+        if kept.len() > STDERR_KEPT {
+            let excess = kept.len() - STDERR_KEPT;
+            kept.drain(STDERR_KEPT / 2..STDERR_KEPT / 2 + excess);
+        }
+    }
+    kept
+}
+
+impl Tool {
+    /// The child's output; may be taken once. Reading ends with an error soon after `stop` is set.
+    pub(crate) fn output<'m>(
+        &mut self,
+        monitor: &'m Monitor,
+        stop: Option<&'m AtomicBool>,
+    ) -> io::Result<Output<'m>> {
+        let pipe = self.child.stdout.take().ok_or(ErrorKind::BrokenPipe)?;
+        // Fewer turns between the child and us; where the system says no, the usual 64 KiB do.
+        let _ = rustix::pipe::fcntl_setpipe_size(&pipe, 1 << 20);
+        Ok(Output { pipe, monitor, stop })
+    }
+
+    /// The child's input; may be taken once. The child sees its end when it is dropped.
+    pub(crate) fn input<'m>(&mut self, monitor: &'m Monitor) -> io::Result<Input<'m>> {
+        let pipe = self.child.stdin.take().ok_or(ErrorKind::BrokenPipe)?;
+        let _ = rustix::pipe::fcntl_setpipe_size(&pipe, 1 << 20);
+        let flags = rustix::fs::fcntl_getfl(&pipe)?;
+        rustix::fs::fcntl_setfl(&pipe, flags | OFlags::NONBLOCK)?;
+        Ok(Input { pipe, monitor })
+    }
+
+    /// Waits for the end; gives the exit status and what was said on stderr. The output must have been read to its end.
+    pub(crate) fn wait(mut self) -> io::Result<(ExitStatus, String)> {
+        drop(self.child.stdin.take());
+        let status = self.child.wait()?;
+        let said = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        Ok((status, String::from_utf8_lossy(&said).into_owned()))
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn wait_for(
+    pipe: impl AsFd,
+    flags: PollFlags,
+    monitor: &Monitor,
+    stop: Option<&AtomicBool>,
+) -> io::Result<()> {
+    loop {
+        monitor.check()?;
+        if stop.is_some_and(|stop| stop.load(Relaxed)) {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        match poll(&mut [PollFd::new(&pipe, flags)], Some(&TICK)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(cause) => return Err(cause.into()),
+        }
+    }
+}
+
+/// Reads what a child writes; fails with [`Code::Cancelled`] soon after a cancel, however long the child is silent.
+pub(crate) struct Output<'m> {
+    pipe: ChildStdout,
+    monitor: &'m Monitor,
+    stop: Option<&'m AtomicBool>,
+}
+
+impl Read for Output<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        wait_for(&self.pipe, PollFlags::IN, self.monitor, self.stop)?;
+        self.pipe.read(buffer)
+    }
+}
+
+/// Writes what a child reads; likewise.
+pub(crate) struct Input<'m> {
+    pipe: ChildStdin,
+    monitor: &'m Monitor,
+}
+
+impl Write for Input<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.pipe.write(bytes) {
+                Err(cause) if cause.kind() == ErrorKind::WouldBlock => {
+                    wait_for(&self.pipe, PollFlags::OUT, self.monitor, None)?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A command with the C locale, and without those of our environment variables that would change where it connects.
+pub(crate) fn command(program: impl AsRef<OsStr>, unset: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.env("LC_ALL", "C");
+    for name in unset {
+        command.env_remove(name);
+    }
+    command
+}
