@@ -1,0 +1,237 @@
+//! A MariaDB server of the tests' own: on a private socket in a temporary folder, without a network port, gone when
+//! the test program ends, however it ends.
+
+#![allow(dead_code)] // Each test program uses its part.
+
+use bam::Secret;
+use bam::config::{Connection, Driver};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// Waits for the end of its input, which comes with the end of the test program; then stops the server.
+const KEEPER: &str = r#"
+    dir=$1; shift
+    mariadbd "$@" & server=$!
+    cat >/dev/null
+    kill "$server"; wait "$server"
+    rm -rf "$dir"
+"#;
+
+pub struct Server {
+    dir: PathBuf,
+    _keeper: Child,
+}
+
+/// The one server of this test program. Without MariaDB the test `name` says that it is skipped.
+pub fn server(name: &str) -> Option<&'static Server> {
+    static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
+    match SERVER.get_or_init(|| Server::start(&[])) {
+        Ok(server) => Some(server),
+        Err(reason) => {
+            println!("SKIP {name}: {reason}");
+            None
+        }
+    }
+}
+
+impl Server {
+    /// Starts one with further options; the error says what is not installed. Anything else that fails panics.
+    pub fn start(options: &[&str]) -> Result<Server, String> {
+        for program in ["mariadbd", "mariadb-install-db", "mariadb"] {
+            if which(program).is_none() {
+                return Err(format!("{program} is not installed"));
+            }
+        }
+        let dir = tempfile::Builder::new().prefix("bam-mariadb-").tempdir().unwrap().keep();
+        let root =
+            std::fs::metadata("/proc/self").map(|it| std::os::unix::fs::MetadataExt::uid(&it)).unwrap() == 0;
+        // Run by root, the server wants to be told that this is meant.
+        let user = if root { vec!["--user=root".to_owned()] } else { Vec::new() };
+        let data = format!("--datadir={}", dir.join("data").display());
+        let made = Command::new("mariadb-install-db")
+            .args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .args(&user)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        let keeper = Command::new("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(&dir)
+            .args(["--no-defaults", &data, "--skip-networking", "--skip-log-bin", "--innodb-doublewrite=0"])
+            .args([
+                "--innodb-flush-log-at-trx-commit=2",
+                "--innodb-log-file-size=256M",
+                "--max-allowed-packet=128M",
+            ])
+            .arg(format!("--socket={}", dir.join("socket").display()))
+            .arg(format!("--pid-file={}", dir.join("pid").display()))
+            .arg(format!("--log-error={}", dir.join("log").display()))
+            .args(user)
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Server { dir, _keeper: keeper };
+        // The admin client itself waits for the server and tells when it answers.
+        let up = server
+            .client("mariadb-admin")
+            .args(["--wait=60", "--connect-timeout=60", "--silent", "ping"])
+            .status()
+            .unwrap();
+        let log = std::fs::read_to_string(server.dir.join("log")).unwrap_or_default();
+        assert!(up.success(), "the server does not answer:\n{log}");
+        Ok(server)
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("socket")
+    }
+
+    /// root's connection to a database.
+    pub fn connection(&self, database: &str) -> Connection {
+        self.login(database, "root", "")
+    }
+
+    pub fn login(&self, database: &str, user: &str, password: &str) -> Connection {
+        Connection {
+            driver: Driver::Mysql,
+            host: String::new(),
+            port: None,
+            socket: Some(self.socket()),
+            user: user.into(),
+            password: Secret::new(password),
+            name: database.into(),
+            path: PathBuf::new(),
+            prefix: String::new(),
+        }
+    }
+
+    pub fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.arg("--no-defaults").arg(format!("--socket={}", self.socket().display())).arg("--user=root");
+        command
+    }
+
+    /// Runs SQL as root and gives what it answers: rows as lines, columns between tabs.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        self.try_sql(database, sql).unwrap_or_else(|error| panic!("{error}\n{:.2000}", sql))
+    }
+
+    pub fn try_sql(&self, database: &str, sql: &str) -> Result<String, String> {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, sql.as_bytes()).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        self.feed(database, file.into())
+    }
+
+    /// Loads a dump as anybody would: with the plain client.
+    pub fn source(&self, database: &str, dump: &Path) -> Result<String, String> {
+        self.feed(database, std::fs::File::open(dump).unwrap().into())
+    }
+
+    fn feed(&self, database: &str, input: Stdio) -> Result<String, String> {
+        let done = self
+            .client("mariadb")
+            .args([
+                "--batch",
+                "--skip-column-names",
+                "--default-character-set=utf8mb4",
+                "--max-allowed-packet=1G",
+            ])
+            .arg(format!("--database={database}"))
+            .stdin(input)
+            .output()
+            .unwrap();
+        match done.status.success() {
+            true => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
+            false => Err(String::from_utf8_lossy(&done.stderr).into_owned()),
+        }
+    }
+
+    /// A new database, empty.
+    pub fn create(&self, name: &str) -> Connection {
+        self.sql("", &format!("CREATE DATABASE `{name}`"));
+        self.connection(name)
+    }
+
+    /// Everything that makes a database what it is, one text per table, view, trigger and routine.
+    pub fn fingerprint(&self, database: &str) -> Vec<String> {
+        let list = |sql: &str| -> Vec<String> {
+            self.sql(database, sql).lines().map(|line| unescape(line)).collect()
+        };
+        let mut all = Vec::new();
+        for table in list(
+            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
+             AND TABLE_TYPE <> 'VIEW' ORDER BY BINARY TABLE_NAME",
+        ) {
+            let name = quote(&table);
+            let definition = self.sql(database, &format!("SHOW CREATE TABLE {name}"));
+            let versioned = definition.contains("SYSTEM VERSIONING");
+            let history = if versioned { "*, row_start, row_end" } else { "*" };
+            let all_time = if versioned { "FOR SYSTEM_TIME ALL" } else { "" };
+            let rows = self
+                .sql(database, &format!("SET time_zone='+00:00'; SELECT {history} FROM {name} {all_time}"));
+            let mut rows: Vec<&str> = rows.lines().collect();
+            rows.sort_unstable();
+            let checksum = self.sql(database, &format!("CHECKSUM TABLE {name} EXTENDED"));
+            let checksum = checksum.rsplit('\t').next().unwrap_or_default().to_owned();
+            all.push(format!("{definition}\n{checksum}\n{} rows {:016x}", rows.len(), hash(&rows)));
+        }
+        for (kind, sql) in [
+            (
+                "VIEW",
+                "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1",
+            ),
+            (
+                "TRIGGER",
+                "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1",
+            ),
+            (
+                "PROCEDURE",
+                "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'PROCEDURE' ORDER BY 1",
+            ),
+            (
+                "FUNCTION",
+                "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'FUNCTION' ORDER BY 1",
+            ),
+            (
+                "EVENT",
+                "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY 1",
+            ),
+        ] {
+            for name in list(sql) {
+                let definition = self.sql(database, &format!("SHOW CREATE {kind} {}", quote(&name)));
+                // A trigger's last column is when it was created.
+                let definition = match kind {
+                    "TRIGGER" => definition.rsplit_once('\t').map(|(text, _)| text.to_owned()).unwrap(),
+                    _ => definition,
+                };
+                all.push(format!("{kind} {definition}"));
+            }
+        }
+        all
+    }
+}
+
+pub fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+fn unescape(line: &str) -> String {
+    line.replace("\\n", "\n").replace("\\t", "\t").replace("\\\\", "\\")
+}
+
+fn hash(rows: &[&str]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    rows.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
