@@ -156,7 +156,7 @@ class Files(SiteTest):
         read = "echo json_encode(parse_ini_string(file_get_contents($argv[1])));"
         sidecar = json.loads(run("php", "-r", read, "--", made["path"] + ".info"))
         self.assertEqual(sidecar["bam_id"], str(made["id"]))
-        self.assertEqual(sidecar["filename"], made["file"])
+        self.assertEqual(sidecar["filename"], made["file"].partition(".")[0])
         self.assertEqual(sidecar["bam_sourceid"], "files")
         self.assertEqual(sidecar["sitename"], "PECE Lab")
         self.assertEqual(int(sidecar["filesize"]), os.path.getsize(made["path"]))

@@ -3,7 +3,7 @@
 use crate::print::{Output, size};
 use bam::config::Document;
 use bam::job::{Job, Request};
-use bam::{Code, Error, Phase, Progress, Result};
+use bam::{Code, Error, NoteKind, Phase, Progress, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -48,7 +48,13 @@ pub fn run(document: Document, request: Request, output: &Output) -> Result<Valu
     if let Some(bar) = bar {
         bar.0.finish_and_clear();
     }
-    job.finish()
+    let monitor = job.monitor();
+    job.finish().inspect_err(|_| {
+        // A result brings its notes along; a failure's would be lost.
+        for note in monitor.notes().iter().filter(|note| note.kind == NoteKind::Warning) {
+            output.warn(&note.text);
+        }
+    })
 }
 
 struct Bar(ProgressBar);
