@@ -74,9 +74,9 @@ class SiteTest(unittest.TestCase):
         os.chmod(path, 0o600)
         return path
 
-    def start(self, *arguments, **options):
-        """Starts bam and returns the process."""
-        command = [BAM, "--config", self.write_document(), *arguments]
+    def start(self, *arguments, config=None, **options):
+        """Starts bam, with the test's configuration or another, and returns the process."""
+        command = [BAM, "--config", config or self.write_document(), *arguments]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, **options)
         self.addCleanup(end, process)
