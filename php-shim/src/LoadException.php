@@ -70,7 +70,7 @@ final class LoadException extends BamException
         return new self(
             'library_abi',
             "$library (bam $version) speaks version $found of the interface, this PHP package version $wanted",
-            $found < $wanted ? 'install the newer library' : 'install the PHP package of the same version as the library'
+            $found < $wanted ? 'install the newer library' : 'install the PHP package of the same version'
         );
     }
 }

@@ -5,7 +5,7 @@ namespace Bam;
 /**
  * Drupal 7's maintenance mode around a run, which must end however the run ends.
  *
- * begin() leaves a record of who put the site offline in the variable `bam_maintenance`; whoever comes across the record
+ * begin() leaves a record of who put the site offline in the variable `bam_maintenance`; whoever comes across that
  * of a run that is gone (kill -9, a power cut) puts the site back online: repair(). The record lies in the database, so
  * that a dump made while the site is offline carries it: the site it is restored to comes online by itself.
  *
@@ -60,10 +60,39 @@ final class Maintenance
      */
     public static function end(): void
     {
+        // The server may have closed the connection meanwhile: backups take longer than many a wait_timeout.
+        \Database::closeConnection();
         self::locked(static function (): bool {
             self::online(self::stored());
             return true;
         });
+    }
+
+    /**
+     * Puts the site back online if the process is the one that put it offline: for shutdown functions, which also run
+     * after all went well.
+     */
+    public static function endOwn(int $pid): void
+    {
+        $record = self::stored()[self::RECORD] ?? null;
+        if (is_array($record) && ($record['pid'] ?? null) === $pid && ($record['host'] ?? '') === php_uname('n')) {
+            self::end();
+        }
+    }
+
+    /**
+     * Puts a site back online whose database was just restored from a dump that was made while it was offline. The run
+     * that made it may still be alive, on the machine it was made on: of that, repair() could not know.
+     *
+     * @return bool whether it had to
+     */
+    public static function endRestored(): bool
+    {
+        if (!isset(self::stored()[self::RECORD])) {
+            return false;
+        }
+        self::end();
+        return true;
     }
 
     /**

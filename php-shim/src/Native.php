@@ -117,6 +117,137 @@ final class Native
         $this->ffi->bam_job_free($job);
     }
 
+    /**
+     * What a backup request means: source, profile, destinations, schedule, maintenance mode.
+     *
+     * @param array<string, mixed> $request
+     * @return array<string, mixed>
+     */
+    public function chooseBackup(Document $document, array $request): array
+    {
+        $json = Json::encode(['config' => $document, 'request' => $request]);
+        return Json::decode($this->text(function ($result) use ($json) {
+            return $this->ffi->bam_backup_choose($json, $result);
+        }));
+    }
+
+    /**
+     * The document with what is built in; without secrets unless asked.
+     */
+    public function completeConfig(Document $document, bool $withSecrets = false): Document
+    {
+        $json = Json::encode($document);
+        return new Document(Json::decode($this->text(function ($result) use ($json, $withSecrets) {
+            return $this->ffi->bam_config_complete($json, $withSecrets, $result);
+        })));
+    }
+
+    /**
+     * Warnings about a document. Contradictions in it are thrown.
+     *
+     * @return array<array{kind: string, text: string}>
+     */
+    public function checkConfig(Document $document): array
+    {
+        $json = Json::encode($document);
+        return Json::decode($this->text(function ($result) use ($json) {
+            return $this->ffi->bam_config_check($json, $result);
+        }));
+    }
+
+    /**
+     * Parses an item that Backup and Migrate exported: a PHP array, or the assignments of a CTools export. Nothing is
+     * evaluated.
+     *
+     * @return array<string, mixed> Its keys and values as they stand there.
+     */
+    public function parseSettings(string $text): array
+    {
+        return Json::decode($this->text(function ($result) use ($text) {
+            return $this->ffi->bam_settings_parse($text, $result);
+        }));
+    }
+
+    /**
+     * Makes a key file; never replaces one.
+     */
+    public function createKey(string $file): void
+    {
+        $this->check($this->ffi->bam_key_create($file));
+    }
+
+    /**
+     * What a key file is called in sidecars, and what is wrong with it.
+     *
+     * @return array{id: string, notes: array<array{kind: string, text: string}>}
+     */
+    public function checkKey(string $file): array
+    {
+        return Json::decode($this->text(function ($result) use ($file) {
+            return $this->ffi->bam_key_check($file, $result);
+        }));
+    }
+
+    /**
+     * Encrypts a file as `openssl enc -aes-256-cbc -pbkdf2` does; 0 iterations are the default, 600 000.
+     */
+    public function encryptFile(string $from, string $to, string $keyFile, int $iterations = 0): void
+    {
+        $this->check($this->ffi->bam_encrypt_file($from, $to, $keyFile, $iterations));
+    }
+
+    /**
+     * Decrypts what encryptFile() or openssl wrote.
+     */
+    public function decryptFile(string $from, string $to, string $keyFile, int $iterations = 0): void
+    {
+        $this->check($this->ffi->bam_decrypt_file($from, $to, $keyFile, $iterations));
+    }
+
+    /**
+     * Copies a local file to a destination (an entry of the document's destinations, with absolute paths).
+     *
+     * @param array<string, mixed> $destination
+     */
+    public function put(array $destination, string $file, string $name, bool $replace = false): void
+    {
+        $this->check($this->ffi->bam_transfer_put(Json::encode($destination), $file, $name, $replace));
+    }
+
+    /**
+     * Copies a file of a destination here.
+     *
+     * @param array<string, mixed> $destination
+     */
+    public function fetch(array $destination, string $name, string $file): void
+    {
+        $this->check($this->ffi->bam_transfer_get(Json::encode($destination), $name, $file));
+    }
+
+    /**
+     * The files of a destination.
+     *
+     * @param array<string, mixed> $destination
+     * @return array<array{name: string, size: int, mtime: int, sidecar: ?string}>
+     */
+    public function listing(array $destination): array
+    {
+        $json = Json::encode($destination);
+        return Json::decode($this->text(function ($result) use ($json) {
+            return $this->ffi->bam_transfer_list($json, $result);
+        }));
+    }
+
+    /**
+     * Removes a file of a destination.
+     *
+     * @param array<string, mixed> $destination
+     */
+    public function delete(array $destination, string $name): void
+    {
+        $this->check($this->ffi->bam_transfer_delete(Json::encode($destination), $name));
+    }
+
     private static function requireFfi(): void
     {
         if (!extension_loaded('ffi')) {

@@ -131,10 +131,10 @@ final class Converter
                 return ['type' => $item['subtype'], 'url' => self::text($item, 'location')] + $entry
                     + array_filter(array_map('strval', $kept));
 
-            // Made for web pages and for nothing else.
-            case 'browser_download':
-            case 'browser_upload':
-                return null;
+        }
+        // Backup and Migrate's own for its web pages, which it gives no subtype.
+        if (in_array(self::text($item, 'machine_name'), ['download', 'upload'], true)) {
+            return null;
         }
         $this->notes[] = sprintf(
             'destination %s: bam knows folders, sftp and rsync, not the kind "%s"; it is left out',
