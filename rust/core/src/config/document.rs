@@ -182,6 +182,9 @@ pub struct Destination {
     /// The group that files get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chgrp: Option<String>,
+    /// How many seconds a server may be silent before it counts as dead; default 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
 }
 
 /// How a backup is compressed.

@@ -57,11 +57,8 @@ impl Directory {
                 .hint(format!("set destinations.{id}.path in the configuration")));
         };
         let mut directory = Directory::new(id, site.root.join(path));
-        if let Some(chmod) = &config.chmod {
-            directory.mode = parse_mode(chmod).ok_or_else(|| {
-                Error::new(Code::Config, format!("destination {id}: chmod {chmod:?} is no octal permission"))
-                    .hint("write it as \"0640\"; the owner must be able to read and write")
-            })?;
+        if let Some(mode) = mode_of(id, config)? {
+            directory.mode = mode;
         }
         directory.group = config.chgrp.clone();
         directory.served = !site.root.as_os_str().is_empty() && directory.path.starts_with(&site.root);
@@ -493,6 +490,15 @@ impl Drop for Writing {
 /// This machine's name, as the policy's "distinct hosts" counts it.
 pub(super) fn this_host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The permissions of files, where the settings say.
+pub(super) fn mode_of(id: &str, config: &document::Destination) -> Result<Option<Mode>> {
+    let Some(chmod) = &config.chmod else { return Ok(None) };
+    parse_mode(chmod).map(Some).ok_or_else(|| {
+        Error::new(Code::Config, format!("destination {id}: chmod {chmod:?} is no octal permission"))
+            .hint("write it as \"0640\"; the owner must be able to read and write")
+    })
 }
 
 /// `"0640"` and `"640"`; refuses what the owner could not read and write, and special bits.

@@ -5,6 +5,7 @@
 //! cache), never in our memory.
 
 use crate::{Code, Error, Monitor, Result, ResultExt};
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -28,6 +29,7 @@ pub struct Follow {
     file: File,
     progress: Mutex<(u64, State)>,
     changed: Condvar,
+    sha256: Mutex<Option<[u8; 32]>>,
 }
 
 /// How much of a followed file can be read.
@@ -53,7 +55,12 @@ impl Follow {
     }
 
     fn new(file: File, bytes: u64, state: State) -> Self {
-        Follow { file, progress: Mutex::new((bytes, state)), changed: Condvar::new() }
+        Follow {
+            file,
+            progress: Mutex::new((bytes, state)),
+            changed: Condvar::new(),
+            sha256: Mutex::new(None),
+        }
     }
 
     /// Waits until more than `offset` bytes are there, the file is finished, or `patience` is over (then
@@ -78,6 +85,11 @@ impl Follow {
             let waited = self.changed.wait_timeout(progress, left.min(LOOK));
             progress = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Whether the writer is done, successfully.
+    pub fn is_finished(&self) -> bool {
+        self.lock().1 == State::Finished
     }
 
     /// Waits for the end and returns the file's size.
@@ -111,6 +123,28 @@ impl Follow {
         self.file
             .read_exact_at(buffer, offset)
             .map_err(|cause| Error::from(cause).context("cannot read the backup back from the local disk"))
+    }
+
+    /// Tells the digest of the finished file, where the writer knows it: saves reading it all again.
+    pub fn set_sha256(&self, digest: [u8; 32]) {
+        *self.sha256.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
+    }
+
+    /// SHA-256 of the finished file; computed, once for all followers, where nobody told it.
+    pub fn sha256(&self, monitor: &Monitor) -> Result<[u8; 32]> {
+        let mut known = self.sha256.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(digest) = *known {
+            return Ok(digest);
+        }
+        let (mut hash, mut buffer, mut offset) = (Sha256::new(), vec![0; 1 << 18], 0);
+        loop {
+            let read = self.read_at(&mut buffer, offset, monitor)?;
+            if read == 0 {
+                return Ok(*known.insert(hash.finalize().into()));
+            }
+            hash.update(buffer.get(..read).unwrap_or_default());
+            offset += read as u64;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, (u64, State)> {

@@ -8,12 +8,23 @@
 //! its own pace, a local file that may still be growing, so that no destination waits for another.
 
 mod directory;
+mod folder;
 mod follow;
+mod host_key;
+mod known_hosts;
+mod location;
 mod names;
+mod retry;
+mod server;
+mod sftp;
+mod upload;
 
 pub use directory::Directory;
 pub use follow::{Available, Follow, Growing, Spool};
+pub use host_key::{HostKey, host_key};
 pub use names::check_name;
+pub use retry::Patience;
+pub use sftp::Sftp;
 
 use crate::config::document::{self, DestinationType};
 use crate::{Code, Error, Monitor, Result};
@@ -135,7 +146,8 @@ pub trait Upload: Write + Send {
 pub fn open(id: &str, config: &document::Destination, site: &document::Site) -> Result<Box<dyn Destination>> {
     match config.kind {
         DestinationType::Directory => Ok(Box::new(Directory::from_config(id, config, site)?)),
-        DestinationType::Sftp | DestinationType::Rsync => {
+        DestinationType::Sftp => Ok(Box::new(Sftp::from_config(id, config)?)),
+        DestinationType::Rsync => {
             Err(Error::new(Code::Unsupported, format!("destination {id}: this kind is not there yet")))
         }
     }

@@ -44,6 +44,11 @@ pub(super) fn sidecar_new(name: &str) -> String {
     format!(".{name}.info.new")
 }
 
+/// `.NAME.old`: data that a whole new one is about to replace, where that takes several steps.
+pub(super) fn old(name: &str) -> String {
+    format!(".{name}.old")
+}
+
 /// What a file in a backup folder is, by its name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind<'a> {
@@ -52,6 +57,7 @@ pub(super) enum Kind<'a> {
     Part(&'a str),
     SidecarPart(&'a str),
     SidecarNew(&'a str),
+    Old(&'a str),
     Other,
 }
 
@@ -63,6 +69,8 @@ pub(super) fn kind(file: &str) -> Kind<'_> {
             Kind::SidecarNew(name)
         } else if let Some(name) = hidden.strip_suffix(".part") {
             Kind::Part(name)
+        } else if let Some(name) = hidden.strip_suffix(".old") {
+            Kind::Old(name)
         } else {
             Kind::Other
         }
@@ -77,6 +85,7 @@ pub(super) fn kind(file: &str) -> Kind<'_> {
         | Kind::Part(name)
         | Kind::SidecarPart(name)
         | Kind::SidecarNew(name)
+        | Kind::Old(name)
             if check_name(name).is_err() =>
         {
             Kind::Other
@@ -97,6 +106,7 @@ mod tests {
         assert_eq!(kind(&part(name)), Kind::Part(name));
         assert_eq!(kind(&sidecar_part(name)), Kind::SidecarPart(name));
         assert_eq!(kind(&sidecar_new(name)), Kind::SidecarNew(name));
+        assert_eq!(kind(&old(name)), Kind::Old(name));
         for other in [".htaccess", "..part", ".info", "", ".x"] {
             assert_eq!(kind(other), Kind::Other, "{other}");
         }

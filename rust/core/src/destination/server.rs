@@ -1,0 +1,348 @@
+//! A connection to an SSH server: the host key is checked before anything about us is said.
+
+use super::host_key::parse_pin;
+use super::known_hosts;
+use super::location::Location;
+use super::retry::{Patience, Trouble};
+use crate::config::connection;
+use crate::config::document;
+use crate::{Code, Error, Result, Secret};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use ssh2::{BlockDirections, ErrorCode, KeyboardInteractivePrompt, MethodType, Prompt, Session};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Ciphers, fastest first where the processor has AES instructions (nearly everywhere): measured with
+/// tests/bench/transfer.sh, one connection over loopback.
+const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes256-ctr,\
+    chacha20-poly1305@openssh.com,aes192-ctr";
+
+/// Error codes of libssh2.h after which the connection is of no more use.
+const BROKEN: [i32; 15] = [-1, -2, -3, -4, -7, -9, -11, -12, -13, -14, -26, -27, -30, -43, -45];
+
+/// A server and how to get in. Opens no connection by itself.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    /// The destination's machine name, for hints.
+    pub id: String,
+    pub location: Location,
+    pub identity_file: Option<PathBuf>,
+    pub password: Option<Secret>,
+    /// Where keys are looked up, the first being where new ones go.
+    pub known_hosts: Vec<PathBuf>,
+    /// The fingerprint of the one key to accept; then no file counts.
+    pub pin: Option<String>,
+    pub patience: Patience,
+}
+
+/// A server that proved to hold a key, whosever it is.
+pub(super) struct Met {
+    pub session: Session,
+    pub socket: TcpStream,
+    /// The key in its binary form.
+    pub key: Vec<u8>,
+}
+
+/// A server that proved to be the right one and let us in.
+pub(super) struct Connection {
+    pub session: Session,
+    pub socket: TcpStream,
+    pub sftp: ssh2::Sftp,
+    /// The server's key in its binary form.
+    pub host_key: Vec<u8>,
+}
+
+impl Connection {
+    /// Waits until the server has something for us, or takes more from us, but not longer than `patience`.
+    pub fn wait(&self, patience: Duration) {
+        let flags = match self.session.block_directions() {
+            BlockDirections::Outbound => PollFlags::OUT,
+            BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
+            BlockDirections::None | BlockDirections::Inbound => PollFlags::IN,
+        };
+        let patience = Timespec::try_from(patience).ok();
+        // A failure shows at the next read or write.
+        let _ = rustix::event::poll(&mut [PollFd::new(&self.socket, flags)], patience.as_ref());
+    }
+
+    /// Makes whatever is still to be said (closing files, leaving) fail at once instead of waiting for an answer.
+    pub fn cut(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+impl Server {
+    pub fn from_config(id: &str, config: &document::Destination) -> Result<Server> {
+        let here = |error: Error| error.context(format!("destination {id}"));
+        let Some(url) = &config.url else {
+            return Err(here(Error::new(Code::Config, "this kind needs a url"))
+                .hint(format!("set destinations.{id}.url, e.g. to sftp://user@host/backups")));
+        };
+        let location = Location::parse(url).map_err(here)?;
+        let password = connection::password(
+            location.password.is_some(),
+            config.password.as_ref(),
+            config.password_file.as_deref(),
+            config.password_env.as_deref(),
+        )
+        .map_err(here)?;
+        let known_hosts = match &config.known_hosts {
+            Some(file) => vec![at_home(file)],
+            None => vec![at_home(Path::new("~/.ssh/known_hosts")), "/etc/ssh/ssh_known_hosts".into()],
+        };
+        if config.chgrp.is_some() {
+            return Err(here(Error::new(Code::Config, "chgrp works in local folders only"))
+                .hint("give the folder on the server the group and the setgid bit"));
+        }
+        let mut patience = Patience::default();
+        if let Some(seconds) = config.timeout {
+            patience.timeout = Duration::from_secs(seconds.max(1));
+        }
+        Ok(Server {
+            id: id.to_owned(),
+            password: password.or_else(|| location.password.clone()),
+            location,
+            identity_file: config.identity_file.as_deref().map(at_home),
+            known_hosts,
+            pin: config.host_key.as_deref().map(parse_pin).transpose().map_err(here)?,
+            patience,
+        })
+    }
+
+    pub fn host(&self) -> String {
+        known_hosts::host_name(&self.location.host, self.location.port)
+    }
+
+    /// Whom to log in as.
+    pub fn user(&self) -> Result<String> {
+        match &self.location.user {
+            Some(user) => Ok(user.clone()),
+            None => this_user().ok_or_else(|| {
+                Error::new(
+                    Code::Config,
+                    "the destination's url names no user, and this process's has no name",
+                )
+                .hint(format!("write the user into destinations.{}.url", self.id))
+            }),
+        }
+    }
+
+    /// Connects, checks the host key, logs in, starts SFTP.
+    pub fn connect(&self) -> Result<Connection, Trouble> {
+        let Met { session, socket, key } = self.meet()?;
+        self.log_in(&session)?;
+        let sftp = session.sftp().map_err(|cause| {
+            let trouble = self.trouble("cannot start SFTP", &cause);
+            let error = trouble.error.hint("the server must offer the sftp subsystem to this user");
+            Trouble { error, ..trouble }
+        })?;
+        session.set_keepalive(true, 15);
+        Ok(Connection { session, socket, sftp, host_key: key })
+    }
+
+    /// TCP and key exchange, which proves that the server holds the key that it shows. Says nothing about us.
+    pub fn handshake(&self, key_types: &str) -> Result<Met, Trouble> {
+        let socket = self.dial()?;
+        let what = "cannot agree on an encrypted connection";
+        let start = || -> Result<(Session, TcpStream), ssh2::Error> {
+            let mut session = Session::new()?;
+            session.set_timeout(u32::try_from(self.patience.timeout.as_millis()).unwrap_or(u32::MAX));
+            session.set_compress(false);
+            session.method_pref(MethodType::HostKey, key_types)?;
+            session.method_pref(MethodType::CryptCs, CIPHERS)?;
+            session.method_pref(MethodType::CryptSc, CIPHERS)?;
+            let own = socket.try_clone().map_err(|_| ssh2::Error::unknown())?;
+            session.set_tcp_stream(socket);
+            session.handshake()?;
+            Ok((session, own))
+        };
+        let (session, socket) = start().map_err(|cause| self.trouble(what, &cause))?;
+        let key = session.host_key().map(|(key, _)| key.to_vec());
+        let key =
+            key.ok_or_else(|| Trouble::broken(format!("{}: the server showed no host key", self.host())))?;
+        Ok(Met { session, socket, key })
+    }
+
+    fn dial(&self) -> Result<TcpStream, Trouble> {
+        let host = self.host();
+        let cannot = |cause: std::io::Error| {
+            let error = Error::new(Code::Destination, format!("cannot reach {host}")).because(cause);
+            Trouble { error: error.hint("check the host, the port and the network"), broken: true }
+        };
+        let addresses =
+            (self.location.host.as_str(), self.location.port).to_socket_addrs().map_err(cannot)?;
+        let mut last = std::io::Error::other("its name has no address");
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, self.patience.timeout) {
+                Ok(socket) => {
+                    // Requests are small: waiting for more of them would only add latency.
+                    socket.set_nodelay(true).map_err(cannot)?;
+                    return Ok(socket);
+                }
+                Err(cause) => last = cause,
+            }
+        }
+        Err(cannot(last))
+    }
+
+    /// By the configured key file, else the agent's keys and the usual key files; then by password.
+    fn log_in(&self, session: &Session) -> Result<(), Trouble> {
+        let user = self.user()?;
+        let offered = match session.auth_methods(&user) {
+            Ok(methods) => methods.to_owned(),
+            Err(_) if session.authenticated() => return Ok(()),
+            Err(cause) => return Err(self.trouble("cannot log in", &cause)),
+        };
+        let mut tried = Vec::new();
+        if offered.contains("publickey") {
+            let files = match &self.identity_file {
+                Some(file) if !file.is_file() => {
+                    return Err(Error::new(
+                        Code::Config,
+                        format!("destination {}: there is no identity_file {}", self.id, file.display()),
+                    )
+                    .hint("make a key with ssh-keygen -t ed25519, or correct the path")
+                    .into());
+                }
+                Some(file) => vec![file.clone()],
+                None => {
+                    if agent(session, &user, &mut tried) {
+                        return Ok(());
+                    }
+                    ["id_ed25519", "id_ecdsa", "id_rsa"]
+                        .map(|name| at_home(&Path::new("~/.ssh").join(name)))
+                        .into_iter()
+                        .filter(|file| file.is_file())
+                        .collect()
+                }
+            };
+            for file in files {
+                match session.userauth_pubkey_file(&user, None, &file, None) {
+                    Ok(()) => return Ok(()),
+                    Err(cause) if is_broken(&cause) => return Err(self.trouble("cannot log in", &cause)),
+                    Err(cause) => tried.push(format!("{} ({})", file.display(), cause.message())),
+                }
+            }
+        }
+        if let Some(password) = &self.password {
+            let password = std::str::from_utf8(password.expose()).map_err(|_| {
+                Error::new(Code::Config, format!("destination {}: the password is not UTF-8", self.id))
+            })?;
+            if offered.contains("password") {
+                match session.userauth_password(&user, password) {
+                    Ok(()) => return Ok(()),
+                    Err(cause) if is_broken(&cause) => return Err(self.trouble("cannot log in", &cause)),
+                    Err(_) => tried.push("the password".into()),
+                }
+            } else if offered.contains("keyboard-interactive") {
+                match session.userauth_keyboard_interactive(&user, &mut Answer(password)) {
+                    Ok(()) => return Ok(()),
+                    Err(cause) if is_broken(&cause) => return Err(self.trouble("cannot log in", &cause)),
+                    Err(_) => tried.push("the password".into()),
+                }
+            }
+        }
+        let tried =
+            if tried.is_empty() { "nothing to try".into() } else { format!("tried {}", tried.join(", ")) };
+        Err(Error::new(
+            Code::Destination,
+            format!("{} does not let {user} in: it takes {offered}; {tried}", self.host()),
+        )
+        .hint(format!(
+            "set destinations.{}.identity_file or a password; a key file with a passphrase needs a running ssh-agent",
+            self.id
+        ))
+        .into())
+    }
+
+    /// Puts libssh2's words into ours.
+    pub fn trouble(&self, what: &str, cause: &ssh2::Error) -> Trouble {
+        let said = match cause.code() {
+            ErrorCode::Session(-9) => {
+                format!("no answer for {} seconds", self.patience.timeout.as_secs())
+            }
+            ErrorCode::Session(-13 | -43 | -7) => "the connection was cut".to_owned(),
+            ErrorCode::SFTP(code) => sftp_status(code).to_owned(),
+            ErrorCode::Session(_) => cause.message().to_owned(),
+        };
+        let code = match cause.code() {
+            ErrorCode::SFTP(2 | 10) => Code::NotFound,
+            ErrorCode::SFTP(3 | 12) => Code::Permission,
+            ErrorCode::SFTP(14 | 15) => Code::Space,
+            _ => Code::Destination,
+        };
+        Trouble {
+            error: Error::new(code, format!("{}: {what}: {said}", self.host())),
+            broken: is_broken(cause),
+        }
+    }
+}
+
+/// Whether the connection, not the request, failed.
+pub(super) fn is_broken(cause: &ssh2::Error) -> bool {
+    match cause.code() {
+        ErrorCode::Session(code) => BROKEN.contains(&code),
+        ErrorCode::SFTP(code) => matches!(code, 6 | 7),
+    }
+}
+
+/// The status codes of draft-ietf-secsh-filexfer-13, section 9.1, in words.
+fn sftp_status(code: i32) -> &'static str {
+    match code {
+        2 | 10 => "no such file or folder",
+        3 => "permission denied",
+        // All that OpenSSH says of a full disk, too.
+        4 => "the server failed and does not say why",
+        6 | 7 => "the connection was lost",
+        8 => "the server cannot do that",
+        11 => "it exists already",
+        12 => "the server's disk is read-only",
+        14 => "the server's disk is full",
+        15 => "the quota on the server is used up",
+        19 => "it is no folder",
+        _ => "the server refused",
+    }
+}
+
+/// Answers every question with the password: that is what servers with PAM ask for.
+struct Answer<'a>(&'a str);
+
+impl KeyboardInteractivePrompt for Answer<'_> {
+    fn prompt(&mut self, _user: &str, _instructions: &str, prompts: &[Prompt<'_>]) -> Vec<String> {
+        prompts.iter().map(|_| self.0.to_owned()).collect()
+    }
+}
+
+/// Tries the agent's keys; servers hang up after six.
+fn agent(session: &Session, user: &str, tried: &mut Vec<String>) -> bool {
+    let Ok(mut agent) = session.agent() else { return false };
+    if agent.connect().and_then(|()| agent.list_identities()).is_err() {
+        return false;
+    }
+    for identity in agent.identities().unwrap_or_default().iter().take(4) {
+        if agent.userauth(user, identity).is_ok() {
+            return true;
+        }
+        tried.push(format!("the agent's key {}", identity.comment()));
+    }
+    false
+}
+
+/// Expands a leading `~/`.
+fn at_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
+    }
+}
+
+fn this_user() -> Option<String> {
+    let named = ["USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok().filter(|v| !v.is_empty()));
+    named.or_else(|| {
+        let uid = rustix::process::geteuid().as_raw().to_string();
+        let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+        let mut fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        fields.find(|f| f.get(2) == Some(&uid.as_str())).and_then(|f| f.first().map(|&name| name.to_owned()))
+    })
+}

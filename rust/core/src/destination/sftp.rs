@@ -1,0 +1,364 @@
+//! A folder on an SSH server, by the SFTP protocol.
+
+use super::folder::Folder;
+use super::names::{self, Kind, check_name};
+use super::retry::{Backoff, Patience, Trouble};
+use super::server::Server;
+use super::upload::{no_room, resume_point, send};
+use super::{Destination, Existing, Follow, Listed, Stat, missing, taken};
+use crate::config::document;
+use crate::{Code, Error, Monitor, NoteKind, Result};
+use ssh2::OpenFlags;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::{Mutex, PoisonError};
+
+/// Bytes asked for at once when reading; libssh2 keeps several times that on its way.
+const READ: usize = 1 << 20;
+
+/// A folder on an SSH server.
+pub struct Sftp {
+    pub(super) server: Server,
+    mode: u32,
+    /// A connection that is free for the next request.
+    idle: Mutex<Option<Folder>>,
+}
+
+impl Sftp {
+    /// The folder as configured. Connects at the first request.
+    pub fn from_config(id: &str, config: &document::Destination) -> Result<Self> {
+        let mode = super::directory::mode_of(id, config)?.map_or(0o600, |mode| mode.as_raw_mode());
+        Ok(Sftp { server: Server::from_config(id, config)?, mode, idle: Mutex::new(None) })
+    }
+
+    /// The same with other waits than the usual.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.server.patience = patience;
+        self
+    }
+
+    pub(super) fn connect(&self) -> Result<Folder, Trouble> {
+        let connection = self.server.connect()?;
+        Ok(Folder { connection, server: self.server.clone(), mode: self.mode })
+    }
+
+    /// Runs requests on the idle connection or a new one; an idle one that turns out to be dead is replaced once.
+    fn with<T>(&self, requests: impl Fn(&Folder) -> Result<T, Trouble>) -> Result<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(folder) = idle {
+            match requests(&folder) {
+                Err(trouble) if trouble.broken => folder.connection.cut(),
+                result => return self.keep(folder, result),
+            }
+        }
+        let folder = self.connect()?;
+        let result = requests(&folder);
+        self.keep(folder, result)
+    }
+
+    /// Keeps the connection for the next request, unless it is broken.
+    fn keep<T>(&self, folder: Folder, result: Result<T, Trouble>) -> Result<T> {
+        match result {
+            Err(ref trouble) if trouble.broken => folder.connection.cut(),
+            _ => *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder),
+        }
+        Ok(result?)
+    }
+
+    /// Uploads with as many connections as it takes. `transfer` brings the part up to date from a number of bytes,
+    /// keeps the confirmed number up to date and returns the size.
+    pub(super) fn follow_by(
+        &self,
+        name: &str,
+        existing: Existing,
+        file: &Follow,
+        sidecar: &dyn Fn() -> Result<String>,
+        monitor: &Monitor,
+        transfer: &dyn Fn(&Folder, u64, &mut u64) -> Result<u64, Trouble>,
+    ) -> Result<()> {
+        check_name(name)?;
+        let mut upload = Uploading {
+            name,
+            existing,
+            file,
+            sidecar,
+            monitor,
+            acked: None,
+            appearing: false,
+            mismatched: false,
+        };
+        let mut backoff = Backoff::new(self.server.patience);
+        loop {
+            let before = upload.acked;
+            let folder = match self.connect() {
+                Ok(folder) => folder,
+                Err(trouble) if trouble.broken => {
+                    backoff.wait(trouble.error, monitor)?;
+                    continue;
+                }
+                Err(trouble) => return Err(trouble.error),
+            };
+            match upload.attempt(&folder, transfer) {
+                Ok(()) => return self.keep(folder, Ok(())),
+                Err(trouble) if trouble.broken => {
+                    folder.connection.cut();
+                    if upload.acked > before {
+                        backoff.progress();
+                    }
+                    monitor.note(NoteKind::Info, format!("{}; trying again", trouble.error.message()));
+                    backoff.wait(trouble.error, monitor)?;
+                }
+                Err(trouble) => {
+                    // A part of a file that is whole here can be resumed; anything else is rubble.
+                    let resumable = trouble.error.code() == Code::Cancelled && file.is_finished();
+                    if !resumable && !upload.appearing {
+                        let _ = folder.remove(&names::sidecar_part(name));
+                        let _ = folder.remove(&names::part(name));
+                    }
+                    return self.keep(folder, Err(trouble));
+                }
+            }
+        }
+    }
+}
+
+/// One upload over all its attempts.
+struct Uploading<'a> {
+    name: &'a str,
+    existing: Existing,
+    file: &'a Follow,
+    sidecar: &'a dyn Fn() -> Result<String>,
+    monitor: &'a Monitor,
+    /// What the server confirmed so far; `None` before the first byte.
+    acked: Option<u64>,
+    /// The part was whole and started to change its name.
+    appearing: bool,
+    /// The server's digest was once not ours.
+    mismatched: bool,
+}
+
+impl Uploading<'_> {
+    fn attempt(
+        &mut self,
+        folder: &Folder,
+        transfer: &dyn Fn(&Folder, u64, &mut u64) -> Result<u64, Trouble>,
+    ) -> Result<(), Trouble> {
+        let name = self.name;
+        folder.finish_replacing(name)?;
+        let there = folder.stat_backup(name)?;
+        if self.appearing && there.is_some() && folder.stat(&names::part(name))?.is_none() {
+            return Ok(());
+        }
+        if there.is_some() && self.existing == Existing::Keep {
+            return Err(taken(name, &folder.place()).into());
+        }
+        loop {
+            let offset = resume_point(folder, name, self.file, self.acked, self.monitor)?;
+            self.check_room(folder, offset)?;
+            let mut acked = offset;
+            let sent = transfer(folder, offset, &mut acked);
+            self.acked = Some(acked);
+            sent?;
+            let part = names::part(name);
+            match folder.sha256(&part, self.monitor)? {
+                Some(theirs) if theirs != self.file.sha256(self.monitor)? => {
+                    folder.remove(&part)?;
+                    self.acked = Some(0);
+                    if std::mem::replace(&mut self.mismatched, true) {
+                        return Err(Error::new(
+                            Code::Integrity,
+                            format!("{}: what arrived is not what was sent, twice", folder.place()),
+                        )
+                        .hint("check the server's disk and memory")
+                        .into());
+                    }
+                }
+                _ => break,
+            }
+        }
+        let sidecar = (self.sidecar)()?;
+        self.appearing = true;
+        folder.appear(name, self.existing, &sidecar)
+    }
+
+    fn check_room(&self, folder: &Folder, offset: u64) -> Result<(), Trouble> {
+        if !self.file.is_finished() {
+            return Ok(());
+        }
+        let needed = self.file.wait_finished(self.monitor)?.saturating_sub(offset);
+        // The part's own bytes are counted as used.
+        match folder.free_space()? {
+            Some(free) if free < needed => Err(no_room(folder, Some((needed, free))).into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Destination for Sftp {
+    fn id(&self) -> &str {
+        &self.server.id
+    }
+
+    fn host(&self) -> String {
+        self.server.location.host.clone()
+    }
+
+    fn describe(&self) -> String {
+        self.server.location.describe("sftp")
+    }
+
+    fn prepare(&self, _monitor: &Monitor) -> Result<()> {
+        self.with(|folder| {
+            folder.make()?;
+            folder.free_space().map(drop)
+        })
+    }
+
+    fn clean_parts(&self, keep: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
+        self.with(|folder| {
+            let mut cleaned = Vec::new();
+            for file in folder.files()?.into_keys() {
+                let name = match names::kind(&file) {
+                    Kind::Part(name) | Kind::SidecarPart(name) | Kind::SidecarNew(name) | Kind::Old(name) => {
+                        name
+                    }
+                    _ => continue,
+                };
+                if !keep(name) && cleaned.last().is_none_or(|last| last != name) {
+                    folder.settle(name)?;
+                    cleaned.push(name.to_owned());
+                }
+            }
+            Ok(cleaned)
+        })
+    }
+
+    fn free_space(&self) -> Result<Option<u64>> {
+        self.with(Folder::free_space)
+    }
+
+    fn list(&self) -> Result<Vec<Listed>> {
+        self.with(Folder::list)
+    }
+
+    fn stat(&self, name: &str) -> Result<Option<Stat>> {
+        self.with(|folder| folder.stat_backup(name))
+    }
+
+    fn sidecar(&self, name: &str) -> Result<Option<String>> {
+        self.with(|folder| folder.sidecar(name))
+    }
+
+    fn open(&self, name: &str) -> Result<Box<dyn Read + Send>> {
+        check_name(name)?;
+        let Some(stat) = self.stat(name)? else { return Err(missing(name, &self.describe())) };
+        let again = Sftp { server: self.server.clone(), mode: self.mode, idle: Mutex::new(None) };
+        Ok(Box::new(Reading {
+            from: again,
+            name: name.to_owned(),
+            size: stat.size,
+            offset: 0,
+            open: None,
+            buffer: Vec::new(),
+            taken: 0,
+        }))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.with(|folder| folder.remove_backup(name))
+    }
+
+    fn write_sidecar(&self, name: &str, text: &str) -> Result<()> {
+        self.with(|folder| folder.write_sidecar(name, text))
+    }
+
+    fn follow(
+        &self,
+        name: &str,
+        existing: Existing,
+        file: &Follow,
+        sidecar: &dyn Fn() -> Result<String>,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let transfer =
+            |folder: &Folder, offset: u64, acked: &mut u64| send(folder, name, file, offset, acked, monitor);
+        self.follow_by(name, existing, file, sidecar, monitor, &transfer)
+    }
+
+    fn sha256(&self, name: &str, monitor: &Monitor) -> Result<Option<[u8; 32]>> {
+        self.with(|folder| {
+            if folder.stat_backup(name)?.is_none() {
+                return Err(missing(name, &folder.place()).into());
+            }
+            folder.sha256(name, monitor)
+        })
+    }
+}
+
+/// A backup that is being read, over as many connections as it takes.
+struct Reading {
+    from: Sftp,
+    name: String,
+    size: u64,
+    /// Bytes read from the server.
+    offset: u64,
+    // The file before its connection: dropped in this order.
+    open: Option<(ssh2::File, Folder)>,
+    buffer: Vec<u8>,
+    /// Bytes of the buffer that were handed on.
+    taken: usize,
+}
+
+impl Reading {
+    fn fill(&mut self) -> Result<usize, Trouble> {
+        if self.open.is_none() {
+            let folder = self.from.connect()?;
+            let mut file = folder.open(&self.name, OpenFlags::READ)?;
+            file.seek(SeekFrom::Start(self.offset))
+                .map_err(|cause| folder.io_trouble("cannot read", &folder.path(&self.name), &cause))?;
+            self.open = Some((file, folder));
+        }
+        let Some((file, folder)) = &mut self.open else { return Ok(0) };
+        self.buffer.resize(READ, 0);
+        file.read(&mut self.buffer)
+            .map_err(|cause| folder.io_trouble("cannot read", &folder.path(&self.name), &cause))
+    }
+}
+
+impl Read for Reading {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.buffer.len() {
+            self.taken = 0;
+            let (mut backoff, monitor) = (Backoff::new(self.from.server.patience), Monitor::new());
+            let read = loop {
+                match self.fill() {
+                    Ok(read) => break read,
+                    Err(trouble) => {
+                        self.buffer.clear();
+                        if let Some((file, folder)) = self.open.take() {
+                            folder.connection.cut();
+                            drop((file, folder));
+                        }
+                        if !trouble.broken {
+                            return Err(trouble.error.into());
+                        }
+                        backoff.wait(trouble.error, &monitor)?;
+                    }
+                }
+            };
+            self.buffer.truncate(read);
+            self.offset += read as u64;
+            if read == 0 && self.offset < self.size {
+                let what = format!("{}/{} ends early", self.from.describe(), self.name);
+                return Err(Error::new(Code::Destination, what).into());
+            }
+        }
+        let ready = self.buffer.get(self.taken..).unwrap_or_default();
+        let length = ready.len().min(out.len());
+        if let (Some(to), Some(from)) = (out.get_mut(..length), ready.get(..length)) {
+            to.copy_from_slice(from);
+        }
+        self.taken += length;
+        Ok(length)
+    }
+}

@@ -1,0 +1,197 @@
+//! Sending a file that may still be growing over one SFTP connection, from where the server's part ends.
+
+use super::folder::Folder;
+use super::follow::Follow;
+use super::names;
+use super::retry::Trouble;
+use crate::{Code, Error, Monitor, Result};
+use ssh2::{FileStat, OpenFlags};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
+
+/// Bytes on their way without an answer. OpenSSH's servers take 2 MiB at a time (CHAN_SES_WINDOW_DEFAULT); twice
+/// that keeps a long line full while answers come back.
+const WINDOW: usize = 4 << 20;
+/// Bytes read from the local file at once.
+const BLOCK: usize = 256 << 10;
+/// Bytes at the end of a part that must be the local file's.
+const TAIL: u64 = 1 << 20;
+/// Spots before the tail that are compared, too, and their size.
+const SPOTS: u64 = 16;
+const SPOT: u64 = 32 << 10;
+/// Free bytes on the server below which a refused write means: full.
+const FULL: u64 = 1 << 20;
+
+/// Where to go on: bytes of the part `.NAME.part` that are the local file's. `acked` are the bytes that this run
+/// has sent and the server confirmed; `None` for a part that an earlier run left.
+pub(super) fn resume_point(
+    folder: &Folder,
+    name: &str,
+    file: &Follow,
+    acked: Option<u64>,
+    monitor: &Monitor,
+) -> Result<u64, Trouble> {
+    let part = names::part(name);
+    let Some(size) = folder.stat(&part)?.and_then(|stat| stat.size) else { return Ok(0) };
+    // Servers may write what is on its way in any order: only before that there can be no holes.
+    let claim = match acked {
+        Some(acked) => size.min(acked),
+        None => size.saturating_sub(WINDOW as u64),
+    };
+    if claim == 0 || file.wait(claim - 1, Duration::ZERO, monitor)?.bytes < claim {
+        return Ok(0);
+    }
+    let mut remote = folder.open(&part, OpenFlags::READ)?;
+    let tail = claim.saturating_sub(TAIL);
+    let mut ranges = vec![(tail, claim - tail)];
+    if acked.is_none() {
+        let spots = (0..SPOTS).map(|spot| tail / SPOTS * spot);
+        ranges.extend(spots.map(|start| (start, SPOT.min(claim - start))));
+    }
+    for (start, length) in ranges {
+        monitor.check()?;
+        let mut theirs = vec![0; usize::try_from(length).unwrap_or(0)];
+        let mut ours = theirs.clone();
+        folder.read_at(&mut remote, &part, &mut theirs, start)?;
+        file.read_exact_at(&mut ours, start)?;
+        if ours != theirs {
+            return Ok(0);
+        }
+    }
+    Ok(claim)
+}
+
+/// Sends the file into the part from `offset` to its end and flushes it there; returns the size. `acked` always
+/// holds how far the server has confirmed, also after a failure.
+pub(super) fn send(
+    folder: &Folder,
+    name: &str,
+    file: &Follow,
+    offset: u64,
+    acked: &mut u64,
+    monitor: &Monitor,
+) -> Result<u64, Trouble> {
+    let part = names::part(name);
+    *acked = offset;
+    let mut remote = if offset == 0 {
+        folder.create(&part)?
+    } else {
+        let mut remote = folder.open(&part, OpenFlags::WRITE)?;
+        let stat =
+            FileStat { size: Some(offset), uid: None, gid: None, perm: None, atime: None, mtime: None };
+        let cut = remote.setstat(stat).map_err(|cause| folder.server.trouble("cannot cut the part", &cause));
+        cut?;
+        remote
+            .seek(SeekFrom::Start(offset))
+            .map_err(|cause| folder.io_trouble("cannot write", &folder.path(&part), &cause))?;
+        remote
+    };
+    let session = &folder.connection.session;
+    session.set_blocking(false);
+    let sent = pump(folder, &part, &mut remote, file, acked, monitor);
+    session.set_blocking(true);
+    sent?;
+    folder.fsync(&mut remote, &part)?;
+    drop(remote);
+    match folder.stat(&part)?.and_then(|stat| stat.size) {
+        Some(size) if size == *acked => Ok(size),
+        size => Err(Error::new(
+            Code::Destination,
+            format!("{}: the server has {} bytes of {acked} sent", folder.place(), size.unwrap_or(0)),
+        )
+        .into()),
+    }
+}
+
+/// Keeps [`WINDOW`] bytes on their way. libssh2 wants to be shown all bytes without an answer at each call, and
+/// sends those that were not there at the last one.
+fn pump(
+    folder: &Folder,
+    part: &str,
+    remote: &mut ssh2::File,
+    file: &Follow,
+    acked: &mut u64,
+    monitor: &Monitor,
+) -> Result<(), Trouble> {
+    let connection = &folder.connection;
+    // Bytes without an answer are buffer[start..end]; moved to the front when the end is reached.
+    let mut buffer = vec![0; 2 * WINDOW];
+    let (mut start, mut end) = (0, 0);
+    let mut heard = Instant::now();
+    loop {
+        monitor.check()?;
+        let read_to = *acked + (end - start) as u64;
+        let available = file.wait(read_to, Duration::ZERO, monitor)?;
+        let ready = usize::try_from(available.bytes.saturating_sub(read_to)).unwrap_or(usize::MAX);
+        if end - start <= WINDOW - BLOCK && ready > 0 {
+            if buffer.len() - end < BLOCK {
+                buffer.copy_within(start..end, 0);
+                (start, end) = (0, end - start);
+            }
+            let block = buffer.get_mut(end..end + ready.min(BLOCK)).unwrap_or_default();
+            file.read_exact_at(block, read_to)?;
+            end += block.len();
+            // Fill up before the first byte is sent, but not more than is there.
+            if ready > BLOCK && end - start <= WINDOW - BLOCK && start == 0 {
+                continue;
+            }
+        }
+        if start == end {
+            if available.finished {
+                return Ok(());
+            }
+            file.wait(read_to, Duration::from_secs(1), monitor)?;
+            let _ = connection.session.keepalive_send();
+            heard = Instant::now();
+            continue;
+        }
+        match remote.write(buffer.get(start..end).unwrap_or_default()) {
+            Ok(0) => {}
+            Ok(written) => {
+                start += written;
+                *acked += written as u64;
+                heard = Instant::now();
+            }
+            Err(cause) if cause.kind() == ErrorKind::WouldBlock => {
+                let patience = folder.server.patience.timeout;
+                if heard.elapsed() > patience {
+                    return Err(Trouble::broken(format!(
+                        "{}: no answer for {} seconds in the middle of an upload",
+                        folder.server.host(),
+                        patience.as_secs()
+                    )));
+                }
+                connection.wait(Duration::from_millis(200));
+            }
+            Err(cause) => return Err(write_trouble(folder, part, remote, &cause)),
+        }
+    }
+}
+
+/// OpenSSH answers a full disk with plain "failure": looks whether it is that.
+fn write_trouble(folder: &Folder, part: &str, remote: &mut ssh2::File, cause: &std::io::Error) -> Trouble {
+    let trouble = folder.io_trouble("cannot write", &folder.path(part), cause);
+    if trouble.broken || trouble.error.code() == Code::Permission {
+        return trouble;
+    }
+    folder.connection.session.set_blocking(true);
+    let full = match remote.statvfs() {
+        Ok(room) => room.f_bavail.saturating_mul(room.f_frsize) < FULL,
+        Err(_) => false,
+    };
+    if full || trouble.error.code() == Code::Space {
+        return no_room(folder, None).into();
+    }
+    let error = trouble.error.hint("most often the disk or the quota there is full: look on the server");
+    Trouble { error, broken: false }
+}
+
+/// The server's disk is full, or will be: `needed` and free bytes.
+pub(super) fn no_room(folder: &Folder, needed: Option<(u64, u64)>) -> Error {
+    let how = match needed {
+        Some((needed, free)) => format!(": {needed} bytes are needed, {free} are free"),
+        None => String::new(),
+    };
+    Error::new(Code::Space, format!("the disk is full on {}{how}", folder.place()))
+        .hint("free some space there (bam prune, or a larger disk), then run it again")
+}
