@@ -1,1 +1,154 @@
-//! compress
+//! Compression: gzip, zstd, bzip2, zip and none, as `Write` and `Read` wrappers; and telling what a file is.
+//!
+//! What is written is what the standard tools read (gunzip, zstd, bunzip2, unzip, PHP's gzopen, bzopen and
+//! ZipArchive). Reading tells a truncated or damaged file from its end: whatever is wrong with the compressed bytes is
+//! [`Code::Integrity`], while errors of the reader below pass unchanged. This room knows nothing of tar or keys.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`detect`] | what a file is, by its first bytes |
+//! | [`gzip`] | parallel, and stores what does not compress; parallel reading of its own files |
+
+mod blocks;
+pub mod detect;
+mod entropy;
+pub mod gzip;
+mod pool;
+#[cfg(test)]
+mod testing;
+
+pub use crate::config::{Compression as Kind, CompressionLevel as Level};
+
+use crate::{Code, Error, Result};
+use detect::What;
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+impl Kind {
+    /// What a file's name gets, without the dot; empty for [`Kind::None`].
+    pub fn extension(self) -> &'static str {
+        match self {
+            Kind::Gzip => "gz",
+            Kind::Zstd => "zst",
+            Kind::Bzip2 => "bz2",
+            Kind::Zip => "zip",
+            Kind::None => "",
+        }
+    }
+
+    /// From a name's last part: what we write, and what others do (`tgz`, `bz`, `zstd` …). `None` where it names no
+    /// compression.
+    pub fn from_extension(extension: &str) -> Option<Kind> {
+        Some(match extension.to_ascii_lowercase().as_str() {
+            "gz" | "gzip" | "tgz" => Kind::Gzip,
+            "zst" | "zstd" | "tzst" => Kind::Zstd,
+            "bz2" | "bz" | "bzip2" | "tbz" | "tbz2" => Kind::Bzip2,
+            "zip" => Kind::Zip,
+            _ => return None,
+        })
+    }
+
+    /// From a file's first bytes; [`Kind::None`] where they are those of none of our compressions.
+    pub fn detect(prefix: &[u8]) -> Kind {
+        match detect::what(prefix) {
+            What::Gzip => Kind::Gzip,
+            What::Zstd => Kind::Zstd,
+            What::Bzip2 => Kind::Bzip2,
+            What::Zip => Kind::Zip,
+            _ => Kind::None,
+        }
+    }
+}
+
+/// Compresses what is written to it. Without [`Encoder::finish`] the end is missing.
+pub struct Encoder<W: Write>(Inner<W>);
+
+enum Inner<W: Write> {
+    Gzip(blocks::Encoder<W>),
+    None(W),
+}
+
+/// An encoder of `kind` into `out`. `entry` is the name of the file inside a zip; `threads` are used where a format
+/// allows (0: one per processor). Writing to `out` happens on another thread where the format is parallel.
+pub fn writer<W>(kind: Kind, level: Level, entry: &str, out: W, threads: usize) -> Result<Encoder<W>>
+where
+    W: Write + Send + 'static,
+{
+    let _ = entry;
+    Ok(Encoder(match kind {
+        Kind::Gzip => Inner::Gzip(gzip::encoder(out, level, threads)?),
+        Kind::None => Inner::None(out),
+        _ => return Err(Error::new(Code::Unsupported, "not yet")),
+    }))
+}
+
+impl<W: Write + Send + 'static> Encoder<W> {
+    /// Writes what is left and gives back the inner writer, which it does not flush.
+    pub fn finish(self) -> Result<W> {
+        match self.0 {
+            Inner::Gzip(encoder) => encoder.finish(),
+            Inner::None(out) => Ok(out),
+        }
+    }
+}
+
+impl<W: Write + Send + 'static> Write for Encoder<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Inner::Gzip(encoder) => encoder.write(data),
+            Inner::None(out) => out.write(data),
+        }
+    }
+
+    /// Hands on what can be handed on without changing what is written in the end, which may be nothing.
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Inner::Gzip(encoder) => encoder.flush(),
+            Inner::None(out) => out.flush(),
+        }
+    }
+}
+
+/// Decompresses `input`. Every error of the compressed data, its being cut short included, is [`Code::Integrity`];
+/// errors of `input` pass unchanged.
+pub fn reader<R>(kind: Kind, input: R, threads: usize) -> Result<Box<dyn BufRead + Send>>
+where
+    R: Read + Send + 'static,
+{
+    Ok(match kind {
+        Kind::Gzip => Box::new(gzip::reader(input, threads)?),
+        Kind::None => Box::new(BufReader::with_capacity(128 * 1024, input)),
+        _ => return Err(Error::new(Code::Unsupported, "not yet")),
+    })
+}
+
+/// Compressed bytes that make no sense, with the decoder's words.
+fn damaged(what: &str, cause: &str) -> Error {
+    Error::new(Code::Integrity, format!("{what} data is damaged or truncated: {cause}"))
+        .hint("use another copy of this backup")
+}
+
+/// Turns a decoder's error into [`Code::Integrity`], but leaves an error of the reader below it as it is (those are
+/// marked by [`Below`]).
+fn integrity(what: &str, error: io::Error) -> io::Error {
+    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+        return error;
+    }
+    let cause = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
+        _ => error.to_string(),
+    };
+    damaged(what, &cause).into()
+}
+
+/// The reader below a decoder: makes each of its errors a [`crate::Error`], so that [`integrity`] can tell them from
+/// the decoder's own.
+struct Below<R>(R);
+
+impl<R: io::Read> io::Read for Below<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out).map_err(|e| match e.kind() {
+            io::ErrorKind::Interrupted => e,
+            _ => Error::from(e).into(),
+        })
+    }
+}

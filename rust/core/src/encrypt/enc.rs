@@ -25,7 +25,7 @@ pub struct Writer<W>(WriterState<W>);
 
 enum WriterState<W> {
     Deriving(W, Derivation),
-    Ready(cbc::Writer<W>, MacKey),
+    Ready(Box<cbc::Writer<W>>, MacKey),
     Failed,
 }
 
@@ -51,7 +51,7 @@ impl<W: Write> Writer<W> {
             magic.copy_from_slice(MAGIC);
             salt.copy_from_slice(&keys.salt);
             let writer = cbc::Writer::new(out, &KeyIv::aes256(keys.key, keys.iv), &header);
-            self.0 = WriterState::Ready(writer, keys.mac_key());
+            self.0 = WriterState::Ready(Box::new(writer), keys.mac_key());
         }
         match &mut self.0 {
             WriterState::Ready(writer, _) => Ok(writer),
@@ -109,7 +109,7 @@ pub struct Reader<R>(ReaderState<R>);
 
 enum ReaderState<R> {
     Deriving(R, Derivation),
-    Ready(cbc::Reader<R>),
+    Ready(Box<cbc::Reader<R>>),
     Failed,
 }
 
@@ -138,7 +138,8 @@ impl<R: Read> Reader<R> {
     }
 
     fn decrypting(input: R, keys: &Keys) -> ReaderState<R> {
-        ReaderState::Ready(cbc::Reader::new(input, &KeyIv::aes256(keys.key, keys.iv), cbc::unpad_pkcs7))
+        let keys = KeyIv::aes256(keys.key, keys.iv);
+        ReaderState::Ready(Box::new(cbc::Reader::new(input, &keys, cbc::unpad_pkcs7)))
     }
 
     fn ready(&mut self) -> Result<&mut cbc::Reader<R>> {

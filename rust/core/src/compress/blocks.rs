@@ -1,0 +1,179 @@
+//! The frame of parallel encoders: the caller fills blocks, workers compress them, one thread writes them out in
+//! order.
+
+use super::pool;
+use crate::{Code, Error, Result};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+
+/// A block on its way round: what came in, and what goes out instead.
+#[derive(Default)]
+pub struct Block {
+    /// Data as it was written to the encoder.
+    pub input: Vec<u8>,
+    /// Headers, trailers and compressed data.
+    pub made: Vec<u8>,
+    /// What to write, in order.
+    pub pieces: Vec<Piece>,
+}
+
+/// Data that is stored is written from the input itself.
+pub enum Piece {
+    /// A part of [`Block::made`].
+    Made(Range<usize>),
+    /// A part of [`Block::input`].
+    Input(Range<usize>),
+}
+
+impl Block {
+    /// The pieces' bytes.
+    pub fn output(&self) -> impl Iterator<Item = &[u8]> {
+        self.pieces.iter().map(|piece| match piece {
+            Piece::Made(range) => self.made.get(range.clone()).unwrap_or_default(),
+            Piece::Input(range) => self.input.get(range.clone()).unwrap_or_default(),
+        })
+    }
+}
+
+/// Puts compressed blocks together to a file.
+pub trait Join: Send + 'static {
+    /// Writes one block.
+    fn block(&mut self, block: &Block, out: &mut impl Write) -> io::Result<()>;
+    /// Writes what follows the last block.
+    fn end(&mut self, out: &mut impl Write) -> io::Result<()>;
+}
+
+/// Compresses what is written to it. Without [`Encoder::finish`] the end is missing and nothing says so; an encoder
+/// that is dropped stops its threads.
+pub struct Encoder<W> {
+    size: usize,
+    filling: Option<Block>,
+    feeder: Option<pool::Feeder<Block>>,
+    writer: Option<JoinHandle<Result<W>>>,
+    abandoned: Arc<AtomicBool>,
+}
+
+impl<W: Write + Send + 'static> Encoder<W> {
+    /// Each of `workers` compresses blocks of `size` bytes (the last may be shorter) on a thread of its own; one more
+    /// thread joins them and writes to `out`.
+    pub fn new<F>(out: W, name: &str, size: usize, workers: Vec<F>, join: impl Join) -> Result<Self>
+    where
+        F: FnMut(&mut Block) -> Result<()> + Send + 'static,
+    {
+        // One block being filled, one being written, two waiting.
+        let slots = (0..workers.len() + 4).map(|_| Block::default()).collect();
+        let (feeder, drain) = pool::start(name, workers, slots)?;
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&abandoned);
+        let writer = std::thread::Builder::new()
+            .name(format!("{name}-out"))
+            .spawn(move || write_out(drain, out, join, &stop))
+            .map_err(|e| Error::new(Code::Io, "cannot start a thread").because(e))?;
+        Ok(Encoder { size, filling: None, feeder: Some(feeder), writer: Some(writer), abandoned })
+    }
+
+    /// Compresses the rest and waits until all is written; gives back the inner writer, which it does not flush.
+    pub fn finish(mut self) -> Result<W> {
+        if let Some(block) = self.filling.take() {
+            self.put(block)?;
+        }
+        self.join()
+    }
+
+    fn take_slot(&mut self) -> Result<Block> {
+        match self.feeder.as_ref().and_then(pool::Feeder::take) {
+            Some(mut block) => {
+                block.input.clear();
+                block.input.reserve_exact(self.size);
+                Ok(block)
+            }
+            None => Err(self.failure()),
+        }
+    }
+
+    fn put(&mut self, block: Block) -> Result<()> {
+        if self.feeder.as_mut().is_some_and(|feeder| feeder.put(block)) {
+            Ok(())
+        } else {
+            Err(self.failure())
+        }
+    }
+
+    /// Why the writing thread has gone.
+    fn failure(&mut self) -> Error {
+        match self.join() {
+            Err(error) => error,
+            Ok(_) => Error::new(Code::Internal, "the compressing writer ended too early"),
+        }
+    }
+
+    fn join(&mut self) -> Result<W> {
+        // Without a feeder the workers finish, then the writer.
+        self.feeder = None;
+        match self.writer.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(Error::new(Code::Internal, "the compressing writer panicked")),
+            None => Err(Error::new(Code::Internal, "the compressing writer has failed before")),
+        }
+    }
+}
+
+impl<W> Drop for Encoder<W> {
+    fn drop(&mut self) {
+        self.abandoned.store(true, Relaxed);
+        self.feeder = None;
+        if let Some(writer) = self.writer.take() {
+            // Nobody is left to hear of a failure.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl<W: Write + Send + 'static> Write for Encoder<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let mut block = match self.filling.take() {
+            Some(block) => block,
+            None => self.take_slot()?,
+        };
+        let (now, _) = data.split_at(data.len().min(self.size - block.input.len()));
+        block.input.extend_from_slice(now);
+        if block.input.len() == self.size {
+            self.put(block)?;
+        } else {
+            self.filling = Some(block);
+        }
+        Ok(now.len())
+    }
+
+    /// Does nothing: cutting a block short would change what is written.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_out<W: Write>(
+    mut drain: pool::Drain<Block>,
+    mut out: W,
+    mut join: impl Join,
+    abandoned: &AtomicBool,
+) -> Result<W> {
+    while let Some(block) = drain.next() {
+        if abandoned.load(Relaxed) {
+            return Ok(out);
+        }
+        let block = block?;
+        join.block(&block, &mut out)?;
+        drain.give_back(block);
+    }
+    // An abandoned file must not look like a whole one.
+    if !abandoned.load(Relaxed) {
+        join.end(&mut out)?;
+    }
+    Ok(out)
+}
