@@ -4,6 +4,14 @@
 //! Knows nothing of compression, encryption and destinations.
 
 pub mod database;
+pub mod exclude;
+pub mod files;
+#[cfg(test)]
+mod files_tests;
 pub mod mysql;
+mod names;
 mod sql;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tool;
+mod walk;

@@ -1,1 +1,127 @@
+//! Trees made at random: into an archive and back, through our hands and GNU tar's.
 
+use super::*;
+use crate::source::files::FileTree;
+use crate::source::testing::{assert_same, random_tree};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+fn archived(base: &Path) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    let tree = FileTree { base: base.into(), ..FileTree::default() };
+    tree.walk(&Monitor::new(), &mut |entry, body| writer.append(entry, body).map(drop)).unwrap();
+    writer.finish().unwrap()
+}
+
+#[test]
+fn random_trees_come_back_whole() {
+    for seed in 1..=6 {
+        let temp = tempfile::tempdir().unwrap();
+        let made: Vec<_> =
+            ["source", "by-us", "by-tar", "from-tar"].map(|name| temp.path().join(name)).into();
+        made.iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        let [source, by_us, by_tar, from_tar] = made.try_into().unwrap();
+        random_tree(&source, seed);
+        let ours = archived(&source);
+        assert_eq!(archived(&source), ours, "the same tree is the same archive");
+
+        extract(&ours, &by_us).unwrap();
+        assert_same(&source, &by_us);
+
+        let path = temp.path().join("ours.tar");
+        fs::write(&path, &ours).unwrap();
+        run(Command::new("tar")
+            .args(["--delay-directory-restore", "-xpf"])
+            .arg(&path)
+            .arg("-C")
+            .arg(&by_tar));
+        assert_same(&source, &by_tar);
+
+        let theirs = run(Command::new("tar").args(["-S", "-cf", "-", "."]).current_dir(&source));
+        extract(&theirs, &from_tar).unwrap();
+        assert_same(&source, &from_tar);
+    }
+}
+
+#[test]
+fn paths_longer_than_any_system_call_takes() {
+    // PATH_MAX is 4096 bytes; trees may be deeper, and 1500 levels are more than there are descriptors.
+    let temp = tempfile::tempdir().unwrap();
+    let (source, target) = (temp.path().join("source"), temp.path().join("target"));
+    fs::create_dir(&source).unwrap();
+    fs::create_dir(&target).unwrap();
+    let deep = vec![b"folder".to_vec(); 1500].join(&b'/');
+    let root = fs::File::open(&source).unwrap();
+    let inner = beneath::make_dir_all(std::os::fd::AsFd::as_fd(&root), &deep, |_| {}).unwrap();
+    for name in ["a", "z"] {
+        let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
+        let file = rustix::fs::openat(&inner, name, flags, rustix::fs::Mode::RUSR).unwrap();
+        rustix::io::write(&file, name.as_bytes()).unwrap();
+    }
+    fs::write(source.join("zz"), "after the depths").unwrap();
+    let ours = archived(&source);
+    extract(&ours, &target).unwrap();
+    assert_eq!(archived(&target), ours);
+    assert_eq!(fs::read(target.join("zz")).unwrap(), b"after the depths");
+}
+
+#[test]
+fn several_roots_and_parts_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let roots: Vec<_> = ["code", "files"].map(|name| temp.path().join(name)).into();
+    roots.iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    let tar = archive(&[
+        bare("docroot", EntryKind::Directory),
+        file("docroot/index.php", "code"),
+        file("docroot/sites/default/files/a", "shared"),
+        bare("docroot/b", EntryKind::Hardlink(b"docroot/sites/default/files/a".to_vec())),
+        file("database.sql", "not a file of ours"),
+    ]);
+    let monitor = Monitor::new();
+    let select = |path: &[u8]| {
+        let path = path.strip_prefix(b"docroot")?;
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        Some(match path.strip_prefix(b"sites/default/files/") {
+            Some(rest) => Place { root: 1, path: rest.to_vec() },
+            None => Place { root: 0, path: path.to_vec() },
+        })
+    };
+    let folders: Vec<&Path> = roots.iter().map(|root| root.as_path()).collect();
+    let extractor = Extractor::new(&folders, ExtractOptions::default(), &monitor, select).unwrap();
+    let report = extractor.run(&mut Reader::new(tar.as_slice())).unwrap();
+    assert_eq!((report.files, report.missing), (3, 0));
+    assert_eq!(fs::read_to_string(temp.path().join("code/index.php")).unwrap(), "code");
+    assert_eq!(
+        fs::metadata(temp.path().join("code/b")).unwrap().ino(),
+        fs::metadata(temp.path().join("files/a")).unwrap().ino()
+    );
+    assert!(!temp.path().join("code/database.sql").exists());
+
+    // One file alone: where its content is under another name, that is said.
+    let alone = |wanted: &'static [u8]| {
+        let target = tempfile::tempdir().unwrap();
+        let monitor = Monitor::new();
+        let select = move |path: &[u8]| (path == wanted).then(|| Place { root: 0, path: b"one".to_vec() });
+        let extractor =
+            Extractor::new(&[target.path()], ExtractOptions::default(), &monitor, select).unwrap();
+        let report = extractor.run(&mut Reader::new(tar.as_slice())).unwrap();
+        (report.files, report.missing, monitor.notes().len(), target.path().join("one").exists())
+    };
+    assert_eq!(alone(b"docroot/index.php"), (1, 0, 0, true));
+    assert_eq!(alone(b"docroot/b"), (0, 1, 1, false));
+}
+
+#[test]
+fn folders_that_the_archive_does_not_mention() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut member = file("a/b/c", "x");
+    if rustix::process::geteuid().is_root() {
+        (member.0.uid, member.0.gid) = (4321, 1234);
+    }
+    extract(&archive(std::slice::from_ref(&member)), temp.path()).unwrap();
+    for folder in ["a", "a/b"] {
+        let meta = fs::metadata(temp.path().join(folder)).unwrap();
+        assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid()), (0o755, member.0.uid, member.0.gid));
+    }
+}

@@ -1,0 +1,430 @@
+//! Walks a folder tree in the order of names, one listing for each level in memory.
+//!
+//! Folders are opened below their open parent and never through a link, so that nobody can lead the walk
+//! astray while it goes. Symbolic links that lead out of the tree are followed once (shared storage is often
+//! attached so); whatever would be met a second time, loops included, becomes a link to where it was met
+//! first. Links inside the tree, and dangling ones, stay what they are.
+
+use super::exclude::Excludes;
+use super::names::Names;
+use crate::archive::show;
+use crate::{Error, Monitor, NoteKind, Result};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Flags of everything that is opened: never wait for the other end of a fifo, never become a terminal's owner.
+const OPEN: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// Folders this deep keep their descriptor open; below, only every [`KEPT`]th, and the one being read.
+const SHALLOW: usize = 64;
+const KEPT: usize = 32;
+
+/// Scratch space for listing folders: a few hundred names at a time.
+const LISTING: usize = 64 * 1024;
+
+/// File systems made of what the kernel tells, not of files (statfs(2)): proc, sysfs, cgroup, cgroup2, debugfs, tracefs,
+/// devpts, securityfs, bpf, pstore.
+const UNREAL: [u32; 10] = [
+    0x9fa0,
+    0x6265_6572,
+    0x27_e0eb,
+    0x6367_7270,
+    0x6462_6720,
+    0x7472_6163,
+    0x1cd1,
+    0x7363_6673,
+    0xcafe_4a11,
+    0x6165_676c,
+];
+
+/// What the walk came upon.
+#[derive(Debug)]
+pub struct Found {
+    /// Path below the base.
+    pub path: Vec<u8>,
+    pub what: What,
+}
+
+#[derive(Debug)]
+pub enum What {
+    Folder(Stat),
+    Link(Stat, Vec<u8>),
+    File(Place),
+}
+
+/// A file that is yet to be opened: its folder, and how.
+#[derive(Debug)]
+pub struct Place {
+    pub dir: Arc<OwnedFd>,
+    /// Where its name begins in the path.
+    pub name: usize,
+    /// It is the target of a link that leads out.
+    pub follow: bool,
+}
+
+/// Counts of what did not go as planned.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Losses {
+    pub vanished: u64,
+    pub skipped: u64,
+    pub missing: u64,
+}
+
+/// What device and inode number tell apart.
+pub type Id = (u64, u64);
+
+pub fn id(stat: &Stat) -> Id {
+    #[allow(clippy::unnecessary_cast, reason = "the types differ between architectures")]
+    (stat.st_dev as u64, stat.st_ino as u64)
+}
+
+/// One open folder on the way down.
+struct Level {
+    dir: Option<Arc<OwnedFd>>,
+    names: Names,
+    /// How long the path is here.
+    len: usize,
+    id: Id,
+    /// Which of the trees it belongs to.
+    tree: usize,
+    /// It was reached through a link.
+    followed: bool,
+}
+
+/// A folder whose content is archived as a whole: the base, or the target of a link that leads out.
+struct Tree {
+    real: Vec<u8>,
+    /// Path below the base.
+    at: Vec<u8>,
+}
+
+pub struct Walk<'a> {
+    base: PathBuf,
+    excludes: &'a Excludes,
+    ignore_errors: bool,
+    monitor: &'a Monitor,
+    levels: Vec<Level>,
+    /// Path below the base of what is being looked at.
+    path: Vec<u8>,
+    trees: Vec<Tree>,
+    tree_by_id: HashMap<Id, usize>,
+    tree_by_path: HashMap<Vec<u8>, usize>,
+    listing: Vec<u8>,
+    pub losses: Losses,
+}
+
+impl<'a> Walk<'a> {
+    /// Opens `base`, a folder; what it says of the folder comes along.
+    pub fn new(
+        base: &Path,
+        excludes: &'a Excludes,
+        ignore_errors: bool,
+        monitor: &'a Monitor,
+    ) -> Result<(Self, Stat)> {
+        let failed = |e: Errno| Error::io("cannot read the folder", base, e.into());
+        let dir = open(fs::CWD, base, OFlags::DIRECTORY).map_err(failed)?;
+        let stat = fs::fstat(&dir).map_err(failed)?;
+        let mut walk = Walk {
+            base: super::exclude::plain_path(base),
+            excludes,
+            ignore_errors,
+            monitor,
+            levels: Vec::new(),
+            path: Vec::new(),
+            trees: Vec::new(),
+            tree_by_id: HashMap::new(),
+            tree_by_path: HashMap::new(),
+            listing: Vec::with_capacity(LISTING),
+            losses: Losses::default(),
+        };
+        let real = base.canonicalize().map_err(|e| Error::io("cannot read the folder", base, e))?;
+        let tree = walk.add_tree(real.as_os_str().as_bytes(), id(&stat));
+        let names = Names::read(&dir, &mut walk.listing).map_err(failed)?;
+        walk.push(dir, names, id(&stat), tree, true);
+        Ok((walk, stat))
+    }
+
+    /// The next thing worth archiving.
+    pub fn next(&mut self) -> Result<Option<Found>> {
+        loop {
+            self.monitor.check()?;
+            let Some(level) = self.levels.last_mut() else { return Ok(None) };
+            self.path.truncate(level.len);
+            let Some((name, kind)) = level.names.next() else {
+                self.levels.pop();
+                continue;
+            };
+            let known = self.excludes.knows(name);
+            if !self.path.is_empty() {
+                self.path.push(b'/');
+            }
+            let at = self.path.len();
+            self.path.extend_from_slice(name);
+            let tree = level.tree;
+            if known && self.is_excluded(tree) {
+                continue;
+            }
+            let Some(dir) = self.dir()? else { continue };
+            if let Some(what) = self.look(dir, at, kind)? {
+                return Ok(Some(Found { path: self.path.clone(), what }));
+            }
+        }
+    }
+
+    /// Looks closer at the name that begins at `at`.
+    fn look(&mut self, dir: Arc<OwnedFd>, at: usize, kind: FileType) -> Result<Option<What>> {
+        match kind {
+            FileType::RegularFile => Ok(Some(What::File(Place { dir, name: at, follow: false }))),
+            FileType::Directory => self.folder(&dir, at, None),
+            FileType::Symlink => self.link(dir, at),
+            FileType::Unknown => {
+                match fs::statat(&dir, self.name(at), AtFlags::SYMLINK_NOFOLLOW) {
+                    Err(e) => self.lost(e).map(|()| None),
+                    // A type that stat does not know either would come back here for ever.
+                    Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
+                        FileType::Unknown => Ok(self.skip("of unknown type")),
+                        kind => self.look(dir, at, kind),
+                    },
+                }
+            }
+            FileType::Socket => Ok(self.skip("a socket")),
+            FileType::Fifo => Ok(self.skip("a fifo")),
+            FileType::CharacterDevice | FileType::BlockDevice => Ok(self.skip("a device")),
+        }
+    }
+
+    /// Goes down into a folder; with `real`, through a link to that path outside.
+    fn folder(&mut self, dir: &OwnedFd, at: usize, real: Option<(&[u8], Id)>) -> Result<Option<What>> {
+        let flags = if real.is_some() { OFlags::DIRECTORY } else { OFlags::DIRECTORY | OFlags::NOFOLLOW };
+        let opened = open(dir, self.name(at), flags).and_then(|dir| {
+            let stat = fs::fstat(&dir)?;
+            Ok((dir, stat))
+        });
+        let (dir, stat) = match opened {
+            Ok(opened) => opened,
+            Err(e) => return self.lost(e).map(|()| None),
+        };
+        // Met before: a bind mount, or the way back from outside.
+        if let Some(first) = self.tree_by_id.get(&id(&stat)).copied() {
+            let target = self.way_to(first, b"");
+            return Ok(Some(What::Link(stat, target)));
+        }
+        if self.levels.last().is_none_or(|up| up.id.0 != id(&stat).0)
+            && fs::fstatfs(&dir).is_ok_and(|fs| UNREAL.contains(&(fs.f_type as u32)))
+        {
+            return Ok(self.skip("part of a file system without files"));
+        }
+        let names = match Names::read(&dir, &mut self.listing) {
+            Ok(names) => names,
+            Err(e) => return self.lost(e).map(|()| None),
+        };
+        let tree = match real {
+            Some((_, expected)) if expected != id(&stat) => return self.lost(Errno::NOENT).map(|()| None),
+            Some((real, id)) => self.add_tree(real, id),
+            None => self.levels.last().map_or(0, |up| up.tree),
+        };
+        self.push(dir, names, id(&stat), tree, real.is_some());
+        Ok(Some(What::Folder(stat)))
+    }
+
+    fn link(&mut self, dir: Arc<OwnedFd>, at: usize) -> Result<Option<What>> {
+        let read = fs::readlinkat(&dir, self.name(at), Vec::new());
+        let stat = fs::statat(&dir, self.name(at), AtFlags::SYMLINK_NOFOLLOW);
+        let (target, stat) = match (read, stat) {
+            (Ok(target), Ok(stat)) => (target.into_bytes(), stat),
+            // No link any more.
+            (Err(Errno::INVAL), _) => return self.lost(Errno::NOENT).map(|()| None),
+            (Err(e), _) | (_, Err(e)) => return self.lost(e).map(|()| None),
+        };
+        let opened = fs::openat(&dir, self.name(at), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let (handle, to) = match opened.and_then(|handle| fs::fstat(&handle).map(|to| (handle, to))) {
+            Ok(found) => found,
+            Err(Errno::ACCESS) => {
+                self.lost(Errno::ACCESS)?;
+                return Ok(Some(What::Link(stat, target)));
+            }
+            Err(_) => return Ok(Some(What::Link(stat, target))),
+        };
+        let Some(real) = self.real_path(&handle) else { return Ok(Some(What::Link(stat, target))) };
+        let here = self.levels.last().map_or(0, |level| level.tree);
+        if let Some((tree, rest)) = self.tree_of(&real) {
+            // A relative link moves along with its tree; so does any link of the base, which returns to its place.
+            let moves_along = tree == here && (tree == 0 || !target.starts_with(b"/"));
+            let target = if moves_along { target } else { self.way_to(tree, rest) };
+            return Ok(Some(What::Link(stat, target)));
+        }
+        if self.excludes.contains(Path::new(OsStr::from_bytes(&real))) {
+            return Ok(None);
+        }
+        match FileType::from_raw_mode(to.st_mode) {
+            FileType::Directory => self.folder(&dir, at, Some((&real, id(&to)))),
+            FileType::RegularFile => Ok(Some(What::File(Place { dir, name: at, follow: true }))),
+            _ => Ok(Some(What::Link(stat, target))),
+        }
+    }
+
+    /// The path of what a link leads to, without links.
+    fn real_path(&self, handle: &OwnedFd) -> Option<Vec<u8>> {
+        let known = fs::readlinkat(fs::CWD, format!("/proc/self/fd/{}", handle.as_raw_fd()), Vec::new());
+        match known {
+            Ok(path) => Some(path.into_bytes()),
+            Err(_) => {
+                self.absolute().canonicalize().ok().map(|path| path.into_os_string().into_encoded_bytes())
+            }
+        }
+    }
+
+    /// The innermost tree in which this real path lies, and the rest of it.
+    fn tree_of<'p>(&self, real: &'p [u8]) -> Option<(usize, &'p [u8])> {
+        let mut end = real.len();
+        loop {
+            let (head, rest) = real.split_at_checked(end)?;
+            let head = if head == b"/" { b"" } else { head };
+            if let Some(tree) = self.tree_by_path.get(head) {
+                return Some((*tree, rest.strip_prefix(b"/").unwrap_or(rest)));
+            }
+            end = head.iter().rposition(|b| *b == b'/')?;
+        }
+    }
+
+    /// A relative link from the current path to where something of a tree is archived.
+    fn way_to(&self, tree: usize, rest: &[u8]) -> Vec<u8> {
+        let at = self.trees.get(tree).map_or(&b""[..], |tree| &tree.at);
+        let parts = |path: &'_ [u8]| -> Vec<Vec<u8>> {
+            path.split(|b| *b == b'/').filter(|part| !part.is_empty()).map(<[u8]>::to_vec).collect()
+        };
+        let mut from = parts(&self.path);
+        from.pop();
+        let to = [parts(at), parts(rest)].concat();
+        let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+        let ups = from.iter().skip(common).map(|_| b"..".to_vec());
+        let way: Vec<Vec<u8>> = ups.chain(to.into_iter().skip(common)).collect();
+        if way.is_empty() { b".".to_vec() } else { way.join(&b'/') }
+    }
+
+    fn add_tree(&mut self, real: &[u8], id: Id) -> usize {
+        let real = if real == b"/" { Vec::new() } else { real.to_vec() };
+        let number = self.trees.len();
+        self.trees.push(Tree { real: real.clone(), at: self.path.clone() });
+        self.tree_by_path.insert(real, number);
+        self.tree_by_id.insert(id, number);
+        number
+    }
+
+    fn push(&mut self, dir: OwnedFd, names: Names, id: Id, tree: usize, followed: bool) {
+        let last = self.levels.len().saturating_sub(1);
+        if last >= SHALLOW
+            && !last.is_multiple_of(KEPT)
+            && let Some(up) = self.levels.last_mut()
+        {
+            up.dir = None;
+        }
+        let len = self.path.len();
+        self.levels.push(Level { dir: Some(Arc::new(dir)), names, len, id, tree, followed });
+    }
+
+    /// The folder being walked; opened anew where it was closed on the way down. `None` if it is gone.
+    fn dir(&mut self) -> Result<Option<Arc<OwnedFd>>> {
+        let open_at = self.levels.iter().rposition(|level| level.dir.is_some());
+        let Some(from) = open_at else { return Ok(None) };
+        let Some(mut dir) = self.levels.get(from).and_then(|level| level.dir.clone()) else {
+            return Ok(None);
+        };
+        let mut start = self.levels.get(from).map_or(0, |level| level.len);
+        for level in self.levels.get(from + 1..).unwrap_or_default() {
+            let name = self.path.get(start..level.len).unwrap_or_default();
+            let name = name.strip_prefix(b"/").unwrap_or(name);
+            let flags = if level.followed { OFlags::DIRECTORY } else { OFlags::DIRECTORY | OFlags::NOFOLLOW };
+            let opened = open(&*dir, name, flags).and_then(|next| Ok((id(&fs::fstat(&next)?), next)));
+            match opened {
+                Ok((found, next)) if found == level.id => dir = Arc::new(next),
+                Ok(_) => return self.lost(Errno::NOENT).map(|()| None),
+                Err(e) => return self.lost(e).map(|()| None),
+            }
+            start = level.len;
+        }
+        if let Some(level) = self.levels.last_mut() {
+            level.dir = Some(Arc::clone(&dir));
+        }
+        Ok(Some(dir))
+    }
+
+    fn is_excluded(&self, tree: usize) -> bool {
+        if self.excludes.contains(&self.absolute()) {
+            return true;
+        }
+        let Some(Tree { real, at }) = self.trees.get(tree) else { return false };
+        let rest = self.path.strip_prefix(at.as_slice()).unwrap_or(&self.path);
+        let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+        let real = [real.as_slice(), b"/", rest].concat();
+        self.excludes.contains(Path::new(OsStr::from_bytes(&real)))
+    }
+
+    fn name(&self, at: usize) -> &[u8] {
+        self.path.get(at..).unwrap_or_default()
+    }
+
+    fn absolute(&self) -> PathBuf {
+        self.base.join(OsStr::from_bytes(&self.path))
+    }
+
+    fn skip(&mut self, what: &str) -> Option<What> {
+        self.monitor.note(NoteKind::Info, format!("{} is {what}: skipped", show(&self.path)));
+        self.losses.skipped += 1;
+        None
+    }
+
+    /// Something that was listed could not be opened.
+    fn lost(&mut self, cause: Errno) -> Result<()> {
+        let path = std::mem::take(&mut self.path);
+        let lost = lost(&path, cause, &self.base, self.ignore_errors, self.monitor, &mut self.losses);
+        self.path = path;
+        lost
+    }
+}
+
+/// Something that was listed cannot be opened. What is gone, or has become something else, is a warning; all else an
+/// error, or with `ignore_errors` a note that it is missing.
+pub fn lost(
+    path: &[u8],
+    cause: Errno,
+    base: &Path,
+    ignore_errors: bool,
+    monitor: &Monitor,
+    losses: &mut Losses,
+) -> Result<()> {
+    if matches!(cause, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO | Errno::STALE) {
+        let text = format!("{} vanished while the backup was made", show(path));
+        monitor.note(NoteKind::Warning, text);
+        losses.vanished += 1;
+        return Ok(());
+    }
+    if ignore_errors {
+        monitor.note(NoteKind::Missing, format!("{} could not be read: {cause}", show(path)));
+        losses.missing += 1;
+        return Ok(());
+    }
+    let absolute = base.join(OsStr::from_bytes(path));
+    Err(Error::io("cannot read", &absolute, cause.into()).hint(
+        "give the user who runs this access to it, exclude it, or set ignore_errors in the profile to go on without it",
+    ))
+}
+
+/// Opens for reading without a trace in the access time where that is permitted.
+pub fn open(
+    dir: impl rustix::fd::AsFd,
+    name: impl rustix::path::Arg + Copy,
+    flags: OFlags,
+) -> Result<OwnedFd, Errno> {
+    match fs::openat(&dir, name, OPEN | flags | OFlags::NOATIME, Mode::empty()) {
+        // Only the owner and root may.
+        Err(Errno::PERM) => fs::openat(&dir, name, OPEN | flags, Mode::empty()),
+        done => done,
+    }
+}
