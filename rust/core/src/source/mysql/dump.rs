@@ -1,7 +1,8 @@
 //! Dumping: which clients run in what order, and what is written around their output.
 
 use super::client::{self, Program};
-use super::merge::{self, Body};
+use super::exact;
+use super::merge::{self, Body, Feed};
 use super::schema::{Schema, Table};
 use super::session::{Session, quote};
 use crate::config::Connection;
@@ -129,20 +130,10 @@ impl<'a> Dumper<'a> {
         let tables: Vec<&Table> = self.schema.with_rows().collect();
         let _locked = self.lock_for_all(&tables)?;
         let (snapshot, groups) = self.share(&tables)?;
-        let clients = groups
-            .iter()
-            .map(|group| {
-                let mut options = ROWS.to_vec();
-                if group.iter().any(|table| table.versioned) {
-                    // Clients that do not know it say so on stderr and go on with the current rows.
-                    options.push("--loose-dump-history");
-                }
-                start(self.connection, self.settings, &options, group.iter().map(|table| &table.name))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let feeds = groups.iter().map(|group| self.feed(group)).collect::<Result<Vec<_>>>()?;
         let (connection, settings, monitor, schema) =
             (self.connection, self.settings, self.monitor, self.schema);
-        merge::run(clients, connection, settings.ignore_errors, monitor, |rows| {
+        merge::run(feeds, connection, settings.ignore_errors, monitor, |rows| {
             rows.wait_for_snapshots()?;
             drop(snapshot);
             if !schema.tables.is_empty() {
@@ -153,6 +144,22 @@ impl<'a> Dumper<'a> {
             self.out.write_all(b"/*!40000 SET AUTOCOMMIT=@OLD_AUTOCOMMIT */;\n")?;
             Ok(())
         })
+    }
+
+    /// Starts a client on the rows of some tables.
+    fn feed(&self, group: &Group<'_>) -> Result<Feed> {
+        if group.exact {
+            let (tool, name, plan) = exact::start(self.connection, &group.tables)?;
+            return Ok(Feed { tool, name, plan: Some(plan) });
+        }
+        let mut options = ROWS.to_vec();
+        if group.tables.iter().any(|table| table.versioned) {
+            // Clients that do not know it say so on stderr and go on with the current rows.
+            options.push("--loose-dump-history");
+        }
+        let names = group.tables.iter().map(|table| &table.name);
+        let (tool, name) = start(self.connection, self.settings, &options, names)?;
+        Ok(Feed { tool, name, plan: None })
     }
 
     fn structure(&mut self) -> Result<()> {
@@ -175,26 +182,35 @@ impl<'a> Dumper<'a> {
 
     /// Divides the tables among clients. More than one see the same snapshot only if nobody writes while they
     /// start; the guard sees to that.
-    fn share<'t>(&self, tables: &[&'t Table]) -> Result<(Option<Session<'a>>, Vec<Vec<&'t Table>>)> {
-        let one = |tables: &[&'t Table]| match tables.is_empty() {
-            true => Vec::new(),
-            false => vec![tables.to_vec()],
-        };
-        let size: u64 = tables.iter().map(|table| table.size).sum();
+    fn share<'t>(&self, tables: &[&'t Table]) -> Result<(Option<Session<'a>>, Vec<Group<'t>>)> {
+        let (rounded, plain): (Vec<&Table>, Vec<&Table>) = tables.iter().partition(|table| table.rounded());
+        let size: u64 = plain.iter().map(|table| table.size).sum();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let clients = cores.min(MOST_CLIENTS).min(tables.len());
         // The rows of clients that take turns are told apart by line.
         let lines = tables.iter().any(|table| table.name.contains('\n'));
-        if clients < 2 || size < WORTH_SHARING || lines {
-            return Ok((None, one(tables)));
+        let clients = if size < WORTH_SHARING || lines { 1 } else { cores.min(MOST_CLIENTS) };
+        let mut groups: Vec<Group<'t>> =
+            merge::share(&plain, clients).into_iter().map(|tables| Group { exact: false, tables }).collect();
+        if !rounded.is_empty() {
+            groups.push(Group { exact: true, tables: rounded });
+        }
+        if groups.len() < 2 {
+            return Ok((None, groups));
+        }
+        // Without the privilege, or behind a long transaction, one client does without a lock.
+        let alone = || {
+            let exact = groups.iter().any(|group| group.exact) && !tables.iter().any(|table| table.versioned);
+            vec![Group { exact, tables: tables.to_vec() }]
+        };
+        if lines {
+            return Ok((None, alone()));
         }
         let with: Vec<&str> =
             tables.iter().filter(|table| table.transactions).map(|table| table.name.as_str()).collect();
         match self.lock(&with, SHORT_WAIT) {
-            Ok(session) => Ok((Some(session), merge::share(tables, clients))),
+            Ok(session) => Ok((Some(session), groups)),
             Err(error) if error.code() == Code::Cancelled => Err(error),
-            // No privilege, or a long transaction: one client needs no lock.
-            Err(_) => Ok((None, one(tables))),
+            Err(_) => Ok((None, alone())),
         }
     }
 
@@ -205,6 +221,13 @@ impl<'a> Dumper<'a> {
         session.run(&format!("LOCK TABLES {}", list.join(", ")))?;
         Ok(session)
     }
+}
+
+/// The tables of one client.
+struct Group<'t> {
+    /// Read as [`exact`] does.
+    exact: bool,
+    tables: Vec<&'t Table>,
 }
 
 /// What follows the rows, ready to be written. Made first: what the server refuses shows before hours of rows.

@@ -5,6 +5,7 @@
 //! bounded, and whoever loads the file finds work for several connections at any time.
 
 use super::client;
+use super::exact::{Inserts, Plan};
 use super::schema::Table;
 use crate::config::Connection;
 use crate::source::tool::{Output, Tool};
@@ -55,6 +56,14 @@ impl<R: Read> Read for Body<R> {
     }
 }
 
+/// A client whose rows are wanted.
+pub(crate) struct Feed {
+    pub(crate) tool: Tool,
+    pub(crate) name: &'static str,
+    /// What the output means where it is no SQL.
+    pub(crate) plan: Option<Plan>,
+}
+
 enum Piece {
     /// The client has its snapshot: it wrote something besides the first line, which it writes before.
     Started,
@@ -69,24 +78,24 @@ pub(crate) struct Rows {
 
 /// Reads all clients, each in a thread of its own, while `work` runs. They are killed when it fails.
 pub(crate) fn run(
-    clients: Vec<(Tool, &'static str)>,
+    feeds: Vec<Feed>,
     connection: &Connection,
     ignore_errors: bool,
     monitor: &Monitor,
     work: impl FnOnce(&mut Rows) -> Result<()>,
 ) -> Result<()> {
     let stop = AtomicBool::new(false);
-    let mut running = Vec::with_capacity(clients.len());
-    for (mut tool, name) in clients {
-        running.push((tool.output(monitor, Some(&stop))?, tool, name));
+    let mut running = Vec::with_capacity(feeds.len());
+    for mut feed in feeds {
+        running.push((feed.tool.output(monitor, Some(&stop))?, feed));
     }
     std::thread::scope(|scope| {
         let mut rows = Rows { clients: Vec::new() };
-        for (output, tool, name) in running {
+        for (output, Feed { tool, name, plan }) in running {
             let (sender, receiver) = bounded(WAITING);
             rows.clients.push(receiver);
             scope.spawn(move || {
-                let end = pump(output, &sender)
+                let end = pump(output, plan, &sender)
                     .and_then(|()| client::dump_outcome(tool, name, connection, ignore_errors, monitor));
                 // Nobody listens any more when the dump has failed elsewhere.
                 let _ = sender.send(end.map(|()| Piece::End));
@@ -98,14 +107,24 @@ pub(crate) fn run(
     })
 }
 
-fn pump(output: Output<'_>, sender: &Sender<Result<Piece>>) -> Result<()> {
+fn pump(output: Output<'_>, plan: Option<Plan>, sender: &Sender<Result<Piece>>) -> Result<()> {
     let gone = |_| Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
-    let mut body = Body::new(output)?;
-    body.wait()?;
+    let mut rows: Box<dyn Read + '_> = match plan {
+        Some(plan) => {
+            let mut inserts = Inserts::new(BufReader::with_capacity(BLOCK, output), plan);
+            inserts.wait()?;
+            Box::new(inserts)
+        }
+        None => {
+            let mut body = Body::new(output)?;
+            body.wait()?;
+            Box::new(body)
+        }
+    };
     sender.send(Ok(Piece::Started)).map_err(gone)?;
     loop {
         let mut block = Vec::with_capacity(BLOCK);
-        if body.by_ref().take(BLOCK as u64).read_to_end(&mut block)? == 0 {
+        if rows.by_ref().take(BLOCK as u64).read_to_end(&mut block)? == 0 {
             return Ok(());
         }
         sender.send(Ok(Piece::Rows(block))).map_err(gone)?;

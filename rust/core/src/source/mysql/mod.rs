@@ -14,6 +14,7 @@
 
 mod client;
 mod dump;
+mod exact;
 mod merge;
 mod schema;
 mod session;

@@ -19,7 +19,30 @@ pub(crate) struct Table {
     pub(crate) sequence: bool,
     /// Keeps its history (`WITH SYSTEM VERSIONING`).
     pub(crate) versioned: bool,
+    /// The columns that are not computed; known only where some table of the database has a FLOAT.
+    pub(crate) columns: Vec<Column>,
 }
+
+impl Table {
+    /// Whether dump clients would round some of its numbers. (Their `--dump-history` has no other way.)
+    pub(crate) fn rounded(&self) -> bool {
+        self.rows && !self.versioned && self.columns.iter().any(|column| column.float)
+    }
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// SQL writes its values without quotes.
+    pub(crate) number: bool,
+    /// A FLOAT without a fixed number of digits.
+    pub(crate) float: bool,
+}
+
+/// `DATA_TYPE`s of numbers. BIT is none: clients give its bytes.
+const NUMBERS: [&str; 9] =
+    ["tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "year"];
 
 /// A database's contents, sorted by name in bytes.
 #[derive(Debug, Default)]
@@ -66,10 +89,12 @@ impl Schema {
                     size: size.parse().unwrap_or_default(),
                     sequence,
                     versioned: kind == "SYSTEM VERSIONED",
+                    columns: Vec::new(),
                     name,
                 });
             }
         }
+        schema.read_columns(session)?;
         for table in session.column(
             "SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() \
              ORDER BY BINARY EVENT_OBJECT_TABLE",
@@ -89,6 +114,29 @@ impl Schema {
         (schema.routines, schema.events) =
             (routines.parse().unwrap_or_default(), events.parse().unwrap_or_default());
         Ok(schema)
+    }
+
+    fn read_columns(&mut self, session: &mut Session<'_>) -> Result<()> {
+        let any = session.rows(
+            "SELECT 1 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND DATA_TYPE = 'float' LIMIT 1",
+        )?;
+        if any.is_empty() {
+            return Ok(());
+        }
+        for row in session.rows(
+            "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, NUMERIC_SCALE IS NULL, EXTRA \
+             FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, ORDINAL_POSITION",
+        )? {
+            let [table, name, kind, any_scale, extra] = columns(row)?;
+            let computed = ["VIRTUAL", "STORED", "PERSISTENT"].iter().any(|word| extra.contains(word));
+            // In the byte order of `tables`, not the server's.
+            let at = self.tables.binary_search_by(|known| known.name.as_bytes().cmp(table.as_bytes()));
+            if !computed && let Some(table) = at.ok().and_then(|at| self.tables.get_mut(at)) {
+                let float = kind == "float" && any_scale == "1";
+                table.columns.push(Column { name, number: NUMBERS.contains(&kind.as_str()), float });
+            }
+        }
+        Ok(())
     }
 
     /// The tables whose rows are dumped.
