@@ -62,6 +62,7 @@ final class DocumentBuilder
             'name' => $this->text('site_name'),
             'mail' => $this->text('site_mail'),
             'url' => $this->site->url(),
+            'timezone' => $this->text('date_default_timezone'),
             'drupal_version' => $this->site->version(),
             'public_path' => $this->text('file_public_path'),
             'private_path' => $this->text('file_private_path'),

@@ -4,7 +4,9 @@ use crate::args::{Format, Global};
 use crate::configuration;
 use crate::print::{Align, Output, date, table, text};
 use bam::config::{Document, KEEP_ALL, KEEP_SMART, duration};
+use bam::job::when;
 use bam::{Note, NoteKind, Result};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Says what is wrong with the configuration: exit code 2 where it contradicts itself, else warnings at most.
@@ -49,7 +51,7 @@ pub fn export(document: &Document, format: Format, secrets: bool, output: &Outpu
 }
 
 pub fn sources(document: &Document, output: &Output) -> Result<u8> {
-    list(document, "sources", ["id", "type", "what", "name"], output, |id, item| {
+    list(&section(document, "sources")?, "sources", ["id", "type", "what", "name"], output, |id, item| {
         let what = match text(item, "type") {
             "files" => text(item, "path"),
             _ => item["database"].as_str().unwrap_or("db"),
@@ -59,15 +61,22 @@ pub fn sources(document: &Document, output: &Output) -> Result<u8> {
 }
 
 pub fn destinations(document: &Document, output: &Output) -> Result<u8> {
-    list(document, "destinations", ["id", "type", "where", "name"], output, |id, item| {
-        let place = if text(item, "type") == "directory" { text(item, "path") } else { text(item, "url") };
-        [id, text(item, "type"), place, text(item, "name")].map(str::to_owned)
-    })
+    list(
+        &section(document, "destinations")?,
+        "destinations",
+        ["id", "type", "where", "name"],
+        output,
+        |id, item| {
+            let place =
+                if text(item, "type") == "directory" { text(item, "path") } else { text(item, "url") };
+            [id, text(item, "type"), place, text(item, "name")].map(str::to_owned)
+        },
+    )
 }
 
 pub fn profiles(document: &Document, output: &Output) -> Result<u8> {
     let heading = ["id", "compression", "encryption", "sources", "name"];
-    list(document, "profiles", heading, output, |id, item| {
+    list(&section(document, "profiles")?, "profiles", heading, output, |id, item| {
         let sources: Vec<&str> = item["sources"]
             .as_object()
             .map(|map| map.keys().map(String::as_str).collect())
@@ -78,9 +87,23 @@ pub fn profiles(document: &Document, output: &Output) -> Result<u8> {
     })
 }
 
+/// Besides what the document says: `next_run` (Unix time; due when it is past; null: only when asked), or the `problem`
+/// that hides it.
 pub fn schedules(document: &Document, output: &Output) -> Result<u8> {
-    let heading = ["id", "enabled", "every", "source", "destinations", "profile", "keep", "last run"];
-    list(document, "schedules", heading, output, |id, item| {
+    let now = Timestamp::now().as_second();
+    let mut section = section(document, "schedules")?;
+    for (name, schedule) in &document.schedules {
+        match when::next_run(schedule, &document.site, now) {
+            Ok(next) => section[name]["next_run"] = next.into(),
+            Err(error) => {
+                output.warn(&format!("schedule {name}: {error}"));
+                section[name]["problem"] = error.to_string().into();
+            }
+        }
+    }
+    let heading =
+        ["id", "enabled", "every", "source", "destinations", "profile", "keep", "last run", "next run"];
+    list(&section, "schedules", heading, output, |id, item| {
         let enabled = if item["enabled"].as_bool() == Some(true) { "yes" } else { "no" };
         let when = match item["cron"].as_str() {
             Some(cron) => cron.to_owned(),
@@ -94,21 +117,28 @@ pub fn schedules(document: &Document, output: &Output) -> Result<u8> {
             n => n.to_string(),
         };
         let last = item["last_run"].as_i64().map_or("-".into(), date);
+        let next = match item["next_run"].as_i64() {
+            Some(time) if time <= now => "due".into(),
+            time => time.map_or("-".into(), date),
+        };
         let (source, profile) = (text(item, "source"), text(item, "profile"));
-        [id, enabled, &when, source, &destinations.join(","), profile, &keep, &last].map(str::to_owned)
+        [id, enabled, &when, source, &destinations.join(","), profile, &keep, &last, &next].map(str::to_owned)
     })
 }
 
-/// Prints one section of the document, passwords left out: as a table, or as it stands in the document.
+/// One section of the document, passwords left out.
+fn section(document: &Document, name: &str) -> Result<Value> {
+    Ok(document.to_json(false)?[name].take())
+}
+
+/// Prints a section: as a table, or as it is.
 fn list<const N: usize>(
-    document: &Document,
+    section: &Value,
     name: &str,
     heading: [&str; N],
     output: &Output,
     row: impl Fn(&str, &Value) -> [String; N],
 ) -> Result<u8> {
-    let document = document.to_json(false)?;
-    let section = &document[name];
     output.result(&json!({ name: section }), || {
         let rows: Vec<_> =
             section.as_object().into_iter().flatten().map(|(id, item)| row(id, item)).collect();

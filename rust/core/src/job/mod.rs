@@ -9,6 +9,7 @@ pub mod lock;
 pub mod pipe;
 mod request;
 pub mod swap;
+pub mod when;
 
 pub use request::{Request, Restore};
 
