@@ -130,7 +130,6 @@ final class Converter
                 $kept = array_intersect_key($settings, array_flip(self::SSH_SETTINGS));
                 return ['type' => $item['subtype'], 'url' => self::text($item, 'location')] + $entry
                     + array_filter(array_map('strval', $kept));
-
         }
         // Backup and Migrate's own for its web pages, which it gives no subtype.
         if (in_array(self::text($item, 'machine_name'), ['download', 'upload'], true)) {

@@ -59,8 +59,13 @@ final class Configuration
         $copy = $kept === null ? null : $kept->load();
 
         if ($site->problem() !== null) {
-            [$document, $note] = self::recover($site, $document, $copy);
-            return new self($document, null, [$note]);
+            $why = "the site's database gives no settings: {$site->problem()}; ";
+            if ($copy === null) {
+                $why .= 'there is no copy of them from better days, so only what settings.php says is known';
+                return new self($document, null, array_merge([$why], $notes));
+            }
+            $kept = $copy['document']->with('databases', $document->map('databases'));
+            return new self($kept, null, [$why . 'using the copy of ' . date('Y-m-d H:i', $copy['saved'])]);
         }
         $code = self::inCode($site);
         if ($copy !== null && $site instanceof BareSite) {
@@ -71,22 +76,6 @@ final class Configuration
         }
         $profile = $site->variable('backup_migrate_profile_id');
         return new self($document, is_string($profile) && $profile !== '' ? $profile : null, $notes);
-    }
-
-    /**
-     * What settings.php says over what was kept.
-     *
-     * @param array{saved: int, document: Document, code: array<string, string[]>}|null $copy
-     * @return array{0: Document, 1: string}
-     */
-    private static function recover(Site $site, Document $fresh, ?array $copy): array
-    {
-        $why = "the site's database gives no settings: " . $site->problem();
-        if ($copy === null) {
-            return [$fresh, "$why; there is no copy of them from better days, so only what settings.php says is known"];
-        }
-        $document = $copy['document']->with('databases', $fresh->map('databases'));
-        return [$document, "$why; using the copy of " . date('Y-m-d H:i', $copy['saved'])];
     }
 
     /**

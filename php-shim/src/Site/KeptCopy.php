@@ -53,6 +53,7 @@ final class KeptCopy
      */
     public function load(): ?array
     {
+        clearstatcache(true, $this->file);
         $stat = @lstat($this->file);
         // A regular file of ours that others can neither read nor write: nobody slipped us another site's passwords.
         if ($stat === false || ($stat['mode'] & 0170077) !== 0100000) {

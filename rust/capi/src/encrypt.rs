@@ -58,7 +58,11 @@ pub unsafe extern "C" fn bam_decrypt_file(
         let decrypted = beside::write(to, |out| match kind {
             Kind::Enc => beside::copy(enc::Reader::new(input, &passphrase, or_default(iterations))?, out),
             Kind::AesModule => {
-                let module = AesModule { key_file: Some(key_file.to_owned()), ..AesModule::default() };
+                let module = AesModule {
+                    implementation: "phpseclib".into(),
+                    key_file: Some(key_file.to_owned()),
+                    ..AesModule::default()
+                };
                 let settings = aes_module::Settings::from_document(&module)?;
                 beside::copy(aes_module::Reader::new(input, &settings), out)
             }

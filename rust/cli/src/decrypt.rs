@@ -105,7 +105,11 @@ fn plain(
             Box::new(enc::Reader::new(input, &Passphrase::from_file(key_file)?, iterations)?)
         }
         Kind::AesModule => {
-            let module = AesModule { key_file: Some(key_file.to_owned()), ..AesModule::default() };
+            let module = AesModule {
+                implementation: "phpseclib".into(),
+                key_file: Some(key_file.to_owned()),
+                ..AesModule::default()
+            };
             Box::new(aes_module::Reader::new(input, &aes_module::Settings::from_document(&module)?))
         }
         _ => {

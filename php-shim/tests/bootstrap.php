@@ -1,0 +1,4 @@
+<?php
+
+require_once __DIR__ . '/../autoload.php';
+require_once __DIR__ . '/Scratch.php';
