@@ -8,9 +8,13 @@ mod check;
 pub(crate) mod connection;
 pub mod document;
 pub mod duration;
+pub mod import;
+#[cfg(test)]
+mod import_tests;
 mod lenient;
 mod locate;
 mod mask;
+pub mod php;
 mod read;
 mod site;
 
