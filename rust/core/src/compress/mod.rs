@@ -49,7 +49,12 @@ impl Kind {
 
     /// From a file's first bytes; [`Kind::None`] where they are those of none of our compressions.
     pub fn detect(prefix: &[u8]) -> Kind {
-        match detect::what(prefix) {
+        Kind::detect_as(detect::what(prefix))
+    }
+
+    /// The same where it is known what the file is.
+    pub fn detect_as(what: What) -> Kind {
+        match what {
             What::Gzip => Kind::Gzip,
             What::Zstd => Kind::Zstd,
             What::Bzip2 => Kind::Bzip2,

@@ -1,6 +1,6 @@
 //! What a backup command means: which source, profile and destinations (DESIGN section 7's rules in one place).
 
-use crate::config::{Document, Profile, Source};
+use crate::config::{Destination, Document, Profile, Source};
 use crate::{Code, Error, Result};
 use std::collections::BTreeMap;
 
@@ -88,15 +88,17 @@ fn check(document: &Document, choice: &Choice) -> Result<()> {
     if choice.profile != DEFAULT_PROFILE && !document.profiles.contains_key(&choice.profile) {
         return Err(unknown("profile", &choice.profile, &keys(&document.profiles)));
     }
-    match choice.destinations.iter().find(|name| !document.destinations.contains_key(*name)) {
-        Some(name) => Err(unknown("destination", name, &keys(&document.destinations))),
-        None => Ok(()),
-    }
+    choice.destinations.iter().try_for_each(|name| destination(document, name).map(drop))
 }
 
 /// The source that [`choose`] or a restore names.
 pub fn source<'a>(document: &'a Document, name: &str) -> Result<&'a Source> {
     document.sources.get(name).ok_or_else(|| unknown("source", name, &keys(&document.sources)))
+}
+
+/// The destination's settings by name.
+pub fn destination<'a>(document: &'a Document, name: &str) -> Result<&'a Destination> {
+    document.destinations.get(name).ok_or_else(|| unknown("destination", name, &keys(&document.destinations)))
 }
 
 /// The profile by name; `default` is built in.

@@ -3,19 +3,31 @@
 //! A [`Job`] runs one [`Request`] on a thread of its own; whoever started it polls, may cancel, and at the end takes
 //! the result. Knows nothing of formats: those belong to the rooms it calls.
 
+mod apply;
+mod backup;
 pub mod choose;
-pub mod deliver;
+mod deliver;
+mod journal;
+mod keep;
+pub mod keys;
 pub mod lock;
+mod open;
 pub mod pipe;
+mod pipeline;
+mod places;
+mod remove;
 mod request;
-pub mod swap;
+mod restore;
+mod sources;
+mod swap;
+mod verify;
 pub mod when;
 
 pub use request::{Request, Restore};
 
 use crate::config::Document;
-use crate::{Code, Error, Monitor, Phase, Progress, Result};
-use serde_json::Value;
+use crate::{Code, Error, Monitor, NoteKind, Phase, Progress, Result};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
@@ -101,7 +113,38 @@ impl Drop for Job {
     }
 }
 
-/// Runs a request on the calling thread.
-pub fn run(_document: &Document, _request: &Request, _monitor: &Arc<Monitor>) -> Result<Value> {
-    Err(Error::new(Code::Unsupported, "this request is not there yet"))
+/// Runs a request on the calling thread. The result has the job's `notes` and its `exit_code`: 0, or 3 where
+/// something is missing (docs/json.md).
+pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Value> {
+    let mut result = match request {
+        Request::Backup { what, destinations, profile, default_profile, description } => {
+            let ask = backup::Ask {
+                what: what.as_deref(),
+                destinations,
+                profile: profile.as_deref(),
+                default_profile: default_profile.as_deref(),
+                description: description.as_deref(),
+            };
+            backup::run(document, &ask, monitor)?
+        }
+        Request::Backups { destinations } => {
+            let listing = places::list(&places::open(document, destinations)?, monitor)?;
+            json!({ "backups": listing.backups, "unreachable": listing.unreachable })
+        }
+        Request::Restore(ask) => restore::run(document, ask, monitor)?,
+        Request::Verify { id, destinations } => verify::run(document, id.as_deref(), destinations, monitor)?,
+        Request::Delete { id, destinations } => remove::run(document, id, destinations, monitor)?,
+        Request::Recover => {
+            let _lock = lock::acquire(document)?;
+            let found = journal::recover(document, &lock::state_dir(document)?, monitor)?;
+            json!({ "found": found })
+        }
+    };
+    if let Value::Object(map) = &mut result {
+        let notes = monitor.notes();
+        let partial = notes.iter().any(|note| note.kind == NoteKind::Missing);
+        map.insert("exit_code".into(), if partial { Code::Partial.exit_code() } else { 0 }.into());
+        map.insert("notes".into(), json!(notes));
+    }
+    Ok(result)
 }

@@ -13,6 +13,7 @@ const BLOCK: usize = 512 * 1024;
 
 enum Message {
     Data(Vec<u8>),
+    Failed(io::Error),
     End,
 }
 
@@ -57,6 +58,11 @@ impl PipeWriter {
         }
         self.blocks.send(Message::End).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
+
+    /// Hands an error to the reader in place of an end.
+    pub fn fail(self, error: io::Error) {
+        let _ = self.blocks.send(Message::Failed(error));
+    }
 }
 
 impl Write for PipeWriter {
@@ -84,6 +90,7 @@ impl PipeReader {
                     let _ = self.used.try_send(std::mem::replace(&mut self.block, block));
                     self.at = 0;
                 }
+                Ok(Message::Failed(error)) => return Err(error),
                 Ok(Message::End) => self.ended = true,
                 Err(_) => {
                     return Err(io::Error::new(

@@ -42,6 +42,8 @@ pub enum Request {
         #[serde(default)]
         destinations: Vec<String>,
     },
+    /// Finishes or takes back a restore that was killed.
+    Recover,
     /// Erases one backup at every destination.
     Delete {
         /// Which backup.

@@ -101,3 +101,32 @@ pub fn dump(
 fn no_postgres() -> Error {
     Error::new(Code::Unsupported, "PostgreSQL databases are not supported yet")
 }
+
+/// A database that is being replaced by a dump. Not there yet: loading fails with [`Code::Unsupported`].
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub enum Replacement {}
+
+#[allow(missing_docs)]
+impl Replacement {
+    pub fn plan(_: &Connection, _: &std::path::Path, _: &str) -> Result<Replacement> {
+        Err(Error::new(Code::Unsupported, "databases cannot be restored yet"))
+    }
+    pub fn load(
+        &mut self,
+        _: &Connection,
+        _: Box<dyn std::io::Read + Send>,
+        _: &LoadSettings,
+        _: &Monitor,
+    ) -> Result<LoadReport> {
+        match *self {}
+    }
+    pub fn swap(&self, _: &Connection, _: &Monitor) -> Result<()> {
+        match *self {}
+    }
+    pub fn revert(&self, _: &Connection, _: &Monitor) -> Result<()> {
+        match *self {}
+    }
+    pub fn clean(&self, _: &Connection, _: &Monitor) -> Result<()> {
+        match *self {}
+    }
+}

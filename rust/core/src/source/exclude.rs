@@ -83,6 +83,12 @@ impl Excludes {
         self.paths.contains_key(OsStr::from_bytes(name))
     }
 
+    /// What is on the list and lies below `folder`, relative to it.
+    pub fn below(&self, folder: &Path) -> Vec<PathBuf> {
+        let paths = self.paths.values().flatten();
+        paths.filter_map(|path| path.strip_prefix(folder).ok().map(Path::to_owned)).collect()
+    }
+
     /// Whether this absolute path, without `.` and `..`, is on the list.
     pub fn contains(&self, path: &Path) -> bool {
         path.file_name().and_then(|name| self.paths.get(name)).is_some_and(|paths| paths.contains(path))

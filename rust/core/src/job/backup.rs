@@ -1,0 +1,277 @@
+//! Backing up: from the choice of source, profile and destinations to backups that are in place.
+
+use super::choose::{self, Choice};
+use super::deliver::{Delivery, Outcome, Written};
+use super::pipeline::{Cipher, Pipeline};
+use super::sources::Plan;
+use super::{keys, lock, places};
+use crate::catalog::{BackupId, FileName, Sidecar, Tokens, key};
+use crate::compress;
+use crate::config::{Document, EncryptionKind, Profile};
+use crate::destination::{Destination, Existing};
+use crate::encrypt::{KeyId, MacKey, Passphrase, enc, kdf};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What was asked for.
+pub struct Ask<'a> {
+    /// A source, profile or schedule.
+    pub what: Option<&'a str>,
+    /// Where to.
+    pub destinations: &'a [String],
+    /// The profile.
+    pub profile: Option<&'a str>,
+    /// The site's default profile.
+    pub default_profile: Option<&'a str>,
+    /// A description instead of the profile's.
+    pub description: Option<&'a str>,
+}
+
+/// Makes one backup. The result is described in docs/json.md.
+pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
+    let choice = choose::choose(document, ask.what, ask.destinations, ask.profile, ask.default_profile)?;
+    let profile = choose::profile(document, &choice.profile)?;
+    let _lock = lock::acquire(document)?;
+    let state_dir = lock::state_dir(document)?;
+    super::journal::recover(document, &state_dir, monitor)?;
+    make(document, &choice, &profile, ask.description, monitor)
+}
+
+/// The same when the choice is made and the lock held.
+pub fn make(
+    document: &Document,
+    choice: &Choice,
+    profile: &Profile,
+    description: Option<&str>,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
+    let started = Instant::now();
+    monitor.note(
+        NoteKind::Info,
+        format!(
+            "backing up {} with profile {} to {}",
+            choice.source,
+            choice.profile,
+            choice.destinations.join(", ")
+        ),
+    );
+    let plan = Plan::of(document, choice, profile, monitor)?;
+    let cipher = Prepared::new(document, profile, &plan, monitor)?;
+    let all = places::open(document, &choice.destinations)?;
+    let (ready, failed) = places::prepare(all, monitor)?;
+    for place in &ready {
+        place.clean_parts(&|_| false)?;
+    }
+    if ready.is_empty() {
+        return Err(first_failure(failed));
+    }
+    let named = Named::find(document, profile, &plan, &ready, monitor)?;
+    let state_dir = lock::state_dir(document)?;
+    let delivery = Delivery::start(&named.file(), named.existing, &ready, failed, &state_dir, monitor)?;
+    let (kind, level) = (compress::Kind::from(profile.compression), profile.compression_level);
+    let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher.cipher, delivery)?;
+    monitor.phase(Phase::BackingUp);
+    let changed = match plan.write(&mut pipeline, named.id.0, &state_dir, monitor) {
+        Ok(changed) => changed,
+        Err(error) => return Err(pipeline.abandon(error)),
+    };
+    let bytes_in = pipeline.bytes();
+    let (finished, mac_key) = pipeline.finish()?;
+    monitor.phase(Phase::Finishing);
+    let mut sidecar = describe(document, choice, profile, &plan, &named, description);
+    sidecar.set_number(key::CHANGED_FILES, changed);
+    seal(&mut sidecar, &finished.written, mac_key.as_ref(), cipher.iterations, cipher.key_id);
+    sidecar.set_list(key::COPIES, &choice.destinations);
+    let written = finished.written;
+    let outcomes = finished.commit(&sidecar.to_string());
+    report(choice, &named, &outcomes, bytes_in, &written, started, monitor)
+}
+
+/// The cipher with what the sidecar says of it.
+struct Prepared {
+    cipher: Cipher,
+    iterations: Option<u32>,
+    key_id: Option<KeyId>,
+}
+
+impl Prepared {
+    fn new(document: &Document, profile: &Profile, plan: &Plan, monitor: &Monitor) -> Result<Prepared> {
+        if profile.encryption != EncryptionKind::None {
+            keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
+        }
+        Ok(match profile.encryption {
+            EncryptionKind::Aes256 => {
+                let passphrase: Passphrase = keys::passphrase(document)?;
+                let iterations = document.encryption.iterations.unwrap_or(kdf::DEFAULT_ITERATIONS);
+                Prepared {
+                    cipher: Cipher::Enc(enc::start(&passphrase, iterations)?),
+                    iterations: Some(iterations),
+                    key_id: Some(KeyId::of(&passphrase)),
+                }
+            }
+            EncryptionKind::AesModule => Prepared {
+                cipher: Cipher::AesModule(keys::aes_settings(document)?),
+                iterations: None,
+                key_id: None,
+            },
+            EncryptionKind::None => Prepared { cipher: Cipher::None, iterations: None, key_id: None },
+        })
+    }
+}
+
+/// What the backup is called.
+struct Named {
+    id: BackupId,
+    name: FileName,
+    existing: Existing,
+}
+
+impl Named {
+    fn find(
+        document: &Document,
+        profile: &Profile,
+        plan: &Plan,
+        ready: &[Arc<dyn Destination>],
+        monitor: &Monitor,
+    ) -> Result<Named> {
+        let listed = places::list(ready, monitor)?;
+        let (mut ids, mut files) = (BTreeSet::new(), BTreeSet::new());
+        for backup in &listed.backups {
+            ids.insert(backup.id);
+            files.insert(backup.file.as_str());
+        }
+        let now = jiff::Timestamp::now().as_second();
+        let id = BackupId::new(now, |id| ids.contains(&id));
+        let name = FileName::of(profile, plan.kind(), &Tokens::of(&document.site, now));
+        let name = name.free(profile, |candidate| Ok::<_, Error>(files.contains(candidate)))?;
+        let existing = if profile.append_timestamp == 2 { Existing::Replace } else { Existing::Keep };
+        Ok(Named { id, name, existing })
+    }
+
+    fn file(&self) -> String {
+        self.name.to_string()
+    }
+
+    /// The name inside a zip: without compression and encryption.
+    fn entry(&self) -> String {
+        format!("{}.{}", self.name.base, self.name.kind.extension())
+    }
+}
+
+fn describe(
+    document: &Document,
+    choice: &Choice,
+    profile: &Profile,
+    plan: &Plan,
+    named: &Named,
+    description: Option<&str>,
+) -> Sidecar {
+    let site = &document.site;
+    let mut sidecar = Sidecar::new();
+    sidecar.set(key::FILENAME, &named.name.base);
+    sidecar.set(key::DESCRIPTION, description.unwrap_or(&profile.description));
+    sidecar.set_number(key::DATESTAMP, named.id.0);
+    sidecar.set(key::GENERATOR, "bam");
+    sidecar.set(key::GENERATOR_VERSION, env!("CARGO_PKG_VERSION"));
+    sidecar.set(key::SITE_URL, &site.url);
+    sidecar.set(key::SITE_NAME, &site.name);
+    sidecar.set(key::DRUPAL_VERSION, &site.drupal_version);
+    sidecar.set(key::SOURCE_ID, &choice.source);
+    sidecar.set(key::SOURCE_TYPE, plan.sidecar_type());
+    sidecar.set(key::SOURCE_NAME, plan.label());
+    sidecar.set(key::PROFILE, &choice.profile);
+    if let Some(schedule) = &choice.schedule {
+        sidecar.set(key::SCHEDULE_ID, schedule);
+    }
+    sidecar.set_number(key::ID, named.id.0);
+    sidecar.set(key::FORMAT, "1");
+    sidecar
+}
+
+fn seal(
+    sidecar: &mut Sidecar,
+    written: &Written,
+    mac_key: Option<&MacKey>,
+    iterations: Option<u32>,
+    key_id: Option<KeyId>,
+) {
+    sidecar.set_number(key::FILE_SIZE, written.bytes);
+    sidecar.set_digest(key::SHA256, &written.sha256);
+    if let Some(iterations) = iterations {
+        sidecar.set_number(key::KDF_ITERATIONS, u64::from(iterations));
+    }
+    if let Some(key_id) = key_id {
+        sidecar.set(key::KEY_ID, key_id.to_string());
+    }
+    if let Some(mac_key) = mac_key {
+        let tag = mac_key.tag(&written.sha256, sidecar.mac_fields());
+        sidecar.set_digest(key::HMAC_SHA256, &tag);
+    }
+}
+
+fn first_failure(failed: Vec<Outcome>) -> Error {
+    let first = failed.into_iter().find_map(|o| o.result.err().map(|error| (o.destination, error)));
+    match first {
+        Some((destination, error)) => error.context(format!("destination {destination}")),
+        None => Error::new(Code::Usage, "no destination is given"),
+    }
+}
+
+fn report(
+    choice: &Choice,
+    named: &Named,
+    outcomes: &[Outcome],
+    bytes_in: u64,
+    written: &Written,
+    started: Instant,
+    monitor: &Monitor,
+) -> Result<Value> {
+    let mut there = 0;
+    let destinations: Vec<Value> = outcomes
+        .iter()
+        .map(|outcome| {
+            if outcome.result.is_ok() {
+                there += 1;
+            }
+            let error = outcome.result.as_ref().err().map(ToString::to_string);
+            json!({"name": outcome.destination, "ok": error.is_none(), "error": error})
+        })
+        .collect();
+    if there == 0 {
+        return Err(Error::new(
+            Code::Destination,
+            format!(
+                "the backup reached no destination: {}",
+                outcomes
+                    .iter()
+                    .filter_map(|o| o.result.as_ref().err().map(|e| format!("{}: {e}", o.destination)))
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            ),
+        ));
+    }
+    for outcome in outcomes {
+        if let Err(error) = &outcome.result {
+            monitor.note(NoteKind::Missing, format!("no copy at {}: {error}", outcome.destination));
+        }
+    }
+    Ok(json!({
+        "id": named.id,
+        "file": named.file(),
+        "source": choice.source,
+        "profile": choice.profile,
+        "schedule": choice.schedule,
+        "destinations": destinations,
+        "bytes_in": bytes_in,
+        "bytes_out": written.bytes,
+        "sha256": hex(&written.sha256),
+        "seconds": started.elapsed().as_secs_f64(),
+    }))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

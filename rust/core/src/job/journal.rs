@@ -1,0 +1,184 @@
+//! What a restore has done so far, on disk, so that a killed one can be finished or taken back.
+//!
+//! Up to [`State::Swapping`] the live site is untouched and recovery throws the new data away; from there on the new
+//! data is complete and recovery puts it in place. Every step that recovery repeats can be repeated.
+
+use super::swap::TreeSwap;
+use crate::config::Document;
+use crate::source::database::Replacement;
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "restore.json";
+
+/// How far a restore has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The new data is being put beside the old.
+    Staging,
+    /// The new data is whole, and takes the old one's place.
+    Swapping,
+    /// The new data is live; what stays of the old is moved over, the rest goes.
+    Settling,
+}
+
+/// One restore.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Journal {
+    /// The backup's file name, for messages.
+    pub backup: String,
+    state: State,
+    trees: Vec<TreeSwap>,
+    /// The machine name of the database in the document, and its replacement.
+    database: Option<(String, Replacement)>,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Begins a restore; there must be none (see [`recover`]).
+    pub fn begin(state_dir: &Path, backup: &str) -> Result<Journal> {
+        let journal = Journal {
+            backup: backup.to_owned(),
+            state: State::Staging,
+            trees: Vec::new(),
+            database: None,
+            path: state_dir.join(FILE),
+        };
+        journal.save()?;
+        Ok(journal)
+    }
+
+    /// Adds a folder that is to be replaced. On disk before anything is written into it.
+    pub fn add_tree(&mut self, tree: TreeSwap) -> Result<usize> {
+        self.trees.push(tree);
+        self.save()?;
+        Ok(self.trees.len() - 1)
+    }
+
+    /// The folders that are being replaced.
+    pub fn trees(&mut self) -> &mut [TreeSwap] {
+        &mut self.trees
+    }
+
+    /// Notes how the database is replaced: after planning and again after loading.
+    pub fn set_database(&mut self, name: &str, replacement: Replacement) -> Result<()> {
+        self.database = Some((name.to_owned(), replacement));
+        self.save()
+    }
+
+    /// All new data is whole: makes it live. On failure the old data is live again.
+    pub fn commit(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
+        monitor.check()?;
+        self.state = State::Swapping;
+        self.save()?;
+        if let Err(error) = self.swap(document, monitor) {
+            self.revert(document)?;
+            return Err(error);
+        }
+        self.settle(document)
+    }
+
+    /// Gives up before [`Journal::commit`]: the new data goes, the site is as it was.
+    pub fn abandon(self, document: &Document) -> Result<()> {
+        self.clean(document)
+    }
+
+    fn swap(&self, document: &Document, monitor: &Monitor) -> Result<()> {
+        for tree in &self.trees {
+            tree.swap()?;
+        }
+        if let Some((name, replacement)) = &self.database {
+            replacement.swap(&document.connection(name)?, monitor)?;
+        }
+        Ok(())
+    }
+
+    fn revert(mut self, document: &Document) -> Result<()> {
+        if let Some((name, replacement)) = &self.database {
+            replacement.revert(&document.connection(name)?, &Monitor::new())?;
+        }
+        for tree in &self.trees {
+            tree.revert()?;
+        }
+        self.state = State::Staging;
+        self.save()?;
+        self.clean(document)
+    }
+
+    fn settle(mut self, document: &Document) -> Result<()> {
+        self.state = State::Settling;
+        self.save()?;
+        for tree in &self.trees {
+            tree.settle()?;
+        }
+        self.clean(document)
+    }
+
+    /// A cancel that comes while cleaning must not leave anything behind, hence the monitor of its own.
+    fn clean(self, document: &Document) -> Result<()> {
+        for tree in &self.trees {
+            tree.clean()?;
+        }
+        if let Some((name, replacement)) = &self.database {
+            replacement.clean(&document.connection(name)?, &Monitor::new())?;
+        }
+        fs::remove_file(&self.path).at("cannot remove", &self.path)
+    }
+
+    fn save(&self) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(|cause| {
+            Error::new(Code::Internal, "cannot write the restore's journal").because(cause)
+        })?;
+        let part = self.path.with_extension("part");
+        let write = || {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&part, &self.path)?;
+            self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        };
+        write().at("cannot write the restore's journal", &self.path)
+    }
+}
+
+/// Finishes or takes back a restore that was killed; says what it found. `None`: there was nothing to do. The site's
+/// lock must be held.
+pub fn recover(document: &Document, state_dir: &Path, monitor: &Monitor) -> Result<Option<String>> {
+    let path = state_dir.join(FILE);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(Error::io("cannot read the restore's journal", &path, cause)),
+    };
+    let mut journal: Journal = serde_json::from_slice(&text).map_err(|cause| {
+        Error::new(Code::Integrity, format!("the journal of a restore, {}, is damaged", path.display()))
+            .because(cause)
+            .hint("look for folders and databases with .bam- or bam_ in their names, then remove the journal")
+    })?;
+    journal.path = path;
+    let backup = journal.backup.clone();
+    let told = match journal.state {
+        State::Staging => {
+            journal.clean(document)?;
+            format!(
+                "a restore of {backup} had stopped before it changed anything: its traces are removed, the site is as it was"
+            )
+        }
+        State::Swapping | State::Settling => {
+            if journal.state == State::Swapping {
+                journal.swap(document, monitor)?;
+            }
+            journal.settle(document)?;
+            format!("a restore of {backup} had stopped while it put the data in place: it is finished now")
+        }
+    };
+    monitor.note(NoteKind::Info, told.clone());
+    Ok(Some(told))
+}

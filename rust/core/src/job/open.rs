@@ -1,0 +1,324 @@
+//! Opening a backup: bring it to this machine, prove that it is what was written, then decode it.
+//!
+//! Nothing is decrypted before the MAC is checked, and nothing is changed before all of this is done.
+
+use super::keys;
+use crate::archive::{Layout, Reader, Survey};
+use crate::catalog::{FileName, Kind, Sidecar, key};
+use crate::compress::{self, detect::What};
+use crate::config::Document;
+use crate::destination::Destination;
+use crate::encrypt::{self, aes_module, enc, kdf};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes read at once while hashing.
+const BLOCK: usize = 1024 * 1024;
+
+/// A backup file on this machine.
+pub struct Local {
+    /// Its file name, which says what it promises to be.
+    pub name: String,
+    /// Where it is, for messages.
+    pub place: String,
+    file: File,
+    sidecar: Option<Sidecar>,
+}
+
+/// A backup that is proven, or that the user takes as it is.
+pub struct Opened {
+    local: Local,
+    how: Decryption,
+    name: Option<FileName>,
+}
+
+enum Decryption {
+    Enc(kdf::Keys),
+    AesModule(aes_module::Settings),
+    None,
+}
+
+impl Local {
+    /// A file anywhere on this machine, with the sidecar beside it.
+    pub fn from_path(path: &Path) -> Result<Local> {
+        let file = File::open(path).at("cannot read", path)?;
+        if !file.metadata().at("cannot look at", path)?.is_file() {
+            return Err(Error::new(Code::Usage, format!("{} is not a file", path.display())));
+        }
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".info");
+        let beside = Path::new(&beside);
+        let sidecar = match std::fs::read(beside) {
+            Ok(text) => Some(Sidecar::parse(&String::from_utf8_lossy(&text))),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            Err(cause) => return Err(Error::io("cannot read", beside, cause)),
+        };
+        Ok(Local { name, place: path.display().to_string(), file, sidecar })
+    }
+
+    /// A backup at a destination; from a remote one it is copied into a temporary file without a name in `spool_dir`.
+    pub fn fetch(
+        place: &Arc<dyn Destination>,
+        name: &str,
+        spool_dir: &Path,
+        monitor: &Monitor,
+    ) -> Result<Local> {
+        let sidecar = place.sidecar(name)?.map(|text| Sidecar::parse(&text));
+        let file = match place.local_path(name) {
+            Some(path) => File::open(&path).at("cannot read", &path)?,
+            None => {
+                let mut input = place.open(name)?;
+                let mut spool =
+                    tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?;
+                let mut block = vec![0; BLOCK];
+                loop {
+                    monitor.check()?;
+                    let read = input.read(&mut block)?;
+                    if read == 0 {
+                        break;
+                    }
+                    monitor.add_in(read as u64);
+                    spool
+                        .write_all(block.get(..read).unwrap_or_default())
+                        .at("cannot keep the download in", spool_dir)?;
+                }
+                spool
+            }
+        };
+        Ok(Local { name: name.to_owned(), place: place.describe(), file, sidecar })
+    }
+
+    /// What the sidecar says.
+    pub fn sidecar(&self) -> Option<&Sidecar> {
+        self.sidecar.as_ref()
+    }
+
+    /// Proves the bytes against the sidecar: size, SHA-256, and the MAC where the file is encrypted. Without a
+    /// sidecar of ours there is nothing to prove it by; what is then still possible is done by [`Opened::survey`].
+    pub fn prove(mut self, document: &Document, unauthenticated: bool, monitor: &Monitor) -> Result<Opened> {
+        monitor.phase(Phase::Verifying);
+        let mut prefix = [0; 32];
+        let got = read_prefix(&mut self.file, &mut prefix).map_err(|e| self.failed(e))?;
+        let parsed = FileName::parse(&self.name);
+        let encryption = encrypt::detect(&self.name, prefix.get(..got).unwrap_or_default());
+        let sha256 = match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
+            Some(expected) => {
+                self.check_hash(&expected, monitor)?;
+                Some(expected)
+            }
+            None => None,
+        };
+        let how = match encryption {
+            encrypt::Kind::Enc => self.prove_mac(document, sha256, unauthenticated, monitor)?,
+            encrypt::Kind::AesModule => {
+                monitor.note(
+                    NoteKind::Warning,
+                    "the aes module's encryption has no MAC: nobody can tell whether this backup was changed on purpose",
+                );
+                Decryption::AesModule(keys::aes_settings(document)?)
+            }
+            encrypt::Kind::Age => {
+                return Err(Error::new(Code::Unsupported, format!("{} is encrypted with age", self.name))
+                    .hint("decrypt it with the age program, then restore what comes out with --file"));
+            }
+            encrypt::Kind::None => Decryption::None,
+        };
+        Ok(Opened { local: self, how, name: parsed })
+    }
+
+    fn check_hash(&mut self, expected: &[u8; 32], monitor: &Monitor) -> Result<()> {
+        let size = self.file.metadata().map_err(|e| self.failed(e))?.len();
+        if let Some(promised) = self.sidecar.as_ref().and_then(|s| s.number(key::FILE_SIZE))
+            && promised != size
+        {
+            return Err(self.damaged(&format!("it has {size} bytes and should have {promised}")));
+        }
+        monitor.set_total(size);
+        self.file.rewind().map_err(|e| self.failed(e))?;
+        let (mut hash, mut block) = (Sha256::new(), vec![0; BLOCK]);
+        loop {
+            monitor.check()?;
+            let read = self.file.read(&mut block).map_err(|e| self.failed(e))?;
+            if read == 0 {
+                break;
+            }
+            monitor.add_in(read as u64);
+            hash.update(block.get(..read).unwrap_or_default());
+        }
+        if hash.finalize().as_slice() != expected {
+            return Err(self.damaged("its SHA-256 is not what its sidecar says"));
+        }
+        Ok(())
+    }
+
+    fn prove_mac(
+        &mut self,
+        document: &Document,
+        sha256: Option<[u8; 32]>,
+        unauthenticated: bool,
+        monitor: &Monitor,
+    ) -> Result<Decryption> {
+        let passphrase = keys::passphrase(document)?;
+        let proof = self
+            .sidecar
+            .as_ref()
+            .and_then(|sidecar| Some((sidecar, sha256?, sidecar.digest(key::HMAC_SHA256)?)));
+        self.file.rewind().map_err(|e| self.failed(e))?;
+        let salt = enc::read_salt(&mut self.file)?;
+        if let Some((sidecar, sha256, tag)) = proof {
+            let iterations = sidecar.number(key::KDF_ITERATIONS).and_then(|n| u32::try_from(n).ok());
+            let keys =
+                kdf::Kdf::ours(iterations.unwrap_or(kdf::DEFAULT_ITERATIONS)).derive(&passphrase, salt)?;
+            keys.mac_key()
+                .verify(&sha256, sidecar.mac_fields(), &tag)
+                .map_err(|error| error.context(&self.name))?;
+            return Ok(Decryption::Enc(keys));
+        }
+        if !unauthenticated {
+            return Err(Error::new(
+                Code::Integrity,
+                format!("{} has no sidecar with a MAC: nothing proves that it is unchanged", self.name),
+            )
+            .hint("put its .info file beside it, or accept it with --unauthenticated"));
+        }
+        monitor.note(NoteKind::Warning, format!("{} is taken without proof that it is unchanged", self.name));
+        let keys = self.guess(document, &passphrase)?.derive(&passphrase, salt)?;
+        Ok(Decryption::Enc(keys))
+    }
+
+    /// Which derivation a container without a sidecar was made with.
+    fn guess(&mut self, document: &Document, passphrase: &encrypt::Passphrase) -> Result<kdf::Kdf> {
+        let mut prefix = [0; 1024];
+        let got = read_prefix(&mut self.file, &mut prefix).map_err(|e| self.failed(e))?;
+        let own = kdf::Kdf::ours(document.encryption.iterations.unwrap_or(kdf::DEFAULT_ITERATIONS));
+        let mut candidates = vec![own, kdf::Kdf::ours(kdf::DEFAULT_ITERATIONS)];
+        candidates.dedup();
+        candidates.extend(kdf::Kdf::OPENSSL_DEFAULTS);
+        let known = |plain: &[u8]| compress::detect::what(plain) != compress::detect::What::Unknown;
+        enc::guess(prefix.get(..got).unwrap_or_default(), passphrase, &candidates, known)?.ok_or_else(|| {
+            Error::new(
+                Code::Integrity,
+                format!("{} does not open: the key is wrong or the file is damaged", self.name),
+            )
+            .hint("check the key; if it is the right one, use another copy of this backup")
+        })
+    }
+
+    fn damaged(&self, what: &str) -> Error {
+        Error::new(Code::Integrity, format!("{} at {} is damaged: {what}", self.name, self.place))
+            .hint("use another copy of this backup")
+    }
+
+    fn failed(&self, cause: io::Error) -> Error {
+        Error::io("cannot read", Path::new(&self.place), cause)
+    }
+}
+
+/// A reader and what its first bytes are.
+fn peek(mut input: impl Read + Send + 'static) -> Result<(Box<dyn Read + Send>, What)> {
+    let mut prefix = Vec::with_capacity(compress::detect::PREFIX);
+    (&mut input).take(compress::detect::PREFIX as u64).read_to_end(&mut prefix)?;
+    let what = compress::detect::what(&prefix);
+    Ok((Box::new(io::Cursor::new(prefix).chain(input)), what))
+}
+
+/// Fills as much of `buffer` as there is.
+fn read_prefix(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    file.rewind()?;
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..)
+        && !rest.is_empty()
+    {
+        match file.read(rest)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    file.rewind()?;
+    Ok(filled)
+}
+
+impl Opened {
+    /// The plain bytes: decrypted and decompressed on threads of their own.
+    pub fn decode(&self) -> Result<Box<dyn Read + Send>> {
+        let mut file = self.local.file.try_clone().map_err(|e| self.local.failed(e))?;
+        file.seek(SeekFrom::Start(0)).map_err(|e| self.local.failed(e))?;
+        let plain: Box<dyn Read + Send> = match &self.how {
+            Decryption::Enc(keys) => {
+                Box::new(super::apply::on_a_thread(Box::new(enc::Reader::with_keys(file, keys)?))?)
+            }
+            Decryption::AesModule(settings) => Box::new(aes_module::Reader::new(file, settings)),
+            Decryption::None => Box::new(file),
+        };
+        let (compressed, what) = peek(plain)?;
+        let promised = self.name.as_ref().map_or(compress::Kind::None, |name| name.compression);
+        let kind = compress::Kind::detect_as(what);
+        if kind == compress::Kind::None && promised != kind {
+            return Err(self.not_as_named(what));
+        }
+        let (plain, what) = peek(compress::reader(kind, compressed, 0)?)?;
+        let fits = match self.kind() {
+            Some(Kind::Tar | Kind::SiteArchive) => matches!(what, What::Tar | What::Empty),
+            Some(Kind::Sqlite) => what == What::Sqlite,
+            Some(Kind::Mysql | Kind::Pgsql | Kind::Sql) => {
+                matches!(what, What::Sql | What::Text | What::Empty)
+            }
+            None => what != What::Unknown,
+        };
+        if fits { Ok(plain) } else { Err(self.not_as_named(what)) }
+    }
+
+    fn not_as_named(&self, what: What) -> Error {
+        let error = Error::new(
+            Code::Integrity,
+            format!("{} is not what its name says: inside is {}", self.local.name, what.describe()),
+        );
+        error.hint(match self.how {
+            Decryption::None => "look at the file, or use another copy of this backup",
+            _ => "the key is wrong or the file is damaged; check the key, or use another copy",
+        })
+    }
+
+    /// What the name promises.
+    pub fn kind(&self) -> Option<Kind> {
+        self.name.as_ref().map(|name| name.kind)
+    }
+
+    /// The file's name.
+    pub fn file(&self) -> &str {
+        &self.local.name
+    }
+
+    /// The local file's sidecar.
+    pub fn sidecar(&self) -> Option<&Sidecar> {
+        self.local.sidecar()
+    }
+
+    /// Reads a tar to its end without putting anything anywhere: whether it is whole, and how it is laid out.
+    pub fn survey(&self, monitor: &Monitor) -> Result<Layout> {
+        let mut reader = Reader::new(self.decode()?);
+        let mut survey = Survey::default();
+        while let Some(member) = reader.next_member()? {
+            monitor.check()?;
+            survey.observe(&member.entry, &mut reader)?;
+        }
+        Ok(survey.layout())
+    }
+
+    /// Reads everything to its end: whether it decrypts and decompresses.
+    pub fn read_through(&self, monitor: &Monitor) -> Result<u64> {
+        let (mut input, mut block, mut bytes) = (self.decode()?, vec![0; BLOCK], 0);
+        loop {
+            monitor.check()?;
+            match input.read(&mut block)? {
+                0 => return Ok(bytes),
+                read => bytes += read as u64,
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The way of the bytes on a backup: compressed on the job's threads, encrypted on another, delivered by more.
+
+use super::deliver::{Delivery, Finished};
+use super::pipe::{PipeReader, PipeWriter, pipe};
+use crate::compress::{self, Encoder};
+use crate::config::CompressionLevel;
+use crate::encrypt::kdf::Derivation;
+use crate::encrypt::{MacKey, aes_module, enc};
+use crate::{Code, Error, Result};
+use std::io::{self, Write};
+use std::thread::JoinHandle;
+
+/// How the compressed bytes are encrypted.
+pub enum Cipher {
+    /// The `.enc` container; its keys are being derived while the source is already read.
+    Enc(Derivation),
+    /// The format of Drupal's aes module.
+    AesModule(aes_module::Settings),
+    /// In the clear.
+    None,
+}
+
+/// Takes a backup's plain bytes. [`Pipeline::finish`] at the end; dropped before that, nothing appears anywhere.
+pub struct Pipeline {
+    encoder: Encoder<PipeWriter>,
+    back: JoinHandle<Result<(Finished, Option<MacKey>)>>,
+    bytes: u64,
+}
+
+impl Pipeline {
+    /// `entry_name` is the file's name inside a zip.
+    pub fn start(
+        kind: compress::Kind,
+        level: CompressionLevel,
+        entry_name: &str,
+        cipher: Cipher,
+        delivery: Delivery,
+    ) -> Result<Pipeline> {
+        let (writer, reader) = pipe();
+        let encoder = compress::writer(kind, level, entry_name, writer, 0)?;
+        let back = std::thread::Builder::new()
+            .name("bam-encrypt".into())
+            .spawn(move || encrypt(reader, cipher, delivery))
+            .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+        Ok(Pipeline { encoder, back, bytes: 0 })
+    }
+
+    /// Bytes before compression.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// All bytes are written: waits until every destination has them.
+    pub fn finish(self) -> Result<(Finished, Option<MacKey>)> {
+        let front = self.encoder.finish().and_then(|writer| Ok(writer.finish()?));
+        match (front, join(self.back)) {
+            (Err(front), Err(back)) => Err(first_cause(front, back)),
+            (Err(error), Ok(_)) => Err(error),
+            (Ok(()), back) => back,
+        }
+    }
+
+    /// The source failed with `cause`: stops everything, and tells the destinations' error where that was why.
+    pub fn abandon(self, cause: Error) -> Error {
+        drop(self.encoder);
+        match join(self.back) {
+            Err(back) => first_cause(cause, back),
+            Ok(_) => cause,
+        }
+    }
+}
+
+/// Of two ends of a pipe that both failed: the one that did not merely notice the other.
+fn first_cause(front: Error, back: Error) -> Error {
+    let noticed = std::error::Error::source(&front)
+        .and_then(|cause| cause.downcast_ref::<io::Error>())
+        .is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe);
+    if noticed || back.code() != Code::Cancelled { back } else { front }
+}
+
+impl Write for Pipeline {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let written = self.encoder.write(buf)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(Error::new(Code::Internal, "encrypting stopped at a bug in bam")))
+}
+
+fn encrypt(reader: PipeReader, cipher: Cipher, delivery: Delivery) -> Result<(Finished, Option<MacKey>)> {
+    match cipher {
+        Cipher::Enc(derivation) => {
+            let mut writer = enc::Writer::with_derivation(delivery, derivation);
+            copy(reader, &mut writer)?;
+            let (delivery, mac_key) = writer.finish()?;
+            Ok((delivery.finish()?, Some(mac_key)))
+        }
+        Cipher::AesModule(settings) => {
+            let mut writer = aes_module::Writer::new(delivery, &settings);
+            copy(reader, &mut writer)?;
+            Ok((writer.finish()?.finish()?, None))
+        }
+        Cipher::None => {
+            let mut delivery = delivery;
+            copy(reader, &mut delivery)?;
+            Ok((delivery.finish()?, None))
+        }
+    }
+}
+
+fn copy(mut reader: PipeReader, out: &mut impl Write) -> Result<()> {
+    loop {
+        let block = match reader.next_block() {
+            Ok([]) => return Ok(()),
+            Ok(block) => block,
+            // The source's own error says why; this one only stops the back.
+            Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Error::new(Code::Cancelled, "the backup stopped before its end"));
+            }
+            Err(cause) => return Err(cause.into()),
+        };
+        out.write_all(block)?;
+    }
+}

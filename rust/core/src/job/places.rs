@@ -1,0 +1,71 @@
+//! The destinations of a job: opened, prepared, the failed ones set aside with their errors.
+
+use super::choose;
+use super::deliver::Outcome;
+use crate::catalog::Listing;
+use crate::config::{DestinationType, Document};
+use crate::destination::{self, Destination};
+use crate::{Code, Error, Monitor, NoteKind, Result};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The destinations named, or all of the document. A configuration mistake in one of them fails the whole.
+pub fn open(document: &Document, names: &[String]) -> Result<Vec<Arc<dyn Destination>>> {
+    let all: Vec<String>;
+    let names = if names.is_empty() {
+        all = document.destinations.keys().cloned().collect();
+        &all
+    } else {
+        names
+    };
+    names
+        .iter()
+        .map(|name| {
+            let config = choose::destination(document, name)?;
+            destination::open(name, config, &document.site).map(Arc::from)
+        })
+        .collect()
+}
+
+/// The folders on this machine that hold backups: never archived, never taken away by a restore.
+pub fn local_folders(document: &Document) -> Vec<PathBuf> {
+    let paths = document.destinations.values().filter(|d| d.kind == DestinationType::Directory);
+    paths.filter_map(|d| document.site.resolve(d.path.as_ref()?).ok()).collect()
+}
+
+/// Makes each ready for a backup. Returns the ready ones, and how the others failed.
+pub fn prepare(
+    places: Vec<Arc<dyn Destination>>,
+    monitor: &Monitor,
+) -> Result<(Vec<Arc<dyn Destination>>, Vec<Outcome>)> {
+    let (mut ready, mut failed) = (Vec::new(), Vec::new());
+    for place in places {
+        monitor.check()?;
+        match place.prepare(monitor) {
+            Ok(()) => ready.push(place),
+            Err(error) => failed.push(Outcome { destination: place.id().to_owned(), result: Err(error) }),
+        }
+    }
+    Ok((ready, failed))
+}
+
+/// All backups at these places. A place that cannot be listed is a note; when none can, that is a failure.
+pub fn list(places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Listing> {
+    let asked: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
+    let listing = Listing::of(&asked);
+    if !places.is_empty() && listing.unreachable.len() == places.len() {
+        let told: Vec<String> =
+            listing.unreachable.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        return Err(Error::new(
+            Code::Destination,
+            format!("no destination can be listed: {}", told.join("; ")),
+        ));
+    }
+    for (name, why) in &listing.unreachable {
+        monitor.note(NoteKind::Missing, format!("destination {name} is left out: {why}"));
+    }
+    for note in &listing.notes {
+        monitor.note(note.kind, note.text.clone());
+    }
+    Ok(listing)
+}

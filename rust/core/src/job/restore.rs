@@ -1,0 +1,170 @@
+//! Restoring: find the backup, prove it, put the new data beside the old, then make it live in one go.
+
+use super::apply::{self, Applied, Target};
+use super::journal::{self, Journal};
+use super::open::{Local, Opened};
+use super::request::Restore;
+use super::{choose, keep, lock, places};
+use crate::catalog::{Kind, key};
+use crate::config::{Document, Source, SourceType};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Restores one backup. The result is described in docs/json.md.
+pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result<Value> {
+    let started = Instant::now();
+    let _lock = lock::acquire(document)?;
+    let state_dir = lock::state_dir(document)?;
+    journal::recover(document, &state_dir, monitor)?;
+    let local = find(document, ask, &state_dir, monitor)?;
+    let opened = local.prove(document, ask.unauthenticated, monitor)?;
+    let source_name = source_of(document, ask, &opened)?;
+    let source = choose::source(document, &source_name)?;
+    check_kind(source, &source_name, &opened)?;
+    monitor.note(NoteKind::Info, format!("restoring {} onto {source_name}", opened.file()));
+    monitor.phase(Phase::Restoring);
+    let applied = put(document, ask, &source_name, source, &opened, &state_dir, monitor)?;
+    Ok(json!({
+        "id": opened.sidecar().and_then(|s| s.number(key::ID)),
+        "file": opened.file(),
+        "source": source_name,
+        "applied": applied,
+        "seconds": started.elapsed().as_secs_f64(),
+    }))
+}
+
+/// Brings the backup to this machine: a file by its path, else from the destination asked for, else from the first
+/// that has it, local ones first.
+fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<Monitor>) -> Result<Local> {
+    if let Some(path) = &ask.file {
+        return Local::from_path(path);
+    }
+    let id = ask.id.as_deref().ok_or_else(|| {
+        Error::new(Code::Usage, "which backup?").hint("give its ID, its file name, or `latest`")
+    })?;
+    let names: Vec<String> = ask.destination.iter().cloned().collect();
+    let mut opened = places::open(document, &names)?;
+    // Stable: the document's order within local and remote.
+    opened.sort_by_key(|place| !place.pushes());
+    let listed = places::list(&opened, monitor)?;
+    // A source besides an ID or a name says where to put it; with `latest` it says which.
+    let made_from = ask.source.as_deref().filter(|_| id == "latest");
+    let backup = listed.find(id, made_from, ask.destination.as_deref())?;
+    let mut last = None;
+    for place in opened.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
+        match Local::fetch(place, &backup.file, state_dir, monitor) {
+            Ok(local) => return Ok(local),
+            Err(error) if error.code() == Code::Cancelled => return Err(error),
+            Err(error) => {
+                monitor.note(NoteKind::Warning, format!("cannot read the copy at {}: {error}", place.id()));
+                last = Some(error);
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(Code::NotFound, format!("no destination has {}", backup.file))))
+}
+
+/// Onto which source: the one asked for, the one it was made from, else the built-in one of its kind.
+fn source_of(document: &Document, ask: &Restore, opened: &Opened) -> Result<String> {
+    if let Some(source) = &ask.source {
+        return Ok(source.clone());
+    }
+    let made_from = opened.sidecar().and_then(|s| s.get(key::SOURCE_ID)).map(str::to_owned);
+    if let Some(source) = &made_from
+        && document.sources.contains_key(source)
+    {
+        return Ok(source.clone());
+    }
+    match (opened.kind(), made_from) {
+        (Some(Kind::SiteArchive), _) => Ok("archive".into()),
+        (Some(kind), None) if kind.is_database() => Ok("db".into()),
+        (_, Some(source)) => Err(Error::new(
+            Code::Usage,
+            format!(
+                "{} was made from the source \"{source}\", which the configuration does not have",
+                opened.file()
+            ),
+        )
+        .hint("say onto which source to restore it")),
+        (_, None) => {
+            Err(Error::new(Code::Usage, format!("{} does not say what it was made from", opened.file()))
+                .hint("say onto which source to restore it"))
+        }
+    }
+}
+
+/// Refuses before anything is read what cannot end well.
+fn check_kind(source: &Source, source_name: &str, opened: &Opened) -> Result<()> {
+    let Some(kind) = opened.kind() else { return Ok(()) };
+    let fits = match source.kind {
+        SourceType::Database => kind.is_database(),
+        SourceType::Files => kind == Kind::Tar,
+        SourceType::Archive => kind == Kind::SiteArchive,
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Usage,
+        format!("{} holds {} and cannot be restored onto \"{source_name}\"", opened.file(), in_words(kind)),
+    )
+    .hint("name another source"))
+}
+
+fn in_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Mysql | Kind::Pgsql | Kind::Sql | Kind::Sqlite => "a database",
+        Kind::Tar => "files",
+        Kind::SiteArchive => "a whole site",
+    }
+}
+
+fn put(
+    document: &Document,
+    ask: &Restore,
+    source_name: &str,
+    source: &Source,
+    opened: &Opened,
+    state_dir: &Path,
+    monitor: &Arc<Monitor>,
+) -> Result<Applied> {
+    // Ours begin with what they are; others are read through once, which also shows whether they are whole.
+    let ours = opened.sidecar().is_some_and(|s| s.get(key::FORMAT).is_some());
+    let survey =
+        if source.kind != SourceType::Database && !ours { Some(opened.survey(monitor)?) } else { None };
+    let keep = |live: &Path| keep::of(document, source_name, source, live);
+    let target = Target {
+        document,
+        state_dir,
+        id: format!("{:x}{:x}", jiff::Timestamp::now().as_second(), std::process::id()),
+        database: source.database.clone().unwrap_or_else(|| "db".into()),
+        folder: match source.kind {
+            SourceType::Files => Some(super::sources::folder(document, source_name, source)?),
+            _ => None,
+        },
+        code: ask.code,
+        keep: &keep,
+    };
+    let mut journal = Journal::begin(state_dir, opened.file())?;
+    let staged = opened.decode().and_then(|plain| {
+        let applied = match source.kind {
+            SourceType::Database => apply::database(&target, &mut journal, plain, monitor)?,
+            _ => apply::tar(&target, &mut journal, plain, survey, monitor)?,
+        };
+        apply::prepare_swap(&target, &mut journal)?;
+        Ok(applied)
+    });
+    match staged {
+        Ok(applied) => {
+            journal.commit(document, monitor)?;
+            Ok(applied)
+        }
+        Err(error) => {
+            journal.abandon(document)?;
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! What a source of the document means: which folders, which database, what is left out, and writing it all.
+
+use super::choose::{self, Choice};
+use super::places;
+use crate::archive::{self, Entry, EntryKind, Manifest, SiteFacts};
+use crate::catalog::Kind;
+use crate::config::{Connection, Document, Driver, Profile, Source, SourceSettings, SourceType};
+use crate::source::database::{self, DumpSettings};
+use crate::source::exclude::{self, Excludes};
+use crate::source::files::FileTree;
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The compression of a dump that waits on disk for its turn in the tar: fast, and small enough.
+const SPOOL_LEVEL: i32 = 1;
+
+/// A source, ready to be written.
+pub struct Plan {
+    label: String,
+    sidecar_type: &'static str,
+    database: Option<(Connection, DumpSettings)>,
+    trees: Vec<FileTree>,
+    manifest: Option<Facts>,
+    ignore_errors: bool,
+}
+
+/// What the manifest of a site archive is made from.
+struct Facts {
+    version: String,
+    name: String,
+    conf_path: String,
+    public: String,
+    private: Option<String>,
+}
+
+impl Plan {
+    /// Looks at the document and the disk; what does not exist shows here, before anything is written.
+    pub fn of(document: &Document, choice: &Choice, profile: &Profile, monitor: &Monitor) -> Result<Plan> {
+        let source = choose::source(document, &choice.source)?;
+        let settings = profile.sources.get(&choice.source);
+        let mut plan = Plan {
+            label: source.name.clone().unwrap_or_else(|| choice.source.clone()),
+            sidecar_type: "filesource",
+            database: None,
+            trees: Vec::new(),
+            manifest: None,
+            ignore_errors: profile.ignore_errors,
+        };
+        if source.kind != SourceType::Files {
+            plan.add_database(document, source, profile, &choice.source)?;
+        }
+        match source.kind {
+            SourceType::Database => {}
+            SourceType::Files => {
+                let folder = folder(document, &choice.source, source)?;
+                let excludes = files_excludes(document, settings, &folder);
+                plan.add_tree(folder, b"", excludes)?;
+            }
+            SourceType::Archive => plan.add_site(document, settings, monitor)?,
+        }
+        // A backup never contains backups, least of all itself.
+        for folder in places::local_folders(document) {
+            for tree in &mut plan.trees {
+                tree.excludes.add_path(&folder);
+            }
+        }
+        Ok(plan)
+    }
+
+    fn add_database(
+        &mut self,
+        document: &Document,
+        source: &Source,
+        profile: &Profile,
+        source_name: &str,
+    ) -> Result<()> {
+        let name = source.database.as_deref().unwrap_or("db");
+        let connection = document.connection(name)?;
+        // A site archive's dump follows the profile's settings for the database source itself, as in B&M.
+        let settings = profile.sources.get(source_name).filter(|_| source.kind == SourceType::Database);
+        let settings = settings.or_else(|| profile.sources.get(name)).cloned().unwrap_or_default();
+        self.sidecar_type = match connection.driver {
+            Driver::Mysql => "mysql",
+            Driver::Pgsql => "pgsql",
+            Driver::Sqlite => "sqlite",
+        };
+        let mut dump = DumpSettings::from(&settings);
+        dump.ignore_errors = profile.ignore_errors;
+        self.database = Some((connection, dump));
+        Ok(())
+    }
+
+    fn add_tree(&mut self, folder: PathBuf, prefix: &[u8], excludes: Excludes) -> Result<()> {
+        if !folder.is_dir() {
+            return Err(Error::new(
+                Code::NotFound,
+                format!("the folder {} does not exist", folder.display()),
+            )
+            .hint("check the source's path in the configuration"));
+        }
+        self.trees.push(FileTree {
+            base: folder,
+            prefix: prefix.to_vec(),
+            excludes,
+            ignore_errors: self.ignore_errors,
+        });
+        Ok(())
+    }
+
+    fn add_site(
+        &mut self,
+        document: &Document,
+        settings: Option<&SourceSettings>,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let site = &document.site;
+        if site.root.as_os_str().is_empty() {
+            return Err(Error::new(
+                Code::Config,
+                "a site archive needs the docroot, but site.root is not set",
+            )
+            .hint("set site.root in the configuration"));
+        }
+        self.sidecar_type = "archive";
+        let excludes = || archive_excludes(document, settings);
+        self.add_tree(site.root.clone(), b"docroot", excludes())?;
+        let inside = |path: &Path| relative_to(path, &site.root);
+        let public = site.public_dir();
+        let mut facts = Facts {
+            version: site.drupal_version.clone(),
+            name: site.name.clone(),
+            conf_path: site.conf_path_or_default().to_owned(),
+            public: format!("{}/files", site.conf_path_or_default()),
+            private: None,
+        };
+        match inside(&public) {
+            Some(path) => facts.public = path,
+            None if public.is_dir() => {
+                // Where Drupal looks for them by default, so that any tool restores them.
+                let prefix = format!("docroot/{}", facts.public);
+                self.add_tree(public, prefix.as_bytes(), excludes())?;
+            }
+            None => {}
+        }
+        match site.private_dir() {
+            Some(private) if private.is_dir() => match inside(&private) {
+                Some(path) => facts.private = Some(format!("docroot/{path}")),
+                None => {
+                    facts.private = Some("private".into());
+                    self.add_tree(private, b"private", excludes())?;
+                }
+            },
+            Some(private) => monitor.note(
+                NoteKind::Warning,
+                format!("the private files' folder {} does not exist and is left out", private.display()),
+            ),
+            None => {}
+        }
+        self.manifest = Some(facts);
+        Ok(())
+    }
+
+    /// What the file's name says of its content.
+    pub fn kind(&self) -> Kind {
+        match (&self.manifest, &self.database) {
+            (Some(_), _) => Kind::SiteArchive,
+            (None, Some((connection, _))) => match connection.driver {
+                Driver::Mysql => Kind::Mysql,
+                Driver::Pgsql => Kind::Pgsql,
+                Driver::Sqlite => Kind::Sqlite,
+            },
+            (None, None) => Kind::Tar,
+        }
+    }
+
+    /// `bam_sourcetype`, in B&M's words.
+    pub fn sidecar_type(&self) -> &'static str {
+        self.sidecar_type
+    }
+
+    /// The source's name for people.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The folders that are read.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        self.trees.iter().map(|tree| tree.base.clone()).collect()
+    }
+
+    /// Whether a database is read.
+    pub fn has_database(&self) -> bool {
+        self.database.is_some()
+    }
+
+    /// Writes everything, in one pass. Returns how many files changed while they were read.
+    pub fn write(
+        &self,
+        out: &mut dyn Write,
+        now: u64,
+        spool_dir: &Path,
+        monitor: &Arc<Monitor>,
+    ) -> Result<u64> {
+        match (&self.manifest, &self.database) {
+            (None, Some((connection, settings))) => {
+                database::dump(connection, settings, out, monitor)?;
+                Ok(0)
+            }
+            (None, None) => {
+                let mut tar = archive::Writer::new(out);
+                let changed = self.write_trees(&mut tar, monitor)?;
+                tar.finish()?;
+                Ok(changed)
+            }
+            (Some(facts), database) => {
+                self.write_site(facts, database.as_ref(), out, now, spool_dir, monitor)
+            }
+        }
+    }
+
+    fn write_trees(&self, tar: &mut archive::Writer<&mut dyn Write>, monitor: &Monitor) -> Result<u64> {
+        let mut changed = 0;
+        for tree in &self.trees {
+            let mut append = |entry: &Entry, body: &mut dyn Read| {
+                monitor.set_current(archive::show(&entry.path));
+                tar.append(entry, body).map(drop)
+            };
+            changed += tree.walk(monitor, &mut append)?.changed;
+        }
+        Ok(changed)
+    }
+
+    fn write_site(
+        &self,
+        facts: &Facts,
+        database: Option<&(Connection, DumpSettings)>,
+        out: &mut dyn Write,
+        now: u64,
+        spool_dir: &Path,
+        monitor: &Arc<Monitor>,
+    ) -> Result<u64> {
+        let (driver, file) = match database.map(|(connection, _)| connection.driver) {
+            Some(Driver::Sqlite) => ("sqlite", "database.sqlite"),
+            Some(Driver::Pgsql) => ("pgsql", "database.sql"),
+            _ => ("mysql", "database.sql"),
+        };
+        let manifest = Manifest::of_site(&SiteFacts {
+            datestamp: now,
+            generator_version: env!("CARGO_PKG_VERSION"),
+            version: &facts.version,
+            name: &facts.name,
+            conf_path: &facts.conf_path,
+            public_path: &facts.public,
+            private: facts.private.as_deref(),
+            database: file,
+            driver,
+        });
+        let mtime = i64::try_from(now).unwrap_or_default();
+        std::thread::scope(|scope| {
+            // tar wants the dump's size before its bytes: it waits on disk while the files are archived.
+            let spooling = database.map(|(connection, settings)| {
+                scope.spawn(move || Spooled::dump(connection, settings, spool_dir, monitor))
+            });
+            let mut tar = archive::Writer::new(out);
+            tar.append_bytes(b"MANIFEST.ini", 0o644, mtime, manifest.to_string().as_bytes())?;
+            let walked = self.write_trees(&mut tar, monitor);
+            if walked.is_err() {
+                // The dump must not go on for minutes for nothing.
+                monitor.cancel();
+            }
+            let spooled = spooling.map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the dump stopped at a bug in bam")))
+            });
+            let changed = walked?;
+            if let Some(spooled) = spooled {
+                spooled?.append_to(&mut tar, file, mtime)?;
+            }
+            tar.finish()?;
+            Ok(changed)
+        })
+    }
+}
+
+/// A dump in a temporary file without a name, zstd-compressed: on disk, it is never in the clear under a name.
+struct Spooled {
+    file: File,
+    bytes: u64,
+}
+
+impl Spooled {
+    fn dump(
+        connection: &Connection,
+        settings: &DumpSettings,
+        folder: &Path,
+        monitor: &Monitor,
+    ) -> Result<Spooled> {
+        let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
+        let mut encoder = zstd::Encoder::new(file, SPOOL_LEVEL)?;
+        let bytes = database::dump(connection, settings, &mut encoder, monitor)?.bytes;
+        let mut file = encoder.finish().at("cannot keep the dump in", folder)?;
+        file.rewind().at("cannot read the dump back from", folder)?;
+        Ok(Spooled { file, bytes })
+    }
+
+    fn append_to(self, tar: &mut archive::Writer<&mut dyn Write>, name: &str, mtime: i64) -> Result<()> {
+        let entry = Entry {
+            path: name.as_bytes().to_vec(),
+            kind: EntryKind::File { size: self.bytes },
+            mode: 0o600,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            mtime,
+        };
+        let mut dump = zstd::Decoder::new(self.file)?;
+        let appended = tar.append(&entry, &mut dump)?;
+        if appended.padded > 0 || io::copy(&mut dump, &mut io::sink())? > 0 {
+            return Err(Error::new(
+                Code::Internal,
+                "the dump on disk has another size than the dump that was made",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The folder of a files source.
+pub fn folder(document: &Document, name: &str, source: &Source) -> Result<PathBuf> {
+    let path = source.path.as_ref().ok_or_else(|| {
+        Error::new(Code::Config, format!("source {name} has no path"))
+            .hint(format!("set sources.{name}.path in the configuration"))
+    })?;
+    document.site.resolve(path)
+}
+
+/// What a files source leaves out.
+pub fn files_excludes(document: &Document, settings: Option<&SourceSettings>, folder: &Path) -> Excludes {
+    let lines = settings.and_then(|s| s.exclude.clone()).unwrap_or_else(exclude::default_of_files);
+    Excludes::new(lines, folder, &document.site)
+}
+
+/// What a site archive leaves out.
+pub fn archive_excludes(document: &Document, settings: Option<&SourceSettings>) -> Excludes {
+    let site = &document.site;
+    let lines = settings.and_then(|s| s.exclude.clone()).unwrap_or_else(|| exclude::default_of_archive(site));
+    Excludes::new(lines, &site.root, site)
+}
+
+/// `path` relative to `root`, where it lies below it and its name is text.
+fn relative_to(path: &Path, root: &Path) -> Option<String> {
+    let (path, root) = (path.canonicalize().ok()?, root.canonicalize().ok()?);
+    let rest = path.strip_prefix(root).ok()?;
+    std::str::from_utf8(rest.as_os_str().as_bytes()).ok().filter(|rest| !rest.is_empty()).map(str::to_owned)
+}

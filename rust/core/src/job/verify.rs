@@ -1,0 +1,83 @@
+//! Verifying: every byte of every copy is read, proven against its sidecar, decrypted and decompressed.
+
+use super::open::Local;
+use super::{lock, places};
+use crate::catalog::{Backup, Sidecar, key};
+use crate::config::Document;
+use crate::destination::Destination;
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Verifies one backup, or all. Fails with [`Code::Integrity`] when a copy is damaged, after looking at the others.
+pub fn run(
+    document: &Document,
+    id: Option<&str>,
+    destinations: &[String],
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
+    let state_dir = lock::state_dir(document)?;
+    let places = places::open(document, destinations)?;
+    let listed = places::list(&places, monitor)?;
+    let chosen: Vec<&Backup> = match id {
+        Some(id) => vec![listed.find(id, None, None)?],
+        None => listed.backups.iter().collect(),
+    };
+    let (mut copies, mut damaged) = (Vec::new(), Vec::new());
+    for backup in chosen {
+        for place in places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
+            monitor.phase(Phase::Verifying);
+            monitor.set_current(format!("{} at {}", backup.file, place.id()));
+            let checked = copy(document, place, &backup.file, &state_dir, monitor);
+            if let Err(error) = &checked {
+                if error.code() == Code::Cancelled {
+                    return checked.map(|()| Value::Null);
+                }
+                monitor.note(NoteKind::Missing, format!("{} at {}: {error}", backup.file, place.id()));
+                damaged.push(error.code());
+            }
+            let error = checked.as_ref().err();
+            copies.push(json!({
+                "id": backup.id,
+                "file": backup.file,
+                "destination": place.id(),
+                "ok": error.is_none(),
+                "error": error.map(ToString::to_string),
+            }));
+        }
+    }
+    if damaged.is_empty() {
+        return Ok(json!({ "copies": copies }));
+    }
+    let told: Vec<String> = monitor
+        .notes()
+        .into_iter()
+        .filter(|note| note.kind == NoteKind::Missing)
+        .map(|note| note.text)
+        .collect();
+    let code = if damaged.contains(&Code::Integrity) { Code::Integrity } else { Code::Partial };
+    Err(Error::new(code, format!("{} of {} copies failed: {}", damaged.len(), copies.len(), told.join("; ")))
+        .hint("make a new backup, and remove the damaged copies"))
+}
+
+fn copy(
+    document: &Document,
+    place: &Arc<dyn Destination>,
+    name: &str,
+    spool_dir: &Path,
+    monitor: &Monitor,
+) -> Result<()> {
+    let local = Local::fetch(place, name, spool_dir, monitor)?;
+    // A file of somebody else's has nothing to be proven by; that it can be read through is all that can be said.
+    let opened = local.prove(document, false, monitor)?;
+    opened.read_through(monitor)?;
+    let Some(text) = place.sidecar(name)? else { return Ok(()) };
+    let mut sidecar = Sidecar::parse(&text);
+    if sidecar.get(key::FORMAT).is_some() {
+        sidecar
+            .set_number(key::VERIFIED, u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default());
+        place.write_sidecar(name, &sidecar.to_string())?;
+    }
+    Ok(())
+}
