@@ -83,7 +83,7 @@ fn from_site(root: &Path, uri: Option<&str>) -> Result<(Document, Vec<String>)> 
 }
 
 /// The PHP shim: `$BAM_PHP_SHIM`, else beside the installed program, else in the source tree the program was built in.
-fn shim() -> Result<PathBuf> {
+pub fn shim() -> Result<PathBuf> {
     let mut places: Vec<PathBuf> = std::env::var_os("BAM_PHP_SHIM").map(PathBuf::from).into_iter().collect();
     if let Ok(program) = std::env::current_exe() {
         let up = |levels| program.ancestors().nth(levels);

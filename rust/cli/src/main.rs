@@ -6,6 +6,7 @@ mod configuration;
 mod decrypt;
 mod keygen;
 mod lists;
+mod maintenance;
 mod print;
 mod status;
 mod verbs;
@@ -36,7 +37,9 @@ fn main() -> ExitCode {
 fn run(cli: Cli, output: &Output) -> Result<u8> {
     let global = cli.global;
     match cli.verb {
-        Verb::Backup(args) => verbs::backup(configuration::load(&global)?, args, output),
+        Verb::Backup(args) => {
+            verbs::backup(configuration::load(&global)?, global.uri.as_deref(), args, output)
+        }
         Verb::Backups(args) => verbs::backups(configuration::load(&global)?, args, output),
         Verb::Restore(args) => verbs::restore(configuration::load(&global)?, args, output),
         Verb::Verify(args) => verbs::verify(configuration::load(&global)?, args, output),

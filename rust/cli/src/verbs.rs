@@ -2,19 +2,24 @@
 //! (docs/json.md) goes out as it is.
 
 use crate::args::{Backup, Backups, Delete, Restore, Verify};
+use crate::maintenance::Offline;
 use crate::names;
 use crate::print::{Align::Left, Align::Right, Output, confirm, date, size, table, text};
 use crate::work::{can_ask, run};
 use bam::config::{Document, duration};
-use bam::job::{self, Request};
+use bam::job::choose::{self, choose};
+use bam::job::{self, Request, lock};
 use bam::{Code, Error, Result};
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub fn backup(document: Document, args: Backup, output: &Output) -> Result<u8> {
+pub fn backup(document: Document, uri: Option<&str>, args: Backup, output: &Output) -> Result<u8> {
+    let destinations = names(args.destination)?;
+    let choice = choose(&document, args.what.as_deref(), &destinations, args.profile.as_deref(), None)?;
+    let _offline = go_offline(&document, uri, &choice.profile, output)?;
     let request = Request::Backup {
         what: args.what,
-        destinations: names(args.destination)?,
+        destinations,
         profile: args.profile,
         default_profile: None,
         description: args.description,
@@ -41,6 +46,26 @@ pub fn backup(document: Document, args: Backup, output: &Output) -> Result<u8> {
         )
     });
     Ok(exit_code(&result))
+}
+
+/// Maintenance mode, where the profile wants it, for as long as the result is held. A site that cannot be put offline
+/// is backed up all the same.
+fn go_offline(
+    document: &Document,
+    uri: Option<&str>,
+    profile: &str,
+    output: &Output,
+) -> Result<Option<Offline>> {
+    let profile = choose::profile(document, profile)?;
+    if !profile.site_offline {
+        return Ok(None);
+    }
+    // A run that cannot get the lock must not make the site flicker.
+    drop(lock::acquire(document)?);
+    Ok(Offline::begin(document, uri, &profile.site_offline_message).unwrap_or_else(|error| {
+        output.warn(&format!("the site stays online while it is backed up: {error}"));
+        None
+    }))
 }
 
 pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8> {
