@@ -9,11 +9,13 @@ mod listing;
 #[cfg(test)]
 mod listing_tests;
 mod name;
+mod retention;
 mod sidecar;
 mod tokens;
 
 pub use id::BackupId;
 pub use listing::{Backup, Copy, Listing, Place};
 pub use name::{FileName, Kind};
+pub use retention::{Decision, Rule};
 pub use sidecar::{Sidecar, key};
 pub use tokens::Tokens;

@@ -1,0 +1,319 @@
+//! Which old backups go. Pure functions: whoever deletes asks here first, and `prune --dry-run` shows the same.
+//!
+//! Decided per destination, so that one that missed the newest backup keeps what it has. Only backups of the schedule,
+//! and of this site, count or go.
+
+use super::{Backup, BackupId};
+use crate::config::{KEEP_SMART, Site, SmartKeep};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What becomes of one backup at one destination, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// Its number.
+    pub id: BackupId,
+    /// Its file name.
+    pub file: String,
+    /// Whether it stays.
+    pub keep: bool,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// The rule of one schedule.
+#[derive(Debug, Clone)]
+pub struct Rule<'a> {
+    /// Machine name of the schedule.
+    pub schedule: &'a str,
+    /// How many to keep: 0 all, -2 smart.
+    pub keep: i64,
+    /// What smart delete keeps.
+    pub smart: &'a SmartKeep,
+    /// The site, since several may share a folder.
+    pub site: &'a Site,
+}
+
+impl Rule<'_> {
+    /// Decides for all backups that have a copy at `destination`, at `now` (Unix time); the newest first.
+    ///
+    /// Never goes: what another schedule or site made; the newest; the newest verified one, unless a newer one that
+    /// stays is verified, too. `fresh` is a backup that this very run made and found whole: it counts as verified.
+    pub fn decide(
+        &self,
+        backups: &[Backup],
+        destination: &str,
+        fresh: Option<BackupId>,
+        now: i64,
+    ) -> Vec<Decision> {
+        let mut decisions = Vec::new();
+        let mut ours = Vec::new();
+        let mut there: Vec<&Backup> =
+            backups.iter().filter(|backup| backup.copy_at(destination).is_some()).collect();
+        there.sort_by(|a, b| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
+        for backup in there {
+            let foreign = match backup.schedule.as_deref() {
+                Some(schedule) if schedule != self.schedule => Some(format!("made by schedule {schedule}")),
+                None => Some("not made by a schedule".to_owned()),
+                Some(_) if !is_of_site(backup, self.site) => Some("made by another site".to_owned()),
+                Some(_) => None,
+            };
+            let keep = foreign.is_some();
+            if !keep {
+                ours.push((decisions.len(), backup));
+            }
+            let reason = foreign.unwrap_or_default();
+            decisions.push(Decision { id: backup.id, file: backup.file.clone(), keep, reason });
+        }
+        let reasons =
+            self.reasons(&ours.iter().map(|(_, backup)| backup.id.seconds()).collect::<Vec<_>>(), now);
+        let is_verified = |backup: &Backup| {
+            fresh == Some(backup.id)
+                || backup.copy_at(destination).is_some_and(|copy| copy.verified.is_some())
+        };
+        let mut has_verified = false;
+        for ((index, backup), reason) in ours.into_iter().zip(reasons) {
+            let verified = is_verified(backup);
+            let reason = match reason {
+                Ok(reason) => Ok(reason),
+                Err(_) if verified && !has_verified => Ok("the newest that is verified".to_owned()),
+                Err(reason) => Err(reason),
+            };
+            has_verified |= verified && reason.is_ok();
+            if let Some(decision) = decisions.get_mut(index) {
+                decision.keep = reason.is_ok();
+                decision.reason = reason.unwrap_or_else(|reason| reason);
+            }
+        }
+        decisions
+    }
+
+    /// For each of the schedule's backups, the newest first: why it stays (`Ok`) or goes (`Err`).
+    fn reasons(&self, times: &[i64], now: i64) -> Vec<Result<String, String>> {
+        match usize::try_from(self.keep) {
+            Ok(0) => times.iter().map(|_| Ok("all are kept".to_owned())).collect(),
+            Ok(keep) => {
+                let reason = |place: usize| match place {
+                    place if place <= keep => Ok(format!("number {place} of {keep}")),
+                    _ => Err(format!("only the newest {keep} stay")),
+                };
+                (1..=times.len()).map(reason).collect()
+            }
+            Err(_) if self.keep == KEEP_SMART => {
+                let oldest_first: Vec<i64> = times.iter().rev().copied().collect();
+                let kept = smart(&oldest_first, self.smart, now);
+                let newest = times.len().saturating_sub(1);
+                let reason = |place: usize| match kept.get(&place) {
+                    Some(period) => Ok(format!("smart delete keeps it: {period}")),
+                    // Not so in B&M, which may delete the newest when it looks an hour after it was made.
+                    None if place == newest => Ok("the newest".to_owned()),
+                    None => Err("smart delete keeps others of that time".to_owned()),
+                };
+                (0..times.len()).rev().map(reason).collect()
+            }
+            // Nothing that we know how to read: nothing goes.
+            Err(_) => times.iter().map(|_| Ok(format!("keep: {} is no rule", self.keep))).collect(),
+        }
+    }
+}
+
+/// B&M's smart delete (`smart_delete_backups` in includes/schedules.inc, 7.x-3.9): which of the times, oldest first, are
+/// kept, and for which period. In each period, backwards from now, the backup nearest to each full step is kept; the
+/// steps of all periods start at the oldest backup, so that they fall together.
+fn smart(times: &[i64], smart: &SmartKeep, now: i64) -> BTreeMap<usize, &'static str> {
+    let mut kept = BTreeMap::new();
+    let Some(&oldest) = times.first() else { return kept };
+    let periods = [
+        ("the last hours", 1, Some(smart.subhourly)),
+        ("one an hour", 3_600, Some(smart.hourly)),
+        ("one a day", 86_400, Some(smart.daily)),
+        ("one a week", 604_800, smart.weekly),
+    ];
+    for (name, step, keep) in periods {
+        let mut time = oldest;
+        let reach = keep.and_then(|keep| i64::try_from(keep).ok()?.checked_add(1)?.checked_mul(step));
+        let start = reach.and_then(|reach| now.checked_sub(reach)).unwrap_or(i64::MIN);
+        if time < start {
+            time = time.saturating_add((start - time + step - 1) / step * step);
+        }
+        loop {
+            let Some(nearest) = nearest(times, time) else { break };
+            kept.entry(nearest).or_insert(name);
+            // On to the first step for which another backup is nearest.
+            let (Some(this), Some(next)) = (times.get(nearest), times.get(nearest + 1)) else { break };
+            let middle = this + (next - this + 1) / 2;
+            let steps = ((middle - time + step - 1) / step).max(1);
+            time = time.saturating_add(steps.saturating_mul(step));
+            if time >= now {
+                break;
+            }
+        }
+    }
+    kept.entry(0).or_insert("the oldest");
+    // A clock was wrong; B&M would delete them.
+    let future = times.partition_point(|time| *time <= now);
+    (future..times.len()).for_each(|index| drop(kept.entry(index).or_insert("dated in the future")));
+    kept
+}
+
+/// The backup nearest to `time`; of two equally near the later one; none where all are earlier.
+fn nearest(times: &[i64], time: i64) -> Option<usize> {
+    let after = times.partition_point(|known| *known < time);
+    let next = times.get(after)?;
+    let before = after.checked_sub(1).and_then(|index| Some((index, times.get(index)?)));
+    Some(match before {
+        Some((index, previous)) if time - previous < next - time => index,
+        _ => after,
+    })
+}
+
+/// Whether a backup is this site's, as far as its sidecar tells: by URL, whatever its scheme; by name where one side
+/// knows no URL (Drush without `--uri` writes `http://default`).
+fn is_of_site(backup: &Backup, site: &Site) -> bool {
+    let url = |url: &str| {
+        let bare =
+            url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/').to_ascii_lowercase();
+        (!bare.is_empty() && bare != "default").then_some(bare)
+    };
+    let theirs = backup.sidecar.as_ref().and_then(|sidecar| url(sidecar.get(super::key::SITE_URL)?));
+    match (theirs, url(&site.url)) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => match backup.site.as_deref() {
+            Some(name) if !site.name.is_empty() => name == site.name.trim(),
+            _ => true,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Listing, Place, Sidecar, key};
+    use crate::destination::Listed;
+
+    const NOW: i64 = 1_000_000_000;
+
+    /// A listing of backups at `m`: ID, schedule, whether verified.
+    fn listing(backups: &[(u64, &str, bool)]) -> Vec<Backup> {
+        let files = backups.iter().map(|(id, schedule, verified)| {
+            let mut sidecar = Sidecar::new();
+            sidecar.set_number(key::ID, *id);
+            sidecar.set(key::SCHEDULE_ID, schedule);
+            sidecar.set(key::SITE_NAME, "Lab");
+            sidecar.set(key::SITE_URL, "https://lab.example.org/");
+            if *verified {
+                sidecar.set_number(key::VERIFIED, *id + 1);
+            }
+            Listed { name: format!("b{id}.tar.gz"), size: 1, mtime: 0, sidecar: Some(sidecar.to_string()) }
+        });
+        let place = Place { destination: "m".into(), host: "h".into(), files: files.collect() };
+        Listing::from_places(&[place]).backups
+    }
+
+    fn kept_of(backups: &[Backup], keep: i64, fresh: Option<BackupId>, site: &Site) -> Vec<u64> {
+        let rule = Rule { schedule: "weekly", keep, smart: &SmartKeep::default(), site };
+        let decisions = rule.decide(backups, "m", fresh, NOW);
+        assert_eq!(decisions.len(), backups.len());
+        assert!(decisions.iter().all(|decision| !decision.reason.is_empty()));
+        decisions.iter().filter(|decision| decision.keep).map(|decision| decision.id.0).collect()
+    }
+
+    fn kept(backups: &[(u64, &str, bool)], keep: i64) -> Vec<u64> {
+        kept_of(&listing(backups), keep, None, &Site::default())
+    }
+
+    #[test]
+    fn a_number_keeps_the_newest_of_the_schedule() {
+        let all = [
+            (1, "weekly", false),
+            (2, "daily", false),
+            (3, "weekly", false),
+            (4, "", false),
+            (5, "weekly", false),
+        ];
+        assert_eq!(kept(&all, 1), [5, 4, 2]);
+        assert_eq!(kept(&all, 2), [5, 4, 3, 2]);
+        assert_eq!(kept(&all, 0), [5, 4, 3, 2, 1]);
+        assert_eq!(kept(&all, -1), [5, 4, 3, 2, 1], "no rule: nothing goes");
+    }
+
+    #[test]
+    fn the_newest_verified_never_goes() {
+        let all = [(1, "weekly", true), (2, "weekly", true), (3, "weekly", false), (4, "weekly", false)];
+        assert_eq!(kept(&all, 1), [4, 2]);
+        let newest = [(1, "weekly", true), (2, "weekly", true)];
+        assert_eq!(kept(&newest, 1), [2], "keep: 1 is one copy once the new one is verified");
+        let fresh = kept_of(&listing(&all), 1, Some(BackupId(4)), &Site::default());
+        assert_eq!(fresh, [4], "a backup that this run found whole counts");
+    }
+
+    #[test]
+    fn another_sites_backups_are_foreign() {
+        let all = listing(&[(1, "weekly", false), (2, "weekly", false)]);
+        let site = |name: &str, url: &str| Site { name: name.into(), url: url.into(), ..Site::default() };
+        assert_eq!(kept_of(&all, 1, None, &site("Lab", "http://lab.example.org")), [2], "http or https");
+        assert_eq!(kept_of(&all, 1, None, &site("Renamed", "https://lab.example.org")), [2]);
+        assert_eq!(kept_of(&all, 1, None, &site("Lab", "https://other.example.org")), [2, 1]);
+        assert_eq!(kept_of(&all, 1, None, &site("Lab", "http://default")), [2]);
+        assert_eq!(kept_of(&all, 1, None, &site("Other", "")), [2, 1]);
+    }
+
+    #[test]
+    fn other_destinations_are_not_touched() {
+        let rule = Rule { schedule: "weekly", keep: 1, smart: &SmartKeep::default(), site: &Site::default() };
+        assert!(rule.decide(&listing(&[(1, "weekly", false)]), "elsewhere", None, NOW).is_empty());
+    }
+
+    /// Ages of the backups that stay, the oldest first.
+    fn smart_ages(ages: &[i64], keep: &SmartKeep) -> Vec<i64> {
+        let times: Vec<i64> = ages.iter().map(|age| NOW - age).collect();
+        smart(&times, keep, NOW).into_keys().filter_map(|index| ages.get(index).copied()).collect()
+    }
+
+    #[test]
+    fn smart_delete_keeps_what_backup_and_migrate_keeps() {
+        let mut cases = 0;
+        for line in include_str!("../../../../tests/fixtures/smart_delete.txt")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+        {
+            let columns: Vec<&str> = line.split('|').collect();
+            let [name, keep, all, kept] = columns.as_slice() else { panic!("{line}") };
+            let numbers = |text: &str| -> Vec<i64> {
+                text.split(',').map(|number| number.parse().expect("a number")).collect()
+            };
+            let mut keep = keep.split(',').map(|number| number.parse::<u64>().ok());
+            let mut next = || keep.next().flatten();
+            let keep = SmartKeep {
+                subhourly: next().expect("seconds"),
+                hourly: next().expect("hours"),
+                daily: next().expect("days"),
+                weekly: next(),
+            };
+            assert_eq!(smart_ages(&numbers(all), &keep), numbers(kept), "{name}");
+            cases += 1;
+        }
+        assert_eq!(cases, 9);
+        let hourly: Vec<i64> = (0..60 * 24).rev().map(|hour| 3600 * hour + 50).collect();
+        assert_eq!(smart_ages(&hourly, &SmartKeep::default()).len(), 60, "B&M keeps 60 of these");
+    }
+
+    #[test]
+    fn smart_delete_keeps_the_newest_even_where_backup_and_migrate_would_not() {
+        let day = 86_400;
+        let backups: Vec<(u64, &str, bool)> = [9 * day, 8 * day, 8 * day - 100, 7 * day + 5]
+            .map(|age| (u64::try_from(NOW - age).expect("positive"), "weekly", false))
+            .to_vec();
+        let newest = backups.last().expect("four").0;
+        assert!(kept(&backups, KEEP_SMART).contains(&newest));
+        assert_eq!(kept(&backups, KEEP_SMART).len(), 3);
+        assert_eq!(kept(&[], KEEP_SMART), [0; 0]);
+    }
+
+    #[test]
+    fn no_times_make_it_slow_or_wrong() {
+        let huge = SmartKeep { subhourly: u64::MAX, hourly: u64::MAX, daily: 0, weekly: Some(u64::MAX) };
+        assert_eq!(smart_ages(&[NOW, NOW - 5, 10, -100], &huge), [NOW, NOW - 5, 10]);
+        assert_eq!(smart(&[0, i64::MAX - 5], &SmartKeep::default(), NOW).len(), 2);
+    }
+}
