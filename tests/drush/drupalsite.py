@@ -1,0 +1,185 @@
+"""A copy of the real site for each test: its files in a scratch folder, its database in the tests' own MariaDB."""
+
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+import urllib.parse
+
+import mariadb
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+GIVEN = os.environ.get("BAM_TEST_DRUPAL_ROOT", "")
+DRUSH = os.environ.get("BAM_TEST_DRUSH", "")
+EXPORTER = os.path.join(TOP, "php-shim/bin/bam-export-config")
+EXPORTS = os.path.join(TOP, "tests/fixtures/exports")
+# A hang is a failure. Nothing here takes a tenth of it.
+LIMIT = 300
+PASSWORD = "p@ss'w\"ör#d\\1"
+
+
+class Origin:
+    """The given site, read once: files, private files, a dump."""
+
+    _only = None
+
+    @classmethod
+    def get(cls):
+        if cls._only is None:
+            cls._only = cls()
+        return cls._only
+
+    def __init__(self):
+        subprocess.run(["cargo", "build", "--quiet", "--workspace"], cwd=TOP, check=True, timeout=1800)
+        self.top = tempfile.mkdtemp(prefix="bam-drush-origin-")
+        atexit.register(shutil.rmtree, self.top, ignore_errors=True)
+        read = subprocess.run(["php", EXPORTER, "--root", GIVEN], stdout=subprocess.PIPE, check=True,
+                              env={**os.environ, "XDG_STATE_HOME": os.path.join(self.top, "state")})
+        document = json.loads(read.stdout)
+        copy(GIVEN, os.path.join(self.top, "drupal"))
+        private = document["site"].get("private_path")
+        os.mkdir(os.path.join(self.top, "private"))
+        if private and os.path.isdir(os.path.join(GIVEN, private)):
+            copy(os.path.join(GIVEN, private), os.path.join(self.top, "private"))
+        self.dump = os.path.join(self.top, "site.sql")
+        self.dump_database(document["databases"]["db"])
+
+    def dump_database(self, database):
+        url = urllib.parse.urlsplit(database["url"])
+        options = {"user": url.username, "password": url.password, "host": url.hostname, "port": url.port or 3306,
+                   "socket": database.get("socket", "")}
+        settings = os.path.join(self.top, "my.cnf")
+        with open(os.open(settings, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write("[client]\n")
+            for name, value in options.items():
+                if value:
+                    text = urllib.parse.unquote(str(value)).replace("\\", "\\\\").replace('"', '\\"')
+                    file.write(f'{name}="{text}"\n')
+        with open(self.dump, "wb") as file:
+            subprocess.run(["mariadb-dump", f"--defaults-file={settings}", "--single-transaction", "--hex-blob",
+                            "--default-character-set=utf8mb4", url.path.lstrip("/")], stdout=file, check=True)
+
+
+def copy(source, target):
+    subprocess.run(["cp", "-a", "--reflink=auto", source + "/.", target + "/"] if os.path.isdir(target)
+                   else ["cp", "-a", "--reflink=auto", source, target], check=True)
+
+
+class Result:
+    """What a finished Drush said."""
+
+    def __init__(self, arguments, code, out, err):
+        self.arguments, self.code, self.out, self.err = arguments, code, out, err
+
+    def __str__(self):
+        return f"drush {' '.join(self.arguments)}: exit code {self.code}\n{self.out}{self.err}"
+
+
+class SiteTest(unittest.TestCase):
+    """One test, one copy of the site."""
+
+    def setUp(self):
+        if not GIVEN or not DRUSH:
+            self.skipTest("BAM_TEST_DRUPAL_ROOT and BAM_TEST_DRUSH name no site")
+        origin = Origin.get()
+        self.top = tempfile.mkdtemp(prefix="bam-drush-")
+        self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
+        self.root = os.path.join(self.top, "drupal")
+        self.private = os.path.join(self.top, "private")
+        self.state = os.path.join(self.top, "home/.local/state")
+        copy(os.path.join(origin.top, "drupal"), self.root)
+        copy(os.path.join(origin.top, "private"), self.private)
+        for folder in ("home", "tmp"):
+            os.mkdir(os.path.join(self.top, folder))
+        self.server = mariadb.server()
+        self.load(origin.dump)
+        self.settings = os.path.join(self.root, "sites/default/settings.php")
+        os.chmod(self.settings, 0o600)
+        with open(self.settings, "a", encoding="utf-8") as file:
+            file.write("\n$databases['default']['default'] = array('driver' => 'mysql', 'database' => 'site', "
+                       "'username' => 'site', 'host' => 'localhost', 'prefix' => '', "
+                       f"'password' => {php(PASSWORD)}, 'unix_socket' => {php(self.server.socket)});\n"
+                       f"$conf['file_private_path'] = {php(self.private)};\n"
+                       f"$conf['file_temporary_path'] = {php(os.path.join(self.top, 'tmp'))};\n")
+
+    def load(self, dump):
+        """The database as the given site has it."""
+        password = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
+        self.server.sql("drop database if exists site; create database site character set utf8mb4; "
+                        f"create user if not exists site@localhost identified by '{password}'; "
+                        "grant all on site.* to site@localhost; grant all on `site\\_%`.* to site@localhost;")
+        with open(dump, "rb") as file:
+            subprocess.run(self.server.client("site"), stdin=file, check=True)
+
+    def environment(self):
+        return {**os.environ, "HOME": os.path.join(self.top, "home"), "XDG_STATE_HOME": self.state,
+                "TMPDIR": os.path.join(self.top, "tmp")}
+
+    def start(self, *arguments, include=True, **options):
+        """Starts Drush on the copy, with the commands of this checkout in its global folder."""
+        command = [DRUSH, "-r", self.root, *(["--include=" + os.path.join(TOP, "drush")] if include else []), *arguments]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=self.environment(), cwd=self.top, **options)
+        self.addCleanup(end, process)
+        return process
+
+    def finish(self, process, expect=None):
+        out, err = process.communicate(timeout=LIMIT)
+        result = Result(process.args[1:], process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+        if expect is not None:
+            self.assertEqual(result.code, expect, result)
+        return result
+
+    def drush(self, *arguments, expect=0, **options):
+        return self.finish(self.start(*arguments, **options), expect)
+
+    def json(self, *arguments, **options):
+        result = self.drush(*arguments, "--format=json", **options)
+        self.assertTrue(result.out.strip(), result)
+        return json.loads(result.out)
+
+    def sql(self, statements):
+        return self.server.sql(statements, "site")
+
+    def php(self, code):
+        """What PHP prints inside the bootstrapped site."""
+        return self.drush("php-eval", code).out.strip()
+
+    def kept_copy(self):
+        """The copy of the last good configuration."""
+        folder = os.path.join(self.state, "bam")
+        found = [name for name in os.listdir(folder) if name.endswith(".json")]
+        self.assertEqual(len(found), 1, found)
+        return os.path.join(folder, found[0])
+
+    def backups(self):
+        """The backup files at the destination `manual`, without sidecars."""
+        folder = os.path.join(self.private, "backup_migrate/manual")
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        return sorted(name for name in names if not name.startswith(".") and not name.endswith(".info"))
+
+    def front_page(self):
+        """What the site answers for /, over HTTP as a visitor gets it."""
+        code = "define('DRUPAL_ROOT', getcwd()); $_SERVER += array('REMOTE_ADDR' => '127.0.0.1'); $_GET['q'] = 'node'; " \
+               "$_SERVER['HTTP_HOST'] = 'localhost'; $_SERVER['SCRIPT_NAME'] = '/index.php'; $_SERVER['REQUEST_METHOD'] = 'GET'; " \
+               "$_SERVER['SERVER_SOFTWARE'] = 'test'; $_SERVER['REQUEST_URI'] = '/'; require 'includes/bootstrap.inc'; " \
+               "drupal_bootstrap(DRUPAL_BOOTSTRAP_FULL); menu_execute_active_handler(); echo http_response_code();"
+        done = subprocess.run(["php", "-d", "error_reporting=8191", "-d", "display_errors=stderr", "-r", code], cwd=self.root,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT, env=self.environment())
+        return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+
+
+def php(text):
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def end(process):
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe:
+            pipe.close()

@@ -1,0 +1,105 @@
+"""What the commands know of the site: from Backup and Migrate, from its tables, from variables, from modules' code."""
+
+import json
+import os
+import shutil
+
+from drupalsite import TOP, SiteTest
+
+
+class Lists(SiteTest):
+    def test_they_answer_with_backup_and_migrate_and_without(self):
+        self.assertEqual(set(self.json("bam-sources")), {"archive", "db", "files", "files_private"})
+        self.assertEqual(set(self.json("bam-destinations")), {"manual", "scheduled"})
+        self.assertEqual(set(self.json("bam-profiles")), {"default"})
+        self.drush("-y", "pm-disable", "backup_migrate")
+        self.assertEqual(set(self.json("bam-sources")), {"archive", "db", "files", "files_private"})
+        self.drush("-y", "pm-uninstall", "backup_migrate")
+        self.assertEqual(set(self.json("bam-destinations")), {"manual", "scheduled"})
+        self.assertEqual(set(self.json("bam-profiles")), {"default"})
+
+    def test_rows_and_variables_are_found_in_each_case(self):
+        self.php("db_insert('backup_migrate_profiles')->fields(array('machine_name' => 'row', 'name' => 'Row', "
+                 "'filename' => 'f', 'append_timestamp' => 2, 'timestamp_format' => 'Y', "
+                 "'filters' => serialize(array('compression' => 'bzip2', 'encryption' => 'aes'))))->execute(); "
+                 "variable_set('backup_migrate_profiles_defaults', array('variable' => array('machine_name' => 'variable', "
+                 "'name' => 'Variable', 'filename' => 'v', 'filters' => array('compression' => 'zip'))));")
+        for module in ("enabled", "disabled"):
+            with self.subTest(module):
+                profiles = self.json("bam-profiles")
+                self.assertEqual(set(profiles), {"default", "row", "variable"})
+                row = profiles["row"]
+                self.assertEqual((row["compression"], row["encryption"], row["append_timestamp"]), ("bzip2", "aes256", 2))
+                self.assertEqual(profiles["variable"]["compression"], "zip")
+            self.drush("-y", "pm-disable", "backup_migrate")
+
+    def test_items_in_a_modules_code_are_found_with_and_without_backup_and_migrate(self):
+        shutil.copytree(os.path.join(TOP, "tests/drush/fixtures/bam_test_feature"),
+                        os.path.join(self.root, "sites/all/modules/bam_test_feature"))
+        self.drush("-y", "pm-enable", "bam_test_feature")
+        self.assertEqual(self.json("bam-profiles")["in_code"]["compression"], "bzip2")
+        self.assertEqual(self.json("bam-schedules")["in_code"]["every"], 604800)
+        self.drush("-y", "pm-disable", "backup_migrate")
+        self.assertEqual(self.json("bam-profiles")["in_code"]["compression"], "bzip2")
+        self.assertNotIn("switched_off", self.json("bam-profiles"))
+        # Without Drupal running they are known from the copy that was kept.
+        with open(self.kept_copy()) as file:
+            self.assertEqual(json.load(file)["code"]["profiles"], ["in_code"])
+
+    def test_the_default_profile_of_the_site_is_the_one_chosen_last(self):
+        self.php("variable_set('backup_migrate_profiles_defaults', array('mine' => array('machine_name' => 'mine', "
+                 "'name' => 'Mine', 'filename' => 'mine', 'filters' => array()))); "
+                 "variable_set('backup_migrate_profile_id', 'mine');")
+        self.assertEqual(self.json("bam-backup", "db")["profile"], "mine")
+
+    def test_the_configuration_is_printed_without_secrets_unless_asked(self):
+        self.php("variable_set('backup_migrate_destinations_defaults', array(array('machine_name' => 'offsite', "
+                 "'name' => 'Off site', 'subtype' => 'sftp', 'location' => 'sftp://me:hunter2@example.org/b')));")
+        plain = self.drush("bam-export-config").out
+        self.assertIn("sftp://me:", plain)
+        self.assertNotIn("hunter2", plain)
+        self.assertIn("hunter2", self.drush("bam-export-config", "--secrets").out)
+        self.assertEqual(self.json("bam-export-config")["site"]["root"], self.root)
+
+    def test_backup_and_migrate_gets_its_commands_when_asked(self):
+        made = self.drush("bb", "--engine=backup_migrate")
+        self.assertIn("backed up successfully", made.err)
+        self.assertEqual(len(self.backups()), 1)
+        self.assertIn("Default Settings", self.drush("bam-profiles", "--engine=backup_migrate").out)
+        self.drush("bb", "nope", "--engine=backup_migrate", expect=1)
+        self.drush("bb", "--engine=nothing", expect=2)
+        self.drush("-y", "pm-disable", "backup_migrate")
+        self.assertIn("not enabled", self.drush("bb", "--engine=backup_migrate", expect=2).err)
+
+    def test_the_commands_are_ours_wherever_the_command_file_lies(self):
+        places = {"the site": os.path.join(self.root, "sites/all/drush/bam"),
+                  "the user's folder": os.path.join(self.top, "home/.drush/bam")}
+        for name, place in places.items():
+            with self.subTest(name):
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                os.symlink(os.path.join(TOP, "drush"), place)
+                self.drush("cache-clear", "drush", include=False)
+                for command in ("bam-backup", "bb"):
+                    self.assertIn("the whole site", self.drush("help", command, include=False).out)
+                    self.drush(command, "no-such-source", include=False, expect=2)
+                os.unlink(place)
+
+
+class Keys(SiteTest):
+    def test_a_key_is_made_once_outside_the_docroot_and_used(self):
+        key = os.path.join(self.top, "keys/site.key")
+        made = self.json("bam-key", f"--file={key}")
+        self.assertEqual(made["file"], key)
+        self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
+        self.assertEqual(self.php("echo variable_get('bam_key_file');"), key)
+        again = self.drush("bam-key")
+        self.assertIn(made["id"], again.out)
+        self.assertNotIn("Made a new key", again.err)
+
+    def test_a_key_in_the_docroot_is_refused_and_one_in_a_backup_warned_about(self):
+        refused = self.drush("bam-key", f"--file={self.root}/sites/default/files/key", expect=2)
+        self.assertIn("docroot", refused.err)
+        self.assertFalse(os.path.exists(f"{self.root}/sites/default/files/key"))
+        warned = self.drush("bam-key", f"--file={self.private}/key")
+        self.assertIn("lies inside the source files_private", " ".join(warned.err.split()))
+        self.drush("bam-key", "--file=relative", expect=2)
