@@ -125,6 +125,11 @@ impl Follow {
             .map_err(|cause| Error::from(cause).context("cannot read the backup back from the local disk"))
     }
 
+    /// A second handle on the file, for programs that read it when it is finished.
+    pub fn reader(&self) -> Result<File> {
+        Ok(self.file.try_clone()?)
+    }
+
     /// Tells the digest of the finished file, where the writer knows it: saves reading it all again.
     pub fn set_sha256(&self, digest: [u8; 32]) {
         *self.sha256.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);

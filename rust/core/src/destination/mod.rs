@@ -15,6 +15,7 @@ mod known_hosts;
 mod location;
 mod names;
 mod retry;
+mod rsync;
 mod server;
 mod sftp;
 mod upload;
@@ -24,6 +25,7 @@ pub use follow::{Available, Follow, Growing, Spool};
 pub use host_key::{HostKey, host_key};
 pub use names::check_name;
 pub use retry::Patience;
+pub use rsync::Rsync;
 pub use sftp::Sftp;
 
 use crate::config::document::{self, DestinationType};
@@ -147,9 +149,7 @@ pub fn open(id: &str, config: &document::Destination, site: &document::Site) -> 
     match config.kind {
         DestinationType::Directory => Ok(Box::new(Directory::from_config(id, config, site)?)),
         DestinationType::Sftp => Ok(Box::new(Sftp::from_config(id, config)?)),
-        DestinationType::Rsync => {
-            Err(Error::new(Code::Unsupported, format!("destination {id}: this kind is not there yet")))
-        }
+        DestinationType::Rsync => Ok(Box::new(Rsync::from_config(id, config)?)),
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Ciphers, fastest first where the processor has AES instructions (nearly everywhere): measured with
 /// tests/bench/transfer.sh, one connection over loopback.
-const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes256-ctr,\
+pub(super) const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes256-ctr,\
     chacha20-poly1305@openssh.com,aes192-ctr";
 
 /// Error codes of libssh2.h after which the connection is of no more use.

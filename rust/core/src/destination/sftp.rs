@@ -15,6 +15,10 @@ use std::sync::{Mutex, PoisonError};
 /// Bytes asked for at once when reading; libssh2 keeps several times that on its way.
 const READ: usize = 1 << 20;
 
+/// Brings a part up to date from a number of bytes, says how many the server confirmed, where it knows (also after
+/// a failure), and returns the size.
+pub(super) type Transfer<'a> = dyn Fn(&Folder, u64, &mut Option<u64>) -> Result<u64, Trouble> + 'a;
+
 /// A folder on an SSH server.
 pub struct Sftp {
     pub(super) server: Server,
@@ -65,8 +69,7 @@ impl Sftp {
         Ok(result?)
     }
 
-    /// Uploads with as many connections as it takes. `transfer` brings the part up to date from a number of bytes,
-    /// keeps the confirmed number up to date and returns the size.
+    /// Uploads with as many connections as it takes.
     pub(super) fn follow_by(
         &self,
         name: &str,
@@ -74,7 +77,7 @@ impl Sftp {
         file: &Follow,
         sidecar: &dyn Fn() -> Result<String>,
         monitor: &Monitor,
-        transfer: &dyn Fn(&Folder, u64, &mut u64) -> Result<u64, Trouble>,
+        transfer: &Transfer<'_>,
     ) -> Result<()> {
         check_name(name)?;
         let mut upload = Uploading {
@@ -84,12 +87,13 @@ impl Sftp {
             sidecar,
             monitor,
             acked: None,
+            reached: 0,
             appearing: false,
             mismatched: false,
         };
         let mut backoff = Backoff::new(self.server.patience);
         loop {
-            let before = upload.acked;
+            let before = upload.reached;
             let folder = match self.connect() {
                 Ok(folder) => folder,
                 Err(trouble) if trouble.broken => {
@@ -102,7 +106,7 @@ impl Sftp {
                 Ok(()) => return self.keep(folder, Ok(())),
                 Err(trouble) if trouble.broken => {
                     folder.connection.cut();
-                    if upload.acked > before {
+                    if upload.reached > before {
                         backoff.progress();
                     }
                     monitor.note(NoteKind::Info, format!("{}; trying again", trouble.error.message()));
@@ -129,8 +133,10 @@ struct Uploading<'a> {
     file: &'a Follow,
     sidecar: &'a dyn Fn() -> Result<String>,
     monitor: &'a Monitor,
-    /// What the server confirmed so far; `None` before the first byte.
+    /// What the server confirmed in the attempt before; `None` where we do not know.
     acked: Option<u64>,
+    /// The furthest that any attempt got.
+    reached: u64,
     /// The part was whole and started to change its name.
     appearing: bool,
     /// The server's digest was once not ours.
@@ -138,11 +144,7 @@ struct Uploading<'a> {
 }
 
 impl Uploading<'_> {
-    fn attempt(
-        &mut self,
-        folder: &Folder,
-        transfer: &dyn Fn(&Folder, u64, &mut u64) -> Result<u64, Trouble>,
-    ) -> Result<(), Trouble> {
+    fn attempt(&mut self, folder: &Folder, transfer: &Transfer<'_>) -> Result<(), Trouble> {
         let name = self.name;
         folder.finish_replacing(name)?;
         let there = folder.stat_backup(name)?;
@@ -155,9 +157,10 @@ impl Uploading<'_> {
         loop {
             let offset = resume_point(folder, name, self.file, self.acked, self.monitor)?;
             self.check_room(folder, offset)?;
-            let mut acked = offset;
+            let mut acked = None;
             let sent = transfer(folder, offset, &mut acked);
-            self.acked = Some(acked);
+            self.acked = acked;
+            self.reached = self.reached.max(offset).max(acked.unwrap_or(0));
             sent?;
             let part = names::part(name);
             match folder.sha256(&part, self.monitor)? {
@@ -280,8 +283,9 @@ impl Destination for Sftp {
         sidecar: &dyn Fn() -> Result<String>,
         monitor: &Monitor,
     ) -> Result<()> {
-        let transfer =
-            |folder: &Folder, offset: u64, acked: &mut u64| send(folder, name, file, offset, acked, monitor);
+        let transfer = |folder: &Folder, offset: u64, acked: &mut Option<u64>| {
+            send(folder, name, file, offset, acked, monitor)
+        };
         self.follow_by(name, existing, file, sidecar, monitor, &transfer)
     }
 

@@ -61,6 +61,20 @@ pub(super) fn resume_point(
     Ok(claim)
 }
 
+/// A new part, or the one that is there, cut to the bytes that are good.
+pub(super) fn open_part(folder: &Folder, name: &str, offset: u64) -> Result<ssh2::File, Trouble> {
+    let part = names::part(name);
+    if offset == 0 {
+        return folder.create(&part);
+    }
+    let mut remote = folder.open(&part, OpenFlags::WRITE)?;
+    let stat = FileStat { size: Some(offset), uid: None, gid: None, perm: None, atime: None, mtime: None };
+    match remote.setstat(stat) {
+        Ok(()) => Ok(remote),
+        Err(cause) => Err(folder.server.trouble("cannot cut the part to what is good of it", &cause)),
+    }
+}
+
 /// Sends the file into the part from `offset` to its end and flushes it there; returns the size. `acked` always
 /// holds how far the server has confirmed, also after a failure.
 pub(super) fn send(
@@ -68,36 +82,33 @@ pub(super) fn send(
     name: &str,
     file: &Follow,
     offset: u64,
-    acked: &mut u64,
+    acked: &mut Option<u64>,
     monitor: &Monitor,
 ) -> Result<u64, Trouble> {
     let part = names::part(name);
-    *acked = offset;
-    let mut remote = if offset == 0 {
-        folder.create(&part)?
-    } else {
-        let mut remote = folder.open(&part, OpenFlags::WRITE)?;
-        let stat =
-            FileStat { size: Some(offset), uid: None, gid: None, perm: None, atime: None, mtime: None };
-        let cut = remote.setstat(stat).map_err(|cause| folder.server.trouble("cannot cut the part", &cause));
-        cut?;
-        remote
-            .seek(SeekFrom::Start(offset))
-            .map_err(|cause| folder.io_trouble("cannot write", &folder.path(&part), &cause))?;
-        remote
-    };
+    let acked = acked.insert(offset);
+    let mut remote = open_part(folder, name, offset)?;
+    remote
+        .seek(SeekFrom::Start(offset))
+        .map_err(|cause| folder.io_trouble("cannot write", &folder.path(&part), &cause))?;
     let session = &folder.connection.session;
     session.set_blocking(false);
     let sent = pump(folder, &part, &mut remote, file, acked, monitor);
     session.set_blocking(true);
     sent?;
-    folder.fsync(&mut remote, &part)?;
     drop(remote);
+    finish_part(folder, name, *acked)
+}
+
+/// Flushes a part on the server and compares its size.
+pub(super) fn finish_part(folder: &Folder, name: &str, sent: u64) -> Result<u64, Trouble> {
+    let part = names::part(name);
+    folder.fsync(&mut folder.open(&part, OpenFlags::WRITE)?, &part)?;
     match folder.stat(&part)?.and_then(|stat| stat.size) {
-        Some(size) if size == *acked => Ok(size),
+        Some(size) if size == sent => Ok(size),
         size => Err(Error::new(
             Code::Destination,
-            format!("{}: the server has {} bytes of {acked} sent", folder.place(), size.unwrap_or(0)),
+            format!("{}: the server has {} bytes of {sent} sent", folder.place(), size.unwrap_or(0)),
         )
         .into()),
     }

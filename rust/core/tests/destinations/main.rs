@@ -5,6 +5,7 @@ mod directory;
 mod host_keys;
 mod interrupted;
 mod login;
+mod rsync;
 mod sftp;
 mod sshd;
 mod suite;
