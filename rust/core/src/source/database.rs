@@ -13,9 +13,9 @@
 use super::mysql;
 use crate::config::{Connection, Driver, SourceSettings};
 use crate::{Code, Error, Monitor, Result};
-use serde::Serialize;
-use std::io::Write;
-use std::path::PathBuf;
+use serde::{Deserialize, Serialize};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 /// What a dump leaves out, and how it treats the server.
 #[derive(Debug, Clone, Default)]
@@ -92,41 +92,92 @@ pub fn dump(
 ) -> Result<DumpReport> {
     match connection.driver {
         Driver::Mysql => mysql::dump(connection, settings, out, monitor),
-        Driver::Sqlite => Err(no_postgres()),
-        Driver::Pgsql => Err(no_postgres()),
+        Driver::Sqlite | Driver::Pgsql => Err(no_postgres()),
     }
     .map_err(|error| error.context(format!("database {}", connection.label())))
 }
 
-fn no_postgres() -> Error {
-    Error::new(Code::Unsupported, "PostgreSQL databases are not supported yet")
+/// A database that is being replaced by a dump. Holds no secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Replacement {
+    /// MariaDB or MySQL.
+    Mysql(mysql::Replacement),
 }
 
-/// A database that is being replaced by a dump. Not there yet: loading fails with [`Code::Unsupported`].
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub enum Replacement {}
-
-#[allow(missing_docs)]
 impl Replacement {
-    pub fn plan(_: &Connection, _: &std::path::Path, _: &str) -> Result<Replacement> {
-        Err(Error::new(Code::Unsupported, "databases cannot be restored yet"))
+    /// Decides on names, unique by `id` (letters and digits); touches nothing. `state_dir` is a private folder that
+    /// survives a reboot.
+    pub fn plan(connection: &Connection, state_dir: &Path, id: &str) -> Result<Replacement> {
+        match connection.driver {
+            Driver::Mysql => mysql::Replacement::plan(connection, state_dir, id).map(Replacement::Mysql),
+            Driver::Sqlite | Driver::Pgsql => Err(no_postgres()),
+        }
     }
+
+    /// Loads the dump beside the live database and checks that it is whole.
     pub fn load(
         &mut self,
-        _: &Connection,
-        _: Box<dyn std::io::Read + Send>,
-        _: &LoadSettings,
-        _: &Monitor,
+        connection: &Connection,
+        input: Box<dyn Read + Send>,
+        settings: &LoadSettings,
+        monitor: &Monitor,
     ) -> Result<LoadReport> {
-        match *self {}
+        match self {
+            Replacement::Mysql(it) => it.load(connection, input, settings, monitor),
+        }
+        .map_err(|error| error.context(format!("database {}", connection.label())))
     }
-    pub fn swap(&self, _: &Connection, _: &Monitor) -> Result<()> {
-        match *self {}
+
+    /// Makes the new data live, at once for every reader. May be called again after a kill.
+    pub fn swap(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        match self {
+            Replacement::Mysql(it) => it.swap(connection, monitor),
+        }
+        .map_err(|error| error.context(format!("database {}", connection.label())))
     }
-    pub fn revert(&self, _: &Connection, _: &Monitor) -> Result<()> {
-        match *self {}
+
+    /// Makes the old data live again, whatever [`Replacement::swap`] got done. May be called again after a kill.
+    pub fn revert(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        match self {
+            Replacement::Mysql(it) => it.revert(connection, monitor),
+        }
+        .map_err(|error| error.context(format!("database {}", connection.label())))
     }
-    pub fn clean(&self, _: &Connection, _: &Monitor) -> Result<()> {
-        match *self {}
+
+    /// Removes what is not live: after `swap` the old data, else the new. May be called again after a kill.
+    pub fn clean(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        match self {
+            Replacement::Mysql(it) => it.clean(connection, monitor),
+        }
+        .map_err(|error| error.context(format!("database {}", connection.label())))
     }
+}
+
+/// Loads, swaps and cleans in one go, for a database that nobody else uses; on failure the old data stays.
+pub fn load(
+    connection: &Connection,
+    input: Box<dyn Read + Send>,
+    settings: &LoadSettings,
+    state_dir: &Path,
+    monitor: &Monitor,
+) -> Result<LoadReport> {
+    let id = format!("{:08x}", std::process::id());
+    let mut replacement = Replacement::plan(connection, state_dir, &id)?;
+    let done = replacement.load(connection, input, settings, monitor).and_then(|report| {
+        match replacement.swap(connection, monitor) {
+            Ok(()) => Ok(report),
+            Err(error) => {
+                // A cancel that comes now must not leave half of it behind.
+                replacement.revert(connection, &Monitor::new())?;
+                Err(error)
+            }
+        }
+    });
+    replacement.clean(connection, &Monitor::new())?;
+    done
+}
+
+fn no_postgres() -> Error {
+    Error::new(Code::Unsupported, "PostgreSQL databases are not supported yet")
 }

@@ -47,16 +47,16 @@ pub(crate) struct Tool {
     stderr: Option<JoinHandle<Vec<u8>>>,
 }
 
-/// Starts a program with pipes on stdin (where asked) and stdout. `secret` is readable once, at [`SECRET_PATH`].
+/// Starts a program; its stderr is kept. `secret` is readable once, at [`SECRET_PATH`].
 ///
 /// A pipe holds 64 KiB before anybody reads: `secret` must be shorter.
-pub(crate) fn spawn(mut command: Command, secret: &[u8], stdin: Stdio) -> io::Result<Tool> {
+pub(crate) fn spawn(mut command: Command, secret: &[u8], stdin: Stdio, stdout: Stdio) -> io::Result<Tool> {
     let (option_file, mut writer) = io::pipe()?;
     writer.write_all(secret)?;
     drop(writer);
     let mapping = FdMapping { parent_fd: OwnedFd::from(option_file), child_fd: SECRET_FD };
     command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
-    let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn()?;
     let stderr = child.stderr.take().map(|stderr| std::thread::spawn(|| keep(stderr)));
     Ok(Tool { child, stderr })
 }

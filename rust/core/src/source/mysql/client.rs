@@ -47,6 +47,7 @@ pub(crate) fn spawn<A: AsRef<OsStr>>(
     connection: &Connection,
     arguments: impl IntoIterator<Item = A>,
     stdin: Stdio,
+    stdout: Stdio,
 ) -> Result<(Tool, &'static str)> {
     let (path, name) = tool::find(program.names(), PACKAGE)?;
     let mut command = tool::command(path, &UNSET);
@@ -55,7 +56,7 @@ pub(crate) fn spawn<A: AsRef<OsStr>>(
     // MySQL's clients read the login path file in any case: let there be none.
     command.env("MYSQL_TEST_LOGIN_FILE", "/nonexistent");
     command.args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]).args(arguments);
-    let tool = tool::spawn(command, &option_file(connection), stdin)
+    let tool = tool::spawn(command, &option_file(connection), stdin, stdout)
         .map_err(|cause| Error::new(Code::Database, format!("cannot start {name}")).because(cause))?;
     Ok((tool, name))
 }
@@ -98,6 +99,17 @@ fn option_file(connection: &Connection) -> Zeroizing<Vec<u8>> {
         }
     }
     text
+}
+
+/// Runs a script to its end, whatever becomes of us meanwhile: the client reads it from a file.
+pub(crate) fn run_file(connection: &Connection, script: std::fs::File, force: bool) -> Result<()> {
+    let database = format!("--database={}", connection.name);
+    let mut arguments = vec!["--batch", "--binary-mode", &database];
+    if force {
+        arguments.push("--force");
+    }
+    let (tool, name) = spawn(Program::Client, connection, arguments, script.into(), Stdio::null())?;
+    outcome(tool, name, connection)
 }
 
 /// Turns a client's end into our error: the exit status, the last lines of its stderr, and what to do.

@@ -11,6 +11,7 @@ use crate::source::sql::{Item, Kind, Splitter, Statement, without_database, with
 use crate::source::tool::Tool;
 use crate::{Code, Monitor, Result};
 use serde_json::json;
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::Stdio;
 
@@ -18,6 +19,8 @@ use std::process::Stdio;
 pub(crate) const FIRST_LINE: &str = "-- bam MySQL dump 1";
 /// Begins the line that names, as JSON, the tables that were left out although the database has them.
 pub(crate) const EXCLUDED: &str = "-- bam-excluded: ";
+/// Begins the line that names the site's table prefix, likewise.
+pub(crate) const PREFIX: &str = "-- bam-prefix: ";
 /// The line after which only views, triggers, routines and events come.
 pub(crate) const MARKER: &str = "-- bam: views, triggers, routines, events";
 /// The last line, which mysqldump's own dumps end with too.
@@ -68,7 +71,7 @@ pub(crate) fn dump(
     let schema = Schema::read(&mut session, settings, &connection.prefix)?;
     drop(session);
     monitor.set_current(connection.label());
-    let others = others(connection, settings, &schema, monitor)?;
+    let others = others(connection, settings, &schema, false, monitor)?;
     let mut dumper =
         Dumper { connection, settings, monitor, schema: &schema, out: Counted { out, bytes: 0 } };
     dumper.header()?;
@@ -118,7 +121,7 @@ impl<'a> Dumper<'a> {
         let out = &mut self.out;
         writeln!(out, "{FIRST_LINE}\n-- server: {}", json!(schema.server))?;
         writeln!(out, "-- database: {}", json!(connection.name))?;
-        writeln!(out, "-- prefix: {}", json!(connection.prefix))?;
+        writeln!(out, "{PREFIX}{}", json!(connection.prefix))?;
         writeln!(out, "{EXCLUDED}{}\n", json!(schema.excluded))?;
         out.write_all(HEADER.as_bytes())?;
         Ok(())
@@ -230,17 +233,18 @@ struct Group<'t> {
     tables: Vec<&'t Table>,
 }
 
-/// What follows the rows, ready to be written. Made first: what the server refuses shows before hours of rows.
+/// What follows the rows, ready to be written; with or without definers. Made first: what the server refuses shows before hours of rows.
 pub(crate) fn others(
     connection: &Connection,
     settings: &DumpSettings,
     schema: &Schema,
+    definers: bool,
     monitor: &Monitor,
 ) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let mut part = |options: &[&str], names: &[String]| -> Result<()> {
         let (mut tool, name) = start(connection, settings, options, names)?;
-        portable(Body::new(tool.output(monitor, None)?)?, &schema.views, &mut text)?;
+        portable(Body::new(tool.output(monitor, None)?)?, &schema.views, definers, &mut text)?;
         client::dump_outcome(tool, name, connection, settings.ignore_errors, monitor)
     };
     if !schema.views.is_empty() {
@@ -272,11 +276,11 @@ fn start<'n>(
     arguments.extend(["--", connection.name.as_str()]);
     let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
     arguments.extend(names);
-    client::spawn(Program::Dump, connection, arguments, Stdio::null())
+    client::spawn(Program::Dump, connection, arguments, Stdio::null(), Stdio::piped())
 }
 
 /// Copies statements so that anybody can load them: without definers, without the database's name.
-fn portable(input: impl io::Read, views: &[String], out: &mut Vec<u8>) -> Result<()> {
+fn portable(input: impl io::Read, views: &[String], definers: bool, out: &mut Vec<u8>) -> Result<()> {
     let mut splitter = Splitter::new(input);
     while let Some(item) = splitter.next()? {
         let Item::Statement { text, .. } = item else { continue };
@@ -288,7 +292,7 @@ fn portable(input: impl io::Read, views: &[String], out: &mut Vec<u8>) -> Result
             }
         }
         let text = text.trim_ascii_end();
-        let text = without_definer(text);
+        let text = if definers { Cow::Borrowed(text) } else { without_definer(text) };
         let text = without_database(&text);
         if memchr::memchr(b';', &text).is_none() {
             out.extend_from_slice(&text);

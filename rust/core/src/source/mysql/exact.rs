@@ -14,6 +14,7 @@ use memchr::memchr_iter;
 use rustix::fs::MemfdFlags;
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, Write};
+use std::process::Stdio;
 
 /// Where a statement ends and the next begins: what dump clients do by default (`net_buffer_length`).
 const STATEMENT: usize = 1_000_000;
@@ -79,7 +80,7 @@ pub(crate) fn start(connection: &Connection, tables: &[&Table]) -> Result<(Tool,
         "--database",
         &connection.name,
     ];
-    let (tool, name) = client::spawn(Program::Client, connection, arguments, file.into())?;
+    let (tool, name) = client::spawn(Program::Client, connection, arguments, file.into(), Stdio::piped())?;
     Ok((tool, name, plan))
 }
 

@@ -13,10 +13,16 @@
 //! ```
 
 mod client;
+mod direct;
 mod dump;
 mod exact;
+mod feeder;
+mod intake;
 mod merge;
+mod replace;
 mod schema;
+mod script;
 mod session;
 
 pub(crate) use dump::dump;
+pub use replace::Replacement;

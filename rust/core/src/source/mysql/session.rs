@@ -31,13 +31,19 @@ impl<'c> Session<'c> {
         let mut arguments: Vec<String> =
             ["--batch", "--skip-column-names", "--unbuffered", "--binary-mode"].map(String::from).into();
         arguments.extend(database.map(|name| format!("--database={name}")));
-        let (mut tool, program) = client::spawn(Program::Client, connection, arguments, Stdio::piped())?;
+        let (mut tool, program) =
+            client::spawn(Program::Client, connection, arguments, Stdio::piped(), Stdio::piped())?;
         let (input, output) = (tool.input(monitor)?, BufReader::new(tool.output(monitor, None)?));
         let mut session =
             Session { tool: Some(tool), program, input: Some(input), output, connection, asked: 0 };
         // No literal of ours has to care about the server's modes.
         session.run("SET SESSION sql_mode=''")?;
         Ok(session)
+    }
+
+    /// The live database's name.
+    pub(crate) fn database(&self) -> String {
+        self.connection.name.clone()
     }
 
     /// Runs statements that answer nothing.
@@ -76,6 +82,12 @@ impl<'c> Session<'c> {
     /// The first column of every row, as text.
     pub(crate) fn column(&mut self, sql: &str) -> Result<Vec<String>> {
         Ok(self.rows(sql)?.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
+    }
+
+    /// Runs one long statement all or not at all: should we be killed while it is on its way, the client would run
+    /// what it got, so it gets a string, which is nothing without its end.
+    pub(crate) fn run_whole(&mut self, sql: &str) -> Result<()> {
+        self.run(&format!("SET @bam = {};\nPREPARE bam FROM @bam;\nEXECUTE bam", string(sql)))
     }
 
     /// Why the client ended.

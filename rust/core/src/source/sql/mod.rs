@@ -5,5 +5,5 @@
 mod splitter;
 mod statement;
 
-pub(crate) use splitter::{Item, Splitter};
-pub(crate) use statement::{Kind, Statement, without_database, without_definer};
+pub(crate) use splitter::{Found, Item, Splitter};
+pub(crate) use statement::{Kind, Statement, trigger_table, without_database, without_definer};

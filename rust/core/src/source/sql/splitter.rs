@@ -33,6 +33,9 @@ pub(crate) enum Item<'a> {
     },
 }
 
+/// Where in the buffer an item lies: its text, and for a statement its delimiter.
+pub(crate) type Found = (Range<usize>, Option<Range<usize>>);
+
 /// Where the lexer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -107,12 +110,17 @@ impl<R: Read> Splitter<R> {
 
     /// The next item; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Item<'_>>> {
-        let Some((text, delimiter)) = self.advance()? else { return Ok(None) };
+        let found = self.advance()?;
+        Ok(found.map(|found| self.item(found)))
+    }
+
+    /// What [`Splitter::advance`] found, as long as nothing more is read.
+    pub(crate) fn item(&self, (text, delimiter): Found) -> Item<'_> {
         let of = |range: Range<usize>| self.buffer.get(range).unwrap_or_default();
-        Ok(Some(match delimiter {
+        match delimiter {
             None => Item::Comment(of(text)),
             Some(delimiter) => Item::Statement { text: of(text), delimiter: of(delimiter) },
-        }))
+        }
     }
 
     fn set_delimiter(&mut self, delimiter: Vec<u8>) {
@@ -123,8 +131,8 @@ impl<R: Read> Splitter<R> {
         self.delimiter = delimiter;
     }
 
-    /// Where in the buffer the next item lies: its text, and for a statement its delimiter.
-    fn advance(&mut self) -> Result<Option<(Range<usize>, Option<Range<usize>>)>> {
+    /// Reads up to the end of the next item.
+    pub(crate) fn advance(&mut self) -> Result<Option<Found>> {
         loop {
             match self.state {
                 State::Between => {
@@ -253,7 +261,7 @@ impl<R: Read> Splitter<R> {
     }
 
     /// What stands between the last delimiter and the end of the input.
-    fn last_statement(&mut self) -> Option<(Range<usize>, Option<Range<usize>>)> {
+    fn last_statement(&mut self) -> Option<Found> {
         let text = self.start..self.filled;
         self.start = self.filled;
         let bytes = self.buffer.get(text.clone()).unwrap_or_default();

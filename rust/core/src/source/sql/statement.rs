@@ -37,6 +37,10 @@ pub(crate) enum Kind {
 pub(crate) struct Statement<'a> {
     /// What it does.
     pub(crate) kind: Kind,
+    /// Whether it begins with `CREATE`.
+    pub(crate) creates: bool,
+    /// For views and routines what they are: `VIEW`, `TRIGGER` …
+    pub(crate) object: &'static str,
     /// The object it is about, unquoted; of several the first. Empty where there is none.
     pub(crate) name: Cow<'a, [u8]>,
     /// Where the name stands in the text, quotes included.
@@ -49,8 +53,11 @@ impl<'a> Statement<'a> {
     /// Looks at the beginning of `text`.
     pub(crate) fn parse(text: &'a [u8]) -> Statement<'a> {
         let mut tokens = Tokens::new(text);
+        let creates = tokens.clone().take(b"CREATE");
         let kind = tokens.kind();
-        let mut statement = Statement { kind, name: Cow::Borrowed(b""), at: 0..0, database: None };
+        let object = tokens.object;
+        let mut statement =
+            Statement { kind, creates, object, name: Cow::Borrowed(b""), at: 0..0, database: None };
         let named = !matches!(
             kind,
             Kind::Set | Kind::Foreign | Kind::Idle | Kind::Transaction | Kind::Lock | Kind::Charset
@@ -87,6 +94,21 @@ pub(crate) fn without_database(text: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Owned([before.unwrap_or_default(), after.unwrap_or_default()].concat());
     }
     Cow::Borrowed(text)
+}
+
+/// The table of a trigger: `CREATE … TRIGGER name BEFORE INSERT ON table …`.
+pub(crate) fn trigger_table(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let mut tokens = Tokens::new(text);
+    tokens.kind();
+    if tokens.object != "TRIGGER" {
+        return None;
+    }
+    while !tokens.next()?.is(text, b"ON") {}
+    let name = tokens.name()?;
+    match tokens.take(b".") {
+        true => tokens.name().map(|name| name.unquoted(text)),
+        false => Some(name.unquoted(text)),
+    }
 }
 
 /// The text without its `DEFINER = user`, so that whoever loads it becomes the definer.
@@ -167,11 +189,13 @@ impl Token {
 struct Tokens<'a> {
     text: &'a [u8],
     at: usize,
+    /// Set by [`Tokens::kind`].
+    object: &'static str,
 }
 
 impl<'a> Tokens<'a> {
     fn new(text: &'a [u8]) -> Self {
-        Tokens { text, at: 0 }
+        Tokens { text, at: 0, object: "" }
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -322,14 +346,9 @@ impl<'a> Tokens<'a> {
                 self.if_exists();
                 return Kind::Create;
             }
-            if self.take(b"VIEW") {
+            if let Some(kind) = self.take_object() {
                 self.if_exists();
-                return Kind::View;
-            }
-            if self.take_any(&[b"TRIGGER", b"PROCEDURE", b"FUNCTION", b"EVENT", b"PACKAGE"]) {
-                self.take(b"BODY");
-                self.if_exists();
-                return Kind::Routine;
+                return kind;
             }
             if self.take(b"INDEX") {
                 while let Some(token) = self.next() {
@@ -367,16 +386,23 @@ impl<'a> Tokens<'a> {
         self.take(b"TEMPORARY");
         let kind = if self.take_any(&[b"TABLE", b"TABLES", b"SEQUENCE"]) {
             Kind::Drop
-        } else if self.take(b"VIEW") {
-            Kind::View
-        } else if self.take_any(&[b"TRIGGER", b"PROCEDURE", b"FUNCTION", b"EVENT", b"PACKAGE"]) {
-            self.take(b"BODY");
-            Kind::Routine
+        } else if let Some(kind) = self.take_object() {
+            kind
         } else {
             return Kind::Foreign;
         };
         self.if_exists();
         kind
+    }
+
+    /// Takes the word for a view or routine.
+    fn take_object(&mut self) -> Option<Kind> {
+        let objects = ["VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "PACKAGE"];
+        self.object = objects.into_iter().find(|object| self.take(object.as_bytes()))?;
+        if self.object == "PACKAGE" && self.take(b"BODY") {
+            self.object = "PACKAGE BODY";
+        }
+        Some(if self.object == "VIEW" { Kind::View } else { Kind::Routine })
     }
 
     fn if_exists(&mut self) {
@@ -466,6 +492,19 @@ mod tests {
         );
         assert_eq!(&*without_database(b"ALTER DATABASE CHARACTER SET x"), b"ALTER DATABASE CHARACTER SET x");
         check("COMMIT", Kind::Transaction, "");
+    }
+
+    #[test]
+    fn a_trigger_names_its_table() {
+        let text = b"/*!50003 CREATE*/ /*!50017 DEFINER=`r`@`l`*/ /*!50003 TRIGGER `on` BEFORE INSERT ON `a``b` FOR EACH ROW x";
+        assert_eq!(trigger_table(text).as_deref(), Some(b"a`b".as_slice()));
+        let statement = Statement::parse(text);
+        assert_eq!(
+            (statement.object, statement.creates, &*statement.name),
+            ("TRIGGER", true, b"on".as_slice())
+        );
+        assert_eq!(trigger_table(b"CREATE PROCEDURE x() begin insert on y"), None);
+        assert!(!Statement::parse(b"DROP VIEW IF EXISTS v").creates);
     }
 
     #[test]

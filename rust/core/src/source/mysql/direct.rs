@@ -1,0 +1,146 @@
+//! Replacing a database whose user may not create others: a safety dump of the old data and a copy of the new lie in
+//! the state folder, zstd-compressed and private; either can be loaded at any time, and again after a kill.
+
+use super::dump;
+use super::feeder::Feeder;
+use super::intake::{Intake, Step};
+use super::replace::{Loaded, Replacement, finish_file, objects_in, remove};
+use super::schema::columns;
+use super::script::Script;
+use super::session::{Session, quote, string};
+use crate::config::Connection;
+use crate::source::database::DumpSettings;
+use crate::source::sql::Kind;
+use crate::{Code, Monitor, NoteKind, Result, ResultExt};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufWriter, Read};
+use std::path::{Path, PathBuf};
+
+/// zstd's level: these files live for minutes.
+const LEVEL: i32 = 1;
+
+fn new_data(it: &Replacement) -> PathBuf {
+    it.file("new.sql.zst")
+}
+
+fn old_data(it: &Replacement) -> PathBuf {
+    it.file("old.sql.zst")
+}
+
+/// Copies what the dump says about tables; notes which there are.
+pub(super) fn spool<R: Read>(
+    it: &mut Replacement,
+    intake: &mut Intake<'_, R>,
+    monitor: &Monitor,
+) -> Result<Loaded> {
+    let path = new_data(it);
+    let mut script = Script::new(zstd::Encoder::new(it.create(&path)?, LEVEL).at("cannot write", &path)?);
+    let mut tables = BTreeSet::new();
+    let loaded = it.take_in(intake, monitor, &mut |step| {
+        match step {
+            Step::Table { kind: Kind::Create, name, .. } => drop(tables.insert(name.clone())),
+            Step::Table { kind: Kind::Drop, name, .. } => drop(tables.remove(name)),
+            _ => {}
+        }
+        match step {
+            Step::Table { piece, .. } | Step::Session(piece) => script.piece(piece).at("cannot write", &path),
+            Step::Later { .. } => Ok(()),
+        }
+    })?;
+    it.tables = tables.into_iter().collect();
+    finish_file(BufWriter::new(script.into_out().finish().at("cannot write", &path)?), &path)?;
+    Ok(loaded)
+}
+
+/// Dumps what would be lost.
+pub(super) fn save(
+    it: &Replacement,
+    connection: &Connection,
+    kept: &[String],
+    monitor: &Monitor,
+) -> Result<()> {
+    let path = old_data(it);
+    let part = it.file("old.part");
+    let mut settings = DumpSettings { exclude_tables: kept.to_vec(), ..DumpSettings::default() };
+    let write = |settings: &DumpSettings| {
+        let mut out = zstd::Encoder::new(it.create(&part)?, LEVEL).at("cannot write", &part)?;
+        dump::dump(connection, settings, &mut out, monitor)?;
+        finish_file(BufWriter::new(out.finish().at("cannot write", &part)?), &part)
+    };
+    match write(&settings) {
+        Ok(()) => {}
+        Err(error) if matches!(error.code(), Code::Cancelled | Code::Io | Code::Space) => return Err(error),
+        Err(error) => {
+            // A damaged table must not keep its own replacement out.
+            monitor.note(NoteKind::Warning, format!("the safety dump is not complete: {error}"));
+            settings.ignore_errors = true;
+            write(&settings)?;
+        }
+    }
+    std::fs::rename(&part, &path).at("cannot rename", &part)
+}
+
+/// Makes the new tables in place of the old ones.
+pub(super) fn swap(it: &Replacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
+    let mut session = it.my_turn(connection, monitor)?;
+    it.drop_triggers(&mut session, &it.moved)?;
+    make_way(it, &mut session)?;
+    drop(session);
+    feed(it, connection, &new_data(it), monitor)
+}
+
+/// Makes the old tables again, and what hangs on them.
+pub(super) fn revert(it: &Replacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
+    let path = old_data(it);
+    if !path.exists() {
+        // The load did not get to its end; nothing live has changed.
+        return Ok(());
+    }
+    let mut session = it.my_turn(connection, monitor)?;
+    for drop in &it.undo {
+        session.run(drop)?;
+    }
+    make_way(it, &mut session)?;
+    for (object, names) in objects_in(&mut session)? {
+        // The safety dump has them all.
+        for name in names {
+            session.run(&format!("DROP {object} IF EXISTS {}", quote(&name)))?;
+        }
+    }
+    drop(session);
+    feed(it, connection, &path, monitor)
+}
+
+/// Removes the files.
+pub(super) fn clean(it: &Replacement) -> Result<()> {
+    [new_data(it), old_data(it), it.file("old.part")].iter().try_for_each(|path| remove(path))
+}
+
+/// Drops the tables that come or go, and views with their names.
+fn make_way(it: &Replacement, session: &mut Session<'_>) -> Result<()> {
+    let goes = |name: &String| it.tables.contains(name) || it.moved.contains(name);
+    for row in session.rows(
+        "SELECT TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()",
+    )? {
+        let [name, kind] = columns(row)?;
+        if goes(&name) {
+            let object = match kind.as_str() {
+                "VIEW" => "VIEW",
+                "SEQUENCE" => "SEQUENCE",
+                _ => "TABLE",
+            };
+            session.run(&format!("DROP {object} IF EXISTS {}", quote(&name)))?;
+        }
+    }
+    Ok(())
+}
+
+fn feed(it: &Replacement, connection: &Connection, path: &Path, monitor: &Monitor) -> Result<()> {
+    let mut feeder = Feeder::open(connection, &connection.name, monitor)?;
+    // Should we be killed, whoever comes next waits until the client has done what it still has.
+    feeder.statement(&format!("DO GET_LOCK({}, 60)", string(&it.lock_name())))?;
+    let file = File::open(path).at("cannot read", path)?;
+    feeder.script(zstd::Decoder::new(file).at("cannot read", path)?)?;
+    feeder.finish()
+}

@@ -1,0 +1,343 @@
+//! Reading a dump: who made it, whether it is whole, and what is to happen with each of its statements.
+//!
+//! Our own dumps, mysqldump's and mariadb-dump's (so Drush's), and Backup and Migrate's are known by their first
+//! lines and tell by their last ones that they are whole. Of any dump at least the last statement must be.
+
+use super::dump::{EXCLUDED, FIRST_LINE, LAST_LINE, MARKER, PREFIX};
+use super::session::quote;
+use crate::source::sql::{
+    Found, Item, Kind, Splitter, Statement, trigger_table, without_database, without_definer,
+};
+use crate::{Code, Error, Monitor, NoteKind, Result};
+use std::borrow::Cow;
+use std::io::Read;
+
+/// Who made a dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Bam,
+    /// mysqldump or mariadb-dump.
+    DumpClient,
+    BackupMigrate,
+    Unknown,
+}
+
+/// What is to happen with a statement.
+#[derive(Debug)]
+pub(crate) enum Step<'a> {
+    /// It sets up the session: for every connection that loads, and for what comes later.
+    Session(Piece<'a>),
+    /// It makes or fills a table.
+    Table { kind: Kind, name: String, piece: Piece<'a> },
+    /// It makes a view, trigger or the like: when the tables are in place. `undo` removes what it makes.
+    Later { piece: Piece<'a>, undo: Option<String> },
+}
+
+/// A statement to be sent.
+#[derive(Debug)]
+pub(crate) struct Piece<'a> {
+    pub(crate) text: Cow<'a, [u8]>,
+    pub(crate) delimiter: &'a [u8],
+}
+
+/// A dump that is being read.
+pub(crate) struct Intake<'m, R> {
+    splitter: Splitter<R>,
+    monitor: &'m Monitor,
+    /// Only these tables are wanted.
+    only: Option<Vec<String>>,
+    lenient: bool,
+    /// Whether definers stay.
+    definers: bool,
+    origin: Origin,
+    /// Tables that were left out when the dump was made; known of our own dumps.
+    excluded: Vec<String>,
+    prefix: Option<String>,
+    begun: u32,
+    completed: u32,
+    /// Whether the tables are through.
+    tail: bool,
+    /// The last statement's end was missing.
+    cut: bool,
+    statements: u64,
+}
+
+/// The last statement of a dump by Backup and Migrate.
+const BACKUP_MIGRATE_END: &[u8] = b"SET CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT";
+
+impl<'m, R: Read> Intake<'m, R> {
+    /// `only`: the tables that are wanted, by their names in the dump with or without prefix. `lenient`: a torn dump
+    /// is a note, no error.
+    pub(crate) fn new(input: R, only: Option<Vec<String>>, lenient: bool, monitor: &'m Monitor) -> Self {
+        Intake {
+            splitter: Splitter::new(input),
+            monitor,
+            only,
+            lenient,
+            definers: false,
+            origin: Origin::Unknown,
+            excluded: Vec::new(),
+            prefix: None,
+            begun: 0,
+            completed: 0,
+            tail: false,
+            cut: false,
+            statements: 0,
+        }
+    }
+
+    /// The same, leaving definers in (or not).
+    pub(crate) fn with_definers(mut self, definers: bool) -> Self {
+        self.definers = definers;
+        self
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    pub(crate) fn excluded(&self) -> &[String] {
+        &self.excluded
+    }
+
+    /// The table prefix of the site that was dumped, where the dump tells.
+    pub(crate) fn prefix(&self) -> Option<&str> {
+        self.prefix.as_deref()
+    }
+
+    pub(crate) fn statements(&self) -> u64 {
+        self.statements
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.splitter.bytes()
+    }
+
+    /// The next step; `None` at the end of a dump that is whole.
+    pub(crate) fn next(&mut self) -> Result<Option<Step<'_>>> {
+        let Some((found, decision)) = self.find()? else {
+            self.whole()?;
+            return Ok(None);
+        };
+        self.statements += 1;
+        let Item::Statement { text, delimiter } = self.splitter.item(found) else { return Ok(None) };
+        let piece = Piece { text: Cow::Borrowed(text), delimiter };
+        Ok(Some(match decision {
+            Decision::Session => Step::Session(piece),
+            Decision::Table(kind, name) => Step::Table { kind, name, piece },
+            Decision::Later(undo) => {
+                let text = if self.definers { Cow::Borrowed(text) } else { without_definer(text) };
+                let text = Cow::Owned(without_database(&text).into_owned());
+                Step::Later { piece: Piece { text, delimiter }, undo }
+            }
+        }))
+    }
+
+    /// The next statement that is to be run.
+    fn find(&mut self) -> Result<Option<(Found, Decision)>> {
+        while let Some(found) = self.splitter.advance()? {
+            self.monitor.check()?;
+            let (text, cut) = match self.splitter.item(found.clone()) {
+                Item::Comment(text) => {
+                    let text = text.to_vec();
+                    self.comment(&text);
+                    continue;
+                }
+                Item::Statement { text, .. } if text.trim_ascii().is_empty() => continue,
+                Item::Statement { text, delimiter } => (text, delimiter.is_empty()),
+            };
+            let last = memchr::memmem::find(text.get(..200).unwrap_or(text), BACKUP_MIGRATE_END).is_some();
+            let decision = self.decide(text)?;
+            self.cut = cut;
+            self.completed += u32::from(last && self.origin == Origin::BackupMigrate);
+            match decision {
+                Some(decision) => return Ok(Some((found, decision))),
+                None => continue,
+            }
+        }
+        Ok(None)
+    }
+
+    fn comment(&mut self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        if line == FIRST_LINE {
+            (self.origin, self.begun) = (Origin::Bam, self.begun + 1);
+        } else if line.starts_with("-- MySQL dump ") || line.starts_with("-- MariaDB dump ") {
+            (self.origin, self.begun) = (Origin::DumpClient, self.begun + 1);
+        } else if line.starts_with("-- Backup and Migrate (Drupal)") {
+            (self.origin, self.begun) = (Origin::BackupMigrate, self.begun + 1);
+        } else if line.starts_with(LAST_LINE) {
+            self.completed += 1;
+        } else if self.origin == Origin::Bam {
+            if let Some(names) = line.strip_prefix(EXCLUDED).and_then(json) {
+                let names = names.as_array().into_iter().flatten();
+                self.excluded = names.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+            } else if let Some(prefix) = line.strip_prefix(PREFIX).and_then(json) {
+                self.prefix = prefix.as_str().map(str::to_owned);
+            } else if line == MARKER {
+                self.tail = true;
+            }
+        }
+    }
+
+    fn wanted(&self, table: &str) -> bool {
+        let Some(only) = &self.only else { return true };
+        let bare = self.prefix.as_deref().and_then(|prefix| table.strip_prefix(prefix));
+        only.iter().any(|name| name == table || bare == Some(name.as_str()))
+    }
+
+    /// What is to happen with a statement; `None`: nothing.
+    fn decide(&self, text: &[u8]) -> Result<Option<Decision>> {
+        let statement = Statement::parse(text);
+        if let Some(database) = &statement.database {
+            let (database, name) =
+                (String::from_utf8_lossy(database), String::from_utf8_lossy(&statement.name));
+            return Err(Error::new(
+                Code::Unsupported,
+                format!("the SQL dump is about another database: {database}.{name}"),
+            )
+            .hint("make a dump whose statements name no database, or take the names out"));
+        }
+        let name = String::from_utf8_lossy(&statement.name).into_owned();
+        Ok(match statement.kind {
+            Kind::Set => Some(Decision::Session),
+            Kind::Foreign => {
+                self.ignore(text);
+                None
+            }
+            Kind::Idle | Kind::Lock | Kind::Transaction => None,
+            // Views' stand-ins; the tables are full by then.
+            Kind::Drop if self.tail => None,
+            kind @ (Kind::Create | Kind::Drop | Kind::Insert | Kind::Alter) => {
+                self.wanted(&name).then_some(Decision::Table(kind, name))
+            }
+            Kind::Charset => self.only.is_none().then_some(Decision::Later(None)),
+            Kind::View | Kind::Routine => {
+                let table = trigger_table(text).map(|table| String::from_utf8_lossy(&table).into_owned());
+                let wanted = self.only.is_none() || table.is_some_and(|table| self.wanted(&table));
+                let undo = format!("DROP {} IF EXISTS {}", statement.object, quote(&name));
+                wanted.then_some(Decision::Later(statement.creates.then_some(undo)))
+            }
+        })
+    }
+
+    /// Says once for each kind of statement that it was left out.
+    fn ignore(&self, text: &[u8]) {
+        let text = format!("the SQL dump's statements {} were not run", first_words(text));
+        if !self.monitor.notes().iter().any(|note| note.text == text) {
+            self.monitor.note(NoteKind::Info, text);
+        }
+    }
+
+    /// Fails where the dump was cut short.
+    fn whole(&self) -> Result<()> {
+        let torn = self.splitter.torn() || self.cut || self.completed < self.begun;
+        if !torn {
+            return Ok(());
+        }
+        if self.lenient {
+            self.monitor.note(NoteKind::Missing, "the SQL dump was cut short: its last tables are missing");
+            return Ok(());
+        }
+        Err(Error::new(Code::Integrity, "the SQL dump was cut short: its end is missing")
+            .hint("use another copy or an older backup"))
+    }
+}
+
+enum Decision {
+    Session,
+    Table(Kind, String),
+    Later(Option<String>),
+}
+
+/// `CREATE DATABASE`, for a message; what follows could be anything.
+fn first_words(text: &[u8]) -> String {
+    let words = text.split(|byte| !byte.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+    words.take(2).map(|word| String::from_utf8_lossy(word).to_uppercase()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(sql: &str, only: Option<&[&str]>) -> Result<Vec<String>> {
+        let monitor = Monitor::new();
+        let only = only.map(|names| names.iter().map(|&name| name.to_owned()).collect());
+        let mut intake = Intake::new(sql.as_bytes(), only, false, &monitor);
+        let mut steps = Vec::new();
+        while let Some(step) = intake.next()? {
+            steps.push(match step {
+                Step::Session(piece) => format!("session {}", String::from_utf8_lossy(&piece.text)),
+                Step::Table { name, piece, .. } => format!("{name} {}", String::from_utf8_lossy(&piece.text)),
+                Step::Later { piece, undo } => {
+                    format!("later {} [{}]", String::from_utf8_lossy(&piece.text), undo.unwrap_or_default())
+                }
+            });
+        }
+        steps.extend(monitor.notes().into_iter().map(|note| note.text));
+        Ok(steps)
+    }
+
+    #[test]
+    fn statements_go_where_they_belong() {
+        let sql = "CREATE DATABASE x;USE x;SET NAMES utf8mb4;LOCK TABLES a WRITE;CREATE TABLE a (b int);\n\
+                   INSERT INTO a VALUES (1);UNLOCK TABLES;COMMIT;\n\
+                   CREATE DEFINER=`r`@`l` VIEW v AS SELECT 1;ALTER DATABASE `x` CHARACTER SET utf8mb4;";
+        assert_eq!(
+            run(sql, None).unwrap(),
+            [
+                "session SET NAMES utf8mb4",
+                "a CREATE TABLE a (b int)",
+                "a INSERT INTO a VALUES (1)",
+                "later CREATE  VIEW v AS SELECT 1 [DROP VIEW IF EXISTS `v`]",
+                "later ALTER DATABASE  CHARACTER SET utf8mb4 []",
+                "the SQL dump's statements CREATE DATABASE were not run",
+                "the SQL dump's statements USE X were not run",
+            ]
+        );
+    }
+
+    #[test]
+    fn single_tables_bring_their_triggers() {
+        let sql = "-- bam MySQL dump 1\n-- bam-prefix: \"p_\"\nCREATE TABLE p_a (x int);CREATE TABLE p_b (x int);\n\
+                   -- bam: views, triggers, routines, events\nDROP TABLE IF EXISTS p_a;CREATE VIEW v AS SELECT 1;\n\
+                   CREATE TRIGGER t BEFORE INSERT ON p_a FOR EACH ROW SET @a = 1;\n\
+                   CREATE TRIGGER u BEFORE INSERT ON p_b FOR EACH ROW SET @a = 1;\n-- Dump completed\n";
+        let steps = run(sql, Some(&["a"])).unwrap();
+        assert_eq!(steps.len(), 2, "{steps:?}");
+        assert!(steps.iter().any(|step| step.starts_with("p_a CREATE TABLE p_a")));
+        assert!(steps.iter().any(|step| step.contains("[DROP TRIGGER IF EXISTS `t`]")));
+    }
+
+    #[test]
+    fn a_dump_cut_short_is_refused() {
+        for (sql, whole) in [
+            ("SELECT 1;", true),
+            ("INSERT INTO a VALUES (1)", false),
+            ("INSERT INTO a VALUES ('x;", false),
+            ("-- bam MySQL dump 1\nSET a=1;\n-- Dump completed\n", true),
+            ("-- bam MySQL dump 1\nSET a=1;\n", false),
+            ("-- MariaDB dump 10.19\nSET a=1;\n-- Dump completed on 2026-01-01\n", true),
+            ("-- MySQL dump 10.13\nSET a=1;\n", false),
+            // What drush sql-dump --structure-tables-key writes.
+            ("-- MySQL dump 10.13\n-- Dump completed\n-- MySQL dump 10.13\nSET a=1;\n", false),
+            ("-- Backup and Migrate (Drupal) MySQL Dump\nSET a=1;\n", false),
+            (
+                "-- Backup and Migrate (Drupal) MySQL Dump\n/*!40101 SET \
+                 CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT */;\n",
+                true,
+            ),
+        ] {
+            let done = run(sql, None);
+            assert_eq!(done.is_ok(), whole, "{sql}: {done:?}");
+            assert!(done.is_ok() || done.unwrap_err().code() == Code::Integrity);
+        }
+    }
+
+    #[test]
+    fn a_statement_about_another_database_is_refused() {
+        let error = run("INSERT INTO `live`.`users` VALUES (1);", None).unwrap_err();
+        assert!(error.message().contains("live.users"), "{error}");
+    }
+}

@@ -1,0 +1,541 @@
+//! Replacing a live database by a dump, in steps that survive a kill (see [`crate::source::database`]).
+//!
+//! Where the user may create databases, the dump is loaded into a *new* one beside the live one, and all tables trade
+//! places in a single `RENAME TABLE`, the live ones going to an *old* one; the server does all of it or nothing
+//! (<https://mariadb.com/kb/en/atomic-ddl/>). Views, triggers, routines and events cannot be renamed across
+//! databases: they follow from a script, and the live ones are saved as one first. Elsewhere see [`super::direct`].
+
+use super::client;
+use super::direct;
+use super::dump::{self, FIRST_LINE, LAST_LINE, MARKER};
+use super::feeder::Feeder;
+use super::intake::{Intake, Origin, Step};
+use super::schema::{Schema, columns};
+use super::script::Script;
+use super::session::{Session, quote, string};
+use crate::config::Connection;
+use crate::source::database::{DumpSettings, LoadReport, LoadSettings};
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Seconds to wait for whoever uses the tables when they trade places.
+const SWAP_WAIT: u32 = 60;
+/// Seconds to wait for what an earlier, killed run still has under way at the server.
+const TURN_WAIT: u32 = 300;
+
+/// How the new data gets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Way {
+    /// Nothing was loaded yet.
+    Undecided,
+    /// Through a database beside the live one.
+    Beside,
+    /// Into the live one, with a dump of the old data at hand.
+    Direct,
+}
+
+/// A replacement under way. Serialisable, for the restore's journal; holds no secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Replacement {
+    pub(super) id: String,
+    pub(super) state_dir: PathBuf,
+    /// The databases beside the live one.
+    new: String,
+    old: String,
+    pub(super) way: Way,
+    /// Tables and sequences that the dump makes.
+    pub(super) tables: Vec<String>,
+    /// Live ones that go: replaced or removed.
+    pub(super) moved: Vec<String>,
+    /// Statements that remove the views, triggers, routines and events which the dump makes.
+    pub(super) undo: Vec<String>,
+    /// Go on without views and the like that the server refuses.
+    pub(super) lenient: bool,
+}
+
+/// What the dump said, besides its tables.
+pub(super) struct Loaded {
+    pub(super) origin: Origin,
+    pub(super) excluded: Vec<String>,
+    pub(super) undo: Vec<String>,
+    pub(super) report: LoadReport,
+}
+
+impl Replacement {
+    /// See [`crate::source::database::Replacement::plan`].
+    pub(crate) fn plan(connection: &Connection, state_dir: &Path, id: &str) -> Result<Replacement> {
+        if id.is_empty() || id.len() > 20 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(Error::new(Code::Internal, "a replacement's id is up to 20 letters and digits"));
+        }
+        // 64 characters at most; whoever grants privileges on `name\_bam\_%` lets us make both.
+        let name: String = connection.name.chars().take(64 - "_bam_new_".len() - id.len()).collect();
+        Ok(Replacement {
+            id: id.to_owned(),
+            state_dir: state_dir.to_owned(),
+            new: format!("{name}_bam_new_{id}"),
+            old: format!("{name}_bam_old_{id}"),
+            way: Way::Undecided,
+            tables: Vec::new(),
+            moved: Vec::new(),
+            undo: Vec::new(),
+            lenient: false,
+        })
+    }
+
+    /// See [`crate::source::database::Replacement::load`].
+    pub(crate) fn load(
+        &mut self,
+        connection: &Connection,
+        input: impl Read,
+        settings: &LoadSettings,
+        monitor: &Monitor,
+    ) -> Result<LoadReport> {
+        self.lenient = settings.ignore_errors;
+        let (charset, collation) = find_or_make(connection, monitor)?;
+        let mut intake = Intake::new(input, settings.tables.clone(), settings.ignore_errors, monitor);
+        let loaded = match self.make_room(connection, &charset, &collation, monitor) {
+            Ok(()) => {
+                self.way = Way::Beside;
+                self.load_beside(connection, &mut intake, monitor)?
+            }
+            Err(error) if error.code() == Code::Permission => {
+                self.way = Way::Direct;
+                monitor.note(
+                    NoteKind::Info,
+                    format!(
+                        "{} may not create the databases {} and {}: the restore first makes a safety dump, and the \
+                         site sees the tables while they are loaded; to avoid that, grant all on `{}\\_bam\\_%`.*",
+                        connection.user, self.new, self.old, connection.name
+                    ),
+                );
+                direct::spool(self, &mut intake, monitor)?
+            }
+            Err(error) => return Err(error),
+        };
+        let mut session = Session::open(connection, Some(&connection.name), monitor)?;
+        if self.way == Way::Beside {
+            self.tables = tables_in(&mut session, &self.new)?;
+            let mark = self.mark();
+            self.tables.retain(|table| *table != mark);
+        }
+        self.undo = loaded.undo;
+        let report = self.compare(&mut session, settings, loaded.origin, &loaded.excluded, loaded.report)?;
+        self.check_foreign_keys(&mut session)?;
+        drop(session);
+        match self.way {
+            Way::Direct => direct::save(self, connection, &report.kept, monitor)?,
+            _ => self.save_others(connection, monitor)?,
+        }
+        Ok(report)
+    }
+
+    /// Makes the two databases, each with a mark, and tries out what the swap will need.
+    fn make_room(
+        &self,
+        connection: &Connection,
+        charset: &str,
+        collation: &str,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let mut session = Session::open(connection, None, monitor)?;
+        let mark = quote(&self.mark());
+        for database in [&self.new, &self.old] {
+            let name = quote(database);
+            session.run(&format!("CREATE DATABASE {name} CHARACTER SET {charset} COLLATE {collation}"))?;
+            session.run(&format!("CREATE TABLE {name}.{mark} (id int)"))?;
+        }
+        let (new, old) = (quote(&self.new), quote(&self.old));
+        session.run(&format!(
+            "CREATE TABLE {new}.bam_try (id int); INSERT INTO {new}.bam_try VALUES (1); \
+             RENAME TABLE {new}.bam_try TO {old}.bam_try; DROP TABLE {old}.bam_try"
+        ))
+    }
+
+    /// The table by which a database is known as ours.
+    fn mark(&self) -> String {
+        format!("bam_{}", self.id)
+    }
+
+    fn load_beside<R: Read>(
+        &self,
+        connection: &Connection,
+        intake: &mut Intake<'_, R>,
+        monitor: &Monitor,
+    ) -> Result<Loaded> {
+        let mut feeder = Feeder::open(connection, &self.new, monitor)?;
+        let loaded = self.take_in(intake, monitor, &mut |step| match step {
+            Step::Session(piece) | Step::Table { piece, .. } => feeder.piece(piece),
+            Step::Later { .. } => Ok(()),
+        })?;
+        feeder.finish()?;
+        Ok(loaded)
+    }
+
+    /// Reads the dump to its end: every step goes to `each`, what comes later also into a script.
+    pub(super) fn take_in<R: Read>(
+        &self,
+        intake: &mut Intake<'_, R>,
+        monitor: &Monitor,
+        each: &mut dyn FnMut(&Step<'_>) -> Result<()>,
+    ) -> Result<Loaded> {
+        let mut later = Script::new(BufWriter::new(self.create(&self.after())?));
+        let mut undo = Vec::new();
+        let mut current = String::new();
+        while let Some(step) = intake.next()? {
+            each(&step)?;
+            match step {
+                Step::Session(piece) => later.piece(&piece)?,
+                Step::Table { name, .. } => {
+                    if name != current {
+                        monitor.set_current(&name);
+                        current = name;
+                    }
+                }
+                Step::Later { piece, undo: drop } => {
+                    if let Some(drop) = drop {
+                        later.statement(drop.as_bytes())?;
+                        undo.push(drop);
+                    }
+                    later.piece(&piece)?;
+                }
+            }
+        }
+        finish_file(later.into_out(), &self.after())?;
+        let report =
+            LoadReport { statements: intake.statements(), bytes: intake.bytes(), ..LoadReport::default() };
+        Ok(Loaded { origin: intake.origin(), excluded: intake.excluded().to_vec(), undo, report })
+    }
+
+    /// Decides which live tables and views go. A dump of ours tells what it left out; of others that is not known,
+    /// so nothing goes but what comes back.
+    fn compare(
+        &mut self,
+        session: &mut Session<'_>,
+        settings: &LoadSettings,
+        origin: Origin,
+        excluded: &[String],
+        mut report: LoadReport,
+    ) -> Result<LoadReport> {
+        let live = tables_in(session, &session.database())?;
+        let whole = origin == Origin::Bam && settings.tables.is_none();
+        let new = self.tables.clone();
+        let goes = |name: &String| whole && !excluded.contains(name) && !new.contains(name);
+        report.tables = self.tables.len() as u64;
+        for table in live {
+            if self.tables.contains(&table) {
+                self.moved.push(table);
+            } else if goes(&table) {
+                report.removed.push(table.clone());
+                self.moved.push(table);
+            } else if settings.tables.is_none() {
+                report.kept.push(table);
+            }
+        }
+        if whole {
+            let mut script = Vec::new();
+            for (object, names) in objects_in(session)? {
+                for name in names.iter().filter(|name| goes(name)) {
+                    let drop = format!("DROP {object} IF EXISTS {}", quote(name));
+                    if !self.undo.contains(&drop) {
+                        report.removed.push(name.clone());
+                        writeln!(script, "{drop};")?;
+                    }
+                }
+            }
+            let path = self.after();
+            let mut file = OpenOptions::new().append(true).open(&path).at("cannot write", &path)?;
+            // The script may have ended with another delimiter.
+            file.write_all(b"DELIMITER ;\n").at("cannot write", &path)?;
+            file.write_all(&script).at("cannot write", &path)?;
+            file.sync_all().at("cannot write", &path)?;
+        }
+        Ok(report)
+    }
+
+    /// A table that stays must not refer to one that goes: its foreign key would follow the old table.
+    fn check_foreign_keys(&self, session: &mut Session<'_>) -> Result<()> {
+        for row in session.rows(
+            "SELECT TABLE_NAME, REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS \
+             WHERE CONSTRAINT_SCHEMA = DATABASE()",
+        )? {
+            let [table, referenced] = columns(row)?;
+            if self.moved.contains(&referenced) && !self.moved.contains(&table) {
+                return Err(Error::new(
+                    Code::Unsupported,
+                    format!(
+                        "table {table}, which stays, has a foreign key to {referenced}, which is replaced"
+                    ),
+                )
+                .hint("restore the two together, or drop the foreign key"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves the live views, triggers, routines and events as a script, twice: with their definers, and without, for
+    /// a user who may not set definers.
+    fn save_others(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        let settings = DumpSettings { ignore_errors: true, ..DumpSettings::default() };
+        let mut session = Session::open(connection, Some(&connection.name), monitor)?;
+        let schema = Schema::read(&mut session, &settings, "")?;
+        drop(session);
+        // What cannot be saved, a broken view for one, is no news in this job's notes.
+        let quiet = Monitor::new();
+        let text = dump::others(connection, &settings, &schema, true, &quiet)?;
+        for (path, definers) in [(self.before(), true), (self.before_without_definers(), false)] {
+            let mut script = Script::new(BufWriter::new(self.create(&path)?));
+            let parts = [FIRST_LINE, "\n", MARKER, "\n"].concat();
+            let all = parts.as_bytes().chain(text.as_slice()).chain(LAST_LINE.as_bytes());
+            let mut intake = Intake::new(all, None, false, &quiet).with_definers(definers);
+            while let Some(step) = intake.next()? {
+                if let Step::Later { undo: Some(drop), .. } = &step {
+                    script.statement(drop.as_bytes())?;
+                }
+                match step {
+                    Step::Session(piece) | Step::Later { piece, .. } => script.piece(&piece)?,
+                    Step::Table { .. } => {}
+                }
+            }
+            finish_file(script.into_out(), &path)?;
+        }
+        Ok(())
+    }
+
+    /// See [`crate::source::database::Replacement::swap`].
+    pub(crate) fn swap(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        match self.way {
+            Way::Undecided => {
+                return Err(Error::new(Code::Internal, "nothing was loaded that could be swapped"));
+            }
+            Way::Direct => direct::swap(self, connection, monitor)?,
+            Way::Beside => {
+                let mut session = self.my_turn(connection, monitor)?;
+                if !self.swapped(&mut session)? {
+                    self.drop_triggers(&mut session, &self.moved)?;
+                    let views = objects_in(&mut session)?;
+                    let views = views.into_iter().filter(|(object, _)| *object == "VIEW");
+                    for view in views.flat_map(|(_, names)| names).filter(|name| self.tables.contains(name)) {
+                        session.run(&format!("DROP VIEW {}", quote(&view)))?;
+                    }
+                    self.trade(
+                        &mut session,
+                        [(&self.moved, None, Some(&self.old)), (&self.tables, Some(&self.new), None)],
+                    )?;
+                }
+            }
+        }
+        let path = self.after();
+        let script = File::open(&path).at("cannot read", &path)?;
+        client::run_file(connection, script, self.lenient)
+    }
+
+    /// See [`crate::source::database::Replacement::revert`].
+    pub(crate) fn revert(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        match self.way {
+            Way::Undecided => return Ok(()),
+            Way::Direct => return direct::revert(self, connection, monitor),
+            Way::Beside => {}
+        }
+        let mut session = self.my_turn(connection, monitor)?;
+        if !self.before().exists() {
+            // The load did not get to its end; nothing live has changed.
+            return Ok(());
+        }
+        if self.swapped(&mut session)? {
+            for drop in &self.undo {
+                session.run(drop)?;
+            }
+            self.drop_triggers(&mut session, &self.tables)?;
+            self.trade(
+                &mut session,
+                [(&self.tables, None, Some(&self.new)), (&self.moved, Some(&self.old), None)],
+            )?;
+        }
+        drop(session);
+        let run = |path: PathBuf| {
+            let script = File::open(&path).at("cannot read", &path)?;
+            client::run_file(connection, script, false)
+        };
+        match run(self.before()) {
+            Err(error) if error.code() == Code::Permission => run(self.before_without_definers()),
+            done => done,
+        }
+    }
+
+    /// See [`crate::source::database::Replacement::clean`].
+    pub(crate) fn clean(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        if self.way != Way::Direct {
+            let mut session = Session::open(connection, None, monitor)?;
+            for database in [&self.new, &self.old] {
+                let tables = tables_in(&mut session, database)?;
+                // Killed before it got its mark, it is empty.
+                if tables.is_empty() || tables.contains(&self.mark()) {
+                    session.run(&format!(
+                        "SET foreign_key_checks=0; DROP DATABASE IF EXISTS {}",
+                        quote(database)
+                    ))?;
+                }
+            }
+        }
+        for path in [self.after(), self.before(), self.before_without_definers()] {
+            remove(&path)?;
+        }
+        direct::clean(self)
+    }
+
+    /// A session that waits for what a killed run of this replacement still has under way.
+    pub(super) fn my_turn<'c>(
+        &self,
+        connection: &'c Connection,
+        monitor: &'c Monitor,
+    ) -> Result<Session<'c>> {
+        let mut session = Session::open(connection, Some(&connection.name), monitor)?;
+        let got = session.column(&format!("SELECT GET_LOCK({}, {TURN_WAIT})", string(&self.lock_name())))?;
+        if got.first().is_none_or(|got| got != "1") {
+            return Err(Error::new(Code::Locked, "another restore of this database is under way"));
+        }
+        session.run(&format!("SET SESSION lock_wait_timeout={SWAP_WAIT}, foreign_key_checks=0"))?;
+        Ok(session)
+    }
+
+    pub(super) fn lock_name(&self) -> String {
+        format!("bam.{}", self.id)
+    }
+
+    /// Whether the new tables are live.
+    fn swapped(&self, session: &mut Session<'_>) -> Result<bool> {
+        if self.tables.is_empty() {
+            let live = tables_in(session, &session.database())?;
+            return Ok(!self.moved.iter().any(|table| live.contains(table)));
+        }
+        let waiting = tables_in(session, &self.new)?;
+        Ok(!self.tables.iter().any(|table| waiting.contains(table)))
+    }
+
+    /// One RENAME of lists of tables; `None` is the live database.
+    fn trade(
+        &self,
+        session: &mut Session<'_>,
+        moves: [(&Vec<String>, Option<&String>, Option<&String>); 2],
+    ) -> Result<()> {
+        let live = session.database();
+        let place = |database: Option<&String>| quote(database.unwrap_or(&live));
+        let mut renames = Vec::new();
+        for (tables, from, to) in moves {
+            for table in tables {
+                let table = quote(table);
+                renames.push(format!("{}.{table} TO {}.{table}", place(from), place(to)));
+            }
+        }
+        match renames.is_empty() {
+            true => Ok(()),
+            false => session.run_whole(&format!("RENAME TABLE {}", renames.join(", "))),
+        }
+    }
+
+    /// Tables with triggers cannot move to another database.
+    pub(super) fn drop_triggers(&self, session: &mut Session<'_>, tables: &[String]) -> Result<()> {
+        for row in session.rows(
+            "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()",
+        )? {
+            let [trigger, table] = columns(row)?;
+            if tables.contains(&table) {
+                session.run(&format!("DROP TRIGGER IF EXISTS {}", quote(&trigger)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A new private file.
+    pub(super) fn create(&self, path: &Path) -> Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600).open(path).at("cannot write", path)
+    }
+
+    pub(super) fn file(&self, what: &str) -> PathBuf {
+        self.state_dir.join(format!("{}-{what}", self.id))
+    }
+
+    /// What is run once the new tables are in place.
+    fn after(&self) -> PathBuf {
+        self.file("after.sql")
+    }
+
+    /// What is run once the old tables are back in place.
+    fn before(&self) -> PathBuf {
+        self.file("before.sql")
+    }
+
+    fn before_without_definers(&self) -> PathBuf {
+        self.file("before-without-definers.sql")
+    }
+}
+
+/// The live database's character set and collation; makes the database where there is none.
+fn find_or_make(connection: &Connection, monitor: &Monitor) -> Result<(String, String)> {
+    let mut session = Session::open(connection, None, monitor)?;
+    let name = string(&connection.name);
+    let sql = format!(
+        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA \
+         WHERE SCHEMA_NAME = {name}"
+    );
+    let mut rows = session.rows(&sql)?;
+    if rows.is_empty() {
+        session
+            .run(&format!("CREATE DATABASE {} CHARACTER SET utf8mb4", quote(&connection.name)))
+            .map_err(|error| error.context(format!("the database {} does not exist", connection.name)))?;
+        monitor.note(NoteKind::Info, format!("created the database {}", connection.name));
+        rows = session.rows(&sql)?;
+    }
+    let [charset, collation] = columns(rows.pop().unwrap_or_default())?;
+    Ok((charset, collation))
+}
+
+/// Tables and sequences of a database, by name; none where it does not exist.
+pub(super) fn tables_in(session: &mut Session<'_>, database: &str) -> Result<Vec<String>> {
+    let mut tables = session.column(&format!(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_TYPE <> 'VIEW'",
+        string(database)
+    ))?;
+    tables.sort();
+    Ok(tables)
+}
+
+/// The live views, routines and events.
+pub(super) fn objects_in(session: &mut Session<'_>) -> Result<Vec<(&'static str, Vec<String>)>> {
+    let mut all = Vec::new();
+    for (object, sql) in [
+        ("VIEW", "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE()"),
+        (
+            "PROCEDURE",
+            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() \
+             AND ROUTINE_TYPE = 'PROCEDURE'",
+        ),
+        (
+            "FUNCTION",
+            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() \
+             AND ROUTINE_TYPE = 'FUNCTION'",
+        ),
+        ("EVENT", "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()"),
+    ] {
+        all.push((object, session.column(sql)?));
+    }
+    Ok(all)
+}
+
+pub(super) fn finish_file(file: BufWriter<File>, path: &Path) -> Result<()> {
+    let file = file.into_inner().map_err(|error| Error::io("cannot write", path, error.into_error()))?;
+    file.sync_all().at("cannot write", path)
+}
+
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(Error::io("cannot remove", path, cause)),
+        _ => Ok(()),
+    }
+}
