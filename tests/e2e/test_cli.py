@@ -88,6 +88,33 @@ class Talk(SiteTest):
             self.assertIn(word, self.bam(verb).out)
             self.assertIn(verb, self.bam_json(verb))
 
+    def test_a_schedule_runs_when_asked_and_its_backup_says_so(self):
+        self.document["schedules"] = {
+            "weekly": {"source": "files", "destinations": ["manual"], "profile": "secret", "every": "1w"},
+            "saturdays": {"source": "files", "destinations": ["manual"], "cron": "0 4 * * 6", "last_run": 1795397231},
+        }
+        self.assertIn("due", self.bam("schedules").out)
+        listed = self.bam_json("schedules")["schedules"]
+        self.assertEqual(listed["saturdays"]["next_run"] // 86400, 1795838400 // 86400)
+        made = self.bam_json("run", "weekly")
+        self.assertEqual((made["schedule"], made["profile"]), ("weekly", "secret"))
+        with open(os.path.join(self.destination(), made["file"] + ".info")) as sidecar:
+            self.assertIn('schedule_id = "weekly"', sidecar.read())
+        self.assertSays(self.bam("run", "wekly", expect=2), "wekly", "weekly")
+
+    def test_a_status_file_tells_how_a_run_ended(self):
+        status = self.path("status.json")
+        self.bam("--status-file", status, "backup", "files")
+        with open(status) as file:
+            told = json.load(file)
+        self.assertEqual((told["state"], told["exit_code"], told["result"]["source"]), ("done", 0, "files"))
+        self.bam("--status-file", status, "backup", "nothing", expect=2)
+        with open(status) as file:
+            told = json.load(file)
+        self.assertEqual((told["state"], told["exit_code"], told["error"]["code"]), ("failed", 2, "usage"))
+        self.assertSays(self.bam("--status-file", "/nowhere/at/all", "backup", "files", expect=1), "/nowhere/at/all")
+        self.assertEqual(len(self.visible()), 2, "a run that cannot be watched does not start")
+
     def test_an_exported_configuration_is_one_that_works(self):
         self.document["databases"] = {"db": {"url": "mysql://u:hidden-pass@localhost/d"}}
         self.assertNotIn("hidden-pass", self.bam("config", "export").out)

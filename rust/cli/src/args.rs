@@ -80,6 +80,18 @@ Examples:
   bam backup archive -q                  in cron: says something only when there is something to do")]
     Backup(Backup),
 
+    /// Make the backup of a schedule now, due or not
+    #[command(after_help = "\
+The schedule says what, how, and where to; `bam schedules` lists them and tells which are due.
+
+Examples:
+  bam run weekly
+  bam run weekly -q              in cron: says something only when there is something to do")]
+    Run {
+        /// The schedule
+        schedule: String,
+    },
+
     /// List backups, newest first
     #[command(after_help = "\
 Examples:

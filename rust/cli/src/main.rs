@@ -40,6 +40,9 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Backup(args) => {
             verbs::backup(configuration::load(&global)?, global.uri.as_deref(), args, output)
         }
+        Verb::Run { schedule } => {
+            verbs::run_schedule(configuration::load(&global)?, global.uri.as_deref(), schedule, output)
+        }
         Verb::Backups(args) => verbs::backups(configuration::load(&global)?, args, output),
         Verb::Restore(args) => verbs::restore(configuration::load(&global)?, args, output),
         Verb::Verify(args) => verbs::verify(configuration::load(&global)?, args, output),

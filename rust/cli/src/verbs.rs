@@ -24,28 +24,38 @@ pub fn backup(document: Document, uri: Option<&str>, args: Backup, output: &Outp
         default_profile: None,
         description: args.description,
     };
-    let result = run(document, request, output)?;
+    made(&run(document, request, output)?, output)
+}
+
+pub fn run_schedule(document: Document, uri: Option<&str>, schedule: String, output: &Output) -> Result<u8> {
+    let choice = choose::schedule(&document, &schedule)?;
+    let _offline = go_offline(&document, uri, &choice.profile, output)?;
+    made(&run(document, Request::Run { schedule }, output)?, output)
+}
+
+/// Tells of a backup that was made.
+fn made(result: &Value, output: &Output) -> Result<u8> {
     output.notes(&result["notes"]);
     let mut places = Vec::new();
-    for copy in list(&result, "destinations") {
+    for copy in list(result, "destinations") {
         match copy["error"].as_str() {
             None => places.push(text(copy, "name")),
             Some(error) => output.warn(&format!("no copy at {}: {error}", text(copy, "name"))),
         }
     }
-    output.result(&result, || {
+    output.result(result, || {
         let seconds = result["seconds"].as_f64().unwrap_or_default();
         format!(
             "Backup {} of {} is at {}.\n  {}, {} made of {} in {seconds:.1} s\n",
             result["id"],
-            text(&result, "source"),
+            text(result, "source"),
             places.join(", "),
-            text(&result, "file"),
-            size(number(&result, "bytes_out")),
-            size(number(&result, "bytes_in")),
+            text(result, "file"),
+            size(number(result, "bytes_out")),
+            size(number(result, "bytes_in")),
         )
     });
-    Ok(exit_code(&result))
+    Ok(exit_code(result))
 }
 
 /// Maintenance mode, where the profile wants it, for as long as the result is held. A site that cannot be put offline

@@ -33,11 +33,26 @@ pub struct Ask<'a> {
 /// Makes one backup. The result is described in docs/json.md.
 pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
     let choice = choose::choose(document, ask.what, ask.destinations, ask.profile, ask.default_profile)?;
+    alone(document, &choice, ask.description, monitor)
+}
+
+/// Makes the backup of a schedule. The result is the same.
+pub fn run_schedule(document: &Document, name: &str, monitor: &Arc<Monitor>) -> Result<Value> {
+    alone(document, &choose::schedule(document, name)?, None, monitor)
+}
+
+/// Takes the lock, and finishes what a killed run left.
+fn alone(
+    document: &Document,
+    choice: &Choice,
+    description: Option<&str>,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
     let profile = choose::profile(document, &choice.profile)?;
     let _lock = lock::acquire(document)?;
     let state_dir = lock::state_dir(document)?;
     super::journal::recover(document, &state_dir, monitor)?;
-    make(document, &choice, &profile, ask.description, monitor)
+    make(document, choice, &profile, description, monitor)
 }
 
 /// The same when the choice is made and the lock held.

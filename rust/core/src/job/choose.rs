@@ -62,6 +62,20 @@ pub fn choose(
     Ok(choice)
 }
 
+/// What a schedule says.
+pub fn schedule(document: &Document, name: &str) -> Result<Choice> {
+    let Some(schedule) = document.schedules.get(name) else {
+        return Err(unknown("schedule", name, &keys(&document.schedules)));
+    };
+    let choice = of_schedule(Some(name), document, &schedule.profile);
+    if choice.destinations.is_empty() {
+        return Err(Error::new(Code::Config, format!("the schedule \"{name}\" has no destinations"))
+            .hint("name at least one where the schedule is set up"));
+    }
+    check(document, &choice)?;
+    Ok(choice)
+}
+
 fn of_schedule(schedule: Option<&str>, document: &Document, profile: &str) -> Choice {
     let found = schedule.and_then(|name| document.schedules.get(name));
     Choice {

@@ -127,6 +127,7 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
             };
             backup::run(document, &ask, monitor)?
         }
+        Request::Run { schedule } => backup::run_schedule(document, schedule, monitor)?,
         Request::Backups { destinations } => {
             let listing = places::list(&places::open(document, destinations)?, monitor)?;
             json!({ "backups": listing.backups, "unreachable": listing.unreachable })

@@ -25,6 +25,11 @@ pub enum Request {
         #[serde(default)]
         description: Option<String>,
     },
+    /// Makes the backup of a schedule now, due or not.
+    Run {
+        /// The schedule.
+        schedule: String,
+    },
     /// Lists backups, newest first.
     Backups {
         /// Where to look; default everywhere.
