@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn no_times_make_it_slow_or_wrong() {
         let huge = SmartKeep { subhourly: u64::MAX, hourly: u64::MAX, daily: 0, weekly: Some(u64::MAX) };
-        assert_eq!(smart_ages(&[NOW, NOW - 5, 10, -100], &huge), [NOW, NOW - 5, 10]);
+        assert_eq!(smart_ages(&[NOW, NOW - 5, 10, -100], &huge), [NOW, NOW - 5, 10, -100]);
         assert_eq!(smart(&[0, i64::MAX - 5], &SmartKeep::default(), NOW).len(), 2);
     }
 }
