@@ -4,11 +4,10 @@ use super::choose::{self, Choice};
 use super::deliver::{Delivery, Outcome, Written};
 use super::pipeline::{Cipher, Pipeline};
 use super::sources::Plan;
-use super::{keys, lock, places};
-use crate::catalog::{BackupId, FileName, Sidecar, Tokens, key};
-use crate::compress;
+use super::{keys, lock, places, replicate};
+use crate::catalog::{BackupId, FileName, Listing, Sidecar, Tokens, key};
 use crate::config::{Document, EncryptionKind, Profile};
-use crate::destination::{Destination, Existing};
+use crate::destination::Existing;
 use crate::encrypt::{KeyId, MacKey, Passphrase, enc, kdf};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
@@ -33,26 +32,11 @@ pub struct Ask<'a> {
 /// Makes one backup. The result is described in docs/json.md.
 pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
     let choice = choose::choose(document, ask.what, ask.destinations, ask.profile, ask.default_profile)?;
-    alone(document, &choice, ask.description, monitor)
-}
-
-/// Makes the backup of a schedule. The result is the same.
-pub fn run_schedule(document: &Document, name: &str, monitor: &Arc<Monitor>) -> Result<Value> {
-    alone(document, &choose::schedule(document, name)?, None, monitor)
-}
-
-/// Takes the lock, and finishes what a killed run left.
-fn alone(
-    document: &Document,
-    choice: &Choice,
-    description: Option<&str>,
-    monitor: &Arc<Monitor>,
-) -> Result<Value> {
     let profile = choose::profile(document, &choice.profile)?;
     let _lock = lock::acquire(document)?;
     let state_dir = lock::state_dir(document)?;
     super::journal::recover(document, &state_dir, monitor)?;
-    make(document, choice, &profile, description, monitor)
+    make(document, &choice, &profile, ask.description, monitor)
 }
 
 /// The same when the choice is made and the lock held.
@@ -77,16 +61,19 @@ pub fn make(
     let cipher = Prepared::new(document, profile, &plan, monitor)?;
     let all = places::open(document, &choice.destinations)?;
     let (ready, failed) = places::prepare(all, monitor)?;
-    for place in &ready {
-        place.clean_parts(&|_| false)?;
-    }
     if ready.is_empty() {
         return Err(first_failure(failed));
     }
-    let named = Named::find(document, profile, &plan, &ready, monitor)?;
+    let listing = places::list(&ready, monitor)?;
+    // What a broken upload left is worth keeping where the backup still lacks that copy: it is resumed.
+    let resumable = replicate::resumable(document, &listing);
+    for place in &ready {
+        place.clean_parts(&|name| resumable.iter().any(|file| file == name))?;
+    }
+    let named = Named::find(document, profile, &plan, &listing)?;
     let state_dir = lock::state_dir(document)?;
     let delivery = Delivery::start(&named.file(), named.existing, &ready, failed, &state_dir, monitor)?;
-    let (kind, level) = (compress::Kind::from(profile.compression), profile.compression_level);
+    let (kind, level) = (profile.compression, profile.compression_level);
     let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher.cipher, delivery)?;
     monitor.phase(Phase::BackingUp);
     let changed = match plan.write(&mut pipeline, named.id.0, &state_dir, monitor) {
@@ -145,16 +132,9 @@ struct Named {
 }
 
 impl Named {
-    fn find(
-        document: &Document,
-        profile: &Profile,
-        plan: &Plan,
-        ready: &[Arc<dyn Destination>],
-        monitor: &Monitor,
-    ) -> Result<Named> {
-        let listed = places::list(ready, monitor)?;
+    fn find(document: &Document, profile: &Profile, plan: &Plan, listing: &Listing) -> Result<Named> {
         let (mut ids, mut files) = (BTreeSet::new(), BTreeSet::new());
-        for backup in &listed.backups {
+        for backup in &listing.backups {
             ids.insert(backup.id);
             files.insert(backup.file.as_str());
         }

@@ -3,14 +3,13 @@
 //! Up to [`State::Swapping`] the live site is untouched and recovery throws the new data away; from there on the new
 //! data is complete and recovery puts it in place. Every step that recovery repeats can be repeated.
 
-use super::swap::TreeSwap;
+use super::{lock, swap::TreeSwap};
 use crate::config::Document;
 use crate::source::database::Replacement;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "restore.json";
@@ -135,16 +134,7 @@ impl Journal {
         let text = serde_json::to_vec_pretty(self).map_err(|cause| {
             Error::new(Code::Internal, "cannot write the restore's journal").because(cause)
         })?;
-        let part = self.path.with_extension("part");
-        let write = || {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&part, &self.path)?;
-            self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-        };
-        write().at("cannot write the restore's journal", &self.path)
+        lock::write_state(&self.path, &text)
     }
 }
 

@@ -6,9 +6,9 @@ use crate::config::Document;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use sha2::{Digest, Sha256};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The held lock; dropping it lets go.
@@ -32,6 +32,19 @@ pub fn state_dir(document: &Document) -> Result<PathBuf> {
     let own = PathBuf::from(format!("/var/tmp/bam-{}-{site}", rustix::process::geteuid().as_raw()));
     create_private(&own)?;
     Ok(own)
+}
+
+/// Replaces a state file in one step; on disk when this returns. 0600.
+pub fn write_state(path: &Path, text: &[u8]) -> Result<()> {
+    let part = path.with_extension("part");
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    };
+    write().at("cannot write", path)
 }
 
 fn create_private(dir: &Path) -> Result<()> {

@@ -15,9 +15,12 @@ mod open;
 pub mod pipe;
 mod pipeline;
 mod places;
+mod prune;
 mod remove;
+mod replicate;
 mod request;
 mod restore;
+pub mod schedule;
 mod sources;
 mod swap;
 mod verify;
@@ -127,13 +130,15 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
             };
             backup::run(document, &ask, monitor)?
         }
-        Request::Run { schedule } => backup::run_schedule(document, schedule, monitor)?,
         Request::Backups { destinations } => {
             let listing = places::list(&places::open(document, destinations)?, monitor)?;
             json!({ "backups": listing.backups, "unreachable": listing.unreachable })
         }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,
         Request::Verify { id, destinations } => verify::run(document, id.as_deref(), destinations, monitor)?,
+        Request::Run { schedule } => schedule::run(document, schedule, monitor)?,
+        Request::Replicate => replicate::run(document, monitor)?,
+        Request::Prune { schedules, dry_run } => prune::run(document, schedules, *dry_run, monitor)?,
         Request::Delete { id, destinations } => remove::run(document, id, destinations, monitor)?,
         Request::Recover => {
             let _lock = lock::acquire(document)?;

@@ -98,6 +98,19 @@ impl Local {
         self.sidecar.as_ref()
     }
 
+    /// Checks the bytes against the SHA-256 that the sidecar tells, which takes no key.
+    pub fn check(&mut self, monitor: &Monitor) -> Result<()> {
+        match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
+            Some(expected) => self.check_hash(&expected, monitor),
+            None => Err(self.damaged("its sidecar has no SHA-256")),
+        }
+    }
+
+    /// The file itself.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
     /// Proves the bytes against the sidecar: size, SHA-256, and the MAC where the file is encrypted. Without a
     /// sidecar of ours there is nothing to prove it by; what is then still possible is done by [`Opened::survey`].
     pub fn prove(mut self, document: &Document, unauthenticated: bool, monitor: &Monitor) -> Result<Opened> {

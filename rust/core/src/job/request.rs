@@ -25,10 +25,21 @@ pub enum Request {
         #[serde(default)]
         description: Option<String>,
     },
-    /// Makes the backup of a schedule now, due or not.
+    /// Runs a schedule now, due or not: backs up, completes copies that are missing, deletes what is too old.
     Run {
         /// The schedule.
         schedule: String,
+    },
+    /// Completes copies that are missing at destinations which their backup was made for.
+    Replicate,
+    /// Deletes what is too old by the schedules' `keep`.
+    Prune {
+        /// Which; default all.
+        #[serde(default)]
+        schedules: Vec<String>,
+        /// Only tell what would go, and why.
+        #[serde(default)]
+        dry_run: bool,
     },
     /// Lists backups, newest first.
     Backups {

@@ -1,0 +1,113 @@
+//! Schedules as cron runs them: retention, copies that are completed later, when they are due.
+
+use bam::config::Document;
+use bam::job::{Job, Request, schedule};
+use bam::{Code, Error};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+
+struct Site {
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Site {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(dir.path().join("files")).expect("made");
+        fs::write(dir.path().join("files/note"), "field note").expect("written");
+        Site { dir }
+    }
+
+    fn path(&self, rest: &str) -> PathBuf {
+        self.dir.path().join(rest)
+    }
+
+    fn document(&self) -> Document {
+        let text = json!({
+            "site": {"root": self.dir.path()},
+            "sources": {"files": {"type": "files", "path": "files"}},
+            "destinations": {
+                "near": {"type": "directory", "path": self.path("near")},
+                "far": {"type": "directory", "path": self.path("far")},
+            },
+            "schedules": {"weekly": {"source": "files", "destinations": ["near", "far"], "every": 604800, "keep": 1}},
+            "state_dir": self.path("state"),
+        });
+        Document::from_json(&text.to_string()).expect("a document")
+    }
+
+    fn run(&self, request: Value) -> Result<Value, Error> {
+        let request: Request = serde_json::from_value(request).expect("a request");
+        Job::start(self.document(), request).and_then(Job::finish)
+    }
+
+    fn backups(&self, place: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path(place)) else { return Vec::new() };
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".gz"))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn a_schedule_keeps_what_it_says_and_is_due_again_after_its_period() {
+    let site = Site::new();
+    let now = jiff::Timestamp::now().as_second();
+    assert_eq!(schedule::due(&site.document(), now).expect("asked"), ["weekly"]);
+    let first = site.run(json!({"job": "run", "schedule": "weekly"})).expect("made");
+    assert!(schedule::due(&site.document(), now).expect("asked").is_empty(), "ran just now");
+    assert_eq!(schedule::due(&site.document(), now + 604_800).expect("asked"), ["weekly"]);
+    site.run(json!({"job": "backup", "what": "files", "destinations": ["near"]})).expect("made by hand");
+    let second = site.run(json!({"job": "run", "schedule": "weekly"})).expect("made");
+    assert_eq!(second["pruned"].as_array().map(Vec::len), Some(2), "the first, at both places: {second}");
+    assert_eq!(second["pruned"][0]["id"], first["id"]);
+    assert_eq!(site.backups("near").len(), 2, "the one made by hand stays");
+    assert_eq!(site.backups("far").len(), 1);
+}
+
+#[test]
+fn a_copy_that_could_not_be_made_is_made_by_the_next_run() {
+    let site = Site::new();
+    fs::write(site.path("far"), "a file where a folder should be").expect("written");
+    let made = site.run(json!({"job": "run", "schedule": "weekly"})).expect("made at one place");
+    assert_eq!(made["exit_code"], 3);
+    assert_eq!(site.backups("near").len(), 1);
+    fs::remove_file(site.path("far")).expect("mended");
+    let copied = site.run(json!({"job": "replicate"})).expect("copied");
+    assert_eq!(copied["copies"].as_array().map(Vec::len), Some(1), "{copied}");
+    assert_eq!(site.backups("far"), site.backups("near"));
+    let again = site.run(json!({"job": "replicate"})).expect("nothing to do");
+    assert_eq!(again["copies"], json!([]));
+    let checked = site.run(json!({"job": "verify"})).expect("verified");
+    assert_eq!(checked["copies"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_damaged_copy_is_not_spread() {
+    let site = Site::new();
+    let made = site.run(json!({"job": "run", "schedule": "weekly"})).expect("made");
+    let file = made["file"].as_str().expect("a name");
+    for name in [file.to_owned(), format!("{file}.info")] {
+        fs::remove_file(site.path("far").join(name)).expect("lost");
+    }
+    let near = site.path("near").join(file);
+    let mut bytes = fs::read(&near).expect("read");
+    bytes[20] ^= 1;
+    fs::write(&near, bytes).expect("damaged");
+    let told = site.run(json!({"job": "replicate"})).expect("tried");
+    assert_eq!((&told["exit_code"], site.backups("far").len()), (&json!(3), 0), "{told}");
+}
+
+#[test]
+fn nothing_goes_when_the_new_backup_failed() {
+    let site = Site::new();
+    site.run(json!({"job": "run", "schedule": "weekly"})).expect("made");
+    fs::rename(site.path("files"), site.path("gone")).expect("moved");
+    let error = site.run(json!({"job": "run", "schedule": "weekly"})).expect_err("no source");
+    assert_eq!(error.code(), Code::NotFound);
+    assert_eq!((site.backups("near").len(), site.backups("far").len()), (1, 1));
+}
