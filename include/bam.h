@@ -131,6 +131,13 @@ enum bam_status bam_config_complete(const char *config_json,
 enum bam_status bam_config_check(const char *config_json,
                                  char **notes_json);
 
+// Parses what Backup and Migrate, CTools or Features export; nothing is evaluated. Gives
+// `{"items": [{"type", "machine_name", "item", "document", "database", "notes"}], "notes"}`: `item` is what the export
+// says in Backup and Migrate's words, `document` the same as an entry of the configuration document. A mistake in the
+// text fails with its line and column.
+enum bam_status bam_settings_parse(const char *export_,
+                                   char **settings_json);
+
 // Encrypts a file as `openssl enc -aes-256-cbc -pbkdf2` does, with the first line of `key_file` as passphrase.
 // `iterations` 0 means the default, 600 000. `to` must not exist; it appears when it is whole. Blocks until then.
 //
@@ -167,6 +174,11 @@ enum bam_status bam_job_poll(const struct bam_job *job,
 
 // Asks the job to stop. bam_job_finish then fails with BAM_STATUS_CANCELLED, unless it was done already.
 enum bam_status bam_job_cancel(const struct bam_job *job);
+
+// What the job has had to say so far: `[{"kind": "info", "warning" or "missing", "text"}]`. Also after its end, and
+// after a failure, which has no result that would hold them.
+enum bam_status bam_job_notes(const struct bam_job *job,
+                              char **notes_json);
 
 // Waits for the end of the job and gives its result as JSON, once. The job still has to be freed.
 enum bam_status bam_job_finish(const struct bam_job *job, char **result_json);

@@ -77,6 +77,16 @@ final class Job
         return Json::decode($this->native->finishJob($this->handle()));
     }
 
+    /**
+     * What the work has had to say so far. A result holds these notes, too; a failure has none but these.
+     *
+     * @return array<array{kind: string, text: string}>
+     */
+    public function notes(): array
+    {
+        return $this->native->jobNotes($this->handle());
+    }
+
     private function handle(): object
     {
         if ($this->handle === null) {

@@ -112,6 +112,18 @@ final class Native
         });
     }
 
+    /**
+     * What a job has had to say so far, also after it failed.
+     *
+     * @return array<array{kind: string, text: string}>
+     */
+    public function jobNotes(object $job): array
+    {
+        return Json::decode($this->text(function ($result) use ($job) {
+            return $this->ffi->bam_job_notes($job, $result);
+        }));
+    }
+
     public function freeJob(object $job): void
     {
         $this->ffi->bam_job_free($job);
@@ -156,15 +168,15 @@ final class Native
     }
 
     /**
-     * Parses an item that Backup and Migrate exported: a PHP array, or the assignments of a CTools export. Nothing is
-     * evaluated.
+     * Parses what Backup and Migrate, CTools or Features export. Nothing is evaluated.
      *
-     * @return array<string, mixed> Its keys and values as they stand there.
+     * @return array{items: array<array<string, mixed>>, notes: string[]} Of each item its type, machine_name, item (as
+     *   it stands there) and document (as an entry of the configuration document).
      */
-    public function parseSettings(string $text): array
+    public function parseSettings(string $export): array
     {
-        return Json::decode($this->text(function ($result) use ($text) {
-            return $this->ffi->bam_settings_parse($text, $result);
+        return Json::decode($this->text(function ($result) use ($export) {
+            return $this->ffi->bam_settings_parse($export, $result);
         }));
     }
 

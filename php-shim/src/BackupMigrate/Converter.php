@@ -45,10 +45,11 @@ final class Converter
         }
         return [
             'name' => self::text($item, 'name'),
-            'filename' => self::text($item, 'filename'),
+            'filename' => self::text($item, 'filename') ?: '[site:name]',
             'append_timestamp' => (int) ($item['append_timestamp'] ?? 1),
             'timestamp_format' => self::text($item, 'timestamp_format') ?: 'Y-m-d\TH-i-s',
-            'compression' => self::text($filters, 'compression') ?: 'none',
+            // Backup and Migrate adds its default to profiles that say nothing.
+            'compression' => isset($filters['compression']) ? (self::text($filters, 'compression') ?: 'none') : 'gzip',
             'encryption' => $this->encryption($item, self::text($filters, 'encryption')),
             'description' => self::text($filters, 'utils_description'),
             'site_offline' => !empty($filters['utils_site_offline']),
@@ -80,7 +81,7 @@ final class Converter
             'every' => $cron === 'builtin' ? (int) ($item['period'] ?? 86400) : 0,
             'cron' => $cron === 'elysia' ? self::text($item, 'cron_schedule') : null,
             'keep' => (int) ($item['keep'] ?? 0),
-            'enabled' => !empty($item['enabled']),
+            'enabled' => !empty($item['enabled'] ?? true),
         ];
     }
 
@@ -99,7 +100,8 @@ final class Converter
                 return ['type' => 'archive'] + $entry;
 
             case 'mysql':
-                return ['type' => 'database'] + $entry;
+            case 'db':
+                return ['type' => 'database', 'database' => self::text($item, 'machine_name')] + $entry;
         }
         $this->notes[] = sprintf(
             'source %s: bam knows databases, folders and the whole site, not the kind "%s"; it is left out',

@@ -46,6 +46,8 @@ final class Importer
     private Native $native;
     /** @var array<string, array<string, array<string, mixed>>> Items to store: type, machine name, columns. */
     private array $items = [];
+    /** @var string[] */
+    private array $notes = [];
 
     public function __construct(?Native $native = null)
     {
@@ -62,7 +64,7 @@ final class Importer
             throw new BamException('not_found', "cannot read $file", 'check the name of the file', 2);
         }
         try {
-            $item = $this->native->parseSettings($text);
+            $parsed = $this->native->parseSettings($text);
         } catch (BamException $failure) {
             throw new BamException(
                 $failure->kind(),
@@ -72,7 +74,21 @@ final class Importer
                 $failure
             );
         }
-        $this->add($item, $file);
+        $this->notes = array_merge($this->notes, $parsed['notes']);
+        foreach ($parsed['items'] as $item) {
+            $this->notes = array_merge($this->notes, $item['notes']);
+            $this->add($item['type'], $item['machine_name'], $item['item'], $file);
+        }
+    }
+
+    /**
+     * What was left out of the files, and what bam does otherwise.
+     *
+     * @return string[]
+     */
+    public function notes(): array
+    {
+        return $this->notes;
     }
 
     /**
@@ -127,24 +143,13 @@ final class Importer
      *
      * @param array<string, mixed> $item
      */
-    private function add(array $item, string $file): void
+    private function add(string $type, string $name, array $item, string $file): void
     {
-        $type = $item['type_name'] ?? null;
-        if (!in_array($type, Items::TYPES, true)) {
-            throw new BamException(
-                'config',
-                "$file: this is no export of Backup and Migrate: type_name is missing or none of "
-                . implode(', ', Items::TYPES),
-                'export the item again, at admin/config/system/backup_migrate',
-                2
-            );
-        }
-        $name = $item['machine_name'] ?? '';
         // Names are given on command lines, with commas between them.
-        if (!is_scalar($name) || !preg_match('/^[A-Za-z0-9_.:-]{1,255}$/D', (string) $name)) {
+        if (!preg_match('/^[A-Za-z0-9_.:-]{1,255}$/D', $name)) {
             throw new BamException(
                 'config',
-                "$file: the machine_name of this $type is missing, or has more than letters, digits and _.:- in it",
+                "$file: the machine_name of this $type has more than letters, digits and _.:- in it",
                 '',
                 2
             );
@@ -162,9 +167,9 @@ final class Importer
             }
             $columns[$column] = is_int($default) ? (int) $value : (is_array($value) ? $value : (string) $value);
         }
-        $columns = ['machine_name' => (string) $name] + $columns;
-        $columns['name'] = $columns['name'] === '' ? (string) $name : $columns['name'];
-        $this->items[$type][(string) $name] = $columns;
+        $columns = ['machine_name' => $name] + $columns;
+        $columns['name'] = $columns['name'] === '' ? $name : $columns['name'];
+        $this->items[$type][$name] = $columns;
     }
 
     /**

@@ -110,7 +110,6 @@ final class DocumentBuilder
             $source = $this->converter->source($item);
             if ($source !== null && $source['type'] === 'database') {
                 $databases[$name] = ['url' => (string) ($item['location'] ?? '')];
-                $source['database'] = (string) $name;
             }
             if ($source !== null) {
                 $sources[$name] = $source;

@@ -166,6 +166,17 @@ pub unsafe extern "C" fn bam_job_cancel(job: *const bam_job) -> bam_status {
     })
 }
 
+/// What the job has had to say so far: `[{"kind": "info", "warning" or "missing", "text"}]`. Also after its end, and
+/// after a failure, which has no result that would hold them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bam_job_notes(job: *const bam_job, notes_json: *mut *mut c_char) -> bam_status {
+    run(|| {
+        // SAFETY: the caller's promise, passed on.
+        let (job, out) = unsafe { (pointer::reference(job, "job")?, Out::new(notes_json, "notes_json")?) };
+        out.set_json(&job.monitor.notes())
+    })
+}
+
 /// Waits for the end of the job and gives its result as JSON, once. The job still has to be freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bam_job_finish(job: *const bam_job, result_json: *mut *mut c_char) -> bam_status {
