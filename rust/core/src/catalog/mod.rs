@@ -4,18 +4,22 @@
 //! [`crate::destination`], decisions go back to whoever asked.
 
 pub mod date;
+mod due;
 mod id;
 mod listing;
 #[cfg(test)]
 mod listing_tests;
 mod name;
+mod policy;
 mod retention;
 mod sidecar;
 mod tokens;
 
+pub use due::{Due, due};
 pub use id::BackupId;
 pub use listing::{Backup, Copy, Listing, Place};
 pub use name::{FileName, Kind};
+pub use policy::{SourceStatus, Status, status};
 pub use retention::{Decision, Rule};
 pub use sidecar::{Sidecar, key};
 pub use tokens::Tokens;

@@ -3,7 +3,8 @@
 
 use super::read::{place, suggest};
 use super::{
-    Destination, DestinationType, Document, EncryptionKind, HIDDEN, Source, SourceType, builtin, mask,
+    CRON_NONE, Destination, DestinationType, Document, EncryptionKind, HIDDEN, Source, SourceType, builtin,
+    mask, parse_cron,
 };
 use crate::{Code, Error, Note, NoteKind, Result};
 use std::collections::BTreeMap;
@@ -107,6 +108,12 @@ impl Document {
                     &self.destinations,
                     &mut found,
                 );
+            }
+            let expression =
+                schedule.cron.as_deref().map(str::trim).filter(|cron| !matches!(*cron, "" | CRON_NONE));
+            if let Some(Err(error)) = expression.map(parse_cron) {
+                let problem = Problem::new(&["schedules", name, "cron"], error.message());
+                found.push(problem.hint(error.next_step().unwrap_or_default()));
             }
             if schedule.destinations.is_empty() && schedule.enabled {
                 found.push(Problem::new(

@@ -6,6 +6,7 @@
 mod builtin;
 mod check;
 pub(crate) mod connection;
+mod cron;
 pub mod document;
 pub mod duration;
 pub mod import;
@@ -20,6 +21,7 @@ mod site;
 
 pub use builtin::names_table;
 pub use connection::{Connection, Driver};
+pub use cron::{CRON_NONE, parse_cron};
 pub use document::*;
 pub use mask::{HIDDEN, without_password};
 

@@ -336,6 +336,14 @@ policy: { copies: 3, distinct_hosts: true, max_age: 8d, verify_every: 30d }
         assert!(message.starts_with("schedules.weekly.source (line 2, column 11)"), "{message}");
         let (message, _) = refused("sources: {x: {type: database}}");
         assert!(message.starts_with("sources.x.database"), "{message}");
+        let (message, hint) = refused(
+            "databases: {db: {url: 'sqlite:/d'}}\nschedules: {w: {destinations: [], cron: 'at noon'}}",
+        );
+        assert!(
+            message.starts_with("schedules.w.cron (line 2, column 41): \"at noon\" is no crontab"),
+            "{message}"
+        );
+        assert!(hint.contains("0 4 * * 6"), "{hint}");
         let (message, hint) = refused("sources: {x: {type: files, path: 's3://bucket'}}");
         assert!(
             message.starts_with("sources.x.path (line 1, column 34): s3://bucket: unknown kind"),
