@@ -14,27 +14,74 @@ use std::thread::JoinHandle;
 pub struct Block {
     /// Data as it was written to the encoder.
     pub input: Vec<u8>,
-    /// Headers, trailers and compressed data.
-    pub made: Vec<u8>,
-    /// What to write, in order.
-    pub pieces: Vec<Piece>,
-}
-
-/// Data that is stored is written from the input itself.
-pub enum Piece {
-    /// A part of [`Block::made`].
-    Made(Range<usize>),
-    /// A part of [`Block::input`].
-    Input(Range<usize>),
+    /// What the worker made of it.
+    pub output: Output,
+    /// CRC-32 of the input, where the format has one for the whole file.
+    pub crc: u32,
 }
 
 impl Block {
-    /// The pieces' bytes.
-    pub fn output(&self) -> impl Iterator<Item = &[u8]> {
-        self.pieces.iter().map(|piece| match piece {
-            Piece::Made(range) => self.made.get(range.clone()).unwrap_or_default(),
+    /// What to write, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.output.pieces.iter().map(|piece| match piece {
+            Piece::Made(range) => self.output.bytes.get(range.clone()).unwrap_or_default(),
             Piece::Input(range) => self.input.get(range.clone()).unwrap_or_default(),
         })
+    }
+}
+
+/// Bytes that were made, with parts of the input, which are written from where they are, between them.
+#[derive(Default)]
+pub struct Output {
+    /// Headers, trailers and compressed data. After appending to it, [`Output::made`].
+    pub bytes: Vec<u8>,
+    pieces: Vec<Piece>,
+    /// How much of `bytes` belongs to pieces.
+    given: usize,
+}
+
+enum Piece {
+    Made(Range<usize>),
+    Input(Range<usize>),
+}
+
+/// The most that a stored deflate block holds.
+const STORED_MAX: usize = 65_535;
+
+impl Output {
+    /// Empties it, keeping the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.pieces.clear();
+        self.given = 0;
+    }
+
+    /// What was appended to the bytes since the last piece comes next.
+    pub fn made(&mut self) {
+        let range = self.given..self.bytes.len();
+        self.given = range.end;
+        match self.pieces.last_mut() {
+            Some(Piece::Made(last)) => last.end = range.end,
+            _ if range.is_empty() => {}
+            _ => self.pieces.push(Piece::Made(range)),
+        }
+    }
+
+    /// Next, the input's `range` as stored deflate blocks (RFC 1951 section 3.2.4): BFINAL and BTYPE 00 in a byte,
+    /// LEN, its complement, the data. The bytes before must end at a byte boundary. Returns how many bytes that is.
+    pub fn stored(&mut self, range: Range<usize>, last: bool) -> usize {
+        let chunks = range.len().div_ceil(STORED_MAX);
+        for i in 0..chunks {
+            let from = range.start + i * STORED_MAX;
+            let to = range.end.min(from + STORED_MAX);
+            let size = (to - from) as u16;
+            self.bytes.push(u8::from(last && i + 1 == chunks));
+            self.bytes.extend_from_slice(&size.to_le_bytes());
+            self.bytes.extend_from_slice(&(!size).to_le_bytes());
+            self.made();
+            self.pieces.push(Piece::Input(from..to));
+        }
+        range.len() + chunks * 5
     }
 }
 

@@ -74,7 +74,7 @@ fn repeats(stretch: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{noise, prose};
+    use super::super::testing::{noise, pictures, prose};
     use super::*;
 
     fn stored(data: &[u8]) -> usize {
@@ -89,6 +89,8 @@ mod tests {
     fn noise_is_stored_and_text_is_not() {
         assert_eq!(stored(&noise(1 << 20)), 1 << 20);
         assert_eq!(stored(&prose(1 << 20)), 0);
+        let photos = stored(&pictures(4 << 20)) * 100 / (4 << 20);
+        assert!((95..100).contains(&photos), "{photos} % of pictures");
         assert_eq!(stored(&[]), 0);
         assert_eq!(stored(&noise(100)), 0);
         let base64: Vec<u8> = noise(1 << 18).iter().map(|b| b'0' + b % 64).collect();

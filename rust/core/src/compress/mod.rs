@@ -7,15 +7,23 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`detect`] | what a file is, by its first bytes |
-//! | [`gzip`] | parallel, and stores what does not compress; parallel reading of its own files |
+//! | `gzip` | parallel, and stores what does not compress; parallel reading of its own files |
+//! | `zstd`, `bzip2`, `zip` | the others |
+//! | `blocks`, `pool` | what the parallel ones share: blocks on their way round through several threads |
+//! | `entropy` | finding what does not compress |
 
 mod blocks;
+mod bzip2;
 pub mod detect;
 mod entropy;
-pub mod gzip;
+mod gzip;
 mod pool;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
+mod zip;
+mod zstd;
 
 pub use crate::config::{Compression as Kind, CompressionLevel as Level};
 
@@ -64,25 +72,30 @@ impl Kind {
     }
 }
 
-/// Compresses what is written to it. Without [`Encoder::finish`] the end is missing.
+/// Compresses what is written to it. Without [`Encoder::finish`] the end is missing, and an encoder that is dropped
+/// never makes its file look whole.
 pub struct Encoder<W: Write>(Inner<W>);
 
 enum Inner<W: Write> {
-    Gzip(blocks::Encoder<W>),
+    Parallel(blocks::Encoder<W>),
+    Zstd(::zstd::stream::write::Encoder<'static, W>),
     None(W),
 }
 
-/// An encoder of `kind` into `out`. `entry` is the name of the file inside a zip; `threads` are used where a format
-/// allows (0: one per processor). Writing to `out` happens on another thread where the format is parallel.
+/// An encoder of `kind` into `out`. `entry` is the name of the file inside a zip. `threads` compress (0: one per
+/// processor); writing to `out` happens on another thread, except for zstd and none. What is written depends on the
+/// data alone, not on `threads` or the pieces in which it comes. Memory is bounded: about 2 MiB per thread and 8 MiB
+/// more, for zstd and [`Level::Best`] up to 10 MiB per thread more.
 pub fn writer<W>(kind: Kind, level: Level, entry: &str, out: W, threads: usize) -> Result<Encoder<W>>
 where
     W: Write + Send + 'static,
 {
-    let _ = entry;
     Ok(Encoder(match kind {
-        Kind::Gzip => Inner::Gzip(gzip::encoder(out, level, threads)?),
+        Kind::Gzip => Inner::Parallel(gzip::encoder(out, level, threads)?),
+        Kind::Bzip2 => Inner::Parallel(bzip2::encoder(out, threads)?),
+        Kind::Zip => Inner::Parallel(zip::encoder(out, level, entry, threads)?),
+        Kind::Zstd => Inner::Zstd(zstd::encoder(out, level, threads)?),
         Kind::None => Inner::None(out),
-        _ => return Err(Error::new(Code::Unsupported, "not yet")),
     }))
 }
 
@@ -90,7 +103,8 @@ impl<W: Write + Send + 'static> Encoder<W> {
     /// Writes what is left and gives back the inner writer, which it does not flush.
     pub fn finish(self) -> Result<W> {
         match self.0 {
-            Inner::Gzip(encoder) => encoder.finish(),
+            Inner::Parallel(encoder) => encoder.finish(),
+            Inner::Zstd(encoder) => Ok(encoder.finish()?),
             Inner::None(out) => Ok(out),
         }
     }
@@ -99,30 +113,37 @@ impl<W: Write + Send + 'static> Encoder<W> {
 impl<W: Write + Send + 'static> Write for Encoder<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Inner::Gzip(encoder) => encoder.write(data),
+            Inner::Parallel(encoder) => encoder.write(data),
+            Inner::Zstd(encoder) => encoder.write(data),
             Inner::None(out) => out.write(data),
         }
     }
 
-    /// Hands on what can be handed on without changing what is written in the end, which may be nothing.
+    /// Does nothing but for [`Kind::None`]: handing on what is there would change what is written in the end.
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Inner::Gzip(encoder) => encoder.flush(),
+            Inner::Parallel(_) | Inner::Zstd(_) => Ok(()),
             Inner::None(out) => out.flush(),
         }
     }
 }
 
+/// Bytes that decoders read, and give out, at once.
+const BUFFER: usize = 128 * 1024;
+
 /// Decompresses `input`. Every error of the compressed data, its being cut short included, is [`Code::Integrity`];
-/// errors of `input` pass unchanged.
+/// errors of `input` pass unchanged. `threads` (0: one per processor) are used for gzip that we wrote.
 pub fn reader<R>(kind: Kind, input: R, threads: usize) -> Result<Box<dyn BufRead + Send>>
 where
     R: Read + Send + 'static,
 {
+    let input = Below(input);
     Ok(match kind {
         Kind::Gzip => Box::new(gzip::reader(input, threads)?),
-        Kind::None => Box::new(BufReader::with_capacity(128 * 1024, input)),
-        _ => return Err(Error::new(Code::Unsupported, "not yet")),
+        Kind::Zstd => Box::new(BufReader::with_capacity(BUFFER, zstd::reader(input)?)),
+        Kind::Bzip2 => Box::new(BufReader::with_capacity(BUFFER, bzip2::reader(input))),
+        Kind::Zip => Box::new(BufReader::with_capacity(BUFFER, zip::reader(input)?)),
+        Kind::None => Box::new(BufReader::with_capacity(BUFFER, input)),
     })
 }
 
@@ -135,7 +156,8 @@ fn damaged(what: &str, cause: &str) -> Error {
 /// Turns a decoder's error into [`Code::Integrity`], but leaves an error of the reader below it as it is (those are
 /// marked by [`Below`]).
 fn integrity(what: &str, error: io::Error) -> io::Error {
-    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+    let ours = error.get_ref().is_some_and(|inner| inner.is::<Error>());
+    if ours || error.kind() == io::ErrorKind::Interrupted {
         return error;
     }
     let cause = match error.kind() {
@@ -154,6 +176,31 @@ impl<R: io::Read> io::Read for Below<R> {
         self.0.read(out).map_err(|e| match e.kind() {
             io::ErrorKind::Interrupted => e,
             _ => Error::from(e).into(),
+        })
+    }
+}
+
+/// A decoder whose errors are [`integrity`]'s, and which gives out nothing from behind one.
+struct Decoding<D> {
+    what: &'static str,
+    decoder: D,
+    failed: bool,
+}
+
+impl<D: Read> Decoding<D> {
+    fn new(what: &'static str, decoder: D) -> Self {
+        Decoding { what, decoder, failed: false }
+    }
+}
+
+impl<D: Read> Read for Decoding<D> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.failed {
+            return Err(damaged(self.what, "as found before").into());
+        }
+        self.decoder.read(out).map_err(|e| {
+            self.failed = e.kind() != io::ErrorKind::Interrupted;
+            integrity(self.what, e)
         })
     }
 }

@@ -1,4 +1,7 @@
-//! What the tests and the benchmark of this room share: data that is the same on every run.
+//! What the tests and the benchmark of this room share: data that is the same on every run, and a shell.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 /// xorshift64*, seeded.
 pub struct Random(u64);
@@ -102,4 +105,59 @@ fn word(random: &mut Random, rank: u64) -> String {
         word.push_str(RIMES.get(zipf(random, 20)).copied().unwrap_or("e"));
     }
     word
+}
+
+/// A tar of things that look like JPEG files to a compressor: headers with text and tables, then entropy-coded data
+/// with its `ff 00`.
+pub fn pictures(len: usize) -> Vec<u8> {
+    let mut random = Random::new(len as u64 + 3);
+    let mut bytes = Vec::with_capacity(len + (1 << 20));
+    while bytes.len() < len {
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes.extend_from_slice(format!("sites/default/files/field/photo-{}.jpg", bytes.len()).as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes.extend_from_slice(b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\x01\0\x60\0\x60\0\0\xff\xdb\0\x43\0");
+        bytes.extend((0..600u32).map(|i| (i * i / 900) as u8));
+        for _ in 0..10_000 + random.below(150_000) {
+            let word = random.next();
+            for byte in word.to_le_bytes() {
+                bytes.push(byte);
+                if byte == 0xff {
+                    bytes.push(0);
+                }
+            }
+        }
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Text, noise and NULs in stretches of all sizes, as a tar of pages and pictures has them.
+pub fn mixed(len: usize) -> Vec<u8> {
+    let mut random = Random::new(len as u64);
+    let (text, picture) = (prose(1 << 18), noise(1 << 18));
+    let mut data = Vec::new();
+    while data.len() < len {
+        let size = 1 << random.below(18);
+        match random.below(3) {
+            0 => data.extend_from_slice(&text[..size]),
+            1 => data.extend_from_slice(&picture[..size]),
+            _ => data.resize(data.len() + size / 16, 0),
+        }
+    }
+    data.truncate(len);
+    data
+}
+
+/// Standard output of a shell command that is fed `input`; its failure is the test's.
+pub fn shell(script: &str, input: &[u8]) -> Vec<u8> {
+    let mut child =
+        Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let feeder = std::thread::spawn(move || stdin.write_all(&input));
+    let out = child.wait_with_output().unwrap();
+    feeder.join().unwrap().unwrap();
+    assert!(out.status.success(), "{script}");
+    out.stdout
 }

@@ -1,6 +1,6 @@
 //! Reading: in parallel as long as members carry their length, member after member from the first that does not.
 
-use super::super::{Below, damaged, integrity, pool};
+use super::super::{BUFFER, damaged, integrity, pool};
 use super::{HEADER, HEADER_LEN, TRAILER_LEN};
 use crate::{Code, Error, Result};
 use flate2::bufread::GzDecoder;
@@ -12,8 +12,6 @@ use std::thread::JoinHandle;
 const BATCH: usize = 1 << 20;
 /// A member larger than this, packed or unpacked, is none of ours: it is read piece by piece.
 const MEMBER_MAX: usize = 4 << 20;
-/// Bytes read, and decompressed, at once where members come one by one.
-const BUFFER: usize = 128 * 1024;
 
 /// Decompresses a gzip file of any origin: several members, trailing NULs (which gzip(1) allows, too). Anything else
 /// behind the last member is [`crate::Code::Integrity`], as are truncated and damaged data.
@@ -27,8 +25,7 @@ enum State<R> {
 }
 
 /// `threads` decompress (0: one per processor), one more reads `input`, where the file is one of ours.
-pub fn reader<R: Read + Send + 'static>(input: R, threads: usize) -> Result<Reader<R>> {
-    let mut input = Below(input);
+pub fn reader<R: Read + Send + 'static>(mut input: R, threads: usize) -> Result<Reader<R>> {
     let mut start = Vec::new();
     read_more(&mut input, &mut start, HEADER_LEN)?;
     Ok(Reader(if length_of(&start).is_some() {
@@ -94,7 +91,7 @@ impl<R: Read + Send + 'static> Read for Reader<R> {
 /// Input of which the beginning has been read already.
 struct Rest<R> {
     start: Vec<u8>,
-    input: Below<R>,
+    input: R,
 }
 
 /// Members on their way round: read whole by one thread, decompressed by another.
@@ -243,7 +240,7 @@ struct Serial<R> {
     filled: usize,
 }
 
-type Input<R> = BufReader<Chain<Cursor<Vec<u8>>, Below<R>>>;
+type Input<R> = BufReader<Chain<Cursor<Vec<u8>>, R>>;
 
 impl<R: Read> Serial<R> {
     fn new(rest: Rest<R>) -> Self {

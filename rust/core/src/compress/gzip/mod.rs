@@ -12,7 +12,7 @@
 mod decode;
 mod encode;
 
-pub use decode::{Reader, reader};
+pub use decode::reader;
 pub use encode::encoder;
 
 /// `1f 8b`, deflate, extra field present, no time, "fastest or best" unsaid, system unknown, 8 bytes of extra
