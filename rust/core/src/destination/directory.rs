@@ -50,13 +50,14 @@ impl Directory {
         }
     }
 
-    /// The folder as configured; a relative `path` starts at the site's root.
+    /// The folder as configured: absolute, relative to the site's root, or a stream URI (`private://backup_migrate`).
     pub fn from_config(id: &str, config: &document::Destination, site: &document::Site) -> Result<Self> {
         let Some(path) = &config.path else {
             return Err(Error::new(Code::Config, format!("destination {id}: a directory needs a path"))
                 .hint(format!("set destinations.{id}.path in the configuration")));
         };
-        let mut directory = Directory::new(id, site.root.join(path));
+        let path = site.resolve(path).map_err(|error| error.context(format!("destination {id}")))?;
+        let mut directory = Directory::new(id, path);
         if let Some(mode) = mode_of(id, config)? {
             directory.mode = mode;
         }
