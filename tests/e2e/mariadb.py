@@ -83,7 +83,7 @@ def state(name):
             found[table] = running.sql(f"show create view {quoted}", name)
         else:
             found[table] = (running.sql(f"show create table {quoted}", name),
-                            running.sql(f"checksum table {quoted} extended", name))
+                            running.sql(f"checksum table {quoted} extended", name).split("\t")[1])
     for trigger in running.sql("select trigger_name from information_schema.triggers "
                                f"where trigger_schema = '{name}'").splitlines():
         # The last column is when it was made.
