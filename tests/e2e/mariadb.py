@@ -46,9 +46,10 @@ class Server:
                 "--default-character-set=utf8mb4", *arguments]
 
     def sql(self, statements, database="", user="root", password=""):
-        """Runs SQL; the rows, tab-separated, raw."""
+        """Runs SQL, text or bytes; the rows, tab-separated, raw."""
+        statements = statements if isinstance(statements, bytes) else statements.encode()
         done = subprocess.run(self.client("--batch", "--raw", "--skip-column-names", database, user=user),
-                              input=statements.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              input=statements, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env={**os.environ, "MYSQL_PWD": password})
         if done.returncode:
             raise RuntimeError(done.stderr.decode(errors="replace"))

@@ -45,7 +45,7 @@ class Talk(SiteTest):
         self.assertIn(first["file"], listing[2])
         found = self.bam_json("backups", "manual")["backups"]
         self.assertEqual([backup["id"] for backup in found], [second["id"], first["id"]])
-        self.assertEqual([backup["encrypted"] for backup in found], [False, True])
+        self.assertEqual([backup["encryption"] for backup in found], ["none", "aes256"])
         self.assertEqual(found[0]["size"], os.path.getsize(second["path"]))
 
     def test_ids_never_collide(self):

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import unittest
 
-from bamtest import TOP, SiteTest, run
+from bamtest import TOP, SiteTest
 from mariadb import server, state
 
 # Everything that quoting can get wrong, in a client's option file or a URL.
@@ -61,7 +61,7 @@ class MariaDb(SiteTest):
         made = self.backup("db")
         self.sql("set foreign_key_checks = 0; drop table children, parents, numbers, bytes, texts")
         with gzip.open(made["path"]) as dump:
-            run(*self.server.client(self.name), input=dump.read())
+            self.sql(dump.read())
         self.assertEqual(state(self.name), before)
 
     def test_an_empty_database_is_restored_into(self):

@@ -25,7 +25,7 @@ class Mistakes(SiteTest):
 
     def test_a_backup_that_is_not_there(self):
         before = tree(self.root)
-        self.assertSays(self.bam("restore", "12345", "--yes", expect=1), "12345", "bam backups")
+        self.assertSays(self.bam("restore", "12345", "--yes", expect=1), "12345")
         self.assertSays(self.bam("verify", "12345", expect=1), "12345")
         self.bam("restore", "latest", "--yes", expect=1)
         self.assertEqual(tree(self.root), before)

@@ -7,7 +7,6 @@
 //! C's names are written as C writes them.
 #![allow(non_camel_case_types)]
 
-mod beside;
 mod boundary;
 mod config;
 mod encrypt;

@@ -2,13 +2,12 @@
 //!
 //! A destination is given as the configuration document gives it: `{"type": "sftp", "url": …}`; paths are absolute.
 
-use crate::beside;
 use crate::boundary::run;
 use crate::error::{Failure, bam_status};
 use crate::pointer::{self, Out};
 use bam::config::{Document, Site};
 use bam::destination::{self, Destination, Existing, Follow};
-use bam::{Code, Error, Monitor, Result, ResultExt};
+use bam::{Code, Error, Monitor, Result, ResultExt, beside};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::ffi::{OsString, c_char};
@@ -39,7 +38,7 @@ pub unsafe extern "C" fn bam_transfer_put(
         let input = File::open(path).at("cannot read", path)?;
         if destination.pushes() {
             let mut upload = destination.begin(name, existing)?;
-            beside::copy(input, &mut upload)?;
+            beside::copy(input, &mut upload, &Monitor::new())?;
             upload.commit(&sidecar)?;
         } else {
             let follow = Follow::finished(input)?;
@@ -64,9 +63,9 @@ pub unsafe extern "C" fn bam_transfer_get(
         destination::check_name(name)?;
         let path = Path::new(file);
         let from = destination.open(name)?;
-        beside::write(path, |out| beside::copy(from, out))?;
+        beside::write(path, false, |out| beside::copy(from, out, &Monitor::new()))?;
         if let Some(text) = destination.sidecar(name)? {
-            beside::write(&info(path), |out| Ok(out.write_all(text.as_bytes())?))?;
+            beside::write(&info(path), false, |out| Ok(out.write_all(text.as_bytes())?))?;
         }
         Ok(())
     })

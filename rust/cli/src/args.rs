@@ -243,7 +243,7 @@ pub struct Delete {
 
 #[derive(Debug, Args)]
 pub struct Decrypt {
-    /// The encrypted file, or `-`
+    /// The encrypted file
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     /// Where to, `-` for standard output [default: the file's name without .enc, in the current folder]

@@ -8,6 +8,7 @@ mod keygen;
 mod lists;
 mod maintenance;
 mod print;
+mod signals;
 mod status;
 mod verbs;
 mod work;

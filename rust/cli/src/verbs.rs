@@ -5,6 +5,7 @@ use crate::args::{Backup, Backups, Delete, Restore, Verify};
 use crate::maintenance::Offline;
 use crate::names;
 use crate::print::{Align::Left, Align::Right, Output, confirm, date, size, table, text};
+use crate::signals::Hold;
 use crate::work::{can_ask, run};
 use bam::config::{Document, duration};
 use bam::job::choose::{self, choose};
@@ -16,6 +17,8 @@ use serde_json::Value;
 pub fn backup(document: Document, uri: Option<&str>, args: Backup, output: &Output) -> Result<u8> {
     let destinations = names(args.destination)?;
     let choice = choose(&document, args.what.as_deref(), &destinations, args.profile.as_deref(), None)?;
+    // Dropped behind the line below: the site is back online before a signal may end the program.
+    let _hold = Hold::begin()?;
     let _offline = go_offline(&document, uri, &choice.profile, output)?;
     let request = Request::Backup {
         what: args.what,
@@ -29,6 +32,7 @@ pub fn backup(document: Document, uri: Option<&str>, args: Backup, output: &Outp
 
 pub fn run_schedule(document: Document, uri: Option<&str>, schedule: String, output: &Output) -> Result<u8> {
     let choice = choose::schedule(&document, &schedule)?;
+    let _hold = Hold::begin()?;
     let _offline = go_offline(&document, uri, &choice.profile, output)?;
     made(&run(document, Request::Run { schedule }, output)?, output)
 }
@@ -38,9 +42,8 @@ fn made(result: &Value, output: &Output) -> Result<u8> {
     output.notes(&result["notes"]);
     let mut places = Vec::new();
     for copy in list(result, "destinations") {
-        match copy["error"].as_str() {
-            None => places.push(text(copy, "name")),
-            Some(error) => output.warn(&format!("no copy at {}: {error}", text(copy, "name"))),
+        if copy["ok"] == true {
+            places.push(text(copy, "name"));
         }
     }
     output.result(result, || {
@@ -86,9 +89,10 @@ pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8>
         let rows: Vec<_> = list(&result, "backups")
             .map(|backup| {
                 let id = backup["id"].as_i64().unwrap_or_default();
-                let places: Vec<&str> = list(backup, "destinations").filter_map(Value::as_str).collect();
+                let places: Vec<&str> =
+                    list(backup, "copies").map(|copy| text(copy, "destination")).collect();
                 let verified = backup["verified"].as_i64().map_or("-".into(), date);
-                let encrypted = if backup["encrypted"] == true { "yes" } else { "no" };
+                let encrypted = if text(backup, "encryption") == "none" { "no" } else { "yes" };
                 [
                     id.to_string(),
                     text(backup, "source").into(),
@@ -154,11 +158,9 @@ pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
     output.notes(&result["notes"]);
     output.result(&result, || {
         let mut lines = String::new();
-        for backup in list(&result, "backups") {
-            for copy in list(backup, "copies") {
-                let told = copy["error"].as_str().unwrap_or("good");
-                lines += &format!("{} at {}: {told}\n", text(backup, "file"), text(copy, "destination"));
-            }
+        for copy in list(&result, "copies") {
+            let told = copy["error"].as_str().unwrap_or("good");
+            lines += &format!("{} at {}: {told}\n", text(copy, "file"), text(copy, "destination"));
         }
         if lines.is_empty() { "There are no backups.\n".into() } else { lines }
     });

@@ -1,54 +1,39 @@
-//! Runs a job of the engine in the foreground: progress on a terminal, Ctrl-C and SIGTERM turned into a cancel.
+//! Runs a job of the engine in the foreground, with progress on a terminal.
 
 use crate::print::{Output, size};
+use crate::signals::Hold;
 use bam::config::Document;
 use bam::job::{Job, Request};
-use bam::{Code, Error, NoteKind, Phase, Progress, Result};
+use bam::{NoteKind, Phase, Progress, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-/// How often the bar is drawn and signals are looked at.
+/// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(100);
-
-/// Set once one of the signals that end a program arrives. More of them change nothing: the engine is cleaning up.
-pub fn stop_flag() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|cause| Error::new(Code::Internal, "cannot watch for signals").because(cause))?;
-    }
-    Ok(stop)
-}
 
 /// Runs `request` to its end and returns its result.
 pub fn run(document: Document, request: Request, output: &Output) -> Result<Value> {
-    let stop = stop_flag()?;
+    let hold = Hold::begin()?;
     let mut job = Job::start(document, request)?;
+    let monitor = job.monitor();
+    hold.cancels(Arc::clone(&monitor));
     let bar = output.shows_progress().then(Bar::new);
-    let mut cancelled = false;
     loop {
         let poll = job.poll(TICK);
         if let Some(bar) = &bar {
-            bar.draw(&poll.progress, cancelled);
+            bar.draw(&poll.progress, monitor.check().is_err());
         }
         output.progress(&poll.progress);
         if poll.finished {
             break;
         }
-        if stop.load(Relaxed) && !cancelled {
-            cancelled = true;
-            job.cancel();
-        }
     }
     if let Some(bar) = bar {
         bar.0.finish_and_clear();
     }
-    let monitor = job.monitor();
     job.finish().inspect_err(|_| {
         // A result brings its notes along; a failure's would be lost.
         for note in monitor.notes().iter().filter(|note| note.kind == NoteKind::Warning) {

@@ -16,6 +16,7 @@
 //! Every room reports through [`Error`] and [`Monitor`]. The engine prints nothing and holds no `unsafe`.
 
 pub mod archive;
+pub mod beside;
 pub mod catalog;
 pub mod compress;
 pub mod config;

@@ -6,6 +6,7 @@
 mod apply;
 mod backup;
 pub mod choose;
+mod decrypt;
 mod deliver;
 mod journal;
 mod keep;
@@ -26,6 +27,7 @@ mod swap;
 mod verify;
 pub mod when;
 
+pub use decrypt::{decrypt, keys_of};
 pub use request::{Request, Restore};
 
 use crate::config::Document;

@@ -111,14 +111,19 @@ impl Local {
         self.file
     }
 
+    /// How it is encrypted, as its name and its first bytes tell.
+    pub fn encryption(&mut self) -> Result<encrypt::Kind> {
+        let mut prefix = [0; 32];
+        let got = read_prefix(&mut self.file, &mut prefix).map_err(|e| self.failed(e))?;
+        Ok(encrypt::detect(&self.name, prefix.get(..got).unwrap_or_default()))
+    }
+
     /// Proves the bytes against the sidecar: size, SHA-256, and the MAC where the file is encrypted. Without a
     /// sidecar of ours there is nothing to prove it by; what is then still possible is done by [`Opened::survey`].
     pub fn prove(mut self, document: &Document, unauthenticated: bool, monitor: &Monitor) -> Result<Opened> {
         monitor.phase(Phase::Verifying);
-        let mut prefix = [0; 32];
-        let got = read_prefix(&mut self.file, &mut prefix).map_err(|e| self.failed(e))?;
         let parsed = FileName::parse(&self.name);
-        let encryption = encrypt::detect(&self.name, prefix.get(..got).unwrap_or_default());
+        let encryption = self.encryption()?;
         let sha256 = match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
             Some(expected) => {
                 self.check_hash(&expected, monitor)?;
@@ -182,7 +187,7 @@ impl Local {
             .as_ref()
             .and_then(|sidecar| Some((sidecar, sha256?, sidecar.digest(key::HMAC_SHA256)?)));
         self.file.rewind().map_err(|e| self.failed(e))?;
-        let salt = enc::read_salt(&mut self.file)?;
+        let salt = enc::read_salt(&mut self.file).map_err(|error| error.context(&self.name))?;
         if let Some((sidecar, sha256, tag)) = proof {
             let iterations = sidecar.number(key::KDF_ITERATIONS).and_then(|n| u32::try_from(n).ok());
             let keys =
@@ -257,18 +262,22 @@ fn read_prefix(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 impl Opened {
-    /// The plain bytes: decrypted and decompressed on threads of their own.
-    pub fn decode(&self) -> Result<Box<dyn Read + Send>> {
+    /// The decrypted bytes, on a thread of their own.
+    pub fn decrypted(&self) -> Result<Box<dyn Read + Send>> {
         let mut file = self.local.file.try_clone().map_err(|e| self.local.failed(e))?;
         file.seek(SeekFrom::Start(0)).map_err(|e| self.local.failed(e))?;
-        let plain: Box<dyn Read + Send> = match &self.how {
+        Ok(match &self.how {
             Decryption::Enc(keys) => {
                 Box::new(super::apply::on_a_thread(Box::new(enc::Reader::with_keys(file, keys)?))?)
             }
             Decryption::AesModule(settings) => Box::new(aes_module::Reader::new(file, settings)),
             Decryption::None => Box::new(file),
-        };
-        let (compressed, what) = peek(plain)?;
+        })
+    }
+
+    /// The plain bytes: decrypted and decompressed on threads of their own.
+    pub fn decode(&self) -> Result<Box<dyn Read + Send>> {
+        let (compressed, what) = peek(self.decrypted()?)?;
         let promised = self.name.as_ref().map_or(compress::Kind::None, |name| name.compression);
         let kind = compress::Kind::detect_as(what);
         if kind == compress::Kind::None && promised != kind {
