@@ -30,8 +30,16 @@ pub struct Target<'a> {
     pub folder: Option<PathBuf>,
     /// For site archives: the code, too.
     pub code: bool,
+    /// The backup's MAC proves that it is ours: set-user-ID and set-group-ID bits come back, too.
+    pub authentic: bool,
     /// Finds what of a live folder stays although the backup does not have it; paths relative to the folder.
     pub keep: &'a (dyn Fn(&Path) -> Vec<PathBuf> + Sync),
+}
+
+impl Target<'_> {
+    fn extract_options(&self) -> ExtractOptions {
+        ExtractOptions { special_bits: self.authentic, ..ExtractOptions::default() }
+    }
 }
 
 /// What was put in place.
@@ -119,7 +127,7 @@ pub fn tar(
             };
             let mut applied = Applied::default();
             let report =
-                Extractor::new(&[&root], ExtractOptions::default(), monitor, select)?.run(&mut reader)?;
+                Extractor::new(&[&root], target.extract_options(), monitor, select)?.run(&mut reader)?;
             applied.add_extract(&report);
             Ok(applied)
         }
@@ -236,7 +244,7 @@ fn site(
         folders.live.iter().map(|live| stage(target, journal, live)).collect::<Result<Vec<PathBuf>>>()?;
     let roots: Vec<&Path> = staged.iter().map(PathBuf::as_path).collect();
     let select = |path: &[u8]| folders.place(layout.part(path));
-    let mut extractor = Extractor::new(&roots, ExtractOptions::default(), monitor, select)?;
+    let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
     let mut applied = Applied::default();
     let mut loaded = false;
     let mut next = match first {

@@ -311,6 +311,13 @@ impl Opened {
         self.name.as_ref().map(|name| name.kind)
     }
 
+    /// Whether a MAC proved it: only who has the key can have made it.
+    pub fn is_authentic(&self) -> bool {
+        let sealed =
+            |sidecar: &Sidecar| sidecar.digest(key::SHA256).and(sidecar.digest(key::HMAC_SHA256)).is_some();
+        matches!(self.how, Decryption::Enc(_)) && self.sidecar().is_some_and(sealed)
+    }
+
     /// The file's name.
     pub fn file(&self) -> &str {
         &self.local.name

@@ -146,6 +146,7 @@ fn put(
             _ => None,
         },
         code: ask.code,
+        authentic: opened.is_authentic(),
         keep: &keep,
     };
     let mut journal = Journal::begin(state_dir, opened.file())?;
