@@ -111,3 +111,29 @@ fn nothing_goes_when_the_new_backup_failed() {
     assert_eq!(error.code(), Code::NotFound);
     assert_eq!((site.backups("near").len(), site.backups("far").len()), (1, 1));
 }
+
+#[test]
+fn an_exported_backup_is_checked_by_stock_tools_and_taken_in_again() {
+    let site = Site::new();
+    let made = site.run(json!({"job": "run", "schedule": "weekly"})).expect("made");
+    let usb = site.path("usb");
+    fs::create_dir(&usb).expect("made");
+    let exported = site.run(json!({"job": "export", "id": "latest", "path": usb})).expect("exported");
+    assert_eq!(exported["id"], made["id"]);
+    let checked =
+        std::process::Command::new("sha256sum").args(["-c", "SHA256SUMS"]).current_dir(&usb).output();
+    assert!(checked.expect("ran").status.success());
+    let howto = fs::read_to_string(usb.join("RESTORE.txt")).expect("read");
+    let file = made["file"].as_str().expect("a name");
+    assert!(howto.contains(&format!("cat {file} | gunzip | tar x")), "{howto}");
+    site.run(json!({"job": "delete", "id": "latest"})).expect("erased");
+    let taken =
+        site.run(json!({"job": "import", "file": usb.join(file), "destination": "far"})).expect("taken in");
+    assert_eq!(taken["id"], made["id"]);
+    let mut bytes = fs::read(usb.join(file)).expect("read");
+    bytes[20] ^= 1;
+    fs::write(usb.join(file), bytes).expect("damaged");
+    let refused = site.run(json!({"job": "import", "file": usb.join(file), "destination": "near"}));
+    assert_eq!(refused.expect_err("damaged").code(), Code::Integrity);
+    assert!(site.backups("near").is_empty());
+}

@@ -5,9 +5,10 @@
 use crate::config::Document;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,19 @@ pub fn state_dir(document: &Document) -> Result<PathBuf> {
     let own = PathBuf::from(format!("/var/tmp/bam-{}-{site}", rustix::process::geteuid().as_raw()));
     create_private(&own)?;
     Ok(own)
+}
+
+/// What a state file holds; nothing where there is none.
+pub fn read_state(path: &Path) -> Result<Map<String, Value>> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|cause| {
+            Error::new(Code::Integrity, format!("{} is damaged", path.display()))
+                .because(cause)
+                .hint("remove it: it only holds what bam remembers of its last runs")
+        }),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(Map::new()),
+        Err(cause) => Err(Error::io("cannot read", path, cause)),
+    }
 }
 
 /// Replaces a state file in one step; on disk when this returns. 0600.

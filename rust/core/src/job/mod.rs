@@ -8,6 +8,7 @@ mod backup;
 pub mod choose;
 mod decrypt;
 mod deliver;
+mod export;
 mod journal;
 mod keep;
 pub mod keys;
@@ -141,6 +142,11 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
         Request::Run { schedule } => schedule::run(document, schedule, monitor)?,
         Request::Replicate => replicate::run(document, monitor)?,
         Request::Prune { schedules, dry_run } => prune::run(document, schedules, *dry_run, monitor)?,
+        Request::Export { id, path } => export::export(document, id, path, monitor)?,
+        Request::Import { file, destination, unauthenticated } => {
+            let to = destination.as_deref().unwrap_or("manual");
+            export::import(document, file, to, *unauthenticated, monitor)?
+        }
         Request::Delete { id, destinations } => remove::run(document, id, destinations, monitor)?,
         Request::Recover => {
             let _lock = lock::acquire(document)?;

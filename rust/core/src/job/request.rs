@@ -32,6 +32,24 @@ pub enum Request {
     },
     /// Completes copies that are missing at destinations which their backup was made for.
     Replicate,
+    /// Writes a backup to a folder or file outside the destinations, with a checksum and instructions.
+    Export {
+        /// Which backup.
+        id: String,
+        /// A folder, or the name of the file to be.
+        path: PathBuf,
+    },
+    /// Takes a backup file in, after checking it.
+    Import {
+        /// Where it is; a sidecar beside it comes along.
+        file: PathBuf,
+        /// Where it goes; default `manual`.
+        #[serde(default)]
+        destination: Option<String>,
+        /// Take it although nothing proves that it is unchanged.
+        #[serde(default)]
+        unauthenticated: bool,
+    },
     /// Deletes what is too old by the schedules' `keep`.
     Prune {
         /// Which; default all.

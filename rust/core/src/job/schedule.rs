@@ -4,10 +4,8 @@ use super::choose::{self, Choice};
 use super::{backup, journal, lock, places, prune, replicate, when};
 use crate::catalog::BackupId;
 use crate::config::{Document, Schedule};
-use crate::{Code, Error, Monitor, Result};
+use crate::{Monitor, Result};
 use serde_json::{Map, Value, json};
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,16 +58,7 @@ pub fn with_last_run(document: &Document, name: &str, schedule: &Schedule) -> Re
 }
 
 fn remembered(state_dir: &Path) -> Result<Map<String, Value>> {
-    let path = state_dir.join(FILE);
-    match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|cause| {
-            Error::new(Code::Integrity, format!("{} is damaged", path.display()))
-                .because(cause)
-                .hint("remove it: schedules then run at their next turn")
-        }),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(Map::new()),
-        Err(cause) => Err(Error::io("cannot read", &path, cause)),
-    }
+    lock::read_state(&state_dir.join(FILE))
 }
 
 fn remember(state_dir: &Path, name: &str, now: i64) -> Result<()> {
