@@ -10,7 +10,7 @@
 //!
 //! Nothing of the live database changes before `swap`, and up to `clean` both sides are there.
 
-use super::mysql;
+use super::{mysql, sqlite};
 use crate::config::{Connection, Driver, SourceSettings};
 use crate::{Code, Error, Monitor, Result};
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,8 @@ pub fn dump(
 ) -> Result<DumpReport> {
     match connection.driver {
         Driver::Mysql => mysql::dump(connection, settings, out, monitor),
-        Driver::Sqlite | Driver::Pgsql => Err(no_postgres()),
+        Driver::Sqlite => sqlite::dump(connection, settings, out, monitor),
+        Driver::Pgsql => Err(no_postgres()),
     }
     .map_err(|error| error.context(format!("database {}", connection.label())))
 }
@@ -103,6 +104,8 @@ pub fn dump(
 pub enum Replacement {
     /// MariaDB or MySQL.
     Mysql(mysql::Replacement),
+    /// A SQLite file.
+    Sqlite(sqlite::Replacement),
 }
 
 impl Replacement {
@@ -111,7 +114,8 @@ impl Replacement {
     pub fn plan(connection: &Connection, state_dir: &Path, id: &str) -> Result<Replacement> {
         match connection.driver {
             Driver::Mysql => mysql::Replacement::plan(connection, state_dir, id).map(Replacement::Mysql),
-            Driver::Sqlite | Driver::Pgsql => Err(no_postgres()),
+            Driver::Sqlite => Ok(Replacement::Sqlite(sqlite::Replacement::plan(state_dir, id))),
+            Driver::Pgsql => Err(no_postgres()),
         }
     }
 
@@ -125,6 +129,7 @@ impl Replacement {
     ) -> Result<LoadReport> {
         match self {
             Replacement::Mysql(it) => it.load(connection, input, settings, monitor),
+            Replacement::Sqlite(it) => it.load(connection, input, settings, monitor),
         }
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }
@@ -133,6 +138,7 @@ impl Replacement {
     pub fn swap(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         match self {
             Replacement::Mysql(it) => it.swap(connection, monitor),
+            Replacement::Sqlite(it) => it.swap(connection, monitor),
         }
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }
@@ -141,6 +147,7 @@ impl Replacement {
     pub fn revert(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         match self {
             Replacement::Mysql(it) => it.revert(connection, monitor),
+            Replacement::Sqlite(it) => it.revert(connection, monitor),
         }
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }
@@ -149,6 +156,7 @@ impl Replacement {
     pub fn clean(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         match self {
             Replacement::Mysql(it) => it.clean(connection, monitor),
+            Replacement::Sqlite(it) => it.clean(),
         }
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }

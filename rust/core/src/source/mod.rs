@@ -11,6 +11,7 @@ mod files_tests;
 pub mod mysql;
 mod names;
 mod sql;
+pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tool;

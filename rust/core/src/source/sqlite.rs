@@ -1,1 +1,517 @@
-//! SQLite.
+//! SQLite: a database is one file, copied page by page through SQLite's own backup API
+//! (<https://www.sqlite.org/backup.html>), which respects other connections, their locks and their write-ahead log.
+//!
+//! Drupal 7 keeps a prefixed site's tables in a file of their own, `FILE-PREFIX`
+//! (`DatabaseConnection_sqlite::__construct`): that is then the database.
+
+use crate::config::Connection as Settings;
+use crate::source::database::{DumpReport, DumpSettings, LoadReport, LoadSettings};
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long to wait for a site that writes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pages between two looks at the cancel flag.
+const PAGES: i32 = 4096;
+/// How every database file begins (<https://www.sqlite.org/fileformat.html>).
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// A table of ours in a dump from which tables were left out: it names them, so that a restore leaves them alone.
+const LEFT_OUT: &str = "bam_left_out";
+
+/// The file that holds the site's tables.
+fn file(settings: &Settings) -> PathBuf {
+    if settings.prefix.is_empty() {
+        return settings.path.clone();
+    }
+    let mut path = settings.path.clone().into_os_string();
+    path.push("-");
+    path.push(&settings.prefix);
+    PathBuf::from(path)
+}
+
+/// See [`crate::source::database::dump`]. The dump is in rollback mode, so that it is one file wherever it is opened.
+pub(crate) fn dump(
+    settings: &Settings,
+    wanted: &DumpSettings,
+    out: &mut dyn Write,
+    monitor: &Monitor,
+) -> Result<DumpReport> {
+    let path = file(settings);
+    monitor.set_current(path.display().to_string());
+    if path != settings.path && settings.path.metadata().is_ok_and(|main| main.len() > 0) {
+        let main = tables_of(&open(&settings.path)?).map_err(|cause| failed(&settings.path, cause))?;
+        if !main.is_empty() {
+            let text =
+                format!("tables without the prefix, in {}, are not backed up", settings.path.display());
+            monitor.note(NoteKind::Info, text);
+        }
+    }
+    let folder = wanted.temporary_dir.clone().unwrap_or_else(std::env::temp_dir);
+    let (mut database, mut bytes) = unlinked(&folder)?;
+    copy_pages(&open(&path)?, &mut database, monitor).map_err(|cause| cause.at(&path))?;
+    leave_wal(&bytes).at("cannot change the copy in", &folder)?;
+    let report = trim(&database, wanted, &settings.prefix).map_err(|cause| failed(&path, cause))?;
+    database.close().map_err(|(_, cause)| failed(&path, cause))?;
+    let written = pour(&mut bytes, out, monitor)?;
+    Ok(DumpReport { bytes: written, ..report })
+}
+
+/// An empty database and its file, which has no name: should we be killed, it is gone.
+fn unlinked(folder: &Path) -> Result<(Connection, File)> {
+    let file = tempfile::NamedTempFile::new_in(folder).at("cannot write in", folder)?;
+    let database = Connection::open(file.path())
+        // Journals lie beside a file's name.
+        .and_then(|database| {
+            database.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;").map(|()| database)
+        })
+        .map_err(|cause| failed(file.path(), cause))?;
+    let (bytes, name) = file.into_parts();
+    name.close().at("cannot remove a file in", folder)?;
+    Ok((database, bytes))
+}
+
+/// Marks the copy of a database with a write-ahead log as one without: a log would lie beside its name. (Bytes 18 and
+/// 19 of the header; the change counter at 24 makes SQLite look again.)
+fn leave_wal(copy: &File) -> io::Result<()> {
+    let mut header = [0; 28];
+    copy.read_exact_at(&mut header, 0)?;
+    if let [.., b'\x02', b'\x02', _, _, _, _, a, b, c, d] = header {
+        copy.write_all_at(&[1, 1], 18)?;
+        copy.write_all_at(&u32::from_be_bytes([a, b, c, d]).wrapping_add(1).to_be_bytes(), 24)?;
+    }
+    Ok(())
+}
+
+/// Empties and drops what is not wanted in the copy.
+fn trim(copy: &Connection, wanted: &DumpSettings, prefix: &str) -> rusqlite::Result<DumpReport> {
+    // What is deleted is overwritten: it must not travel along.
+    copy.execute_batch("PRAGMA foreign_keys=OFF; PRAGMA secure_delete=ON;")?;
+    copy.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    let named = |list: &[String], table: &str| {
+        list.iter().any(|name| name == table || name.strip_prefix(prefix) == Some(table))
+    };
+    let mut report = DumpReport::default();
+    for table in tables_of(copy)? {
+        if named(&wanted.exclude_tables, &table) {
+            copy.execute_batch(&format!(
+                "CREATE TABLE IF NOT EXISTS {LEFT_OUT} (name TEXT); DROP TABLE {};",
+                quote(&table)
+            ))?;
+            copy.execute(&format!("INSERT INTO {LEFT_OUT} VALUES (?)"), [&table])?;
+        } else if named(&wanted.nodata_tables, &table) {
+            copy.execute_batch(&format!("DELETE FROM {}", quote(&table)))?;
+            report.empty_tables += 1;
+        } else {
+            report.tables += 1;
+        }
+    }
+    report.others =
+        copy.query_row("SELECT COUNT(*) FROM sqlite_master WHERE type IN ('view', 'trigger')", [], |row| {
+            row.get(0)
+        })?;
+    Ok(report)
+}
+
+/// A SQLite database that is being replaced. Serialisable, for the restore's journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Replacement {
+    /// The new data.
+    new: PathBuf,
+    /// The old data; with `missing`, there was none.
+    old: PathBuf,
+    missing: bool,
+    loaded: bool,
+}
+
+impl Replacement {
+    /// See [`crate::source::database::Replacement::plan`].
+    ///
+    /// Both copies lie in the state folder, not beside the live file: that may be in a folder which is itself being
+    /// replaced.
+    pub(crate) fn plan(state_dir: &Path, id: &str) -> Replacement {
+        Replacement {
+            new: state_dir.join(format!("{id}-new.sqlite")),
+            old: state_dir.join(format!("{id}-old.sqlite")),
+            missing: false,
+            loaded: false,
+        }
+    }
+
+    /// See [`crate::source::database::Replacement::load`].
+    pub(crate) fn load(
+        &mut self,
+        settings: &Settings,
+        mut input: impl Read,
+        wanted: &LoadSettings,
+        monitor: &Monitor,
+    ) -> Result<LoadReport> {
+        let live = file(settings);
+        let mut out = private_file(&self.new)?;
+        let bytes = pour(&mut input, &mut out, monitor)?;
+        out.sync_all().at("cannot write", &self.new)?;
+        drop(out);
+        check_magic(&self.new)?;
+        let damaged = |cause: rusqlite::Error| {
+            Error::new(Code::Integrity, "the backup's SQLite database is damaged")
+                .because(cause)
+                .hint("use another copy or an older backup")
+        };
+        let new = Connection::open(&self.new).map_err(damaged)?;
+        new.execute_batch("PRAGMA journal_mode=DELETE; PRAGMA foreign_keys=OFF;").map_err(damaged)?;
+        let verdict: String =
+            new.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(damaged)?;
+        if verdict != "ok" {
+            return Err(damaged(rusqlite::Error::InvalidQuery).context(verdict));
+        }
+        let mut report = LoadReport { bytes, ..LoadReport::default() };
+        self.missing = !live.metadata().is_ok_and(|found| found.len() > 0);
+        let old = match self.missing {
+            true => None,
+            false => self.save_old(&live, monitor)?,
+        };
+        let theirs = old
+            .as_ref()
+            .map(tables_of)
+            .transpose()
+            .map_err(|cause| failed(&live, cause))?
+            .unwrap_or_default();
+        match &wanted.tables {
+            Some(names) => {
+                report.tables = self.merge(new, names, &settings.prefix, old.is_some()).map_err(damaged)?;
+            }
+            None => {
+                report.kept = self.keep_left_out(&new, &theirs).map_err(damaged)?;
+                let ours = tables_of(&new).map_err(damaged)?;
+                report.tables = (ours.len() - report.kept.len()) as u64;
+                report.removed = theirs.into_iter().filter(|table| !ours.contains(table)).collect();
+                new.close().map_err(|(_, cause)| damaged(cause))?;
+            }
+        }
+        self.loaded = true;
+        Ok(report)
+    }
+
+    /// Copies the live data; `None` where it is no database at all.
+    fn save_old(&self, live: &Path, monitor: &Monitor) -> Result<Option<Connection>> {
+        drop(private_file(&self.old)?);
+        let copy = || {
+            let mut old = Connection::open(&self.old)?;
+            copy_pages(&open_raw(live)?, &mut old, monitor)?;
+            old.execute_batch("PRAGMA journal_mode=DELETE")?;
+            Ok(old)
+        };
+        match copy() {
+            Ok(old) => Ok(Some(old)),
+            Err(Stopped::Sqlite(cause)) if is_broken(&cause) => {
+                // Kept as it is, byte by byte.
+                fs::copy(live, &self.old).at("cannot copy", live)?;
+                Ok(None)
+            }
+            Err(stopped) => Err(stopped.at(live)),
+        }
+    }
+
+    /// Brings over what was left out of the dump on purpose; gives its names.
+    fn keep_left_out(&self, new: &Connection, theirs: &[String]) -> rusqlite::Result<Vec<String>> {
+        if !tables_of(new)?.iter().any(|table| table == LEFT_OUT) {
+            return Ok(Vec::new());
+        }
+        let mut statement = new.prepare(&format!("SELECT name FROM {LEFT_OUT}"))?;
+        let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+        drop(statement);
+        new.execute_batch(&format!("DROP TABLE {LEFT_OUT}"))?;
+        let mut kept = Vec::new();
+        for name in names.into_iter().filter(|name| theirs.contains(name)) {
+            bring(new, &self.old, &name)?;
+            kept.push(name);
+        }
+        Ok(kept)
+    }
+
+    /// Puts only some tables of the dump into a copy of the live data, which then is the new data.
+    fn merge(&self, dump: Connection, names: &[String], prefix: &str, live: bool) -> rusqlite::Result<u64> {
+        let wanted = |table: &String| {
+            names.iter().any(|name| name == table || name.strip_prefix(prefix) == Some(table.as_str()))
+        };
+        let tables: Vec<String> = tables_of(&dump)?.into_iter().filter(wanted).collect();
+        dump.close().map_err(|(_, cause)| cause)?;
+        let io = |cause: io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(cause));
+        let from = self.new.with_extension("dump");
+        fs::rename(&self.new, &from).map_err(io)?;
+        let done = (|| {
+            if live {
+                fs::copy(&self.old, &self.new).map_err(io)?;
+            }
+            let new = Connection::open(&self.new)?;
+            new.execute_batch("PRAGMA journal_mode=DELETE; PRAGMA foreign_keys=OFF;")?;
+            for table in &tables {
+                new.execute_batch(&format!("DROP TABLE IF EXISTS {}", quote(table)))?;
+                bring(&new, &from, table)?;
+            }
+            new.close().map_err(|(_, cause)| cause)
+        })();
+        fs::remove_file(&from).map_err(io)?;
+        done.map(|()| tables.len() as u64)
+    }
+
+    /// See [`crate::source::database::Replacement::swap`]. One transaction: a kill leaves the old data or the new.
+    pub(crate) fn swap(&self, settings: &Settings, monitor: &Monitor) -> Result<()> {
+        if !self.loaded {
+            return Err(Error::new(Code::Internal, "nothing was loaded that could be swapped"));
+        }
+        put(&self.new, &file(settings), monitor)
+    }
+
+    /// See [`crate::source::database::Replacement::revert`].
+    pub(crate) fn revert(&self, settings: &Settings, monitor: &Monitor) -> Result<()> {
+        let live = file(settings);
+        if !self.loaded {
+            return Ok(());
+        }
+        match self.missing {
+            true => remove(&live),
+            false => put(&self.old, &live, monitor),
+        }
+    }
+
+    /// See [`crate::source::database::Replacement::clean`].
+    pub(crate) fn clean(&self) -> Result<()> {
+        for path in [&self.new, &self.old, &self.new.with_extension("dump")] {
+            remove(path)?;
+            remove(&beside(path, "-journal"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the live database what `from` is.
+fn put(from: &Path, live: &Path, monitor: &Monitor) -> Result<()> {
+    if check_magic(from).is_err() {
+        // The old one was no database either.
+        return replace_file(from, live);
+    }
+    if !live.exists() {
+        return replace_file(from, live);
+    }
+    let source = open(from)?;
+    let write = |rollback: bool| -> std::result::Result<(), Stopped> {
+        let mut target = open_raw(live)?;
+        if rollback {
+            target.query_row("PRAGMA journal_mode=DELETE", [], |_| Ok(()))?;
+        }
+        copy_pages(&source, &mut target, monitor)
+    };
+    match write(false) {
+        // Pages of another size do not fit into a write-ahead log.
+        Err(Stopped::Sqlite(cause)) if cause.sqlite_error_code() == Some(ErrorCode::ReadOnly) => write(true),
+        Err(Stopped::Sqlite(cause)) if is_broken(&cause) => return replace_file(from, live),
+        done => done,
+    }
+    .map_err(|stopped| stopped.at(live))
+}
+
+/// Where there is no database to write into: the file is made beside and renamed.
+fn replace_file(from: &Path, live: &Path) -> Result<()> {
+    let part = beside(live, ".bam-part");
+    remove(&part)?;
+    let mut input = File::open(from).at("cannot read", from)?;
+    let mut out = private_file(&part)?;
+    io::copy(&mut input, &mut out).at("cannot write", &part)?;
+    dress(&out, live).at("cannot write", &part)?;
+    out.sync_all().at("cannot write", &part)?;
+    // Left-overs of the broken one would be applied to the new one.
+    for log in ["-journal", "-wal", "-shm"] {
+        remove(&beside(live, log))?;
+    }
+    fs::rename(&part, live).at("cannot put in place", live)
+}
+
+/// Owner and permissions of the file that is replaced, or what lets the site write: the folder's.
+fn dress(out: &File, live: &Path) -> io::Result<()> {
+    let (like, mode) = match live.metadata() {
+        Ok(found) => (found.clone(), found.mode() & 0o777),
+        Err(_) => (live.parent().unwrap_or(Path::new(".")).metadata()?, 0o660),
+    };
+    // Refused unless we are root; then the file is the user's who restores.
+    let _ = std::os::unix::fs::fchown(out, Some(like.uid()), Some(like.gid()));
+    out.set_permissions(Permissions::from_mode(mode))
+}
+
+/// Copies a table with its indexes and triggers from another file.
+fn bring(into: &Connection, from: &Path, table: &str) -> rusqlite::Result<()> {
+    let from = from.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(from.to_owned()))?;
+    into.execute("ATTACH DATABASE ? AS bam_from", [from])?;
+    let done = (|| {
+        let mut statement = into.prepare(
+            "SELECT type, sql FROM bam_from.sqlite_master WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL \
+             ORDER BY type <> 'table', rowid",
+        )?;
+        let parts = statement
+            .query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+        drop(statement);
+        for (kind, sql) in parts {
+            // sqlite_master keeps CREATE statements without a database's name.
+            into.execute_batch(&sql)?;
+            if kind == "table" {
+                let name = quote(table);
+                into.execute_batch(&format!("INSERT INTO main.{name} SELECT * FROM bam_from.{name}"))?;
+            }
+        }
+        Ok(())
+    })();
+    into.execute_batch("DETACH DATABASE bam_from")?;
+    done
+}
+
+/// Why copying stopped.
+enum Stopped {
+    Sqlite(rusqlite::Error),
+    Ours(Error),
+}
+
+impl From<rusqlite::Error> for Stopped {
+    fn from(cause: rusqlite::Error) -> Self {
+        Stopped::Sqlite(cause)
+    }
+}
+
+impl Stopped {
+    fn at(self, path: &Path) -> Error {
+        match self {
+            Stopped::Sqlite(cause) => failed(path, cause),
+            Stopped::Ours(error) => error,
+        }
+    }
+}
+
+/// Copies all pages, in one transaction on either side.
+fn copy_pages(from: &Connection, to: &mut Connection, monitor: &Monitor) -> std::result::Result<(), Stopped> {
+    // Holding the snapshot over all steps: without it, each write of the site would start the copy anew.
+    from.execute_batch("BEGIN")?;
+    from.query_row("SELECT COUNT(*) FROM sqlite_master", [], |_| Ok(()))?;
+    // SQLite waits for readers of the target; in short pieces, so that a cancel is seen.
+    to.busy_timeout(Duration::from_secs(1))?;
+    let started = Instant::now();
+    let mut copy = || {
+        let backup = Backup::new(from, to)?;
+        loop {
+            monitor.check().map_err(Stopped::Ours)?;
+            match backup.step(PAGES)? {
+                StepResult::Done => return Ok(()),
+                StepResult::More => {}
+                _ if started.elapsed() < PATIENCE => {}
+                _ => return Err(Stopped::Ours(locked())),
+            }
+        }
+    };
+    let done = copy();
+    from.execute_batch("COMMIT")?;
+    done
+}
+
+fn locked() -> Error {
+    Error::new(Code::Database, "another program keeps the SQLite database locked")
+        .hint("try again when the site is quiet")
+}
+
+fn open(path: &Path) -> Result<Connection> {
+    open_raw(path).map_err(|cause| failed(path, cause))
+}
+
+/// Opens a database that exists. A reader of a database with a write-ahead log must write its index.
+fn open_raw(path: &Path) -> rusqlite::Result<Connection> {
+    let open = |flags| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let database =
+        open(OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|_| open(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+    database.busy_timeout(PATIENCE)?;
+    Ok(database)
+}
+
+/// Tables by name; SQLite's own are none.
+fn tables_of(database: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = database.prepare(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
+    )?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Whether the file is beyond SQLite's help.
+fn is_broken(cause: &rusqlite::Error) -> bool {
+    matches!(cause.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+}
+
+fn failed(path: &Path, cause: rusqlite::Error) -> Error {
+    let (code, hint) = match cause.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) if !path.exists() => (Code::NotFound, "check the path of the database"),
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            (Code::Permission, "run this as a user who may write the database and its folder")
+        }
+        Some(ErrorCode::DiskFull) => (Code::Space, "free some space, then run it again"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => return locked(),
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            (Code::Database, "the file is damaged, or no SQLite database; restore a backup of it")
+        }
+        _ => (Code::Database, ""),
+    };
+    let error = Error::new(code, format!("SQLite database {}", path.display())).because(cause);
+    if hint.is_empty() { error } else { error.hint(hint) }
+}
+
+fn check_magic(path: &Path) -> Result<()> {
+    let mut start = Vec::new();
+    let file = File::open(path).at("cannot read", path)?;
+    file.take(MAGIC.len() as u64).read_to_end(&mut start).at("cannot read", path)?;
+    match start == MAGIC {
+        true => Ok(()),
+        false => Err(Error::new(Code::Integrity, "the backup holds no SQLite database")
+            .hint("restore it onto the kind of database from which it was made")),
+    }
+}
+
+/// Copies a stream.
+fn pour(input: &mut dyn Read, out: &mut dyn Write, monitor: &Monitor) -> Result<u64> {
+    let mut block = vec![0; 256 * 1024];
+    let mut written = 0;
+    loop {
+        monitor.check()?;
+        let n = match input.read(&mut block) {
+            Ok(0) => return Ok(written),
+            Ok(n) => n,
+            Err(cause) if cause.kind() == ErrorKind::Interrupted => continue,
+            Err(cause) => return Err(cause.into()),
+        };
+        out.write_all(block.get(..n).unwrap_or_default())?;
+        written += n as u64;
+    }
+}
+
+fn private_file(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(path).at("cannot write", path)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(Error::io("cannot remove", path, cause)),
+        _ => Ok(()),
+    }
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
