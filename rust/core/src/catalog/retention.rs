@@ -136,8 +136,7 @@ fn smart(times: &[i64], smart: &SmartKeep, now: i64) -> BTreeMap<usize, &'static
         if time < start {
             time = time.saturating_add((start - time + step - 1) / step * step);
         }
-        loop {
-            let Some(nearest) = nearest(times, time) else { break };
+        while let Some(nearest) = nearest(times, time) {
             kept.entry(nearest).or_insert(name);
             // On to the first step for which another backup is nearest.
             let (Some(this), Some(next)) = (times.get(nearest), times.get(nearest + 1)) else { break };
@@ -152,7 +151,9 @@ fn smart(times: &[i64], smart: &SmartKeep, now: i64) -> BTreeMap<usize, &'static
     kept.entry(0).or_insert("the oldest");
     // A clock was wrong; B&M would delete them.
     let future = times.partition_point(|time| *time <= now);
-    (future..times.len()).for_each(|index| drop(kept.entry(index).or_insert("dated in the future")));
+    for index in future..times.len() {
+        kept.entry(index).or_insert("dated in the future");
+    }
     kept
 }
 
