@@ -3,8 +3,8 @@
 use crate::args::{Format, Global};
 use crate::configuration;
 use crate::print::{Align, Output, date, table, text};
+use bam::catalog::next_run;
 use bam::config::{Document, KEEP_ALL, KEEP_SMART, duration};
-use bam::job::when;
 use bam::{Note, NoteKind, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ pub fn schedules(document: &Document, output: &Output) -> Result<u8> {
     let now = Timestamp::now().as_second();
     let mut section = section(document, "schedules")?;
     for (name, schedule) in &document.schedules {
-        match when::next_run(schedule, &document.site, now) {
+        match next_run(schedule, &document.site, now) {
             Ok(next) => section[name]["next_run"] = next.into(),
             Err(error) => {
                 output.warn(&format!("schedule {name}: {error}"));

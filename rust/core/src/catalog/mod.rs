@@ -4,7 +4,6 @@
 //! [`crate::destination`], decisions go back to whoever asked.
 
 pub mod date;
-mod due;
 mod id;
 mod listing;
 #[cfg(test)]
@@ -14,8 +13,8 @@ mod policy;
 mod retention;
 mod sidecar;
 mod tokens;
+mod when;
 
-pub use due::{Due, due};
 pub use id::BackupId;
 pub use listing::{Backup, Copy, Listing, Place};
 pub use name::{FileName, Kind};
@@ -23,3 +22,4 @@ pub use policy::{SourceStatus, Status, status};
 pub use retention::{Decision, Rule};
 pub use sidecar::{Sidecar, key};
 pub use tokens::Tokens;
+pub use when::next_run;

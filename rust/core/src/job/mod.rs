@@ -26,7 +26,6 @@ pub mod schedule;
 mod sources;
 mod swap;
 mod verify;
-pub mod when;
 
 pub use decrypt::{decrypt, keys_of};
 pub use request::{Request, Restore};

@@ -1,8 +1,8 @@
 //! One run of a schedule: the backup, then what older runs left undone, then what is too old; and when runs are due.
 
 use super::choose::{self, Choice};
-use super::{backup, journal, lock, places, prune, replicate, when};
-use crate::catalog::BackupId;
+use super::{backup, journal, lock, places, prune, replicate};
+use crate::catalog::{BackupId, next_run};
 use crate::config::{Document, Schedule};
 use crate::{Monitor, Result};
 use serde_json::{Map, Value, json};
@@ -43,7 +43,7 @@ fn make(document: &Document, name: &str, choice: &Choice, monitor: &Arc<Monitor>
 pub fn due(document: &Document, now: i64) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for (name, schedule) in &document.schedules {
-        let next = when::next_run(&with_last_run(document, name, schedule)?, &document.site, now)?;
+        let next = next_run(&with_last_run(document, name, schedule)?, &document.site, now)?;
         if next.is_some_and(|next| next <= now) {
             names.push(name.clone());
         }
