@@ -149,8 +149,10 @@ fn no_site() -> Error {
 /// Makes the folder that is to replace `folder`, and notes both in the journal.
 fn stage(target: &Target<'_>, journal: &mut Journal, folder: &Path) -> Result<PathBuf> {
     let at = journal.add_tree(TreeSwap::stage(folder, &target.id)?)?;
-    let staged = journal.trees().get(at).map(|tree| tree.staged().to_owned());
-    staged.ok_or_else(|| Error::new(Code::Internal, "the restore's journal lost a folder"))
+    match journal.trees().get(at) {
+        Some(tree) => tree.dress().map(|()| tree.staged().to_owned()),
+        None => Err(Error::new(Code::Internal, "the restore's journal lost a folder")),
+    }
 }
 
 /// Which folders of the site a site archive is put into.
@@ -302,10 +304,9 @@ fn feed(reader: &mut Reader<Box<dyn Read + Send>>, mut writer: PipeWriter) -> io
     writer.finish()
 }
 
-/// All is staged: gives the new folders the look of the old ones and says what of those stays.
+/// All is staged: says what of the live folders stays.
 pub fn prepare_swap(target: &Target<'_>, journal: &mut Journal) -> Result<()> {
     for tree in journal.trees() {
-        tree.dress()?;
         let keep = (target.keep)(tree.live());
         tree.keep(keep);
     }

@@ -88,8 +88,8 @@ impl TreeSwap {
         self.keep = paths.into_iter().map(PathBuf::into_os_string).collect();
     }
 
-    /// Gives the new tree the owner and permissions of the live one: an archive of a folder's contents does not
-    /// say what the folder itself was like.
+    /// Gives the new tree the owner and permissions of the live one: not every archive of a folder's contents says what
+    /// the folder itself was like. Those that do are extracted over it.
     pub fn dress(&self) -> Result<()> {
         let Ok(live) = fs::metadata(self.live()) else {
             return fs::set_permissions(self.staged(), Permissions::from_mode(0o755))
