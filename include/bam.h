@@ -162,7 +162,7 @@ enum bam_status bam_last_error(struct bam_error *error);
 enum bam_status bam_job_start(const char *request_json,
                               struct bam_job **job);
 
-// Tells what a backup request means, before it is started: `{"source", "profile", "destinations", "schedule",
+// Tells what a request to back up, or to run a schedule, means before it is started: `{"source", "profile", "destinations", "schedule",
 // "site_offline", "site_offline_message"}`. Takes what bam_job_start takes.
 enum bam_status bam_backup_choose(const char *request_json,
                                   char **choice_json);

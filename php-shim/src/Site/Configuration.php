@@ -10,31 +10,21 @@ use Bam\Document;
 final class Configuration
 {
     private Document $document;
-    private ?string $defaultProfile;
     /** @var string[] */
     private array $notes;
 
     /**
      * @param string[] $notes
      */
-    private function __construct(Document $document, ?string $defaultProfile, array $notes)
+    private function __construct(Document $document, array $notes)
     {
         $this->document = $document;
-        $this->defaultProfile = $defaultProfile;
         $this->notes = $notes;
     }
 
     public function document(): Document
     {
         return $this->document;
-    }
-
-    /**
-     * The profile that the site's administrator chose last (variable backup_migrate_profile_id).
-     */
-    public function defaultProfile(): ?string
-    {
-        return $this->defaultProfile;
     }
 
     /**
@@ -62,10 +52,10 @@ final class Configuration
             $why = "the site's database gives no settings: {$site->problem()}; ";
             if ($copy === null) {
                 $why .= 'there is no copy of them from better days, so only what settings.php says is known';
-                return new self($document, null, array_merge([$why], $notes));
+                return new self($document, array_merge([$why], $notes));
             }
             $kept = $copy['document']->with('databases', $document->map('databases'));
-            return new self($kept, null, [$why . 'using the copy of ' . date('Y-m-d H:i', $copy['saved'])]);
+            return new self($kept, [$why . 'using the copy of ' . date('Y-m-d H:i', $copy['saved'])]);
         }
         $code = self::inCode($site);
         if ($copy !== null && $site instanceof BareSite) {
@@ -74,8 +64,7 @@ final class Configuration
         if ($kept !== null) {
             $kept->save($document, $code);
         }
-        $profile = $site->variable('backup_migrate_profile_id');
-        return new self($document, is_string($profile) && $profile !== '' ? $profile : null, $notes);
+        return new self($document, $notes);
     }
 
     /**

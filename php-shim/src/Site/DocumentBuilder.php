@@ -47,7 +47,10 @@ final class DocumentBuilder
             'encryption' => $this->encryption(),
             'policy' => self::map($this->site->variable('bam_policy')),
             'smart_keep' => $this->smartKeep(),
-        ] + $this->optional(['state_dir' => $this->text('bam_state_dir')]));
+        ] + $this->optional([
+            'default_profile' => $this->text('backup_migrate_profile_id'),
+            'state_dir' => $this->text('bam_state_dir'),
+        ]));
     }
 
     /**

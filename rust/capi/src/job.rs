@@ -89,7 +89,7 @@ pub unsafe extern "C" fn bam_job_start(request_json: *const c_char, job: *mut *m
     })
 }
 
-/// Tells what a backup request means, before it is started: `{"source", "profile", "destinations", "schedule",
+/// Tells what a request to back up, or to run a schedule, means before it is started: `{"source", "profile", "destinations", "schedule",
 /// "site_offline", "site_offline_message"}`. Takes what bam_job_start takes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bam_backup_choose(
@@ -101,16 +101,13 @@ pub unsafe extern "C" fn bam_backup_choose(
         let (json, out) =
             unsafe { (pointer::text(request_json, "request_json")?, Out::new(choice_json, "choice_json")?) };
         let (document, request) = parse(json)?;
-        let Request::Backup { what, destinations, profile, default_profile, .. } = request else {
-            return Err(Error::new(Code::Usage, "only a backup is chosen for").into());
+        let choice = match &request {
+            Request::Backup { what, destinations, profile, .. } => {
+                choose(&document, what.as_deref(), destinations, profile.as_deref())?
+            }
+            Request::Run { schedule } => choose::schedule(&document, schedule)?,
+            _ => return Err(Error::new(Code::Usage, "only a backup is chosen for").into()),
         };
-        let choice = choose(
-            &document,
-            what.as_deref(),
-            &destinations,
-            profile.as_deref(),
-            default_profile.as_deref(),
-        )?;
         let settings = choose::profile(&document, &choice.profile)?;
         out.set_json(&json!({
             "source": choice.source,

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub fn backup(document: Document, uri: Option<&str>, args: Backup, output: &Output) -> Result<u8> {
     let destinations = names(args.destination)?;
-    let choice = choose(&document, args.what.as_deref(), &destinations, args.profile.as_deref(), None)?;
+    let choice = choose(&document, args.what.as_deref(), &destinations, args.profile.as_deref())?;
     // Dropped behind the line below: the site is back online before a signal may end the program.
     let _hold = Hold::begin()?;
     let _offline = go_offline(&document, uri, &choice.profile, output)?;
@@ -24,7 +24,6 @@ pub fn backup(document: Document, uri: Option<&str>, args: Backup, output: &Outp
         what: args.what,
         destinations,
         profile: args.profile,
-        default_profile: None,
         description: args.description,
     };
     made(&run(document, request, output)?, output)

@@ -36,6 +36,10 @@ pub struct Document {
     /// What must hold at all times.
     #[serde(deserialize_with = "lenient::or_default")]
     pub policy: Policy,
+    /// The profile of a source that is backed up without naming one; default: the only one with settings for it, else
+    /// `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_profile: Option<String>,
     /// Where locks and status files lie; default: `bam` in the temporary folder, 0700, one file per site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,

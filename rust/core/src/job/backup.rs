@@ -23,15 +23,13 @@ pub struct Ask<'a> {
     pub destinations: &'a [String],
     /// The profile.
     pub profile: Option<&'a str>,
-    /// The site's default profile.
-    pub default_profile: Option<&'a str>,
     /// A description instead of the profile's.
     pub description: Option<&'a str>,
 }
 
 /// Makes one backup. The result is described in docs/json.md.
 pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
-    let choice = choose::choose(document, ask.what, ask.destinations, ask.profile, ask.default_profile)?;
+    let choice = choose::choose(document, ask.what, ask.destinations, ask.profile)?;
     let profile = choose::profile(document, &choice.profile)?;
     let _lock = lock::acquire(document)?;
     let state_dir = lock::state_dir(document)?;

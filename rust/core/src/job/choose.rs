@@ -23,17 +23,16 @@ pub struct Choice {
 }
 
 /// Applies the rules: `what` is a source, else a profile, else a schedule; a source without a profile takes
-/// `site_default` where set, else the one profile that has settings for this source, else `default`.
+/// the document's `default_profile` where there is such a one, else the one profile that has settings for this source, else `default`.
 pub fn choose(
     document: &Document,
     what: Option<&str>,
     destinations: &[String],
     profile: Option<&str>,
-    site_default: Option<&str>,
 ) -> Result<Choice> {
     let what = what.filter(|w| !w.is_empty()).unwrap_or(DEFAULT_SOURCE);
     let mut choice = if document.sources.contains_key(what) {
-        let profile = match (profile, site_default) {
+        let profile = match (profile, document.default_profile.as_deref()) {
             (Some(_), _) => String::new(),
             (None, Some(id)) if document.profiles.contains_key(id) => id.to_owned(),
             _ => only_profile_for(document, what).unwrap_or(DEFAULT_PROFILE).to_owned(),
@@ -172,7 +171,7 @@ mod tests {
     }
 
     fn chosen(what: &str) -> (String, String, Vec<String>) {
-        let c = choose(&site(), Some(what), &[], None, None).expect("chosen");
+        let c = choose(&site(), Some(what), &[], None).expect("chosen");
         (c.source, c.profile, c.destinations)
     }
 
@@ -185,9 +184,10 @@ mod tests {
 
     #[test]
     fn the_sites_default_profile_wins_over_guessing_and_an_argument_over_both() {
-        let choice = choose(&site(), Some("db"), &[], None, Some("pece_backup")).expect("chosen");
+        let document = Document { default_profile: Some("pece_backup".into()), ..site() };
+        let choice = choose(&document, Some("db"), &[], None).expect("chosen");
         assert_eq!(choice.profile, "pece_backup");
-        let choice = choose(&site(), Some("db"), &[], Some("default"), Some("pece_backup")).expect("chosen");
+        let choice = choose(&document, Some("db"), &[], Some("default")).expect("chosen");
         assert_eq!(choice.profile, "default");
     }
 
@@ -200,10 +200,10 @@ mod tests {
 
     #[test]
     fn a_typo_names_its_neighbour() {
-        let error = choose(&site(), Some("pece_bpk"), &[], None, None).expect_err("unknown");
+        let error = choose(&site(), Some("pece_bpk"), &[], None).expect_err("unknown");
         assert_eq!(error.code(), Code::Usage);
         assert!(error.to_string().contains("did you mean \"pece_bkp\""), "{error}");
-        let error = choose(&site(), None, &["ofsite".into()], None, None).expect_err("unknown");
+        let error = choose(&site(), None, &["ofsite".into()], None).expect_err("unknown");
         assert!(error.to_string().contains("unknown destination \"ofsite\""), "{error}");
     }
 }

@@ -122,12 +122,11 @@ impl Drop for Job {
 /// something is missing (docs/json.md).
 pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Value> {
     let mut result = match request {
-        Request::Backup { what, destinations, profile, default_profile, description } => {
+        Request::Backup { what, destinations, profile, description } => {
             let ask = backup::Ask {
                 what: what.as_deref(),
                 destinations,
                 profile: profile.as_deref(),
-                default_profile: default_profile.as_deref(),
                 description: description.as_deref(),
             };
             backup::run(document, &ask, monitor)?

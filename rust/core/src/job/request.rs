@@ -18,9 +18,6 @@ pub enum Request {
         /// The profile; default as docs/configuration.md tells.
         #[serde(default)]
         profile: Option<String>,
-        /// The variable `backup_migrate_profile_id` of the site.
-        #[serde(default)]
-        default_profile: Option<String>,
         /// A text kept with the backup instead of the profile's.
         #[serde(default)]
         description: Option<String>,
