@@ -80,16 +80,91 @@ Examples:
   bam backup archive -q                  in cron: says something only when there is something to do")]
     Backup(Backup),
 
-    /// Make the backup of a schedule now, due or not
+    /// Run schedules: those named, due or not; without a name those that are due
     #[command(after_help = "\
-The schedule says what, how, and where to; `bam schedules` lists them and tells which are due.
+A run backs up what the schedule says, completes copies that earlier runs could not make, and deletes what is too old. \
+`bam schedules` lists them and tells which are due.
 
 Examples:
   bam run weekly
-  bam run weekly -q              in cron: says something only when there is something to do")]
+  bam run -q                     from cron, every few minutes: says something only when there is something to do")]
     Run {
-        /// The schedule
-        schedule: String,
+        /// The schedules
+        schedules: Vec<String>,
+    },
+
+    /// Tell how the backups stand against the policy; the exit code is for monitoring
+    #[command(after_help = "\
+Exit codes: 0 all is as the policy wants it; 3 something is missing: a copy, a recent backup, a verification.
+
+Examples:
+  bam status
+  bam status --json
+  bam status --prometheus /var/lib/node_exporter/textfile/bam.prom")]
+    Status {
+        /// Write the figures to this file for Prometheus' node exporter
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        prometheus: Option<PathBuf>,
+    },
+
+    /// Complete copies that are missing somewhere
+    Replicate,
+
+    /// Delete backups that are too old by their schedule's `keep`
+    #[command(after_help = "\
+Only backups that the schedule made count or go; the newest verified one never goes.
+
+Examples:
+  bam prune --dry-run            what would go, and why
+  bam prune weekly")]
+    Prune {
+        /// The schedules [default: all]
+        schedules: Vec<String>,
+        /// Only tell what would go, and why
+        #[arg(long, short = 'n')]
+        dry_run: bool,
+    },
+
+    /// Write a backup to a disk that you take away, with a checksum and instructions
+    #[command(after_help = "\
+Beside the backup lie its sidecar, SHA256SUMS for `sha256sum -c`, and RESTORE.txt, which says how to open it without \
+this software. `bam status` counts it as a copy on a machine of its own.
+
+Examples:
+  bam export latest /media/usb/")]
+    Export {
+        /// The backup's ID, its file name, or `latest`
+        id: String,
+        /// A folder, or the name of the file to be
+        #[arg(value_hint = ValueHint::AnyPath)]
+        path: PathBuf,
+    },
+
+    /// Take a backup file in, Backup and Migrate's too, after checking it
+    Import {
+        /// The file; a sidecar beside it comes along
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Where it goes [default: manual]
+        destination: Option<String>,
+        /// Take it although nothing proves that it is unchanged
+        #[arg(long)]
+        unauthenticated: bool,
+    },
+
+    /// Finish or take back a restore that was killed
+    Recover,
+
+    /// Install a timer that runs the schedules
+    Schedule {
+        #[command(subcommand)]
+        what: ScheduleVerb,
+    },
+
+    /// Work with one destination
+    Destination {
+        #[command(subcommand)]
+        what: DestinationVerb,
     },
 
     /// List backups, newest first
@@ -174,6 +249,42 @@ Examples:
   bam completions zsh > /usr/share/zsh/vendor-completions/_bam
   bam completions fish > /usr/share/fish/vendor_completions.d/bam.fish")]
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ScheduleVerb {
+    /// Write a systemd timer, or a cron.d line where there is no systemd, that runs `bam run` every ten minutes
+    #[command(after_help = "\
+Examples:
+  bam --config /etc/bam/bam.yml schedule install
+  bam --root /var/www/drupal schedule install --user www-data
+  bam schedule install --print")]
+    Install {
+        /// The user it runs as
+        #[arg(long, default_value = "root")]
+        user: String,
+        /// Write a cron.d file even where there is systemd
+        #[arg(long)]
+        cron: bool,
+        /// Only print what would be written
+        #[arg(long)]
+        print: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DestinationVerb {
+    /// Show a server's host key and record it as known
+    #[command(after_help = "\
+Compare the fingerprint with what the server's administrator tells you (ssh-keygen -l -f \
+/etc/ssh/ssh_host_ed25519_key.pub). A key that differs from the known one is never replaced here.")]
+    Trust {
+        /// The destination
+        name: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]

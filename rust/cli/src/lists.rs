@@ -93,6 +93,8 @@ pub fn schedules(document: &Document, output: &Output) -> Result<u8> {
     let now = Timestamp::now().as_second();
     let mut section = section(document, "schedules")?;
     for (name, schedule) in &document.schedules {
+        let schedule = &bam::job::schedule::with_last_run(document, name, schedule)?;
+        section[name]["last_run"] = schedule.last_run.into();
         match next_run(schedule, &document.site, now) {
             Ok(next) => section[name]["next_run"] = next.into(),
             Err(error) => {

@@ -3,17 +3,21 @@
 
 mod args;
 mod configuration;
+mod copies;
 mod decrypt;
 mod keygen;
 mod lists;
 mod maintenance;
+mod policy;
 mod print;
 mod signals;
 mod status;
+mod timer;
 mod verbs;
 mod work;
 
-use args::{Cli, ConfigVerb, Verb};
+use args::{Cli, ConfigVerb, DestinationVerb, ScheduleVerb, Verb};
+use bam::job::Request;
 use bam::{Code, Error, Result};
 use clap::{CommandFactory, Parser};
 use print::Output;
@@ -41,8 +45,25 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Backup(args) => {
             verbs::backup(configuration::load(&global)?, global.uri.as_deref(), args, output)
         }
-        Verb::Run { schedule } => {
-            verbs::run_schedule(configuration::load(&global)?, global.uri.as_deref(), schedule, output)
+        Verb::Run { schedules } => {
+            verbs::run_schedules(&configuration::load(&global)?, global.uri.as_deref(), schedules, output)
+        }
+        Verb::Status { prometheus } => policy::status(configuration::load(&global)?, prometheus, output),
+        Verb::Replicate => copies::replicate(configuration::load(&global)?, output),
+        Verb::Prune { schedules, dry_run } => {
+            copies::prune(configuration::load(&global)?, schedules, dry_run, output)
+        }
+        Verb::Export { id, path } => copies::export(configuration::load(&global)?, id, path, output),
+        Verb::Import { file, destination, unauthenticated } => {
+            let request = Request::Import { file, destination, unauthenticated };
+            copies::import(configuration::load(&global)?, request, output)
+        }
+        Verb::Recover => copies::recover(configuration::load(&global)?, output),
+        Verb::Schedule { what: ScheduleVerb::Install { user, cron, print } } => {
+            timer::install(&global, &user, cron, print, output)
+        }
+        Verb::Destination { what: DestinationVerb::Trust { name, yes } } => {
+            copies::trust(&configuration::load(&global)?, &name, yes, output)
         }
         Verb::Backups(args) => verbs::backups(configuration::load(&global)?, args, output),
         Verb::Restore(args) => verbs::restore(configuration::load(&global)?, args, output),

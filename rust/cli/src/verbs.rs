@@ -29,11 +29,35 @@ pub fn backup(document: Document, uri: Option<&str>, args: Backup, output: &Outp
     made(&run(document, request, output)?, output)
 }
 
-pub fn run_schedule(document: Document, uri: Option<&str>, schedule: String, output: &Output) -> Result<u8> {
-    let choice = choose::schedule(&document, &schedule)?;
+/// Runs schedules one after the other; one that fails does not keep the others from running.
+pub fn run_schedules(
+    document: &Document,
+    uri: Option<&str>,
+    mut schedules: Vec<String>,
+    output: &Output,
+) -> Result<u8> {
+    if schedules.is_empty() {
+        schedules = job::schedule::due(document, Timestamp::now().as_second())?;
+    }
+    let mut worst = Ok(0);
+    for schedule in schedules {
+        let told = run_schedule(document.clone(), uri, &schedule, output);
+        match (&told, &worst) {
+            (Err(error), Ok(_)) if error.code() == Code::Cancelled => return told,
+            (Err(error), Err(_)) => output.error(error),
+            (Err(_), Ok(_)) => worst = told.map_err(|error| error.context(format!("schedule {schedule}"))),
+            (Ok(code), Ok(before)) => worst = Ok(*code.max(before)),
+            (Ok(_), Err(_)) => {}
+        }
+    }
+    worst
+}
+
+fn run_schedule(document: Document, uri: Option<&str>, schedule: &str, output: &Output) -> Result<u8> {
+    let choice = choose::schedule(&document, schedule)?;
     let _hold = Hold::begin()?;
     let _offline = go_offline(&document, uri, &choice.profile, output)?;
-    made(&run(document, Request::Run { schedule }, output)?, output)
+    made(&run(document, Request::Run { schedule: schedule.to_owned() }, output)?, output)
 }
 
 /// Tells of a backup that was made.
@@ -179,7 +203,7 @@ pub fn delete(document: Document, args: Delete, output: &Output) -> Result<u8> {
 }
 
 /// Asks; without a terminal `--yes` has to stand in for the answer.
-fn ask(question: &str, verb: &str) -> Result<()> {
+pub fn ask(question: &str, verb: &str) -> Result<()> {
     if !can_ask() {
         return Err(Error::new(
             Code::Usage,
@@ -215,7 +239,7 @@ fn describe(document: &Document, id: &str, destination: Option<&str>) -> Result<
     ))
 }
 
-fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+pub fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     value[key].as_array().into_iter().flatten()
 }
 
@@ -223,6 +247,6 @@ fn number(value: &Value, key: &str) -> u64 {
     value[key].as_u64().unwrap_or_default()
 }
 
-fn exit_code(result: &Value) -> u8 {
+pub fn exit_code(result: &Value) -> u8 {
     result["exit_code"].as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or_default()
 }

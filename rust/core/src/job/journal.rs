@@ -138,6 +138,11 @@ impl Journal {
     }
 }
 
+/// Whether a restore was killed and waits for [`recover`].
+pub fn pending(state_dir: &Path) -> bool {
+    state_dir.join(FILE).exists()
+}
+
 /// Finishes or takes back a restore that was killed; says what it found. `None`: there was nothing to do. The site's
 /// lock must be held.
 pub fn recover(document: &Document, state_dir: &Path, monitor: &Monitor) -> Result<Option<String>> {

@@ -24,6 +24,7 @@ mod request;
 mod restore;
 pub mod schedule;
 mod sources;
+mod status;
 mod swap;
 mod verify;
 
@@ -145,6 +146,7 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
             let to = destination.as_deref().unwrap_or("manual");
             export::import(document, file, to, *unauthenticated, monitor)?
         }
+        Request::Status => status::run(document, monitor)?,
         Request::Delete { id, destinations } => remove::run(document, id, destinations, monitor)?,
         Request::Recover => {
             let _lock = lock::acquire(document)?;

@@ -29,6 +29,8 @@ pub enum Request {
     },
     /// Completes copies that are missing at destinations which their backup was made for.
     Replicate,
+    /// How the backups stand against the policy.
+    Status,
     /// Writes a backup to a folder or file outside the destinations, with a checksum and instructions.
     Export {
         /// Which backup.

@@ -1,0 +1,119 @@
+//! The verbs about copies: completing, deleting and exporting them, taking them in; and whom to send them to.
+
+use crate::print::{Align::Left, Output, table, text};
+use crate::verbs::{ask, exit_code, list};
+use crate::work::run;
+use bam::config::Document;
+use bam::destination::host_key;
+use bam::job::{Request, choose};
+use bam::{Code, Error, Result};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+pub fn replicate(document: Document, output: &Output) -> Result<u8> {
+    let result = run(document, Request::Replicate, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || {
+        let made = list(&result, "copies").filter(|copy| copy["ok"] == true);
+        let lines: String = made
+            .map(|copy| format!("{} is now at {}.\n", text(copy, "file"), text(copy, "destination")))
+            .collect();
+        if lines.is_empty() { "No copy was made.\n".into() } else { lines }
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn prune(document: Document, schedules: Vec<String>, dry_run: bool, output: &Output) -> Result<u8> {
+    let result = run(document, Request::Prune { schedules, dry_run }, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || {
+        let rows: Vec<_> = list(&result, "decisions")
+            .filter(|told| dry_run || told["keep"] == false)
+            .map(|told| {
+                let fate = match (told["keep"] == true, dry_run) {
+                    (true, _) => "stays",
+                    (false, true) => "would go",
+                    (false, false) if told["error"].is_null() => "is gone",
+                    (false, false) => "is still there",
+                };
+                let words = [text(told, "schedule"), text(told, "destination"), text(told, "file"), fate];
+                let [schedule, destination, file, fate] = words.map(str::to_owned);
+                [schedule, destination, file, fate, text(told, "reason").to_owned()]
+            })
+            .collect();
+        if rows.is_empty() {
+            return "Nothing is too old.\n".into();
+        }
+        let heading = [("schedule", Left), ("destination", Left), ("file", Left), ("", Left), ("why", Left)];
+        table(heading, &rows)
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn export(document: Document, id: String, path: PathBuf, output: &Output) -> Result<u8> {
+    let result = run(document, Request::Export { id, path }, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || {
+        format!(
+            "Backup {} is at {}. RESTORE.txt beside it says how to open it.\n",
+            result["id"],
+            text(&result, "path")
+        )
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn import(document: Document, request: Request, output: &Output) -> Result<u8> {
+    let result = run(document, request, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || {
+        format!("{} is backup {} at {}.\n", text(&result, "file"), result["id"], text(&result, "destination"))
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn recover(document: Document, output: &Output) -> Result<u8> {
+    let result = run(document, Request::Recover, output)?;
+    output.result(&result, || match result["found"].as_str() {
+        Some(found) => format!("{found}.\n"),
+        None => "No restore was interrupted.\n".into(),
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn trust(document: &Document, name: &str, yes: bool, output: &Output) -> Result<u8> {
+    let key = host_key(name, choose::destination(document, name)?)?.ok_or_else(|| {
+        Error::new(
+            Code::Usage,
+            format!("destination {name} is a folder of this machine: there is no host key"),
+        )
+    })?;
+    if let Some(warning) = &key.warning {
+        return Err(Error::new(Code::Destination, warning.clone()));
+    }
+    let told = json!({"host": key.host, "type": key.key_type, "fingerprint": key.fingerprint, "known": key.known,
+                      "known_hosts": key.known_hosts, "line": key.line});
+    if key.known {
+        output.result(&told, || {
+            format!("The key of {} is known: {} {}\n", key.host, key.key_type, key.fingerprint)
+        });
+        return Ok(0);
+    }
+    if !yes {
+        output.say(&format!("{} has the key\n  {} {}", key.host, key.key_type, key.fingerprint));
+        ask("Is that what its administrator says?", "destination trust")?;
+    }
+    key.remember()?;
+    output
+        .result(&told, || format!("The key of {} is recorded in {}.\n", key.host, key.known_hosts.display()));
+    Ok(0)
+}
+
+/// A JSON value's text for a table; `-` where there is none.
+pub fn or_dash(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,97 @@
+//! `bam status`: how the backups stand against the policy, for people, for scripts and for Prometheus.
+
+use crate::copies::or_dash;
+use crate::print::{Align::Left, Align::Right, Output, date, table, text};
+use crate::verbs::{exit_code, list};
+use crate::work::run;
+use bam::config::{Document, duration};
+use bam::job::Request;
+use bam::{Result, ResultExt};
+use serde_json::Value;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+pub fn status(document: Document, prometheus: Option<PathBuf>, output: &Output) -> Result<u8> {
+    let result = run(document, Request::Status, output)?;
+    if let Some(path) = prometheus {
+        write_metrics(&path, &metrics(&result))?;
+    }
+    output.notes(&result["notes"]);
+    output.result(&result, || lines(&result));
+    Ok(exit_code(&result))
+}
+
+fn lines(result: &Value) -> String {
+    let rows: Vec<_> = list(result, "sources")
+        .map(|source| {
+            let hosts: Vec<&str> = list(source, "hosts").filter_map(Value::as_str).collect();
+            [
+                text(source, "source").to_owned(),
+                if source["ok"] == true { "good" } else { "NOT GOOD" }.to_owned(),
+                or_dash(&source["newest"]),
+                source["age"].as_u64().map_or("-".into(), duration::rough),
+                or_dash(&source["copies"]),
+                source["verified"].as_i64().map_or("never".into(), date),
+                hosts.join(","),
+            ]
+        })
+        .collect();
+    let mut lines = if rows.is_empty() {
+        "There are no backups and no schedules.\n".to_owned()
+    } else {
+        let heading = [
+            ("source", Left),
+            ("state", Left),
+            ("newest", Left),
+            ("age", Right),
+            ("copies", Right),
+            ("verified", Left),
+            ("hosts", Left),
+        ];
+        table(heading, &rows)
+    };
+    for (name, schedule) in result["schedules"].as_object().into_iter().flatten() {
+        let now = result["time"].as_i64().unwrap_or_default();
+        let next = match schedule["next_run"].as_i64() {
+            Some(time) if time <= now => "is due".to_owned(),
+            Some(time) => format!("runs next at {}", date(time)),
+            None => "runs only when asked".into(),
+        };
+        let _ = writeln!(lines, "Schedule {name} {next}.");
+    }
+    lines
+}
+
+/// Prometheus' text format (version 0.0.4). Ages are given as times, so that they stay true while nobody writes.
+fn metrics(result: &Value) -> String {
+    let mut text = String::new();
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&Value) -> Option<u64>| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for source in list(result, "sources") {
+            if let Some(value) = value(source) {
+                let label = crate::print::text(source, "source").replace('\\', "\\\\").replace('"', "\\\"");
+                let _ = writeln!(text, "{name}{{source=\"{label}\"}} {value}");
+            }
+        }
+    };
+    gauge("bam_good", "1 where the policy is kept", &|s| Some(u64::from(s["ok"] == true)));
+    gauge("bam_newest_backup_timestamp_seconds", "Unix time of the newest backup", &|s| s["newest"].as_u64());
+    gauge("bam_copies", "Copies of the newest backup that count", &|s| s["copies"].as_u64());
+    gauge("bam_verified_timestamp_seconds", "Unix time of the last verification", &|s| {
+        s["verified"].as_u64()
+    });
+    let unreachable = list(result, "unreachable").count();
+    let _ = writeln!(
+        text,
+        "# HELP bam_unreachable_destinations Destinations that did not answer\n\
+         # TYPE bam_unreachable_destinations gauge\nbam_unreachable_destinations {unreachable}"
+    );
+    text
+}
+
+/// In one step: the node exporter may read at any moment, and as another user.
+fn write_metrics(path: &Path, text: &str) -> Result<()> {
+    let part = path.with_extension("part");
+    std::fs::write(&part, text).at("cannot write", &part)?;
+    std::fs::rename(&part, path).at("cannot write", path)
+}

@@ -1,0 +1,59 @@
+//! The state of a site's backups against its policy, for monitoring.
+
+use super::{export, journal, lock, places, schedule};
+use crate::catalog::{self, Copy};
+use crate::config::Document;
+use crate::{Monitor, NoteKind, Result};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What is there, what is missing, what comes next. A destination that does not answer is part of the answer.
+pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
+    let state_dir = lock::state_dir(document)?;
+    let all = places::open(document, &[])?;
+    let asked: Vec<_> = all.iter().map(AsRef::as_ref).collect();
+    let mut listing = catalog::Listing::of(&asked);
+    for backup in &mut listing.backups {
+        for path in export::exported(&state_dir, &backup.file)? {
+            backup.copies.push(offline(&path, backup.size));
+        }
+    }
+    let now = jiff::Timestamp::now().as_second();
+    let status = catalog::status(document, &listing, now);
+    for source in &status.sources {
+        for missing in &source.missing {
+            monitor.note(NoteKind::Missing, format!("{}: {missing}", source.source));
+        }
+    }
+    for place in &status.unreachable {
+        monitor.note(NoteKind::Missing, format!("not reached: {place}"));
+    }
+    if journal::pending(&state_dir) {
+        monitor
+            .note(NoteKind::Missing, "a restore was killed: run `bam recover` to finish it or take it back");
+    }
+    let mut next = serde_json::Map::new();
+    for (name, settings) in &document.schedules {
+        let settings = schedule::with_last_run(document, name, settings)?;
+        next.insert(
+            name.clone(),
+            json!({
+                "last_run": settings.last_run,
+                "next_run": catalog::next_run(&settings, &document.site, now)?,
+            }),
+        );
+    }
+    let mut result = json!(status);
+    if let Value::Object(map) = &mut result {
+        map.insert("time".into(), now.into());
+        map.insert("schedules".into(), next.into());
+        map.insert("policy".into(), json!(document.policy));
+    }
+    Ok(result)
+}
+
+/// A copy on a disk that was taken away: on a machine of its own, and believed in until it is looked at again.
+fn offline(path: &PathBuf, size: u64) -> Copy {
+    let place = format!("offline copy {}", path.display());
+    Copy { destination: place.clone(), host: place, size, whole: true, verified: None }
+}
