@@ -36,8 +36,13 @@ impl Folder {
         self.server.location.describe("sftp")
     }
 
-    fn trouble(&self, what: &str, path: &Path, cause: &ssh2::Error) -> Trouble {
-        self.server.trouble(&format!("{what} {}", path.display()), cause)
+    /// A connection that is broken is cut at once: closing files on it would only wait again.
+    pub fn trouble(&self, what: &str, path: &Path, cause: &ssh2::Error) -> Trouble {
+        let trouble = self.server.trouble(&format!("{what} {}", path.display()), cause);
+        if trouble.broken {
+            self.connection.cut();
+        }
+        trouble
     }
 
     /// The same for what came through `Read` or `Write`, which keep only the words: the code is found by them.
@@ -106,10 +111,13 @@ impl Folder {
         opened.map_err(|cause| self.trouble("cannot open", &path, &cause))
     }
 
-    /// A new file with our permissions.
+    /// A new file with our permissions, in the place of any that is there.
     pub fn create(&self, file: &str) -> Result<ssh2::File, Trouble> {
-        self.remove(file)?;
-        let mut handle = self.open(file, OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE)?;
+        let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
+        let mut handle = match self.open(file, flags) {
+            Err(trouble) if !trouble.broken && self.remove(file)? => self.open(file, flags)?,
+            opened => opened?,
+        };
         if self.mode != 0o600 {
             let stat = FileStat {
                 size: None,
@@ -175,17 +183,22 @@ impl Folder {
     }
 
     /// Makes a file, which tells whether we may write, and asks for the free bytes around it; `None` where the
-    /// server cannot say (fstatvfs@openssh.com, which takes files only).
+    /// server cannot say.
     pub fn free_space(&self) -> Result<Option<u64>, Trouble> {
         let probe = names::part(&format!("bam-{}", std::process::id()));
         let mut handle = self.create(&probe)?;
-        let room = handle.statvfs();
+        let room = self.room_around(&mut handle);
         drop(handle);
         self.remove(&probe)?;
-        match room {
+        room
+    }
+
+    /// Free bytes for us where an open file lies (fstatvfs@openssh.com).
+    pub fn room_around(&self, handle: &mut ssh2::File) -> Result<Option<u64>, Trouble> {
+        match handle.statvfs() {
             Ok(room) => Ok(Some(room.f_bavail.saturating_mul(room.f_frsize))),
             Err(cause) if is_broken(&cause) => {
-                Err(self.server.trouble("cannot ask for the free space", &cause))
+                Err(self.trouble("cannot ask for the free space of", &self.path(""), &cause))
             }
             Err(_) => Ok(None),
         }
@@ -280,23 +293,42 @@ impl Folder {
         Ok(())
     }
 
-    /// Lets the whole and flushed part of `name` appear, with its sidecar.
+    /// Lets the whole and flushed part of `name` appear, with its sidecar. Few round trips for a new name, as
+    /// lines may be long.
     pub fn appear(&self, name: &str, existing: Existing, sidecar: &str) -> Result<(), Trouble> {
         self.create_with(&names::sidecar_part(name), sidecar)?;
-        if self.stat_backup(name)?.is_some() {
-            if existing == Existing::Keep {
+        if existing == Existing::Replace && self.stat_backup(name)?.is_some() {
+            self.rename(name, &names::old(name))?;
+            return self.finish_appearing(name);
+        }
+        let in_place = self.rename(&names::sidecar_part(name), &names::sidecar(name));
+        if let Err(trouble) = in_place {
+            if trouble.broken {
+                return Err(trouble);
+            }
+            if self.stat_backup(name)?.is_some() {
                 return Err(taken(name, &self.place()).into());
             }
-            self.rename(name, &names::old(name))?;
+            // Without data, the sidecar that is there belongs to nothing.
+            self.finish_sidecar(name)?;
         }
-        self.finish_appearing(name)
+        match self.rename(&names::part(name), name) {
+            Err(trouble) if !trouble.broken && self.stat_backup(name)?.is_some() => {
+                Err(taken(name, &self.place()).into())
+            }
+            renamed => renamed,
+        }
+    }
+
+    fn finish_sidecar(&self, name: &str) -> Result<(), Trouble> {
+        self.remove(&names::sidecar(name))?;
+        self.remove(&names::sidecar_new(name))?;
+        self.rename(&names::sidecar_part(name), &names::sidecar(name))
     }
 
     fn finish_appearing(&self, name: &str) -> Result<(), Trouble> {
         if self.is_there(&names::sidecar_part(name))? {
-            self.remove(&names::sidecar(name))?;
-            self.remove(&names::sidecar_new(name))?;
-            self.rename(&names::sidecar_part(name), &names::sidecar(name))?;
+            self.finish_sidecar(name)?;
         }
         if self.is_there(&names::part(name))? {
             self.rename(&names::part(name), name)?;

@@ -87,9 +87,17 @@ impl Follow {
         }
     }
 
+    /// The size, once the writer is done.
+    pub fn finished_size(&self) -> Option<u64> {
+        match *self.lock() {
+            (bytes, State::Finished) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Whether the writer is done, successfully.
     pub fn is_finished(&self) -> bool {
-        self.lock().1 == State::Finished
+        self.finished_size().is_some()
     }
 
     /// Waits for the end and returns the file's size.

@@ -6,7 +6,6 @@
 use super::folder::Folder;
 use super::names;
 use super::retry::{Patience, Trouble};
-use super::server::CIPHERS;
 use super::sftp::Sftp;
 use super::upload::{finish_part, no_room, open_part};
 use super::{Destination, Existing, Follow, Listed, Stat, known_hosts};
@@ -25,6 +24,9 @@ use std::time::Duration;
 
 /// Where rsync finds the local file: it may have no name.
 const SOURCE: i32 = 3;
+/// OpenSSH's ciphers, fastest first where there are AES instructions (tests/bench/transfer).
+const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes256-ctr,\
+    chacha20-poly1305@openssh.com";
 /// Exit codes of rsync(1) that another try may cure: socket, stream, killed, timeouts; ssh's own.
 const BROKEN: [i32; 6] = [10, 12, 20, 30, 35, 255];
 
@@ -63,7 +65,7 @@ impl Rsync {
         monitor: &Monitor,
     ) -> Result<u64, Trouble> {
         let part = names::part(name);
-        drop(open_part(folder, name, offset)?);
+        let remote = open_part(folder, name, file, offset)?;
         let workshop = tempfile::tempdir().map_err(Error::from)?;
         let ssh = write_ssh_config(folder, workshop.path())?;
         let mut said = tempfile::tempfile().map_err(Error::from)?;
@@ -96,7 +98,7 @@ impl Rsync {
         if !status.success() {
             return Err(explain(folder, status, &last_words(&mut said)));
         }
-        finish_part(folder, name, file.wait_finished(monitor)?)
+        finish_part(folder, name, remote, file.wait_finished(monitor)?)
     }
 }
 

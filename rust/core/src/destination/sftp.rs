@@ -4,7 +4,7 @@ use super::folder::Folder;
 use super::names::{self, Kind, check_name};
 use super::retry::{Backoff, Patience, Trouble};
 use super::server::Server;
-use super::upload::{no_room, resume_point, send};
+use super::upload::{resume_point, send};
 use super::{Destination, Existing, Follow, Listed, Stat, missing, taken};
 use crate::config::document;
 use crate::{Code, Error, Monitor, NoteKind, Result};
@@ -146,7 +146,9 @@ struct Uploading<'a> {
 impl Uploading<'_> {
     fn attempt(&mut self, folder: &Folder, transfer: &Transfer<'_>) -> Result<(), Trouble> {
         let name = self.name;
-        folder.finish_replacing(name)?;
+        if self.existing == Existing::Replace {
+            folder.finish_replacing(name)?;
+        }
         let there = folder.stat_backup(name)?;
         if self.appearing && there.is_some() && folder.stat(&names::part(name))?.is_none() {
             return Ok(());
@@ -156,7 +158,6 @@ impl Uploading<'_> {
         }
         loop {
             let offset = resume_point(folder, name, self.file, self.acked, self.monitor)?;
-            self.check_room(folder, offset)?;
             let mut acked = None;
             let sent = transfer(folder, offset, &mut acked);
             self.acked = acked;
@@ -182,18 +183,6 @@ impl Uploading<'_> {
         let sidecar = (self.sidecar)()?;
         self.appearing = true;
         folder.appear(name, self.existing, &sidecar)
-    }
-
-    fn check_room(&self, folder: &Folder, offset: u64) -> Result<(), Trouble> {
-        if !self.file.is_finished() {
-            return Ok(());
-        }
-        let needed = self.file.wait_finished(self.monitor)?.saturating_sub(offset);
-        // The part's own bytes are counted as used.
-        match folder.free_space()? {
-            Some(free) if free < needed => Err(no_room(folder, Some((needed, free))).into()),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -61,18 +61,31 @@ pub(super) fn resume_point(
     Ok(claim)
 }
 
-/// A new part, or the one that is there, cut to the bytes that are good.
-pub(super) fn open_part(folder: &Folder, name: &str, offset: u64) -> Result<ssh2::File, Trouble> {
+/// A new part, or the one that is there, cut to the bytes that are good; with room for the rest, as far as known.
+pub(super) fn open_part(
+    folder: &Folder,
+    name: &str,
+    file: &Follow,
+    offset: u64,
+) -> Result<ssh2::File, Trouble> {
     let part = names::part(name);
-    if offset == 0 {
-        return folder.create(&part);
+    let mut remote = if offset == 0 {
+        folder.create(&part)?
+    } else {
+        let mut remote = folder.open(&part, OpenFlags::WRITE)?;
+        let stat =
+            FileStat { size: Some(offset), uid: None, gid: None, perm: None, atime: None, mtime: None };
+        let cut = remote.setstat(stat);
+        cut.map_err(|cause| folder.trouble("cannot cut to what is good of it", &folder.path(&part), &cause))?;
+        remote
+    };
+    if let Some(size) = file.finished_size()
+        && let Some(free) = folder.room_around(&mut remote)?
+        && free < size.saturating_sub(offset)
+    {
+        return Err(no_room(folder, Some((size.saturating_sub(offset), free))).into());
     }
-    let mut remote = folder.open(&part, OpenFlags::WRITE)?;
-    let stat = FileStat { size: Some(offset), uid: None, gid: None, perm: None, atime: None, mtime: None };
-    match remote.setstat(stat) {
-        Ok(()) => Ok(remote),
-        Err(cause) => Err(folder.server.trouble("cannot cut the part to what is good of it", &cause)),
-    }
+    Ok(remote)
 }
 
 /// Sends the file into the part from `offset` to its end and flushes it there; returns the size. `acked` always
@@ -87,7 +100,7 @@ pub(super) fn send(
 ) -> Result<u64, Trouble> {
     let part = names::part(name);
     let acked = acked.insert(offset);
-    let mut remote = open_part(folder, name, offset)?;
+    let mut remote = open_part(folder, name, file, offset)?;
     remote
         .seek(SeekFrom::Start(offset))
         .map_err(|cause| folder.io_trouble("cannot write", &folder.path(&part), &cause))?;
@@ -96,14 +109,19 @@ pub(super) fn send(
     let sent = pump(folder, &part, &mut remote, file, acked, monitor);
     session.set_blocking(true);
     sent?;
-    drop(remote);
-    finish_part(folder, name, *acked)
+    finish_part(folder, name, remote, *acked)
 }
 
-/// Flushes a part on the server and compares its size.
-pub(super) fn finish_part(folder: &Folder, name: &str, sent: u64) -> Result<u64, Trouble> {
+/// Flushes a part on the server, closes it and compares its size.
+pub(super) fn finish_part(
+    folder: &Folder,
+    name: &str,
+    mut remote: ssh2::File,
+    sent: u64,
+) -> Result<u64, Trouble> {
     let part = names::part(name);
-    folder.fsync(&mut folder.open(&part, OpenFlags::WRITE)?, &part)?;
+    folder.fsync(&mut remote, &part)?;
+    drop(remote);
     match folder.stat(&part)?.and_then(|stat| stat.size) {
         Some(size) if size == sent => Ok(size),
         size => Err(Error::new(
@@ -166,6 +184,7 @@ fn pump(
             Err(cause) if cause.kind() == ErrorKind::WouldBlock => {
                 let patience = folder.server.patience.timeout;
                 if heard.elapsed() > patience {
+                    connection.cut();
                     return Err(Trouble::broken(format!(
                         "{}: no answer for {} seconds in the middle of an upload",
                         folder.server.host(),
