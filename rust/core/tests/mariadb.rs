@@ -2,36 +2,10 @@
 
 mod common;
 
-use bam::Monitor;
-use bam::config::Connection;
-use bam::source::database::{self, DumpSettings, LoadReport, LoadSettings};
-use bam::{Code, Result};
-use common::{everything, mariadb};
-use std::io::Cursor;
-
-fn dump(connection: &Connection, settings: &DumpSettings) -> Vec<u8> {
-    let mut out = Vec::new();
-    let report = database::dump(connection, settings, &mut out, &Monitor::new()).unwrap();
-    assert_eq!(report.bytes, out.len() as u64);
-    out
-}
-
-fn load(connection: &Connection, dump: impl Into<Vec<u8>>) -> Result<LoadReport> {
-    let state = tempfile::tempdir().unwrap();
-    let input = Box::new(Cursor::new(dump.into()));
-    let done = database::load(connection, input, &LoadSettings::default(), state.path(), &Monitor::new());
-    assert_eq!(state.path().read_dir().unwrap().count(), 0, "nothing is left in the state folder");
-    done
-}
-
-#[track_caller]
-fn assert_same(one: &[String], other: &[String]) {
-    let differing = |these: &[String], those: &[String]| {
-        these.iter().filter(|it| !those.contains(it)).map(|it| format!("{it:.1500}")).collect::<Vec<_>>()
-    };
-    assert_eq!(differing(one, other), differing(other, one));
-    assert_eq!(one.len(), other.len());
-}
+use bam::source::database::{self, DumpSettings, LoadSettings};
+use bam::{Monitor, NoteKind};
+use common::{assert_same, dump, everything, load, mariadb};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn everything_comes_back_through_the_plain_client() {
@@ -70,4 +44,166 @@ fn everything_comes_back_in_place_of_something_else() {
     assert_eq!(report.removed, ["new_module", "v_second", "gone", "gone"]);
     assert!(report.kept.is_empty());
     assert_eq!(server.sql("", "SHOW DATABASES LIKE 'all\\_to\\_bam%'"), "");
+}
+
+#[test]
+fn nodata_and_excluded_tables() {
+    let Some(server) = mariadb::server("nodata_and_excluded_tables") else { return };
+    let mut site = server.create("choose");
+    site.prefix = "p_".into();
+    server.sql(
+        "choose",
+        "CREATE TABLE p_node (a int); INSERT INTO p_node VALUES (1);
+         CREATE TABLE p_cache (a varchar(20)); INSERT INTO p_cache VALUES ('cache-row');
+         CREATE TABLE p_sessions (a varchar(20)); INSERT INTO p_sessions VALUES ('session-row');
+         CREATE TABLE other_app (a varchar(20)); INSERT INTO other_app VALUES ('other-row');
+         CREATE TABLE p_log (a varchar(20)); INSERT INTO p_log VALUES ('log-row');
+         CREATE VIEW p_view AS SELECT 1;",
+    );
+    let settings = DumpSettings {
+        nodata_tables: ["cache", "p_sessions", "never_there", "node_"].map(String::from).into(),
+        exclude_tables: ["other_app", "log", "view", "nor_this"].map(String::from).into(),
+        ..DumpSettings::default()
+    };
+    let mut sql = Vec::new();
+    let report = database::dump(&site, &settings, &mut sql, &Monitor::new()).unwrap();
+    assert_eq!((report.tables, report.empty_tables, report.others), (1, 2, 0));
+    let text = String::from_utf8(sql.clone()).unwrap();
+    for (what, there) in [
+        ("CREATE TABLE `p_cache`", true),
+        ("CREATE TABLE `p_sessions`", true),
+        ("CREATE TABLE `p_log`", false),
+        ("p_view`", false),
+        ("cache-row", false),
+        ("session-row", false),
+        ("other-row", false),
+        ("log-row", false),
+    ] {
+        assert_eq!(text.contains(what), there, "{what}");
+    }
+    server.sql("choose", "DELETE FROM p_node; CREATE TABLE p_later (a int)");
+    let report = load(&site, sql).unwrap();
+    assert_eq!(
+        (report.removed, report.kept),
+        (vec!["p_later".to_owned()], vec!["other_app".into(), "p_log".into()])
+    );
+    let count = "SELECT (SELECT COUNT(*) FROM p_node), (SELECT COUNT(*) FROM p_cache), (SELECT a FROM other_app), (SELECT a FROM p_log)";
+    assert_eq!(server.sql("choose", count), "1\t0\tother-row\tlog-row\n");
+    assert_eq!(server.sql("choose", "SELECT * FROM p_view"), "1\n");
+}
+
+#[test]
+fn single_tables_come_back_alone() {
+    let Some(server) = mariadb::server("single_tables_come_back_alone") else { return };
+    let site = server.create("single");
+    server.sql(
+        "single",
+        "CREATE TABLE a (x int); CREATE TABLE b (x int); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1);
+         CREATE TRIGGER ta BEFORE INSERT ON a FOR EACH ROW SET NEW.x = NEW.x + 100;
+         CREATE TRIGGER tb BEFORE INSERT ON b FOR EACH ROW SET NEW.x = NEW.x + 100; CREATE VIEW v AS SELECT 1 AS x",
+    );
+    let sql = dump(&site, &DumpSettings::default());
+    server.sql("single", "DROP TABLE a; DELETE FROM b; DROP VIEW v; CREATE TABLE c (x int)");
+    let settings = LoadSettings { tables: Some(vec!["a".into()]), ..LoadSettings::default() };
+    let report = common::load_with(&site, sql, &settings).unwrap();
+    assert_eq!((report.tables, report.removed.len(), report.kept.len()), (1, 0, 0));
+    server.sql("single", "INSERT INTO a VALUES (2)");
+    assert_eq!(
+        server.sql("single", "SHOW TABLES; SELECT * FROM a; SELECT COUNT(*) FROM b"),
+        "a\nb\nc\n1\n102\n0\n"
+    );
+}
+
+#[test]
+fn a_writing_site_is_seen_at_one_moment() {
+    let Some(server) = mariadb::server("a_writing_site_is_seen_at_one_moment") else { return };
+    let site = server.create("moment");
+    // A FLOAT makes two clients read, which must see the same moment.
+    server.sql(
+        "moment",
+        "CREATE TABLE plain (id int AUTO_INCREMENT PRIMARY KEY, pad char(200)); CREATE TABLE exact (id int, f float);
+         CREATE TABLE third (id int, f float);
+         CREATE TABLE my (a int) ENGINE=MyISAM; INSERT INTO my SELECT seq FROM seq_1_to_50",
+    );
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stopper = common::Stopper(&stop);
+        let writers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut rounds = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        let round = "START TRANSACTION; INSERT INTO plain (pad) VALUES ('x'); SET @id = LAST_INSERT_ID();
+                            INSERT INTO exact VALUES (@id, 0.1234567); INSERT INTO third VALUES (@id, 0.5); COMMIT;";
+                        server.sql("moment", &round.repeat(20));
+                        rounds += 1;
+                    }
+                    rounds
+                })
+            })
+            .collect();
+        let check = server.create("moment_check");
+        for lock_tables in [false, true, false, true] {
+            let settings = DumpSettings { lock_tables, ..DumpSettings::default() };
+            load(&check, dump(&site, &settings)).unwrap();
+            let counts = server.sql(
+                "moment_check",
+                "SELECT COUNT(*), COUNT(DISTINCT plain.id), SUM(exact.id = third.id) FROM plain
+                 LEFT JOIN exact ON exact.id = plain.id LEFT JOIN third ON third.id = plain.id;
+                 SELECT COUNT(*) FROM exact; SELECT COUNT(*) FROM third; SELECT COUNT(*) FROM my",
+            );
+            let numbers: Vec<&str> = counts.split_whitespace().collect();
+            let [all, distinct, joined, exact, third, my] = numbers[..] else { panic!("{counts}") };
+            assert_eq!([all, distinct, joined, exact, third], [all; 5]);
+            assert_eq!(my, "50");
+        }
+        stop.store(true, Ordering::Relaxed);
+        for writer in writers {
+            assert!(writer.join().unwrap() > 0, "the site wrote meanwhile");
+        }
+    });
+}
+
+#[test]
+fn a_user_with_few_rights_can_still_dump() {
+    let Some(server) = mariadb::server("a_user_with_few_rights_can_still_dump") else { return };
+    server.create("poor");
+    server.sql(
+        "poor",
+        "CREATE TABLE a (x int, f float); CREATE TABLE b (x int); INSERT INTO a VALUES (1, 0.1234567); INSERT INTO b VALUES (2);
+         CREATE TABLE my (x int) ENGINE=MyISAM;
+         CREATE USER poor@localhost IDENTIFIED BY 'p'; GRANT SELECT ON poor.* TO poor@localhost",
+    );
+    let poor = server.login("poor", "poor", "p");
+    // It may not lock, so one client reads all, exactly.
+    let sql = dump(&poor, &DumpSettings::default());
+    server.create("poor_copy");
+    load(&server.connection("poor_copy"), sql).unwrap();
+    assert_same(&server.fingerprint("poor"), &server.fingerprint("poor_copy"));
+    let settings = DumpSettings { lock_tables: true, ..DumpSettings::default() };
+    let error = database::dump(&poor, &settings, &mut Vec::new(), &Monitor::new()).unwrap_err();
+    assert!(error.message().contains("cannot lock the tables"), "{error}");
+    assert_eq!(error.code(), bam::Code::Permission);
+}
+
+#[test]
+fn a_broken_view_is_named_or_left_out() {
+    let Some(server) = mariadb::server("a_broken_view_is_named_or_left_out") else { return };
+    let site = server.create("broken");
+    server.sql(
+        "broken",
+        "CREATE TABLE a (x int); CREATE TABLE b (x int); CREATE VIEW bad AS SELECT * FROM a; CREATE VIEW good AS SELECT * FROM b;
+         DROP TABLE a; INSERT INTO b VALUES (7)",
+    );
+    let error =
+        database::dump(&site, &DumpSettings::default(), &mut Vec::new(), &Monitor::new()).unwrap_err();
+    assert!(error.message().contains("broken.bad") && error.next_step().is_some(), "{error}");
+    let (mut sql, monitor) = (Vec::new(), Monitor::new());
+    let settings = DumpSettings { ignore_errors: true, ..DumpSettings::default() };
+    database::dump(&site, &settings, &mut sql, &monitor).unwrap();
+    let missing = monitor.notes().into_iter().filter(|note| note.kind == NoteKind::Missing);
+    assert!(missing.into_iter().any(|note| note.text.contains("broken.bad")));
+    let copy = server.create("broken_copy");
+    load(&copy, sql).unwrap();
+    assert_eq!(server.sql("broken_copy", "SELECT * FROM good"), "7\n");
 }

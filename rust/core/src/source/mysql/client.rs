@@ -149,7 +149,11 @@ pub(crate) fn dump_outcome(
 fn complaint(name: &str, status: &str, stderr: &str, connection: &Connection) -> Error {
     let stderr = redact(stderr, connection);
     let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");
+    // The SQL client repeats the statement first, rows and all.
+    let last = match lines.iter().rev().find(|line| line.starts_with("ERROR ")) {
+        Some(line) => (*line).to_owned(),
+        None => lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; "),
+    };
     let message = match last.is_empty() {
         true => format!("{name} failed ({status})"),
         false => format!("{name} failed: {last}"),

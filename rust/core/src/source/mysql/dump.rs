@@ -68,8 +68,11 @@ pub(crate) fn dump(
     monitor: &Monitor,
 ) -> Result<DumpReport> {
     let mut session = Session::open(connection, Some(&connection.name), monitor)?;
-    let schema = Schema::read(&mut session, settings, &connection.prefix)?;
+    let mut schema = Schema::read(&mut session, settings, &connection.prefix)?;
     drop(session);
+    if settings.ignore_errors {
+        schema.leave_broken_views(connection, monitor)?;
+    }
     monitor.set_current(connection.label());
     let others = others(connection, settings, &schema, false, monitor)?;
     let mut dumper =
@@ -175,16 +178,18 @@ impl<'a> Dumper<'a> {
 
     /// Locks the tables without transactions, where the profile wants that, until the guard is dropped.
     fn lock_for_all(&self, tables: &[&Table]) -> Result<Option<Session<'a>>> {
-        let without: Vec<&str> =
-            tables.iter().filter(|table| !table.transactions).map(|table| table.name.as_str()).collect();
-        if !self.settings.lock_tables || without.is_empty() {
+        let without = tables.iter().filter(|table| !table.transactions);
+        let list: Vec<String> = without.map(|table| format!("{} READ", quote(&table.name))).collect();
+        if !self.settings.lock_tables || list.is_empty() {
             return Ok(None);
         }
-        self.lock(&without, LONG_WAIT).map(Some).map_err(|error| error.context("cannot lock the tables"))
+        let statement = format!("LOCK TABLES {}", list.join(", "));
+        self.lock(&statement, LONG_WAIT).map(Some).map_err(|error| error.context("cannot lock the tables"))
     }
 
-    /// Divides the tables among clients. More than one see the same snapshot only if nobody writes while they
-    /// start; the guard sees to that.
+    /// Divides the tables among clients. More than one see the same snapshot only if nobody commits while they
+    /// start; the guard sees to that. (`LOCK TABLES` needs fewer privileges, but makes transactions of the site fail:
+    /// it takes one table after the other, and of two that wait for each other it is the site's that the server ends.)
     fn share<'t>(&self, tables: &[&'t Table]) -> Result<(Option<Session<'a>>, Vec<Group<'t>>)> {
         let (rounded, plain): (Vec<&Table>, Vec<&Table>) = tables.iter().partition(|table| table.rounded());
         let size: u64 = plain.iter().map(|table| table.size).sum();
@@ -208,20 +213,16 @@ impl<'a> Dumper<'a> {
         if lines {
             return Ok((None, alone()));
         }
-        let with: Vec<&str> =
-            tables.iter().filter(|table| table.transactions).map(|table| table.name.as_str()).collect();
-        match self.lock(&with, SHORT_WAIT) {
+        match self.lock("FLUSH TABLES WITH READ LOCK", SHORT_WAIT) {
             Ok(session) => Ok((Some(session), groups)),
             Err(error) if error.code() == Code::Cancelled => Err(error),
             Err(_) => Ok((None, alone())),
         }
     }
 
-    fn lock(&self, tables: &[&str], wait: u32) -> Result<Session<'a>> {
+    fn lock(&self, statement: &str, wait: u32) -> Result<Session<'a>> {
         let mut session = Session::open(self.connection, Some(&self.connection.name), self.monitor)?;
-        let list: Vec<String> = tables.iter().map(|name| format!("{} READ", quote(name))).collect();
-        session.run(&format!("SET SESSION lock_wait_timeout={wait}"))?;
-        session.run(&format!("LOCK TABLES {}", list.join(", ")))?;
+        session.run(&format!("SET SESSION lock_wait_timeout={wait}; {statement}"))?;
         Ok(session)
     }
 }

@@ -282,10 +282,11 @@ impl Replacement {
     fn save_others(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         let settings = DumpSettings { ignore_errors: true, ..DumpSettings::default() };
         let mut session = Session::open(connection, Some(&connection.name), monitor)?;
-        let schema = Schema::read(&mut session, &settings, "")?;
+        let mut schema = Schema::read(&mut session, &settings, "")?;
         drop(session);
         // What cannot be saved, a broken view for one, is no news in this job's notes.
         let quiet = Monitor::new();
+        schema.leave_broken_views(connection, &quiet)?;
         let text = dump::others(connection, &settings, &schema, true, &quiet)?;
         for (path, definers) in [(self.before(), true), (self.before_without_definers(), false)] {
             let mut script = Script::new(BufWriter::new(self.create(&path)?));

@@ -1,8 +1,9 @@
 //! What a database consists of, and what of it a dump takes.
 
-use super::session::{Row, Session, text};
+use super::session::{Row, Session, quote, text};
+use crate::config::Connection;
 use crate::source::database::DumpSettings;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Monitor, NoteKind, Result};
 
 /// One table (or sequence).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +115,29 @@ impl Schema {
         (schema.routines, schema.events) =
             (routines.parse().unwrap_or_default(), events.parse().unwrap_or_default());
         Ok(schema)
+    }
+
+    /// Takes out the views that refer to what is not there any more, with a note each: no server would load them.
+    pub(crate) fn leave_broken_views(&mut self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        let mut session = None;
+        let mut whole = Vec::with_capacity(self.views.len());
+        for view in std::mem::take(&mut self.views) {
+            // An error ends a session.
+            let mut asking = match session.take() {
+                Some(session) => session,
+                None => Session::open(connection, Some(&connection.name), monitor)?,
+            };
+            match asking.run(&format!("SHOW FIELDS FROM {}", quote(&view))) {
+                Ok(()) => {
+                    session = Some(asking);
+                    whole.push(view);
+                }
+                Err(error) if error.code() == Code::Cancelled => return Err(error),
+                Err(error) => monitor.note(NoteKind::Missing, format!("view {view} was left out: {error}")),
+            }
+        }
+        self.views = whole;
+        Ok(())
     }
 
     fn read_columns(&mut self, session: &mut Session<'_>) -> Result<()> {
