@@ -30,7 +30,8 @@ impl Offline {
         let program = configuration::shim()?.join("bin/bam-maintenance");
         let tool = Tool { program, root: site.root.clone(), uri: uri.map(str::to_owned) };
         let said = tool.run(&["begin", &std::process::id().to_string()], message)?;
-        Ok((said == "taken").then_some(Offline(tool)))
+        // Not then_some(): what that made in vain would be dropped, and put the site online.
+        Ok((said == "taken").then(|| Offline(tool)))
     }
 }
 
