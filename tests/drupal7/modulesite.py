@@ -1,0 +1,181 @@
+"""A copy of the real site with the module on it, and a browser of sorts."""
+
+import glob
+import html
+import http.cookiejar
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from drupalsite import LIMIT, TOP, SiteTest, php
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BAM = os.path.abspath(os.environ.get("BAM_BIN", os.path.join(TOP, "target/debug/bam")))
+PAGES = "admin/config/system/bam"
+PASSWORD = "correct horse"
+
+
+class ModuleTest(SiteTest):
+    """One test, one site with the module enabled. Mail stays in a variable, see mails()."""
+
+    def setUp(self):
+        super().setUp()
+        os.symlink(os.path.join(TOP, "drupal7"), os.path.join(self.root, "sites/all/modules/bam"))
+        self.jobs_top = os.path.join(self.top, "jobs")
+        os.mkdir(self.jobs_top, 0o700)
+        self.set_conf(bam_binary=BAM, bam_state_dir=self.jobs_top)
+        with open(self.settings, "a") as file:
+            file.write("$conf['mail_system'] = array('default-system' => 'TestingMailSystem');\n")
+        self.drush("-y", "pm-enable", "bam")
+        self.sites = []
+
+    def set_conf(self, **values):
+        with open(self.settings, "a") as file:
+            for name, value in values.items():
+                file.write(f"$conf['{name}'] = {php(value)};\n")
+
+    def serve(self):
+        """Starts a web server on the site; what it says goes to web.log."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        log = open(os.path.join(self.top, "web.log"), "wb")
+        self.addCleanup(log.close)
+        server = subprocess.Popen(
+            ["php", "-d", "error_reporting=8191", "-d", "display_errors=0", "-d", "log_errors=1", "-d", "memory_limit=512M",
+             "-S", f"127.0.0.1:{self.port}", "-t", self.root, os.path.join(HERE, "router.php")],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            env={**self.environment(), "PHP_CLI_SERVER_WORKERS": "4"})
+        self.addCleanup(kill_group, server)
+        self.wait(lambda: answers(self.port))
+        return Browser(self.port)
+
+    def wait(self, condition):
+        last = time.monotonic() + LIMIT
+        while not condition():
+            self.assertLess(time.monotonic(), last, "this never came to be")
+            time.sleep(0.05)
+
+    def log_in(self, permissions):
+        """A browser of a new user who may do just this."""
+        name = f"user{len(self.sites)}"
+        self.php(
+            f"$role = (object) array('name' => '{name}'); user_role_save($role); "
+            f"user_role_grant_permissions($role->rid, array({', '.join(map(php, permissions))})); "
+            f"user_save(drupal_anonymous_user(), array('name' => '{name}', 'pass' => {php(PASSWORD)}, "
+            f"'mail' => '{name}@example.org', 'status' => 1, 'roles' => array($role->rid => '{name}')));")
+        browser = Browser(self.port)
+        self.sites.append(browser)
+        browser.submit("user", "user_login", name=name, **{"pass": PASSWORD})
+        self.assertIn("user/logout", browser.text, "logged in")
+        return browser
+
+    def jobs(self, extension="job"):
+        return sorted(glob.glob(f"{self.jobs_top}/bam-jobs-*/*.{extension}"))
+
+    def ended(self):
+        """Waits for the end of all jobs, without being the one who collects them."""
+        def all_told():
+            return all(state in ("done", "failed") for state in map(self.job_state, self.jobs()))
+        self.wait(all_told)
+
+    def job_state(self, job):
+        try:
+            with open(re.sub(r"\.\w+$", ".status", job)) as file:
+                return json.load(file)["state"]
+        except FileNotFoundError:
+            return "waiting"
+
+    def mails(self):
+        return json.loads(self.php("echo json_encode(variable_get('drupal_test_email_collector', array()));"))
+
+    def log(self):
+        """What the module wrote to Drupal's log, oldest first."""
+        return self.php("foreach (db_query('SELECT * FROM {watchdog} WHERE type = :t ORDER BY wid', array(':t' => 'bam')) as $r) "
+                        "{ echo strip_tags(format_string($r->message, (array) unserialize($r->variables))), \"\\n\"; }")
+
+    def variable(self, name):
+        return json.loads(self.php(f"echo json_encode(variable_get({php(name)}));"))
+
+    def stored(self, where="manual"):
+        folder = os.path.join(self.private, "backup_migrate", where)
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        return sorted(name for name in names if not name.startswith(".") and not name.endswith(".info"))
+
+    def schedule(self, name, **changes):
+        """A schedule of the database to `scheduled` with the profile `mailed`, as Backup and Migrate keeps it."""
+        row = {"machine_name": name, "name": name, "source_id": "db", "destination_id": "scheduled",
+               "copy_destination_id": "", "profile_id": "mailed", "keep": 0, "period": 86400, "enabled": 1,
+               "cron": "builtin", "cron_schedule": "0 4 * * *", **changes}
+        self.insert("backup_migrate_schedules", row)
+
+    def profile(self, machine_name="mailed", name="Mailed", **filters):
+        filters = {"compression": "gzip", "encryption": "0", "notify_success_enable": 1,
+                   "notify_success_email": "[site:mail]", "notify_failure_enable": 1,
+                   "notify_failure_email": "sos@example.org", "sources": {"db": {"nodata_tables": ["watchdog"]}}, **filters}
+        self.insert("backup_migrate_profiles",
+                    {"machine_name": machine_name, "name": name, "filename": "[site:name]", "append_timestamp": 1,
+                     "timestamp_format": "Y-m-d\\TH-i-s"}, filters=filters)
+
+    def insert(self, table, row, **serialized):
+        fields = f"json_decode({php(json.dumps(row))}, TRUE)"
+        for name, value in serialized.items():
+            fields += f" + array('{name}' => serialize(json_decode({php(json.dumps(value))}, TRUE)))"
+        self.php(f"db_insert('{table}')->fields({fields})->execute();")
+
+
+class Browser:
+    """Follows redirects, keeps cookies, fills in forms. What the last page was is in code, text, url, headers."""
+
+    def __init__(self, port):
+        self.base = f"http://127.0.0.1:{port}/"
+        handler = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self.opener = urllib.request.build_opener(handler)
+
+    def get(self, path, data=None):
+        url = path if path.startswith("http") else self.base + path.lstrip("/")
+        body = None if data is None else urllib.parse.urlencode(data).encode()
+        try:
+            answer = self.opener.open(url, body, timeout=LIMIT)
+        except urllib.error.HTTPError as refused:
+            answer = refused
+        with answer:
+            self.body = answer.read()
+        self.code, self.url, self.headers = answer.status, answer.url, answer.headers
+        self.text = self.body.decode(errors="replace")
+        return self.code
+
+    def fields(self, path, form_id):
+        """The hidden fields of a form on a page."""
+        self.get(path)
+        form = re.search(rf'<form[^>]* id="{form_id.replace("_", "-")}[^>]*>.*?</form>', self.text, re.S)
+        if form is None:
+            raise AssertionError(f"no form {form_id} on {path}: {self.code} {self.text[:2000]}")
+        hidden = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form[0])
+        return {name: html.unescape(value) for name, value in hidden}
+
+    def submit(self, path, form_id, **values):
+        return self.get(path, {**self.fields(path, form_id), **values, "op": "go"})
+
+    @property
+    def said(self):
+        """The page as one reads it."""
+        text = re.sub(r"<(script|style)\b.*?</\1>", " ", self.text, flags=re.S)
+        return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
+
+
+def answers(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def kill_group(process):
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,172 @@
+"""Schedules by cron: due, once, in the background, told of, and taken up again after a kill."""
+
+import fcntl
+import glob
+import json
+import os
+import signal
+import subprocess
+import time
+
+from drupalsite import EXPORTS
+from modulesite import PAGES, ModuleTest
+
+LAST_RUN = "backup_migrate_schedule_last_run_"
+
+
+class Cron(ModuleTest):
+    def cron_page(self, browser):
+        self.assertEqual(browser.get(f"cron.php?cron_key={self.variable('cron_key')}"), 200)
+
+    def hold_dump(self):
+        """Makes the next dump of the database wait, until the session that is returned ends."""
+        self.sql("create table zz_hold (a int) engine=InnoDB")
+        session = self.server.hold("lock tables zz_hold write", "site")
+        self.addCleanup(session.stdout.close)
+        self.addCleanup(session.wait)
+        self.addCleanup(session.stdin.close)
+        return session
+
+    def test_peces_schedule_runs_once_with_backup_and_migrate_enabled(self):
+        for name in ("settings_profile", "schedule_profile"):
+            self.drush("bam-import-settings", os.path.join(EXPORTS, f"{name}.txt"))
+        before = int(time.time())
+        self.drush("cron")
+        made = self.stored("scheduled")
+        self.assertEqual(len(made), 1, self.log())
+        self.assertIn(".sitearchive.tar.gz", made[0])
+        self.assertGreaterEqual(self.variable(LAST_RUN + "pece_backup"), before)
+        mails = self.mails()
+        self.assertEqual([mail["to"] for mail in mails], [self.variable("site_mail")])
+        for words in (made[0], "Backup ID:", "Size:", "Time taken:", "Scheduled Backups Directory: there", "drush bam-restore"):
+            self.assertIn(words, " ".join(mails[0]["body"].split()))
+        self.drush("cron")
+        self.assertEqual((self.stored("scheduled"), len(self.mails())), (made, 1), "a second cron run does nothing")
+        self.assertEqual(self.stored("manual"), [])
+
+    def test_backup_and_migrate_is_left_out_and_comes_back(self):
+        cron = "module_implements('cron', FALSE, TRUE); echo json_encode(array_values(array_intersect(" \
+               "module_implements('cron'), array('bam', 'backup_migrate'))));"
+        self.assertEqual(json.loads(self.php(cron)), ["bam"])
+        self.php("variable_set('bam_results', array('x' => array())); variable_set('backup_migrate_schedule_last_run_x', 7);")
+        self.drush("-y", "pm-disable", "bam")
+        self.assertEqual(json.loads(self.php(cron)), ["backup_migrate"])
+        self.drush("-y", "pm-uninstall", "bam")
+        self.assertEqual(self.sql("select name from variable where name like 'bam\\_%'"), "")
+        self.assertEqual(self.variable(LAST_RUN + "x"), 7, "shared with Backup and Migrate")
+        self.assertEqual(os.listdir(self.jobs_top), [])
+
+    def test_web_cron_does_not_wait_and_its_result_is_mailed_once(self):
+        self.profile(notify_success_email="a@example.org, b@example.org; not an address")
+        self.schedule("nightly")
+        self.schedule("second", period=3600)
+        session = self.hold_dump()
+        browser = self.serve()
+        self.cron_page(browser)
+        self.assertEqual(len(self.jobs()), 2, "both run, one after the other")
+        self.cron_page(browser)
+        self.assertEqual(len(self.jobs()), 2, "no more while they do")
+        self.assertEqual(self.mails(), [])
+        session.stdin.close()
+        self.ended()
+        # Several look at once; one of them tells.
+        processes = [subprocess.Popen(["curl", "-s", "-o", "/dev/null", browser.base]) for _ in range(6)]
+        self.assertEqual([process.wait() for process in processes], [0] * 6)
+        self.assertEqual(sorted(mail["to"] for mail in self.mails()), ["a@example.org"] * 2 + ["b@example.org"] * 2)
+        self.assertEqual(len(self.stored("scheduled")), 2)
+        self.assertEqual(self.log().count("not a mail address"), 2)
+
+    def test_a_killed_run_is_told_of_and_the_site_comes_back(self):
+        self.profile(utils_site_offline=1, utils_site_offline_message="[site:name] is resting")
+        self.schedule("nightly", period=604800)
+        self.php(f"variable_set('{LAST_RUN}nightly', 1000);")
+        self.hold_dump()
+        browser = self.serve()
+        self.cron_page(browser)
+        self.wait(lambda: self.variable("maintenance_mode") == 1)
+        self.assertEqual(browser.get(""), 503)
+        self.assertIn(f"{self.variable('site_name')} is resting", browser.said)
+        with open(self.jobs()[0].replace(".job", ".status")) as file:
+            pid = json.load(file)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        self.wait(lambda: not os.path.exists(f"/proc/{pid}"))
+        self.assertEqual(browser.get(""), 200, "the next request puts the site back online")
+        self.assertEqual((self.variable("maintenance_mode"), self.variable("maintenance_mode_message")), (0, None))
+        self.assertIn("it is back online", self.log())
+        self.wait(lambda: browser.get("") == 200 and not self.jobs())
+        mails = self.mails()
+        self.assertEqual([mail["to"] for mail in mails], ["sos@example.org"])
+        self.assertIn("FAILED", mails[0]["subject"])
+        self.assertEqual(self.variable(LAST_RUN + "nightly"), 1000, "due again, once")
+
+    def test_a_site_that_was_offline_stays_so(self):
+        self.profile(utils_site_offline=1, utils_site_offline_message="resting")
+        self.schedule("nightly")
+        self.php("variable_set('maintenance_mode', 1); variable_set('maintenance_mode_message', 'mine');")
+        self.drush("cron")
+        self.assertEqual(len(self.stored("scheduled")), 1, self.log())
+        self.assertEqual((self.variable("maintenance_mode"), self.variable("maintenance_mode_message")), (1, "mine"))
+
+    def test_a_run_that_another_locks_out_is_tried_again_without_a_word(self):
+        self.profile()
+        self.schedule("nightly")
+        self.drush("bam-backup", "db")
+        locks = glob.glob(os.path.join(self.jobs_top, "lock"))
+        self.assertEqual(len(locks), 1, os.listdir(self.jobs_top))
+        with open(locks[0]) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.drush("cron")
+        self.assertEqual((self.stored("scheduled"), self.mails()), ([], []))
+        self.assertIn("another run works on this site", self.log())
+        self.drush("cron")
+        self.assertEqual((len(self.stored("scheduled")), len(self.mails())), (1, 1))
+
+    def test_a_failure_is_told_with_what_to_do_and_waits_for_the_next_period(self):
+        self.profile()
+        self.schedule("nightly", source_id="gone")
+        self.drush("cron")
+        self.drush("cron")
+        mails = self.mails()
+        self.assertEqual([mail["to"] for mail in mails], ["sos@example.org"], self.log())
+        self.assertIn("gone", mails[0]["body"])
+        self.assertIn("What to do", mails[0]["body"])
+
+    def test_crontab_expressions(self):
+        self.profile(notify_success_enable=0)
+        self.schedule("weekly", cron="elysia", cron_schedule="0 4 * * 6")
+        self.schedule("nonsense", cron="elysia", cron_schedule="99 4 * * *")
+        self.schedule("asked", cron="none", period=1)
+        self.drush("cron")
+        self.assertEqual(self.stored("scheduled"), [], "one that never ran waits for its first time")
+        self.assertIn("nonsense", self.log())
+        eight_days_ago = int(time.time()) - 8 * 86400
+        self.php(f"variable_set('{LAST_RUN}weekly', {eight_days_ago});")
+        self.drush("cron")
+        self.drush("cron")
+        self.assertEqual(len(self.stored("scheduled")), 1, self.log())
+
+    def test_without_the_program_backup_and_migrate_does_it(self):
+        self.profile()
+        self.schedule("nightly")
+        self.set_conf(bam_binary="/nowhere/bam")
+        self.drush("cron")
+        self.assertEqual(len(self.stored("scheduled")), 1)
+        self.assertIn("not found", self.log())
+
+    def test_what_is_missing_is_told(self):
+        self.schedule("nightly", profile_id="gone")
+        self.drush("cron")
+        self.assertEqual(self.stored("scheduled"), [])
+        self.assertIn("there is no gone among the profiles", self.log())
+
+    def test_a_dump_made_while_offline_does_not_leave_the_restored_site_offline(self):
+        self.profile(utils_site_offline=1)
+        self.drush("bam-backup", "db", "manual", "mailed")
+        browser = self.serve()
+        administrator = self.log_in(["restore from backup", "access backup files"])
+        administrator.get(PAGES)
+        backup = administrator.text.partition("/backups/")[2].partition("/")[0]
+        administrator.submit(f"{PAGES}/backups/{backup}/restore", "bam_restore_form", source="db")
+        self.ended()
+        self.wait(lambda: browser.get("") == 200)
+        self.assertEqual((self.variable("maintenance_mode"), self.variable("bam_maintenance")), (0, None))
