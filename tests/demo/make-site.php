@@ -29,7 +29,125 @@ $put = static function (string $name, string $content) use ($docroot): void {
     touch($path, 1500000000);
 };
 
-$put('includes/bootstrap.inc', "<?php\n\ndefine('VERSION', '7.103');\n");
+$put('includes/bootstrap.inc', <<<'PHP'
+<?php
+
+// The few of Drupal 7's functions that programs call to read and write a site's variables, over PDO.
+
+define('VERSION', '7.103');
+define('DRUPAL_BOOTSTRAP_VARIABLES', 4);
+
+function drupal_override_server_variables(array $variables) {
+}
+
+function drupal_bootstrap($phase) {
+  global $conf;
+  require DRUPAL_ROOT . '/sites/default/settings.php';
+  foreach (db_query('SELECT name, value FROM {variable}')->fetchAllKeyed() as $name => $value) {
+    $conf += array($name => unserialize($value));
+  }
+}
+
+function check_plain($text) {
+  return htmlspecialchars($text, ENT_QUOTES, 'UTF-8');
+}
+
+function variable_get($name, $default = NULL) {
+  return isset($GLOBALS['conf'][$name]) ? $GLOBALS['conf'][$name] : $default;
+}
+
+function variable_set($name, $value) {
+  db_query('REPLACE INTO {variable} VALUES (:name, :value)', array(':name' => $name, ':value' => serialize($value)));
+  $GLOBALS['conf'][$name] = $value;
+}
+
+function variable_del($name) {
+  db_query('DELETE FROM {variable} WHERE name = :name', array(':name' => $name));
+  unset($GLOBALS['conf'][$name]);
+}
+
+function lock_acquire($name) {
+  return TRUE;
+}
+
+function lock_wait($name, $delay) {
+  return FALSE;
+}
+
+function lock_release($name) {
+}
+
+class Database {
+  private static $pdo;
+
+  public static function getConnection() {
+    require DRUPAL_ROOT . '/sites/default/settings.php';
+    if (!self::$pdo) {
+      self::$pdo = new PDO('sqlite:' . $databases['default']['default']['database']);
+      self::$pdo->setAttribute(PDO::ATTR_ERRMODE, PDO::ERRMODE_EXCEPTION);
+      self::$pdo->setAttribute(PDO::ATTR_STATEMENT_CLASS, array('Statement'));
+    }
+    return self::$pdo;
+  }
+
+  public static function closeConnection() {
+    self::$pdo = NULL;
+  }
+}
+
+class Statement extends PDOStatement {
+  public function fetchAllKeyed() {
+    return $this->fetchAll(PDO::FETCH_KEY_PAIR);
+  }
+
+  public function fetchField() {
+    return $this->fetchColumn();
+  }
+}
+
+class Transaction {
+  public function __construct() {
+    Database::getConnection()->beginTransaction();
+  }
+
+  public function rollback() {
+    Database::getConnection()->rollBack();
+  }
+
+  public function __destruct() {
+    if (Database::getConnection()->inTransaction()) {
+      Database::getConnection()->commit();
+    }
+  }
+}
+
+// Lists take the place of their placeholder, as in Drupal.
+function db_query($sql, array $values = array()) {
+  foreach ($values as $placeholder => $list) {
+    if (is_array($list)) {
+      unset($values[$placeholder]);
+      $names = array();
+      foreach (array_values($list) as $n => $value) {
+        $values[$names[] = $placeholder . '_' . $n] = $value;
+      }
+      $sql = str_replace($placeholder, implode(', ', $names), $sql);
+    }
+  }
+  $statement = Database::getConnection()->prepare(strtr($sql, array('{' => '', '}' => '')));
+  $statement->execute($values);
+  return $statement;
+}
+
+function db_table_exists($table) {
+  $sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name";
+  return (bool) db_query($sql, array(':name' => $table))->fetchField();
+}
+
+function db_transaction() {
+  return new Transaction();
+}
+
+PHP);
 $put('index.php', <<<'PHP'
 <?php
 

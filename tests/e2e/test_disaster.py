@@ -33,6 +33,8 @@ class TheMachineIsGone(SiteTest):
                                              "socket": self.server.socket}}
         self.document["sources"]["archive"] = {"type": "archive"}
         self.database, self.files = state(self.names[0]), tree(self.root)
+        # Every machine has its own, and Backup and Migrate leaves it out, too.
+        del self.files[b"sites/default/settings.php"]
         self.made = self.backup("archive", "manual", "secret")
         shutil.rmtree(self.root)
         self.server.sql(f"drop database {self.names[0]}; create database {self.names[0]}")
@@ -65,10 +67,7 @@ class TheMachineIsGone(SiteTest):
         program, option, _, *words = self.command.split()
         self.assertEqual((program, option), ("bam", "--config"))
         self.bam(*(self.made["path"] if word.endswith(".enc") else word for word in words), config=self.path("new.yml"))
-        restored = tree(new)
-        settings = b"sites/default/settings.php"
-        self.assertEqual({name: what for name, what in restored.items() if name != settings},
-                         {name: what for name, what in self.files.items() if name != settings})
+        self.assertEqual(tree(new), self.files)
         self.assertEqual(self.database, state(self.names[1]))
 
 

@@ -223,6 +223,17 @@ Examples:
         what: ConfigVerb,
     },
 
+    /// Import what Backup and Migrate exported
+    #[command(after_help = "\
+With --root the items go into the site: into Backup and Migrate's tables, or, where it is not installed, into the \
+variables that it also reads. Either all of the files is imported or nothing. Without --root they are printed as \
+sections of bam.yml.
+
+Examples:
+  bam --root /var/www/drupal import-settings settings_profile.txt schedule_profile.txt
+  bam import-settings settings_profile.txt >> bam.yml")]
+    ImportSettings(ImportSettings),
+
     /// Make a key file
     #[command(after_help = "\
 The key is 32 random bytes, written as one line of text that openssl reads, too. Without it no encrypted backup can \
@@ -400,6 +411,16 @@ Examples:
 pub enum Format {
     Yaml,
     Json,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportSettings {
+    /// Files from Backup and Migrate's export page, or .backup_migrate_exportables.inc files
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Replace items that are there already with other settings
+    #[arg(long, requires = "root")]
+    pub replace: bool,
 }
 
 #[derive(Debug, Args)]

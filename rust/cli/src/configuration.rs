@@ -3,6 +3,7 @@
 use crate::args::Global;
 use bam::config::Document;
 use bam::{Code, Error, Result, Secret};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -47,39 +48,50 @@ pub fn find(global: &Global) -> Result<Option<Document>> {
     DEFAULTS.iter().map(Path::new).find(|file| file.exists()).map(Document::load).transpose()
 }
 
-/// Asks the shim for the document of the Drupal site in `root`. Passwords come through a pipe and are zeroed after use.
+/// Asks the shim for the document of the Drupal site in `root`.
 fn from_site(root: &Path, uri: Option<&str>) -> Result<(Document, Vec<String>)> {
+    let said = ask_site(EXPORTER, root, uri, &[])?;
+    let text = std::str::from_utf8(said.printed.expose()).map_err(|cause| {
+        Error::new(Code::Config, format!("{EXPORTER} did not print UTF-8")).because(cause)
+    })?;
+    Ok((Document::from_json(text)?, said.notes))
+}
+
+/// What one of the shim's programs said.
+pub struct Said {
+    /// Its standard output, which may hold passwords: it came through a pipe and is zeroed after use.
+    pub printed: Secret,
+    /// Its remarks.
+    pub notes: Vec<String>,
+}
+
+/// Runs one of the shim's programs on the Drupal site in `root`.
+pub fn ask_site(name: &str, root: &Path, uri: Option<&str>, words: &[&OsStr]) -> Result<Said> {
     if !root.is_dir() {
         return Err(Error::new(Code::Usage, format!("{} is not a folder", root.display()))
             .hint("--root wants the folder that Drupal's index.php is in"));
     }
-    let exporter = shim()?.join("bin").join(EXPORTER);
     let mut command = Command::new("php");
-    command.arg(&exporter).arg("--root").arg(root);
+    command.arg(shim()?.join("bin").join(name)).arg("--root").arg(root);
     if let Some(uri) = uri {
         command.arg("--uri").arg(uri);
     }
-    let result = command.stdin(Stdio::null()).output().map_err(|cause| {
-        let error = Error::new(Code::Config, "cannot run php to read the site's settings").because(cause);
+    let result = command.args(words).stdin(Stdio::null()).output().map_err(|cause| {
+        let error = Error::new(Code::Config, "cannot run php to ask the site").because(cause);
         error.hint("install php-cli, or write a bam.yml and name it with --config")
     })?;
     let printed = Secret::new(result.stdout);
     let said = String::from_utf8_lossy(&result.stderr);
+    let prefix = format!("{name}: ");
     if !result.status.success() {
-        let mut lines =
-            said.lines().map(|line| line.strip_prefix(&format!("{EXPORTER}: ")).unwrap_or(line).trim());
+        let mut lines = said.lines().map(|line| line.strip_prefix(&prefix).unwrap_or(line).trim());
         let what = lines.next().unwrap_or("php stopped without a word");
-        let error =
-            Error::new(Code::Config, format!("cannot read the settings of {}: {what}", root.display()));
+        let error = Error::new(Code::Config, format!("site {}: {what}", root.display()));
         let rest: Vec<&str> = lines.collect();
         return Err(if rest.is_empty() { error } else { error.hint(rest.join("; ")) });
     }
-    let text = std::str::from_utf8(printed.expose()).map_err(|cause| {
-        Error::new(Code::Config, format!("{} did not print UTF-8", exporter.display())).because(cause)
-    })?;
-    let notes =
-        said.lines().filter_map(|line| line.strip_prefix(&format!("{EXPORTER}: "))).map(str::to_owned);
-    Ok((Document::from_json(text)?, notes.collect()))
+    let notes = said.lines().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect();
+    Ok(Said { printed, notes })
 }
 
 /// The PHP shim: `$BAM_PHP_SHIM`, else beside the installed program, else in the source tree the program was built in.

@@ -5,6 +5,7 @@ mod args;
 mod configuration;
 mod copies;
 mod decrypt;
+mod import;
 mod keygen;
 mod lists;
 mod maintenance;
@@ -74,6 +75,7 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Config { what: ConfigVerb::Export { format, secrets } } => {
             lists::export(&configuration::load(&global)?, format, secrets, output)
         }
+        Verb::ImportSettings(args) => import::run(&global, args, output),
         Verb::Keygen(args) => keygen::run(&global, args, output),
         Verb::Sources => lists::sources(&configuration::load(&global)?, output),
         Verb::Destinations => lists::destinations(&configuration::load(&global)?, output),

@@ -78,10 +78,15 @@ impl Document {
 
     /// The same as YAML, ready to be a `bam.yml`.
     pub fn to_yaml(&self, with_secrets: bool) -> crate::Result<String> {
-        serde_yaml::to_string(&self.to_json(with_secrets)?).map_err(|cause| {
-            crate::Error::new(crate::Code::Internal, "cannot write the configuration").because(cause)
-        })
+        to_yaml(&self.to_json(with_secrets)?)
     }
+}
+
+/// A part of a document as part of a `bam.yml`.
+pub fn to_yaml(part: &Value) -> crate::Result<String> {
+    serde_yaml::to_string(part).map_err(|cause| {
+        crate::Error::new(crate::Code::Internal, "cannot write the configuration").because(cause)
+    })
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub use builtin::names_table;
 pub use connection::{Connection, Driver};
 pub use cron::{CRON_NONE, parse_cron};
 pub use document::*;
-pub use mask::{HIDDEN, without_password};
+pub use mask::{HIDDEN, to_yaml, without_password};
 
 /// `keep` of a schedule: all backups.
 pub const KEEP_ALL: i64 = 0;
