@@ -67,7 +67,9 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
             copies::trust(&configuration::load(&global)?, &name, yes, output)
         }
         Verb::Backups(args) => verbs::backups(configuration::load(&global)?, args, output),
-        Verb::Restore(args) => verbs::restore(configuration::load(&global)?, args, output),
+        Verb::Restore(args) => {
+            verbs::restore(configuration::load(&global)?, global.uri.as_deref(), args, output)
+        }
         Verb::Verify(args) => verbs::verify(configuration::load(&global)?, args, output),
         Verb::Delete(args) => verbs::delete(configuration::load(&global)?, args, output),
         Verb::Decrypt(args) => decrypt::run(&global, args, output),

@@ -25,10 +25,7 @@ struct Tool {
 impl Offline {
     /// Puts the site offline. `None`: it was offline already, and stays so.
     pub fn begin(document: &Document, uri: Option<&str>, message: &str) -> Result<Option<Offline>> {
-        let site = &document.site;
-        let uri = uri.or(Some(site.url.as_str()).filter(|url| !url.is_empty()));
-        let program = configuration::shim()?.join("bin/bam-maintenance");
-        let tool = Tool { program, root: site.root.clone(), uri: uri.map(str::to_owned) };
+        let tool = Tool::of(document, uri)?;
         let said = tool.run(&["begin", &std::process::id().to_string()], message)?;
         // Not then_some(): what that made in vain would be dropped, and put the site online.
         Ok((said == "taken").then(|| Offline(tool)))
@@ -42,7 +39,23 @@ impl Drop for Offline {
     }
 }
 
+/// Puts a site back online whose database comes from a backup that was made while it was offline because of us. Does
+/// nothing where no Drupal is.
+pub fn end_restored(document: &Document, uri: Option<&str>) -> Result<()> {
+    if !document.site.root.join("includes/bootstrap.inc").is_file() {
+        return Ok(());
+    }
+    Tool::of(document, uri)?.run(&["restored"], "").map(drop)
+}
+
 impl Tool {
+    fn of(document: &Document, uri: Option<&str>) -> Result<Tool> {
+        let site = &document.site;
+        let uri = uri.or(Some(site.url.as_str()).filter(|url| !url.is_empty()));
+        let program = configuration::shim()?.join("bin/bam-maintenance");
+        Ok(Tool { program, root: site.root.clone(), uri: uri.map(str::to_owned) })
+    }
+
     fn run(&self, words: &[&str], input: &str) -> Result<String> {
         let mut command = Command::new("php");
         command.arg(&self.program).arg("--root").arg(&self.root);

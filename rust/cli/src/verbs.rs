@@ -2,7 +2,7 @@
 //! (docs/json.md) goes out as it is.
 
 use crate::args::{Backup, Backups, Delete, Restore, Verify};
-use crate::maintenance::Offline;
+use crate::maintenance::{Offline, end_restored};
 use crate::names;
 use crate::print::{Align::Left, Align::Right, Output, confirm, date, size, table, text};
 use crate::signals::Hold;
@@ -148,11 +148,11 @@ pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8>
     Ok(exit_code(&result))
 }
 
-pub fn restore(document: Document, args: Restore, output: &Output) -> Result<u8> {
+pub fn restore(document: Document, uri: Option<&str>, args: Restore, output: &Output) -> Result<u8> {
     if !args.yes {
         let what = match (&args.file, &args.id) {
             (Some(file), _) => file.display().to_string(),
-            (None, Some(id)) => describe(&document, id, args.destination.as_deref())?,
+            (None, Some(id)) => describe(&document, id, args.source.as_deref(), args.destination.as_deref())?,
             (None, None) => String::new(),
         };
         let onto = args.source.as_ref().map(|source| format!(" onto {source}")).unwrap_or_default();
@@ -166,8 +166,12 @@ pub fn restore(document: Document, args: Restore, output: &Output) -> Result<u8>
         unauthenticated: args.unauthenticated,
         code: args.code,
     });
-    let result = run(document, request, output)?;
+    let result = run(document.clone(), request, output)?;
     output.notes(&result["notes"]);
+    if let Err(error) = end_restored(&document, uri) {
+        output
+            .say(&format!("if the site shows its maintenance page, the backup was made behind it ({error})"));
+    }
     output.result(&result, || {
         let seconds = result["seconds"].as_f64().unwrap_or_default();
         format!("Restored {} from {} in {seconds:.1} s.\n", text(&result, "source"), text(&result, "file"))
@@ -192,7 +196,7 @@ pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
 
 pub fn delete(document: Document, args: Delete, output: &Output) -> Result<u8> {
     if !args.yes {
-        let what = describe(&document, &args.id, args.destination.as_deref())?;
+        let what = describe(&document, &args.id, None, args.destination.as_deref())?;
         ask(&format!("Erase {what} for good?"), "delete")?;
     }
     let request = Request::Delete { id: args.id, destinations: names(args.destination)? };
@@ -218,11 +222,16 @@ pub fn ask(question: &str, verb: &str) -> Result<()> {
 }
 
 /// The backup that `id` means, in words.
-fn describe(document: &Document, id: &str, destination: Option<&str>) -> Result<String> {
+fn describe(
+    document: &Document,
+    id: &str,
+    source: Option<&str>,
+    destination: Option<&str>,
+) -> Result<String> {
     let request = Request::Backups { destinations: destination.map(str::to_owned).into_iter().collect() };
     let listing = run(document.clone(), request, &Output::new(false, true))?;
     let found = list(&listing, "backups").find(|backup| {
-        id == "latest"
+        (id == "latest" && source.is_none_or(|source| text(backup, "source") == source))
             || backup["id"].as_i64().is_some_and(|number| id.parse() == Ok(number))
             || text(backup, "file") == id
     });
