@@ -33,11 +33,11 @@ pub fn local_folders(document: &Document) -> Vec<PathBuf> {
     paths.filter_map(|d| document.site.resolve(d.path.as_ref()?).ok()).collect()
 }
 
+/// Destinations that answer.
+pub type Ready = Vec<Arc<dyn Destination>>;
+
 /// Makes each ready for a backup. Returns the ready ones, and how the others failed.
-pub fn prepare(
-    places: Vec<Arc<dyn Destination>>,
-    monitor: &Monitor,
-) -> Result<(Vec<Arc<dyn Destination>>, Vec<Outcome>)> {
+pub fn prepare(places: Ready, monitor: &Monitor) -> Result<(Ready, Vec<Outcome>)> {
     let (mut ready, mut failed) = (Vec::new(), Vec::new());
     for place in places {
         monitor.check()?;

@@ -46,14 +46,13 @@ pub fn apply(
         for decision in rule.decide(&listing.backups, place.id(), fresh, now) {
             monitor.check()?;
             let mut error = None;
-            if !decision.keep && !dry_run {
-                if let Err(failed) = place.remove(&decision.file) {
-                    monitor.note(
-                        NoteKind::Missing,
-                        format!("{} should go from {} but did not: {failed}", decision.file, place.id()),
-                    );
-                    error = Some(failed.to_string());
-                }
+            if !decision.keep
+                && !dry_run
+                && let Err(failed) = place.remove(&decision.file)
+            {
+                let text = format!("{} should go from {} but did not: {failed}", decision.file, place.id());
+                monitor.note(NoteKind::Missing, text);
+                error = Some(failed.to_string());
             }
             told.push(json!({
                 "schedule": schedule,

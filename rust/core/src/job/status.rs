@@ -5,7 +5,7 @@ use crate::catalog::{self, Copy};
 use crate::config::Document;
 use crate::{Monitor, NoteKind, Result};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::Path;
 
 /// What is there, what is missing, what comes next. A destination that does not answer is part of the answer.
 pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
@@ -53,7 +53,7 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
 }
 
 /// A copy on a disk that was taken away: on a machine of its own, and believed in until it is looked at again.
-fn offline(path: &PathBuf, size: u64) -> Copy {
+fn offline(path: &Path, size: u64) -> Copy {
     let place = format!("offline copy {}", path.display());
     Copy { destination: place.clone(), host: place, size, whole: true, verified: None }
 }
