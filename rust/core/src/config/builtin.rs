@@ -63,11 +63,13 @@ fn default_profile() -> Profile {
     }
 }
 
-/// Whether a list of tables names `table`; an entry that ends in `*` names all that begin so.
-pub fn names_table(list: &[String], table: &str) -> bool {
+/// Whether a list of tables names `table`, with or without the site's `prefix`; an entry that ends in `*` names all
+/// that begin so.
+pub fn names_table(list: &[String], table: &str, prefix: &str) -> bool {
+    let bare = table.strip_prefix(prefix).unwrap_or(table);
     list.iter().any(|entry| match entry.strip_suffix('*') {
-        Some(beginning) => table.starts_with(beginning),
-        None => entry == table,
+        Some(beginning) => table.starts_with(beginning) || bare.starts_with(beginning),
+        None => entry == table || entry == bare,
     })
 }
 
@@ -99,7 +101,12 @@ mod tests {
     #[test]
     fn patterns_name_tables_by_their_beginning() {
         let list = ["cache".to_owned(), "cache_*".to_owned()];
-        assert!(names_table(&list, "cache") && names_table(&list, "cache_form"));
-        assert!(!names_table(&list, "cached") && !names_table(&list, "xcache_form"));
+        for table in ["cache", "cache_form", "d7_cache", "d7_cache_form"] {
+            assert!(names_table(&list, table, "d7_"), "{table}");
+        }
+        for table in ["cached", "xcache_form", "d7_cached"] {
+            assert!(!names_table(&list, table, "d7_"), "{table}");
+        }
+        assert!(!names_table(&list, "d7_cache", ""));
     }
 }

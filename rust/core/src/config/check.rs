@@ -97,6 +97,9 @@ impl Document {
         for (name, destination) in &self.destinations {
             self.destination_problems(name, destination, &mut found);
         }
+        if let Some(profile) = &self.default_profile {
+            reference(&["default_profile"], profile, &self.profiles, &mut found);
+        }
         for (name, schedule) in &self.schedules {
             reference(&["schedules", name, "source"], &schedule.source, &self.sources, &mut found);
             reference(&["schedules", name, "profile"], &schedule.profile, &self.profiles, &mut found);

@@ -40,7 +40,7 @@ pub struct Document {
     /// `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_profile: Option<String>,
-    /// Where locks and status files lie; default: `bam` in the temporary folder, 0700, one file per site.
+    /// Where locks lie, and what is remembered of earlier runs; default: `/var/lib/bam/SITE` or `/var/tmp/bam-UID-SITE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
     /// What `keep: smart` keeps.
@@ -187,7 +187,12 @@ pub struct Destination {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chgrp: Option<String>,
     /// How many seconds a server may be silent before it counts as dead; default 60.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::optional_seconds",
+        serialize_with = "super::duration::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub timeout: Option<u64>,
 }
 
@@ -302,7 +307,8 @@ pub struct Notify {
     pub failure: Vec<String>,
 }
 
-/// What a profile says about one source. Table names that do not exist are no error.
+/// What a profile says about one source. Table names that do not exist are no error; `cache_*` names all that begin so
+/// ([`super::names_table`]).
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct SourceSettings {

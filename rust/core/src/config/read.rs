@@ -398,6 +398,41 @@ policy: { copies: 3, distinct_hosts: true, max_age: 8d, verify_every: 30d }
         }
     }
 
+    /// Every key of every section stands in the reference, and its examples are read.
+    #[test]
+    fn the_reference_page_is_complete() {
+        let page = include_str!("../../../../docs/configuration.md");
+        for section in [
+            "%",
+            "site: {%}",
+            "databases: {x: {%}}",
+            "sources: {x: {type: files, %}}",
+            "destinations: {x: {type: rsync, %}}",
+            "profiles: {x: {%}}",
+            "profiles: {x: {notify: {%}}}",
+            "profiles: {x: {sources: {y: {%}}}}",
+            "schedules: {x: {%}}",
+            "smart_keep: {%}",
+            "encryption: {%}",
+            "encryption: {aes_module: {%}}",
+            "policy: {%}",
+        ] {
+            let (_, hint) = refused(&section.replace('%', "zzzzzzzz: 1"));
+            let keys = hint.strip_prefix("there are: ").unwrap_or_else(|| panic!("{section}: {hint}"));
+            for key in keys.split(", ") {
+                assert!(
+                    page.contains(&format!("`{key}`")),
+                    "{section}: {key} is missing in docs/configuration.md"
+                );
+            }
+        }
+        for example in page.split("```yaml").skip(1) {
+            let yaml = example.split("```").next().unwrap_or_default();
+            let document = Document::from_yaml(yaml).expect("the example of the page");
+            assert_eq!(document.check(), [], "without a doubtful word");
+        }
+    }
+
     #[test]
     fn a_readable_file_with_passwords_is_reported() {
         let dir = tempfile::tempdir().expect("a folder");

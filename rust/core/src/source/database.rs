@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// What a dump leaves out, and how it treats the server.
 #[derive(Debug, Clone, Default)]
 pub struct DumpSettings {
-    /// Tables whose rows are left out, with or without the site's prefix. Names that do not exist are no error.
+    /// Tables whose rows are left out ([`crate::config::names_table`]). Names that do not exist are no error.
     pub nodata_tables: Vec<String>,
     /// Tables that are left out altogether, likewise.
     pub exclude_tables: Vec<String>,

@@ -4,7 +4,7 @@
 //! Drupal 7 keeps a prefixed site's tables in a file of their own, `FILE-PREFIX`
 //! (`DatabaseConnection_sqlite::__construct`): that is then the database.
 
-use crate::config::Connection as Settings;
+use crate::config::{Connection as Settings, names_table};
 use crate::source::database::{DumpReport, DumpSettings, LoadReport, LoadSettings};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rusqlite::backup::{Backup, StepResult};
@@ -95,18 +95,15 @@ fn trim(copy: &Connection, wanted: &DumpSettings, prefix: &str) -> rusqlite::Res
     // What is deleted is overwritten: it must not travel along.
     copy.execute_batch("PRAGMA foreign_keys=OFF; PRAGMA secure_delete=ON;")?;
     copy.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    let named = |list: &[String], table: &str| {
-        list.iter().any(|name| name == table || name.strip_prefix(prefix) == Some(table))
-    };
     let mut report = DumpReport::default();
     for table in tables_of(copy)? {
-        if named(&wanted.exclude_tables, &table) {
+        if names_table(&wanted.exclude_tables, &table, prefix) {
             copy.execute_batch(&format!(
                 "CREATE TABLE IF NOT EXISTS {LEFT_OUT} (name TEXT); DROP TABLE {};",
                 quote(&table)
             ))?;
             copy.execute(&format!("INSERT INTO {LEFT_OUT} VALUES (?)"), [&table])?;
-        } else if named(&wanted.nodata_tables, &table) {
+        } else if names_table(&wanted.nodata_tables, &table, prefix) {
             copy.execute_batch(&format!("DELETE FROM {}", quote(&table)))?;
             report.empty_tables += 1;
         } else {

@@ -1,7 +1,7 @@
 //! What a database consists of, and what of it a dump takes.
 
 use super::session::{Row, Session, quote, text};
-use crate::config::Connection;
+use crate::config::{Connection, names_table};
 use crate::source::database::DumpSettings;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 
@@ -66,9 +66,6 @@ const TRANSACTIONS: [&str; 4] = ["InnoDB", "ROCKSDB", "TokuDB", "XtraDB"];
 impl Schema {
     /// Asks the server; `settings` decide what is taken, `prefix` is the site's.
     pub(crate) fn read(session: &mut Session<'_>, settings: &DumpSettings, prefix: &str) -> Result<Schema> {
-        let names = |list: &[String], name: &str| {
-            list.iter().any(|listed| listed == name || name.strip_prefix(prefix) == Some(listed.as_str()))
-        };
         let server = session.column("SELECT VERSION()")?.pop().unwrap_or_default();
         let mut schema = Schema { server, ..Schema::default() };
         let mut rows = session.rows(
@@ -78,14 +75,14 @@ impl Schema {
         rows.sort();
         for row in rows {
             let [name, kind, engine, size] = columns(row)?;
-            if names(&settings.exclude_tables, &name) {
+            if names_table(&settings.exclude_tables, &name, prefix) {
                 schema.excluded.push(name);
             } else if kind == "VIEW" {
                 schema.views.push(name);
             } else {
                 let sequence = kind == "SEQUENCE";
                 schema.tables.push(Table {
-                    rows: !sequence && !names(&settings.nodata_tables, &name),
+                    rows: !sequence && !names_table(&settings.nodata_tables, &name, prefix),
                     transactions: TRANSACTIONS.iter().any(|known| known.eq_ignore_ascii_case(&engine)),
                     size: size.parse().unwrap_or_default(),
                     sequence,
