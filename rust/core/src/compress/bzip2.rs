@@ -19,6 +19,8 @@ use std::io::{self, BufReader, Read, Write};
 /// Bytes of data per block. A block holds 899 981 bytes after the first run-length coding, which makes at most 5
 /// bytes out of 4.
 const BLOCK: usize = 719_000;
+/// Each takes 8 MiB.
+const MOST_THREADS: usize = 5;
 const HEADER: &[u8] = b"BZh9";
 const BLOCK_MAGIC: &[u8] = b"\x31\x41\x59\x26\x53\x59";
 const END_MAGIC: u64 = 0x1772_4538_5090;
@@ -26,7 +28,7 @@ const END_MAGIC: u64 = 0x1772_4538_5090;
 /// A bzip2 file on its way to `out`. `threads` compress (0: one per processor), one more writes. There is one level:
 /// bzip2's lower ones are no faster.
 pub fn encoder<W: Write + Send + 'static>(out: W, threads: usize) -> Result<Encoder<W>> {
-    let workers = (0..pool::threads(threads)).map(|_| compress).collect();
+    let workers = (0..pool::threads(threads, MOST_THREADS)).map(|_| compress).collect();
     Encoder::new(out, "bam-bzip2", BLOCK, workers, Stream { started: false, bits: 0, pending: 0, crc: 0 })
 }
 

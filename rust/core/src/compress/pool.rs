@@ -118,14 +118,14 @@ where
     Ok((feeder, Drain { done, early: BTreeMap::new(), next: 0, free, _alive: alive, _workers: threads }))
 }
 
-/// How many threads: as asked for, or one per processor where `threads` is 0; at most 12, beyond which the buffers
-/// in flight would outgrow the engine's memory limit.
-pub fn threads(threads: usize) -> usize {
-    match threads {
+/// How many threads: as asked for, or one per processor where `asked` is 0, and at most `most`, by which each format
+/// keeps its share of the engine's memory (64 MiB in all).
+pub fn threads(asked: usize, most: usize) -> usize {
+    match asked {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     }
-    .clamp(1, 12)
+    .clamp(1, most)
 }
 
 #[cfg(test)]

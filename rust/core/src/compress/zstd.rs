@@ -8,30 +8,29 @@ use zstd::zstd_safe::CParameter;
 
 /// Bytes of data per job: less than the library would take by itself, so that memory stays bounded.
 const JOB: u32 = 2 << 20;
-/// The window for [`Level::Best`], as a power of two: 16 MiB, which finds what recurs across a database, and for
-/// which `zstd -d` needs no option (it takes up to 2^27).
-const LONG_WINDOW: u32 = 24;
+/// The window for [`Level::Best`], as a power of two: 8 MiB, which finds what recurs across tables and files.
+const LONG_WINDOW: u32 = 23;
+/// With the long window each thread takes 8 MiB, else 3.
+const MOST_LONG_THREADS: usize = 3;
+const MOST_THREADS: usize = 12;
 
 /// A zstd file on its way to `out`, one frame with a checksum. What is written does not depend on `threads`
 /// (0: one per processor).
 pub fn encoder<W: Write>(out: W, level: Level, threads: usize) -> Result<write::Encoder<'static, W>> {
-    let mut encoder = write::Encoder::new(
-        out,
-        match level {
-            Level::Fast => 1,
-            Level::Default => 3,
-            Level::Best => 9,
-        },
-    )?;
+    let (level, long) = match level {
+        Level::Fast => (1, false),
+        Level::Default => (3, false),
+        Level::Best => (9, true),
+    };
+    let mut encoder = write::Encoder::new(out, level)?;
     encoder.include_checksum(true)?;
     // With no worker at all the library cuts differently, so at least one.
-    encoder.multithread(pool::threads(threads) as u32)?;
-    if level == Level::Best {
+    encoder.multithread(pool::threads(threads, if long { MOST_LONG_THREADS } else { MOST_THREADS }) as u32)?;
+    if long {
         encoder.window_log(LONG_WINDOW)?;
         encoder.long_distance_matching(true)?;
-    } else {
-        encoder.set_parameter(CParameter::JobSize(JOB))?;
     }
+    encoder.set_parameter(CParameter::JobSize(JOB))?;
     Ok(encoder)
 }
 

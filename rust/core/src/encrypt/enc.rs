@@ -188,7 +188,11 @@ pub fn guess(
     let blocks = blocks.get(..blocks.len() / BLOCK * BLOCK).unwrap_or_default();
     for &kdf in candidates {
         let keys = kdf.derive(passphrase, salt)?;
-        if looks_right(&cbc::decrypt_blocks(&KeyIv::aes256(keys.key, keys.iv), blocks)) {
+        let mut plain = cbc::decrypt_blocks(&KeyIv::aes256(keys.key, keys.iv), blocks);
+        // Where the prefix is the whole file its padding is no data; elsewhere a few bytes less do no harm.
+        let padding = plain.len() - cbc::unpad_pkcs7(&plain).unwrap_or(plain.len());
+        plain.truncate(plain.len() - padding);
+        if looks_right(&plain) {
             return Ok(Some(kdf));
         }
     }

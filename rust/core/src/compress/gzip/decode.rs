@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 
 /// Members are handed to a worker in batches of at least this many bytes, packed or unpacked.
 const BATCH: usize = 1 << 20;
+/// A batch takes 2 to 4 MiB.
+const MOST_THREADS: usize = 8;
 /// A member larger than this, packed or unpacked, is none of ours: it is read piece by piece.
 const MEMBER_MAX: usize = 4 << 20;
 
@@ -113,7 +115,7 @@ struct Parallel<R> {
 
 impl<R: Read + Send + 'static> Parallel<R> {
     fn start(rest: Rest<R>, threads: usize) -> Result<Self> {
-        let threads = pool::threads(threads);
+        let threads = pool::threads(threads, MOST_THREADS);
         let workers = (0..threads)
             .map(|_| {
                 let mut decompressor = Decompressor::new();

@@ -11,17 +11,22 @@ use std::io::{self, Write};
 /// have a MiB and 1 % where they have 256 KiB (docs/performance.md).
 const BLOCK: usize = 1 << 20;
 
+/// Blocks take 2 MiB per thread, which the slow level's tables make 9.
+const MOST_THREADS: usize = 12;
+const MOST_SLOW_THREADS: usize = 4;
+
 /// A gzip file on its way to `out`. `threads` compress (0: one per processor), one more writes.
 pub fn encoder<W: Write + Send + 'static>(out: W, level: Level, threads: usize) -> Result<Encoder<W>> {
     // Libdeflate's scale: 6 is as small as zlib's 6 and three times as fast, 1 twice as fast as zlib's and smaller,
     // 10 is the first of the slow ones and 4 % smaller than zlib's 9.
-    let level = CompressionLvl::new(match level {
-        Level::Fast => 1,
-        Level::Default => 6,
-        Level::Best => 10,
-    })
-    .map_err(|_| Error::new(Code::Internal, "libdeflate does not know the level"))?;
-    let workers = (0..pool::threads(threads))
+    let (level, most) = match level {
+        Level::Fast => (1, MOST_THREADS),
+        Level::Default => (6, MOST_THREADS),
+        Level::Best => (10, MOST_SLOW_THREADS),
+    };
+    let level = CompressionLvl::new(level)
+        .map_err(|_| Error::new(Code::Internal, "libdeflate does not know the level"))?;
+    let workers = (0..pool::threads(threads, most))
         .map(|_| {
             let mut compressor = Compressor::new(level);
             move |block: &mut Block| compress(block, &mut compressor)

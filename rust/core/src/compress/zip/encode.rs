@@ -10,6 +10,8 @@ use std::io::{self, Write};
 
 /// Bytes of data per block.
 const BLOCK: usize = 1 << 20;
+/// Each takes 2 MiB.
+const MOST_THREADS: usize = 12;
 /// Version 4.5 of the specification: zip64; made on Unix (3), whose permissions follow.
 const VERSION: u16 = 45;
 const MADE_BY: u16 = 3 << 8 | VERSION;
@@ -29,7 +31,7 @@ where
         Level::Default => 6,
         Level::Best => 9,
     });
-    let workers = (0..pool::threads(threads))
+    let workers = (0..pool::threads(threads, MOST_THREADS))
         .map(|_| {
             let mut deflate = Compress::new(level, false);
             move |block: &mut Block| compress(block, &mut deflate)
