@@ -85,6 +85,9 @@ typedef enum bam_phase {
   BAM_PHASE_DONE = 5,
 } bam_phase;
 
+// An archive that is being listed.
+typedef struct bam_archive bam_archive;
+
 // A running job. Its result can be taken once.
 typedef struct bam_job bam_job;
 
@@ -121,6 +124,37 @@ typedef struct bam_progress {
   char current[256];
 } bam_progress;
 
+// Archives a folder into the tar file `file`, compressed as its extension says (.gz, .zst, .bz2, .zip, none). `file`
+// must not exist; it appears when it is whole. Blocks until then.
+//
+// `options_json` may be NULL: `{"exclude": [paths relative to the folder, or absolute], "ignore_errors": false}`. The
+// report: `{"files", "directories", "links", "bytes", "changed", "vanished", "skipped", "missing", "notes"}`.
+enum bam_status bam_archive_create(const char *folder,
+                                   const char *file,
+                                   const char *options_json,
+                                   char **report_json);
+
+// Extracts a tar file, compressed or not, into a folder that exists. Nothing is written outside of it, whatever the
+// archive says. Blocks until all is there.
+//
+// `options_json` may be NULL: `{"owners": give files their owners back (default: when run by root), "special_bits":
+// false}`. The report: `{"files", "directories", "links", "bytes", "skipped", "missing", "notes"}`.
+enum bam_status bam_archive_extract(const char *file,
+                                    const char *folder,
+                                    const char *options_json,
+                                    char **report_json);
+
+// Opens a tar file, compressed or not, to list what is in it.
+enum bam_status bam_archive_open(const char *file, struct bam_archive **archive);
+
+// The next member: `{"path", "type", "size", "mode", "uid", "gid", "mtime", "target"}`, or NULL behind the last. In
+// paths, control characters and bytes that are not UTF-8 are escaped.
+enum bam_status bam_archive_next(const struct bam_archive *archive,
+                                 char **member_json);
+
+// Ends a listing. NULL is fine.
+void bam_archive_free(struct bam_archive *archive);
+
 // Reads a configuration document (docs/configuration.md), adds what is built in, and gives it back whole. Without
 // `with_secrets`, passwords and keys are replaced by "[hidden]".
 enum bam_status bam_config_complete(const char *config_json,
@@ -148,7 +182,8 @@ enum bam_status bam_encrypt_file(const char *from,
                                  uint32_t iterations);
 
 // Decrypts what bam_encrypt_file or `openssl enc` wrote, or a file of the Drupal module aes 7.x (`.aes`, written with
-// phpseclib). The rest as above.
+// phpseclib). Where a backup's sidecar lies beside it, the backup is proven against it first; else `iterations` 0 means
+// that the usual ones are tried. The rest as above.
 enum bam_status bam_decrypt_file(const char *from,
                                  const char *to,
                                  const char *key_file,

@@ -217,6 +217,57 @@ final class Native
     }
 
     /**
+     * Archives a folder into a tar file, compressed as its extension says.
+     *
+     * @param string[] $exclude Paths relative to the folder, or absolute.
+     * @return array<string, mixed> How many files, folders, links, bytes; notes.
+     */
+    public function createArchive(string $folder, string $file, array $exclude = []): array
+    {
+        $options = Json::encode(['exclude' => array_values($exclude)]);
+        return Json::decode($this->text(function ($result) use ($folder, $file, $options) {
+            return $this->ffi->bam_archive_create($folder, $file, $options, $result);
+        }));
+    }
+
+    /**
+     * Extracts a tar file, compressed or not, into a folder that exists, and nowhere else.
+     *
+     * @return array<string, mixed> How many files, folders, links, bytes; notes.
+     */
+    public function extractArchive(string $file, string $folder): array
+    {
+        return Json::decode($this->text(function ($result) use ($file, $folder) {
+            return $this->ffi->bam_archive_extract($file, $folder, null, $result);
+        }));
+    }
+
+    /**
+     * The members of a tar file, one after the other: path, type, size, mode, uid, gid, mtime, target.
+     *
+     * @return \Generator<array<string, mixed>>
+     */
+    public function archiveMembers(string $file): \Generator
+    {
+        $archive = $this->ffi->new('bam_archive *');
+        $this->check($this->ffi->bam_archive_open($file, \FFI::addr($archive)));
+        try {
+            while (true) {
+                $member = $this->ffi->new('char *');
+                $this->check($this->ffi->bam_archive_next($archive, \FFI::addr($member)));
+                if (\FFI::isNull($member)) {
+                    return;
+                }
+                $text = \FFI::string($member);
+                $this->ffi->bam_string_free($member);
+                yield Json::decode($text);
+            }
+        } finally {
+            $this->ffi->bam_archive_free($archive);
+        }
+    }
+
+    /**
      * Copies a local file to a destination (an entry of the document's destinations, with absolute paths).
      *
      * @param array<string, mixed> $destination

@@ -53,6 +53,39 @@ final class NativeTest extends Scratch
         $this->assertStringContainsString('CREATE TABLE', implode('', gzfile($out)));
     }
 
+    public function testTarReadsWhatWeArchiveAndWeReadWhatItDoes(): void
+    {
+        $this->write('tree/a', 'content');
+        $this->write('tree/styles/b', 'made again');
+        symlink('a', "$this->folder/tree/link");
+        $native = Native::get();
+        $report = $native->createArchive("$this->folder/tree", "$this->folder/tree.tar.bz2", ['styles']);
+        $this->assertSame([1, 1], [$report['files'], $report['links']]);
+        [$status, $listing] = $this->execute(['tar', 'tjf', "$this->folder/tree.tar.bz2"]);
+        $this->assertSame([0, "./\na\nlink\n"], [$status, $listing]);
+
+        $this->execute(['tar', '-C', "$this->folder/tree", '-czf', "$this->folder/gnu.tar.gz", '.']);
+        $members = iterator_to_array($native->archiveMembers("$this->folder/gnu.tar.gz"), false);
+        $paths = array_column($members, 'path');
+        sort($paths);
+        $this->assertSame(['.', 'a', 'link', 'styles', 'styles/b'], $paths);
+        mkdir("$this->folder/out");
+        $native->extractArchive("$this->folder/gnu.tar.gz", "$this->folder/out");
+        $this->assertFileEquals("$this->folder/tree/styles/b", "$this->folder/out/styles/b");
+        $this->assertSame('a', readlink("$this->folder/out/link"));
+    }
+
+    public function testExportsAreParsedWithTheirPlaceInTheTextWhereTheyAreWrong(): void
+    {
+        $fixtures = dirname(__DIR__, 2) . '/tests/fixtures/exports';
+        $parsed = Native::get()->parseSettings(file_get_contents("$fixtures/settings_profile.txt"));
+        $this->assertSame('pece_backup', $parsed['items'][0]['machine_name']);
+        $this->assertSame('/tmp', $parsed['items'][0]['item']['filters']['sources']['archive']['exclude_filepaths']);
+        $this->assertFails('config', 'line 2, column 7', function (): void {
+            Native::get()->parseSettings("array(\n  'a' 'b',\n)");
+        });
+    }
+
     public function testADestinationOnItsOwn(): void
     {
         $destination = ['type' => 'directory', 'path' => "$this->folder/backups"];

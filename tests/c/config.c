@@ -30,6 +30,13 @@ int main(void) {
   CHECK_FAILS(bam_config_check("{\"destination\": {}}", &text), BAM_STATUS_CONFIG, "destination");
   CHECK_FAILS(bam_config_check("{\"schedules\": {\"s\": {\"source\": \"gone\"}}}", &text), BAM_STATUS_CONFIG, "gone");
 
+  static const char *EXPORT =
+      "array('type_name' => 'destination', 'machine_name' => 'd', 'subtype' => 'file', 'location' => '/srv')";
+  CHECK_OK(bam_settings_parse(EXPORT, &text));
+  CHECK(strstr(text, "\"document\":{\"type\":\"directory\"") != NULL);
+  bam_string_free(text);
+  CHECK_FAILS(bam_settings_parse("array(\n  system('ls'),\n)", &text), BAM_STATUS_CONFIG, "line 2");
+
   CHECK_OK(choose("pece_bkp", &text));
   CHECK(strstr(text, "\"profile\":\"pece_backup\"") != NULL);
   CHECK(strstr(text, "\"destinations\":[\"manual\"]") != NULL);

@@ -4,10 +4,14 @@ import atexit
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 import unittest
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import mariadb
 
@@ -162,14 +166,29 @@ class SiteTest(unittest.TestCase):
         return sorted(name for name in names if not name.startswith(".") and not name.endswith(".info"))
 
     def front_page(self):
-        """What the site answers for /, over HTTP as a visitor gets it."""
-        code = "define('DRUPAL_ROOT', getcwd()); $_SERVER += array('REMOTE_ADDR' => '127.0.0.1'); $_GET['q'] = 'node'; " \
-               "$_SERVER['HTTP_HOST'] = 'localhost'; $_SERVER['SCRIPT_NAME'] = '/index.php'; $_SERVER['REQUEST_METHOD'] = 'GET'; " \
-               "$_SERVER['SERVER_SOFTWARE'] = 'test'; $_SERVER['REQUEST_URI'] = '/'; require 'includes/bootstrap.inc'; " \
-               "drupal_bootstrap(DRUPAL_BOOTSTRAP_FULL); menu_execute_active_handler(); echo http_response_code();"
-        done = subprocess.run(["php", "-d", "error_reporting=8191", "-d", "display_errors=stderr", "-r", code], cwd=self.root,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT, env=self.environment())
-        return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+        """What a visitor gets for /: HTTP status and page."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        log = os.path.join(self.top, "web.log")
+        with open(log, "wb") as file:
+            server = subprocess.Popen(["php", "-d", "error_reporting=8191", "-d", "display_errors=0", "-d", "log_errors=1",
+                                       "-S", f"127.0.0.1:{port}", "-t", self.root], stdout=file, stderr=file,
+                                      stdin=subprocess.DEVNULL, env=self.environment(), cwd=self.root)
+        self.addCleanup(end, server)
+        last = time.monotonic() + LIMIT
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=LIMIT) as answer:
+                    return answer.status, answer.read().decode(errors="replace")
+            except urllib.error.HTTPError as refused:
+                with open(log, errors="replace") as file:
+                    return refused.code, refused.read().decode(errors="replace") + file.read()
+            except urllib.error.URLError:
+                # Not listening yet.
+                if server.poll() is not None or time.monotonic() > last:
+                    raise
+                time.sleep(0.05)
 
 
 def php(text):

@@ -7,6 +7,7 @@
 //! C's names are written as C writes them.
 #![allow(non_camel_case_types)]
 
+mod archive;
 mod boundary;
 mod config;
 mod encrypt;

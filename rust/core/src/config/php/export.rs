@@ -348,7 +348,8 @@ impl Parser<'_> {
         let mut next = 0;
         while !self.skip(close)? {
             let value = self.value()?;
-            let (key, value) = if self.at_sign("=>") {
+            let is_pair = self.at_sign("=>");
+            let (key, value) = if is_pair {
                 let Some(key) = PhpKey::from_value(&value) else {
                     return Err(self.lexer.unexpected("a key that is a number or a string before it"));
                 };
@@ -360,7 +361,8 @@ impl Parser<'_> {
             next = next_index(next, &key);
             entries.insert(key, value);
             if !self.skip(",")? && !self.at_sign(close) {
-                return Err(self.lexer.unexpected(&format!("\",\" or \"{close}\"")));
+                let arrow = if is_pair { "" } else { "\"=>\", " };
+                return Err(self.lexer.unexpected(&format!("{arrow}\",\" or \"{close}\"")));
             }
         }
         Ok(entries.entries)
