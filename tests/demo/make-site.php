@@ -191,6 +191,7 @@ for ($n = 1; $n <= 40; $n++) {
     $put("$files/photos/photo-$n.jpg", $noise(10));
 }
 file_put_contents("$folder/private/interview notes.txt", "Not for everyone.\n");
+touch("$folder/private/interview notes.txt", 1500000000);
 
 $db = new PDO("sqlite:$folder/data/site.sqlite", null, null, [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION]);
 $db->exec('CREATE TABLE variable (name VARCHAR(128) NOT NULL PRIMARY KEY, value BLOB NOT NULL)');

@@ -49,6 +49,18 @@ class WholeSite(SiteTest):
         with open(self.path("site/sites/default/settings.php")) as file:
             self.assertIn("of this machine", file.read())
 
+    def test_backups_below_what_is_restored_survive(self):
+        # Where Backup and Migrate keeps them, and with a profile that has excludes of its own, as PECE's has.
+        self.document["destinations"]["manual"]["path"] = self.private + "/backup_migrate/manual"
+        self.document["profiles"]["secret"]["sources"] = {"archive": {"exclude": ["/tmp"]}}
+        first = self.backup("archive", "manual", "secret")
+        second = self.backup("archive", "manual", "secret")
+        before = tree(self.destination())
+        for made in (second, first):
+            self.bam("restore", str(made["id"]), "--yes")
+            self.assertEqual(tree(self.destination()), before)
+        self.bam("verify")
+
     def test_the_archive_is_laid_out_as_backup_and_migrate_and_drush_expect(self):
         made = self.backup("archive")
         self.assertTrue(made["file"].endswith(".sitearchive.tar.gz"), made["file"])

@@ -156,13 +156,7 @@ impl TreeSwap {
     pub fn settle(&self) -> Result<()> {
         self.finish_exchange()?;
         for path in &self.keep {
-            let (from, to) = (Path::new(&self.old).join(path), self.live().join(path));
-            if exists(&from) && !exists(&to) {
-                if let Some(parent) = to.parent() {
-                    DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
-                }
-                fs::rename(&from, &to).at("cannot move", &from)?;
-            }
+            carry_over(&Path::new(&self.old).join(path), &self.live().join(path))?;
         }
         self.sync()
     }
@@ -253,6 +247,28 @@ fn is_mount_point(live: &Path, parent: &Path) -> Result<bool> {
     Ok(found.dev() != fs::metadata(parent).at("cannot look at", parent)?.dev())
 }
 
+/// Moves `from` to `to`; of a folder that is there already, everything that it lacks. A backup may well hold a folder
+/// that is kept, but empty: what it left out must not go with the old tree.
+fn carry_over(from: &Path, to: &Path) -> Result<()> {
+    let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    if !exists(from) {
+        return Ok(());
+    }
+    if !exists(to) {
+        if let Some(parent) = to.parent() {
+            DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
+        }
+        return fs::rename(from, to).at("cannot move", from);
+    }
+    if is_folder(from) && is_folder(to) {
+        for entry in fs::read_dir(from).at("cannot list", from)? {
+            let name = entry.at("cannot list", from)?.file_name();
+            carry_over(&from.join(&name), &to.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,6 +354,16 @@ mod tests {
         let (dir, swap) = site(false);
         rustix::fs::renameat_with(CWD, swap.staged(), CWD, swap.live(), RenameFlags::EXCHANGE)
             .expect("exchanged");
+        swap.swap().expect("swapped");
+        swap.settle().expect("settled");
+        swap.clean().expect("cleaned");
+        assert_eq!(tree(dir.path()), NEW);
+    }
+
+    #[test]
+    fn what_is_kept_outlives_an_empty_folder_of_its_name_in_the_backup() {
+        let (dir, swap) = site(false);
+        fs::create_dir_all(swap.staged().join("keep/sub")).expect("made");
         swap.swap().expect("swapped");
         swap.settle().expect("settled");
         swap.clean().expect("cleaned");
