@@ -96,17 +96,7 @@ impl Server {
     }
 
     pub fn login(&self, database: &str, user: &str, password: &str) -> Connection {
-        Connection {
-            driver: Driver::Mysql,
-            host: String::new(),
-            port: None,
-            socket: Some(self.socket()),
-            user: user.into(),
-            password: Secret::new(password),
-            name: database.into(),
-            path: PathBuf::new(),
-            prefix: String::new(),
-        }
+        login(self.socket(), database, user, password)
     }
 
     pub fn client(&self, program: &str) -> Command {
@@ -120,21 +110,26 @@ impl Server {
         self.try_sql(database, sql).unwrap_or_else(|error| panic!("{error}\n{:.2000}", sql))
     }
 
+    /// The same as another user, whose password is `p`.
+    pub fn sql_as(&self, user: &str, database: &str, sql: &str) -> String {
+        self.feed(user, database, memory(sql)).unwrap_or_else(|error| panic!("{error}"))
+    }
+
     pub fn try_sql(&self, database: &str, sql: &str) -> Result<String, String> {
-        let mut file = tempfile::tempfile().unwrap();
-        std::io::Write::write_all(&mut file, sql.as_bytes()).unwrap();
-        std::io::Seek::rewind(&mut file).unwrap();
-        self.feed(database, file.into())
+        self.feed("root", database, memory(sql))
     }
 
     /// Loads a dump as anybody would: with the plain client.
     pub fn source(&self, database: &str, dump: &Path) -> Result<String, String> {
-        self.feed(database, std::fs::File::open(dump).unwrap().into())
+        self.feed("root", database, std::fs::File::open(dump).unwrap().into())
     }
 
-    fn feed(&self, database: &str, input: Stdio) -> Result<String, String> {
-        let done = self
-            .client("mariadb")
+    fn feed(&self, user: &str, database: &str, input: Stdio) -> Result<String, String> {
+        let mut client = self.client("mariadb");
+        if user != "root" {
+            client.arg(format!("--user={user}")).arg("--password=p");
+        }
+        let done = client
             .args([
                 "--batch",
                 "--skip-column-names",
@@ -213,6 +208,28 @@ impl Server {
             }
         }
         all
+    }
+}
+
+/// SQL as a client's input.
+fn memory(sql: &str) -> Stdio {
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, sql.as_bytes()).unwrap();
+    std::io::Seek::rewind(&mut file).unwrap();
+    file.into()
+}
+
+pub fn login(socket: PathBuf, database: &str, user: &str, password: &str) -> Connection {
+    Connection {
+        driver: Driver::Mysql,
+        host: String::new(),
+        port: None,
+        socket: Some(socket),
+        user: user.into(),
+        password: Secret::new(password),
+        name: database.into(),
+        path: PathBuf::new(),
+        prefix: String::new(),
     }
 }
 

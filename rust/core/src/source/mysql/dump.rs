@@ -9,7 +9,7 @@ use crate::config::Connection;
 use crate::source::database::{DumpReport, DumpSettings};
 use crate::source::sql::{Item, Kind, Splitter, Statement, without_database, without_definer};
 use crate::source::tool::Tool;
-use crate::{Code, Monitor, Result};
+use crate::{Code, Monitor, NoteKind, Result};
 use serde_json::json;
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -246,7 +246,8 @@ pub(crate) fn others(
     let mut part = |options: &[&str], names: &[String]| -> Result<()> {
         let (mut tool, name) = start(connection, settings, options, names)?;
         portable(Body::new(tool.output(monitor, None)?)?, &schema.views, definers, &mut text)?;
-        client::dump_outcome(tool, name, connection, settings.ignore_errors, monitor)
+        let lenient = settings.ignore_errors || options.contains(&FORCE);
+        client::dump_outcome(tool, name, connection, lenient, monitor)
     };
     if !schema.views.is_empty() {
         part(&STRUCTURE, &schema.views)?;
@@ -257,7 +258,16 @@ pub(crate) fn others(
     if schema.routines + schema.events > 0 {
         // With no name at all the client would look at every table and view.
         let any: Vec<String> = schema.tables.iter().take(1).map(|table| table.name.clone()).collect();
-        part(&ROUTINES, &any)?;
+        let mut options = ROUTINES.to_vec();
+        if !schema.hidden.is_empty() {
+            options.push(FORCE);
+        }
+        part(&options, &any)?;
+    } else {
+        for (object, name) in &schema.hidden {
+            let text = format!("{object} {name} was left out: {} may not read it", connection.user);
+            monitor.note(NoteKind::Missing, text);
+        }
     }
     Ok(text)
 }
@@ -271,7 +281,7 @@ fn start<'n>(
 ) -> Result<(Tool, &'static str)> {
     let mut arguments = COMMON.to_vec();
     if settings.ignore_errors {
-        arguments.push("--force");
+        arguments.push(FORCE);
     }
     arguments.extend(options);
     arguments.extend(["--", connection.name.as_str()]);
@@ -307,6 +317,8 @@ fn portable(input: impl io::Read, views: &[String], definers: bool, out: &mut Ve
     Ok(())
 }
 
+/// Goes on after an error, which then is a note.
+const FORCE: &str = "--force";
 const COMMON: [&str; 5] = [
     "--compact",
     "--skip-lock-tables",

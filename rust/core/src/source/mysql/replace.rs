@@ -10,7 +10,7 @@ use super::direct;
 use super::dump::{self, FIRST_LINE, LAST_LINE, MARKER};
 use super::feeder::Feeder;
 use super::intake::{Intake, Origin, Step};
-use super::schema::{Schema, columns};
+use super::schema::{self, Schema, columns};
 use super::script::Script;
 use super::session::{Session, quote, string};
 use crate::config::Connection;
@@ -236,12 +236,22 @@ impl Replacement {
                 report.kept.push(table);
             }
         }
+        let hidden = schema::hidden_routines(session)?;
+        for (object, name) in &hidden {
+            if self.undo.contains(&format!("DROP {object} IF EXISTS {}", quote(name))) && !self.lenient {
+                let text = format!("{object} {name} would be replaced, but its definition cannot be read");
+                return Err(Error::new(Code::Permission, text)
+                    .hint("restore as its definer or as the server's administrator, or with ignore_errors"));
+            }
+        }
         if whole {
             let mut script = Vec::new();
             for (object, names) in objects_in(session)? {
                 for name in names.iter().filter(|name| goes(name)) {
                     let drop = format!("DROP {object} IF EXISTS {}", quote(name));
-                    if !self.undo.contains(&drop) {
+                    if hidden.contains(&(object, name.clone())) {
+                        report.kept.push(name.clone());
+                    } else if !self.undo.contains(&drop) {
                         report.removed.push(name.clone());
                         writeln!(script, "{drop};")?;
                     }
@@ -373,9 +383,13 @@ impl Replacement {
         if self.way != Way::Direct {
             let mut session = Session::open(connection, None, monitor)?;
             for database in [&self.new, &self.old] {
+                let there = session.column(&format!(
+                    "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
+                    string(database)
+                ))?;
                 let tables = tables_in(&mut session, database)?;
                 // Killed before it got its mark, it is empty.
-                if tables.is_empty() || tables.contains(&self.mark()) {
+                if !there.is_empty() && (tables.is_empty() || tables.contains(&self.mark())) {
                     session.run(&format!(
                         "SET foreign_key_checks=0; DROP DATABASE IF EXISTS {}",
                         quote(database)

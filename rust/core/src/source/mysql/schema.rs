@@ -54,7 +54,10 @@ pub(crate) struct Schema {
     /// Tables that have triggers, and how many there are of these.
     pub(crate) triggered: Vec<String>,
     pub(crate) triggers: usize,
+    /// Those whose definition can be read.
     pub(crate) routines: usize,
+    /// The others, with what they are.
+    pub(crate) hidden: Vec<(&'static str, String)>,
     pub(crate) events: usize,
     /// What the settings leave out and the database has.
     pub(crate) excluded: Vec<String>,
@@ -109,8 +112,9 @@ impl Schema {
              (SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE())",
         )?;
         let [routines, events] = columns(counts.into_iter().next().unwrap_or_default())?;
-        (schema.routines, schema.events) =
-            (routines.parse().unwrap_or_default(), events.parse().unwrap_or_default());
+        schema.hidden = hidden_routines(session)?;
+        schema.routines = routines.parse::<usize>().unwrap_or_default().saturating_sub(schema.hidden.len());
+        schema.events = events.parse().unwrap_or_default();
         Ok(schema)
     }
 
@@ -164,6 +168,19 @@ impl Schema {
     pub(crate) fn with_rows(&self) -> impl Iterator<Item = &Table> {
         self.tables.iter().filter(|table| table.rows)
     }
+}
+
+/// Procedures and functions that we may run, perhaps drop, but not read.
+pub(crate) fn hidden_routines(session: &mut Session<'_>) -> Result<Vec<(&'static str, String)>> {
+    let mut hidden = Vec::new();
+    for row in session.rows(
+        "SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() \
+         AND ROUTINE_DEFINITION IS NULL",
+    )? {
+        let [object, name] = columns(row)?;
+        hidden.push((if object == "FUNCTION" { "FUNCTION" } else { "PROCEDURE" }, name));
+    }
+    Ok(hidden)
 }
 
 /// A row's columns as text.
