@@ -9,6 +9,7 @@ mod import;
 mod keygen;
 mod lists;
 mod maintenance;
+mod notify;
 mod policy;
 mod print;
 mod signals;

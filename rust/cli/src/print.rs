@@ -28,6 +28,11 @@ impl Output {
         Ok(())
     }
 
+    /// Whether another program watches, by a status file.
+    pub fn is_watched(&self) -> bool {
+        self.status.is_some()
+    }
+
     /// How far a job is.
     pub fn progress(&self, progress: &Progress) {
         if let Some(status) = &self.status {

@@ -3,10 +3,10 @@
 
 use crate::args::{Backup, Backups, Delete, Restore, Verify};
 use crate::maintenance::{Offline, end_restored};
-use crate::names;
 use crate::print::{Align::Left, Align::Right, Output, confirm, date, size, table, text};
 use crate::signals::Hold;
 use crate::work::{can_ask, run};
+use crate::{names, notify};
 use bam::config::{Document, duration};
 use bam::job::choose::{self, choose};
 use bam::job::{self, Request, lock};
@@ -57,7 +57,10 @@ fn run_schedule(document: Document, uri: Option<&str>, schedule: &str, output: &
     let choice = choose::schedule(&document, schedule)?;
     let _hold = Hold::begin()?;
     let _offline = go_offline(&document, uri, &choice.profile, output)?;
-    made(&run(document, Request::Run { schedule: schedule.to_owned() }, output)?, output)
+    let notify = choose::profile(&document, &choice.profile)?.notify;
+    let outcome = run(document.clone(), Request::Run { schedule: schedule.to_owned() }, output);
+    notify::told(&document, schedule, &notify, &outcome, output);
+    made(&outcome?, output)
 }
 
 /// Tells of a backup that was made.
@@ -252,7 +255,7 @@ pub fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> 
     value[key].as_array().into_iter().flatten()
 }
 
-fn number(value: &Value, key: &str) -> u64 {
+pub fn number(value: &Value, key: &str) -> u64 {
     value[key].as_u64().unwrap_or_default()
 }
 

@@ -305,6 +305,12 @@ pub struct Notify {
     /// On failure, partial success included.
     #[serde(deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     pub failure: Vec<String>,
+    /// A URL that gets a JSON message by POST after each scheduled run.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "mask::secret")]
+    pub webhook: Option<Secret>,
+    /// A URL that is asked for after each scheduled run, with `/fail` behind it when the run failed.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "mask::secret")]
+    pub ping: Option<Secret>,
 }
 
 /// What a profile says about one source. Table names that do not exist are no error; `cache_*` names all that begin so
