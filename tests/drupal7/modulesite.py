@@ -1,5 +1,6 @@
 """A copy of the real site with the module on it, and a browser of sorts."""
 
+import atexit
 import glob
 import html
 import http.cookiejar
@@ -9,6 +10,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -25,6 +27,12 @@ PASSWORD = "correct horse"
 class ModuleTest(SiteTest):
     """One test, one site with the module enabled. Mail stays in a variable, see mails()."""
 
+    # The database with the module enabled, made by the first test.
+    enabled = None
+
+    def load(self, dump):
+        super().load(ModuleTest.enabled or dump)
+
     def setUp(self):
         super().setUp()
         os.symlink(os.path.join(TOP, "drupal7"), os.path.join(self.root, "sites/all/modules/bam"))
@@ -33,8 +41,15 @@ class ModuleTest(SiteTest):
         self.set_conf(bam_binary=BAM, bam_state_dir=self.jobs_top)
         with open(self.settings, "a") as file:
             file.write("$conf['mail_system'] = array('default-system' => 'TestingMailSystem');\n")
-        self.drush("-y", "pm-enable", "bam")
         self.sites = []
+        if ModuleTest.enabled is None:
+            self.drush("-y", "pm-enable", "bam")
+            with tempfile.NamedTemporaryFile(delete=False) as file:
+                atexit.register(os.unlink, file.name)
+                dump = [word.replace("mariadb", "mariadb-dump", 1) if word == "mariadb" else word
+                        for word in self.server.client() if word not in ("--binary-mode",)]
+                subprocess.run([*dump, "--hex-blob", "site"], stdout=file, check=True)
+            ModuleTest.enabled = file.name
 
     def set_conf(self, **values):
         with open(self.settings, "a") as file:
@@ -102,16 +117,20 @@ class ModuleTest(SiteTest):
                         "{ echo strip_tags(format_string($r->message, (array) unserialize($r->variables))), \"\\n\"; }")
 
     def variable(self, name):
-        return json.loads(self.php(f"echo json_encode(variable_get({php(name)}));"))
+        """A text or number among Drupal's variables; None where it is not set."""
+        stored = self.sql(f"select value from variable where name = '{name}'").rstrip("\n")
+        if stored.startswith("i:"):
+            return int(stored[2:-1])
+        return stored.partition('"')[2][:-2] if stored else None
 
     def stored(self, where="manual"):
         folder = os.path.join(self.private, "backup_migrate", where)
         names = os.listdir(folder) if os.path.isdir(folder) else []
         return sorted(name for name in names if not name.startswith(".") and not name.endswith(".info"))
 
-    def schedule(self, name, **changes):
+    def schedule(self, machine_name, **changes):
         """A schedule of the database to `scheduled` with the profile `mailed`, as Backup and Migrate keeps it."""
-        row = {"machine_name": name, "name": name, "source_id": "db", "destination_id": "scheduled",
+        row = {"machine_name": machine_name, "name": machine_name, "source_id": "db", "destination_id": "scheduled",
                "copy_destination_id": "", "profile_id": "mailed", "keep": 0, "period": 86400, "enabled": 1,
                "cron": "builtin", "cron_schedule": "0 4 * * *", **changes}
         self.insert("backup_migrate_schedules", row)
@@ -125,10 +144,19 @@ class ModuleTest(SiteTest):
                      "timestamp_format": "Y-m-d\\TH-i-s"}, filters=filters)
 
     def insert(self, table, row, **serialized):
-        fields = f"json_decode({php(json.dumps(row))}, TRUE)"
-        for name, value in serialized.items():
-            fields += f" + array('{name}' => serialize(json_decode({php(json.dumps(value))}, TRUE)))"
-        self.php(f"db_insert('{table}')->fields({fields})->execute();")
+        row = {**row, **{name: serialize(value) for name, value in serialized.items()}}
+        values = ", ".join(f"x'{str(value).encode().hex()}'" for value in row.values())
+        self.sql(f"insert into {table} ({', '.join(row)}) values ({values})")
+
+
+def serialize(value):
+    """As PHP's serialize()."""
+    if isinstance(value, int):
+        return f"i:{value};"
+    if isinstance(value, str):
+        return f's:{len(value.encode())}:"{value}";'
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    return f"a:{len(value)}:{{" + "".join(serialize(key) + serialize(item) for key, item in pairs) + "}"
 
 
 class Browser:

@@ -1,0 +1,211 @@
+"""The admin pages: who may see and do what, forged requests, hostile names, and each thing that a page starts."""
+
+import json
+import os
+
+from drupalsite import php
+from modulesite import PAGES, ModuleTest
+
+HOSTILE = "<script>alert('x')</script>\"&"
+# Each page, and the permissions of which any one opens it.
+ANY = ["administer bam", "perform backup", "access backup files", "delete backup files", "restore from backup"]
+ACCESS = {
+    "": ANY,
+    "/backup": ["perform backup"],
+    "/schedules": ["administer bam"],
+    "/schedules/nightly/run": ["perform backup"],
+    "/settings": ["administer bam"],
+    "/backups/ID/restore": ["restore from backup"],
+    "/backups/ID/verify": ["perform backup"],
+    "/backups/ID/delete": ["delete backup files"],
+    "/backups/ID/download": ["access backup files"],
+    "/backups/ID/sidecar": ["access backup files"],
+    "/job/JOB": ["perform backup"],
+    "/job/JOB/status": ["perform backup"],
+    "/job/JOB/cancel": ["perform backup"],
+    "/job/0123456789abcdef0123456789abcdef": [],
+    "/job/..%2f..%2fsettings": [],
+}
+
+
+class Pages(ModuleTest):
+    def setUp(self):
+        super().setUp()
+        self.profile(name="Mailed " + HOSTILE)
+        self.schedule("nightly", name="Nightly " + HOSTILE)
+
+    def back_up(self, browser, **values):
+        """Starts a backup by the form, waits for its end, and returns the address of its page."""
+        browser.submit(f"{PAGES}/backup", "bam_backup_form", **{"source": "db", "destinations[manual]": "manual",
+                                                                "profile": "mailed", "description": "", **values})
+        page = browser.url
+        self.assertRegex(page, "/job/[0-9a-f]{32}$", browser.said)
+        self.ended()
+        return page
+
+    def test_each_page_wants_its_permission_and_each_form_its_token(self):
+        anonymous = self.serve()
+        users = {permission: self.log_in([permission]) for permission in [*ANY, "access administration pages"]}
+        page = self.back_up(users["perform backup"])
+        users["access backup files"].get(PAGES)
+        backup = users["access backup files"].text.partition("/backups/")[2].partition("/")[0]
+        self.assertTrue(backup.isdigit(), users["access backup files"].said)
+        for path, allowed in ACCESS.items():
+            address = PAGES + path.replace("ID", backup).replace("JOB", page.rpartition("/")[2])
+            with self.subTest(path):
+                self.assertEqual(anonymous.get(address), 403)
+                codes = {permission: browser.get(address) for permission, browser in users.items()}
+                self.assertEqual({permission for permission, code in codes.items() if code == 200}, set(allowed), codes)
+                self.assertEqual(set(codes.values()) - {200, 403}, set())
+
+        # The same forms, posted from elsewhere: without the token, and with another user's.
+        before = len(self.jobs("done"))
+        forms = {"/backup": ("perform backup", "bam_backup_form"), "/schedules/nightly/run": ("perform backup", "bam_run_form"),
+                 "/settings": ("administer bam", "bam_settings_form"),
+                 **{f"/backups/{backup}/{verb}": (permission, f"bam_{verb}_form") for verb, permission in (
+                     ("restore", "restore from backup"), ("verify", "perform backup"), ("delete", "delete backup files"))}}
+        values = {"source": "db", "destinations[manual]": "manual", "profile": "mailed", "bam_policy[copies]": "7", "op": "go"}
+        for path, (permission, form) in forms.items():
+            with self.subTest(f"forged {path}"):
+                browser = users[permission]
+                fields = browser.fields(PAGES + path, form)
+                for token in (None, "forged"):
+                    sent = {name: value for name, value in fields.items() if name != "form_token"}
+                    browser.get(PAGES + path, {**sent, **values, **({"form_token": token} if token else {})})
+                    self.assertNotIn("/job/", browser.url)
+        self.assertEqual((self.jobs(), len(self.jobs("done"))), ([], before))
+        self.assertIsNone(self.variable("bam_policy"))
+        self.assertEqual(len(self.stored()), 1)
+
+    def test_names_from_outside_are_shown_and_not_run(self):
+        self.serve()
+        browser = self.log_in([*ANY, "administer site configuration", "access site reports"])
+        page = self.back_up(browser, description=HOSTILE)
+        # A sidecar that another program wrote.
+        folder = os.path.join(self.private, "backup_migrate/manual")
+        sidecar = os.path.join(folder, self.stored()[0] + ".info")
+        with open(sidecar, encoding="utf-8") as file:
+            text = file.read()
+        name = "a<script>alert(2)<script>.mysql.gz"
+        os.link(os.path.join(folder, self.stored()[0]), os.path.join(folder, name))
+        with open(os.path.join(folder, name + ".info"), "w", encoding="utf-8") as file:
+            file.write(text.replace('bam_sourceid = "db"', 'bam_sourceid = "<script>alert(1)</script>"')
+                       .replace('bam_id = "1', 'bam_id = "2'))
+        self.php("variable_set('bam_results', array('nightly' => array('state' => 'failed', 'exit_code' => 1, "
+                 f"'error' => {php(HOSTILE)}, 'time' => 1)));")
+        for path in (page, PAGES, f"{PAGES}/backup", f"{PAGES}/schedules", f"{PAGES}/schedules/nightly/run",
+                     "admin/reports/status"):
+            with self.subTest(path):
+                self.assertEqual(browser.get(path), 200)
+                self.assertNotIn("<script>alert(", browser.text)
+        browser.get(f"{PAGES}/schedules")
+        self.assertIn("Mailed " + HOSTILE, browser.said)
+
+    def test_what_the_form_does_not_offer_is_refused(self):
+        self.serve()
+        browser = self.log_in(["perform backup"])
+        for values in ({"source": "--help"}, {"source": "$(id)"}, {"profile": "gone"},
+                       {"destinations[manual]": "../../etc"}, {"destinations[evil]": "evil"}):
+            with self.subTest(values):
+                browser.submit(f"{PAGES}/backup", "bam_backup_form", **{
+                    "source": "db", "destinations[manual]": "manual", "profile": "default", "description": "", **values})
+                self.assertNotIn("/job/" if "destinations[evil]" not in values else "evil/job", browser.url)
+        for backup in ("1", "..", "latest", "--yes"):
+            browser.get(f"{PAGES}/backups/{backup}/verify")
+            self.assertIn("There is no backup", browser.said)
+
+    def test_a_backup_is_made_shown_downloaded_verified_and_erased(self):
+        self.serve()
+        browser = self.log_in(ANY)
+        page = self.back_up(browser, description="--yes $(touch owned); 'quoted'")
+        browser.get(page)
+        self.assertIn("Done.", browser.said)
+        stored = self.stored()
+        self.assertEqual(len(stored), 1)
+        self.assertIn(stored[0], browser.said)
+        self.assertEqual([mail["to"] for mail in self.mails()], [self.variable("site_mail")])
+        browser.get(page + "/status")
+        self.assertTrue(json.loads(browser.text)["finished"])
+        self.assertIn("no-store", browser.headers["Cache-Control"])
+
+        browser.get(PAGES)
+        self.assertIn(stored[0], browser.said)
+        backup = browser.text.partition("/backups/")[2].partition("/")[0]
+        for what, name in (("download", stored[0]), ("sidecar", stored[0] + ".info")):
+            browser.get(f"{PAGES}/backups/{backup}/{what}")
+            with open(os.path.join(self.private, "backup_migrate/manual", name), "rb") as file:
+                self.assertEqual(browser.body, file.read())
+            self.assertIn(f'attachment; filename="{name}"', browser.headers["Content-Disposition"])
+            self.assertIn("no-store", browser.headers["Cache-Control"])
+        self.assertIn("--yes $(touch owned); 'quoted'", browser.text, "the note, in the sidecar")
+
+        browser.submit(f"{PAGES}/backups/{backup}/verify", "bam_verify_form")
+        page = browser.url
+        self.ended()
+        browser.get(page)
+        self.assertIn("good", browser.said)
+        browser.submit(f"{PAGES}/backups/{backup}/delete", "bam_delete_form")
+        page = browser.url
+        self.ended()
+        browser.get(page)
+        self.assertIn("erased", browser.said)
+        self.assertEqual(self.stored(), [])
+
+    def test_a_restore_goes_on_without_the_session_it_replaces(self):
+        anonymous = self.serve()
+        browser = self.log_in(ANY)
+        self.back_up(browser)
+        browser.get(PAGES)
+        backup = browser.text.partition("/backups/")[2].partition("/")[0]
+        later = self.log_in(ANY)
+        self.php("variable_set('site_slogan', 'after the backup');")
+        later.submit(f"{PAGES}/backups/{backup}/restore", "bam_restore_form", source="db")
+        page = later.url
+        self.ended()
+        self.wait(lambda: not self.jobs() or anonymous.get(page) != 200)
+        self.assertNotEqual(self.variable("site_slogan"), "after the backup")
+        self.assertEqual(later.get(page), 200, "its session is gone")
+        self.assertIn("Log in", later.said)
+        self.assertIn("Done.", later.said)
+        self.assertEqual(later.get(PAGES), 403)
+
+    def test_settings_are_checked(self):
+        self.serve()
+        browser = self.log_in(["administer bam"])
+        key = os.path.join(self.top, "key")
+        inside = os.path.join(self.root, "sites/default/files/key")
+        for path, mode in ((key, 0o600), (inside, 0o600)):
+            with open(path, "w") as file:
+                file.write("secret\n")
+            os.chmod(path, mode)
+        program = os.path.join(self.root, "sites/default/files/bam")
+        with open(program, "w") as file:
+            file.write("#!/bin/sh\necho bam 9\n")
+        os.chmod(program, 0o755)
+        good = {"bam_binary": "", "bam_key_file": key, "bam_policy[copies]": "3", "bam_policy[max_age]": "8d",
+                "bam_policy[verify_every]": ""}
+        for wrong, words in (({"bam_binary": program}, "uploaded"), ({"bam_binary": "bam"}, "not an absolute path"),
+                             ({"bam_binary": "/bin/true"}, "does not answer"), ({"bam_key_file": inside}, "lies below"),
+                             ({"bam_key_file": "/nowhere"}, "no key file"), ({"bam_policy[max_age]": "soon"}, "not a span"),
+                             ({"bam_policy[copies]": "-1"}, "positive integer")):
+            with self.subTest(wrong):
+                browser.submit(f"{PAGES}/settings", "bam_settings_form", **{**good, **wrong})
+                self.assertIn(words, browser.said)
+        os.chmod(key, 0o644)
+        browser.submit(f"{PAGES}/settings", "bam_settings_form", **good)
+        self.assertIn("Others can read", browser.said)
+        self.assertIsNone(self.variable("bam_key_file"))
+        os.chmod(key, 0o600)
+        browser.submit(f"{PAGES}/settings", "bam_settings_form", **good)
+        self.assertIn("have been saved", browser.said)
+        self.assertEqual(self.variable("bam_key_file"), key)
+        self.assertEqual(json.loads(self.php("echo json_encode(variable_get('bam_policy'));")), {"copies": 3, "max_age": "8d"})
+
+    def test_the_status_report_has_a_line(self):
+        self.serve()
+        browser = self.log_in(["administer site configuration", "access site reports"])
+        browser.get("admin/reports/status")
+        self.assertRegex(browser.said, r"Bam version \d+\.\d+\.\d+")
+        self.set_conf(bam_binary="/nowhere/bam")
+        # PHP may look at settings.php again only after some seconds.
+        self.wait(lambda: browser.get("admin/reports/status") == 200 and "The program bam was not found" in browser.said)
