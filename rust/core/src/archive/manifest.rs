@@ -42,7 +42,8 @@ const SITE: &str = "Site 0";
 impl Manifest {
     /// The manifest of a site archive without prefix folder, docroot below `docroot/`.
     ///
-    /// Private files are named by `bam-files-private`: Backup and Migrate, seeing `files-private`, would restore
+    /// `sitedir` is relative to the docroot, as drush needs it to write settings.php; Backup and Migrate writes
+    /// `docroot/` before it and never reads it. Private files are named by `bam-files-private`: Backup and Migrate, seeing `files-private`, would restore
     /// them into the public folder and leave the public ones out.
     pub fn of_site(facts: &SiteFacts<'_>) -> Self {
         let mut manifest = Manifest::default();
@@ -59,7 +60,7 @@ impl Manifest {
             ("version", facts.version),
             ("name", facts.name),
             ("docroot", "docroot"),
-            ("sitedir", &below(facts.conf_path)),
+            ("sitedir", facts.conf_path.trim_matches('/')),
             ("database-file-default", facts.database),
             ("database-file-driver", facts.driver),
             ("database-default-file", facts.database),
@@ -200,7 +201,7 @@ mod tests {
         assert_eq!(parsed, manifest());
         assert_eq!(parsed.site("name"), Some(NAME));
         assert_eq!(parsed.site("files-private"), None);
-        assert_eq!(parsed.site("sitedir"), Some("docroot/sites/default"));
+        assert_eq!(parsed.site("sitedir"), Some("sites/default"));
     }
 
     #[test]
