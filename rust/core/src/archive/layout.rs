@@ -151,10 +151,12 @@ fn site(prefix: Vec<u8>, manifest: Manifest) -> Layout {
     let public = public.unwrap_or_else(|| format!("{conf_path}/files"));
     let database = own("database-file-default").or_else(|| own("database-default-file"));
     let driver = own("database-file-driver").or_else(|| own("database-default-driver"));
-    // The others' private files lie in the docroot, or are not in the archive.
-    let theirs = || own("files-private").map(|path| format!("{docroot}/{}", in_docroot(path)));
-    let private =
-        own("bam-files-private").or_else(theirs).map(|path| path.trim_matches('/').as_bytes().to_vec());
+    // The others' private files are in the archive only where they lie in the docroot.
+    let inside = |path: &String| !path.starts_with('/') && path.split('/').all(|part| part != "..");
+    let theirs =
+        || own("files-private").map(in_docroot).filter(inside).map(|path| format!("{docroot}/{path}"));
+    let private = own("bam-files-private").or_else(theirs);
+    let private = private.map(|path| path.trim_matches('/').as_bytes().to_vec());
     Layout::Site(Site {
         docroot: docroot.into_bytes(),
         database: database.unwrap_or_else(|| "database.sql".into()).into_bytes(),
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn a_drush_archive_has_its_docroots_own_name_and_the_manifest_last() {
         let manifest = "[Global]\narchiveformat = platform\n[default]\ndocroot = \"/var/www/html\"\n\
-            sitedir = \"sites/default\"\nfiles-public = \"sites/default/files\"\nfiles-private = \"\"\n\
+            sitedir = \"sites/default\"\nfiles-public = \"sites/default/files\"\nfiles-private = \"../private\"\n\
             database-default-file = \"d7.sql\"\ndatabase-default-driver = \"mysql\"\n";
         let layout = survey(&[("html/index.php", ""), ("d7.sql", ""), ("MANIFEST.ini", manifest)]);
         assert_eq!(layout.part(b"html/index.php"), Part::Docroot(b"index.php"));
@@ -228,7 +230,7 @@ mod tests {
         assert_eq!(
             (site.public.as_slice(), site.private),
             (&b"sites/default/files"[..], None),
-            "empty is none"
+            "it is not in there"
         );
     }
 

@@ -1,6 +1,7 @@
 //! Archives as other programs make and read them, hostile archives, damaged ones, and random trees.
 
 mod damage;
+mod fixtures;
 mod hostile;
 mod peers;
 mod tree;
