@@ -45,6 +45,11 @@ impl Ground {
     fn tree(&self) -> FileTree {
         FileTree { base: self.at("tree"), ..FileTree::default() }
     }
+
+    /// The same, each file opened when it is its turn.
+    fn in_step(&self) -> FileTree {
+        FileTree { threads: Some(0), ..self.tree() }
+    }
 }
 
 /// What a walk gives, a line each: path, kind, and the content of files that is text.
@@ -249,7 +254,7 @@ fn files_that_change_while_they_are_read() {
     let monitor = Monitor::new();
     let mut writer = Writer::new(Vec::new());
     let base = ground.at("tree");
-    let report = ground.tree().walk(&monitor, &mut |entry, body| {
+    let report = ground.in_step().walk(&monitor, &mut |entry, body| {
         let open = || fs::OpenOptions::new().append(true).open(base.join(show(&entry.path))).unwrap();
         match entry.path.first() {
             Some(b'a') => open().set_len(10).unwrap(),
@@ -275,6 +280,57 @@ fn files_that_change_while_they_are_read() {
 }
 
 #[test]
+fn files_that_were_opened_ahead_are_watched_too() {
+    let ground = Ground::new();
+    for i in 100..400 {
+        fs::write(ground.at(&format!("tree/{i}")), vec![b'.'; if i % 2 == 0 { 100 } else { 100_000 }])
+            .unwrap();
+    }
+    let base = ground.at("tree");
+    let monitor = Monitor::new();
+    let mut sizes = Vec::new();
+    let report = ground.tree().walk(&monitor, &mut |entry, body| {
+        let grows = [&b"151"[..], b"251", b"351"].contains(&entry.path.as_slice());
+        if grows {
+            fs::write(base.join(show(&entry.path)), vec![b'+'; 200_000]).unwrap();
+        }
+        let size = std::io::copy(body, &mut std::io::sink())?;
+        if entry.path.len() == 3 {
+            sizes.push(size);
+        }
+        assert_eq!(size, entry.kind.size());
+        Ok(())
+    });
+    assert_eq!(report.unwrap().changed, 3, "{:?}", monitor.notes());
+    assert_eq!(sizes, [100, 100_000].repeat(150));
+}
+
+#[test]
+fn an_error_far_down_ends_the_walk_wherever_the_threads_are() {
+    let ground = Ground::new();
+    for i in 100..700 {
+        ground.file(&format!("tree/{i}"));
+    }
+    let mut seen = 0;
+    let error = ground.tree().walk(&Monitor::new(), &mut |entry, _| {
+        seen += 1;
+        match entry.path.as_slice() {
+            b"300" => Err(crate::Error::new(Code::Space, "full")),
+            _ => Ok(()),
+        }
+    });
+    assert_eq!((error.unwrap_err().code(), seen), (Code::Space, 202));
+    let part_of_way = Monitor::new();
+    let error = ground.tree().walk(&part_of_way, &mut |entry, _| {
+        if entry.path == b"650" {
+            part_of_way.cancel();
+        }
+        Ok(())
+    });
+    assert_eq!(error.unwrap_err().code(), Code::Cancelled);
+}
+
+#[test]
 fn files_that_vanish_or_become_something_else() {
     let ground = Ground::new();
     ground
@@ -288,7 +344,7 @@ fn files_that_vanish_or_become_something_else() {
     let monitor = Monitor::new();
     let mut found = Vec::new();
     // Listed already when the first file is met: nothing of it is there any more, or it is something else.
-    let report = ground.tree().walk(&monitor, &mut |entry, body| {
+    let report = ground.in_step().walk(&monitor, &mut |entry, body| {
         if entry.path == b"a" {
             fs::remove_file(ground.at("tree/gone")).unwrap();
             fs::remove_dir_all(ground.at("tree/gone-dir")).unwrap();

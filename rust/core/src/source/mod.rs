@@ -3,6 +3,8 @@
 //! Owns walking files, excludes, and dumping and loading databases through the vendors' own clients.
 //! Knows nothing of compression, encryption and destinations.
 
+mod ahead;
+mod content;
 pub mod database;
 pub mod exclude;
 pub mod files;

@@ -8,8 +8,12 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 fn archived(base: &Path) -> Vec<u8> {
+    archived_by(base, None)
+}
+
+fn archived_by(base: &Path, threads: Option<usize>) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
-    let tree = FileTree { base: base.into(), ..FileTree::default() };
+    let tree = FileTree { base: base.into(), threads, ..FileTree::default() };
     tree.walk(&Monitor::new(), &mut |entry, body| writer.append(entry, body).map(drop)).unwrap();
     writer.finish().unwrap()
 }
@@ -24,7 +28,9 @@ fn random_trees_come_back_whole() {
         let [source, by_us, by_tar, from_tar] = made.try_into().unwrap();
         random_tree(&source, seed);
         let ours = archived(&source);
-        assert_eq!(archived(&source), ours, "the same tree is the same archive");
+        for threads in [0, 1, 20] {
+            assert_eq!(archived_by(&source, Some(threads)), ours, "the same tree is the same archive");
+        }
 
         extract(&ours, &by_us).unwrap();
         assert_same(&source, &by_us);
