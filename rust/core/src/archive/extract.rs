@@ -5,6 +5,9 @@
 //! `..` are refused, devices are skipped. Set-user-ID bits are dropped unless asked for.
 
 use super::beneath::{make_dir_all, open_dir};
+use super::place::{
+    LOOK, Place, in_place_of_root, leads_out, make_folder, refuse_climbing, replacing, split, times,
+};
 use super::{Entry, EntryKind, Member, Owners, Reader, Segment, header, show};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,15 +20,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Where a member goes: into which root, and under which path there (as in [`Entry::path`]).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// Which root, counted from 0.
-    pub root: usize,
-    /// Path below it; empty is the root itself.
-    pub path: Vec<u8>,
-}
 
 /// What to restore besides content, modes and times.
 #[derive(Debug, Clone, Copy)]
@@ -92,9 +86,6 @@ struct Attributes {
     /// `None` for folders that the archive does not mention.
     mtime: Option<i64>,
 }
-
-/// What to do about an archive that would write elsewhere.
-const LOOK: &str = "the archive is damaged or was made to do harm; look into it with tar -tvf";
 
 /// The mode of folders that the archive does not mention; their owner is that of the first member in them.
 const UNMENTIONED: u32 = 0o755;
@@ -443,77 +434,4 @@ impl<'a> Extractor<'a> {
     fn failed(&self, what: &str, place: &Place, cause: Errno) -> Error {
         Error::io(what, &self.path(place), cause.into())
     }
-}
-
-/// Makes a folder, in place of anything that is none. One that is there stays.
-fn make_folder(dir: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
-    match fs::mkdirat(dir, name, Mode::RWXU) {
-        Err(Errno::EXIST) => {
-            let there = fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            if fs::FileType::from_raw_mode(there.st_mode).is_dir() {
-                return Ok(());
-            }
-            fs::unlinkat(dir, name, AtFlags::empty())?;
-            fs::mkdirat(dir, name, Mode::RWXU)
-        }
-        done => done,
-    }
-}
-
-/// Makes something anew: what is in its place goes first, a folder only when it is empty.
-fn replacing<T>(dir: &OwnedFd, name: &[u8], mut make: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    match make() {
-        Err(Errno::EXIST) => {
-            match fs::unlinkat(dir, name, AtFlags::empty()) {
-                Err(Errno::ISDIR) => fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?,
-                done => done?,
-            }
-            make()
-        }
-        done => done,
-    }
-}
-
-/// Splits off the last component; `None` for the root itself.
-fn split(place: &Place) -> Option<(Place, &[u8])> {
-    let path = place.path.as_slice();
-    let at = |parent: &[u8]| Place { root: place.root, path: parent.to_vec() };
-    match path.iter().rposition(|b| *b == b'/') {
-        Some(slash) => Some((at(path.get(..slash)?), path.get(slash + 1..)?)),
-        None if path.is_empty() => None,
-        None => Some((at(b""), path)),
-    }
-}
-
-fn times(mtime: i64) -> Timestamps {
-    Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW },
-        last_modification: Timespec { tv_sec: mtime, tv_nsec: 0 },
-    }
-}
-
-fn refuse_climbing(path: &[u8], member: &[u8]) -> Result<()> {
-    if path.split(|b| *b == b'/').any(|part| part == b"..") || path.contains(&0) {
-        let text = format!("{} would be written outside the folder: refused", show(member));
-        return Err(Error::new(Code::Integrity, text).hint(LOOK));
-    }
-    Ok(())
-}
-
-fn in_place_of_root(entry: &Entry) -> Error {
-    let text = format!("{} would take the place of the folder itself: refused", show(&entry.path));
-    Error::new(Code::Integrity, text)
-}
-
-/// Whether a link at `path` with this target points outside the root, by its text alone.
-fn leads_out(path: &[u8], target: &[u8]) -> bool {
-    let mut depth = header::clean_path(path).iter().filter(|b| **b == b'/').count();
-    for part in target.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".") {
-        match (part, depth) {
-            (b"..", 0) => return true,
-            (b"..", _) => depth -= 1,
-            _ => depth += 1,
-        }
-    }
-    target.starts_with(b"/")
 }

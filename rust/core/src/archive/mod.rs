@@ -15,16 +15,18 @@ mod layout;
 mod manifest;
 mod owners;
 mod pax;
+mod place;
 mod read;
 mod sparse;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub use extract::{ExtractOptions, ExtractReport, Extractor, Place};
+pub use extract::{ExtractOptions, ExtractReport, Extractor};
 pub use layout::{Layout, Part, Site, Survey};
 pub use manifest::{Manifest, SiteFacts};
 pub use owners::Owners;
+pub use place::Place;
 pub use read::{Member, Reader};
 pub use sparse::{Segment, plan as plan_segments};
 pub use write::{Appended, Writer};

@@ -107,6 +107,7 @@ impl Plan {
             prefix: prefix.to_vec(),
             excludes,
             ignore_errors: self.ignore_errors,
+            threads: None,
         });
         Ok(())
     }

@@ -99,8 +99,9 @@ impl Pass<'_, '_> {
     fn run(mut self, walk: Walk<'_>, base: &Stat) -> Result<TreeReport> {
         self.bare(b"", base, EntryKind::Directory)?;
         let threads = self.tree.threads.unwrap_or(THREADS);
-        let in_walk =
-            ahead::run(walk, threads, &mut |(Found { path, what }, opened)| match (what, opened) {
+        let in_walk = ahead::run(walk, threads, &mut |(Found { path, what }, opened)| {
+            self.monitor.check()?;
+            match (what, opened) {
                 (What::Folder(stat), _) => self.bare(&path, &stat, EntryKind::Directory),
                 (What::Link(stat, target), _) => self.bare(&path, &stat, EntryKind::Symlink(target)),
                 // Opening ahead needs descriptors, which the others have given back by now.
@@ -108,7 +109,8 @@ impl Pass<'_, '_> {
                     self.file(&path, &place, Opened::new(&path, &place))
                 }
                 (What::File(place), Some(opened)) => self.file(&path, &place, opened),
-            })?;
+            }
+        })?;
         let losses = [self.losses, in_walk];
         self.report.vanished = losses.iter().map(|l| l.vanished).sum();
         self.report.skipped = losses.iter().map(|l| l.skipped).sum();

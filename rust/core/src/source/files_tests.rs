@@ -243,6 +243,9 @@ fn a_destination_inside_the_tree_is_not_archived_into_itself() {
     tree.excludes.add_path(&ground.at("tree/backups"));
     tree.excludes.add_path(&ground.at("alias/.new.tar.part"));
     assert_eq!(walked(&tree), ["./", "f: tree/f"]);
+    tree.excludes.add_path(&ground.at("tree"));
+    let error = lines(&tree, &Monitor::new()).unwrap_err();
+    assert!(error.code() == Code::Config && error.message().contains("alias"), "{error}");
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use super::exclude::Excludes;
 use super::names::Names;
 use crate::archive::show;
-use crate::{Error, Monitor, NoteKind, Result};
+use crate::{Code, Error, Monitor, NoteKind, Result};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -144,6 +144,11 @@ impl<'a> Walk<'a> {
             losses: Losses::default(),
         };
         let real = base.canonicalize().map_err(|e| Error::io("cannot read the folder", base, e))?;
+        if excludes.contains(&walk.base) || excludes.contains(&real) {
+            let text = format!("the folder {} is itself excluded, or is where backups go", base.display());
+            return Err(Error::new(Code::Config, text)
+                .hint("choose another folder for backups, or change what the profile excludes"));
+        }
         let tree = walk.add_tree(real.as_os_str().as_bytes(), id(&stat));
         let names = Names::read(&dir, &mut walk.listing).map_err(failed)?;
         walk.push(dir, names, id(&stat), tree, true);

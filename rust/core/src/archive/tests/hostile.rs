@@ -253,3 +253,58 @@ fn an_endless_sparse_map_is_refused() {
     let error = Cell::new().extract(&ended(tar)).unwrap_err();
     assert!(matches!(error.code(), Code::Unsupported), "{error}");
 }
+
+#[test]
+fn whatever_happens_to_an_archive_it_neither_panics_nor_leaves_its_place() {
+    let valid = archive(&[
+        bare("dir", EntryKind::Directory),
+        file("dir/file", "content"),
+        bare("link", EntryKind::Symlink(b"../outside".to_vec())),
+        bare("hard", EntryKind::Hardlink(b"dir/file".to_vec())),
+        file(&"long/".repeat(40), "x"),
+        (
+            entry(
+                "sparse",
+                EntryKind::Sparse { size: 1 << 20, data: vec![Segment { offset: 4096, len: 512 }] },
+            ),
+            vec![b's'; 512],
+        ),
+    ]);
+    let mut random = crate::source::testing::Random(20);
+    let (mut whole, mut refused) = (0, 0);
+    for _ in 0..250 {
+        let cell = Cell::new();
+        let mut bytes = valid.clone();
+        for _ in 0..=random.below(4) {
+            let block = random.below(bytes.len() as u64 / 512) as usize * 512;
+            // Where names, types, links, sizes and maps are; anything that could be meant to do harm.
+            let at = block
+                + [0, 3, 100, 124, 135, 156, 157, 257, 345, 386, 398, 482, 483][random.below(13) as usize];
+            let with: &[&[u8]] = &[
+                b"../",
+                b"/",
+                b"..",
+                b"5",
+                b"2",
+                b"1",
+                b"L",
+                b"x",
+                b"S",
+                &[0x80, 0xff],
+                &[0xff; 12],
+                &[0],
+                b"7777",
+            ];
+            let with = with[random.below(with.len() as u64) as usize];
+            bytes[at..at + with.len()].copy_from_slice(with);
+            let mut header = tar::Header::from_byte_slice(&bytes[block..block + 512]).clone();
+            header.set_cksum();
+            bytes[block..block + 512].copy_from_slice(header.as_bytes());
+        }
+        match cell.extract(&bytes) {
+            Ok(_) => whole += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(whole > 10 && refused > 10, "{whole} whole, {refused} refused: nothing was tried");
+}

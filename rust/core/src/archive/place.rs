@@ -1,0 +1,96 @@
+//! Where members go, and the small steps of putting them there.
+
+use super::{Entry, header, show};
+use crate::{Code, Error, Result};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, Mode, Timespec, Timestamps};
+use rustix::io::Errno;
+
+/// Where a member goes: into which root, and under which path there (as in [`Entry::path`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Which root, counted from 0.
+    pub root: usize,
+    /// Path below it; empty is the root itself.
+    pub path: Vec<u8>,
+}
+
+/// What to do about an archive that would write elsewhere.
+pub const LOOK: &str = "the archive is damaged or was made to do harm; look into it with tar -tvf";
+
+/// Makes a folder, in place of anything that is none. One that is there stays.
+pub fn make_folder(dir: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
+    match fs::mkdirat(dir, name, Mode::RWXU) {
+        Err(Errno::EXIST) => {
+            let there = fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if fs::FileType::from_raw_mode(there.st_mode).is_dir() {
+                return Ok(());
+            }
+            fs::unlinkat(dir, name, AtFlags::empty())?;
+            fs::mkdirat(dir, name, Mode::RWXU)
+        }
+        done => done,
+    }
+}
+
+/// Makes something anew: what is in its place goes first, a folder only when it is empty.
+pub fn replacing<T>(
+    dir: &OwnedFd,
+    name: &[u8],
+    mut make: impl FnMut() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    match make() {
+        Err(Errno::EXIST) => {
+            match fs::unlinkat(dir, name, AtFlags::empty()) {
+                Err(Errno::ISDIR) => fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?,
+                done => done?,
+            }
+            make()
+        }
+        done => done,
+    }
+}
+
+/// Splits off the last component; `None` for the root itself.
+pub fn split(place: &Place) -> Option<(Place, &[u8])> {
+    let path = place.path.as_slice();
+    let at = |parent: &[u8]| Place { root: place.root, path: parent.to_vec() };
+    match path.iter().rposition(|b| *b == b'/') {
+        Some(slash) => Some((at(path.get(..slash)?), path.get(slash + 1..)?)),
+        None if path.is_empty() => None,
+        None => Some((at(b""), path)),
+    }
+}
+
+pub fn times(mtime: i64) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW },
+        last_modification: Timespec { tv_sec: mtime, tv_nsec: 0 },
+    }
+}
+
+pub fn refuse_climbing(path: &[u8], member: &[u8]) -> Result<()> {
+    if path.split(|b| *b == b'/').any(|part| part == b"..") || path.contains(&0) {
+        let text = format!("{} would be written outside the folder: refused", show(member));
+        return Err(Error::new(Code::Integrity, text).hint(LOOK));
+    }
+    Ok(())
+}
+
+pub fn in_place_of_root(entry: &Entry) -> Error {
+    let text = format!("{} would take the place of the folder itself: refused", show(&entry.path));
+    Error::new(Code::Integrity, text)
+}
+
+/// Whether a link at `path` with this target points outside the root, by its text alone.
+pub fn leads_out(path: &[u8], target: &[u8]) -> bool {
+    let mut depth = header::clean_path(path).iter().filter(|b| **b == b'/').count();
+    for part in target.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".") {
+        match (part, depth) {
+            (b"..", 0) => return true,
+            (b"..", _) => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    target.starts_with(b"/")
+}
