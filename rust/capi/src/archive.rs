@@ -61,7 +61,7 @@ pub unsafe extern "C" fn bam_archive_create(
         let base = fs::canonicalize(folder).at("cannot find the folder", Path::new(folder))?;
         let mut excludes = Excludes::new(&options.exclude, &base, &Site::default());
         excludes.add_path(file);
-        let tree = FileTree { base, prefix: Vec::new(), excludes, ignore_errors: options.ignore_errors };
+        let tree = FileTree { base, excludes, ignore_errors: options.ignore_errors, ..FileTree::default() };
         let monitor = Monitor::new();
         let report = beside::write(file, false, |part| {
             let handle = part.get_ref().as_file().try_clone().at("cannot write", file)?;

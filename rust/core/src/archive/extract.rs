@@ -8,10 +8,10 @@ use super::beneath::{make_dir_all, open_dir};
 use super::place::{
     LOOK, Place, in_place_of_root, leads_out, make_folder, refuse_climbing, replacing, split, times,
 };
-use super::{Entry, EntryKind, Member, Owners, Reader, Segment, header, show};
+use super::{Entry, EntryKind, Member, Owners, Reader, Segment, show};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
+use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::File;
