@@ -84,7 +84,7 @@ enum Inner<W: Write> {
 
 /// An encoder of `kind` into `out`. `entry` is the name of the file inside a zip. `threads` compress (0: one per
 /// processor); writing to `out` happens on another thread, except for zstd and none. What is written depends on the
-/// data and the level alone, not on `threads` or the pieces in which it comes. Memory stays below 50 MiB whatever
+/// data and the level alone, not on `threads` or the pieces in which it comes. Memory is 50 MiB at the most, whatever
 /// `threads` says; with two it is 7 to 16 MiB, for [`Level::Best`] up to 40.
 pub fn writer<W>(kind: Kind, level: Level, entry: &str, out: W, threads: usize) -> Result<Encoder<W>>
 where
