@@ -104,7 +104,8 @@ class SiteTest(unittest.TestCase):
         os.chmod(self.settings, 0o600)
         with open(self.settings, "a", encoding="utf-8") as file:
             file.write("\n$databases['default']['default'] = array('driver' => 'mysql', 'database' => 'site', "
-                       "'username' => 'site', 'host' => 'localhost', 'prefix' => '', "
+                       "'username' => 'site', 'host' => 'localhost', 'prefix' => '', 'charset' => 'utf8mb4', "
+                       "'collation' => 'utf8mb4_general_ci', "
                        f"'password' => {php(PASSWORD)}, 'unix_socket' => {php(self.server.socket)});\n"
                        f"$conf['file_private_path'] = {php(self.private)};\n"
                        f"$conf['file_temporary_path'] = {php(os.path.join(self.top, 'tmp'))};\n")

@@ -68,8 +68,8 @@ class Backups(SiteTest):
                          "0", restored)
         status, page = self.front_page()
         self.assertEqual(status, 200, page)
-        self.assertIn(self.sql("select title from node where promote = 1 and status = 1 order by sticky desc, created desc "
-                               "limit 1").strip().split("'")[0], page)
+        newest = self.sql("select nid from node where promote = 1 and status = 1 order by sticky desc, created desc limit 1")
+        self.assertIn(f'id="node-{newest.strip()}"', page)
 
     def test_the_arguments_of_backup_and_migrate_restore_too(self):
         made = self.json("bb")
