@@ -12,6 +12,7 @@ mod folder;
 mod follow;
 mod host_key;
 mod known_hosts;
+mod lanes;
 mod location;
 mod names;
 mod retry;

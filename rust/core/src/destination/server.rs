@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use ssh2::{BlockDirections, ErrorCode, KeyboardInteractivePrompt, MethodType, Prompt, Session};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Ciphers of the connection. libssh2 hands AES to OpenSSL 16 bytes at a time, which costs more than the cipher;
 /// ChaCha20 is its own plain C. Client processor time for 512 MiB (libssh2 1.11, OpenSSL 3.0, one Xeon core with
@@ -84,6 +84,8 @@ pub(super) struct Connection {
     pub sftp: ssh2::Sftp,
     /// The server's key in its binary form.
     pub host_key: Vec<u8>,
+    /// How long a small request takes.
+    pub round_trip: Duration,
 }
 
 impl Connection {
@@ -171,7 +173,10 @@ impl Server {
             Trouble { error, ..trouble }
         })?;
         session.set_keepalive(true, 15);
-        Ok(Connection { session, socket, sftp, host_key: key })
+        let asked = Instant::now();
+        let _ = sftp.stat(Path::new("."));
+        let round_trip = asked.elapsed();
+        Ok(Connection { session, socket, sftp, host_key: key, round_trip })
     }
 
     /// TCP and key exchange, which proves that the server holds the key that it shows. Says nothing about us.

@@ -2,18 +2,13 @@
 
 use super::folder::Folder;
 use super::follow::Follow;
+use super::lanes::{self, Failure};
 use super::names;
 use super::retry::Trouble;
 use crate::{Code, Error, Monitor, Result};
 use ssh2::{FileStat, OpenFlags};
-use std::io::{ErrorKind, Seek, SeekFrom, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Bytes on their way without an answer. OpenSSH's servers take 2 MiB at a time (CHAN_SES_WINDOW_DEFAULT); twice
-/// that keeps a long line full while answers come back.
-const WINDOW: usize = 4 << 20;
-/// Bytes read from the local file at once.
-const BLOCK: usize = 256 << 10;
 /// Bytes at the end of a part that must be the local file's.
 const TAIL: u64 = 1 << 20;
 /// Spots before the tail that are compared, too, and their size.
@@ -33,10 +28,10 @@ pub(super) fn resume_point(
 ) -> Result<u64, Trouble> {
     let part = names::part(name);
     let Some(size) = folder.stat(&part)?.and_then(|stat| stat.size) else { return Ok(0) };
-    // Servers may write what is on its way in any order: only before that there can be no holes.
+    // What is on its way is written in any order: only before that there can be no holes.
     let claim = match acked {
         Some(acked) => size.min(acked),
-        None => size.saturating_sub(WINDOW as u64),
+        None => size.saturating_sub(lanes::SPREAD),
     };
     if claim == 0 || file.wait(claim - 1, Duration::ZERO, monitor)?.bytes < claim {
         return Ok(0);
@@ -101,14 +96,12 @@ pub(super) fn send(
     let part = names::part(name);
     let acked = acked.insert(offset);
     let mut remote = open_part(folder, name, file, offset)?;
-    remote
-        .seek(SeekFrom::Start(offset))
-        .map_err(|cause| folder.io_trouble("cannot write", &folder.path(&part), &cause))?;
-    let session = &folder.connection.session;
-    session.set_blocking(false);
-    let sent = pump(folder, &part, &mut remote, file, acked, monitor);
-    session.set_blocking(true);
-    sent?;
+    if let Err(failure) = lanes::pump(folder, &part, &mut remote, file, acked, monitor) {
+        return Err(match failure {
+            Failure::Trouble(trouble) => trouble,
+            Failure::Write(cause) => write_trouble(folder, &part, &mut remote, &cause),
+        });
+    }
     finish_part(folder, name, remote, *acked)
 }
 
@@ -132,79 +125,12 @@ pub(super) fn finish_part(
     }
 }
 
-/// Keeps [`WINDOW`] bytes on their way. libssh2 wants to be shown all bytes without an answer at each call, and
-/// sends those that were not there at the last one.
-fn pump(
-    folder: &Folder,
-    part: &str,
-    remote: &mut ssh2::File,
-    file: &Follow,
-    acked: &mut u64,
-    monitor: &Monitor,
-) -> Result<(), Trouble> {
-    let connection = &folder.connection;
-    // Bytes without an answer are buffer[start..end]; moved to the front when the end is reached.
-    let mut buffer = vec![0; 2 * WINDOW];
-    let (mut start, mut end) = (0, 0);
-    let mut heard = Instant::now();
-    loop {
-        monitor.check()?;
-        let read_to = *acked + (end - start) as u64;
-        let available = file.wait(read_to, Duration::ZERO, monitor)?;
-        let ready = usize::try_from(available.bytes.saturating_sub(read_to)).unwrap_or(usize::MAX);
-        if end - start <= WINDOW - BLOCK && ready > 0 {
-            if buffer.len() - end < BLOCK {
-                buffer.copy_within(start..end, 0);
-                (start, end) = (0, end - start);
-            }
-            let block = buffer.get_mut(end..end + ready.min(BLOCK)).unwrap_or_default();
-            file.read_exact_at(block, read_to)?;
-            end += block.len();
-            // Fill up before the first byte is sent, but not more than is there.
-            if ready > BLOCK && end - start <= WINDOW - BLOCK && start == 0 {
-                continue;
-            }
-        }
-        if start == end {
-            if available.finished {
-                return Ok(());
-            }
-            file.wait(read_to, Duration::from_secs(1), monitor)?;
-            let _ = connection.session.keepalive_send();
-            heard = Instant::now();
-            continue;
-        }
-        match remote.write(buffer.get(start..end).unwrap_or_default()) {
-            Ok(0) => {}
-            Ok(written) => {
-                start += written;
-                *acked += written as u64;
-                heard = Instant::now();
-            }
-            Err(cause) if cause.kind() == ErrorKind::WouldBlock => {
-                let patience = folder.server.patience.timeout;
-                if heard.elapsed() > patience {
-                    connection.cut();
-                    return Err(Trouble::broken(format!(
-                        "{}: no answer for {} seconds in the middle of an upload",
-                        folder.server.host(),
-                        patience.as_secs()
-                    )));
-                }
-                connection.wait(Duration::from_millis(200));
-            }
-            Err(cause) => return Err(write_trouble(folder, part, remote, &cause)),
-        }
-    }
-}
-
 /// OpenSSH answers a full disk with plain "failure": looks whether it is that.
 fn write_trouble(folder: &Folder, part: &str, remote: &mut ssh2::File, cause: &std::io::Error) -> Trouble {
     let trouble = folder.io_trouble("cannot write", &folder.path(part), cause);
     if trouble.broken || trouble.error.code() == Code::Permission {
         return trouble;
     }
-    folder.connection.session.set_blocking(true);
     let full = match remote.statvfs() {
         Ok(room) => room.f_bavail.saturating_mul(room.f_frsize) < FULL,
         Err(_) => false,

@@ -123,11 +123,11 @@ fn a_silent_server_is_noticed() {
 #[test]
 fn a_later_run_resumes_what_a_killed_one_left() {
     let Some(server) = Sshd::start("a_later_run_resumes_what_a_killed_one_left", "") else { return };
-    let sent = bytes(20 << 20);
+    let sent = bytes(48 << 20);
     let part = server.backups().join(".a.tar.part");
-    fs::write(&part, &sent[..16 << 20]).unwrap();
-    // Less than what is left would not do, less than all must.
-    let line = Line::to(server.port, &[Fate::Cut(11 << 20)]);
+    fs::write(&part, &sent[..44 << 20]).unwrap();
+    // The last bytes of a part are not relied on; but anything near all 48 MiB would not get through.
+    let line = Line::to(server.port, &[Fate::Cut(30 << 20)]);
     server.know(line.port);
     let to = impatient(server.settings(line.port), 1);
     assert_eq!(to.clean_parts(&|name| name == "a.tar").unwrap(), Vec::<String>::new());
@@ -138,15 +138,17 @@ fn a_later_run_resumes_what_a_killed_one_left() {
 #[test]
 fn a_part_of_something_else_is_not_resumed() {
     let Some(server) = Sshd::start("a_part_of_something_else_is_not_resumed", "") else { return };
-    let sent = bytes(12 << 20);
+    let sent = bytes(32 << 20);
     let to = impatient(server.settings(server.port), 1);
     let part = server.backups().join(".a.tar.part");
-    let mut hole = sent[..10 << 20].to_vec();
+    let mut hole = sent[..30 << 20].to_vec();
     hole[1 << 20..3 << 20].fill(0);
-    let mut end = sent[..10 << 20].to_vec();
-    end[(6 << 20) - 1] ^= 1;
-    let longer = bytes(13 << 20);
-    for left in [hole, end, longer, vec![0; 6 << 20]] {
+    // Where the spots do not look: the SHA-256 on the server tells, and all is sent again.
+    let mut speck = sent[..30 << 20].to_vec();
+    speck[100_000] ^= 1;
+    let mut longer = sent.clone();
+    longer.resize(60 << 20, 0);
+    for left in [hole, speck, longer, vec![0; 30 << 20]] {
         fs::write(&part, &left).unwrap();
         to.follow("a.tar", Existing::Keep, &whole(&sent), &|| Ok("s".into()), &Monitor::new()).unwrap();
         assert!(suite::read(&to, "a.tar") == sent);
@@ -184,4 +186,30 @@ fn reading_goes_on_after_a_cut() {
     let to = impatient(server.settings(line.port), 3);
     assert!(suite::read(&to, "a.tar") == sent);
     assert_eq!(line.connections(), 4);
+}
+
+#[test]
+fn a_long_line_is_used_by_several_channels() {
+    let Some(server) = Sshd::start("a_long_line_is_used_by_several_channels", "") else { return };
+    let sent = bytes(40 << 20);
+    // The first connection is cut while all channels are at work.
+    let line = Line::far(server.port, Duration::from_millis(10), &[Fate::Cut(9 << 20)]);
+    server.know(line.port);
+    let to = impatient(server.settings(line.port), 3);
+    let (mut spool, follow) = Spool::create(&std::env::temp_dir()).unwrap();
+    spool.write_all(&sent[..39 << 20]).unwrap();
+    thread::scope(|scope| {
+        let upload =
+            scope.spawn(|| to.follow("a.tar", Existing::Keep, &follow, &|| Ok("s".into()), &Monitor::new()));
+        while server.log().matches("subsystem 'sftp'").count() < 5 {
+            assert!(!upload.is_finished(), "{:?}", upload.join());
+            thread::sleep(Duration::from_millis(5));
+        }
+        spool.write_all(&sent[39 << 20..]).unwrap();
+        spool.finish();
+        upload.join().unwrap().unwrap();
+    });
+    assert_eq!(line.connections(), 2);
+    assert!(fs::read(server.backups().join("a.tar")).unwrap() == sent);
+    assert_eq!(files(&server.backups()), ["a.tar", "a.tar.info"].map(String::from).into());
 }

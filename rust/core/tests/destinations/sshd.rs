@@ -187,6 +187,25 @@ impl Line {
         line
     }
 
+    /// A line so long that every byte takes `delay` to arrive, in each direction.
+    pub fn far(port: u16, delay: Duration, fates: &[Fate]) -> Line {
+        let near = Line::to(port, fates);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("port");
+        let line = Line { port: listener.local_addr().expect("port").port(), met: near.met };
+        let port = near.port;
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", port))) else {
+                    continue;
+                };
+                let _ = (client.set_nodelay(true), server.set_nodelay(true));
+                carry(client.try_clone().unwrap(), server.try_clone().unwrap(), delay);
+                carry(server, client, delay);
+            }
+        });
+        line
+    }
+
     /// How many connections there were.
     pub fn connections(&self) -> usize {
         *self.met.lock().unwrap()
@@ -233,5 +252,26 @@ fn pass(client: &TcpStream, server: &TcpStream, fate: Option<Fate>) {
             }
         }
         let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+    });
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
+    let (send, arrive) = std::sync::mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        for (due, bytes) in arrive {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&bytes).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+    thread::spawn(move || {
+        let mut buffer = [0; 65536];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            if send.send((Instant::now() + delay, buffer[..read].to_vec())).is_err() {
+                break;
+            }
+        }
     });
 }

@@ -1,0 +1,233 @@
+//! Keeping a line full: bytes of one file over several SFTP channels of one connection.
+//!
+//! An OpenSSH server takes 2 MiB per channel (CHAN_SES_WINDOW_DEFAULT) and round trip, which is 40 MB/s at 50 ms
+//! whatever the line could carry. On such lines several channels take turns with stripes of the file. On short
+//! lines one channel takes it all.
+
+use super::folder::Folder;
+use super::follow::{Available, Follow};
+use super::retry::Trouble;
+use crate::Monitor;
+use ssh2::{BlockDirections, OpenFlags};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
+
+/// Lanes on a long line.
+const LANES: usize = 4;
+/// The round trip from which on a line is long.
+const LONG: Duration = Duration::from_millis(8);
+/// Bytes that a lane takes in turn. At its end a lane waits for the last answer, as libssh2 cannot seek before.
+const STRIPE: u64 = 4 << 20;
+/// Bytes from which on further lanes are worth opening.
+const MUCH: u64 = 32 << 20;
+/// Bytes of one lane on their way without an answer: somewhat more than the server takes at a time.
+const WINDOW: usize = 5 << 19;
+/// Bytes read from the local file at once.
+const BLOCK: usize = 256 << 10;
+/// How far apart the first byte that the server lacks and the last one that it has can be.
+pub(super) const SPREAD: u64 = LANES as u64 * STRIPE + WINDOW as u64;
+
+/// Why the bytes stopped.
+pub(super) enum Failure {
+    Trouble(Trouble),
+    /// The server refused a write.
+    Write(io::Error),
+}
+
+impl<T: Into<Trouble>> From<T> for Failure {
+    fn from(trouble: T) -> Self {
+        Failure::Trouble(trouble.into())
+    }
+}
+
+/// One channel with its own handle on the part.
+struct Lane<'a> {
+    remote: Handle<'a>,
+    /// Bytes without an answer are `buffer[start..end]`; moved to the front when the end is reached.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Where `start` is in the file, and where the stripe ends.
+    acked: u64,
+    stripe_end: u64,
+}
+
+enum Handle<'a> {
+    Given(&'a mut ssh2::File),
+    Own(ssh2::File),
+}
+
+impl<'a> Lane<'a> {
+    fn new(remote: Handle<'a>) -> Self {
+        Lane { remote, buffer: vec![0; 2 * WINDOW], start: 0, end: 0, acked: 0, stripe_end: 0 }
+    }
+
+    fn file(&mut self) -> &mut ssh2::File {
+        match &mut self.remote {
+            Handle::Given(file) => file,
+            Handle::Own(file) => file,
+        }
+    }
+
+    fn unanswered(&self) -> usize {
+        self.end - self.start
+    }
+
+    fn take_stripe(&mut self, from: u64, length: u64) -> io::Result<()> {
+        self.file().seek(SeekFrom::Start(from))?;
+        (self.acked, self.stripe_end) = (from, from.saturating_add(length));
+        Ok(())
+    }
+
+    /// Reads what is there of the stripe, as far as the window goes.
+    fn fill(&mut self, file: &Follow, available: u64) -> crate::Result<()> {
+        loop {
+            let read_to = self.acked + self.unanswered() as u64;
+            let ready = available.min(self.stripe_end).saturating_sub(read_to);
+            let ready = usize::try_from(ready).unwrap_or(usize::MAX).min(BLOCK);
+            if ready == 0 || self.unanswered() > WINDOW - BLOCK {
+                return Ok(());
+            }
+            if self.buffer.len() - self.end < BLOCK {
+                self.buffer.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.unanswered());
+            }
+            let block = self.buffer.get_mut(self.end..self.end + ready).unwrap_or_default();
+            file.read_exact_at(block, read_to)?;
+            self.end += ready;
+        }
+    }
+
+    /// Shows libssh2 all bytes without an answer, as it wants them; it sends those that it did not have yet.
+    fn write(&mut self) -> io::Result<usize> {
+        let (start, end) = (self.start, self.end);
+        let Lane { remote, buffer, .. } = self;
+        let bytes = buffer.get(start..end).unwrap_or_default();
+        let written = match remote {
+            Handle::Given(file) => file.write(bytes)?,
+            Handle::Own(file) => file.write(bytes)?,
+        };
+        self.start += written;
+        self.acked += written as u64;
+        Ok(written)
+    }
+}
+
+/// Sends the file from `acked` on, to its end. `acked` always says up to where the server has all bytes.
+pub(super) fn pump(
+    folder: &Folder,
+    part: &str,
+    remote: &mut ssh2::File,
+    file: &Follow,
+    acked: &mut u64,
+    monitor: &Monitor,
+) -> Result<(), Failure> {
+    let mut lanes = vec![Lane::new(Handle::Given(remote))];
+    if folder.connection.round_trip >= LONG && is_much(file, *acked, monitor)? {
+        while lanes.len() < LANES {
+            let Some(own) = another(folder, part) else { break };
+            lanes.push(Lane::new(Handle::Own(own)));
+        }
+    }
+    let session = &folder.connection.session;
+    session.set_blocking(false);
+    let sent = drive(folder, &mut lanes, file, acked, monitor);
+    session.set_blocking(true);
+    sent
+}
+
+/// Whether further channels, which cost some round trips, are worth it. Gives a file that has just begun to grow
+/// some time.
+fn is_much(file: &Follow, from: u64, monitor: &Monitor) -> crate::Result<bool> {
+    let until = Instant::now() + Duration::from_secs(3);
+    loop {
+        let available =
+            file.wait(from.saturating_add(MUCH - 1), until - Instant::now().min(until), monitor)?;
+        let much = available.bytes.saturating_sub(from) >= MUCH;
+        if much || available.finished || Instant::now() >= until {
+            return Ok(much);
+        }
+    }
+}
+
+/// A further channel; servers may refuse it.
+fn another(folder: &Folder, part: &str) -> Option<ssh2::File> {
+    let sftp = folder.connection.session.sftp().ok()?;
+    // The handle keeps its channel open.
+    sftp.open_mode(folder.path(part), OpenFlags::WRITE, 0, ssh2::OpenType::File).ok()
+}
+
+fn drive(
+    folder: &Folder,
+    lanes: &mut [Lane<'_>],
+    file: &Follow,
+    acked: &mut u64,
+    monitor: &Monitor,
+) -> Result<(), Failure> {
+    let connection = &folder.connection;
+    let stripe = if lanes.len() > 1 { STRIPE } else { u64::MAX };
+    let mut next = *acked;
+    let mut heard = Instant::now();
+    // A packet that is half sent must go on before anything else is sent: libssh2 takes no other then.
+    let mut half_sent = None;
+    loop {
+        monitor.check()?;
+        let available = file.wait(*acked, Duration::ZERO, monitor)?;
+        let mut moved = false;
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            if half_sent.is_some_and(|half| half != number) {
+                continue;
+            }
+            let idle = lane.unanswered() == 0 && lane.acked == lane.stripe_end;
+            // No lane runs further ahead than `SPREAD` says.
+            if idle && next < available.bytes && next - *acked < LANES as u64 * STRIPE {
+                lane.take_stripe(next, stripe).map_err(Failure::Write)?;
+                next = lane.stripe_end;
+            }
+            lane.fill(file, available.bytes)?;
+            if lane.unanswered() == 0 {
+                continue;
+            }
+            half_sent = None;
+            match lane.write() {
+                Ok(_) => moved = true,
+                Err(cause) if cause.kind() == ErrorKind::WouldBlock => {
+                    let out = connection.session.block_directions();
+                    if matches!(out, BlockDirections::Outbound | BlockDirections::Both) {
+                        half_sent = Some(number);
+                        break;
+                    }
+                }
+                Err(cause) => return Err(Failure::Write(cause)),
+            }
+        }
+        // Lanes without a stripe have nothing outstanding.
+        let open = lanes.iter().filter(|lane| lane.acked < lane.stripe_end).map(|lane| lane.acked);
+        *acked = open.min().unwrap_or(next).max(*acked);
+        if moved {
+            heard = Instant::now();
+        } else if lanes.iter().any(|lane| lane.unanswered() > 0) {
+            let patience = folder.server.patience.timeout;
+            if heard.elapsed() > patience {
+                connection.cut();
+                let silence =
+                    format!("no answer for {} seconds in the middle of an upload", patience.as_secs());
+                return Err(Trouble::broken(format!("{}: {silence}", folder.server.host())).into());
+            }
+            connection.wait(Duration::from_millis(200));
+        } else if is_all(available, lanes, next) {
+            *acked = available.bytes;
+            return Ok(());
+        } else if !available.finished {
+            file.wait(available.bytes, Duration::from_secs(1), monitor)?;
+            let _ = connection.session.keepalive_send();
+            heard = Instant::now();
+        }
+    }
+}
+
+/// Whether every byte of the finished file was taken and answered.
+fn is_all(available: Available, lanes: &[Lane<'_>], next: u64) -> bool {
+    let answered = |lane: &Lane<'_>| lane.acked >= lane.stripe_end.min(available.bytes);
+    available.finished && next >= available.bytes && lanes.iter().all(answered)
+}
