@@ -88,6 +88,7 @@ pub struct Delivery {
     chunk: Vec<u8>,
     hash: Option<(Sender<Message>, JoinHandle<Option<Written>>)>,
     writers: Vec<Writer>,
+    followed: Option<Arc<Follow>>,
     followers: Vec<(String, JoinHandle<Result<()>>)>,
     failed: Vec<Outcome>,
     sidecar: Arc<Sidecar>,
@@ -119,6 +120,7 @@ impl Delivery {
             chunk: Vec::with_capacity(CHUNK),
             hash: Some(hasher()?),
             writers: Vec::new(),
+            followed: None,
             followers: Vec::new(),
             failed,
             sidecar: Arc::default(),
@@ -153,6 +155,7 @@ impl Delivery {
             for destination in remote {
                 delivery.follow_with(name, existing, destination, &follow)?;
             }
+            delivery.followed = Some(follow);
         }
         if delivery.writers.is_empty() {
             return Err(delivery.nobody_left());
@@ -236,6 +239,9 @@ impl Delivery {
             drop(hash);
             thread.join().ok().flatten()
         });
+        if let (Some(follow), Some(written)) = (&self.followed, &hashed) {
+            follow.set_sha256(written.sha256);
+        }
         let mut uploads = Vec::new();
         let mut spooled = false;
         for writer in std::mem::take(&mut self.writers) {
