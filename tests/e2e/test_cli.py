@@ -26,7 +26,8 @@ class Talk(SiteTest):
         self.assertIn("backup", verbs)
         for verb in verbs:
             text = run(BAM, "help", verb).decode()
-            if verb not in ("help", "sources", "destinations", "profiles", "schedules", "config"):
+            # Verbs that only hold others explain themselves there; lists take no arguments.
+            if "Commands:" not in text and verb not in ("help", "sources", "destinations", "profiles", "schedules"):
                 self.assertIn("Examples:", text, verb)
 
     def test_completions_are_scripts_that_shells_accept(self):

@@ -108,6 +108,10 @@ Examples:
     },
 
     /// Complete copies that are missing somewhere
+    #[command(after_help = "\
+Examples:
+  bam replicate
+  bam replicate -q      in cron: says something only when a copy cannot be completed")]
     Replicate,
 
     /// Delete backups that are too old by their schedule's `keep`
@@ -141,6 +145,10 @@ Examples:
     },
 
     /// Take a backup file in, Backup and Migrate's too, after checking it
+    #[command(after_help = "\
+Examples:
+  bam import /mnt/usb/PECELab-2026-11-23T00-23-00.mysql.gz.enc
+  bam import old.mysql.gz offsite --unauthenticated     a file that has no sidecar")]
     Import {
         /// The file; a sidecar beside it comes along
         #[arg(value_hint = ValueHint::FilePath)]
@@ -153,6 +161,12 @@ Examples:
     },
 
     /// Finish or take back a restore that was killed
+    #[command(after_help = "\
+Says in what state it found the site. The next backup or restore does the same by itself.
+
+Examples:
+  bam recover
+  bam --root /var/www/drupal recover")]
     Recover,
 
     /// Install a timer that runs the schedules

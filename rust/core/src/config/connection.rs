@@ -1,4 +1,4 @@
-//! How to reach a database: [`Database`](super::Database) with its URL taken apart and its password fetched.
+//! How to reach a database: [`Database`] with its URL taken apart and its password fetched.
 
 use super::{Database, Document};
 use crate::{Code, Error, Result, ResultExt, Secret};

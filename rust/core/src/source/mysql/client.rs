@@ -185,7 +185,7 @@ fn error_number(stderr: &str) -> Option<u16> {
     })
 }
 
-/// https://mariadb.com/kb/en/mariadb-error-code-reference/
+/// <https://mariadb.com/kb/en/mariadb-error-code-reference/>
 fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
     let user = &connection.user;
     let db = &connection.name;
