@@ -7,10 +7,10 @@ pub fn sql() -> String {
     let mut sql = String::from(STRUCTURE);
     // All 256 byte values, and everything that could be taken for an end of something.
     let bytes: String = (0..=255).map(|byte: u8| format!("{byte:02x}")).collect();
-    write!(
+    writeln!(
         sql,
         "INSERT INTO bytes VALUES (1, x'{bytes}', x'{bytes}', x'{bytes}', x'{bytes}', x'', x'{bytes}'), \
-         (2, NULL, x'', x'', NULL, NULL, x''), (3, x'2d2d205c', x'3b0a', x'3b0a494e53455254', x'2f2a21', x'00', x'5c30');\n"
+         (2, NULL, x'', x'', NULL, NULL, x''), (3, x'2d2d205c', x'3b0a', x'3b0a494e53455254', x'2f2a21', x'00', x'5c30');"
     )
     .unwrap();
     // 20 MB that are no text and hold every pair of bytes.

@@ -23,6 +23,16 @@ pub struct Server {
     _keeper: Child,
 }
 
+/// A session that is open.
+pub struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
 /// The one server of this test program. Without MariaDB the test `name` says that it is skipped.
 pub fn server(name: &str) -> Option<&'static Server> {
     static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
@@ -90,6 +100,28 @@ impl Server {
         self.dir.join("socket")
     }
 
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// Runs SQL in a session that stays open until the guard is dropped.
+    pub fn hold(&self, database: &str, sql: &str) -> Held {
+        use std::io::{BufRead, BufReader, Write};
+        let mut client = self
+            .client("mariadb")
+            .args(["--batch", "--skip-column-names", "--unbuffered"])
+            .arg(format!("--database={database}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(client.stdin.as_mut().unwrap(), "{sql}; SELECT 'done';").unwrap();
+        let mut line = String::new();
+        BufReader::new(client.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "done\n");
+        Held(client)
+    }
+
     /// root's connection to a database.
     pub fn connection(&self, database: &str) -> Connection {
         self.login(database, "root", "")
@@ -154,9 +186,7 @@ impl Server {
 
     /// Everything that makes a database what it is, one text per table, view, trigger and routine.
     pub fn fingerprint(&self, database: &str) -> Vec<String> {
-        let list = |sql: &str| -> Vec<String> {
-            self.sql(database, sql).lines().map(|line| unescape(line)).collect()
-        };
+        let list = |sql: &str| -> Vec<String> { self.sql(database, sql).lines().map(unescape).collect() };
         let mut all = Vec::new();
         for table in list(
             "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \

@@ -100,6 +100,11 @@ impl<'m, R: Read> Intake<'m, R> {
         &self.excluded
     }
 
+    /// The table prefix of the site that was dumped, where the dump tells.
+    pub(crate) fn prefix(&self) -> Option<&str> {
+        self.prefix.as_deref()
+    }
+
     pub(crate) fn statements(&self) -> u64 {
         self.statements
     }

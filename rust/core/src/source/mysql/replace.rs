@@ -117,6 +117,13 @@ impl Replacement {
             }
             Err(error) => return Err(error),
         };
+        if let Some(prefix) = intake.prefix().filter(|prefix| *prefix != connection.prefix) {
+            let text = format!(
+                "the backup's tables have the prefix \"{prefix}\", the site's settings say \"{}\"",
+                connection.prefix
+            );
+            monitor.note(NoteKind::Warning, text);
+        }
         let mut session = Session::open(connection, Some(&connection.name), monitor)?;
         if self.way == Way::Beside {
             self.tables = tables_in(&mut session, &self.new)?;
