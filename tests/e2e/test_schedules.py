@@ -66,7 +66,7 @@ class Schedules(SiteTest):
         self.assertSays(self.bam("status", expect=3), "second")
 
     def test_what_is_due_runs_once_and_keeps_one(self):
-        self.assertIn("daily", self.bam("run").out)
+        self.assertIn("of files", self.bam("run").out)
         self.assertEqual(self.bam("run").out, "", "not due any more")
         self.bam("run", "daily")
         for place in ("backups", "second"):

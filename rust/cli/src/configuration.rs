@@ -84,10 +84,16 @@ pub fn ask_site(name: &str, root: &Path, uri: Option<&str>, words: &[&OsStr]) ->
     let said = String::from_utf8_lossy(&result.stderr);
     let prefix = format!("{name}: ");
     if !result.status.success() {
-        let mut lines = said.lines().map(|line| line.strip_prefix(&prefix).unwrap_or(line).trim());
-        let what = lines.next().unwrap_or("php stopped without a word");
-        let error = Error::new(Code::Config, format!("site {}: {what}", root.display()));
-        let rest: Vec<&str> = lines.collect();
+        let bare = |line: &str| {
+            line.strip_prefix(&prefix).unwrap_or(line).trim().trim_start_matches("bam: ").to_owned()
+        };
+        let mut lines = said.lines().map(bare);
+        let what = lines.next().unwrap_or_else(|| "php stopped without a word".into());
+        let error = Error::new(
+            Code::Config,
+            format!("cannot read the settings of the site {}: {what}", root.display()),
+        );
+        let rest: Vec<String> = lines.collect();
         return Err(if rest.is_empty() { error } else { error.hint(rest.join("; ")) });
     }
     let notes = said.lines().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect();
