@@ -118,7 +118,7 @@ impl Monitor {
     /// Fails with [`Code::Cancelled`] once [`Monitor::cancel`] was called. Long loops call it at least once a block.
     pub fn check(&self) -> Result<()> {
         if self.cancelled.load(Relaxed) {
-            return Err(Error::new(Code::Cancelled, "cancelled; nothing was changed"));
+            return Err(Error::new(Code::Cancelled, "cancelled"));
         }
         Ok(())
     }
