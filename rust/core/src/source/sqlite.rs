@@ -97,13 +97,15 @@ fn trim(copy: &Connection, wanted: &DumpSettings, prefix: &str) -> rusqlite::Res
     copy.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     let mut report = DumpReport::default();
     for table in tables_of(copy)? {
-        if names_table(&wanted.exclude_tables, &table, prefix) {
+        // In a prefixed site's own file tables go without the prefix, which settings may have all the same.
+        let full = if table.starts_with(prefix) { table.clone() } else { format!("{prefix}{table}") };
+        if names_table(&wanted.exclude_tables, &full, prefix) {
             copy.execute_batch(&format!(
                 "CREATE TABLE IF NOT EXISTS {LEFT_OUT} (name TEXT); DROP TABLE {};",
                 quote(&table)
             ))?;
             copy.execute(&format!("INSERT INTO {LEFT_OUT} VALUES (?)"), [&table])?;
-        } else if names_table(&wanted.nodata_tables, &table, prefix) {
+        } else if names_table(&wanted.nodata_tables, &full, prefix) {
             copy.execute_batch(&format!("DELETE FROM {}", quote(&table)))?;
             report.empty_tables += 1;
         } else {

@@ -135,7 +135,7 @@ fn what_would_have_to_run_is_refused_with_its_place() {
         ("'a' . $x", "line 1, column 7: found the variable $x, expected a string after \".\""),
         ("\"a $x\"", "line 1, column 4: found a variable in a string, expected plain text"),
         ("\"{$x}\"", "found a variable in a string"),
-        ("array(1 2)", "line 1, column 9: found the number 2, expected \",\" or \")\""),
+        ("array(1 2)", "line 1, column 9: found the number 2, expected \"=>\", \",\" or \")\""),
         ("array(1,", "line 1, column 9: found the end of the text, expected a value"),
         ("'öpen", "line 1, column 1: this string has no end"),
         ("array('é' => `id`)", "line 1, column 14: found \"`\", expected a value"),
