@@ -20,6 +20,6 @@ pub use listing::{Backup, Copy, Listing, Place};
 pub use name::{FileName, Kind};
 pub use policy::{SourceStatus, Status, status};
 pub use retention::{Decision, Rule};
-pub use sidecar::{Sidecar, key};
+pub use sidecar::{Sidecar, hex, key};
 pub use tokens::Tokens;
 pub use when::next_run;

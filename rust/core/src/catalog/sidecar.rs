@@ -167,7 +167,7 @@ impl Sidecar {
 
     /// Sets 32 bytes, in lower-case hex.
     pub fn set_digest(&mut self, key: &str, digest: &[u8; 32]) {
-        self.set(key, digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        self.set(key, hex(digest));
     }
 
     /// A list that [`Sidecar::set_list`] wrote.
@@ -194,6 +194,11 @@ impl fmt::Display for Sidecar {
         }
         Ok(())
     }
+}
+
+/// Bytes in lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Control characters as spaces, trimmed: what can be written.

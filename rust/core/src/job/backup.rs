@@ -5,7 +5,7 @@ use super::deliver::{Delivery, Outcome, Written};
 use super::pipeline::{Cipher, Pipeline};
 use super::sources::Plan;
 use super::{keys, lock, places, replicate};
-use crate::catalog::{BackupId, FileName, Listing, Sidecar, Tokens, key};
+use crate::catalog::{BackupId, FileName, Listing, Sidecar, Tokens, hex, key};
 use crate::config::{Document, EncryptionKind, Profile};
 use crate::destination::Existing;
 use crate::encrypt::{KeyId, MacKey, Passphrase, enc, kdf};
@@ -263,8 +263,4 @@ fn report(
         "sha256": hex(&written.sha256),
         "seconds": started.elapsed().as_secs_f64(),
     }))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

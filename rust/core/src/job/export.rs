@@ -2,9 +2,9 @@
 
 use super::open::Local;
 use super::{choose, lock, places};
-use crate::catalog::{BackupId, FileName, Sidecar, key};
+use crate::catalog::{BackupId, FileName, Sidecar, hex, key};
 use crate::config::{Document, EncryptionKind};
-use crate::destination::{self, Destination, Directory, Existing, Follow};
+use crate::destination::{self, Destination as _, Directory, Existing, Follow};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -24,16 +24,13 @@ pub fn export(document: &Document, id: &str, to: &Path, monitor: &Arc<Monitor>) 
     let all = places::open(document, &[])?;
     let listing = places::list(&all, monitor)?;
     let backup = listing.find(id, None, None)?;
-    let mut local = fetch_any(
-        &all,
-        backup.copies.iter().map(|c| c.destination.as_str()),
-        &backup.file,
-        &state_dir,
-        monitor,
-    )?;
-    if local.sidecar().is_some_and(|sidecar| sidecar.get(key::SHA256).is_some()) {
-        local.check(monitor)?;
-    }
+    let local = places::fetch_nearest(&all, backup, &state_dir, monitor, |local| {
+        // A file of somebody else's has nothing to be checked by.
+        match local.sidecar().is_some_and(|sidecar| sidecar.get(key::SHA256).is_some()) {
+            true => local.check(monitor),
+            false => Ok(()),
+        }
+    })?;
     let (folder, name) = match (to.is_dir(), to.parent(), to.file_name()) {
         (false, Some(parent), Some(name)) if !to.as_os_str().as_encoded_bytes().ends_with(b"/") => (
             if parent.as_os_str().is_empty() { Path::new(".") } else { parent },
@@ -104,23 +101,6 @@ pub fn exported(state_dir: &Path, file: &str) -> Result<Vec<PathBuf>> {
     let all = remembered(state_dir)?;
     let entries = all.get(file).and_then(Value::as_array).cloned().unwrap_or_default();
     Ok(entries.iter().filter_map(|entry| entry["path"].as_str().map(PathBuf::from)).collect())
-}
-
-fn fetch_any<'a>(
-    all: &[Arc<dyn Destination>],
-    names: impl Iterator<Item = &'a str>,
-    file: &str,
-    state_dir: &Path,
-    monitor: &Monitor,
-) -> Result<Local> {
-    let mut last = Error::new(Code::NotFound, format!("no destination has {file}"));
-    for place in names.filter_map(|name| all.iter().find(|place| place.id() == name)) {
-        match Local::fetch(place, file, state_dir, monitor) {
-            Ok(local) => return Ok(local),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// The sidecar of a file that came without one.
@@ -199,8 +179,4 @@ fn remember(state_dir: &Path, file: &str, path: &Path) -> Result<()> {
         entries.push(entry);
     }
     lock::write_state(&state_dir.join(STATE), Value::Object(all).to_string().as_bytes())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

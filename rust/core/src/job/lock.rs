@@ -2,6 +2,7 @@
 //!
 //! `flock(2)`: the kernel lets go of it however the run ends, so there are no stale locks.
 
+use crate::catalog::hex;
 use crate::config::Document;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
@@ -81,7 +82,7 @@ fn site_hash(document: &Document) -> String {
     hash.update(root.as_os_str().as_encoded_bytes());
     hash.update([0]);
     hash.update(document.site.conf_path.as_bytes());
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(hash.finalize().get(..8).unwrap_or_default())
 }
 
 /// Takes the site's lock, or fails at once with [`Code::Locked`] naming the run that holds it.

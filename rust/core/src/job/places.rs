@@ -2,11 +2,12 @@
 
 use super::choose;
 use super::deliver::Outcome;
-use crate::catalog::Listing;
+use super::open::Local;
+use crate::catalog::{Backup, Listing};
 use crate::config::{DestinationType, Document};
 use crate::destination::{self, Destination};
 use crate::{Code, Error, Monitor, NoteKind, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The destinations named, or all of the document. A configuration mistake in one of them fails the whole.
@@ -68,4 +69,32 @@ pub fn list(places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Listin
         monitor.note(note.kind, note.text.clone());
     }
     Ok(listing)
+}
+
+/// Brings a backup to this machine from its nearest copy that `accept` takes: whole ones first, then folders, then in
+/// the order of the places. A copy that is passed over is told of.
+pub fn fetch_nearest(
+    places: &[Arc<dyn Destination>],
+    backup: &Backup,
+    spool_dir: &Path,
+    monitor: &Monitor,
+    accept: impl Fn(&mut Local) -> Result<()>,
+) -> Result<Local> {
+    let mut copies: Vec<_> =
+        places.iter().filter_map(|place| Some((backup.copy_at(place.id())?.whole, place))).collect();
+    copies.sort_by_key(|(whole, place)| (!whole, !place.pushes()));
+    let mut last = None;
+    for (_, place) in copies {
+        let fetched = Local::fetch(place, &backup.file, spool_dir, monitor)
+            .and_then(|mut local| accept(&mut local).map(|()| local));
+        match fetched {
+            Ok(local) => return Ok(local),
+            Err(error) if error.code() == Code::Cancelled => return Err(error),
+            Err(error) => {
+                monitor.note(NoteKind::Warning, format!("the copy at {} is of no use: {error}", place.id()));
+                last = Some(error.context(format!("the copy at {}", place.id())));
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(Code::NotFound, format!("no destination has {}", backup.file))))
 }

@@ -1,11 +1,10 @@
 //! Bringing missing copies up to date: a backup lacks copies where its sidecar names destinations that do not list it.
 
-use super::open::Local;
 use super::{lock, places};
 use crate::catalog::{Backup, Listing, key};
 use crate::config::Document;
 use crate::destination::{Destination, Existing, Follow};
-use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
+use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -94,33 +93,11 @@ fn copy(
     state_dir: &Path,
     monitor: &Monitor,
 ) -> Result<()> {
-    let mut from: Vec<_> =
-        all.iter().filter(|place| backup.copy_at(place.id()).is_some_and(|copy| copy.whole)).collect();
-    from.sort_by_key(|place| !place.pushes());
-    let mut last = None;
-    for place in from {
-        let fetched = Local::fetch(place, &backup.file, state_dir, monitor).and_then(|mut local| {
-            local.check(monitor)?;
-            Ok(local)
-        });
-        match fetched {
-            Ok(local) => {
-                monitor.phase(Phase::Finishing);
-                monitor.set_current(format!("{} to {}", backup.file, to.id()));
-                let text = local.sidecar().map(ToString::to_string).unwrap_or_default();
-                to.prepare(monitor)?;
-                return to.follow(
-                    &backup.file,
-                    Existing::Keep,
-                    &Follow::finished(local.into_file())?,
-                    &|| Ok(text.clone()),
-                    monitor,
-                );
-            }
-            Err(error) if error.code() == Code::Cancelled => return Err(error),
-            Err(error) => last = Some(error.context(format!("the copy at {}", place.id()))),
-        }
-    }
-    Err(last
-        .unwrap_or_else(|| Error::new(Code::NotFound, format!("no whole copy of {} is left", backup.file))))
+    let local = places::fetch_nearest(all, backup, state_dir, monitor, |local| local.check(monitor))?;
+    monitor.phase(Phase::Finishing);
+    monitor.set_current(format!("{} to {}", backup.file, to.id()));
+    let text = local.sidecar().map(ToString::to_string).unwrap_or_default();
+    to.prepare(monitor)?;
+    let file = Follow::finished(local.into_file())?;
+    to.follow(&backup.file, Existing::Keep, &file, &|| Ok(text.clone()), monitor)
 }

@@ -36,8 +36,8 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
     }))
 }
 
-/// Brings the backup to this machine: a file by its path, else from the destination asked for, else from the first
-/// that has it, local ones first.
+/// Brings the backup to this machine: a file by its path, else from the destination asked for, else from the
+/// nearest that has it.
 fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<Monitor>) -> Result<Local> {
     if let Some(path) = &ask.file {
         return Local::from_path(path);
@@ -46,25 +46,12 @@ fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<Moni
         Error::new(Code::Usage, "which backup?").hint("give its ID, its file name, or `latest`")
     })?;
     let names: Vec<String> = ask.destination.iter().cloned().collect();
-    let mut opened = places::open(document, &names)?;
-    // Stable: the document's order within local and remote.
-    opened.sort_by_key(|place| !place.pushes());
+    let opened = places::open(document, &names)?;
     let listed = places::list(&opened, monitor)?;
     // A source besides an ID or a name says where to put it; with `latest` it says which.
     let made_from = ask.source.as_deref().filter(|_| id == "latest");
     let backup = listed.find(id, made_from, ask.destination.as_deref())?;
-    let mut last = None;
-    for place in opened.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
-        match Local::fetch(place, &backup.file, state_dir, monitor) {
-            Ok(local) => return Ok(local),
-            Err(error) if error.code() == Code::Cancelled => return Err(error),
-            Err(error) => {
-                monitor.note(NoteKind::Warning, format!("cannot read the copy at {}: {error}", place.id()));
-                last = Some(error);
-            }
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::new(Code::NotFound, format!("no destination has {}", backup.file))))
+    places::fetch_nearest(&opened, backup, state_dir, monitor, |_| Ok(()))
 }
 
 /// Onto which source: the one asked for, the one it was made from, else the built-in one of its kind.
