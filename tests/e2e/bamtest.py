@@ -75,8 +75,9 @@ class SiteTest(unittest.TestCase):
         return path
 
     def start(self, *arguments, config=None, **options):
-        """Starts bam, with the test's configuration or another, and returns the process."""
-        command = [BAM, "--config", config or self.write_document(), *arguments]
+        """Starts bam, with the test's configuration, another, or (False) none, and returns the process."""
+        named = [] if config is False else ["--config", config or self.write_document()]
+        command = [BAM, *named, *arguments]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, **options)
         self.addCleanup(end, process)
@@ -95,8 +96,8 @@ class SiteTest(unittest.TestCase):
         """Runs bam to its end and checks its exit code."""
         return self.finish(self.start(*arguments, **options), expect)
 
-    def bam_json(self, *arguments, expect=0):
-        result = self.bam("--json", *arguments, expect=expect)
+    def bam_json(self, *arguments, expect=0, **options):
+        result = self.bam("--json", *arguments, expect=expect, **options)
         return json.loads(result.out)
 
     def backup(self, *arguments):

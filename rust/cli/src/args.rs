@@ -186,6 +186,8 @@ Examples:
 Examples:
   bam backups               at every destination
   bam backups offsite       at one
+  bam backups --from sftp://backup@host/backups
+                            without a configuration
   bam backups --json | jq -r '.backups[0].id'")]
     Backups(Backups),
 
@@ -199,7 +201,16 @@ Examples:
   bam restore latest --source db --yes           the newest backup of the database, without asking
   bam restore PECELab-2026-11-23T00-23-00.mysql.gz.enc
   bam restore --file /mnt/usb/old.mysql.gz --source db --unauthenticated
-                                                 a file from elsewhere that has no sidecar")]
+                                                 a file from elsewhere that has no sidecar
+
+Elsewhere than onto the site, to look or to clone; this needs no configuration:
+  bam restore latest --into /srv/look
+  bam restore latest --source archive --into /srv/clone --into-database mysql://clone@localhost/clone \
+      --into-password-file clone.password
+
+On a bare machine, with nothing but the key:
+  bam restore --from sftp://backup@host/backups --key KEYFILE latest --into /srv/site \
+      --host-key SHA256:…                        what `ssh-keygen -lf` prints on the server")]
     Restore(Restore),
 
     /// Read every byte of backups and check it
@@ -328,32 +339,85 @@ pub struct Backup {
 #[derive(Debug, Args)]
 pub struct Backups {
     /// Only there, several separated by commas [default: everywhere]
+    #[arg(conflicts_with = "from")]
     pub destination: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Where backups are, for machines without a configuration.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Without a configuration")]
+pub struct Place {
+    /// Take backups from there: sftp://user@host[:port]/folder, user@host:folder (through rsync), or a folder
+    #[arg(long, value_name = "PLACE", value_hint = ValueHint::DirPath)]
+    pub from: Option<String>,
+    /// The key file that the backups were encrypted with
+    #[arg(long = "key", visible_alias = "key-file", value_name = "KEYFILE", value_hint = ValueHint::FilePath)]
+    pub key: Option<PathBuf>,
+    /// Accept the server only with this host key, as `ssh-keygen -l` prints it
+    #[arg(long, value_name = "SHA256:…", requires = "from")]
+    pub host_key: Option<String>,
+    /// The SSH key to log in with [default: the agent's, then those in ~/.ssh]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "from")]
+    pub identity: Option<PathBuf>,
+    /// A file whose first line is the password at the server
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "from")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// Which backup to read.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The backup's ID, its file name, or `latest`
+    #[arg(required_unless_present = "file")]
+    pub id: Option<String>,
+    /// With `latest`: the newest backup of this source
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// Take it from this destination [default: the nearest that has it]
+    #[arg(long, value_name = "DESTINATION", conflicts_with = "from")]
+    pub destination: Option<String>,
+    /// This backup file, wherever it came from
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["destination", "from"])]
+    pub file: Option<PathBuf>,
+    /// Go on although nothing proves that the backup is unchanged (no sidecar)
+    #[arg(long)]
+    pub unauthenticated: bool,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// The backup's ID, its file name, or `latest`
-    #[arg(required_unless_present = "file")]
-    pub id: Option<String>,
-    /// Restore onto this source [default: the one it was made from]
-    #[arg(long, value_name = "SOURCE")]
-    pub source: Option<String>,
-    /// Take it from this destination [default: the nearest that has it]
-    #[arg(long, value_name = "DESTINATION")]
-    pub destination: Option<String>,
-    /// Restore this backup file, wherever it came from
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["id", "destination"])]
-    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub which: Which,
     /// Restore a site archive's code, too (settings.php stays)
     #[arg(long)]
     pub code: bool,
-    /// Go on although nothing proves that the backup is unchanged (no sidecar)
-    #[arg(long)]
-    pub unauthenticated: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+    #[command(flatten)]
+    pub into: Into,
+}
+
+/// Where else a backup can go than onto the site.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Elsewhere than onto the site")]
+pub struct Into {
+    /// Restore into this folder, which must be empty or not exist yet
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "code")]
+    pub into: Option<PathBuf>,
+    /// Load the database there: mysql://user@host[:port]/name, sqlite:/path
+    #[arg(long, value_name = "URL", conflicts_with = "code")]
+    pub into_database: Option<String>,
+    /// A file whose first line is that database's password
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "into_database")]
+    pub into_password_file: Option<PathBuf>,
+    /// The Unix socket of that database's server
+    #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath, requires = "into_database")]
+    pub into_socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -10,8 +10,10 @@ mod keygen;
 mod lists;
 mod maintenance;
 mod notify;
+mod place;
 mod policy;
 mod print;
+mod restore;
 mod signals;
 mod status;
 mod timer;
@@ -67,10 +69,8 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Destination { what: DestinationVerb::Trust { name, yes } } => {
             copies::trust(&configuration::load(&global)?, &name, yes, output)
         }
-        Verb::Backups(args) => verbs::backups(configuration::load(&global)?, args, output),
-        Verb::Restore(args) => {
-            verbs::restore(configuration::load(&global)?, global.uri.as_deref(), args, output)
-        }
+        Verb::Backups(args) => verbs::backups(place::document(&global, &args.place, false)?, args, output),
+        Verb::Restore(args) => restore::restore(&global, args, output),
         Verb::Verify(args) => verbs::verify(configuration::load(&global)?, args, output),
         Verb::Delete(args) => verbs::delete(configuration::load(&global)?, args, output),
         Verb::Decrypt(args) => decrypt::run(&global, args, output),

@@ -1,8 +1,8 @@
 //! The verbs that run a job of the engine, and how their results look to people. With `--json` the engine's result
 //! (docs/json.md) goes out as it is.
 
-use crate::args::{Backup, Backups, Delete, Restore, Verify};
-use crate::maintenance::{Offline, end_restored};
+use crate::args::{Backup, Backups, Delete, Verify};
+use crate::maintenance::Offline;
 use crate::print::{Align::Left, Align::Right, Output, confirm, date, size, table, text};
 use crate::signals::Hold;
 use crate::work::{can_ask, run};
@@ -151,37 +151,6 @@ pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8>
     Ok(exit_code(&result))
 }
 
-pub fn restore(document: Document, uri: Option<&str>, args: Restore, output: &Output) -> Result<u8> {
-    if !args.yes {
-        let what = match (&args.file, &args.id) {
-            (Some(file), _) => file.display().to_string(),
-            (None, Some(id)) => describe(&document, id, args.source.as_deref(), args.destination.as_deref())?,
-            (None, None) => String::new(),
-        };
-        let onto = args.source.as_ref().map(|source| format!(" onto {source}")).unwrap_or_default();
-        ask(&format!("Restore {what}{onto}, replacing what is there now?"), "restore")?;
-    }
-    let request = Request::Restore(job::Restore {
-        id: args.id,
-        source: args.source,
-        destination: args.destination,
-        file: args.file,
-        unauthenticated: args.unauthenticated,
-        code: args.code,
-    });
-    let result = run(document.clone(), request, output)?;
-    output.notes(&result["notes"]);
-    if let Err(error) = end_restored(&document, uri) {
-        output
-            .say(&format!("if the site shows its maintenance page, the backup was made behind it ({error})"));
-    }
-    output.result(&result, || {
-        let seconds = result["seconds"].as_f64().unwrap_or_default();
-        format!("Restored {} from {} in {seconds:.1} s.\n", text(&result, "source"), text(&result, "file"))
-    });
-    Ok(exit_code(&result))
-}
-
 pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
     let request = Request::Verify { id: args.id, destinations: names(args.destination)? };
     let result = run(document, request, output)?;
@@ -225,7 +194,7 @@ pub fn ask(question: &str, verb: &str) -> Result<()> {
 }
 
 /// The backup that `id` means, in words.
-fn describe(
+pub fn describe(
     document: &Document,
     id: &str,
     source: Option<&str>,

@@ -6,7 +6,7 @@
 
 use super::Tokens;
 use super::date;
-use crate::config::{Compression, EncryptionKind, Profile};
+use crate::config::{Compression, Driver, EncryptionKind, Profile};
 use std::fmt;
 
 /// Bytes of the longest name: file systems take 255, and `.NAME.info.part` must fit.
@@ -40,6 +40,16 @@ impl Kind {
             Kind::Sqlite => "sqlite",
             Kind::Tar => "tar",
             Kind::SiteArchive => "sitearchive.tar",
+        }
+    }
+
+    /// What kind of database it is a dump of, where the name tells.
+    pub fn driver(self) -> Option<Driver> {
+        match self {
+            Kind::Mysql => Some(Driver::Mysql),
+            Kind::Pgsql => Some(Driver::Pgsql),
+            Kind::Sqlite => Some(Driver::Sqlite),
+            Kind::Sql | Kind::Tar | Kind::SiteArchive => None,
         }
     }
 

@@ -28,6 +28,20 @@ impl Driver {
             Driver::Sqlite => "sqlite",
         }
     }
+
+    /// The driver of that name.
+    pub fn named(name: &str) -> Option<Driver> {
+        [Driver::Mysql, Driver::Pgsql, Driver::Sqlite].into_iter().find(|driver| driver.name() == name)
+    }
+
+    /// For people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Driver::Mysql => "MySQL or MariaDB",
+            Driver::Pgsql => "PostgreSQL",
+            Driver::Sqlite => "SQLite",
+        }
+    }
 }
 
 /// Everything a database client needs. `Debug` hides the password.

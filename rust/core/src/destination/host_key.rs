@@ -1,5 +1,6 @@
 //! Whether a server is the one it should be: its key against `host_key` or the known ones.
 
+use super::address::{is_address, setting};
 use super::known_hosts::{self, KnownHosts, Verdict};
 use super::retry::Trouble;
 use super::server::{Met, Server};
@@ -78,9 +79,9 @@ impl Server {
             ),
         )
         .hint(format!(
-            "ask the server's administrator whether the key was changed; if so, correct destinations.{}.host_key, \
-             if not, someone is posing as the server",
-            self.id
+            "ask the server's administrator whether the key was changed; if so, correct {}, if not, someone is \
+             posing as the server",
+            setting(&self.id, "host_key")
         ))
         .into())
     }
@@ -100,7 +101,11 @@ impl Server {
                     )
                     .hint(format!(
                         "compare the fingerprint with the server's own (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub \
-                         there), then run: bam destination trust {id}; or add this line to {}: {}",
+                         there), then {}; or add this line to {}: {}",
+                        match is_address(id) {
+                            true => format!("say --host-key {}", known_hosts::fingerprint(key)),
+                            false => format!("run: bam destination trust {id}"),
+                        },
                         file.unwrap_or_default(),
                         known_hosts::line(&self.location.host, self.location.port, key)
                     )),
@@ -117,8 +122,7 @@ impl Server {
                 )
                 .hint(format!(
                     "ask the server's administrator whether the key was changed; if so, remove the old one with \
-                     ssh-keygen -R '{host}' -f '{}' and run: bam destination trust {id}; if not, someone is \
-                     posing as the server",
+                     ssh-keygen -R '{host}' -f '{}' and run this again; if not, someone is posing as the server",
                     file.display()
                 )),
             ),

@@ -7,6 +7,7 @@
 //! Local kinds are pushed to ([`Destination::begin`]); slow kinds pull ([`Destination::follow`]): each reads, at
 //! its own pace, a local file that may still be growing, so that no destination waits for another.
 
+mod address;
 mod directory;
 mod folder;
 mod follow;
@@ -21,6 +22,7 @@ mod server;
 mod sftp;
 mod upload;
 
+pub use address::at_address;
 pub use directory::Directory;
 pub use follow::{Available, Follow, Growing, Spool};
 pub use host_key::{HostKey, host_key};

@@ -1,5 +1,6 @@
 //! A connection to an SSH server: the host key is checked before anything about us is said.
 
+use super::address::setting;
 use super::host_key::parse_pin;
 use super::known_hosts;
 use super::location::Location;
@@ -291,8 +292,8 @@ impl Server {
             format!("{} does not let {user} in: it takes {offered}; {tried}", self.host()),
         )
         .hint(format!(
-            "set destinations.{}.identity_file or a password; a key file with a passphrase needs a running ssh-agent",
-            self.id
+            "set {} or a password; a key file with a passphrase needs a running ssh-agent",
+            setting(&self.id, "identity_file")
         ))
         .into())
     }

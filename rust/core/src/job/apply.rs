@@ -36,8 +36,14 @@ pub struct Target<'a> {
     pub keep: &'a (dyn Fn(&Path) -> Vec<PathBuf> + Sync),
 }
 
+/// An [`Target::id`] that no other restore has.
+pub fn unique_id() -> String {
+    format!("{:x}{:x}", jiff::Timestamp::now().as_second(), std::process::id())
+}
+
 impl Target<'_> {
-    fn extract_options(&self) -> ExtractOptions {
+    /// How files are extracted.
+    pub fn extract_options(&self) -> ExtractOptions {
         ExtractOptions { special_bits: self.authentic, ..ExtractOptions::default() }
     }
 }
@@ -58,12 +64,12 @@ pub struct Applied {
 }
 
 impl Applied {
-    fn add_load(&mut self, report: LoadReport) {
+    pub fn add_load(&mut self, report: LoadReport) {
         self.tables += report.tables;
         self.removed_tables.extend(report.removed);
     }
 
-    fn add_extract(&mut self, report: &ExtractReport) {
+    pub fn add_extract(&mut self, report: &ExtractReport) {
         self.files += report.files;
         self.directories += report.directories;
         self.symlinks += report.symlinks;
@@ -96,8 +102,7 @@ fn load(
     loaded
 }
 
-/// Restores a tar: a folder's or a site's. `survey` is the result of an earlier pass over a foreign archive; without
-/// it the archive is one of ours, whose first member tells what it is.
+/// Restores a tar: a folder's or a site's. `survey` as for [`begin`].
 pub fn tar(
     target: &Target<'_>,
     journal: &mut Journal,
@@ -106,18 +111,7 @@ pub fn tar(
     monitor: &Arc<Monitor>,
 ) -> Result<Applied> {
     let mut reader = Reader::new(input);
-    let mut first = None;
-    let layout = match survey {
-        Some(layout) => layout,
-        None if target.folder.is_some() => Layout::Files { base: Vec::new() },
-        None => {
-            let member = reader.next_member()?.ok_or_else(no_site)?;
-            let mut survey = Survey::default();
-            survey.observe(&member.entry, &mut reader)?;
-            first = Some(member);
-            survey.layout()
-        }
-    };
+    let (layout, first) = begin(&mut reader, survey, target.folder.is_some())?;
     match (&layout, &target.folder) {
         (Layout::Files { .. }, Some(folder)) => {
             let root = stage(target, journal, folder)?;
@@ -138,6 +132,25 @@ pub fn tar(
         )
         .hint("restore it onto the source \"archive\"")),
         (Layout::Files { .. }, None) => Err(no_site()),
+    }
+}
+
+/// How an archive is laid out, and its first member where that had to be read. `survey` is the result of an earlier
+/// pass over a foreign archive; without it the archive is one of ours: `files`, or a site, whose first member tells.
+pub fn begin(
+    reader: &mut Reader<Box<dyn Read + Send>>,
+    survey: Option<Layout>,
+    files: bool,
+) -> Result<(Layout, Option<Member>)> {
+    match survey {
+        Some(layout) => Ok((layout, None)),
+        None if files => Ok((Layout::Files { base: Vec::new() }, None)),
+        None => {
+            let member = reader.next_member()?.ok_or_else(no_site)?;
+            let mut survey = Survey::default();
+            survey.observe(&member.entry, reader)?;
+            Ok((survey.layout(), Some(member)))
+        }
     }
 }
 
@@ -248,37 +261,58 @@ fn site(
     let select = |path: &[u8]| folders.place(layout.part(path));
     let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
     let mut applied = Applied::default();
-    let mut loaded = false;
+    members(
+        layout,
+        first,
+        reader,
+        &mut extractor,
+        Some(&mut |reader| {
+            applied.add_load(load_member(target, journal, reader, monitor)?);
+            Ok(())
+        }),
+    )?;
+    applied.add_extract(&extractor.finish()?);
+    Ok(applied)
+}
+
+/// What loads the dump of a site archive, which the reader stands at.
+pub type LoadDump<'a> = &'a mut dyn FnMut(&mut Reader<Box<dyn Read + Send>>) -> Result<()>;
+
+/// Gives every member to the extractor, but the dump of a site to `load` where there is one. A site archive without a
+/// dump is an error.
+pub fn members(
+    layout: &Layout,
+    first: Option<Member>,
+    reader: &mut Reader<Box<dyn Read + Send>>,
+    extractor: &mut Extractor<'_>,
+    mut load: Option<LoadDump<'_>>,
+) -> Result<()> {
+    let mut dumped = false;
     let mut next = match first {
         Some(member) => Some(member),
         None => reader.next_member()?,
     };
     while let Some(member) = next {
-        if layout.part(&member.entry.path) == Part::Database {
-            applied.add_load(load_member(target, journal, reader, monitor)?);
-            loaded = true;
-        } else {
-            extractor.take(&member, reader)?;
+        let dump = layout.part(&member.entry.path) == Part::Database;
+        match &mut load {
+            Some(load) if dump => load(reader)?,
+            _ => drop(extractor.take(&member, reader)?),
         }
+        dumped |= dump;
         next = reader.next_member()?;
     }
-    applied.add_extract(&extractor.finish()?);
-    if !loaded {
-        let name = match layout {
-            Layout::Site(site) => show(&site.database),
-            Layout::Files { .. } => String::new(),
-        };
-        return Err(Error::new(
+    match layout {
+        Layout::Site(site) if !dumped => Err(Error::new(
             Code::Integrity,
-            format!("the site archive has no database: {name} is missing"),
+            format!("the site archive has no database: {} is missing", show(&site.database)),
         )
-        .hint("use another copy of this backup"));
+        .hint("use another copy of this backup")),
+        _ => Ok(()),
     }
-    Ok(applied)
 }
 
 /// Loads the dump that `reader` stands at. The loader takes its input over, hence the pipe.
-fn load_member(
+pub fn load_member(
     target: &Target<'_>,
     journal: &mut Journal,
     reader: &mut Reader<Box<dyn Read + Send>>,

@@ -8,6 +8,7 @@ mod backup;
 pub mod choose;
 mod decrypt;
 mod deliver;
+pub mod elsewhere;
 mod export;
 mod journal;
 mod keep;

@@ -328,8 +328,17 @@ impl Opened {
         self.local.sidecar()
     }
 
+    /// How a tar of others is laid out, which takes a pass over all of it that also shows whether it is whole. `None` for
+    /// ours, which begin with what they are.
+    pub fn foreign_layout(&self, monitor: &Monitor) -> Result<Option<Layout>> {
+        match self.sidecar().is_some_and(|sidecar| sidecar.get(key::FORMAT).is_some()) {
+            true => Ok(None),
+            false => self.survey(monitor).map(Some),
+        }
+    }
+
     /// Reads a tar to its end without putting anything anywhere: whether it is whole, and how it is laid out.
-    pub fn survey(&self, monitor: &Monitor) -> Result<Layout> {
+    fn survey(&self, monitor: &Monitor) -> Result<Layout> {
         let mut reader = Reader::new(self.decode()?);
         let mut survey = Survey::default();
         while let Some(member) = reader.next_member()? {

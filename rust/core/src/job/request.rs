@@ -1,5 +1,6 @@
 //! What can be asked of the engine. The same shape over the C ABI: `{"job": "backup", "what": "db"}`.
 
+use super::elsewhere::Elsewhere;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -103,4 +104,6 @@ pub struct Restore {
     pub unauthenticated: bool,
     /// For site archives: the code, too. settings.php stays as it is.
     pub code: bool,
+    /// Not onto the site, but there. Then nothing of the document counts but its destinations and keys.
+    pub elsewhere: Option<Box<Elsewhere>>,
 }

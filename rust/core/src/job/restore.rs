@@ -4,9 +4,9 @@ use super::apply::{self, Applied, Target};
 use super::journal::{self, Journal};
 use super::open::{Local, Opened};
 use super::request::Restore;
-use super::{choose, keep, lock, places};
+use super::{choose, elsewhere, keep, lock, places};
 use crate::catalog::{Kind, key};
-use crate::config::{Document, Source, SourceType};
+use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -16,6 +16,9 @@ use std::time::Instant;
 /// Restores one backup. The result is described in docs/json.md.
 pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result<Value> {
     let started = Instant::now();
+    if let Some(to) = &ask.elsewhere {
+        return elsewhere::run(document, ask, to, monitor);
+    }
     let _lock = lock::acquire(document)?;
     let state_dir = lock::state_dir(document)?;
     journal::recover(document, &state_dir, monitor)?;
@@ -23,7 +26,7 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
     let opened = local.prove(document, ask.unauthenticated, monitor)?;
     let source_name = source_of(document, ask, &opened)?;
     let source = choose::source(document, &source_name)?;
-    check_kind(source, &source_name, &opened)?;
+    check_kind(document, source, &source_name, &opened)?;
     monitor.note(NoteKind::Info, format!("restoring {} onto {source_name}", opened.file()));
     monitor.phase(Phase::Restoring);
     let applied = put(document, ask, &source_name, source, &opened, &state_dir, monitor)?;
@@ -38,7 +41,7 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
 
 /// Brings the backup to this machine: a file by its path, else from the destination asked for, else from the
 /// nearest that has it.
-fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<Monitor>) -> Result<Local> {
+pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<Monitor>) -> Result<Local> {
     if let Some(path) = &ask.file {
         return Local::from_path(path);
     }
@@ -84,7 +87,7 @@ fn source_of(document: &Document, ask: &Restore, opened: &Opened) -> Result<Stri
 }
 
 /// Refuses before anything is read what cannot end well.
-fn check_kind(source: &Source, source_name: &str, opened: &Opened) -> Result<()> {
+fn check_kind(document: &Document, source: &Source, source_name: &str, opened: &Opened) -> Result<()> {
     let Some(kind) = opened.kind() else { return Ok(()) };
     let fits = match source.kind {
         SourceType::Database => kind.is_database(),
@@ -92,13 +95,36 @@ fn check_kind(source: &Source, source_name: &str, opened: &Opened) -> Result<()>
         SourceType::Archive => kind == Kind::SiteArchive,
     };
     if fits {
-        return Ok(());
+        return match source.kind {
+            SourceType::Database => {
+                let connection = document.connection(source.database.as_deref().unwrap_or("db"))?;
+                check_driver(kind.driver(), &connection, opened.file())
+            }
+            _ => Ok(()),
+        };
     }
     Err(Error::new(
         Code::Usage,
         format!("{} holds {} and cannot be restored onto \"{source_name}\"", opened.file(), in_words(kind)),
     )
     .hint("name another source"))
+}
+
+/// Refuses to load a dump into another kind of database than it came from. `dump` is not known of every file.
+pub fn check_driver(dump: Option<Driver>, connection: &Connection, what: &str) -> Result<()> {
+    match dump {
+        Some(dump) if dump != connection.driver => Err(Error::new(
+            Code::Usage,
+            format!(
+                "{what} holds a {} database and cannot be loaded into {}, which is {}",
+                dump.in_words(),
+                connection.label(),
+                connection.driver.in_words()
+            ),
+        )
+        .hint("name a database of the kind it came from")),
+        _ => Ok(()),
+    }
 }
 
 fn in_words(kind: Kind) -> &'static str {
@@ -118,15 +144,15 @@ fn put(
     state_dir: &Path,
     monitor: &Arc<Monitor>,
 ) -> Result<Applied> {
-    // Ours begin with what they are; others are read through once, which also shows whether they are whole.
-    let ours = opened.sidecar().is_some_and(|s| s.get(key::FORMAT).is_some());
-    let survey =
-        if source.kind != SourceType::Database && !ours { Some(opened.survey(monitor)?) } else { None };
+    let survey = match source.kind {
+        SourceType::Database => None,
+        _ => opened.foreign_layout(monitor)?,
+    };
     let keep = |live: &Path| keep::of(document, source_name, source, live);
     let target = Target {
         document,
         state_dir,
-        id: format!("{:x}{:x}", jiff::Timestamp::now().as_second(), std::process::id()),
+        id: apply::unique_id(),
         database: source.database.clone().unwrap_or_else(|| "db".into()),
         folder: match source.kind {
             SourceType::Files => Some(super::sources::folder(document, source_name, source)?),

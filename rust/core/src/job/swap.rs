@@ -47,26 +47,33 @@ impl TreeSwap {
             parent.join(hidden)
         };
         DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
-        let (mut staged, mut old, mut inside) = (beside("new"), beside("old"), false);
+        let staged = beside("new");
         let made = private_folder(&staged);
-        let same_disk = made.is_ok() && !is_mount_point(&live, parent)?;
-        if !same_disk {
-            if made.is_ok() {
-                let _ = fs::remove_dir(&staged);
-            }
-            if !live.is_dir() {
-                made.at("cannot create", &staged)?;
-            }
-            inside = true;
-            staged = live.join(format!(".bam-new-{id}"));
-            old = live.join(format!(".bam-old-{id}"));
-            private_folder(&staged).at("cannot create", &staged)?;
+        if made.is_ok() && !is_mount_point(&live, parent)? {
+            return TreeSwap::of(&live, staged, beside("old"), false);
         }
+        if made.is_ok() {
+            let _ = fs::remove_dir(&staged);
+        }
+        if !live.is_dir() {
+            made.at("cannot create", &staged)?;
+        }
+        TreeSwap::stage_inside(&live, id)
+    }
+
+    /// The same for a folder that is to stay the folder it is, whose content alone is replaced.
+    pub fn stage_inside(live: &Path, id: &str) -> Result<TreeSwap> {
+        let staged = live.join(format!(".bam-new-{id}"));
+        private_folder(&staged).at("cannot create", &staged)?;
+        TreeSwap::of(live, staged, live.join(format!(".bam-old-{id}")), true)
+    }
+
+    fn of(live: &Path, staged: PathBuf, old: PathBuf, inside: bool) -> Result<TreeSwap> {
         let inode = fs::metadata(&staged).at("cannot look at", &staged)?.ino();
         Ok(TreeSwap {
             live: live.into(),
-            staged: staged.into(),
-            old: old.into(),
+            staged: staged.into_os_string(),
+            old: old.into_os_string(),
             inode,
             inside,
             keep: Vec::new(),

@@ -98,6 +98,28 @@ pub fn dump(
     .map_err(|error| error.context(format!("database {}", connection.label())))
 }
 
+/// A table (or view) of a live database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// Its name, prefix included.
+    pub name: String,
+    /// How many rows it has; `None` where nobody counted them, or it is a view.
+    pub rows: Option<u64>,
+    /// Bytes of data and indexes, as the server estimates them.
+    pub bytes: u64,
+}
+
+/// The tables and views of a live database, by name; none where the database does not exist. `count` counts rows, which
+/// reads every table.
+pub fn tables(connection: &Connection, count: bool, monitor: &Monitor) -> Result<Vec<Table>> {
+    match connection.driver {
+        Driver::Mysql => mysql::tables(connection, count, monitor),
+        Driver::Sqlite => sqlite::tables(connection, count),
+        Driver::Pgsql => Err(no_postgres()),
+    }
+    .map_err(|error| error.context(format!("database {}", connection.label())))
+}
+
 /// A database that is being replaced by a dump. Holds no secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -5,7 +5,7 @@
 //! (`DatabaseConnection_sqlite::__construct`): that is then the database.
 
 use crate::config::{Connection as Settings, names_table};
-use crate::source::database::{DumpReport, DumpSettings, LoadReport, LoadSettings};
+use crate::source::database::{DumpReport, DumpSettings, LoadReport, LoadSettings, Table};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -62,6 +62,40 @@ pub(crate) fn dump(
     database.close().map_err(|(_, cause)| failed(&path, cause))?;
     let written = pour(&mut bytes, out, monitor)?;
     Ok(DumpReport { bytes: written, ..report })
+}
+
+/// See [`crate::source::database::tables`].
+pub(crate) fn tables(settings: &Settings, count: bool) -> Result<Vec<Table>> {
+    let path = file(settings);
+    // SQLite takes an empty file for an empty database.
+    if !path.metadata().is_ok_and(|found| found.len() > 0) {
+        return Ok(Vec::new());
+    }
+    inventory(&open(&path)?, count).map_err(|cause| failed(&path, cause))
+}
+
+/// Tables with their sizes (<https://www.sqlite.org/dbstat.html>) and, where asked for, rows.
+fn inventory(database: &Connection, count: bool) -> rusqlite::Result<Vec<Table>> {
+    let mut found = Vec::new();
+    for name in tables_of(database)? {
+        let bytes: i64 = database.query_row(
+            "SELECT IFNULL(SUM(pgsize), 0) FROM dbstat WHERE aggregate AND name IN \
+             (SELECT name FROM sqlite_master WHERE tbl_name = ?)",
+            [&name],
+            |row| row.get(0),
+        )?;
+        let rows: Option<i64> = match count {
+            true => Some(database.query_row(
+                &format!("SELECT COUNT(*) FROM {}", quote(&name)),
+                [],
+                |row| row.get(0),
+            )?),
+            false => None,
+        };
+        let number = |value: i64| u64::try_from(value).unwrap_or_default();
+        found.push(Table { name, rows: rows.map(number), bytes: number(bytes) });
+    }
+    Ok(found)
 }
 
 /// An empty database and its file, which has no name: should we be killed, it is gone.

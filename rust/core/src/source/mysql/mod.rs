@@ -18,6 +18,7 @@ mod dump;
 mod exact;
 mod feeder;
 mod intake;
+mod inventory;
 mod merge;
 mod replace;
 mod schema;
@@ -25,4 +26,5 @@ mod script;
 mod session;
 
 pub(crate) use dump::dump;
+pub(crate) use inventory::tables;
 pub use replace::Replacement;
