@@ -230,7 +230,7 @@ Examples:
 
     /// Decrypt one file; needs a key but no configuration
     #[command(after_help = "\
-Opens what bam wrote (.enc), what `openssl enc -aes-256-cbc -pbkdf2` wrote, and old .aes files of the Drupal module \
+Opens what bam wrote (.enc, .age), what `openssl enc -aes-256-cbc -pbkdf2` wrote, and old .aes files of the Drupal module \
 aes. Where the sidecar FILE.info lies beside it, the file is checked against it first.
 
 The same without bam, with the iterations that the sidecar names:
@@ -264,10 +264,20 @@ Examples:
 The key is 32 random bytes, written as one line of text that openssl reads, too. Without it no encrypted backup can \
 ever be opened again: keep a copy of it off this machine.
 
+With --age it is a pair of keys: the public one, which is printed, goes into the configuration of the machine that makes \
+backups; the file with the secret one stays elsewhere, and that machine cannot read its own old backups.
+
 Examples:
   bam keygen /etc/bam/key
-  bam keygen                     where the configuration says (encryption: key_file)")]
+  bam keygen                     where the configuration says (encryption: key_file)
+  bam keygen /etc/bam/key-2027   a new key; the old one moves to `encryption: keys`, then `bam rekey --all`
+  bam keygen --age ~/bam-identity    on your own machine")]
     Keygen(Keygen),
+
+    /// List the keys at hand, with their IDs
+    #[command(after_help = "\
+The ID tells nothing of the key. The sidecar of each encrypted backup names the ID of the key that opens it (bam_key_id).")]
+    Keys,
 
     /// List what can be backed up
     Sources,
@@ -504,6 +514,9 @@ pub struct ImportSettings {
 #[derive(Debug, Args)]
 pub struct Keygen {
     /// The file to make [default: the configuration's key_file, else /etc/bam/key]
-    #[arg(value_hint = ValueHint::FilePath)]
+    #[arg(value_hint = ValueHint::FilePath, required_if_eq("age", "true"))]
     pub file: Option<PathBuf>,
+    /// Make an age identity, for `encryption: age`
+    #[arg(long)]
+    pub age: bool,
 }

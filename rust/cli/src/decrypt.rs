@@ -41,12 +41,15 @@ fn target(args: &Decrypt) -> Result<Option<PathBuf>> {
         Some(path) if path == Path::new("-") => return Ok(None),
         Some(path) => path.clone(),
         None => {
-            let known = args.file.extension().is_some_and(|ext| ext == "enc" || ext == "aes");
+            let known = args.file.extension().is_some_and(|ext| ext == "enc" || ext == "aes" || ext == "age");
             match args.file.file_stem() {
                 Some(stem) if known => PathBuf::from(stem),
                 _ => {
-                    return Err(Error::new(Code::Usage, "the file's name does not end in .enc or .aes")
-                        .hint("say where to write with -o OUT, or -o - for standard output"));
+                    return Err(Error::new(
+                        Code::Usage,
+                        "the file's name does not end in .enc, .age or .aes",
+                    )
+                    .hint("say where to write with -o OUT, or -o - for standard output"));
                 }
             }
         }

@@ -75,6 +75,7 @@ fn encryption_extension(encryption: EncryptionKind) -> &'static str {
     match encryption {
         EncryptionKind::Aes256 => ".enc",
         EncryptionKind::AesModule => ".aes",
+        EncryptionKind::Age => ".age",
         EncryptionKind::None => "",
     }
 }
@@ -157,6 +158,7 @@ impl FileName {
         let encryption = match pop(rest) {
             Some((before, "enc")) => (before, EncryptionKind::Aes256),
             Some((before, "aes")) => (before, EncryptionKind::AesModule),
+            Some((before, "age")) => (before, EncryptionKind::Age),
             _ => (rest, EncryptionKind::None),
         };
         rest = encryption.0;
@@ -271,7 +273,7 @@ mod tests {
     #[test]
     fn names_come_apart() {
         use Compression::{Bzip2, Gzip, None as Plain, Zip, Zstd};
-        use EncryptionKind::{Aes256, AesModule, None as Open};
+        use EncryptionKind::{Aes256, AesModule, Age, None as Open};
         for (file, base, kind, compression, encryption) in [
             ("plain-2026-11-22T23-50-57.mysql.gz", "plain-2026-11-22T23-50-57", Kind::Mysql, Gzip, Open),
             ("tinyaes.sitearchive.tar.gz.aes", "tinyaes", Kind::SiteArchive, Gzip, AesModule),
@@ -279,6 +281,7 @@ mod tests {
             ("x.sql", "x", Kind::Sql, Plain, Open),
             ("x.mysql_0.gz", "x", Kind::Mysql, Gzip, Open),
             ("x.mysql_.gz_12", "x", Kind::Mysql, Gzip, Open),
+            ("x.tar.zst.age", "x", Kind::Tar, Zstd, Age),
             ("x.sqlite.enc", "x", Kind::Sqlite, Plain, Aes256),
             ("x.pgsql.zip", "x", Kind::Pgsql, Zip, Open),
             ("x.tar.bz2", "x", Kind::Tar, Bzip2, Open),

@@ -61,6 +61,10 @@ pub mod key {
     pub const KDF_ITERATIONS: &str = "bam_kdf_iterations";
     /// Which key it was encrypted with.
     pub const KEY_ID: &str = "bam_key_id";
+    /// The age public keys that it was encrypted to ([`super::Sidecar::set_list`]).
+    pub const RECIPIENTS: &str = "bam_recipients";
+    /// SHA-256, in hex, of the file that this one was re-encrypted from.
+    pub const REKEYED_FROM: &str = "bam_rekeyed_from";
     /// Files that changed while they were read ([`super::Sidecar::set_list`]).
     pub const CHANGED_FILES: &str = "bam_changed_files";
     /// Destinations that the backup was sent to, by machine name.

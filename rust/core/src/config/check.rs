@@ -58,6 +58,13 @@ impl Document {
                 );
                 notes.push(Note { kind: NoteKind::Warning, text });
             }
+            if profile.encryption == EncryptionKind::Age && self.encryption.recipients.is_empty() {
+                let text = format!(
+                    "profile {name} encrypts with age, but nobody could open it: set encryption.recipients (see \
+                     `bam keygen --age`)"
+                );
+                notes.push(Note { kind: NoteKind::Warning, text });
+            }
             for source in profile.sources.keys().filter(|source| !self.sources.contains_key(*source)) {
                 let text =
                     format!("profile {name} has settings for the source {source}, which does not exist");

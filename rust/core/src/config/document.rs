@@ -229,6 +229,9 @@ pub enum EncryptionKind {
     /// What the Drupal module aes 7.x writes (`.aes`).
     #[serde(rename = "aes-module")]
     AesModule,
+    /// To the public keys in `encryption.recipients` (`.age`).
+    #[serde(rename = "age")]
+    Age,
     /// In the clear.
     #[default]
     #[serde(rename = "none")]
@@ -413,6 +416,12 @@ pub struct Encryption {
     /// An environment variable that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_env: Option<String>,
+    /// More keys, for older backups: key files, and folders of them.
+    #[serde(deserialize_with = "lenient::paths", skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<PathBuf>,
+    /// age public keys (`age1…`) that `encryption: age` encrypts to.
+    #[serde(deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
     /// PBKDF2 iterations for new backups; default 600 000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iterations: Option<u32>,

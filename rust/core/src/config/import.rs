@@ -261,6 +261,7 @@ impl Converter<'_> {
             "" | "0" | "none" => "none",
             "aes" | "aes256" => "aes256",
             "aes-module" => "aes-module",
+            "age" => "age",
             other => {
                 self.notes.push(format!(
                     "profile {}: encryption \"{other}\" is that of another module; bam encrypts with AES-256 instead",

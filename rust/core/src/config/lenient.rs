@@ -8,6 +8,7 @@ use serde::de::{
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 
 /// Nothing (an empty section) means the default.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
@@ -237,6 +238,11 @@ pub(super) fn mode<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>,
 /// A list of strings; one string is a list of one, nothing is none. PHP's maps with numbers for keys are lists, too.
 pub(super) fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     strings(from, false).map(Option::unwrap_or_default)
+}
+
+/// The same of paths.
+pub(super) fn paths<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PathBuf>, D::Error> {
+    Ok(list(from)?.into_iter().map(PathBuf::from).collect())
 }
 
 /// The same; a string is split into lines, as B&M keeps excluded paths. Nothing at all is `None`.

@@ -108,6 +108,7 @@ impl Document {
             files.into_iter().flatten().for_each(anchor);
         }
         self.encryption.key_file.iter_mut().for_each(anchor);
+        self.encryption.keys.iter_mut().for_each(anchor);
         if let Some(module) = &mut self.encryption.aes_module {
             module.key_file.iter_mut().for_each(anchor);
         }

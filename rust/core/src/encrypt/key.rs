@@ -1,5 +1,6 @@
 //! Key files: making, checking and naming them.
 
+use super::age::Identities;
 use super::kdf::random;
 use super::passphrase::Passphrase;
 use crate::{Code, Error, Note, NoteKind, Result, ResultExt};
@@ -8,10 +9,13 @@ use base64::prelude::BASE64_STANDARD;
 use pbkdf2::pbkdf2_hmac;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use zeroize::{Zeroize, Zeroizing};
+
+/// Bytes of a key file that are read: a passphrase is one line, an identity file has a few.
+const LONGEST: usize = 64 * 1024;
 
 /// Names a key without telling anything of it: shown in messages, kept in sidecars, and how a key ring finds the key
 /// of a backup.
@@ -43,6 +47,38 @@ impl fmt::Display for KeyId {
     }
 }
 
+/// What a file of a key ring holds.
+pub enum KeyFile {
+    /// A passphrase, for `.enc` files.
+    Passphrase(Passphrase),
+    /// Secret keys, for `.age` files.
+    Identities(Identities),
+}
+
+impl KeyFile {
+    /// Reads a key file of either kind.
+    pub fn read(path: &Path) -> Result<KeyFile> {
+        let mut text = Zeroizing::new(Vec::with_capacity(LONGEST));
+        File::open(path)
+            .and_then(|file| file.take(LONGEST as u64).read_to_end(&mut text))
+            .at("cannot read the key file", path)?;
+        let read = if Identities::is_in(&text) {
+            let text = Zeroizing::new(String::from_utf8_lossy(&text).into_owned());
+            Identities::parse(&text).map(KeyFile::Identities)
+        } else {
+            Passphrase::from_first_line(&text).map(KeyFile::Passphrase)
+        };
+        read.map_err(|error| error.context(format!("key file {}", path.display())))
+    }
+}
+
+/// Makes a new age identity file, as private as [`create`]'s; its public key.
+pub fn create_identity(path: &Path) -> Result<String> {
+    let identity = Identities::generate();
+    write_new(path, identity.to_file().as_bytes())?;
+    Ok(identity.recipients().concat())
+}
+
 /// Makes a new key file: 32 random bytes as base64 on one line, readable by its owner only, on disk when this
 /// returns. Never replaces a file that is there.
 pub fn create(path: &Path) -> Result<Passphrase> {
@@ -50,6 +86,11 @@ pub fn create(path: &Path) -> Result<Passphrase> {
     let mut line = Zeroizing::new(BASE64_STANDARD.encode(bytes));
     bytes.zeroize();
     line.push('\n');
+    write_new(path, line.as_bytes())?;
+    Passphrase::from_first_line(line.as_bytes())
+}
+
+fn write_new(path: &Path, text: &[u8]) -> Result<()> {
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|e| {
             match e.kind() {
@@ -63,16 +104,14 @@ pub fn create(path: &Path) -> Result<Passphrase> {
             }
         })?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = file
-        .write_all(line.as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| File::open(folder)?.sync_all());
+    let written =
+        file.write_all(text).and_then(|()| file.sync_all()).and_then(|()| File::open(folder)?.sync_all());
     if let Err(e) = written {
         // Half a key must not be taken for one; where even this fails, the first error matters more.
         let _ = fs::remove_file(path);
         return Err(Error::io("cannot write the key file", path, e));
     }
-    Passphrase::from_first_line(line.as_bytes())
+    Ok(())
 }
 
 /// Looks at a key file and says what is wrong with it although it works: who else can read it, a carriage return or

@@ -11,9 +11,11 @@
 //! | [`mac`] | HMAC-SHA256 that binds a backup's bytes to its sidecar |
 //! | [`passphrase`] | the first line of a key file, as OpenSSL reads it |
 //! | [`key`] | making and checking key files, key IDs |
+//! | [`age`] | public-key encryption (`.age`) |
 //! | [`aes_module`] | the Drupal module aes 7.x (`.aes`) |
 
 pub mod aes_module;
+pub mod age;
 mod cbc;
 pub mod enc;
 pub mod kdf;
@@ -23,7 +25,7 @@ pub mod passphrase;
 #[cfg(test)]
 mod testing;
 
-pub use key::KeyId;
+pub use key::{KeyFile, KeyId};
 pub use mac::MacKey;
 pub use passphrase::Passphrase;
 
@@ -36,7 +38,7 @@ pub enum Kind {
     Enc,
     /// [`aes_module`]: from its name alone, since the format has no mark.
     AesModule,
-    /// The age format (`.age`).
+    /// [`age`].
     Age,
     /// In the clear, as far as name and first bytes tell.
     None,
@@ -54,6 +56,8 @@ pub fn detect(name: &str, prefix: &[u8]) -> Kind {
         Kind::AesModule
     } else if name.ends_with(".enc") {
         Kind::Enc
+    } else if name.ends_with(".age") {
+        Kind::Age
     } else {
         Kind::None
     }

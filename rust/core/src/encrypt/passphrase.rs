@@ -1,5 +1,6 @@
 //! The passphrase: the first line of a key file, exactly as OpenSSL's `-pass file:` reads it.
 
+use super::age::Identities;
 use crate::{Code, Error, Result, ResultExt, Secret};
 use std::fs::File;
 use std::io::Read;
@@ -27,6 +28,12 @@ impl Passphrase {
         };
         if line.is_empty() {
             return bad("the first line of the key is empty");
+        }
+        if Identities::is_in(text) {
+            return Err(Error::new(Code::Key, "this is an age identity, not a passphrase").hint(
+                "with `encryption: age` its public key goes into encryption.recipients, and the file stays off this \
+                 machine",
+            ));
         }
         if line.contains(&0) {
             return bad("the key holds a NUL byte, where OpenSSL would cut it off");

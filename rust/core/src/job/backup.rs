@@ -2,13 +2,13 @@
 
 use super::choose::{self, Choice};
 use super::deliver::{Delivery, Outcome, Written};
-use super::pipeline::{Cipher, Pipeline};
+use super::pipeline::Pipeline;
+use super::seal::Seal;
 use super::sources::Plan;
 use super::{keys, lock, places, replicate};
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, Tokens, hex, key};
 use crate::config::{Document, EncryptionKind, Profile};
 use crate::destination::Existing;
-use crate::encrypt::{KeyId, MacKey, Passphrase, enc, kdf};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -56,7 +56,10 @@ pub fn make(
         ),
     );
     let plan = Plan::of(document, choice, profile, monitor)?;
-    let cipher = Prepared::new(document, profile, &plan, monitor)?;
+    if matches!(profile.encryption, EncryptionKind::Aes256 | EncryptionKind::AesModule) {
+        keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
+    }
+    let (cipher, seal) = Seal::start(document, profile.encryption)?;
     let all = places::open(document, &choice.destinations)?;
     let (ready, failed) = places::prepare(all, monitor)?;
     if ready.is_empty() {
@@ -72,7 +75,7 @@ pub fn make(
     let state_dir = lock::state_dir(document)?;
     let delivery = Delivery::start(&named.file(), named.existing, &ready, failed, &state_dir, monitor)?;
     let (kind, level) = (profile.compression, profile.compression_level);
-    let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher.cipher, delivery)?;
+    let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher, delivery)?;
     monitor.phase(Phase::BackingUp);
     let changed = match plan.write(&mut pipeline, named.id.0, &state_dir, monitor) {
         Ok(changed) => changed,
@@ -83,43 +86,11 @@ pub fn make(
     monitor.phase(Phase::Finishing);
     let mut sidecar = describe(document, choice, profile, &plan, &named, description);
     sidecar.set_number(key::CHANGED_FILES, changed);
-    seal(&mut sidecar, &finished.written, mac_key.as_ref(), cipher.iterations, cipher.key_id);
+    seal.stamp(&mut sidecar, &finished.written, mac_key.as_ref());
     sidecar.set_list(key::COPIES, &choice.destinations);
     let written = finished.written;
     let outcomes = finished.commit(&sidecar.to_string());
     report(choice, &named, &outcomes, bytes_in, &written, started, monitor)
-}
-
-/// The cipher with what the sidecar says of it.
-struct Prepared {
-    cipher: Cipher,
-    iterations: Option<u32>,
-    key_id: Option<KeyId>,
-}
-
-impl Prepared {
-    fn new(document: &Document, profile: &Profile, plan: &Plan, monitor: &Monitor) -> Result<Prepared> {
-        if profile.encryption != EncryptionKind::None {
-            keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
-        }
-        Ok(match profile.encryption {
-            EncryptionKind::Aes256 => {
-                let passphrase: Passphrase = keys::passphrase(document)?;
-                let iterations = document.encryption.iterations.unwrap_or(kdf::DEFAULT_ITERATIONS);
-                Prepared {
-                    cipher: Cipher::Enc(enc::start(&passphrase, iterations)?),
-                    iterations: Some(iterations),
-                    key_id: Some(KeyId::of(&passphrase)),
-                }
-            }
-            EncryptionKind::AesModule => Prepared {
-                cipher: Cipher::AesModule(keys::aes_settings(document)?),
-                iterations: None,
-                key_id: None,
-            },
-            EncryptionKind::None => Prepared { cipher: Cipher::None, iterations: None, key_id: None },
-        })
-    }
 }
 
 /// What the backup is called.
@@ -182,27 +153,6 @@ fn describe(
     sidecar.set_number(key::ID, named.id.0);
     sidecar.set(key::FORMAT, "1");
     sidecar
-}
-
-fn seal(
-    sidecar: &mut Sidecar,
-    written: &Written,
-    mac_key: Option<&MacKey>,
-    iterations: Option<u32>,
-    key_id: Option<KeyId>,
-) {
-    sidecar.set_number(key::FILE_SIZE, written.bytes);
-    sidecar.set_digest(key::SHA256, &written.sha256);
-    if let Some(iterations) = iterations {
-        sidecar.set_number(key::KDF_ITERATIONS, u64::from(iterations));
-    }
-    if let Some(key_id) = key_id {
-        sidecar.set(key::KEY_ID, key_id.to_string());
-    }
-    if let Some(mac_key) = mac_key {
-        let tag = mac_key.tag(&written.sha256, sidecar.mac_fields());
-        sidecar.set_digest(key::HMAC_SHA256, &tag);
-    }
 }
 
 fn first_failure(failed: Vec<Outcome>) -> Error {

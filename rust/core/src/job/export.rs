@@ -135,6 +135,7 @@ fn how_to_restore(name: &str, sidecar: &Sidecar) -> String {
         Some(EncryptionKind::Aes256) => {
             format!("openssl enc -d -aes-256-cbc -pbkdf2 -iter {iterations} -in {name} -pass file:KEYFILE")
         }
+        Some(EncryptionKind::Age) => format!("age -d -i IDENTITY {name}"),
         Some(EncryptionKind::AesModule) => "bam decrypt -o - ".to_owned() + name,
         _ => format!("cat {name}"),
     };

@@ -1,12 +1,14 @@
 //! Which key a job uses, and whether anybody would still have it after a disaster.
 
 use crate::config::{AesModule, Document};
-use crate::encrypt::{Passphrase, aes_module};
+use crate::encrypt::age::Identities;
+use crate::encrypt::{KeyFile, KeyId, Passphrase, aes_module};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// The passphrase of `.enc` files: `encryption.key_file`, `key`, `key_env`, else the aes module's key where the site
+/// The passphrase of new `.enc` files: `encryption.key_file`, `key`, `key_env`, else the aes module's key where the site
 /// has one.
 pub fn passphrase(document: &Document) -> Result<Passphrase> {
     let settings = &document.encryption;
@@ -29,6 +31,214 @@ pub fn passphrase(document: &Document) -> Result<Passphrase> {
         _ => Err(Error::new(Code::Key, "no key is set, but the backup is to be encrypted")
             .hint("make one with `bam keygen FILE` or `drush bam-key`, and set encryption.key_file")),
     }
+}
+
+/// All keys at hand to open backups with, the current one first.
+pub struct Ring {
+    passphrases: Vec<(String, Passphrase)>,
+    identities: Vec<(String, Identities)>,
+    /// What of the configuration could not be used.
+    unusable: Vec<Error>,
+}
+
+impl Ring {
+    /// `encryption.key_file`, `key`, `key_env`, then `keys`, then the aes module's key. Files that cannot be read are
+    /// told of when no other key opens a backup.
+    pub fn of(document: &Document) -> Ring {
+        let mut ring = Ring { passphrases: Vec::new(), identities: Vec::new(), unusable: Vec::new() };
+        let settings = &document.encryption;
+        let module = settings.aes_module.as_ref();
+        if let Some(path) = &settings.key_file {
+            ring.add_file(path);
+        } else if settings.key.is_some() || settings.key_env.is_some() {
+            ring.add("the configuration's key".into(), passphrase(document));
+        }
+        for path in &settings.keys {
+            ring.add_path(path);
+        }
+        match module {
+            Some(AesModule { key: Some(key), .. }) => {
+                ring.add("the aes module's key".into(), Passphrase::from_first_line(key.expose()));
+            }
+            Some(AesModule { key_file: Some(path), .. }) if settings.key_file.as_ref() != Some(path) => {
+                ring.add(path.display().to_string(), Passphrase::from_file(path));
+            }
+            _ => {}
+        }
+        ring
+    }
+
+    fn add(&mut self, place: String, key: Result<Passphrase>) {
+        match key {
+            Ok(key) if self.passphrases.iter().any(|(_, known)| *known == key) => {}
+            Ok(key) => self.passphrases.push((place, key)),
+            Err(error) => self.unusable.push(error),
+        }
+    }
+
+    fn add_file(&mut self, path: &Path) {
+        match KeyFile::read(path) {
+            Ok(KeyFile::Passphrase(key)) => self.add(path.display().to_string(), Ok(key)),
+            Ok(KeyFile::Identities(keys)) => self.identities.push((path.display().to_string(), keys)),
+            Err(error) => self.unusable.push(error),
+        }
+    }
+
+    /// A key file, or a folder of them; hidden files and `.pub` are none.
+    fn add_path(&mut self, path: &Path) {
+        if !path.is_dir() {
+            return self.add_file(path);
+        }
+        let files = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        match files.at("cannot look into the key folder", path) {
+            Ok(files) => {
+                let mut files: Vec<PathBuf> = files.iter().map(fs::DirEntry::path).collect();
+                files.retain(|file| {
+                    let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+                    !name.starts_with(b".") && !name.ends_with(b".pub") && file.is_file()
+                });
+                files.sort();
+                files.iter().for_each(|file| self.add_file(file));
+            }
+            Err(error) => self.unusable.push(error),
+        }
+    }
+
+    /// Opens `file` with the key of that ID; where none is known, with whichever key `attempt` accepts: it fails with
+    /// [`Code::Integrity`] for a wrong one.
+    pub fn open<T>(
+        mut self,
+        file: &str,
+        id: Option<KeyId>,
+        mut attempt: impl FnMut(&Passphrase) -> Result<T>,
+    ) -> Result<T> {
+        if self.passphrases.is_empty() {
+            let nothing = || Error::new(Code::Key, format!("{file} is encrypted, and no key is set"));
+            return Err(match (self.unusable.is_empty(), id) {
+                (false, _) => self.unusable.remove(0),
+                (true, None) => nothing().hint("set encryption.key_file"),
+                (true, Some(id)) => {
+                    nothing().hint(format!("set encryption.key_file to the key with ID {id}"))
+                }
+            });
+        }
+        // An ID costs as much as an attempt: with a single key it is asked for afterwards.
+        let only = self.passphrases.len() == 1;
+        let mut last = None;
+        for (_, key) in &self.passphrases {
+            if !only && id.is_some_and(|id| KeyId::of(key) != id) {
+                continue;
+            }
+            match attempt(key) {
+                Err(error) if error.code() == Code::Integrity => last = Some(error),
+                decided => return decided,
+            }
+        }
+        match (last, id) {
+            (Some(_), Some(id)) if only && !self.has(id) => Err(self.missing(file, id)),
+            (Some(error), Some(_)) => Err(error),
+            (None, Some(id)) => Err(self.missing(file, id)),
+            (Some(error), None) if only => Err(error),
+            (_, None) => Err(Error::new(
+                Code::Integrity,
+                format!("{file}: none of {} keys opens it ({})", self.passphrases.len(), self.places()),
+            )
+            .hint("add its key to encryption.keys; if that is among them, use another copy of this backup")),
+        }
+    }
+
+    /// Whether there is any secret key for `.age` files.
+    pub fn has_identities(&self) -> bool {
+        !self.identities.is_empty()
+    }
+
+    fn has(&self, id: KeyId) -> bool {
+        self.passphrases.iter().any(|(_, key)| KeyId::of(key) == id)
+    }
+
+    /// Where keys were looked for.
+    fn places(&self) -> String {
+        let known =
+            self.passphrases.iter().map(|(place, _)| place).chain(self.identities.iter().map(|(p, _)| p));
+        let mut told: Vec<String> = known.cloned().collect();
+        told.extend(self.unusable.iter().map(|error| error.message().to_owned()));
+        if told.is_empty() { "no key is set".into() } else { told.join(", ") }
+    }
+
+    fn missing(&self, file: &str, id: KeyId) -> Error {
+        let keys: Vec<String> = self
+            .passphrases
+            .iter()
+            .map(|(place, key)| format!("{place} has the ID {}", KeyId::of(key)))
+            .collect();
+        let unusable = self.unusable.iter().map(|error| error.message().to_owned());
+        let looked: Vec<String> = keys.into_iter().chain(unusable).collect();
+        Error::new(
+            Code::Integrity,
+            format!("{file} was encrypted with the key {id}, which is not at hand: {}", looked.join(", ")),
+        )
+        .hint("find the file of that key and add it to encryption.keys; `bam keys` tells the ID of each")
+    }
+
+    /// The secret keys for `.age` files; `recipients` are the public ones that `file` is encrypted to, as far as its
+    /// sidecar tells. `opens` asks whether a set of keys does.
+    pub fn identities(
+        mut self,
+        file: &str,
+        recipients: &[String],
+        opens: impl FnOnce(&Identities) -> Result<bool>,
+    ) -> Result<Identities> {
+        let places = self.places();
+        let mut all = None::<Identities>;
+        for (_, keys) in std::mem::take(&mut self.identities) {
+            match &mut all {
+                Some(all) => all.add(keys),
+                None => all = Some(keys),
+            }
+        }
+        if let Some(keys) = all
+            && opens(&keys)?
+        {
+            return Ok(keys);
+        }
+        let to = if recipients.is_empty() { String::new() } else { format!(" to {}", recipients.join(", ")) };
+        Err(Error::new(
+            Code::Key,
+            format!("{file} is encrypted with age{to}, and no identity that opens it is at hand: {places}"),
+        )
+        .hint("bring the identity file (AGE-SECRET-KEY-1…) to this machine and name it in encryption.keys"))
+    }
+
+    /// What is in it.
+    pub fn list(&self) -> Vec<Listed> {
+        let ids = self.passphrases.iter().map(|(place, key)| Listed {
+            place: place.clone(),
+            key_id: Some(KeyId::of(key).to_string()),
+            recipients: Vec::new(),
+        });
+        let public = self.identities.iter().map(|(place, keys)| Listed {
+            place: place.clone(),
+            key_id: None,
+            recipients: keys.recipients(),
+        });
+        ids.chain(public).collect()
+    }
+
+    /// What of the configuration could not be used.
+    pub fn unusable(&self) -> &[Error] {
+        &self.unusable
+    }
+}
+
+/// A key of a [`Ring`], as people may see it.
+#[derive(Debug, serde::Serialize)]
+pub struct Listed {
+    /// The file, or where else it is from.
+    pub place: String,
+    /// Of a passphrase.
+    pub key_id: Option<String>,
+    /// The public keys of an age identity file.
+    pub recipients: Vec<String>,
 }
 
 /// The settings of the Drupal module aes, for `.aes` files.
@@ -94,6 +304,66 @@ mod tests {
         };
         assert_eq!(warned(site.path().join("key")), 1);
         assert_eq!(warned(elsewhere.path().join("key")), 0);
+    }
+
+    fn ring_of(folder: &Path, keys: &[&str]) -> Ring {
+        let encryption = Encryption {
+            key_file: Some(folder.join("key")),
+            keys: keys.iter().map(|name| folder.join(name)).collect(),
+            ..Encryption::default()
+        };
+        Ring::of(&Document { encryption, ..Document::default() })
+    }
+
+    fn wrong<T>() -> Result<T> {
+        Err(Error::new(Code::Integrity, "wrong"))
+    }
+
+    #[test]
+    fn the_ring_picks_by_id_and_tries_each_where_there_is_none() {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join("key"), "new\n").expect("written");
+        fs::create_dir(dir.path().join("old")).expect("made");
+        for (name, text) in [("a", "first\n"), ("b", "second\n"), (".hidden", "no\n"), ("x.pub", "no\n")] {
+            fs::write(dir.path().join("old").join(name), text).expect("written");
+        }
+        let of = |text: &str| Passphrase::from_first_line(text.as_bytes()).expect("a key");
+        let ring = || ring_of(dir.path(), &["old", "gone"]);
+        let mut tried = 0;
+        let found = ring().open("f", Some(KeyId::of(&of("second"))), |key| {
+            tried += 1;
+            if *key == of("second") { Ok(()) } else { wrong() }
+        });
+        assert!(found.is_ok() && tried == 1);
+        tried = 0;
+        let found = ring().open("f", None, |key| {
+            tried += 1;
+            if *key == of("second") { Ok(()) } else { wrong() }
+        });
+        assert!(found.is_ok() && tried == 3, "new, first, second");
+
+        let missing = KeyId::of(&of("lost"));
+        let error = ring().open("f.enc", Some(missing), |_| wrong::<()>()).expect_err("missing").to_string();
+        for word in
+            ["f.enc", &missing.to_string(), "old/a", "old/b", "gone", &KeyId::of(&of("new")).to_string()]
+        {
+            assert!(error.contains(word), "{word}: {error}");
+        }
+        assert!(!error.contains("hidden") && !error.contains(".pub"), "{error}");
+    }
+
+    #[test]
+    fn a_single_key_that_fails_is_told_apart_from_a_damaged_file() {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join("key"), "new\n").expect("written");
+        let key = Passphrase::from_first_line(b"new").expect("a key");
+        let error = ring_of(dir.path(), &[])
+            .open("f", Some(KeyId::of(&key)), |_| wrong::<()>())
+            .expect_err("damaged");
+        assert_eq!(error.message(), "wrong");
+        let other = KeyId::parse("0123456789abcdef").expect("an ID");
+        let error = ring_of(dir.path(), &[]).open("f", Some(other), |_| wrong::<()>()).expect_err("missing");
+        assert!(error.message().contains("0123456789abcdef"), "{error}");
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod replicate;
 mod request;
 mod restore;
 pub mod schedule;
+mod seal;
 mod sources;
 mod status;
 mod swap;

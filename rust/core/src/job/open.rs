@@ -8,7 +8,7 @@ use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::compress::{self, detect::What};
 use crate::config::Document;
 use crate::destination::Destination;
-use crate::encrypt::{self, aes_module, enc, kdf};
+use crate::encrypt::{self, aes_module, age, enc, kdf};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -39,6 +39,7 @@ pub struct Opened {
 enum Decryption {
     Enc(kdf::Keys),
     AesModule(aes_module::Settings),
+    Age(age::Identities),
     None,
 }
 
@@ -140,10 +141,7 @@ impl Local {
                 );
                 Decryption::AesModule(keys::aes_settings(document)?)
             }
-            encrypt::Kind::Age => {
-                return Err(Error::new(Code::Unsupported, format!("{} is encrypted with age", self.name))
-                    .hint("decrypt it with the age program, then restore what comes out with --file"));
-            }
+            encrypt::Kind::Age => self.find_identity(document)?,
             encrypt::Kind::None => Decryption::None,
         };
         Ok(Opened { local: self, how, name: parsed })
@@ -181,21 +179,23 @@ impl Local {
         unauthenticated: bool,
         monitor: &Monitor,
     ) -> Result<Decryption> {
-        let passphrase = keys::passphrase(document)?;
+        let ring = keys::Ring::of(document);
         let proof = self
             .sidecar
             .as_ref()
             .and_then(|sidecar| Some((sidecar, sha256?, sidecar.digest(key::HMAC_SHA256)?)));
+        let id = self.sidecar.as_ref().and_then(|s| s.get(key::KEY_ID)).and_then(encrypt::KeyId::parse);
         self.file.rewind().map_err(|e| self.failed(e))?;
         let salt = enc::read_salt(&mut self.file).map_err(|error| error.context(&self.name))?;
         if let Some((sidecar, sha256, tag)) = proof {
             let iterations = sidecar.number(key::KDF_ITERATIONS).and_then(|n| u32::try_from(n).ok());
-            let keys =
-                kdf::Kdf::ours(iterations.unwrap_or(kdf::DEFAULT_ITERATIONS)).derive(&passphrase, salt)?;
-            keys.mac_key()
-                .verify(&sha256, sidecar.mac_fields(), &tag)
-                .map_err(|error| error.context(&self.name))?;
-            return Ok(Decryption::Enc(keys));
+            let kdf = kdf::Kdf::ours(iterations.unwrap_or(kdf::DEFAULT_ITERATIONS));
+            let opened = ring.open(&self.name, id, |passphrase| {
+                let keys = kdf.derive(passphrase, salt)?;
+                let verified = keys.mac_key().verify(&sha256, sidecar.mac_fields(), &tag);
+                verified.map_err(|error| error.context(&self.name)).map(|()| keys)
+            });
+            return opened.map(Decryption::Enc);
         }
         if !unauthenticated {
             return Err(Error::new(
@@ -205,8 +205,25 @@ impl Local {
             .hint("put its .info file beside it, or accept it with --unauthenticated"));
         }
         monitor.note(NoteKind::Warning, format!("{} is taken without proof that it is unchanged", self.name));
-        let keys = self.guess(document, &passphrase)?.derive(&passphrase, salt)?;
-        Ok(Decryption::Enc(keys))
+        let name = self.name.clone();
+        let guessed =
+            ring.open(&name, id, |passphrase| self.guess(document, passphrase)?.derive(passphrase, salt));
+        guessed.map(Decryption::Enc)
+    }
+
+    /// age has no MAC that a stranger could not make: what the sidecar's SHA-256 proves was proven before.
+    fn find_identity(&mut self, document: &Document) -> Result<Decryption> {
+        let recipients = self.sidecar.as_ref().map(|s| s.list(key::RECIPIENTS)).unwrap_or_default();
+        let recipients: Vec<String> =
+            recipients.into_iter().filter_map(|r| String::from_utf8(r).ok()).collect();
+        let (name, file) = (self.name.clone(), &mut self.file);
+        let opens = |identities: &age::Identities| {
+            file.rewind()?;
+            Ok(age::Reader::new(io::BufReader::new(file), identities)
+                .map_err(|e| e.context(&name))?
+                .is_some())
+        };
+        keys::Ring::of(document).identities(&name, &recipients, opens).map(Decryption::Age)
     }
 
     /// Which derivation a container without a sidecar was made with.
@@ -271,6 +288,12 @@ impl Opened {
                 Box::new(super::apply::on_a_thread(Box::new(enc::Reader::with_keys(file, keys)?))?)
             }
             Decryption::AesModule(settings) => Box::new(aes_module::Reader::new(file, settings)),
+            Decryption::Age(identities) => {
+                let file = io::BufReader::with_capacity(BLOCK, file);
+                let reader = age::Reader::new(file, identities).map_err(|e| e.context(&self.local.name))?;
+                let reader = reader.ok_or_else(|| Error::new(Code::Key, "the age identity is gone"))?;
+                Box::new(super::apply::on_a_thread(Box::new(reader))?)
+            }
             Decryption::None => Box::new(file),
         })
     }

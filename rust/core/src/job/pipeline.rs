@@ -5,7 +5,7 @@ use super::pipe::{PipeReader, PipeWriter, pipe};
 use crate::compress::{self, Encoder};
 use crate::config::CompressionLevel;
 use crate::encrypt::kdf::Derivation;
-use crate::encrypt::{MacKey, aes_module, enc};
+use crate::encrypt::{MacKey, aes_module, age, enc};
 use crate::{Code, Error, Result};
 use std::io::{self, Write};
 use std::thread::JoinHandle;
@@ -16,6 +16,8 @@ pub enum Cipher {
     Enc(Derivation),
     /// The format of Drupal's aes module.
     AesModule(aes_module::Settings),
+    /// The age format, to public keys.
+    Age(age::Recipients),
     /// In the clear.
     None,
 }
@@ -104,6 +106,11 @@ fn encrypt(reader: PipeReader, cipher: Cipher, delivery: Delivery) -> Result<(Fi
         }
         Cipher::AesModule(settings) => {
             let mut writer = aes_module::Writer::new(delivery, &settings);
+            copy(reader, &mut writer)?;
+            Ok((writer.finish()?.finish()?, None))
+        }
+        Cipher::Age(recipients) => {
+            let mut writer = age::Writer::new(delivery, &recipients)?;
             copy(reader, &mut writer)?;
             Ok((writer.finish()?.finish()?, None))
         }
