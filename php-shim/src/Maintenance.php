@@ -7,7 +7,7 @@ namespace Bam;
  *
  * begin() leaves a record of who put the site offline in the variable `bam_maintenance`; whoever comes across that
  * of a run that is gone (kill -9, a power cut) puts the site back online: repair(). The record lies in the database, so
- * that a dump made while the site is offline carries it: the site it is restored to comes online by itself.
+ * that a dump made while the site is offline carries it: a restore sees by it what is not the site's own wish.
  *
  * Needs a Drupal that is bootstrapped to its variables at least.
  */
@@ -19,6 +19,14 @@ final class Maintenance
 
     /** How long a run on another machine is believed in, in seconds: its process cannot be looked at from here. */
     private const ELSEWHERE = 43200;
+
+    /**
+     * The program by which others do all this: bin/bam-maintenance.
+     */
+    public static function program(): string
+    {
+        return dirname(__DIR__) . '/bin/bam-maintenance';
+    }
 
     /**
      * Puts the site offline, if it is online.
@@ -78,21 +86,6 @@ final class Maintenance
         if (is_array($record) && ($record['pid'] ?? null) === $pid && ($record['host'] ?? '') === php_uname('n')) {
             self::end();
         }
-    }
-
-    /**
-     * Puts a site back online whose database was just restored from a dump that was made while it was offline. The run
-     * that made it may still be alive, on the machine it was made on: of that, repair() could not know.
-     *
-     * @return bool whether it had to
-     */
-    public static function endRestored(): bool
-    {
-        if (!isset(self::stored()[self::RECORD])) {
-            return false;
-        }
-        self::end();
-        return true;
     }
 
     /**

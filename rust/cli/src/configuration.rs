@@ -1,6 +1,7 @@
 //! Where the configuration comes from: a file, or a Drupal site through the PHP shim's exporter.
 
 use crate::args::Global;
+use crate::maintenance;
 use bam::config::Document;
 use bam::{Code, Error, Result, Secret};
 use std::ffi::OsStr;
@@ -37,15 +38,17 @@ pub fn find(global: &Global) -> Result<Option<Document>> {
     if let Some(root) = &global.root {
         return from_site(root, global.uri.as_deref()).map(|(document, _)| Some(document));
     }
-    if let Some(file) = &global.config {
+    let file = match &global.config {
         // To say so as a mistake in the command, not as a failure of reading.
-        if !file.exists() {
+        Some(file) if !file.exists() => {
             return Err(Error::new(Code::Config, format!("there is no configuration {}", file.display()))
                 .hint("check the name after --config"));
         }
-        return Document::load(file).map(Some);
-    }
-    DEFAULTS.iter().map(Path::new).find(|file| file.exists()).map(Document::load).transpose()
+        Some(file) => Some(file.as_path()),
+        None => DEFAULTS.iter().map(Path::new).find(|file| file.exists()),
+    };
+    let document = file.map(Document::load).transpose()?;
+    Ok(document.map(|document| maintenance::with_program(document, None)))
 }
 
 /// Asks the shim for the document of the Drupal site in `root`.
@@ -54,7 +57,7 @@ fn from_site(root: &Path, uri: Option<&str>) -> Result<(Document, Vec<String>)> 
     let text = std::str::from_utf8(said.printed.expose()).map_err(|cause| {
         Error::new(Code::Config, format!("{EXPORTER} did not print UTF-8")).because(cause)
     })?;
-    Ok((Document::from_json(text)?, said.notes))
+    Ok((maintenance::with_program(Document::from_json(text)?, uri), said.notes))
 }
 
 /// What one of the shim's programs said.

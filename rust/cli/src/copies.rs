@@ -73,8 +73,14 @@ pub fn import(document: Document, request: Request, output: &Output) -> Result<u
 }
 
 pub fn recover(document: Document, output: &Output) -> Result<u8> {
-    let result = run(document, Request::Recover, output)?;
-    output.result(&result, || match result["found"].as_str() {
+    let mut result = run(document, Request::Recover, output)?;
+    let found = result["found"].clone();
+    if let Some(notes) = result["notes"].as_array_mut() {
+        // That one is the result.
+        notes.retain(|note| note["text"] != found);
+    }
+    output.notes(&result["notes"]);
+    output.result(&result, || match found.as_str() {
         Some(found) => format!("{found}.\n"),
         None => "No restore was interrupted.\n".into(),
     });

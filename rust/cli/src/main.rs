@@ -46,12 +46,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli, output: &Output) -> Result<u8> {
     let global = cli.global;
     match cli.verb {
-        Verb::Backup(args) => {
-            verbs::backup(configuration::load(&global)?, global.uri.as_deref(), args, output)
-        }
-        Verb::Run { schedules } => {
-            verbs::run_schedules(&configuration::load(&global)?, global.uri.as_deref(), schedules, output)
-        }
+        Verb::Backup(args) => verbs::backup(configuration::load(&global)?, args, output),
+        Verb::Run { schedules } => verbs::run_schedules(&configuration::load(&global)?, schedules, output),
         Verb::Status { prometheus } => policy::status(configuration::load(&global)?, prometheus, output),
         Verb::Replicate => copies::replicate(configuration::load(&global)?, output),
         Verb::Prune { schedules, dry_run } => {

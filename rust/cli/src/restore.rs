@@ -1,7 +1,6 @@
 //! `bam restore`: onto the site, or elsewhere.
 
 use crate::args::{Global, Into, Restore};
-use crate::maintenance::end_restored;
 use crate::place::document_for;
 use crate::print::{Output, text};
 use crate::verbs::{ask, describe, exit_code, number};
@@ -33,12 +32,8 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
         ask(&format!("Restore {what}{onto}, replacing what is there now?"), "restore")?;
     }
     let request = Request::Restore(job::Restore { code: args.code, ..args.which.into() });
-    let result = run(document.clone(), request, output)?;
+    let result = run(document, request, output)?;
     output.notes(&result["notes"]);
-    if let Err(error) = end_restored(&document, global.uri.as_deref()) {
-        output
-            .say(&format!("if the site shows its maintenance page, the backup was made behind it ({error})"));
-    }
     output.result(&result, || {
         let seconds = result["seconds"].as_f64().unwrap_or_default();
         format!("Restored {} from {} in {seconds:.1} s.\n", text(&result, "source"), text(&result, "file"))

@@ -14,12 +14,12 @@ use bam::{Code, Error, Result};
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub fn backup(document: Document, uri: Option<&str>, args: Backup, output: &Output) -> Result<u8> {
+pub fn backup(document: Document, args: Backup, output: &Output) -> Result<u8> {
     let destinations = names(args.destination)?;
     let choice = choose(&document, args.what.as_deref(), &destinations, args.profile.as_deref())?;
     // Dropped behind the line below: the site is back online before a signal may end the program.
     let _hold = Hold::begin()?;
-    let _offline = go_offline(&document, uri, &choice.profile, output)?;
+    let _offline = go_offline(&document, &choice.profile, output)?;
     let request = Request::Backup {
         what: args.what,
         destinations,
@@ -30,18 +30,13 @@ pub fn backup(document: Document, uri: Option<&str>, args: Backup, output: &Outp
 }
 
 /// Runs schedules one after the other; one that fails does not keep the others from running.
-pub fn run_schedules(
-    document: &Document,
-    uri: Option<&str>,
-    mut schedules: Vec<String>,
-    output: &Output,
-) -> Result<u8> {
+pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &Output) -> Result<u8> {
     if schedules.is_empty() {
         schedules = job::schedule::due(document, Timestamp::now().as_second())?;
     }
     let mut worst = Ok(0);
     for schedule in schedules {
-        let told = run_schedule(document.clone(), uri, &schedule, output);
+        let told = run_schedule(document.clone(), &schedule, output);
         match (&told, &worst) {
             (Err(error), Ok(_)) if error.code() == Code::Cancelled => return told,
             (Err(error), Err(_)) => output.error(error),
@@ -53,10 +48,10 @@ pub fn run_schedules(
     worst
 }
 
-fn run_schedule(document: Document, uri: Option<&str>, schedule: &str, output: &Output) -> Result<u8> {
+fn run_schedule(document: Document, schedule: &str, output: &Output) -> Result<u8> {
     let choice = choose::schedule(&document, schedule)?;
     let _hold = Hold::begin()?;
-    let _offline = go_offline(&document, uri, &choice.profile, output)?;
+    let _offline = go_offline(&document, &choice.profile, output)?;
     let notify = choose::profile(&document, &choice.profile)?.notify;
     let outcome = run(document.clone(), Request::Run { schedule: schedule.to_owned() }, output);
     notify::told(&document, schedule, &notify, &outcome, output);
@@ -89,19 +84,14 @@ fn made(result: &Value, output: &Output) -> Result<u8> {
 
 /// Maintenance mode, where the profile wants it, for as long as the result is held. A site that cannot be put offline
 /// is backed up all the same.
-fn go_offline(
-    document: &Document,
-    uri: Option<&str>,
-    profile: &str,
-    output: &Output,
-) -> Result<Option<Offline>> {
+fn go_offline(document: &Document, profile: &str, output: &Output) -> Result<Option<Offline>> {
     let profile = choose::profile(document, profile)?;
     if !profile.site_offline {
         return Ok(None);
     }
     // A run that cannot get the lock must not make the site flicker.
     drop(lock::acquire(document)?);
-    Ok(Offline::begin(document, uri, &profile.site_offline_message).unwrap_or_else(|error| {
+    Ok(Offline::begin(document, &profile.site_offline_message).unwrap_or_else(|error| {
         output.warn(&format!("the site stays online while it is backed up: {error}"));
         None
     }))

@@ -79,6 +79,10 @@ pub struct Site {
     /// The temporary folder of the site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temporary_path: Option<PathBuf>,
+    /// The program that puts the site into maintenance mode and back, and its arguments (php-shim's `bam-maintenance`).
+    /// Whoever runs a job says where that is; an exported document does not.
+    #[serde(deserialize_with = "lenient::list", skip_serializing)]
+    pub maintenance_command: Vec<String>,
 }
 
 /// One database. The password may be in the URL, or come from `password`, `password_file` or `password_env`.

@@ -164,7 +164,7 @@ impl Claimed {
         });
         match staged {
             Ok(applied) => journal.commit(&self.document, monitor).map(|()| applied),
-            Err(error) => journal.abandon(&self.document).and(Err(error)),
+            Err(error) => journal.abandon(&self.document, monitor).and(Err(error)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Up to [`State::Swapping`] the live site is untouched and recovery throws the new data away; from there on the new
 //! data is complete and recovery puts it in place. Every step that recovery repeats can be repeated.
 
-use super::{lock, swap::TreeSwap};
+use super::{lock, site, swap::TreeSwap};
 use crate::config::Document;
 use crate::source::database::Replacement;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
@@ -35,6 +35,12 @@ pub struct Journal {
     trees: Vec<TreeSwap>,
     /// The machine name of the database in the document, and its replacement.
     database: Option<(String, Replacement)>,
+    /// We put the site into maintenance mode, or were about to.
+    #[serde(default)]
+    offline: bool,
+    /// Nobody else will take it out of that: this is the run which did it.
+    #[serde(skip)]
+    ours: bool,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -47,10 +53,30 @@ impl Journal {
             state: State::Staging,
             trees: Vec::new(),
             database: None,
+            offline: false,
+            ours: false,
             path: state_dir.join(FILE),
         };
         journal.save()?;
         Ok(journal)
+    }
+
+    /// Puts the site into maintenance mode until the restore is over, if it is online and can be asked.
+    pub fn go_offline(&mut self, document: &Document, monitor: &Monitor) -> Result<()> {
+        if !site::answers(document) {
+            return Ok(());
+        }
+        self.offline = true;
+        self.save()?;
+        match site::offline(document, "") {
+            Ok(done) => self.ours = done,
+            // A site that is broken is a reason to restore it.
+            Err(error) => monitor.note(
+                NoteKind::Info,
+                format!("the site is not put into maintenance mode while it is restored: {error}"),
+            ),
+        }
+        Ok(())
     }
 
     /// Adds a folder that is to be replaced. On disk before anything is written into it.
@@ -71,21 +97,29 @@ impl Journal {
         self.save()
     }
 
+    /// Makes the new database fit the live site ([`Replacement::adapt`]).
+    pub fn adapt(&self, document: &Document, monitor: &Monitor) -> Result<()> {
+        match &self.database {
+            Some((name, replacement)) => replacement.adapt(&document.connection(name)?, monitor),
+            None => Ok(()),
+        }
+    }
+
     /// All new data is whole: makes it live. On failure the old data is live again.
     pub fn commit(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
         monitor.check()?;
         self.state = State::Swapping;
         self.save()?;
         if let Err(error) = self.swap(document, monitor) {
-            self.revert(document)?;
+            self.revert(document, monitor)?;
             return Err(error);
         }
-        self.settle(document)
+        self.settle(document, monitor)
     }
 
     /// Gives up before [`Journal::commit`]: the new data goes, the site is as it was.
-    pub fn abandon(self, document: &Document) -> Result<()> {
-        self.clean(document)
+    pub fn abandon(self, document: &Document, monitor: &Monitor) -> Result<()> {
+        self.clean(document, monitor)
     }
 
     fn swap(&self, document: &Document, monitor: &Monitor) -> Result<()> {
@@ -98,7 +132,7 @@ impl Journal {
         Ok(())
     }
 
-    fn revert(mut self, document: &Document) -> Result<()> {
+    fn revert(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
         if let Some((name, replacement)) = &self.database {
             replacement.revert(&document.connection(name)?, &Monitor::new())?;
         }
@@ -107,27 +141,47 @@ impl Journal {
         }
         self.state = State::Staging;
         self.save()?;
-        self.clean(document)
+        self.clean(document, monitor)
     }
 
-    fn settle(mut self, document: &Document) -> Result<()> {
+    fn settle(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
         self.state = State::Settling;
         self.save()?;
         for tree in &self.trees {
             tree.settle()?;
         }
-        self.clean(document)
+        self.clean(document, monitor)
     }
 
     /// A cancel that comes while cleaning must not leave anything behind, hence the monitor of its own.
-    fn clean(self, document: &Document) -> Result<()> {
+    fn clean(self, document: &Document, monitor: &Monitor) -> Result<()> {
         for tree in &self.trees {
             tree.clean()?;
         }
         if let Some((name, replacement)) = &self.database {
             replacement.clean(&document.connection(name)?, &Monitor::new())?;
         }
+        if self.state == State::Settling {
+            refresh(document, monitor);
+        }
+        self.go_online(document, monitor);
         fs::remove_file(&self.path).at("cannot remove", &self.path)
+    }
+
+    /// Takes the site out of maintenance mode, if it was us who put it into it. The restored database has the record of
+    /// that, too ([`Replacement::adapt`]).
+    fn go_online(&self, document: &Document, monitor: &Monitor) {
+        let done = match (self.ours, self.offline) {
+            (true, _) => site::online(document),
+            (false, true) => site::repair(document).map(drop),
+            (false, false) => Ok(()),
+        };
+        if let Err(error) = done {
+            monitor.note(
+                NoteKind::Warning,
+                format!("the site may still be in maintenance mode, look at it and see to that: {error}"),
+            );
+        }
     }
 
     fn save(&self) -> Result<()> {
@@ -135,6 +189,25 @@ impl Journal {
             Error::new(Code::Internal, "cannot write the restore's journal").because(cause)
         })?;
         lock::write_state(&self.path, &text)
+    }
+}
+
+/// Empties the restored site's caches and sees whether it starts; tells what to do where it does not.
+fn refresh(document: &Document, monitor: &Monitor) {
+    if !site::answers(document) {
+        return;
+    }
+    match site::refresh(document, monitor) {
+        Ok(()) => monitor.note(NoteKind::Info, "the restored site starts; its caches are empty"),
+        Err(error) if error.code() == Code::Cancelled => monitor
+            .note(NoteKind::Warning, "the backup is restored; whether the site starts was not waited for"),
+        Err(error) => monitor.note(
+            NoteKind::Missing,
+            format!(
+                "the backup is restored, but the site does not start: {error}. See whether its code and settings.php \
+                 fit the backup; to go back to another one: `bam backups`, `bam restore ID`"
+            ),
+        ),
     }
 }
 
@@ -161,7 +234,7 @@ pub fn recover(document: &Document, state_dir: &Path, monitor: &Monitor) -> Resu
     let backup = journal.backup.clone();
     let told = match journal.state {
         State::Staging => {
-            journal.clean(document)?;
+            journal.clean(document, monitor)?;
             format!(
                 "a restore of {backup} had stopped before it changed anything: its traces are removed, the site is as it was"
             )
@@ -170,7 +243,7 @@ pub fn recover(document: &Document, state_dir: &Path, monitor: &Monitor) -> Resu
             if journal.state == State::Swapping {
                 journal.swap(document, monitor)?;
             }
-            journal.settle(document)?;
+            journal.settle(document, monitor)?;
             format!("a restore of {backup} had stopped while it put the data in place: it is finished now")
         }
     };

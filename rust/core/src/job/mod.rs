@@ -25,6 +25,7 @@ mod request;
 mod restore;
 pub mod schedule;
 mod seal;
+pub mod site;
 mod sources;
 mod status;
 mod swap;

@@ -163,11 +163,13 @@ fn put(
         keep: &keep,
     };
     let mut journal = Journal::begin(state_dir, opened.file())?;
+    journal.go_offline(document, monitor)?;
     let staged = opened.decode().and_then(|plain| {
         let applied = match source.kind {
             SourceType::Database => apply::database(&target, &mut journal, plain, monitor)?,
             _ => apply::tar(&target, &mut journal, plain, survey, monitor)?,
         };
+        journal.adapt(document, monitor)?;
         apply::prepare_swap(&target, &mut journal)?;
         Ok(applied)
     });
@@ -177,7 +179,7 @@ fn put(
             Ok(applied)
         }
         Err(error) => {
-            journal.abandon(document)?;
+            journal.abandon(document, monitor)?;
             Err(error)
         }
     }

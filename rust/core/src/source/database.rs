@@ -4,8 +4,8 @@
 //! journal and writes it there after [`Replacement::plan`] and after [`Replacement::load`]:
 //!
 //! ```text
-//! plan ── load ── swap ── clean        the new data is live, the old gone
-//!                  └──── revert ── clean    the old data is live, the new gone
+//! plan ── load ── adapt ── swap ── clean           the new data is live, the old gone
+//!                           └──── revert ── clean    the old data is live, the new gone
 //! ```
 //!
 //! Nothing of the live database changes before `swap`, and up to `clean` both sides are there.
@@ -152,6 +152,16 @@ impl Replacement {
         match self {
             Replacement::Mysql(it) => it.load(connection, input, settings, monitor),
             Replacement::Sqlite(it) => it.load(connection, input, settings, monitor),
+        }
+        .map_err(|error| error.context(format!("database {}", connection.label())))
+    }
+
+    /// Makes what was loaded fit the live site: maintenance mode stays as it is now, and caches are empty. For databases
+    /// of Drupal 7; nothing happens to tables of other programs.
+    pub fn adapt(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        match self {
+            Replacement::Mysql(it) => it.adapt(connection, monitor),
+            Replacement::Sqlite(it) => it.adapt(connection),
         }
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }

@@ -6,6 +6,7 @@
 mod ahead;
 mod content;
 pub mod database;
+mod drupal;
 pub mod exclude;
 pub mod files;
 #[cfg(test)]
@@ -16,5 +17,5 @@ mod sql;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
-mod tool;
+pub(crate) mod tool;
 mod walk;

@@ -6,6 +6,7 @@
 
 use crate::config::{Connection as Settings, names_table};
 use crate::source::database::{DumpReport, DumpSettings, LoadReport, LoadSettings, Table};
+use crate::source::drupal::{MODE, Tables};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -295,6 +296,22 @@ impl Replacement {
         done.map(|()| tables.len() as u64)
     }
 
+    /// See [`crate::source::database::Replacement::adapt`].
+    pub(crate) fn adapt(&self, settings: &Settings) -> Result<()> {
+        let live = file(settings);
+        // What cannot be read is a reason to restore it.
+        let mode =
+            if self.missing { None } else { open_raw(&live).and_then(|live| mode(&live)).ok().flatten() };
+        let fit = || {
+            let new = open_raw(&self.new)?;
+            let bytes = |hex: &str| format!("X'{hex}'");
+            let statements =
+                drupal_tables(&new)?.statements(mode.as_deref(), quote, bytes, "DELETE FROM").join(";\n");
+            new.execute_batch(&format!("BEGIN; {statements}; COMMIT"))
+        };
+        fit().map_err(|cause| failed(&self.new, cause))
+    }
+
     /// See [`crate::source::database::Replacement::swap`]. One transaction: a kill leaves the old data or the new.
     pub(crate) fn swap(&self, settings: &Settings, monitor: &Monitor) -> Result<()> {
         if !self.loaded {
@@ -323,6 +340,25 @@ impl Replacement {
         }
         Ok(())
     }
+}
+
+/// Tables with a meaning to Drupal; in a prefixed site's own file they go without the prefix.
+fn drupal_tables(database: &Connection) -> rusqlite::Result<Tables> {
+    let mut statement = database.prepare(
+        "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
+    )?;
+    let pairs = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Tables::find(pairs.collect::<rusqlite::Result<Vec<_>>>()?, ""))
+}
+
+/// Maintenance mode as a site has it: names, and values in hexadecimal.
+fn mode(live: &Connection) -> rusqlite::Result<Option<Vec<(String, String)>>> {
+    let Some(table) = drupal_tables(live)?.variable else { return Ok(None) };
+    let names = MODE.map(|name| format!("'{name}'")).join(", ");
+    let mut statement =
+        live.prepare(&format!("SELECT name, hex(value) FROM {} WHERE name IN ({names})", quote(&table)))?;
+    let pairs = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    pairs.collect::<rusqlite::Result<Vec<_>>>().map(Some)
 }
 
 /// Makes the live database what `from` is.

@@ -12,6 +12,7 @@
 //! -- Dump completed
 //! ```
 
+mod adapt;
 mod client;
 mod direct;
 mod dump;

@@ -45,7 +45,7 @@ pub struct Replacement {
     pub(super) id: String,
     pub(super) state_dir: PathBuf,
     /// The databases beside the live one.
-    new: String,
+    pub(super) new: String,
     old: String,
     pub(super) way: Way,
     /// Tables and sequences that the dump makes.
@@ -484,7 +484,7 @@ impl Replacement {
     }
 
     /// What is run once the new tables are in place.
-    fn after(&self) -> PathBuf {
+    pub(super) fn after(&self) -> PathBuf {
         self.file("after.sql")
     }
 
