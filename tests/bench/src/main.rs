@@ -1,10 +1,12 @@
 //! Writes the benchmark's data: `bam-bench-data tree DIR MEDIA_MB TEXT_MB`, `small DIR COUNT`, `sql MB` (to stdout),
-//! `text MB` (to stdout). The same arguments give the same bytes everywhere.
+//! `text MB` (to stdout). The same arguments give the same bytes everywhere. `compress LEVEL` is the engine's
+//! compressing stage alone, from stdin to stdout.
 
 mod text;
 
+use bam::compress::{self, Kind, Level};
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 use text::{Random, Text};
 
@@ -18,8 +20,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["small", dir, count] => small(Path::new(dir), count.parse()?)?,
         ["sql", megabytes] => sql(megabytes.parse()?)?,
         ["text", megabytes] => stdout_text(megabytes.parse()?)?,
-        _ => return Err("usage: tree DIR MEDIA_MB TEXT_MB | small DIR COUNT | sql MB | text MB".into()),
+        ["compress", level] => compress(level)?,
+        _ => {
+            return Err("usage: tree DIR MEDIA_MB TEXT_MB | small DIR COUNT | sql MB | text MB | compress LEVEL".into());
+        }
     }
+    Ok(())
+}
+
+fn compress(level: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let level = match level {
+        "fast" => Level::Fast,
+        "default" => Level::Default,
+        "best" => Level::Best,
+        _ => return Err("LEVEL is fast, default or best".into()),
+    };
+    let mut encoder = compress::writer(Kind::Gzip, level, "", io::stdout(), 0)?;
+    let mut input = BufReader::with_capacity(1 << 20, io::stdin().lock());
+    io::copy(&mut input, &mut encoder)?;
+    encoder.finish()?.flush()?;
     Ok(())
 }
 

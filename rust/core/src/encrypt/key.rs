@@ -12,6 +12,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::thread::JoinHandle;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of a key file that are read: a passphrase is one line, an identity file has a few.
@@ -32,6 +33,15 @@ impl KeyId {
         let mut id = [0; 8];
         pbkdf2_hmac::<sha2::Sha256>(passphrase.expose(), b"bam key id 1", 600_000, &mut id);
         KeyId(id)
+    }
+
+    /// The same on a thread of its own: backups begin meanwhile.
+    pub fn start(passphrase: &Passphrase) -> Result<JoinHandle<Self>> {
+        let passphrase = passphrase.clone();
+        std::thread::Builder::new()
+            .name("bam-key-id".into())
+            .spawn(move || KeyId::of(&passphrase))
+            .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))
     }
 
     /// From the 16 hex digits that `Display` writes.
