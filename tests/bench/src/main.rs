@@ -22,7 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["text", megabytes] => stdout_text(megabytes.parse()?)?,
         ["compress", level] => compress(level)?,
         _ => {
-            return Err("usage: tree DIR MEDIA_MB TEXT_MB | small DIR COUNT | sql MB | text MB | compress LEVEL".into());
+            return Err(
+                "usage: tree DIR MEDIA_MB TEXT_MB | small DIR COUNT | sql MB | text MB | compress LEVEL"
+                    .into(),
+            );
         }
     }
     Ok(())

@@ -86,7 +86,7 @@ pub fn make(
     monitor.phase(Phase::Finishing);
     let mut sidecar = describe(document, choice, profile, &plan, &named, description);
     sidecar.set_number(key::CHANGED_FILES, changed);
-    seal.stamp(&mut sidecar, &finished.written, mac_key.as_ref());
+    seal.stamp(&mut sidecar, &finished.written, mac_key.as_ref())?;
     sidecar.set_list(key::COPIES, &choice.destinations);
     let written = finished.written;
     let outcomes = finished.commit(&sidecar.to_string());

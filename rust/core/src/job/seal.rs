@@ -3,16 +3,18 @@
 use super::deliver::Written;
 use super::keys;
 use super::pipeline::Cipher;
-use crate::Result;
 use crate::catalog::{Sidecar, key};
 use crate::config::{Document, EncryptionKind};
 use crate::encrypt::{KeyId, MacKey, age, enc, kdf};
+use crate::{Code, Error, Result};
+use std::thread::JoinHandle;
 
 /// How a file is encrypted, without the key itself.
 #[derive(Debug, Default)]
 pub struct Seal {
     iterations: Option<u32>,
-    key_id: Option<KeyId>,
+    /// Being computed.
+    key_id: Option<JoinHandle<KeyId>>,
     /// age public keys.
     recipients: Vec<String>,
 }
@@ -25,7 +27,7 @@ impl Seal {
                 let passphrase = keys::passphrase(document)?;
                 let iterations = document.encryption.iterations.unwrap_or(kdf::DEFAULT_ITERATIONS);
                 let cipher = Cipher::Enc(enc::start(&passphrase, iterations)?);
-                let key_id = Some(KeyId::of(&passphrase));
+                let key_id = Some(KeyId::start(&passphrase)?);
                 (cipher, Seal { iterations: Some(iterations), key_id, ..Seal::default() })
             }
             EncryptionKind::AesModule => (Cipher::AesModule(keys::aes_settings(document)?), Seal::default()),
@@ -39,7 +41,7 @@ impl Seal {
     }
 
     /// Writes into the sidecar, whose other fields must be final, what proves the bytes.
-    pub fn stamp(&self, sidecar: &mut Sidecar, written: &Written, mac_key: Option<&MacKey>) {
+    pub fn stamp(self, sidecar: &mut Sidecar, written: &Written, mac_key: Option<&MacKey>) -> Result<()> {
         for key in [key::KDF_ITERATIONS, key::KEY_ID, key::RECIPIENTS, key::HMAC_SHA256] {
             sidecar.remove(key);
         }
@@ -48,7 +50,10 @@ impl Seal {
         if let Some(iterations) = self.iterations {
             sidecar.set_number(key::KDF_ITERATIONS, u64::from(iterations));
         }
-        if let Some(key_id) = self.key_id {
+        if let Some(thread) = self.key_id {
+            let key_id = thread
+                .join()
+                .map_err(|_| Error::new(Code::Internal, "naming the key stopped at a bug in bam"))?;
             sidecar.set(key::KEY_ID, key_id.to_string());
         }
         if !self.recipients.is_empty() {
@@ -58,5 +63,6 @@ impl Seal {
             let tag = mac_key.tag(&written.sha256, sidecar.mac_fields());
             sidecar.set_digest(key::HMAC_SHA256, &tag);
         }
+        Ok(())
     }
 }
