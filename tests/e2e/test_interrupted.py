@@ -123,27 +123,75 @@ class InTheMiddle(SiteTest):
                 self.assertEqual([pid for pid in children if os.path.exists(f"/proc/{pid}")], [])
                 self.let_go(session)
 
-    def test_a_restore_killed_before_the_swap_leaves_the_old_site_or_the_new(self):
+    def sessions(self, state=""):
+        """The site's user's sessions at the server that are in this state."""
+        return self.server.sql("select id from information_schema.processlist "
+                               f"where user = '{self.name}' and state like '%{state}%'").split()
+
+    def kill(self, process):
+        """As by the kernel, with no time for anything; what it has asked the server for goes on."""
+        process.kill()
+        process.wait()
+
+    def test_a_restore_killed_in_the_swap_is_finished_while_its_orphan_still_waits(self):
         before = (state(self.name), tree(self.files))
         made = self.backup("archive", "manual", "secret")
         self.server.sql("delete from node where nid > 10", self.name)
         self.write("sites/default/files/noise", "damaged")
-        damaged = (state(self.name), tree(self.files))
         # Whoever reads the table keeps it from being replaced.
         session = self.server.hold("start transaction; select count(*) from node", self.name)
         self.addCleanup(self.let_go, session)
         process = self.start("restore", str(made["id"]), "--yes")
-        self.wait(lambda: self.waiting(), process)
-        process.kill()
-        process.wait()
+        self.wait(lambda: self.sessions("metadata lock"), process)
+        orphan = self.sessions("metadata lock")
+        self.kill(process)
+        recovering = self.start("recover")
+        self.wait(lambda: set(self.sessions("metadata lock")) - set(orphan), recovering)
+        self.assertEqual(set(self.sessions()) & set(orphan), set(), "the orphan went first")
         self.let_go(session)
-        # The server ends what the killed client had asked for; while it renames, a listing shows neither state.
-        self.wait(lambda: not self.server.sql(f"select id from information_schema.processlist where user = '{self.name}'"))
-        found = state(self.name)
-        self.assertIn(found, (damaged[0], before[0]), "the database is wholly old or wholly new")
+        self.assertIn("finished", self.finish(recovering, expect=0).out)
+        self.assertEqual((state(self.name), tree(self.files)), before)
         # And the same restore goes through afterwards.
         self.bam("restore", str(made["id"]), "--yes")
         self.assertEqual((state(self.name), tree(self.files)), before)
+
+    def dump_with_a_gate(self):
+        """A dump with a statement that waits as long as somebody else has the lock `gate`; and who has it."""
+        path = self.path("gate.mysql")
+        with open(path, "w") as file:
+            file.write("CREATE TABLE node (nid int, title text);\n"
+                       f"INSERT INTO node VALUES (1, GET_LOCK('{self.name}', 100000));\n"
+                       "INSERT INTO node VALUES (2, 'after');\n")
+        session = self.server.hold(f"do get_lock('{self.name}', 0)", self.name)
+        self.addCleanup(self.let_go, session)
+        return path, session
+
+    def test_killed_in_a_long_statement_it_is_taken_back_at_once(self):
+        before = state(self.name)
+        path, _ = self.dump_with_a_gate()
+        process = self.start("restore", "--file", path, "--source", "db", "--unauthenticated", "--yes")
+        self.wait(lambda: self.sessions("User lock"), process)
+        self.kill(process)
+        # The statement never ends by itself: recovering ends it.
+        self.bam("recover")
+        self.assertEqual(self.sessions(), [])
+        self.assertEqual(state(self.name), before)
+        self.assertEqual(self.server.sql(f"show databases like '{self.name}\\_%'"), "", "scratch databases go")
+        self.assertEqual(os.listdir(self.path("state")), ["lock"])
+
+    def test_killed_while_it_loads_into_the_live_database_it_is_finished(self):
+        self.server.sql(f"revoke all on `{self.name}\\_%`.* from '{self.name}'@localhost")
+        path, session = self.dump_with_a_gate()
+        process = self.start("restore", "--file", path, "--source", "db", "--unauthenticated", "--yes")
+        self.wait(lambda: self.sessions("User lock"), process)
+        orphan = self.sessions("User lock")
+        self.kill(process)
+        recovering = self.start("recover")
+        self.wait(lambda: set(self.sessions("User lock")) - set(orphan), recovering)
+        self.assertEqual(set(self.sessions()) & set(orphan), set(), "the orphan went first")
+        self.let_go(session)
+        self.assertIn("finished", self.finish(recovering, expect=0).out)
+        self.assertEqual(self.server.sql("select * from node", self.name), "1\t1\n2\tafter\n")
 
     def test_a_restore_cancelled_changes_nothing(self):
         made = self.backup("db")

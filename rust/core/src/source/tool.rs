@@ -21,6 +21,8 @@ const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 const STDERR_KEPT: usize = 16 * 1024;
 /// The descriptor on which a child finds its secret option file.
 const SECRET_FD: i32 = 3;
+/// The descriptor that a child only keeps open.
+const HELD_FD: i32 = 4;
 
 /// The path under which the child reads what [`spawn`] got as `secret`.
 pub(crate) const SECRET_PATH: &str = "/dev/fd/3";
@@ -50,12 +52,24 @@ pub(crate) struct Tool {
 /// Starts a program; its stderr is kept. `secret` is readable once, at [`SECRET_PATH`].
 ///
 /// A pipe holds 64 KiB before anybody reads: `secret` must be shorter.
-pub(crate) fn spawn(mut command: Command, secret: &[u8], stdin: Stdio, stdout: Stdio) -> io::Result<Tool> {
+pub(crate) fn spawn(command: Command, secret: &[u8], stdin: Stdio, stdout: Stdio) -> io::Result<Tool> {
+    spawn_holding(command, secret, None, stdin, stdout)
+}
+
+/// The same; the program keeps `held` open until it ends, we do not.
+pub(crate) fn spawn_holding(
+    mut command: Command,
+    secret: &[u8],
+    held: Option<OwnedFd>,
+    stdin: Stdio,
+    stdout: Stdio,
+) -> io::Result<Tool> {
     let (option_file, mut writer) = io::pipe()?;
     writer.write_all(secret)?;
     drop(writer);
-    let mapping = FdMapping { parent_fd: OwnedFd::from(option_file), child_fd: SECRET_FD };
-    command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
+    let mut mappings = vec![FdMapping { parent_fd: OwnedFd::from(option_file), child_fd: SECRET_FD }];
+    mappings.extend(held.map(|held| FdMapping { parent_fd: held, child_fd: HELD_FD }));
+    command.fd_mappings(mappings).map_err(io::Error::other)?;
     let mut child = command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn()?;
     let stderr = child.stderr.take().map(|stderr| std::thread::spawn(|| keep(stderr)));
     Ok(Tool { child, stderr })

@@ -13,7 +13,7 @@ use std::io::Write;
 impl Replacement {
     /// See [`crate::source::database::Replacement::adapt`].
     pub(crate) fn adapt(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        let mut session = Session::open(connection, Some(&connection.name), monitor)?;
+        let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
         let live = tables_of(&mut session, &connection.name, &connection.prefix)?;
         let mode = mode(connection, live.variable.as_deref(), monitor)?;
         let bytes = |hex: &str| format!("X'{hex}'");

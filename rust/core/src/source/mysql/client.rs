@@ -4,6 +4,7 @@ use crate::config::Connection;
 use crate::source::tool::{self, SECRET_PATH, Tool};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
 use zeroize::Zeroizing;
@@ -29,6 +30,12 @@ impl Program {
 /// Debian's package of both.
 const PACKAGE: &str = "mariadb-client";
 
+/// How the SQL client is called for loading: it takes no commands of its own, and does not come back to a server that
+/// has ended its session.
+pub(crate) const LOADING: [&str; 3] = ["--batch", "--binary-mode", "--skip-reconnect"];
+/// It goes on after an error.
+pub(crate) const FORCE: &str = "--force";
+
 /// Variables that would send a client elsewhere or log it in as someone else.
 const UNSET: [&str; 7] = [
     "MYSQL_PWD",
@@ -41,11 +48,12 @@ const UNSET: [&str; 7] = [
 ];
 
 /// Starts a client that reads `connection`'s address and credentials from a pipe, and no other option file: as
-/// Drupal connects, whatever the machine's `my.cnf` says.
+/// Drupal connects, whatever the machine's `my.cnf` says. It keeps `held` open until it ends.
 pub(crate) fn spawn<A: AsRef<OsStr>>(
     program: Program,
     connection: &Connection,
     arguments: impl IntoIterator<Item = A>,
+    held: Option<OwnedFd>,
     stdin: Stdio,
     stdout: Stdio,
 ) -> Result<(Tool, &'static str)> {
@@ -56,7 +64,7 @@ pub(crate) fn spawn<A: AsRef<OsStr>>(
     // MySQL's clients read the login path file in any case: let there be none.
     command.env("MYSQL_TEST_LOGIN_FILE", "/nonexistent");
     command.args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]).args(arguments);
-    let tool = tool::spawn(command, &option_file(connection), stdin, stdout)
+    let tool = tool::spawn_holding(command, &option_file(connection), held, stdin, stdout)
         .map_err(|cause| Error::new(Code::Database, format!("cannot start {name}")).because(cause))?;
     Ok((tool, name))
 }
@@ -101,14 +109,19 @@ fn option_file(connection: &Connection) -> Zeroizing<Vec<u8>> {
     text
 }
 
-/// Runs a script to its end, whatever becomes of us meanwhile: the client reads it from a file.
-pub(crate) fn run_file(connection: &Connection, script: std::fs::File, force: bool) -> Result<()> {
-    let database = format!("--database={}", connection.name);
-    let mut arguments = vec!["--batch", "--binary-mode", &database];
-    if force {
-        arguments.push("--force");
-    }
-    let (tool, name) = spawn(Program::Client, connection, arguments, script.into(), Stdio::null())?;
+/// Runs a script to its end, whatever becomes of us meanwhile: the client reads it from a file. `options` are further
+/// ones of the client, `held` as in [`spawn`].
+pub(crate) fn run_file(
+    connection: &Connection,
+    database: Option<&str>,
+    script: std::fs::File,
+    options: &[&str],
+    held: Option<OwnedFd>,
+) -> Result<()> {
+    let mut arguments = LOADING.map(String::from).to_vec();
+    arguments.extend(database.map(|name| format!("--database={name}")));
+    arguments.extend(options.iter().map(|&option| option.to_owned()));
+    let (tool, name) = spawn(Program::Client, connection, arguments, held, script.into(), Stdio::null())?;
     outcome(tool, name, connection)
 }
 

@@ -7,7 +7,7 @@ use super::intake::{Intake, Step};
 use super::replace::{Loaded, Replacement, finish_file, objects_in, remove};
 use super::schema::columns;
 use super::script::Script;
-use super::session::{Session, quote, string};
+use super::session::{Session, quote};
 use crate::config::Connection;
 use crate::source::database::DumpSettings;
 use crate::source::sql::Kind;
@@ -83,7 +83,7 @@ pub(super) fn save(
 
 /// Makes the new tables in place of the old ones.
 pub(super) fn swap(it: &Replacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
-    let mut session = it.my_turn(connection, monitor)?;
+    let mut session = it.my_turn(connection, Some(&connection.name), monitor)?;
     it.drop_triggers(&mut session, &it.moved)?;
     make_way(it, &mut session)?;
     drop(session);
@@ -97,7 +97,7 @@ pub(super) fn revert(it: &Replacement, connection: &Connection, monitor: &Monito
         // The load did not get to its end; nothing live has changed.
         return Ok(());
     }
-    let mut session = it.my_turn(connection, monitor)?;
+    let mut session = it.my_turn(connection, Some(&connection.name), monitor)?;
     for drop in &it.undo {
         session.run(drop)?;
     }
@@ -137,9 +137,7 @@ fn make_way(it: &Replacement, session: &mut Session<'_>) -> Result<()> {
 }
 
 fn feed(it: &Replacement, connection: &Connection, path: &Path, monitor: &Monitor) -> Result<()> {
-    let mut feeder = Feeder::open(connection, &connection.name, monitor)?;
-    // Should we be killed, whoever comes next waits until the client has done what it still has.
-    feeder.statement(&format!("DO GET_LOCK({}, 60)", string(&it.lock_name())))?;
+    let mut feeder = Feeder::open(connection, &connection.name, &[&it.lock_option(0)], it.leash()?, monitor)?;
     let file = File::open(path).at("cannot read", path)?;
     feeder.script(zstd::Decoder::new(file).at("cannot read", path)?)?;
     feeder.finish()

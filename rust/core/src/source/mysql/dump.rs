@@ -1,6 +1,6 @@
 //! Dumping: which clients run in what order, and what is written around their output.
 
-use super::client::{self, Program};
+use super::client::{self, FORCE, Program};
 use super::exact;
 use super::merge::{self, Body, Feed};
 use super::schema::{Schema, Table};
@@ -287,7 +287,7 @@ fn start<'n>(
     arguments.extend(["--", connection.name.as_str()]);
     let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
     arguments.extend(names);
-    client::spawn(Program::Dump, connection, arguments, Stdio::null(), Stdio::piped())
+    client::spawn(Program::Dump, connection, arguments, None, Stdio::null(), Stdio::piped())
 }
 
 /// Copies statements so that anybody can load them: without definers, without the database's name.
@@ -317,8 +317,6 @@ fn portable(input: impl io::Read, views: &[String], definers: bool, out: &mut Ve
     Ok(())
 }
 
-/// Goes on after an error, which then is a note.
-const FORCE: &str = "--force";
 const COMMON: [&str; 5] = [
     "--compact",
     "--skip-lock-tables",

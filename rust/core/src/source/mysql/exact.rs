@@ -80,7 +80,8 @@ pub(crate) fn start(connection: &Connection, tables: &[&Table]) -> Result<(Tool,
         "--database",
         &connection.name,
     ];
-    let (tool, name) = client::spawn(Program::Client, connection, arguments, file.into(), Stdio::piped())?;
+    let (tool, name) =
+        client::spawn(Program::Client, connection, arguments, None, file.into(), Stdio::piped())?;
     Ok((tool, name, plan))
 }
 

@@ -7,6 +7,7 @@ use crate::config::Connection;
 use crate::source::tool::{Input, Tool};
 use crate::{Code, Error, Monitor, Result};
 use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 /// What a dump may take for granted; most say it themselves.
@@ -26,16 +27,19 @@ pub(crate) struct Feeder<'c> {
 }
 
 impl<'c> Feeder<'c> {
-    /// Connects to `database` on the server of `connection`.
+    /// Connects to `database` on the server of `connection`; the client gets further `options`, and keeps `held` open.
     pub(crate) fn open(
         connection: &'c Connection,
         database: &str,
+        options: &[&str],
+        held: OwnedFd,
         monitor: &'c Monitor,
     ) -> Result<Feeder<'c>> {
         let database = format!("--database={database}");
-        let arguments = ["--batch", "--binary-mode", &database];
+        let database = [database.as_str()];
+        let arguments = client::LOADING.iter().chain(&database).chain(options);
         let (mut tool, name) =
-            client::spawn(Program::Client, connection, arguments, Stdio::piped(), Stdio::null())?;
+            client::spawn(Program::Client, connection, arguments, Some(held), Stdio::piped(), Stdio::null())?;
         let input = Script::new(BufWriter::with_capacity(256 * 1024, tool.input(monitor)?));
         let mut feeder = Feeder { tool: Some(tool), name, input: Some(input), connection, uncommitted: 0 };
         feeder.statement(PROLOGUE)?;

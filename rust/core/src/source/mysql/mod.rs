@@ -20,6 +20,7 @@ mod exact;
 mod feeder;
 mod intake;
 mod inventory;
+mod leash;
 mod merge;
 mod replace;
 mod schema;

@@ -24,8 +24,6 @@ use std::path::{Path, PathBuf};
 
 /// Seconds to wait for whoever uses the tables when they trade places.
 const SWAP_WAIT: u32 = 60;
-/// Seconds to wait for what an earlier, killed run still has under way at the server.
-const TURN_WAIT: u32 = 300;
 
 /// How the new data gets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,7 +147,7 @@ impl Replacement {
         collation: &str,
         monitor: &Monitor,
     ) -> Result<()> {
-        let mut session = Session::open(connection, None, monitor)?;
+        let mut session = self.my_turn(connection, None, monitor)?;
         let mark = quote(&self.mark());
         for database in [&self.new, &self.old] {
             let name = quote(database);
@@ -174,7 +172,7 @@ impl Replacement {
         intake: &mut Intake<'_, R>,
         monitor: &Monitor,
     ) -> Result<Loaded> {
-        let mut feeder = Feeder::open(connection, &self.new, monitor)?;
+        let mut feeder = Feeder::open(connection, &self.new, &[], self.leash()?, monitor)?;
         let loaded = self.take_in(intake, monitor, &mut |step| match step {
             Step::Session(piece) | Step::Table { piece, .. } => feeder.piece(piece),
             Step::Later { .. } => Ok(()),
@@ -332,7 +330,7 @@ impl Replacement {
             }
             Way::Direct => direct::swap(self, connection, monitor)?,
             Way::Beside => {
-                let mut session = self.my_turn(connection, monitor)?;
+                let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
                 if !self.swapped(&mut session)? {
                     self.drop_triggers(&mut session, &self.moved)?;
                     let views = objects_in(&mut session)?;
@@ -347,9 +345,7 @@ impl Replacement {
                 }
             }
         }
-        let path = self.after();
-        let script = File::open(&path).at("cannot read", &path)?;
-        client::run_file(connection, script, self.lenient)
+        self.run(connection, &self.after(), if self.lenient { &[client::FORCE] } else { &[] })
     }
 
     /// See [`crate::source::database::Replacement::revert`].
@@ -359,7 +355,7 @@ impl Replacement {
             Way::Direct => return direct::revert(self, connection, monitor),
             Way::Beside => {}
         }
-        let mut session = self.my_turn(connection, monitor)?;
+        let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
         if !self.before().exists() {
             // The load did not get to its end; nothing live has changed.
             return Ok(());
@@ -375,20 +371,20 @@ impl Replacement {
             )?;
         }
         drop(session);
-        let run = |path: PathBuf| {
-            let script = File::open(&path).at("cannot read", &path)?;
-            client::run_file(connection, script, false)
-        };
-        match run(self.before()) {
-            Err(error) if error.code() == Code::Permission => run(self.before_without_definers()),
+        match self.run(connection, &self.before(), &[]) {
+            Err(error) if error.code() == Code::Permission => {
+                self.run(connection, &self.before_without_definers(), &[])
+            }
             done => done,
         }
     }
 
     /// See [`crate::source::database::Replacement::clean`].
     pub(crate) fn clean(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        if self.way != Way::Direct {
-            let mut session = Session::open(connection, None, monitor)?;
+        if self.way == Way::Direct {
+            self.end_leftovers(connection, monitor)?;
+        } else {
+            let mut session = self.my_turn(connection, None, monitor)?;
             for database in [&self.new, &self.old] {
                 let there = session.column(&format!(
                     "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
@@ -404,20 +400,22 @@ impl Replacement {
                 }
             }
         }
-        for path in [self.after(), self.before(), self.before_without_definers()] {
+        for path in [self.after(), self.before(), self.before_without_definers(), self.clients()] {
             remove(&path)?;
         }
         direct::clean(self)
     }
 
-    /// A session that waits for what a killed run of this replacement still has under way.
+    /// A session that may change things: nothing of a killed run gets in between.
     pub(super) fn my_turn<'c>(
         &self,
         connection: &'c Connection,
+        database: Option<&str>,
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
-        let mut session = Session::open(connection, Some(&connection.name), monitor)?;
-        let got = session.column(&format!("SELECT GET_LOCK({}, {TURN_WAIT})", string(&self.lock_name())))?;
+        self.end_leftovers(connection, monitor)?;
+        let mut session = Session::open_held(connection, database, Some(self.leash()?), monitor)?;
+        let got = session.column(&format!("SELECT GET_LOCK({}, 0)", string(&self.lock_name(0))))?;
         if got.first().is_none_or(|got| got != "1") {
             return Err(Error::new(Code::Locked, "another restore of this database is under way"));
         }
@@ -425,8 +423,22 @@ impl Replacement {
         Ok(session)
     }
 
-    pub(super) fn lock_name(&self) -> String {
-        format!("bam.{}", self.id)
+    /// Runs one of our scripts on the live database.
+    fn run(&self, connection: &Connection, path: &Path, options: &[&str]) -> Result<()> {
+        let script = File::open(path).at("cannot read", path)?;
+        let lock = self.lock_option(0);
+        let options: Vec<&str> = options.iter().copied().chain([lock.as_str()]).collect();
+        client::run_file(connection, Some(&connection.name), script, &options, Some(self.leash()?))
+    }
+
+    /// The databases beside the live one.
+    pub(super) fn beside(&self) -> [&str; 2] {
+        [&self.new, &self.old]
+    }
+
+    /// Which clients of ours are at work: each holds a lock on this file.
+    pub(super) fn clients(&self) -> PathBuf {
+        self.file("clients")
     }
 
     /// Whether the new tables are live.

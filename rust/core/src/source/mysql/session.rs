@@ -6,6 +6,7 @@ use crate::config::Connection;
 use crate::source::tool::{Input, Output, Tool};
 use crate::{Code, Error, Monitor, Result};
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 /// One row of an answer. SQL's NULL comes as the text `NULL`: ask with `IFNULL` where it matters.
@@ -28,11 +29,21 @@ impl<'c> Session<'c> {
         database: Option<&str>,
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
-        let mut arguments: Vec<String> =
-            ["--batch", "--skip-column-names", "--unbuffered", "--binary-mode"].map(String::from).into();
+        Session::open_held(connection, database, None, monitor)
+    }
+
+    /// The same; its client keeps `held` open until it ends.
+    pub(crate) fn open_held(
+        connection: &'c Connection,
+        database: Option<&str>,
+        held: Option<OwnedFd>,
+        monitor: &'c Monitor,
+    ) -> Result<Session<'c>> {
+        let mut arguments = client::LOADING.map(String::from).to_vec();
+        arguments.extend(["--skip-column-names", "--unbuffered"].map(String::from));
         arguments.extend(database.map(|name| format!("--database={name}")));
         let (mut tool, program) =
-            client::spawn(Program::Client, connection, arguments, Stdio::piped(), Stdio::piped())?;
+            client::spawn(Program::Client, connection, arguments, held, Stdio::piped(), Stdio::piped())?;
         let (input, output) = (tool.input(monitor)?, BufReader::new(tool.output(monitor, None)?));
         let mut session =
             Session { tool: Some(tool), program, input: Some(input), output, connection, asked: 0 };

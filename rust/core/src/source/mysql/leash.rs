@@ -1,0 +1,129 @@
+//! Making sure that nothing of a killed run is still at work.
+//!
+//! The clients we start outlive us when we are killed: each goes on with what it was given already, and the server
+//! with the statement it has. Whoever finishes or takes back the replacement must not get in between. So
+//!
+//! - each client that changes something holds a lock (`flock(2)`) on a file in the state folder, inherited from us: the
+//!   kernel keeps it until the last such client has ended, however it ends;
+//! - what it asked the server for is known by its database, one of the two beside the live one, or, in the live
+//!   one, by the user-level lock that it takes first (`GET_LOCK`); such sessions are killed.
+
+use super::client;
+use super::replace::Replacement;
+use super::session::{Session, string};
+use crate::config::Connection;
+use crate::{Code, Error, Monitor, Result, ResultExt};
+use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::{Duration, Instant};
+
+/// How long what a killed run left may take to end: the server may have to roll back a transaction.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Connections that may load into the live database at a time, each with a lock of its own; see [`Replacement::lock_name`].
+const MOST_LOCKS: usize = 16;
+
+impl Replacement {
+    /// What a client that changes something must inherit.
+    pub(super) fn leash(&self) -> Result<OwnedFd> {
+        let path = self.clients();
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .at("cannot write", &path)?;
+        flock(&file, FlockOperation::NonBlockingLockShared)
+            .map_err(|cause| Error::io("cannot lock", &path, cause.into()))?;
+        Ok(file.into())
+    }
+
+    /// The user-level lock of a connection to the live database.
+    pub(super) fn lock_name(&self, connection: usize) -> String {
+        format!("bam.{}.{connection}", self.id)
+    }
+
+    /// A client's option by which it takes that lock before anything else, or ends.
+    pub(super) fn lock_option(&self, connection: usize) -> String {
+        // Only when the lock is not to be had, the subquery is looked at, and is an error.
+        let lock = string(&self.lock_name(connection));
+        format!("--init-command=DO IF(GET_LOCK({lock}, 10) = 1, 1, (SELECT 1 UNION SELECT 2))")
+    }
+
+    /// Ends what a killed run of this replacement left behind, and returns when nothing of it is at work any more.
+    /// Those of our own clients that hold the leash must have ended.
+    pub(super) fn end_leftovers(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        let mut session = Session::open(connection, None, monitor)?;
+        let locks: Vec<String> = (0..MOST_LOCKS)
+            .map(|number| format!("IS_USED_LOCK({})", string(&self.lock_name(number))))
+            .collect();
+        let [new, old] = self.beside().map(string);
+        // Everybody sees their own sessions, and may end them.
+        let leftovers = format!(
+            "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND (DB IN ({new}, {old}) \
+             OR ID IN ({}) OR INFO LIKE {}) AND USER = \
+             (SELECT USER FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID())",
+            locks.join(", "),
+            string(&format!("%GET_LOCK(%bam.{}.%", self.id)),
+        );
+        let begun = Instant::now();
+        loop {
+            // First the clients: one that has not connected yet shows in no list.
+            let clients = self.has_clients()?;
+            let sessions = session.column(&leftovers)?;
+            if !clients && sessions.is_empty() {
+                return super::replace::remove(&self.clients());
+            }
+            if begun.elapsed() > PATIENCE {
+                let what = match sessions.is_empty() {
+                    true => "a client program of an earlier restore is still running".to_owned(),
+                    false => format!(
+                        "the server still works for an earlier restore (session {})",
+                        sessions.join(", ")
+                    ),
+                };
+                return Err(Error::new(Code::Locked, what)
+                    .hint("wait until SHOW PROCESSLIST shows it no more, or KILL it, then run bam recover"));
+            }
+            kill(connection, &sessions)?;
+            monitor.check()?;
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn has_clients(&self) -> Result<bool> {
+        let path = self.clients();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(cause) => return Err(Error::io("cannot read", &path, cause)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(cause) => Err(Error::io("cannot lock", &path, cause.into())),
+        }
+    }
+}
+
+/// Ends sessions; one that is gone already is no error.
+fn kill(connection: &Connection, sessions: &[String]) -> Result<()> {
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    let mut script = File::from(memfd_create("bam", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
+    for id in sessions {
+        writeln!(script, "KILL {id};")?;
+    }
+    script.rewind()?;
+    match client::run_file(connection, None, script, &[client::FORCE], None) {
+        Err(error) if error.code() != Code::Database => Err(error),
+        _ => Ok(()),
+    }
+}
