@@ -274,6 +274,20 @@ Examples:
   bam keygen --age ~/bam-identity    on your own machine")]
     Keygen(Keygen),
 
+    /// Encrypt existing backups anew, with the current key
+    #[command(after_help = "\
+Each backup is proven, decrypted and encrypted in one stream beside the old file, read back, and only then swapped in; \
+its ID and name stay. Copies at all destinations follow; one that cannot be reached is named, and the next run completes \
+it. Keep the old key until `bam rekey` has nothing left to do, and as long as there are copies on disks you took away.
+
+Examples:
+  bam keygen /etc/bam/key-2027       then in bam.yml: encryption: { key_file: /etc/bam/key-2027, keys: [/etc/bam/key] }
+  bam rekey --all
+  bam rekey 1795388661
+  bam rekey --all --to age           to public keys; wants `encryption: recipients`
+  bam rekey --all --unauthenticated  those of Drupal's aes module, too (.aes becomes .enc)")]
+    Rekey(Rekey),
+
     /// List the keys at hand, with their IDs
     #[command(after_help = "\
 The ID tells nothing of the key. The sidecar of each encrypted backup names the ID of the key that opens it (bam_key_id).")]
@@ -437,6 +451,32 @@ pub struct Verify {
     /// Only there, several separated by commas [default: everywhere]
     #[arg(long, value_name = "DESTINATION")]
     pub destination: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Rekey {
+    /// The backups' IDs or file names, or `latest`
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub ids: Vec<String>,
+    /// All backups that are encrypted
+    #[arg(long)]
+    pub all: bool,
+    /// Only there, several separated by commas [default: everywhere]
+    #[arg(long, value_name = "DESTINATION")]
+    pub destination: Option<String>,
+    /// With the key, or to the public keys [default: what each is now]
+    #[arg(long, value_enum, value_name = "ENCRYPTION")]
+    pub to: Option<Strong>,
+    /// Take backups that no MAC proves, although the new file will have one
+    #[arg(long)]
+    pub unauthenticated: bool,
+}
+
+/// Encryptions to re-encrypt to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Strong {
+    Aes256,
+    Age,
 }
 
 #[derive(Debug, Args)]

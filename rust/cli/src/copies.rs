@@ -1,11 +1,13 @@
 //! The verbs about copies: completing, deleting and exporting them, taking them in; and whom to send them to.
 
+use crate::args::{Rekey, Strong};
+use crate::names;
 use crate::print::{Align::Left, Output, table, text};
 use crate::verbs::{ask, exit_code, list};
 use crate::work::run;
-use bam::config::Document;
+use bam::config::{Document, EncryptionKind};
 use bam::destination::host_key;
-use bam::job::{Request, choose};
+use bam::job::{self, Request, choose};
 use bam::{Code, Error, Result};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -19,6 +21,36 @@ pub fn replicate(document: Document, output: &Output) -> Result<u8> {
             .map(|copy| format!("{} is now at {}.\n", text(copy, "file"), text(copy, "destination")))
             .collect();
         if lines.is_empty() { "No copy was made.\n".into() } else { lines }
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn rekey(document: Document, args: Rekey, output: &Output) -> Result<u8> {
+    let request = Request::Rekey(job::Rekey {
+        ids: args.ids,
+        destinations: names(args.destination)?,
+        to: args.to.map(|to| match to {
+            Strong::Aes256 => EncryptionKind::Aes256,
+            Strong::Age => EncryptionKind::Age,
+        }),
+        unauthenticated: args.unauthenticated,
+    });
+    let result = run(document, request, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || {
+        let copies = |done| list(&result, "copies").filter(move |copy| copy["done"] == done);
+        let mut lines: String = copies("rekeyed")
+            .map(|copy| {
+                format!("{} at {} is encrypted anew.\n", text(copy, "file"), text(copy, "destination"))
+            })
+            .collect();
+        match copies("current").count() {
+            0 if lines.is_empty() => lines += "Nothing was encrypted anew.\n",
+            0 => {}
+            1 => lines += "1 copy has the current key already.\n",
+            many => lines += &format!("{many} copies have the current key already.\n"),
+        }
+        lines
     });
     Ok(exit_code(&result))
 }

@@ -140,11 +140,25 @@ impl Backup {
         };
         let digest = sidecar.get(key::SHA256);
         let same_digest = match (self.sha256.as_deref(), digest) {
-            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+            (Some(one), Some(other)) => {
+                one.eq_ignore_ascii_case(other)
+                    || self
+                        .sidecar
+                        .as_ref()
+                        .is_some_and(|own| is_rekeyed(own, sidecar) || is_rekeyed(sidecar, own))
+            }
             _ => true,
         };
         self.sidecar.is_some() && same_digest && self.id == BackupId::of(Some(sidecar), listed.mtime)
     }
+}
+
+/// Whether `new` is of what `old` was, encrypted anew: while that goes on, copies differ.
+fn is_rekeyed(new: &Sidecar, old: &Sidecar) -> bool {
+    let from = new.list(key::REKEYED_FROM);
+    let was = old.get(key::SHA256).map(|hex| hex.to_ascii_lowercase().into_bytes());
+    was.is_some_and(|was| from.contains(&was))
+        || old.list(key::REKEYED_FROM).iter().any(|was| from.contains(was))
 }
 
 /// All backups, and what could not be listed.

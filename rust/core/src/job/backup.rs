@@ -2,7 +2,7 @@
 
 use super::choose::{self, Choice};
 use super::deliver::{Delivery, Outcome, Written};
-use super::pipeline::Pipeline;
+use super::pipeline::{Cipher, Pipeline};
 use super::seal::Seal;
 use super::sources::Plan;
 use super::{keys, lock, places, replicate};
@@ -59,7 +59,8 @@ pub fn make(
     if matches!(profile.encryption, EncryptionKind::Aes256 | EncryptionKind::AesModule) {
         keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
     }
-    let (cipher, seal) = Seal::start(document, profile.encryption)?;
+    let cipher = Cipher::start(document, profile.encryption)?;
+    let seal = Seal::start(document, profile.encryption)?;
     let all = places::open(document, &choice.destinations)?;
     let (ready, failed) = places::prepare(all, monitor)?;
     if ready.is_empty() {
@@ -86,7 +87,7 @@ pub fn make(
     monitor.phase(Phase::Finishing);
     let mut sidecar = describe(document, choice, profile, &plan, &named, description);
     sidecar.set_number(key::CHANGED_FILES, changed);
-    seal.stamp(&mut sidecar, &finished.written, mac_key.as_ref())?;
+    seal.seal()?.stamp(&mut sidecar, &finished.written, mac_key.as_ref());
     sidecar.set_list(key::COPIES, &choice.destinations);
     let written = finished.written;
     let outcomes = finished.commit(&sidecar.to_string());

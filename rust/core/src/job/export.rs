@@ -27,8 +27,8 @@ pub fn export(document: &Document, id: &str, to: &Path, monitor: &Arc<Monitor>) 
     let local = places::fetch_nearest(&all, backup, &state_dir, monitor, |local| {
         // A file of somebody else's has nothing to be checked by.
         match local.sidecar().is_some_and(|sidecar| sidecar.get(key::SHA256).is_some()) {
-            true => local.check(monitor),
-            false => Ok(()),
+            true => local.checked(monitor),
+            false => Ok(local),
         }
     })?;
     let (folder, name) = match (to.is_dir(), to.parent(), to.file_name()) {

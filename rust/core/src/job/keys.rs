@@ -1,8 +1,8 @@
 //! Which key a job uses, and whether anybody would still have it after a disaster.
 
 use crate::config::{AesModule, Document};
-use crate::encrypt::age::Identities;
-use crate::encrypt::{KeyFile, KeyId, Passphrase, aes_module};
+use crate::encrypt::age::{Identities, Recipients};
+use crate::encrypt::{KeyFile, KeyId, Passphrase, aes_module, kdf};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs;
 use std::io;
@@ -31,6 +31,16 @@ pub fn passphrase(document: &Document) -> Result<Passphrase> {
         _ => Err(Error::new(Code::Key, "no key is set, but the backup is to be encrypted")
             .hint("make one with `bam keygen FILE` or `drush bam-key`, and set encryption.key_file")),
     }
+}
+
+/// PBKDF2 iterations of new backups.
+pub fn iterations(document: &Document) -> u32 {
+    document.encryption.iterations.unwrap_or(kdf::DEFAULT_ITERATIONS)
+}
+
+/// The public keys of new `.age` files.
+pub fn recipients(document: &Document) -> Result<Recipients> {
+    Recipients::parse(&document.encryption.recipients)
 }
 
 /// All keys at hand to open backups with, the current one first.

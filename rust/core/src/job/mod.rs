@@ -19,6 +19,7 @@ pub mod pipe;
 mod pipeline;
 mod places;
 mod prune;
+mod rekey;
 mod remove;
 mod replicate;
 mod request;
@@ -32,7 +33,7 @@ mod swap;
 mod verify;
 
 pub use decrypt::{decrypt, keys_of};
-pub use request::{Request, Restore};
+pub use request::{Rekey, Request, Restore};
 
 use crate::config::Document;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Progress, Result};
@@ -141,6 +142,7 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
         }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,
         Request::Verify { id, destinations } => verify::run(document, id.as_deref(), destinations, monitor)?,
+        Request::Rekey(ask) => rekey::run(document, ask, monitor)?,
         Request::Run { schedule } => schedule::run(document, schedule, monitor)?,
         Request::Replicate => replicate::run(document, monitor)?,
         Request::Prune { schedules, dry_run } => prune::run(document, schedules, *dry_run, monitor)?,

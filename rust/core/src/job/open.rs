@@ -7,7 +7,7 @@ use crate::archive::{Layout, Reader, Survey};
 use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::compress::{self, detect::What};
 use crate::config::Document;
-use crate::destination::Destination;
+use crate::destination::{Destination, Follow};
 use crate::encrypt::{self, aes_module, age, enc, kdf};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt};
 use sha2::{Digest, Sha256};
@@ -94,15 +94,20 @@ impl Local {
         Ok(Local { name: name.to_owned(), place: place.describe(), file, sidecar })
     }
 
+    /// An open file that is at no place yet.
+    pub fn of(name: &str, place: &str, file: File, sidecar: Sidecar) -> Local {
+        Local { name: name.to_owned(), place: place.to_owned(), file, sidecar: Some(sidecar) }
+    }
+
     /// What the sidecar says.
     pub fn sidecar(&self) -> Option<&Sidecar> {
         self.sidecar.as_ref()
     }
 
     /// Checks the bytes against the SHA-256 that the sidecar tells, which takes no key.
-    pub fn check(&mut self, monitor: &Monitor) -> Result<()> {
+    pub fn checked(mut self, monitor: &Monitor) -> Result<Local> {
         match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
-            Some(expected) => self.check_hash(&expected, monitor),
+            Some(expected) => self.check_hash(&expected, monitor).map(|()| self),
             None => Err(self.damaged("its sidecar has no SHA-256")),
         }
     }
@@ -339,6 +344,14 @@ impl Opened {
         let sealed =
             |sidecar: &Sidecar| sidecar.digest(key::SHA256).and(sidecar.digest(key::HMAC_SHA256)).is_some();
         matches!(self.how, Decryption::Enc(_)) && self.sidecar().is_some_and(sealed)
+    }
+
+    /// SHA-256 of the file: what the sidecar says was proven, else it is computed.
+    pub fn sha256(&self, monitor: &Monitor) -> Result<[u8; 32]> {
+        match self.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256)) {
+            Some(known) => Ok(known),
+            None => Follow::finished(self.local.file.try_clone()?)?.sha256(monitor),
+        }
     }
 
     /// The file's name.

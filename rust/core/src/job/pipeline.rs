@@ -1,9 +1,10 @@
 //! The way of the bytes on a backup: compressed on the job's threads, encrypted on another, delivered by more.
 
 use super::deliver::{Delivery, Finished};
+use super::keys;
 use super::pipe::{PipeReader, PipeWriter, pipe};
 use crate::compress::{self, Encoder};
-use crate::config::CompressionLevel;
+use crate::config::{CompressionLevel, Document, EncryptionKind};
 use crate::encrypt::kdf::Derivation;
 use crate::encrypt::{MacKey, aes_module, age, enc};
 use crate::{Code, Error, Result};
@@ -20,6 +21,20 @@ pub enum Cipher {
     Age(age::Recipients),
     /// In the clear.
     None,
+}
+
+impl Cipher {
+    /// With the document's current key; its derivation begins.
+    pub fn start(document: &Document, kind: EncryptionKind) -> Result<Cipher> {
+        Ok(match kind {
+            EncryptionKind::Aes256 => {
+                Cipher::Enc(enc::start(&keys::passphrase(document)?, keys::iterations(document))?)
+            }
+            EncryptionKind::AesModule => Cipher::AesModule(keys::aes_settings(document)?),
+            EncryptionKind::Age => Cipher::Age(keys::recipients(document)?),
+            EncryptionKind::None => Cipher::None,
+        })
+    }
 }
 
 /// Takes a backup's plain bytes. [`Pipeline::finish`] at the end; dropped before that, nothing appears anywhere.
@@ -42,7 +57,10 @@ impl Pipeline {
         let encoder = compress::writer(kind, level, entry_name, writer, 0)?;
         let back = std::thread::Builder::new()
             .name("bam-encrypt".into())
-            .spawn(move || encrypt(reader, cipher, delivery))
+            .spawn(move || {
+                let (delivery, mac_key) = encrypt(reader, cipher, delivery)?;
+                Ok((delivery.finish()?, mac_key))
+            })
             .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
         Ok(Pipeline { encoder, back, bytes: 0 })
     }
@@ -96,28 +114,29 @@ fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|_| Err(Error::new(Code::Internal, "encrypting stopped at a bug in bam")))
 }
 
-fn encrypt(reader: PipeReader, cipher: Cipher, delivery: Delivery) -> Result<(Finished, Option<MacKey>)> {
+/// Encrypts everything into `out`, which it does not flush.
+pub fn encrypt<W: Write>(reader: PipeReader, cipher: Cipher, out: W) -> Result<(W, Option<MacKey>)> {
     match cipher {
         Cipher::Enc(derivation) => {
-            let mut writer = enc::Writer::with_derivation(delivery, derivation);
+            let mut writer = enc::Writer::with_derivation(out, derivation);
             copy(reader, &mut writer)?;
-            let (delivery, mac_key) = writer.finish()?;
-            Ok((delivery.finish()?, Some(mac_key)))
+            let (out, mac_key) = writer.finish()?;
+            Ok((out, Some(mac_key)))
         }
         Cipher::AesModule(settings) => {
-            let mut writer = aes_module::Writer::new(delivery, &settings);
+            let mut writer = aes_module::Writer::new(out, &settings);
             copy(reader, &mut writer)?;
-            Ok((writer.finish()?.finish()?, None))
+            Ok((writer.finish()?, None))
         }
         Cipher::Age(recipients) => {
-            let mut writer = age::Writer::new(delivery, &recipients)?;
+            let mut writer = age::Writer::new(out, &recipients)?;
             copy(reader, &mut writer)?;
-            Ok((writer.finish()?.finish()?, None))
+            Ok((writer.finish()?, None))
         }
         Cipher::None => {
-            let mut delivery = delivery;
-            copy(reader, &mut delivery)?;
-            Ok((delivery.finish()?, None))
+            let mut out = out;
+            copy(reader, &mut out)?;
+            Ok((out, None))
         }
     }
 }

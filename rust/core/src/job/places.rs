@@ -71,24 +71,22 @@ pub fn list(places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Listin
     Ok(listing)
 }
 
-/// Brings a backup to this machine from its nearest copy that `accept` takes: whole ones first, then folders, then in
+/// Brings a backup to this machine from its nearest copy that `accept` takes, and gives what that makes of it: whole ones first, then folders, then in
 /// the order of the places. A copy that is passed over is told of.
-pub fn fetch_nearest(
+pub fn fetch_nearest<T>(
     places: &[Arc<dyn Destination>],
     backup: &Backup,
     spool_dir: &Path,
     monitor: &Monitor,
-    accept: impl Fn(&mut Local) -> Result<()>,
-) -> Result<Local> {
+    accept: impl Fn(Local) -> Result<T>,
+) -> Result<T> {
     let mut copies: Vec<_> =
         places.iter().filter_map(|place| Some((backup.copy_at(place.id())?.whole, place))).collect();
     copies.sort_by_key(|(whole, place)| (!whole, !place.pushes()));
     let mut last = None;
     for (_, place) in copies {
-        let fetched = Local::fetch(place, &backup.file, spool_dir, monitor)
-            .and_then(|mut local| accept(&mut local).map(|()| local));
-        match fetched {
-            Ok(local) => return Ok(local),
+        match Local::fetch(place, &backup.file, spool_dir, monitor).and_then(&accept) {
+            Ok(accepted) => return Ok(accepted),
             Err(error) if error.code() == Code::Cancelled => return Err(error),
             Err(error) => {
                 monitor.note(NoteKind::Warning, format!("the copy at {} is of no use: {error}", place.id()));

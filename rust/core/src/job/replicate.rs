@@ -93,7 +93,7 @@ fn copy(
     state_dir: &Path,
     monitor: &Monitor,
 ) -> Result<()> {
-    let local = places::fetch_nearest(all, backup, state_dir, monitor, |local| local.check(monitor))?;
+    let local = places::fetch_nearest(all, backup, state_dir, monitor, |local| local.checked(monitor))?;
     monitor.phase(Phase::Finishing);
     monitor.set_current(format!("{} to {}", backup.file, to.id()));
     let text = local.sidecar().map(ToString::to_string).unwrap_or_default();

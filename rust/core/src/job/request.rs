@@ -1,6 +1,7 @@
 //! What can be asked of the engine. The same shape over the C ABI: `{"job": "backup", "what": "db"}`.
 
 use super::elsewhere::Elsewhere;
+use crate::config::EncryptionKind;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -76,6 +77,8 @@ pub enum Request {
         #[serde(default)]
         destinations: Vec<String>,
     },
+    /// Encrypts existing backups anew, with the current key.
+    Rekey(Rekey),
     /// Finishes or takes back a restore that was killed.
     Recover,
     /// Erases one backup at every destination.
@@ -86,6 +89,20 @@ pub enum Request {
         #[serde(default)]
         destinations: Vec<String>,
     },
+}
+
+/// What to encrypt anew, where, and how.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rekey {
+    /// Which backups; none: all that are encrypted.
+    pub ids: Vec<String>,
+    /// Where; none: everywhere.
+    pub destinations: Vec<String>,
+    /// `aes256` or `age`; default the encryption that a backup has, and `aes256` for the aes module's.
+    pub to: Option<EncryptionKind>,
+    /// Take what no MAC proves, although the new file will have one.
+    pub unauthenticated: bool,
 }
 
 /// What to restore, from where, onto what.

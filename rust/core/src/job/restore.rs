@@ -54,7 +54,7 @@ pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<
     // A source besides an ID or a name says where to put it; with `latest` it says which.
     let made_from = ask.source.as_deref().filter(|_| id == "latest");
     let backup = listed.find(id, made_from, ask.destination.as_deref())?;
-    places::fetch_nearest(&opened, backup, state_dir, monitor, |_| Ok(()))
+    places::fetch_nearest(&opened, backup, state_dir, monitor, Ok)
 }
 
 /// Onto which source: the one asked for, the one it was made from, else the built-in one of its kind.

@@ -71,9 +71,10 @@ fn copy(
     monitor: &Monitor,
 ) -> Result<()> {
     let mut local = Local::fetch(place, name, spool_dir, monitor)?;
+    let proven = local.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256));
     if local.encryption()? == Kind::Age && !Ring::of(document).has_identities() {
         // Where backups are made nobody can open them: that is what age is chosen for.
-        local.check(monitor)?;
+        local.checked(monitor)?;
         monitor.note(
             NoteKind::Info,
             format!(
@@ -88,7 +89,8 @@ fn copy(
     }
     let Some(text) = place.sidecar(name)? else { return Ok(()) };
     let mut sidecar = Sidecar::parse(&text);
-    if sidecar.get(key::FORMAT).is_some() {
+    // Meanwhile it may have been overwritten or encrypted anew: that copy was not read.
+    if sidecar.get(key::FORMAT).is_some() && sidecar.digest(key::SHA256) == proven {
         sidecar
             .set_number(key::VERIFIED, u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default());
         place.write_sidecar(name, &sidecar.to_string())?;
