@@ -203,6 +203,11 @@ Examples:
   bam restore --file /mnt/usb/old.mysql.gz --source db --unauthenticated
                                                  a file from elsewhere that has no sidecar
 
+Before, and only a part:
+  bam restore 1795388661 --dry-run               what would be replaced, added and lost
+  bam restore 1795388661 --path sites/default/files/field
+  bam restore 1795388661 --table node,node_revision,'field_*'
+
 Elsewhere than onto the site, to look or to clone; this needs no configuration:
   bam restore latest --into /srv/look
   bam restore latest --source archive --into /srv/clone --into-database mysql://clone@localhost/clone \
@@ -212,6 +217,29 @@ On a bare machine, with nothing but the key:
   bam restore --from sftp://backup@host/backups --key KEYFILE latest --into /srv/site \
       --host-key SHA256:…                        what `ssh-keygen -lf` prints on the server")]
     Restore(Restore),
+
+    /// List what a backup holds
+    #[command(after_help = "\
+Files as `tar tvf` lists them; of a database its tables, with rows and bytes. The backup is checked before anything is \
+shown. Paths are the archive's; those below its docroot/ may also be given without.
+
+Examples:
+  bam ls latest
+  bam ls 1795388661 sites/default/files/field
+  bam ls 1795388661 --tables             of the database in a site archive
+  bam ls --file old.tar.gz --json | jq -r '.entries[].path'
+  bam ls --from sftp://backup@host/backups --key KEYFILE latest")]
+    Ls(Ls),
+
+    /// Write one file out of a backup to standard output, or the dump of a database
+    #[command(after_help = "\
+The backup is checked before the first byte comes out.
+
+Examples:
+  bam cat 1795388661 sites/default/files/logo.png > logo.png
+  bam cat latest --source db | less
+  bam cat latest --source archive database.sql | grep CREATE")]
+    Cat(Cat),
 
     /// Read every byte of backups and check it
     #[command(after_help = "\
@@ -413,12 +441,45 @@ pub struct Which {
 }
 
 #[derive(Debug, Args)]
+pub struct Ls {
+    #[command(flatten)]
+    pub which: Which,
+    /// Only what this is, or lies below it
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub path: Option<PathBuf>,
+    /// The tables of the database in a site archive
+    #[arg(long, conflicts_with = "path")]
+    pub tables: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Cat {
+    #[command(flatten)]
+    pub which: Which,
+    /// Which file; none for a database
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub path: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct Restore {
     #[command(flatten)]
     pub which: Which,
     /// Restore a site archive's code, too (settings.php stays)
     #[arg(long)]
     pub code: bool,
+    /// Only this file or folder, as `bam ls` shows it, relative to the docroot, or absolute; may be repeated
+    #[arg(long = "path", value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+    /// Only these tables, with or without prefix, separated by commas; cache_* stands for all that begin so
+    #[arg(long = "table", value_name = "TABLES", value_delimiter = ',')]
+    pub tables: Vec<String>,
+    /// Replace settings.php, too, where the backup has it
+    #[arg(long)]
+    pub settings: bool,
+    /// Only tell what would be replaced, added and lost
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
@@ -431,10 +492,10 @@ pub struct Restore {
 #[command(next_help_heading = "Elsewhere than onto the site")]
 pub struct Into {
     /// Restore into this folder, which must be empty or not exist yet
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "code")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["code", "settings", "paths", "tables", "dry_run"])]
     pub into: Option<PathBuf>,
     /// Load the database there: mysql://user@host[:port]/name, sqlite:/path
-    #[arg(long, value_name = "URL", conflicts_with = "code")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["code", "settings", "paths", "tables", "dry_run"])]
     pub into_database: Option<String>,
     /// A file whose first line is that database's password
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "into_database")]

@@ -8,6 +8,7 @@ mod decrypt;
 mod import;
 mod keygen;
 mod lists;
+mod look;
 mod maintenance;
 mod notify;
 mod place;
@@ -66,6 +67,8 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
             copies::trust(&configuration::load(&global)?, &name, yes, output)
         }
         Verb::Backups(args) => verbs::backups(place::document(&global, &args.place, false)?, args, output),
+        Verb::Ls(args) => look::ls(&global, args, output),
+        Verb::Cat(args) => look::cat(&global, args, output),
         Verb::Restore(args) => restore::restore(&global, args, output),
         Verb::Verify(args) => verbs::verify(configuration::load(&global)?, args, output),
         Verb::Delete(args) => verbs::delete(configuration::load(&global)?, args, output),

@@ -6,6 +6,7 @@ use bam::config::Document;
 use bam::destination::at_address;
 use bam::job::{self, keys_of};
 use bam::{Code, Error, Result};
+use std::path::PathBuf;
 
 /// The document that a verb works with: the configuration with what the options put in its place. It may be missing
 /// where `--from` says where backups are, or where `optional` says that none is needed.
@@ -36,6 +37,20 @@ pub fn document_for(global: &Global, which: &Which) -> Result<Document> {
         ));
     }
     Ok(document)
+}
+
+/// The path that a verb reads of a backup. With `--file` the first word is that, not an ID.
+pub fn take_path(which: &mut Which, path: Option<PathBuf>) -> Result<Option<PathBuf>> {
+    match (&which.file, path) {
+        (None, path) => Ok(path),
+        (Some(_), None) => Ok(which.id.take().map(PathBuf::from)),
+        (Some(_), Some(_)) => Err(both()),
+    }
+}
+
+/// Two backups are named at once.
+pub fn both() -> Error {
+    Error::new(Code::Usage, "--file names a backup already").hint("leave the ID out")
 }
 
 impl From<Which> for job::Restore {

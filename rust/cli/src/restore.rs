@@ -2,17 +2,21 @@
 
 use crate::args::{Global, Into, Restore};
 use crate::place::document_for;
-use crate::print::{Output, text};
-use crate::verbs::{ask, describe, exit_code, number};
+use crate::print::{Output, size, text};
+use crate::verbs::{ask, describe, exit_code, list, number};
 use crate::work::{can_ask, run};
 use crate::{configuration, place};
 use bam::config::{Database, Document};
 use bam::job::elsewhere::{Elsewhere, occupied};
 use bam::job::{self, Request};
 use bam::{Code, Error, Monitor, Result, Secret};
+use serde_json::Value;
 use std::path::Path;
 
 pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
+    if args.which.file.is_some() && args.which.id.is_some() {
+        return Err(place::both());
+    }
     if args.into.into.is_some() || args.into.into_database.is_some() {
         return elsewhere(global, args, output);
     }
@@ -20,7 +24,7 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
     configuration::load(global)?;
     let document = place::document(global, &args.which.place, false)?;
     let which = &args.which;
-    if !args.yes {
+    if !args.yes && !args.dry_run {
         let what = match (&which.file, &which.id) {
             (Some(file), _) => file.display().to_string(),
             (None, Some(id)) => {
@@ -28,17 +32,71 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
             }
             (None, None) => String::new(),
         };
+        let mut parts: Vec<String> = args.paths.iter().map(|path| path.display().to_string()).collect();
+        parts.extend(args.tables.iter().map(|table| format!("table {table}")));
+        let part = if parts.is_empty() { String::new() } else { format!("{} of ", parts.join(", ")) };
         let onto = which.source.as_ref().map(|source| format!(" onto {source}")).unwrap_or_default();
-        ask(&format!("Restore {what}{onto}, replacing what is there now?"), "restore")?;
+        ask(&format!("Restore {part}{what}{onto}, replacing what is there now?"), "restore")?;
     }
-    let request = Request::Restore(job::Restore { code: args.code, ..args.which.into() });
+    let request = Request::Restore(job::Restore {
+        code: args.code,
+        settings: args.settings,
+        paths: args.paths,
+        tables: args.tables,
+        dry_run: args.dry_run,
+        ..args.which.into()
+    });
     let result = run(document, request, output)?;
+    if args.dry_run {
+        output.notes(&result["notes"]);
+        output.result(&result, || planned(&result));
+        return Ok(exit_code(&result));
+    }
     output.notes(&result["notes"]);
     output.result(&result, || {
         let seconds = result["seconds"].as_f64().unwrap_or_default();
         format!("Restored {} from {} in {seconds:.1} s.\n", text(&result, "source"), text(&result, "file"))
     });
     Ok(exit_code(&result))
+}
+
+/// What a restore would do, for people.
+fn planned(result: &Value) -> String {
+    let mut lines =
+        format!("{} onto {}, if it were restored:\n", text(result, "file"), text(result, "source"));
+    let groups = [("replaced", "replaced"), ("added", "added"), ("lost", "lost"), ("unchanged", "unchanged")];
+    for (key, word) in groups.iter().filter(|_| result["files"].is_object()) {
+        let group = &result["files"][key];
+        let (count, bytes) = (number(group, "count"), number(group, "bytes"));
+        lines += &format!("  files {word}: {count} ({})\n", size(bytes));
+        if *key == "unchanged" {
+            continue;
+        }
+        let names: Vec<&str> = list(group, "first").filter_map(Value::as_str).collect();
+        lines.extend(names.iter().map(|name| format!("      {name}\n")));
+        if count > names.len() as u64 {
+            lines += "      …\n";
+        }
+    }
+    let rows =
+        |table: &Value, key: &str| table[key].as_u64().map_or_else(|| "?".into(), |rows| rows.to_string());
+    for (key, word) in groups.iter().take(3).filter(|_| result["tables"].is_object()) {
+        lines += &format!("  tables {word}: {}\n", list(&result["tables"], key).count());
+        for table in list(&result["tables"], key) {
+            let name = text(table, "name").escape_debug();
+            let (now, then) = (rows(table, "live_rows"), rows(table, "rows"));
+            lines += &match *key {
+                "replaced" => format!("      {name}: {then} rows, now {now}\n"),
+                "added" => format!("      {name}: {then} rows\n"),
+                _ => format!("      {name}: {now} rows now\n"),
+            };
+        }
+    }
+    let kept: Vec<&str> = list(&result["tables"], "kept").filter_map(Value::as_str).collect();
+    if !kept.is_empty() {
+        lines += &format!("  tables that stay as they are: {}\n", kept.join(", ").escape_debug());
+    }
+    lines + "Nothing was changed.\n"
 }
 
 fn elsewhere(global: &Global, args: Restore, output: &Output) -> Result<u8> {

@@ -2,15 +2,14 @@
 //!
 //! Everything goes beside the live data first; the [`Journal`] then makes it live in one go.
 
+use super::folders::Folders;
 use super::journal::Journal;
 use super::pipe::{PipeReader, PipeWriter, pipe};
 use super::swap::TreeSwap;
-use crate::archive::{
-    ExtractOptions, ExtractReport, Extractor, Layout, Member, Part, Place, Reader, Survey, show,
-};
-use crate::config::Document;
+use crate::archive::{ExtractOptions, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show};
+use crate::config::{Document, names_table};
 use crate::source::database::{LoadReport, LoadSettings, Replacement};
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Code, Error, Monitor, Result};
 use serde::Serialize;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -30,6 +29,12 @@ pub struct Target<'a> {
     pub folder: Option<PathBuf>,
     /// For site archives: the code, too.
     pub code: bool,
+    /// settings.php, too.
+    pub settings: bool,
+    /// Of a database only these tables, with or without prefix; `*` at the end stands for anything. Empty: all.
+    pub tables: &'a [String],
+    /// Tables get the table prefix that the document says.
+    pub translate: bool,
     /// The backup's MAC proves that it is ours: set-user-ID and set-group-ID bits come back, too.
     pub authentic: bool,
     /// Finds what of a live folder stays although the backup does not have it; paths relative to the folder.
@@ -97,9 +102,35 @@ fn load(
     let connection = target.document.connection(&target.database)?;
     let mut replacement = Replacement::plan(&connection, target.state_dir, &target.id)?;
     journal.set_database(&target.database, replacement.clone())?;
-    let loaded = replacement.load(&connection, dump, &LoadSettings::default(), monitor);
+    let settings = LoadSettings {
+        tables: (!target.tables.is_empty()).then(|| target.tables.to_vec()),
+        prefix: target.translate.then(|| connection.prefix.clone()),
+        ..LoadSettings::default()
+    };
+    let loaded = replacement.load(&connection, dump, &settings, monitor);
     journal.set_database(&target.database, replacement)?;
-    loaded
+    let loaded = loaded?;
+    check_tables(target.tables, loaded.names.iter().map(String::as_str), &connection.prefix)?;
+    Ok(loaded)
+}
+
+/// Fails where one of the tables that were asked for is not among those that were found.
+pub fn check_tables<'n>(
+    asked: &[String],
+    found: impl Iterator<Item = &'n str> + Clone,
+    prefix: &str,
+) -> Result<()> {
+    for table in asked {
+        let named = std::slice::from_ref(table);
+        let here = |name: &str| {
+            names_table(named, name, prefix) || names_table(named, &format!("{prefix}{name}"), "")
+        };
+        if !found.clone().any(here) {
+            return Err(Error::new(Code::NotFound, format!("the backup has no table {table}"))
+                .hint("`bam ls --tables` lists those it has"));
+        }
+    }
+    Ok(())
 }
 
 /// Restores a tar: a folder's or a site's. `survey` as for [`begin`].
@@ -112,20 +143,27 @@ pub fn tar(
 ) -> Result<Applied> {
     let mut reader = Reader::new(input);
     let (layout, first) = begin(&mut reader, survey, target.folder.is_some())?;
-    match (&layout, &target.folder) {
-        (Layout::Files { .. }, Some(folder)) => {
-            let root = stage(target, journal, folder)?;
-            let select = |path: &[u8]| match layout.part(path) {
-                Part::File(rest) => Some(Place { root: 0, path: rest.to_vec() }),
-                _ => None,
-            };
-            let mut applied = Applied::default();
-            let report =
-                Extractor::new(&[&root], target.extract_options(), monitor, select)?.run(&mut reader)?;
-            applied.add_extract(&report);
-            Ok(applied)
-        }
-        (Layout::Site(_), None) => site(target, journal, &layout, first, &mut reader, monitor),
+    check_layout(target, &layout)?;
+    let folders = Folders::of(target, &layout, monitor);
+    let staged =
+        folders.live.iter().map(|live| stage(target, journal, live)).collect::<Result<Vec<PathBuf>>>()?;
+    let roots: Vec<&Path> = staged.iter().map(PathBuf::as_path).collect();
+    let select = |path: &[u8]| folders.place(layout.part(path));
+    let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
+    let mut applied = Applied::default();
+    let mut load = |reader: &mut Reader<_>| {
+        applied.add_load(load_member(target, journal, reader, monitor)?);
+        Ok(())
+    };
+    members(&layout, first, &mut reader, &mut extractor, Some(&mut load))?;
+    applied.add_extract(&extractor.finish()?);
+    Ok(applied)
+}
+
+/// Refuses an archive that is not of what the target is.
+pub fn check_layout(target: &Target<'_>, layout: &Layout) -> Result<()> {
+    match (layout, &target.folder) {
+        (Layout::Files { .. }, Some(_)) | (Layout::Site(_), None) => Ok(()),
         (Layout::Site(_), Some(folder)) => Err(Error::new(
             Code::Usage,
             format!("this backup holds a whole site and cannot be put into the folder {}", folder.display()),
@@ -166,113 +204,6 @@ fn stage(target: &Target<'_>, journal: &mut Journal, folder: &Path) -> Result<Pa
         Some(tree) => tree.dress().map(|()| tree.staged().to_owned()),
         None => Err(Error::new(Code::Internal, "the restore's journal lost a folder")),
     }
-}
-
-/// Which folders of the site a site archive is put into.
-struct Folders {
-    /// Live folders, in the order of the extractor's roots.
-    live: Vec<PathBuf>,
-    /// Path of the public files in the docroot of the archive.
-    public_in_archive: Vec<u8>,
-    docroot: Option<usize>,
-    public: Option<usize>,
-    private: Option<usize>,
-    /// `CONF_PATH/settings.php` in the archive, where the live one stays.
-    settings: Option<Vec<u8>>,
-}
-
-impl Folders {
-    fn of(target: &Target<'_>, layout: &Layout, monitor: &Monitor) -> Folders {
-        let site = &target.document.site;
-        let mut folders = Folders {
-            live: Vec::new(),
-            public_in_archive: Vec::new(),
-            docroot: None,
-            public: None,
-            private: None,
-            settings: None,
-        };
-        let Layout::Site(archive) = layout else { return folders };
-        folders.public_in_archive.clone_from(&archive.public);
-        let mut add = |path: PathBuf| {
-            folders.live.push(path);
-            Some(folders.live.len() - 1)
-        };
-        let public = site.public_dir();
-        if target.code {
-            folders.docroot = add(site.root.clone());
-        }
-        if !target.code || !public.starts_with(&site.root) {
-            folders.public = add(public);
-        }
-        if archive.private.is_some() {
-            match site.private_dir() {
-                Some(private) => folders.private = add(private),
-                None => monitor.note(
-                    NoteKind::Missing,
-                    "the backup holds private files, but the site has no private path: they are left out",
-                ),
-            }
-        }
-        let settings = site.conf_dir().join("settings.php");
-        if target.code && settings.exists() {
-            let mut path = archive.conf_path.clone();
-            path.extend_from_slice(b"/settings.php");
-            folders.settings = Some(path);
-        }
-        folders
-    }
-
-    fn place(&self, part: Part<'_>) -> Option<Place> {
-        match part {
-            Part::Private(rest) => Some(Place { root: self.private?, path: rest.to_vec() }),
-            Part::Docroot(rest) => {
-                if let (Some(root), Some(rest)) = (self.public, below(rest, &self.public_in_archive)) {
-                    return Some(Place { root, path: rest.to_vec() });
-                }
-                let root = self.docroot?;
-                (self.settings.as_deref() != Some(rest)).then(|| Place { root, path: rest.to_vec() })
-            }
-            _ => None,
-        }
-    }
-}
-
-fn below<'p>(path: &'p [u8], folder: &[u8]) -> Option<&'p [u8]> {
-    match path.strip_prefix(folder)? {
-        b"" => Some(b""),
-        rest if folder.is_empty() => Some(rest),
-        rest => rest.strip_prefix(b"/"),
-    }
-}
-
-fn site(
-    target: &Target<'_>,
-    journal: &mut Journal,
-    layout: &Layout,
-    first: Option<Member>,
-    reader: &mut Reader<Box<dyn Read + Send>>,
-    monitor: &Arc<Monitor>,
-) -> Result<Applied> {
-    let folders = Folders::of(target, layout, monitor);
-    let staged =
-        folders.live.iter().map(|live| stage(target, journal, live)).collect::<Result<Vec<PathBuf>>>()?;
-    let roots: Vec<&Path> = staged.iter().map(PathBuf::as_path).collect();
-    let select = |path: &[u8]| folders.place(layout.part(path));
-    let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
-    let mut applied = Applied::default();
-    members(
-        layout,
-        first,
-        reader,
-        &mut extractor,
-        Some(&mut |reader| {
-            applied.add_load(load_member(target, journal, reader, monitor)?);
-            Ok(())
-        }),
-    )?;
-    applied.add_extract(&extractor.finish()?);
-    Ok(applied)
 }
 
 /// What loads the dump of a site archive, which the reader stands at.
@@ -343,6 +274,10 @@ pub fn prepare_swap(target: &Target<'_>, journal: &mut Journal) -> Result<()> {
     for tree in journal.trees() {
         let keep = (target.keep)(tree.live());
         tree.keep(keep);
+    }
+    for path in journal.paths() {
+        let keep = (target.keep)(path.live());
+        path.keep(keep);
     }
     Ok(())
 }

@@ -147,6 +147,9 @@ impl Claimed {
             database: DATABASE.into(),
             folder: None,
             code: true,
+            settings: true,
+            tables: &[],
+            translate: false,
             authentic: opened.is_authentic(),
             keep: &keep,
         };

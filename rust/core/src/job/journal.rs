@@ -3,7 +3,7 @@
 //! Up to [`State::Swapping`] the live site is untouched and recovery throws the new data away; from there on the new
 //! data is complete and recovery puts it in place. Every step that recovery repeats can be repeated.
 
-use super::{lock, site, swap::TreeSwap};
+use super::{lock, site, swap::TreeSwap, swap_path::PathSwap};
 use crate::config::Document;
 use crate::source::database::Replacement;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
@@ -33,6 +33,8 @@ pub struct Journal {
     pub backup: String,
     state: State,
     trees: Vec<TreeSwap>,
+    #[serde(default)]
+    paths: Vec<PathSwap>,
     /// The machine name of the database in the document, and its replacement.
     database: Option<(String, Replacement)>,
     /// We put the site into maintenance mode, or were about to.
@@ -52,6 +54,7 @@ impl Journal {
             backup: backup.to_owned(),
             state: State::Staging,
             trees: Vec::new(),
+            paths: Vec::new(),
             database: None,
             offline: false,
             ours: false,
@@ -91,6 +94,17 @@ impl Journal {
         &mut self.trees
     }
 
+    /// Adds a path that is to be replaced. On disk before anything is written into its holder.
+    pub fn add_path(&mut self, path: PathSwap) -> Result<()> {
+        self.paths.push(path);
+        self.save()
+    }
+
+    /// The paths that are being replaced.
+    pub fn paths(&mut self) -> &mut [PathSwap] {
+        &mut self.paths
+    }
+
     /// Notes how the database is replaced: after planning and again after loading.
     pub fn set_database(&mut self, name: &str, replacement: Replacement) -> Result<()> {
         self.database = Some((name.to_owned(), replacement));
@@ -126,6 +140,9 @@ impl Journal {
         for tree in &self.trees {
             tree.swap()?;
         }
+        for path in &self.paths {
+            path.swap()?;
+        }
         if let Some((name, replacement)) = &self.database {
             replacement.swap(&document.connection(name)?, monitor)?;
         }
@@ -139,6 +156,9 @@ impl Journal {
         for tree in &self.trees {
             tree.revert()?;
         }
+        for path in &self.paths {
+            path.revert()?;
+        }
         self.state = State::Staging;
         self.save()?;
         self.clean(document, monitor)
@@ -150,6 +170,9 @@ impl Journal {
         for tree in &self.trees {
             tree.settle()?;
         }
+        for path in &self.paths {
+            path.settle()?;
+        }
         self.clean(document, monitor)
     }
 
@@ -157,6 +180,9 @@ impl Journal {
     fn clean(self, document: &Document, monitor: &Monitor) -> Result<()> {
         for tree in &self.trees {
             tree.clean()?;
+        }
+        for path in &self.paths {
+            path.clean()?;
         }
         if let Some((name, replacement)) = &self.database {
             replacement.clean(&document.connection(name)?, &Monitor::new())?;

@@ -4,14 +4,14 @@ use super::{places, sources};
 use crate::config::{Document, Source, SourceType};
 use std::path::{Path, PathBuf};
 
-/// Paths below `live`, relative to it.
-pub fn of(document: &Document, source_name: &str, source: &Source, live: &Path) -> Vec<PathBuf> {
+/// Paths below `live`, relative to it. For a files source `base` is its folder, which `live` is or lies in.
+pub fn of(document: &Document, source_name: &str, source: &Source, base: &Path, live: &Path) -> Vec<PathBuf> {
     let mut kept = Vec::new();
     let settings: Vec<_> =
         document.profiles.values().map(|profile| profile.sources.get(source_name)).collect();
     for settings in settings.into_iter().chain([None]) {
         let excludes = match source.kind {
-            SourceType::Files => sources::files_excludes(document, settings, live),
+            SourceType::Files => sources::files_excludes(document, settings, base),
             _ => sources::archive_excludes(document, settings),
         };
         kept.extend(excludes.below(live));

@@ -354,6 +354,11 @@ impl Opened {
         }
     }
 
+    /// Whether its bytes were compared with the SHA-256 that its sidecar tells.
+    pub fn is_checked(&self) -> bool {
+        self.sidecar().is_some_and(|sidecar| sidecar.digest(key::SHA256).is_some())
+    }
+
     /// The file's name.
     pub fn file(&self) -> &str {
         &self.local.name

@@ -121,6 +121,15 @@ pub struct Restore {
     pub unauthenticated: bool,
     /// For site archives: the code, too. settings.php stays as it is.
     pub code: bool,
+    /// Replace settings.php, too, where the backup has it and it is among what is restored.
+    pub settings: bool,
+    /// Only these files and folders: as the backup has them, relative to the docroot (of a files source, to its
+    /// folder), or absolute.
+    pub paths: Vec<PathBuf>,
+    /// Only these tables, with or without prefix; `cache_*` stands for all that begin so.
+    pub tables: Vec<String>,
+    /// Only tell what would be replaced, added and lost.
+    pub dry_run: bool,
     /// Not onto the site, but there. Then nothing of the document counts but its destinations and keys.
     pub elsewhere: Option<Box<Elsewhere>>,
 }

@@ -1,10 +1,10 @@
 //! Restoring: find the backup, prove it, put the new data beside the old, then make it live in one go.
 
-use super::apply::{self, Applied, Target};
+use super::apply::{self, Target};
 use super::journal::{self, Journal};
 use super::open::{Local, Opened};
 use super::request::Restore;
-use super::{choose, elsewhere, keep, lock, places};
+use super::{choose, elsewhere, keep, lock, partial, places, plan};
 use crate::catalog::{Kind, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
@@ -19,24 +19,57 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
     if let Some(to) = &ask.elsewhere {
         return elsewhere::run(document, ask, to, monitor);
     }
-    let _lock = lock::acquire(document)?;
+    // Looking takes no lock and changes nothing.
+    let _lock = if ask.dry_run { None } else { Some(lock::acquire(document)?) };
     let state_dir = lock::state_dir(document)?;
-    journal::recover(document, &state_dir, monitor)?;
+    if !ask.dry_run {
+        journal::recover(document, &state_dir, monitor)?;
+    } else if journal::pending(&state_dir) {
+        monitor.note(
+            NoteKind::Warning,
+            "a restore was killed: run `bam recover` first, what is shown may not be so",
+        );
+    }
     let local = find(document, ask, &state_dir, monitor)?;
     let opened = local.prove(document, ask.unauthenticated, monitor)?;
     let source_name = source_of(document, ask, &opened)?;
     let source = choose::source(document, &source_name)?;
     check_kind(document, source, &source_name, &opened)?;
-    monitor.note(NoteKind::Info, format!("restoring {} onto {source_name}", opened.file()));
+    let (files, database) = (source.kind != SourceType::Database, source.kind != SourceType::Files);
+    partial::check(&ask.paths, &ask.tables, files, database, opened.file())?;
+    compare_sites(document, &opened, monitor);
+    if !ask.dry_run {
+        monitor.note(NoteKind::Info, format!("restoring {} onto {source_name}", opened.file()));
+    }
     monitor.phase(Phase::Restoring);
-    let applied = put(document, ask, &source_name, source, &opened, &state_dir, monitor)?;
-    Ok(json!({
+    let mut result = json!({
         "id": opened.sidecar().and_then(|s| s.number(key::ID)),
         "file": opened.file(),
         "source": source_name,
-        "applied": applied,
-        "seconds": started.elapsed().as_secs_f64(),
-    }))
+    });
+    let done = put(document, ask, &source_name, source, &opened, &state_dir, monitor)?;
+    if let (Value::Object(result), Value::Object(done)) = (&mut result, done) {
+        result.extend(done);
+        result.insert("seconds".into(), started.elapsed().as_secs_f64().into());
+    }
+    Ok(result)
+}
+
+/// Warns where the site has another base path than the one that was backed up: texts keep their links.
+fn compare_sites(document: &Document, opened: &Opened, monitor: &Monitor) {
+    let base = |url: &str| {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split_once('/').map_or("", |(_, path)| path).trim_matches('/').to_owned()
+    };
+    let Some(theirs) = opened.sidecar().and_then(|sidecar| sidecar.get(key::SITE_URL)) else { return };
+    let ours = &document.site.url;
+    if !ours.is_empty() && !theirs.is_empty() && base(theirs) != base(ours) {
+        let text = format!(
+            "the backup is of {theirs}, this site is {ours}: links and images in texts that name the path /{} do not fit here",
+            base(theirs)
+        );
+        monitor.note(NoteKind::Warning, text);
+    }
 }
 
 /// Brings the backup to this machine: a file by its path, else from the destination asked for, else from the
@@ -143,40 +176,65 @@ fn put(
     opened: &Opened,
     state_dir: &Path,
     monitor: &Arc<Monitor>,
-) -> Result<Applied> {
+) -> Result<Value> {
     let survey = match source.kind {
         SourceType::Database => None,
         _ => opened.foreign_layout(monitor)?,
     };
-    let keep = |live: &Path| keep::of(document, source_name, source, live);
+    let folder = match source.kind {
+        SourceType::Files => Some(super::sources::folder(document, source_name, source)?),
+        _ => None,
+    };
+    let base = folder.as_ref().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+    let keep = |live: &Path| {
+        keep::of(
+            document,
+            source_name,
+            source,
+            base.as_deref().filter(|base| live.starts_with(base)).unwrap_or(live),
+            live,
+        )
+    };
     let target = Target {
         document,
         state_dir,
         id: apply::unique_id(),
         database: source.database.clone().unwrap_or_else(|| "db".into()),
-        folder: match source.kind {
-            SourceType::Files => Some(super::sources::folder(document, source_name, source)?),
-            _ => None,
-        },
-        code: ask.code,
+        folder,
+        // Whoever names a path of the code wants it.
+        code: ask.code || !ask.paths.is_empty(),
+        settings: ask.settings,
+        tables: &ask.tables,
+        translate: true,
         authentic: opened.is_authentic(),
         keep: &keep,
     };
+    if ask.dry_run {
+        let plan = plan::of(&target, opened, survey, &ask.paths, monitor)?;
+        return Ok(json!({ "dry_run": true, "files": plan.files, "tables": plan.tables }));
+    }
+    partial::note(monitor, &ask.tables);
     let mut journal = Journal::begin(state_dir, opened.file())?;
-    journal.go_offline(document, monitor)?;
-    let staged = opened.decode().and_then(|plain| {
+    // A file that changes in one step is no reason to send visitors away.
+    if ask.paths.is_empty() || !ask.tables.is_empty() {
+        journal.go_offline(document, monitor)?;
+    }
+    let stage = |journal: &mut Journal| {
         let applied = match source.kind {
-            SourceType::Database => apply::database(&target, &mut journal, plain, monitor)?,
-            _ => apply::tar(&target, &mut journal, plain, survey, monitor)?,
+            SourceType::Database => apply::database(&target, journal, opened.decode()?, monitor)?,
+            _ if ask.paths.is_empty() && ask.tables.is_empty() => {
+                apply::tar(&target, journal, opened.decode()?, survey, monitor)?
+            }
+            _ => partial::stage(&target, journal, opened, survey, &ask.paths, monitor)?,
         };
         journal.adapt(document, monitor)?;
-        apply::prepare_swap(&target, &mut journal)?;
+        apply::prepare_swap(&target, journal)?;
         Ok(applied)
-    });
-    match staged {
+    };
+    match stage(&mut journal) {
         Ok(applied) => {
             journal.commit(document, monitor)?;
-            Ok(applied)
+            Ok(json!({ "applied": applied }))
         }
         Err(error) => {
             journal.abandon(document, monitor)?;

@@ -237,11 +237,13 @@ impl TreeSwap {
     }
 }
 
-fn private_folder(path: &Path) -> std::io::Result<()> {
+/// Makes a folder that is nobody else's.
+pub fn private_folder(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-fn exists(path: &Path) -> bool {
+/// Whether anything is there, a dangling link included.
+pub fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
@@ -256,7 +258,7 @@ fn is_mount_point(live: &Path, parent: &Path) -> Result<bool> {
 
 /// Moves `from` to `to`; of a folder that is there already, everything that it lacks. A backup may well hold a folder
 /// that is kept, but empty: what it left out must not go with the old tree.
-fn carry_over(from: &Path, to: &Path) -> Result<()> {
+pub fn carry_over(from: &Path, to: &Path) -> Result<()> {
     let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
     if !exists(from) {
         return Ok(());

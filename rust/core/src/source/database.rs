@@ -10,7 +10,7 @@
 //!
 //! Nothing of the live database changes before `swap`, and up to `clean` both sides are there.
 
-use super::{mysql, sqlite};
+use super::{mysql, sql, sqlite};
 use crate::config::{Connection, Driver, SourceSettings};
 use crate::{Code, Error, Monitor, Result};
 use serde::{Deserialize, Serialize};
@@ -59,8 +59,11 @@ pub struct DumpReport {
 /// How a dump is loaded.
 #[derive(Debug, Clone, Default)]
 pub struct LoadSettings {
-    /// Only these tables, with or without prefix; the others stay as they are.
+    /// Only these tables, with or without prefix ([`crate::config::names_table`]); the others stay as they are.
     pub tables: Option<Vec<String>>,
+    /// The prefix that tables are to have; `None`: the dump's. Where the dump does not tell its own they stay as they
+    /// are, with a note.
+    pub prefix: Option<String>,
     /// Take what is left of a dump that was cut short, and go on without views and triggers that the server refuses.
     pub ignore_errors: bool,
 }
@@ -70,6 +73,8 @@ pub struct LoadSettings {
 pub struct LoadReport {
     /// Tables.
     pub tables: u64,
+    /// Their names, where only some were asked for.
+    pub names: Vec<String>,
     /// SQL statements; 0 for SQLite.
     pub statements: u64,
     /// Bytes read from the dump.
@@ -78,6 +83,45 @@ pub struct LoadReport {
     pub removed: Vec<String>,
     /// Those that stay: left out when the dump was made, or not known to the program that made it.
     pub kept: Vec<String>,
+}
+
+/// What a dump holds, without loading it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Its tables with their rows, and how many bytes of the dump each takes.
+    pub tables: Vec<Table>,
+    /// The table prefix of the site that was dumped, where the dump tells.
+    pub prefix: Option<String>,
+    /// Tables that were left out on purpose.
+    pub excluded: Vec<String>,
+    /// Whether all other tables of that database are in it: known of our own dumps.
+    pub complete: bool,
+}
+
+impl Contents {
+    /// The same with the names that the tables get at a site with this prefix.
+    pub fn with_prefix(mut self, prefix: &str) -> Contents {
+        if let Some(theirs) = &self.prefix {
+            let names = self.tables.iter_mut().map(|table| &mut table.name).chain(&mut self.excluded);
+            names.for_each(|name| *name = sql::renamed(name, theirs, prefix).into_owned());
+            self.prefix = Some(prefix.to_owned());
+        }
+        self
+    }
+}
+
+/// Reads a dump to its end; `driver` says what kind it is, where that is known. `spool_dir` is a private folder.
+pub fn contents(
+    driver: Option<Driver>,
+    input: &mut dyn Read,
+    spool_dir: &Path,
+    monitor: &Monitor,
+) -> Result<Contents> {
+    match driver {
+        Some(Driver::Sqlite) => sqlite::contents(input, spool_dir, monitor),
+        Some(Driver::Mysql) | None => mysql::contents(input, monitor),
+        Some(Driver::Pgsql) => Err(no_postgres()),
+    }
 }
 
 /// Writes a dump of the whole database to `out`: plain SQL, or for SQLite the database file itself.
@@ -98,18 +142,18 @@ pub fn dump(
     .map_err(|error| error.context(format!("database {}", connection.label())))
 }
 
-/// A table (or view) of a live database.
+/// A table of a live database or a dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Table {
     /// Its name, prefix included.
     pub name: String,
-    /// How many rows it has; `None` where nobody counted them, or it is a view.
+    /// How many rows it has; `None` where nobody counted them.
     pub rows: Option<u64>,
-    /// Bytes of data and indexes, as the server estimates them.
+    /// Bytes of data and indexes, as the server estimates them; of a dump the bytes that it takes there.
     pub bytes: u64,
 }
 
-/// The tables and views of a live database, by name; none where the database does not exist. `count` counts rows, which
+/// The tables of a live database, by name, no views; none where the database does not exist. `count` counts rows, which
 /// reads every table.
 pub fn tables(connection: &Connection, count: bool, monitor: &Monitor) -> Result<Vec<Table>> {
     match connection.driver {

@@ -96,7 +96,7 @@ impl Excludes {
 }
 
 /// The path with all symbolic links resolved, as far as it exists.
-fn real_path(path: &Path) -> PathBuf {
+pub(crate) fn real_path(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     for ancestor in absolute.ancestors() {
         if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), absolute.strip_prefix(ancestor)) {
@@ -108,7 +108,7 @@ fn real_path(path: &Path) -> PathBuf {
 }
 
 /// The path made absolute, `.` and `..` taken out by its text alone.
-pub(super) fn plain_path(path: &Path) -> PathBuf {
+pub(crate) fn plain_path(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut plain = PathBuf::new();
     for component in absolute.components() {

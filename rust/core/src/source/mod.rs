@@ -13,6 +13,7 @@ pub mod files;
 mod files_tests;
 pub mod mysql;
 mod names;
+pub mod path_set;
 mod sql;
 pub mod sqlite;
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! (`DatabaseConnection_sqlite::__construct`): that is then the database.
 
 use crate::config::{Connection as Settings, names_table};
-use crate::source::database::{DumpReport, DumpSettings, LoadReport, LoadSettings, Table};
+use crate::source::database::{Contents, DumpReport, DumpSettings, LoadReport, LoadSettings, Table};
 use crate::source::drupal::{MODE, Tables};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rusqlite::backup::{Backup, StepResult};
@@ -73,6 +73,36 @@ pub(crate) fn tables(settings: &Settings, count: bool) -> Result<Vec<Table>> {
         return Ok(Vec::new());
     }
     inventory(&open(&path)?, count).map_err(|cause| failed(&path, cause))
+}
+
+/// See [`crate::source::database::contents`].
+pub(crate) fn contents(input: &mut dyn Read, spool_dir: &Path, monitor: &Monitor) -> Result<Contents> {
+    let mut spool = tempfile::NamedTempFile::new_in(spool_dir).at("cannot write in", spool_dir)?;
+    pour(input, spool.as_file_mut(), monitor)?;
+    check_magic(spool.path())?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let read = || {
+        let database = Connection::open_with_flags(spool.path(), flags)?;
+        let excluded = left_out(&database)?;
+        let tables = inventory(&database, true)?.into_iter().filter(|table| table.name != LEFT_OUT).collect();
+        Ok(Contents { tables, prefix: None, excluded, complete: true })
+    };
+    read().map_err(damaged)
+}
+
+fn damaged(cause: rusqlite::Error) -> Error {
+    Error::new(Code::Integrity, "the backup's SQLite database is damaged")
+        .because(cause)
+        .hint("use another copy or an older backup")
+}
+
+/// The tables that were left out of a dump on purpose.
+fn left_out(dump: &Connection) -> rusqlite::Result<Vec<String>> {
+    if !tables_of(dump)?.iter().any(|table| table == LEFT_OUT) {
+        return Ok(Vec::new());
+    }
+    let mut statement = dump.prepare(&format!("SELECT name FROM {LEFT_OUT}"))?;
+    statement.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Tables with their sizes (<https://www.sqlite.org/dbstat.html>) and, where asked for, rows.
@@ -193,11 +223,6 @@ impl Replacement {
         out.sync_all().at("cannot write", &self.new)?;
         drop(out);
         check_magic(&self.new)?;
-        let damaged = |cause: rusqlite::Error| {
-            Error::new(Code::Integrity, "the backup's SQLite database is damaged")
-                .because(cause)
-                .hint("use another copy or an older backup")
-        };
         let new = Connection::open(&self.new).map_err(damaged)?;
         new.execute_batch("PRAGMA journal_mode=DELETE; PRAGMA foreign_keys=OFF;").map_err(damaged)?;
         let verdict: String =
@@ -219,7 +244,8 @@ impl Replacement {
             .unwrap_or_default();
         match &wanted.tables {
             Some(names) => {
-                report.tables = self.merge(new, names, &settings.prefix, old.is_some()).map_err(damaged)?;
+                report.names = self.merge(new, names, &settings.prefix, old.is_some()).map_err(damaged)?;
+                report.tables = report.names.len() as u64;
             }
             None => {
                 report.kept = self.keep_left_out(&new, &theirs).map_err(damaged)?;
@@ -255,13 +281,8 @@ impl Replacement {
 
     /// Brings over what was left out of the dump on purpose; gives its names.
     fn keep_left_out(&self, new: &Connection, theirs: &[String]) -> rusqlite::Result<Vec<String>> {
-        if !tables_of(new)?.iter().any(|table| table == LEFT_OUT) {
-            return Ok(Vec::new());
-        }
-        let mut statement = new.prepare(&format!("SELECT name FROM {LEFT_OUT}"))?;
-        let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-        drop(statement);
-        new.execute_batch(&format!("DROP TABLE {LEFT_OUT}"))?;
+        let names = left_out(new)?;
+        new.execute_batch(&format!("DROP TABLE IF EXISTS {LEFT_OUT}"))?;
         let mut kept = Vec::new();
         for name in names.into_iter().filter(|name| theirs.contains(name)) {
             bring(new, &self.old, &name)?;
@@ -271,9 +292,15 @@ impl Replacement {
     }
 
     /// Puts only some tables of the dump into a copy of the live data, which then is the new data.
-    fn merge(&self, dump: Connection, names: &[String], prefix: &str, live: bool) -> rusqlite::Result<u64> {
+    fn merge(
+        &self,
+        dump: Connection,
+        names: &[String],
+        prefix: &str,
+        live: bool,
+    ) -> rusqlite::Result<Vec<String>> {
         let wanted = |table: &String| {
-            names.iter().any(|name| name == table || name.strip_prefix(prefix) == Some(table.as_str()))
+            names_table(names, table, prefix) || names_table(names, &format!("{prefix}{table}"), prefix)
         };
         let tables: Vec<String> = tables_of(&dump)?.into_iter().filter(wanted).collect();
         dump.close().map_err(|(_, cause)| cause)?;
@@ -293,7 +320,7 @@ impl Replacement {
             new.close().map_err(|(_, cause)| cause)
         })();
         fs::remove_file(&from).map_err(io)?;
-        done.map(|()| tables.len() as u64)
+        done.map(|()| tables)
     }
 
     /// See [`crate::source::database::Replacement::adapt`].

@@ -5,8 +5,10 @@
 
 use super::dump::{EXCLUDED, FIRST_LINE, LAST_LINE, MARKER, PREFIX};
 use super::session::quote;
+use crate::config::names_table;
 use crate::source::sql::{
-    Found, Item, Kind, Splitter, Statement, trigger_table, without_database, without_definer,
+    Found, Item, Kind, Splitter, Statement, names_any, renamed, trigger_table, with_prefix, without_database,
+    without_definer,
 };
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::borrow::Cow;
@@ -53,6 +55,8 @@ pub(crate) struct Intake<'m, R> {
     /// Tables that were left out when the dump was made; known of our own dumps.
     excluded: Vec<String>,
     prefix: Option<String>,
+    /// The prefix that tables are to get.
+    new_prefix: Option<String>,
     begun: u32,
     completed: u32,
     /// Whether the tables are through.
@@ -78,6 +82,7 @@ impl<'m, R: Read> Intake<'m, R> {
             origin: Origin::Unknown,
             excluded: Vec::new(),
             prefix: None,
+            new_prefix: None,
             begun: 0,
             completed: 0,
             tail: false,
@@ -92,12 +97,32 @@ impl<'m, R: Read> Intake<'m, R> {
         self
     }
 
+    /// The same, giving tables this prefix in place of the one that the dump tells, where it does.
+    pub(crate) fn with_prefix(mut self, prefix: Option<String>) -> Self {
+        self.new_prefix = prefix;
+        self
+    }
+
+    /// The dump's prefix and the one that takes its place.
+    pub(crate) fn translation(&self) -> Option<(&str, &str)> {
+        let (from, to) = (self.prefix.as_deref()?, self.new_prefix.as_deref()?);
+        (from != to).then_some((from, to))
+    }
+
+    fn renamed(&self, name: String) -> String {
+        match self.translation() {
+            Some((from, to)) => renamed(&name, from, to).into_owned(),
+            None => name,
+        }
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         self.origin
     }
 
-    pub(crate) fn excluded(&self) -> &[String] {
-        &self.excluded
+    /// Tables that were left out when the dump was made, by the names that they would have here.
+    pub(crate) fn excluded(&self) -> Vec<String> {
+        self.excluded.iter().map(|name| self.renamed(name.clone())).collect()
     }
 
     /// The table prefix of the site that was dumped, where the dump tells.
@@ -120,11 +145,18 @@ impl<'m, R: Read> Intake<'m, R> {
             return Ok(None);
         };
         self.statements += 1;
+        let prefixes = self.prefix.as_deref().zip(self.new_prefix.as_deref()).filter(|(from, to)| from != to);
         let Item::Statement { text, delimiter } = self.splitter.item(found) else { return Ok(None) };
         let piece = Piece { text: Cow::Borrowed(text), delimiter };
         Ok(Some(match decision {
             Decision::Session => Step::Session(piece),
-            Decision::Table(kind, name) => Step::Table { kind, name, piece },
+            Decision::Table(kind, name) => match prefixes {
+                Some((from, to)) => {
+                    let piece = Piece { text: with_prefix(text, from, to), delimiter };
+                    Step::Table { kind, name: renamed(&name, from, to).into_owned(), piece }
+                }
+                None => Step::Table { kind, name, piece },
+            },
             Decision::Later(undo) => {
                 let text = if self.definers { Cow::Borrowed(text) } else { without_definer(text) };
                 let text = Cow::Owned(without_database(&text).into_owned());
@@ -183,8 +215,9 @@ impl<'m, R: Read> Intake<'m, R> {
 
     fn wanted(&self, table: &str) -> bool {
         let Some(only) = &self.only else { return true };
-        let bare = self.prefix.as_deref().and_then(|prefix| table.strip_prefix(prefix));
-        only.iter().any(|name| name == table || bare == Some(name.as_str()))
+        // By the dump's name or the one here, with prefix or without.
+        let prefix = self.prefix.as_deref().unwrap_or_default();
+        names_table(only, table, prefix) || names_table(only, &self.renamed(table.to_owned()), "")
     }
 
     /// What is to happen with a statement; `None`: nothing.
@@ -216,6 +249,18 @@ impl<'m, R: Read> Intake<'m, R> {
             Kind::View | Kind::Routine => {
                 let table = trigger_table(text).map(|table| String::from_utf8_lossy(&table).into_owned());
                 let wanted = self.only.is_none() || table.is_some_and(|table| self.wanted(&table));
+                if wanted
+                    && let Some((from, _)) = self.translation()
+                    && (from.is_empty() || names_any(text, from.as_bytes()))
+                {
+                    let text = format!(
+                        "{} {name} cannot be given another table prefix: the backup's is \"{from}\"",
+                        statement.object
+                    );
+                    return Err(Error::new(Code::Unsupported, text).hint(
+                        "restore into a database of its own with --into-database, or give the site the backup's prefix",
+                    ));
+                }
                 let undo = format!("DROP {} IF EXISTS {}", statement.object, quote(&name));
                 wanted.then_some(Decision::Later(statement.creates.then_some(undo)))
             }

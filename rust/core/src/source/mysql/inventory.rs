@@ -1,25 +1,29 @@
-//! What tables a live database has, and how large they are.
+//! What tables a live database or a dump has, and how large they are.
 
+use super::intake::{Intake, Origin, Step};
 use super::schema::columns;
 use super::session::{Session, quote, string, text};
 use crate::config::Connection;
-use crate::source::database::Table;
+use crate::source::database::{Contents, Table};
+use crate::source::sql::{Kind, rows};
 use crate::{Monitor, Result};
+use std::collections::BTreeMap;
+use std::io::Read;
 
 /// See [`crate::source::database::tables`].
 pub(crate) fn tables(connection: &Connection, count: bool, monitor: &Monitor) -> Result<Vec<Table>> {
     // Not using the database: there may be none.
     let mut session = Session::open(connection, None, monitor)?;
     let rows = session.rows(&format!(
-        "SELECT TABLE_NAME, TABLE_TYPE, IFNULL(DATA_LENGTH, 0) + IFNULL(INDEX_LENGTH, 0) \
-         FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} ORDER BY TABLE_NAME",
+        "SELECT TABLE_NAME, IFNULL(DATA_LENGTH, 0) + IFNULL(INDEX_LENGTH, 0) FROM information_schema.TABLES \
+         WHERE TABLE_SCHEMA = {} AND TABLE_TYPE <> 'VIEW' ORDER BY TABLE_NAME",
         string(&connection.name)
     ))?;
     let mut tables = Vec::new();
     for row in rows {
-        let [name, kind, bytes] = columns(row)?;
+        let [name, bytes] = columns(row)?;
         let mut table = Table { name, rows: None, bytes: bytes.parse().unwrap_or_default() };
-        if count && kind != "VIEW" {
+        if count {
             let (database, name) = (quote(&connection.name), quote(&table.name));
             // A table that cannot be read has no count.
             let counted = session.rows(&format!("SELECT COUNT(*) FROM {database}.{name}"));
@@ -32,4 +36,31 @@ pub(crate) fn tables(connection: &Connection, count: bool, monitor: &Monitor) ->
         tables.push(table);
     }
     Ok(tables)
+}
+
+/// See [`crate::source::database::contents`].
+pub(crate) fn contents(input: &mut dyn Read, monitor: &Monitor) -> Result<Contents> {
+    let mut intake = Intake::new(input, None, false, monitor);
+    let mut tables: BTreeMap<String, Table> = BTreeMap::new();
+    while let Some(step) = intake.next()? {
+        let Step::Table { kind, name, piece } = step else { continue };
+        if kind == Kind::Drop {
+            continue;
+        }
+        let table = tables.entry(name).or_insert_with_key(|name| Table {
+            name: name.clone(),
+            rows: Some(0),
+            bytes: 0,
+        });
+        table.bytes += piece.text.len() as u64;
+        if kind == Kind::Insert {
+            table.rows = table.rows.map(|count| count + rows(&piece.text));
+        }
+    }
+    Ok(Contents {
+        tables: tables.into_values().collect(),
+        prefix: intake.prefix().map(str::to_owned),
+        excluded: intake.excluded(),
+        complete: intake.origin() == Origin::Bam,
+    })
 }

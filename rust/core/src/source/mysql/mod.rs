@@ -28,5 +28,5 @@ mod script;
 mod session;
 
 pub(crate) use dump::dump;
-pub(crate) use inventory::tables;
+pub(crate) use inventory::{contents, tables};
 pub use replace::Replacement;

@@ -95,7 +95,8 @@ impl Replacement {
     ) -> Result<LoadReport> {
         self.lenient = settings.ignore_errors;
         let (charset, collation) = find_or_make(connection, monitor)?;
-        let mut intake = Intake::new(input, settings.tables.clone(), settings.ignore_errors, monitor);
+        let mut intake = Intake::new(input, settings.tables.clone(), settings.ignore_errors, monitor)
+            .with_prefix(settings.prefix.clone());
         let loaded = match self.make_room(connection, &charset, &collation, monitor) {
             Ok(()) => {
                 self.way = Way::Beside;
@@ -115,12 +116,10 @@ impl Replacement {
             }
             Err(error) => return Err(error),
         };
-        if let Some(prefix) = intake.prefix().filter(|prefix| *prefix != connection.prefix) {
-            let text = format!(
-                "the backup's tables have the prefix \"{prefix}\", the site's settings say \"{}\"",
-                connection.prefix
-            );
-            monitor.note(NoteKind::Warning, text);
+        if let Some((from, to)) = intake.translation() {
+            let text =
+                format!("the backup's tables have the prefix \"{from}\": they get the site's, \"{to}\"");
+            monitor.note(NoteKind::Info, text);
         }
         let mut session = Session::open(connection, Some(&connection.name), monitor)?;
         if self.way == Way::Beside {
@@ -129,6 +128,9 @@ impl Replacement {
             self.tables.retain(|table| *table != mark);
         }
         self.undo = loaded.undo;
+        if let Some(prefix) = settings.prefix.as_deref().filter(|_| intake.prefix().is_none()) {
+            self.warn_of_prefix(prefix, monitor);
+        }
         let report = self.compare(&mut session, settings, loaded.origin, &loaded.excluded, loaded.report)?;
         self.check_foreign_keys(&mut session)?;
         drop(session);
@@ -213,7 +215,25 @@ impl Replacement {
         finish_file(later.into_out(), &self.after())?;
         let report =
             LoadReport { statements: intake.statements(), bytes: intake.bytes(), ..LoadReport::default() };
-        Ok(Loaded { origin: intake.origin(), excluded: intake.excluded().to_vec(), undo, report })
+        Ok(Loaded { origin: intake.origin(), excluded: intake.excluded(), undo, report })
+    }
+
+    /// Dumps of others do not tell their prefix: says so where tables seem to have another than the site's.
+    fn warn_of_prefix(&self, ours: &str, monitor: &Monitor) {
+        let has = |name: &str| self.tables.iter().any(|table| table == name);
+        // Tables that every Drupal has.
+        let of_core =
+            |prefix: &&str| ["users", "variable"].iter().all(|name| has(&format!("{prefix}{name}")));
+        let theirs = self.tables.iter().filter_map(|table| table.strip_suffix("system"));
+        if let Some(theirs) =
+            theirs.filter(of_core).find(|theirs| *theirs != ours).filter(|_| !of_core(&ours))
+        {
+            let text = format!(
+                "the backup's tables have the prefix \"{theirs}\", the site's settings say \"{ours}\": the site will not \
+                 see what was restored until settings.php says the same"
+            );
+            monitor.note(NoteKind::Warning, text);
+        }
     }
 
     /// Decides which live tables and views go. A dump of ours tells what it left out; of others that is not known,
@@ -231,6 +251,9 @@ impl Replacement {
         let new = self.tables.clone();
         let goes = |name: &String| whole && !excluded.contains(name) && !new.contains(name);
         report.tables = self.tables.len() as u64;
+        if settings.tables.is_some() {
+            report.names.clone_from(&self.tables);
+        }
         for table in live {
             if self.tables.contains(&table) {
                 self.moved.push(table);

@@ -2,8 +2,12 @@
 //!
 //! Knows MySQL's and MariaDB's lexical rules (<https://mariadb.com/kb/en/sql-language-structure/>), nothing of servers.
 
+mod prefix;
+mod rows;
 mod splitter;
 mod statement;
 
+pub(crate) use prefix::{renamed, with_prefix};
+pub(crate) use rows::rows;
 pub(crate) use splitter::{Found, Item, Splitter};
-pub(crate) use statement::{Kind, Statement, trigger_table, without_database, without_definer};
+pub(crate) use statement::{Kind, Statement, names_any, trigger_table, without_database, without_definer};

@@ -111,6 +111,31 @@ pub(crate) fn trigger_table(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
+/// The tables that foreign keys refer to, and where their names stand: `REFERENCES name (…)`.
+pub(crate) fn referenced_tables(text: &[u8]) -> Vec<(Range<usize>, Cow<'_, [u8]>)> {
+    let mut tokens = Tokens::new(text);
+    let mut found = Vec::new();
+    while let Some(token) = tokens.next() {
+        if token.is(text, b"REFERENCES")
+            && let Some(name) = tokens.name()
+        {
+            found.push((name.at.clone(), name.unquoted(text)));
+        }
+    }
+    found
+}
+
+/// Whether a name that begins with `prefix` stands anywhere outside strings and comments.
+pub(crate) fn names_any(text: &[u8], prefix: &[u8]) -> bool {
+    let mut tokens = Tokens::new(text);
+    while let Some(token) = tokens.next() {
+        if text.get(token.at.start) != Some(&b'\'') && token.unquoted(text).starts_with(prefix) {
+            return true;
+        }
+    }
+    false
+}
+
 /// The text without its `DEFINER = user`, so that whoever loads it becomes the definer.
 pub(crate) fn without_definer(text: &[u8]) -> Cow<'_, [u8]> {
     match definer(text) {

@@ -1,0 +1,150 @@
+//! `bam ls` and `bam cat`: looking into a backup. What they print may be longer than memory, so it is printed as it comes.
+
+use crate::args::{Cat, Global, Ls};
+use crate::place::{document_for, take_path};
+use crate::print::{Output, date};
+use crate::signals::Hold;
+use bam::job::Restore;
+use bam::job::look::{self, Item};
+use bam::{Monitor, Result};
+use serde_json::json;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+pub fn ls(global: &Global, mut args: Ls, output: &Output) -> Result<u8> {
+    let document = document_for(global, &args.which)?;
+    let path = take_path(&mut args.which, args.path)?;
+    let path = path.as_ref().map(|path| path.as_os_str().as_bytes());
+    let ask: Restore = args.which.into();
+    let mut out = Out(BufWriter::new(io::stdout().lock()), false);
+    let mut first = true;
+    let mut each = |item: Item| {
+        if global.json {
+            out.print(if first { b"{\"entries\": [\n" } else { b",\n" })?;
+            first = false;
+            out.print(json!(item).to_string().as_bytes())
+        } else {
+            out.print(line(&item).as_bytes())
+        }
+    };
+    let monitor = Arc::new(Monitor::new());
+    let hold = Hold::begin()?;
+    hold.cancels(Arc::clone(&monitor));
+    let looked = look::ls(&document, &ask, path, args.tables, &mut each, &monitor);
+    let notes = json!(monitor.notes());
+    output.notes(&notes);
+    let looked = out.done(looked)?;
+    if let (true, Some(looked)) = (global.json, looked) {
+        if first {
+            out.print(b"{\"entries\": [")?;
+        }
+        let rest = json!({"id": looked.id, "file": looked.file, "notes": notes, "exit_code": 0}).to_string();
+        out.print(format!("\n], {}\n", rest.trim_start_matches('{')).as_bytes())?;
+        out.0.flush()?;
+    }
+    Ok(0)
+}
+
+pub fn cat(global: &Global, mut args: Cat, output: &Output) -> Result<u8> {
+    let document = document_for(global, &args.which)?;
+    let path = take_path(&mut args.which, args.path)?;
+    let path = path.as_ref().map(|path| path.as_os_str().as_bytes());
+    let ask: Restore = args.which.into();
+    let mut out = Out(BufWriter::new(io::stdout().lock()), false);
+    let monitor = Arc::new(Monitor::new());
+    let hold = Hold::begin()?;
+    hold.cancels(Arc::clone(&monitor));
+    let written = look::cat(&document, &ask, path, &mut out, &monitor);
+    output.notes(&json!(monitor.notes()));
+    out.done(written).map(|_| 0)
+}
+
+/// Standard output. A reader that goes away (`bam ls latest | head`) ends the work, and is no failure.
+struct Out<'o>(BufWriter<io::StdoutLock<'o>>, bool);
+
+impl Out<'_> {
+    fn print(&mut self, text: &[u8]) -> Result<()> {
+        Ok(self.write_all(text)?)
+    }
+
+    /// What the work came to; nothing where the reader did not want to know.
+    fn done<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+        match result.and_then(|done| Ok(self.flush().map(|()| done)?)) {
+            Err(_) if self.1 => Ok(None),
+            result => result.map(Some),
+        }
+    }
+}
+
+impl Write for Out<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).inspect_err(|cause| self.1 |= cause.kind() == ErrorKind::BrokenPipe)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().inspect_err(|cause| self.1 |= cause.kind() == ErrorKind::BrokenPipe)
+    }
+}
+
+/// As `tar tvf` shows members.
+fn line(item: &Item) -> String {
+    match item {
+        Item::Entry { path, kind, mode, user, group, size, mtime, target } => {
+            let arrow = match (*kind, target) {
+                ("symlink", Some(target)) => format!(" -> {target}"),
+                (_, Some(target)) => format!(" link to {target}"),
+                _ => String::new(),
+            };
+            let owner = format!("{user}/{group}");
+            format!(
+                "{}{} {owner:<17} {size:>12} {} {path}{arrow}\n",
+                letter(kind),
+                permissions(*mode),
+                date(*mtime)
+            )
+        }
+        Item::Table(table) => {
+            let rows = table.rows.map_or_else(|| "-".into(), |rows| rows.to_string());
+            format!("{rows:>12} {:>12} {}\n", table.bytes, table.name.escape_debug())
+        }
+    }
+}
+
+fn letter(kind: &str) -> char {
+    match kind {
+        "directory" => 'd',
+        "symlink" => 'l',
+        "hardlink" => 'h',
+        "special" => '?',
+        _ => '-',
+    }
+}
+
+/// `rwxr-x--x`, with `s`, `S`, `t` and `T` as ls shows them.
+fn permissions(mode: u32) -> String {
+    let mut text = String::new();
+    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+        let bits = mode >> shift;
+        text.push(if bits & 4 != 0 { 'r' } else { '-' });
+        text.push(if bits & 2 != 0 { 'w' } else { '-' });
+        text.push(match (mode & special != 0, bits & 1 != 0) {
+            (true, true) => letter,
+            (true, false) => letter.to_ascii_uppercase(),
+            (false, true) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::permissions;
+
+    #[test]
+    fn permissions_look_as_in_ls() {
+        let of = [0o644, 0o755, 0o4755, 0o2640, 0o1777].map(permissions);
+        assert_eq!(of, ["rw-r--r--", "rwxr-xr-x", "rwsr-xr-x", "rw-r-S---", "rwxrwxrwt"]);
+    }
+}

@@ -1,0 +1,307 @@
+//! Replacing one path - a file, a link, or a folder with all that is below it - so that a killed restore leaves the
+//! old one or the new one, and nothing beside it is touched.
+//!
+//! The new one is extracted into a private folder in the same parent, the holder; both then trade places. As with
+//! [`super::swap::TreeSwap`], what was done before a kill is read from the disk.
+
+use super::swap::{carry_over, exists, private_folder};
+use crate::{Code, Error, Result, ResultExt};
+use rustix::fs::{CWD, RenameFlags};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// What the new one is called in the holder.
+pub const NEW: &str = "new";
+const OLD: &str = "old";
+
+/// One path that is being replaced. Serialisable, for the restore's journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PathSwap {
+    live: OsString,
+    holder: OsString,
+    /// Inode of the new one, once it is there: tells after a kill whether the two have traded places.
+    inode: Option<u64>,
+    /// Folders above `live` that are not there yet, the outermost first.
+    missing: Vec<OsString>,
+    /// What of a live folder stays, relative to it.
+    keep: Vec<OsString>,
+}
+
+impl PathSwap {
+    /// Makes the holder for what is to replace `live`, an absolute path. `id` is unique to it.
+    pub fn stage(live: &Path, id: &str) -> Result<PathSwap> {
+        let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
+            return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
+        };
+        let there = parent.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+        let real = fs::canonicalize(there).at("cannot find", there)?;
+        let mut missing = Vec::new();
+        let mut live = real.clone();
+        for part in parent.strip_prefix(there).into_iter().flatten() {
+            live.push(part);
+            missing.push(live.clone().into_os_string());
+        }
+        live.push(name);
+        if let Ok(found) = fs::symlink_metadata(&live)
+            && found.dev() != fs::metadata(&real).at("cannot look at", &real)?.dev()
+        {
+            return Err(Error::new(
+                Code::Usage,
+                format!("{} is a mount point and cannot be replaced", live.display()),
+            )
+            .hint("name the paths below it"));
+        }
+        let holder = real.join(format!(".bam-{id}"));
+        private_folder(&holder).at("cannot create", &holder)?;
+        Ok(PathSwap { live: live.into(), holder: holder.into(), inode: None, missing, keep: Vec::new() })
+    }
+
+    /// Into which folder the new one is extracted, as [`NEW`].
+    pub fn holder(&self) -> &Path {
+        Path::new(&self.holder)
+    }
+
+    /// What is being replaced.
+    pub fn live(&self) -> &Path {
+        Path::new(&self.live)
+    }
+
+    /// Names what of a live folder stays, relative to it; where the new one has the same path, that wins.
+    pub fn keep(&mut self, paths: Vec<PathBuf>) {
+        self.keep = paths.into_iter().map(PathBuf::into_os_string).collect();
+    }
+
+    /// Takes note of what was extracted; fails where there is nothing, or where it cannot take the live one's place.
+    pub fn arrived(&mut self) -> Result<()> {
+        let live = self.live();
+        let new = match fs::symlink_metadata(self.new()) {
+            Ok(new) => new,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                return Err(Error::new(
+                    Code::NotFound,
+                    format!("the backup does not hold {}", live.display()),
+                )
+                .hint("`bam ls` lists what it holds"));
+            }
+            Err(cause) => return Err(Error::io("cannot look at", &self.new(), cause)),
+        };
+        let is_link = fs::symlink_metadata(live).is_ok_and(|found| found.is_symlink());
+        if new.is_dir() && is_link && live.is_dir() {
+            return Err(Error::new(
+                Code::Usage,
+                format!("{} is a folder in the backup and a symbolic link to one here", live.display()),
+            )
+            .hint("name the paths below it"));
+        }
+        self.inode = Some(new.ino());
+        Ok(())
+    }
+
+    /// The two trade places. May be called again after a kill.
+    pub fn swap(&self) -> Result<()> {
+        if self.swapped() {
+            return Ok(());
+        }
+        let (live, new) = (self.live(), self.new());
+        for folder in &self.missing {
+            make_folder(Path::new(folder))?;
+        }
+        if !exists(live) {
+            return fs::rename(&new, live).at("cannot put in place", live).and_then(|()| self.sync());
+        }
+        match rustix::fs::renameat_with(CWD, &new, CWD, live, RenameFlags::EXCHANGE) {
+            Ok(()) => self.finish_exchange()?,
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                fs::rename(live, self.old()).at("cannot move away", live)?;
+                fs::rename(&new, live).at("cannot put in place", live)?;
+            }
+            Err(cause) => return Err(Error::io("cannot put in place", live, cause.into())),
+        }
+        self.sync()
+    }
+
+    /// Takes a swap back, as long as [`PathSwap::settle`] was not called.
+    pub fn revert(&self) -> Result<()> {
+        let (live, old) = (self.live(), self.old());
+        if self.swapped() {
+            self.finish_exchange()?;
+            fs::rename(live, self.new()).at("cannot move away", live)?;
+        }
+        if !exists(live) && exists(&old) {
+            fs::rename(&old, live).at("cannot put back", live)?;
+        }
+        for folder in self.missing.iter().rev() {
+            // Somebody may use it by now.
+            let _ = fs::remove_dir(folder);
+        }
+        self.sync()
+    }
+
+    /// After the swap: moves what is kept from the old folder into the new one. May be called again after a kill.
+    pub fn settle(&self) -> Result<()> {
+        self.finish_exchange()?;
+        for path in &self.keep {
+            carry_over(&self.old().join(path), &self.live().join(path))?;
+        }
+        self.sync()
+    }
+
+    /// Removes the holder, and with it what is not live.
+    pub fn clean(&self) -> Result<()> {
+        match fs::remove_dir_all(self.holder()) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => {
+                Err(Error::io("cannot remove", self.holder(), cause))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn new(&self) -> PathBuf {
+        self.holder().join(NEW)
+    }
+
+    fn old(&self) -> PathBuf {
+        self.holder().join(OLD)
+    }
+
+    fn swapped(&self) -> bool {
+        let found = fs::symlink_metadata(self.live()).ok().map(|found| found.ino());
+        self.inode.is_some() && found == self.inode
+    }
+
+    /// Right after the exchange the old one lies where the new one was.
+    fn finish_exchange(&self) -> Result<()> {
+        match self.swapped() && exists(&self.new()) {
+            true => fs::rename(self.new(), self.old()).at("cannot move away", &self.new()),
+            false => Ok(()),
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        let folder = self.live().parent().filter(|folder| folder.is_dir());
+        let folder = folder.or(self.holder().parent()).unwrap_or(Path::new("/"));
+        File::open(folder).and_then(|folder| folder.sync_all()).at("cannot flush", folder)
+    }
+}
+
+/// Makes a folder that belongs to whom its parent belongs, so that the site can use it.
+fn make_folder(path: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o755).create(path) {
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        made => made.at("cannot create", path)?,
+    }
+    if let Some(Ok(parent)) = path.parent().map(fs::metadata) {
+        // Refused unless we are root; then the folder is the user's who restores.
+        let _ = std::os::unix::fs::chown(path, Some(parent.uid()), Some(parent.gid()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    /// All files below `root` with their content.
+    fn tree(root: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![root.to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("listed") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let text = fs::read_to_string(&path).expect("read");
+                    found.push(format!("{}={text}", path.strip_prefix(root).expect("inside").display()));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// A file and a folder that are being replaced, the latter with something to keep, and a file that was lost with
+    /// its folders.
+    fn site() -> (tempfile::TempDir, [PathSwap; 3]) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let root = dir.path();
+        write(&root.join("a"), "old");
+        write(&root.join("f/b"), "old");
+        write(&root.join("f/keep/backup"), "precious");
+        write(&root.join("other"), "stays");
+        let mut swaps = ["a", "f", "lost/deep/c"]
+            .map(|path| PathSwap::stage(&root.join(path), &format!("7-{}", path.len())).expect("staged"));
+        let [a, f, c] = &mut swaps;
+        write(&a.holder().join(NEW), "new");
+        write(&f.holder().join(NEW).join("d"), "new");
+        write(&c.holder().join(NEW), "new");
+        f.keep(vec!["keep".into(), "not there".into()]);
+        for swap in &mut swaps {
+            swap.arrived().expect("it is there");
+        }
+        (dir, swaps)
+    }
+
+    #[test]
+    fn each_takes_its_place_however_often_it_is_said() {
+        let (dir, swaps) = site();
+        for swap in &swaps {
+            for step in [PathSwap::swap, PathSwap::settle, PathSwap::clean] {
+                step(swap).expect("done");
+                step(swap).expect("done again");
+            }
+        }
+        assert_eq!(
+            tree(dir.path()),
+            ["a=new", "f/d=new", "f/keep/backup=precious", "lost/deep/c=new", "other=stays"]
+        );
+    }
+
+    #[test]
+    fn each_can_be_taken_back() {
+        let (dir, swaps) = site();
+        for swap in &swaps {
+            swap.swap().expect("swapped");
+        }
+        for swap in &swaps {
+            swap.revert().expect("reverted");
+            swap.revert().expect("reverted again");
+            swap.clean().expect("cleaned");
+        }
+        assert_eq!(tree(dir.path()), ["a=old", "f/b=old", "f/keep/backup=precious", "other=stays"]);
+        assert!(!dir.path().join("lost").exists());
+    }
+
+    #[test]
+    fn a_kill_right_after_the_exchange_is_finished_or_taken_back() {
+        for back in [false, true] {
+            let (dir, [swap, ..]) = site();
+            rustix::fs::renameat_with(CWD, swap.new(), CWD, swap.live(), RenameFlags::EXCHANGE)
+                .expect("exchanged");
+            match back {
+                true => swap.revert().expect("reverted"),
+                false => swap.swap().and_then(|()| swap.settle()).expect("settled"),
+            }
+            let text = fs::read_to_string(dir.path().join("a")).expect("read");
+            assert_eq!(text, if back { "old" } else { "new" });
+        }
+    }
+
+    #[test]
+    fn what_the_backup_does_not_hold_is_said() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut swap = PathSwap::stage(&dir.path().join("x"), "7").expect("staged");
+        assert_eq!(swap.arrived().expect_err("nothing there").code(), Code::NotFound);
+        swap.clean().expect("cleaned");
+        assert_eq!(tree(dir.path()), [] as [&str; 0]);
+    }
+}

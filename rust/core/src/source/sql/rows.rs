@@ -1,0 +1,61 @@
+//! Counting the rows that an INSERT brings.
+
+use memchr::{memchr, memchr2};
+
+/// How many rows `INSERT … VALUES (…),(…)` has; 0 for other statements.
+pub(crate) fn rows(text: &[u8]) -> u64 {
+    let (mut at, mut depth, mut values, mut count) = (0, 0u32, false, 0);
+    while let Some(&byte) = text.get(at) {
+        at += match byte {
+            b'\'' | b'"' | b'`' => quoted(text.get(at..).unwrap_or_default(), byte),
+            b'(' => {
+                count += u64::from(depth == 0 && values);
+                depth += 1;
+                1
+            }
+            b')' => {
+                depth = depth.saturating_sub(1);
+                1
+            }
+            b'V' | b'v' if depth == 0 && !values => {
+                let word = text.get(at..at + 6).unwrap_or_default();
+                values = word.eq_ignore_ascii_case(b"VALUES");
+                if values { 6 } else { 1 }
+            }
+            _ => 1,
+        };
+    }
+    count
+}
+
+/// How long the quoted thing at the beginning of `text` is, quotes included. A doubled quote counts as two things.
+fn quoted(text: &[u8], quote: u8) -> usize {
+    let mut at = 1;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let next = if quote == b'`' { memchr(quote, rest) } else { memchr2(quote, b'\\', rest) };
+        match next {
+            Some(found) if rest.get(found) == Some(&b'\\') => at += found + 2,
+            Some(found) => return at + found + 1,
+            None => return text.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows;
+
+    #[test]
+    fn rows_are_counted_whatever_they_hold() {
+        for (text, count) in [
+            ("INSERT INTO `values (a)` VALUES (1)", 1),
+            ("INSERT INTO t (a, `b)`) VALUES (1,'it''s (2)'),(3,'\\'),(4'),\n(f(5), _binary '\\\\')", 3),
+            ("insert into t values (1,\"),(\"),(2,NULL);", 2),
+            ("CREATE TABLE t (a int)", 0),
+            ("INSERT INTO t VALUES ('torn", 1),
+        ] {
+            assert_eq!(rows(text.as_bytes()), count, "{text}");
+        }
+    }
+}
