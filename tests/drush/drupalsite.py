@@ -94,6 +94,7 @@ class SiteTest(unittest.TestCase):
         self.root = os.path.join(self.top, "drupal")
         self.private = os.path.join(self.top, "private")
         self.state = os.path.join(self.top, "home/.local/state")
+        self.mailbox = os.path.join(self.top, "mailbox")
         copy(os.path.join(origin.top, "drupal"), self.root)
         copy(os.path.join(origin.top, "private"), self.private)
         for folder in ("home", "tmp"):
@@ -108,7 +109,9 @@ class SiteTest(unittest.TestCase):
                        "'collation' => 'utf8mb4_general_ci', "
                        f"'password' => {php(PASSWORD)}, 'unix_socket' => {php(self.server.socket)});\n"
                        f"$conf['file_private_path'] = {php(self.private)};\n"
-                       f"$conf['file_temporary_path'] = {php(os.path.join(self.top, 'tmp'))};\n")
+                       f"$conf['file_temporary_path'] = {php(os.path.join(self.top, 'tmp'))};\n"
+                       f"$conf['mailbox'] = {php(self.mailbox)};\n"
+                       f"require_once {php(os.path.join(TOP, 'tests/drush/mailbox.php'))};\n")
 
     def load(self, dump):
         """The database as the given site has it."""
@@ -152,6 +155,13 @@ class SiteTest(unittest.TestCase):
     def php(self, code):
         """What PHP prints inside the bootstrapped site."""
         return self.drush("php-eval", code).out.strip()
+
+    def mails(self):
+        """What the site has sent, oldest first."""
+        if not os.path.exists(self.mailbox):
+            return []
+        with open(self.mailbox) as file:
+            return [json.loads(line) for line in file]
 
     def kept_copy(self):
         """The copy of the last good configuration."""

@@ -139,6 +139,22 @@ class Backups(SiteTest):
         last = int(self.php("echo variable_get('backup_migrate_schedule_last_run_pece_backup');"))
         self.assertLessEqual(before, last)
         self.assertEqual(self.json("bam-schedules")["pece_backup"]["last_run"], last)
+        # The module is not enabled; its words serve all the same.
+        mails = self.mails()
+        self.assertEqual([mail["to"] for mail in mails], [self.php("echo variable_get('site_mail');")])
+        body = " ".join(mails[0]["body"].split())
+        for words in ("PECE Backup: the backup was made", made["file"], f"Backup ID: {made['id']}", "Size:", "Time taken:",
+                      "Copy at", f"To restore it: drush bam-restore {made['id']}"):
+            self.assertIn(words, body)
+
+    def test_a_schedule_that_fails_says_so_by_mail_and_one_that_is_locked_out_says_nothing(self):
+        self.drush("-y", "bam-import-settings", *PECE)
+        self.sql("update backup_migrate_schedules set source_id = 'gone'")
+        self.drush("bam-schedule", "pece_backup", expect=2)
+        self.assertEqual(len(self.mails()), 1)
+        self.assertIn("FAILED", self.mails()[0]["subject"])
+        self.assertIn("gone", self.mails()[0]["body"])
+        self.assertIn("What to do:", self.mails()[0]["body"])
 
 
 class Maintenance(SiteTest):
