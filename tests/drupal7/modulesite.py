@@ -16,10 +16,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from drupalsite import LIMIT, TOP, SiteTest, php
+from drupalsite import BAM, LIMIT, TOP, SiteTest, php
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BAM = os.path.abspath(os.environ.get("BAM_BIN", os.path.join(TOP, "target/debug/bam")))
 PAGES = "admin/config/system/bam"
 PASSWORD = "correct horse"
 

@@ -19,6 +19,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 GIVEN = os.environ.get("BAM_TEST_DRUPAL_ROOT", "")
 DRUSH = os.environ.get("BAM_TEST_DRUSH", "")
 EXPORTER = os.path.join(TOP, "php-shim/bin/bam-export-config")
+BAM = os.path.abspath(os.environ.get("BAM_BIN", os.path.join(TOP, "target/debug/bam")))
 EXPORTS = os.path.join(TOP, "tests/fixtures/exports")
 # A hang is a failure. Nothing here takes a tenth of it.
 LIMIT = 300

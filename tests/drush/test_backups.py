@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from drupalsite import EXPORTS, LIMIT, SiteTest
+from drupalsite import BAM, EXPORTS, LIMIT, SiteTest
 
 PECE = [os.path.join(EXPORTS, name) for name in ("settings_profile.txt", "schedule_profile.txt", "source_pece_bkp.txt")]
 
@@ -219,6 +219,18 @@ class Maintenance(SiteTest):
         self.assertEqual((self.mode(), self.message()), (False, "The old message."))
         self.drush("bam-backup", "db")
         self.assertEqual(glob.glob(os.path.join(self.private, "backup_migrate/manual/.*.part")), [])
+
+    def test_after_kill_9_the_status_puts_the_site_online(self):
+        native = [BAM, "--root", self.root, "status"]
+        for status in (lambda: self.drush("bam-status", expect=3).err,
+                       lambda: subprocess.run(native, env=self.environment(), capture_output=True, text=True).stderr):
+            holder, process = self.interrupted(signal.SIGKILL)
+            self.finish(process)
+            holder.communicate()
+            self.assertTrue(self.mode())
+            said = status()
+            self.assertIn("it is online again", said)
+            self.assertEqual((self.mode(), self.message()), (False, "The old message."), said)
 
     def test_a_second_backup_meanwhile_is_told_to_wait(self):
         holder, process = self.interrupted(0)

@@ -48,7 +48,7 @@ class Schedules(SiteTest):
         self.document["destinations"]["second"] = {"type": "directory", "path": self.path("second")}
         self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual", "second"],
                                                 "profile": "secret", "every": 86400, "keep": 1}}
-        self.document["policy"] = {"copies": 2, "max_age": "2d", "verify_every": "30d"}
+        self.document["policy"] = {"copies": 2, "distinct_hosts": False, "max_age": "2d", "verify_every": "30d"}
 
     def test_status_tells_the_truth_by_its_exit_code(self):
         self.assertSays(self.bam("status", expect=3), "there is no backup")

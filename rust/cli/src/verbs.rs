@@ -10,7 +10,7 @@ use crate::{names, notify};
 use bam::config::{Document, duration};
 use bam::job::choose::{self, choose};
 use bam::job::{self, Request, lock};
-use bam::{Code, Error, Result};
+use bam::{Code, Error, Monitor, Result};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -31,6 +31,9 @@ pub fn backup(document: Document, args: Backup, output: &Output) -> Result<u8> {
 
 /// Runs schedules one after the other; one that fails does not keep the others from running.
 pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &Output) -> Result<u8> {
+    let monitor = Monitor::new();
+    job::site::bring_back(document, &monitor);
+    output.notes(&serde_json::json!(monitor.notes()));
     if schedules.is_empty() {
         schedules = job::schedule::due(document, Timestamp::now().as_second())?;
     }

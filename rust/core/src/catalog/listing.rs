@@ -18,6 +18,8 @@ pub struct Place {
     pub destination: String,
     /// The machine that holds the bytes.
     pub host: String,
+    /// The folder there.
+    pub folder: String,
     /// Its files.
     pub files: Vec<Listed>,
 }
@@ -29,6 +31,9 @@ pub struct Copy {
     pub destination: String,
     /// The machine that holds the bytes.
     pub host: String,
+    /// The folder there: two destinations may mean the same, which then holds one copy.
+    #[serde(skip)]
+    pub folder: String,
     /// Bytes.
     pub size: u64,
     /// Whether its sidecar is there and the size is what it says.
@@ -128,6 +133,7 @@ impl Backup {
         self.copies.push(Copy {
             destination: place.destination.clone(),
             host: place.host.clone(),
+            folder: place.folder.clone(),
             size: listed.size,
             whole: sidecar.is_some() && told.is_none_or(|told| told == listed.size),
             verified,
@@ -185,7 +191,10 @@ impl Listing {
         for (destination, result) in destinations.iter().zip(listed) {
             let id = destination.id().to_owned();
             match result {
-                Ok(Ok(files)) => places.push(Place { destination: id, host: destination.host(), files }),
+                Ok(Ok(files)) => {
+                    let (host, folder) = (destination.host(), destination.folder());
+                    places.push(Place { destination: id, host, folder, files });
+                }
                 Ok(Err(error)) => drop(unreachable.insert(id, error.to_string())),
                 Err(_) => drop(unreachable.insert(id, "listing it stopped at a bug in bam".into())),
             }

@@ -15,7 +15,7 @@ fn file(name: &str, mtime: i64, fields: &[(&str, &str)]) -> Listed {
 }
 
 fn place(destination: &str, host: &str, files: Vec<Listed>) -> Place {
-    Place { destination: destination.into(), host: host.into(), files }
+    Place { destination: destination.into(), host: host.into(), folder: destination.into(), files }
 }
 
 fn seen(listing: &Listing) -> Vec<(u64, &str, Vec<&str>)> {

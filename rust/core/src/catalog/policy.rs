@@ -69,7 +69,8 @@ fn of_source(source: &str, policy: &Policy, backups: &[Backup], now: i64) -> Sou
     let verified = of_source().filter_map(|backup| backup.verified).max();
     let whole = || newest.iter().flat_map(|backup| &backup.copies).filter(|copy| copy.whole);
     let hosts: BTreeSet<&str> = whole().map(|copy| copy.host.as_str()).collect();
-    let count = if policy.distinct_hosts { hosts.len() } else { whole().count() };
+    let folders: BTreeSet<_> = whole().map(|copy| (&copy.host, &copy.folder)).collect();
+    let count = if policy.distinct_hosts { hosts.len() } else { folders.len() };
     let copies = u32::try_from(count).unwrap_or(u32::MAX);
     let age = newest.map(|backup| backup.age(now));
 
@@ -166,7 +167,12 @@ mod tests {
         }
         let file =
             Listed { name: "x.mysql.gz".into(), size: 10, mtime: 0, sidecar: Some(sidecar.to_string()) };
-        Place { destination: destination.into(), host: host.into(), files: vec![file] }
+        Place {
+            destination: destination.into(),
+            host: host.into(),
+            folder: destination.into(),
+            files: vec![file],
+        }
     }
 
     fn judged(places: &[Place]) -> (bool, Vec<String>) {

@@ -207,7 +207,8 @@ mod tests {
             }
             Listed { name: format!("b{id}.tar.gz"), size: 1, mtime: 0, sidecar: Some(sidecar.to_string()) }
         });
-        let place = Place { destination: "m".into(), host: "h".into(), files: files.collect() };
+        let place =
+            Place { destination: "m".into(), host: "h".into(), folder: "/b".into(), files: files.collect() };
         Listing::from_places(&[place]).backups
     }
 

@@ -71,6 +71,18 @@ impl Document {
                 notes.push(Note { kind: NoteKind::Info, text });
             }
         }
+        let mut folders = BTreeMap::new();
+        for (name, destination) in &self.destinations {
+            let Some(path) = destination.path.as_ref().and_then(|path| self.site.resolve(path).ok()) else {
+                continue;
+            };
+            if let Some(other) = folders.insert(path, name) {
+                let text = format!(
+                    "destinations {other} and {name} are the same folder: together they hold one copy"
+                );
+                notes.push(Note { kind: NoteKind::Warning, text });
+            }
+        }
         for (name, schedule) in self.schedules.iter().filter(|(_, schedule)| schedule.enabled) {
             if schedule.every == 0 && schedule.cron.is_none() {
                 let text = format!(

@@ -454,13 +454,13 @@ pub struct AesModule {
 }
 
 /// What must hold at all times; `status` reports against it.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct Policy {
     /// How many copies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copies: Option<u32>,
-    /// Whether each must be on another machine.
+    /// Whether each must be on another machine; they must, unless the document says otherwise.
     #[serde(deserialize_with = "lenient::boolean")]
     pub distinct_hosts: bool,
     /// How old the newest backup may be, in seconds; written `8d`.
@@ -477,4 +477,10 @@ pub struct Policy {
         skip_serializing_if = "Option::is_none"
     )]
     pub verify_every: Option<u64>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy { copies: None, distinct_hosts: true, max_age: None, verify_every: None }
+    }
 }

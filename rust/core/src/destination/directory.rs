@@ -232,6 +232,10 @@ impl Destination for Directory {
         this_host()
     }
 
+    fn folder(&self) -> String {
+        fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()).display().to_string()
+    }
+
     fn describe(&self) -> String {
         self.path.display().to_string()
     }

@@ -1,35 +1,72 @@
 //! A local file that is read while it is still being written.
 //!
-//! One writer ([`Growing`]) says how far the bytes are; any number of readers ([`Follow`]) follow at their own
-//! pace, by position, so that each can go back and resume. What is not yet sent waits in the file (and the page
-//! cache), never in our memory.
+//! Writers ([`Growing`]) say how far the bytes are; any number of readers ([`Follow`]) follow at their own pace, by
+//! position, so that each can go back and resume. What is not yet sent waits in the file (and the page cache), never
+//! in our memory. The same bytes may grow in several files at once, and when the last of them fails go on in a
+//! [`super::Spool`]: readers do not notice.
 
-use crate::{Code, Error, Monitor, Result, ResultExt};
+use super::growing::Growing;
+use crate::{Code, Error, Monitor, Result};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// How often a waiting reader looks at the cancel flag.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often somebody who waits looks whether there is still something to wait for.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Growing,
     Finished,
     Failed,
 }
 
-/// The reading side: shared by all destinations that follow one file.
+/// A file that holds the bytes from `start` to `end`, each at its place.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub file: Arc<File>,
+    pub start: u64,
+    pub end: u64,
+    pub state: State,
+}
+
+/// How far one reader is.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// Bytes from the start that it will not read again.
+    pub done: AtomicU64,
+    /// It begins when all is there.
+    pub wants_all: AtomicBool,
+}
+
+/// What writers and readers share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub pieces: Mutex<Vec<Piece>>,
+    pub changed: Condvar,
+    pub readers: Mutex<Vec<Weak<Reader>>>,
+    sha256: Mutex<Option<[u8; 32]>>,
+}
+
+impl Shared {
+    pub fn pieces(&self) -> MutexGuard<'_, Vec<Piece>> {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn readers(&self) -> Vec<Arc<Reader>> {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// The reading side: one for each destination that follows.
 #[derive(Debug)]
 pub struct Follow {
-    file: File,
-    progress: Mutex<(u64, State)>,
-    changed: Condvar,
-    sha256: Mutex<Option<[u8; 32]>>,
+    pub(super) shared: Arc<Shared>,
+    reader: Arc<Reader>,
 }
 
 /// How much of a followed file can be read.
@@ -43,56 +80,72 @@ pub struct Available {
 
 impl Follow {
     /// Follows `file`, of which nothing is written yet. The writer reports through [`Growing`].
-    pub fn growing(file: File) -> (Growing, Arc<Follow>) {
-        let follow = Arc::new(Follow::new(file, 0, State::Growing));
-        (Growing { follow: Arc::clone(&follow), finished: false }, follow)
+    pub fn growing(file: File) -> (Growing, Follow) {
+        let follow = Follow::new(Vec::new());
+        (follow.also_in(file), follow)
     }
 
     /// A file that is whole already, e.g. a backup that is to be replicated.
     pub fn finished(file: File) -> Result<Follow> {
-        let bytes = file.metadata()?.len();
-        Ok(Follow::new(file, bytes, State::Finished))
+        let end = file.metadata()?.len();
+        Ok(Follow::new(vec![Piece { file: Arc::new(file), start: 0, end, state: State::Finished }]))
     }
 
-    fn new(file: File, bytes: u64, state: State) -> Self {
-        Follow {
-            file,
-            progress: Mutex::new((bytes, state)),
+    fn new(pieces: Vec<Piece>) -> Self {
+        let shared = Shared {
+            pieces: Mutex::new(pieces),
             changed: Condvar::new(),
+            readers: Mutex::default(),
             sha256: Mutex::new(None),
-        }
+        };
+        Follow { shared: Arc::new(shared), reader: Arc::default() }
+    }
+
+    /// The same bytes grow in this file, too: should another fail, they are read from here.
+    pub fn also_in(&self, file: File) -> Growing {
+        Growing::add(&self.shared, &mut self.shared.pieces(), Arc::new(file), 0)
+    }
+
+    /// Another reader of the same bytes. While it lives, nothing is given up that it did not call [`Follow::done`].
+    #[must_use]
+    pub fn another(&self) -> Follow {
+        let reader = Arc::<Reader>::default();
+        let mut readers = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.push(Arc::downgrade(&reader));
+        Follow { shared: Arc::clone(&self.shared), reader }
+    }
+
+    /// Says that this reader has no more use for what is well before `offset`.
+    pub fn done(&self, offset: u64) {
+        self.reader.done.store(offset, Ordering::Relaxed);
     }
 
     /// Waits until more than `offset` bytes are there, the file is finished, or `patience` is over (then
     /// `bytes` may be at most `offset`). Fails when the writer failed or the job is cancelled.
     pub fn wait(&self, offset: u64, patience: Duration, monitor: &Monitor) -> Result<Available> {
         let until = Instant::now() + patience;
-        let mut progress = self.lock();
+        let mut pieces = self.shared.pieces();
         loop {
             monitor.check()?;
-            let (bytes, state) = *progress;
-            let left = until.saturating_duration_since(Instant::now());
-            match state {
-                State::Failed => {
-                    return Err(Error::new(Code::Cancelled, "stopped, because the backup itself failed"));
-                }
-                State::Finished => return Ok(Available { bytes, finished: true }),
-                State::Growing if bytes > offset || left.is_zero() => {
-                    return Ok(Available { bytes, finished: false });
-                }
-                State::Growing => {}
+            if let Some(bytes) = finished(&pieces) {
+                return Ok(Available { bytes, finished: true });
             }
-            let waited = self.changed.wait_timeout(progress, left.min(LOOK));
-            progress = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if pieces.iter().all(|piece| piece.state == State::Failed) {
+                return Err(Error::new(Code::Cancelled, "stopped, because the backup itself failed"));
+            }
+            let bytes = pieces.iter().map(|piece| piece.end).max().unwrap_or(0);
+            let left = until.saturating_duration_since(Instant::now());
+            if bytes > offset || left.is_zero() {
+                return Ok(Available { bytes, finished: false });
+            }
+            let waited = self.shared.changed.wait_timeout(pieces, left.min(LOOK));
+            pieces = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// The size, once the writer is done.
     pub fn finished_size(&self) -> Option<u64> {
-        match *self.lock() {
-            (bytes, State::Finished) => Some(bytes),
-            _ => None,
-        }
+        finished(&self.shared.pieces())
     }
 
     /// Whether the writer is done, successfully.
@@ -102,6 +155,7 @@ impl Follow {
 
     /// Waits for the end and returns the file's size.
     pub fn wait_finished(&self, monitor: &Monitor) -> Result<u64> {
+        self.reader.wants_all.store(true, Ordering::Relaxed);
         loop {
             let available = self.wait(u64::MAX, Duration::from_secs(3600), monitor)?;
             if available.finished {
@@ -127,25 +181,56 @@ impl Follow {
     }
 
     /// Reads bytes that [`Follow::wait`] reported.
-    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.file
-            .read_exact_at(buffer, offset)
-            .map_err(|cause| Error::from(cause).context("cannot read the backup back from the local disk"))
+    pub fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> Result<()> {
+        while !buffer.is_empty() {
+            let (file, end) = self.piece_at(offset)?;
+            let here = buffer.len().min(usize::try_from(end - offset).unwrap_or(usize::MAX));
+            let (now, later) = buffer.split_at_mut(here);
+            file.read_exact_at(now, offset).map_err(|cause| {
+                Error::from(cause).context("cannot read the backup back from the local disk")
+            })?;
+            (buffer, offset) = (later, offset + here as u64);
+        }
+        Ok(())
     }
 
-    /// A second handle on the file, for programs that read it when it is finished.
+    fn piece_at(&self, offset: u64) -> Result<(Arc<File>, u64)> {
+        let pieces = self.shared.pieces();
+        let holds = |piece: &&Piece| piece.start <= offset && offset < piece.end;
+        let found = pieces.iter().find(holds).map(|piece| (Arc::clone(&piece.file), piece.end));
+        found.ok_or_else(|| {
+            Error::new(Code::Space, "its beginning was given up here already, as this machine's disk is full")
+                .hint("free some space, then make a new backup")
+        })
+    }
+
+    /// A second handle on the finished file, for programs that read all of it.
     pub fn reader(&self) -> Result<File> {
-        Ok(self.file.try_clone()?)
+        let finished = self.shared.pieces().iter().find_map(|piece| {
+            (piece.state == State::Finished).then(|| (Arc::clone(&piece.file), piece.start))
+        });
+        let (file, start) =
+            finished.ok_or_else(|| Error::new(Code::Internal, "the backup is not finished yet"))?;
+        // Its beginning is in the file that failed.
+        let (mut buffer, mut at) = (vec![0; 1 << 18], 0);
+        while at < start {
+            let length = buffer.len().min(usize::try_from(start - at).unwrap_or(usize::MAX));
+            let block = buffer.get_mut(..length).unwrap_or_default();
+            self.read_exact_at(block, at)?;
+            file.write_all_at(block, at)?;
+            at += length as u64;
+        }
+        Ok(file.try_clone()?)
     }
 
     /// Tells the digest of the finished file, where the writer knows it: saves reading it all again.
     pub fn set_sha256(&self, digest: [u8; 32]) {
-        *self.sha256.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
+        *self.shared.sha256.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
     }
 
     /// SHA-256 of the finished file; computed, once for all followers, where nobody told it.
     pub fn sha256(&self, monitor: &Monitor) -> Result<[u8; 32]> {
-        let mut known = self.sha256.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.shared.sha256.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(digest) = *known {
             return Ok(digest);
         }
@@ -159,84 +244,18 @@ impl Follow {
             offset += read as u64;
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, (u64, State)> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// The writing side of a followed file. Dropped without [`Growing::finish`], it makes all followers give up.
-#[derive(Debug)]
-pub struct Growing {
-    follow: Arc<Follow>,
-    finished: bool,
-}
-
-impl Growing {
-    /// Says that `bytes` more can be read.
-    pub fn grew(&self, bytes: u64) {
-        self.follow.lock().0 += bytes;
-        self.follow.changed.notify_all();
-    }
-
-    /// Says that this is all.
-    pub fn finish(mut self) {
-        self.finished = true;
-        self.follow.lock().1 = State::Finished;
-        self.follow.changed.notify_all();
-    }
-}
-
-impl Drop for Growing {
-    fn drop(&mut self) {
-        if !self.finished {
-            self.follow.lock().1 = State::Failed;
-            self.follow.changed.notify_all();
-        }
-    }
-}
-
-/// A temporary file without a name for backups that have no local destination. It vanishes with the process.
-#[derive(Debug)]
-pub struct Spool {
-    file: File,
-    growing: Growing,
-    folder: std::path::PathBuf,
-}
-
-impl Spool {
-    /// A spool on the disk of `folder` (mode 0600, no name), and its reading side.
-    pub fn create(folder: &Path) -> Result<(Spool, Arc<Follow>)> {
-        let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
-        let reader = file.try_clone().at("cannot make a temporary file in", folder)?;
-        let (growing, follow) = Follow::growing(reader);
-        Ok((Spool { file, growing, folder: folder.to_owned() }, follow))
-    }
-
-    /// Says that all is written.
-    pub fn finish(self) {
-        self.growing.finish();
-    }
-}
-
-impl Write for Spool {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes).at(
-            "the backup waits for its upload in a temporary file, which cannot be written, in",
-            &self.folder,
-        )?;
-        self.growing.grew(written as u64);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// The size of what is finished.
+fn finished(pieces: &[Piece]) -> Option<u64> {
+    pieces.iter().find(|piece| piece.state == State::Finished).map(|piece| piece.end)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Spool;
     use super::*;
+    use std::io::Write;
     use std::thread;
 
     #[test]
@@ -244,7 +263,7 @@ mod tests {
         let (mut spool, follow) = Spool::create(&std::env::temp_dir()).unwrap();
         let readers: Vec<_> = [1000, 7]
             .map(|step| {
-                let follow = Arc::clone(&follow);
+                let follow = follow.another();
                 thread::spawn(move || {
                     let (monitor, mut all, mut buffer) = (Monitor::new(), Vec::new(), vec![0; step]);
                     loop {

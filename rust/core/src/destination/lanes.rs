@@ -204,6 +204,7 @@ fn drive(
         // Lanes without a stripe have nothing outstanding.
         let open = lanes.iter().filter(|lane| lane.acked < lane.stripe_end).map(|lane| lane.acked);
         *acked = open.min().unwrap_or(next).max(*acked);
+        file.done(*acked);
         if moved {
             heard = Instant::now();
         } else if lanes.iter().any(|lane| lane.unanswered() > 0) {

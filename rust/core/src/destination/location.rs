@@ -95,6 +95,20 @@ impl Location {
         Ok(Location { user, password: None, host: host.to_owned(), port: 22, path })
     }
 
+    /// The machine, however its name is written.
+    pub fn machine(&self) -> String {
+        self.host.trim_end_matches('.').to_ascii_lowercase()
+    }
+
+    /// The folder on that machine; by whatever protocol, and an absolute one whoever logs in.
+    pub fn folder(&self) -> String {
+        match (self.path.starts_with('/'), &self.user) {
+            (false, Some(user)) => format!("{}:~{user}/{}", self.port, self.path),
+            (false, None) => format!("{}:~/{}", self.port, self.path),
+            (true, _) => format!("{}:{}", self.port, self.path),
+        }
+    }
+
     /// For people: never with the password.
     pub fn describe(&self, scheme: &str) -> String {
         let user = self.user.as_ref().map_or_else(String::new, |user| format!("{user}@"));

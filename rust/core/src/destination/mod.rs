@@ -11,6 +11,7 @@ mod address;
 mod directory;
 mod folder;
 mod follow;
+mod growing;
 mod host_key;
 mod known_hosts;
 mod lanes;
@@ -24,7 +25,8 @@ mod upload;
 
 pub use address::at_address;
 pub use directory::Directory;
-pub use follow::{Available, Follow, Growing, Spool};
+pub use follow::{Available, Follow};
+pub use growing::{Growing, Spool};
 pub use host_key::{HostKey, host_key};
 pub use names::check_name;
 pub use retry::Patience;
@@ -75,6 +77,9 @@ pub trait Destination: Send + Sync {
 
     /// The machine that holds the bytes: this one's name for a folder, the server's for a remote place.
     fn host(&self) -> String;
+
+    /// The folder there, the same for all destinations that mean it.
+    fn folder(&self) -> String;
 
     /// The place in words, without secrets: `/srv/backups`, `sftp://backup@host/backups`.
     fn describe(&self) -> String;

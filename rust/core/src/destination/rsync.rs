@@ -214,6 +214,10 @@ impl Destination for Rsync {
         self.remote.host()
     }
 
+    fn folder(&self) -> String {
+        self.remote.folder()
+    }
+
     fn describe(&self) -> String {
         self.remote.server.location.describe("rsync+ssh")
     }

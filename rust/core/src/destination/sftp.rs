@@ -192,7 +192,11 @@ impl Destination for Sftp {
     }
 
     fn host(&self) -> String {
-        self.server.location.host.clone()
+        self.server.location.machine()
+    }
+
+    fn folder(&self) -> String {
+        self.server.location.folder()
     }
 
     fn describe(&self) -> String {

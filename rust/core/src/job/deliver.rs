@@ -1,14 +1,15 @@
 //! One stream of bytes to every destination at once, in one pass, hashed on the way.
 //!
-//! Each folder gets a writer thread; remote places follow the first folder's file (or, where there is none, a
-//! temporary file without a name) at their own pace. A destination that fails drops out; the others go on.
+//! Each folder gets a writer thread; remote places follow the folders' files (or, where there is none, a temporary file
+//! without a name) at their own pace. A destination that fails drops out; the others go on: when it was the last folder,
+//! what it lacks goes into a temporary file for the remote ones.
 
 use crate::destination::{Destination, Existing, Follow, Growing, Spool, Upload};
 use crate::{Code, Error, Monitor, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -42,8 +43,13 @@ enum Message {
     End,
 }
 
-/// What a writer thread has at the end: a folder's upload, waiting for its sidecar, or the spool's nothing.
-type Pushed = Option<Box<dyn Upload>>;
+/// What a writer thread has at the end.
+enum Pushed {
+    /// A folder's upload, waiting for its sidecar.
+    Upload(Box<dyn Upload>),
+    /// A temporary file for the remote places; where it took over from a folder, with how that failed.
+    Spool(Option<Error>),
+}
 
 struct Writer {
     /// `None` for the spool.
@@ -88,7 +94,7 @@ pub struct Delivery {
     chunk: Vec<u8>,
     hash: Option<(Sender<Message>, JoinHandle<Option<Written>>)>,
     writers: Vec<Writer>,
-    followed: Option<Arc<Follow>>,
+    followed: Option<Follow>,
     followers: Vec<(String, JoinHandle<Result<()>>)>,
     failed: Vec<Outcome>,
     sidecar: Arc<Sidecar>,
@@ -127,15 +133,19 @@ impl Delivery {
             monitor: Arc::clone(monitor),
         };
         let (local, remote): (Vec<_>, Vec<_>) = destinations.iter().partition(|d| d.pushes());
-        let mut followed: Option<Arc<Follow>> = None;
         for destination in local {
             let begun = destination.begin(name, existing).and_then(|upload| {
-                let mut growing = None;
-                if followed.is_none() && !remote.is_empty() {
-                    let (writing, reading) = Follow::growing(upload.reader()?);
-                    (growing, followed) = (Some(writing), Some(reading));
-                }
-                delivery.push_to(Some(destination.id().to_owned()), Sink::Upload(upload, growing))
+                let follow = match (&delivery.followed, remote.is_empty()) {
+                    (_, true) => None,
+                    (Some(followed), _) => Some(followed.also_in(upload.reader()?)),
+                    (None, _) => {
+                        let (growing, follow) = Follow::growing(upload.reader()?);
+                        delivery.followed = Some(follow);
+                        Some(growing)
+                    }
+                };
+                let followed = follow.map(|growing| Followed { growing, spool_dir: spool_dir.to_owned() });
+                delivery.push_to(Some(destination.id().to_owned()), Sink::Upload(upload, followed))
             });
             if let Err(error) = begun {
                 delivery
@@ -144,18 +154,18 @@ impl Delivery {
             }
         }
         if !remote.is_empty() {
-            let follow = match followed {
-                Some(follow) => follow,
+            let followed = match delivery.followed.take() {
+                Some(followed) => followed,
                 None => {
                     let (spool, follow) = Spool::create(spool_dir)?;
-                    delivery.push_to(None, Sink::Spool(spool))?;
+                    delivery.push_to(None, Sink::Spool(spool, None))?;
                     follow
                 }
             };
             for destination in remote {
-                delivery.follow_with(name, existing, destination, &follow)?;
+                delivery.follow_with(name, existing, destination, followed.another())?;
             }
-            delivery.followed = Some(follow);
+            delivery.followed = Some(followed);
         }
         if delivery.writers.is_empty() {
             return Err(delivery.nobody_left());
@@ -175,10 +185,10 @@ impl Delivery {
         name: &str,
         existing: Existing,
         destination: &Arc<dyn Destination>,
-        follow: &Arc<Follow>,
+        follow: Follow,
     ) -> Result<()> {
         let id = destination.id().to_owned();
-        let (name, destination, follow) = (name.to_owned(), Arc::clone(destination), Arc::clone(follow));
+        let (name, destination) = (name.to_owned(), Arc::clone(destination));
         let (sidecar, monitor) = (Arc::clone(&self.sidecar), Arc::clone(&self.monitor));
         let thread = thread("bam-upload", move || {
             destination.follow(&name, existing, &follow, &|| sidecar.wait(), &monitor)
@@ -250,13 +260,21 @@ impl Delivery {
                 continue;
             }
             drop(writer.chunks);
-            match (writer.destination, join(writer.thread)) {
-                (Some(id), Ok(Some(upload))) => uploads.push((id, upload)),
-                (_, Ok(_)) => spooled = true,
-                (id, Err(error)) => {
-                    let destination = id.unwrap_or_else(|| "temporary file".to_owned());
-                    self.failed.push(Outcome { destination, result: Err(error) });
+            let error = match (writer.destination.clone(), join(writer.thread)) {
+                (Some(id), Ok(Pushed::Upload(upload))) => {
+                    uploads.push((id, upload));
+                    None
                 }
+                (_, Ok(Pushed::Upload(_))) => None,
+                (_, Ok(Pushed::Spool(error))) => {
+                    spooled = true;
+                    error
+                }
+                (_, Err(error)) => Some(error),
+            };
+            if let Some(error) = error {
+                let destination = writer.destination.unwrap_or_else(|| "temporary file".to_owned());
+                self.failed.push(Outcome { destination, result: Err(error) });
             }
         }
         if uploads.is_empty() && !spooled {
@@ -339,39 +357,78 @@ impl Drop for Finished {
 
 /// Where a writer thread puts its chunks.
 enum Sink {
-    Upload(Box<dyn Upload>, Option<Growing>),
-    Spool(Spool),
+    Upload(Box<dyn Upload>, Option<Followed>),
+    /// With the error of the folder that it stands in for.
+    Spool(Spool, Option<Error>),
+}
+
+/// A folder's file that remote places follow, and where they find the rest should it fail.
+struct Followed {
+    growing: Growing,
+    spool_dir: PathBuf,
 }
 
 impl Sink {
     fn run(mut self, chunks: &Receiver<Message>) -> Result<Pushed> {
         while let Ok(message) = chunks.recv() {
-            match (message, self) {
-                (Message::Data(chunk), Sink::Upload(mut upload, growing)) => {
-                    upload.write_all(&chunk)?;
-                    if let Some(growing) = &growing {
-                        growing.grew(chunk.len() as u64);
-                    }
-                    self = Sink::Upload(upload, growing);
-                }
-                (Message::Data(chunk), Sink::Spool(mut spool)) => {
-                    spool.write_all(&chunk)?;
-                    self = Sink::Spool(spool);
-                }
-                (Message::End, Sink::Upload(mut upload, growing)) => {
-                    upload.flush()?;
-                    if let Some(growing) = growing {
-                        growing.finish();
-                    }
-                    return Ok(Some(upload));
-                }
-                (Message::End, Sink::Spool(spool)) => {
-                    spool.finish();
-                    return Ok(None);
-                }
+            match message {
+                Message::Data(chunk) => self = self.put(&chunk)?,
+                Message::End => return self.end(),
             }
         }
         Err(Error::new(Code::Cancelled, "the backup stopped before its end"))
+    }
+
+    fn put(self, chunk: &[u8]) -> Result<Sink> {
+        match self {
+            Sink::Upload(mut upload, followed) => match upload.write_all(chunk) {
+                Ok(()) => {
+                    if let Some(followed) = &followed {
+                        followed.growing.grew(chunk.len() as u64);
+                    }
+                    Ok(Sink::Upload(upload, followed))
+                }
+                Err(cause) => {
+                    drop(upload);
+                    take_over(followed, cause.into())?.put(chunk)
+                }
+            },
+            Sink::Spool(mut spool, instead_of) => match spool.write_all(chunk) {
+                Ok(()) => Ok(Sink::Spool(spool, instead_of)),
+                Err(cause) => Err(instead_of.unwrap_or_else(|| cause.into())),
+            },
+        }
+    }
+
+    fn end(self) -> Result<Pushed> {
+        match self {
+            Sink::Upload(mut upload, followed) => match upload.flush() {
+                Ok(()) => {
+                    if let Some(followed) = followed {
+                        followed.growing.finish();
+                    }
+                    Ok(Pushed::Upload(upload))
+                }
+                Err(cause) => {
+                    drop(upload);
+                    take_over(followed, cause.into())?.end()
+                }
+            },
+            Sink::Spool(spool, instead_of) => {
+                spool.finish();
+                Ok(Pushed::Spool(instead_of))
+            }
+        }
+    }
+}
+
+/// The folder has failed with `error`: what follows goes to those who follow it all the same, where there are any.
+fn take_over(followed: Option<Followed>, error: Error) -> Result<Sink> {
+    let spool = followed.map(|followed| followed.growing.fail_over(&followed.spool_dir));
+    match spool {
+        Some(Ok(Some(spool))) => Ok(Sink::Spool(spool, Some(error))),
+        // The folder's own failure says best what is to be done.
+        _ => Err(error),
     }
 }
 

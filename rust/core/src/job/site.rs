@@ -4,7 +4,7 @@
 
 use crate::config::Document;
 use crate::source::tool;
-use crate::{Code, Error, Monitor, Result};
+use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -30,6 +30,24 @@ pub fn online(document: &Document) -> Result<()> {
 /// Puts the site back online where the process that put it into maintenance mode is gone; whether that was so.
 pub fn repair(document: &Document) -> Result<bool> {
     Ok(ask(document, &["repair"], "", &Monitor::new())? == "repaired")
+}
+
+/// Puts the site back online where a killed run left it in maintenance mode, and says so.
+pub fn bring_back(document: &Document, monitor: &Monitor) {
+    if !answers(document) {
+        return;
+    }
+    match repair(document) {
+        Ok(true) => monitor.note(
+            NoteKind::Warning,
+            "the site was still in maintenance mode from a run that was killed; it is online again",
+        ),
+        Ok(false) => {}
+        Err(error) => monitor.note(
+            NoteKind::Info,
+            format!("whether the site hangs in maintenance mode cannot be seen: {error}"),
+        ),
+    }
 }
 
 /// Starts the site as a page request would, and empties its caches; an error says why it does not start. Where it

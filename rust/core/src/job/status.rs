@@ -1,6 +1,6 @@
 //! The state of a site's backups against its policy, for monitoring.
 
-use super::{export, journal, lock, places, schedule};
+use super::{export, journal, lock, places, schedule, site};
 use crate::catalog::{self, Copy};
 use crate::config::Document;
 use crate::{Monitor, NoteKind, Result};
@@ -10,6 +10,7 @@ use std::path::Path;
 /// What is there, what is missing, what comes next. A destination that does not answer is part of the answer.
 pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
     let state_dir = lock::state_dir(document)?;
+    site::bring_back(document, monitor);
     let all = places::open(document, &[])?;
     let asked: Vec<_> = all.iter().map(AsRef::as_ref).collect();
     let mut listing = catalog::Listing::of(&asked);
@@ -55,5 +56,5 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
 /// A copy on a disk that was taken away: on a machine of its own, and believed in until it is looked at again.
 fn offline(path: &Path, size: u64) -> Copy {
     let place = format!("offline copy {}", path.display());
-    Copy { destination: place.clone(), host: place, size, whole: true, verified: None }
+    Copy { destination: place.clone(), host: place.clone(), folder: place, size, whole: true, verified: None }
 }
