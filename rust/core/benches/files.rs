@@ -62,7 +62,8 @@ fn folders(c: &mut Criterion) {
                 fresh,
                 |()| {
                     let monitor = Monitor::new();
-                    let mut reader = Reader::new(BufReader::new(File::open(&tar).expect("a file")));
+                    let mut reader =
+                        Reader::new(BufReader::with_capacity(128 * 1024, File::open(&tar).expect("a file")));
                     Extractor::into_folder(&back, ExtractOptions::default(), &monitor)
                         .and_then(|extractor| extractor.run(&mut reader))
                         .expect("all of it");

@@ -3,7 +3,11 @@
 //! Up to [`State::Swapping`] the live site is untouched and recovery throws the new data away; from there on the new
 //! data is complete and recovery puts it in place. Every step that recovery repeats can be repeated.
 
-use super::{lock, site, swap::TreeSwap, swap_path::PathSwap};
+use super::{
+    lock, site,
+    swap::{TreeSwap, flush},
+    swap_path::PathSwap,
+};
 use crate::config::Document;
 use crate::source::database::Replacement;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
@@ -122,6 +126,10 @@ impl Journal {
     /// All new data is whole: makes it live. On failure the old data is live again.
     pub fn commit(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
         monitor.check()?;
+        // The old data goes soon after: a power cut must not find the new only in memory.
+        for folder in self.trees.iter().map(TreeSwap::staged).chain(self.paths.iter().map(PathSwap::holder)) {
+            flush(folder)?;
+        }
         self.state = State::Swapping;
         self.save()?;
         if let Err(error) = self.swap(document, monitor) {
