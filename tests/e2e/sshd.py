@@ -13,9 +13,11 @@ PROGRAM = "/usr/sbin/sshd"
 
 
 class Sshd:
-    """Runs until close(). `settings` and `url` are those of an sftp destination that it lets in."""
+    """Runs until close(). `settings` and `url` are those of an sftp destination that it lets in. `command` turns the words
+    that start it into others."""
 
-    def __init__(self, extra=""):
+    def __init__(self, extra="", command=lambda *words: list(words)):
+        self.command = command
         self.top = tempfile.mkdtemp(prefix="bam-sshd-")
         self.backups = os.path.join(self.top, "backups")
         os.mkdir(self.backups, 0o700)
@@ -44,13 +46,14 @@ class Sshd:
             # Privilege separation wants it.
             os.makedirs("/run/sshd", exist_ok=True)
         with open(self.path("log"), "ab") as log:
-            self.process = subprocess.Popen([PROGRAM, "-D", "-e", "-f", self.path("config")], stdin=subprocess.DEVNULL,
-                                            stderr=log, start_new_session=True)
+            before = log.tell()
+            self.process = subprocess.Popen(self.command(PROGRAM, "-D", "-e", "-f", self.path("config")),
+                                            stdin=subprocess.DEVNULL, stderr=log, start_new_session=True)
         last = time.monotonic() + 60
         while True:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+            # Its last word before it takes connections: it may be on a network that we are not on.
+            if f"Server listening on 127.0.0.1 port {self.port}" in self.log()[before:]:
+                return
             if self.process.poll() is not None or time.monotonic() > last:
                 raise RuntimeError(f"sshd did not start: {self.log()}")
             time.sleep(0.02)
@@ -64,6 +67,10 @@ class Sshd:
         if self.process.poll() is None:
             self.stop()
         shutil.rmtree(self.top, ignore_errors=True)
+
+    def fingerprint(self):
+        """Of the host key, as ssh-keygen prints it."""
+        return subprocess.run(["ssh-keygen", "-lf", self.path("host.pub")], check=True, capture_output=True, text=True).stdout
 
     def log(self):
         with open(self.path("log"), errors="replace") as file:

@@ -1,74 +1,129 @@
-"""docs/disaster-recovery.md, followed literally, with bam and without."""
+"""docs/disaster-recovery.md, followed literally on a bare machine, with bam and without."""
 
 import os
 import re
 import shutil
 import unittest
 
-from bamtest import TOP, SiteTest, run, tree
+import machine
+from bamtest import BAM, TOP, SiteTest, tree
 from mariadb import server, state
+from sshd import PROGRAM, Sshd
+
+PASSWORD = "s3cret 'with\" spaces"
 
 
 @unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipUnless(os.path.exists(PROGRAM), "sshd is not installed")
+@unittest.skipUnless(machine.can_be(), "only root can make a chroot and a network namespace")
 class TheMachineIsGone(SiteTest):
     def setUp(self):
         super().setUp()
         with open(os.path.join(TOP, "docs/disaster-recovery.md")) as file:
-            page = file.read()
-        self.blocks = {language: re.findall(rf"^```{language}\n(.*?)^```", page, re.M | re.S)
-                       for language in ("sh", "yaml")}
-        self.command = re.search(r"^    (bam --config .*)$", page, re.M)[1]
-
+            self.page = file.read()
         self.server = server()
-        self.names = [f"bam_{os.path.basename(self.top).replace('-', '_').lower()}_{which}" for which in ("old", "new")]
-        for name in self.names:
+        base = f"bam_{os.path.basename(self.top).replace('-', '_').lower()}"
+        self.old, self.new = base + "_old", base + "_new"
+        for name in (self.old, self.new):
             self.server.sql(f"create database {name} character set utf8mb4")
             self.addCleanup(self.server.sql, f"drop database {name}")
-        self.server.sql("create table node (nid int primary key, title text); insert into node values (1, 'Hello 😀')",
-                        self.names[0])
+        self.user = base[-12:]
+        quoted = PASSWORD.replace("'", "''")
+        self.server.sql(f"create user {self.user}@localhost identified by '{quoted}'; "
+                        f"grant all on {self.new}.* to {self.user}@localhost")
+        self.addCleanup(self.server.sql, f"drop user {self.user}@localhost")
+        self.server.sql("create table node (nid int primary key, title text); insert into node values (1, 'Hello 😀')", self.old)
         self.write("index.php", "<?php\n")
         self.write("sites/default/settings.php", "<?php\n", mode=0o440)
         self.write("sites/default/files/a b.txt", "kept")
-        self.document["databases"] = {"db": {"url": f"mysql://root@localhost/{self.names[0]}",
-                                             "socket": self.server.socket}}
-        self.document["sources"]["archive"] = {"type": "archive"}
-        self.database, self.files = state(self.names[0]), tree(self.root)
+        self.document["databases"] = {"db": {"url": f"mysql://root@localhost/{self.old}", "socket": self.server.socket}}
+        self.document["sources"].update({"archive": {"type": "archive"}, "db": {"type": "database"}})
+        self.database, self.before = state(self.old), tree(self.root)
         # Every machine has its own, and Backup and Migrate leaves it out, too.
-        del self.files[b"sites/default/settings.php"]
-        self.made = self.backup("archive", "manual", "secret")
+        del self.before[b"sites/default/settings.php"]
+
+    def bare_machine(self, *programs):
+        """The new machine: nothing on it but these programs, the key, and a MariaDB that answers on its usual socket."""
+        new = machine.Machine(self.path("machine"), ["bash", *programs])
+        self.addCleanup(new.close)
+        shutil.copy(self.key, new.root + "/root/key")
+        os.mkdir(new.root + "/run/mysqld")
+        # Another name of the same socket.
+        os.link(self.server.socket, new.root + "/run/mysqld/mysqld.sock")
+        return new
+
+    def lose_everything(self):
         shutil.rmtree(self.root)
-        self.server.sql(f"drop database {self.names[0]}; create database {self.names[0]}")
+        self.server.sql(f"drop database {self.old}; create database {self.old}")
+
+    def blocks(self, heading):
+        """The page's shell blocks below a heading."""
+        section = re.search(rf"^## {heading}\n(.*?)(?=^## )", self.page, re.M | re.S)[1]
+        return re.findall(r"^```sh\n(.*?)^```", section, re.M | re.S)
+
+    def command(self, start):
+        """A command that the page gives on a line of its own."""
+        return re.search(rf"^    ({re.escape(start)}.*)$", self.page, re.M)[1] + "\n"
+
+    def fill_in(self, block, values):
+        for name, value in values.items():
+            block, count = re.subn(rf"^{name}=.*$", lambda _: f"{name}='{value}'", block, flags=re.M)
+            self.assertEqual(count, 1, name)
+        return block
+
+    def assertWorks(self, done):
+        self.assertEqual(done.returncode, 0, (done.stdout + done.stderr).decode(errors="replace"))
+        return done
+
+    def test_with_bam_and_the_address_of_a_server(self):
+        new = self.bare_machine(BAM, "mariadb", "mariadb-dump")
+        other = Sshd(command=new.in_its_network)
+        self.addCleanup(other.close)
+        self.document["destinations"]["manual"]["path"] = other.backups
+        self.backup("archive", "manual", "secret")
+        # What the page's command must pass over: it is newer.
+        self.backup("db", "manual", "secret")
+        self.lose_everything()
+        os.mkdir(new.root + "/root/.ssh", 0o700)
+        shutil.copy(other.path("id"), new.root + "/root/.ssh/id_ed25519")
+        with open(new.root + "/root/db-password", "w") as file:
+            file.write(PASSWORD + "\n")
+
+        settings, trusted, restore = self.blocks("With bam")
+        settings = self.fill_in(settings, {"FROM": other.url, "DATABASE": f"mysql://{self.user}@localhost/{self.new}"})
+        refused = new.run(settings + self.command("bam backups --from \"$FROM\""))
+        self.assertEqual(refused.returncode, 1, refused)
+        shown = re.search(r"--host-key (SHA256:\S+);", refused.stderr.decode())
+        self.assertTrue(shown, refused)
+        self.assertIn(shown[1], other.fingerprint())
+        settings += self.fill_in(trusted, {"SERVER": shown[1]})
+        listed = self.assertWorks(new.run(settings + self.command('bam backups --from "$FROM" --host-key')))
+        self.assertIn(b".sitearchive.tar.gz.enc", listed.stdout)
+        self.assertWorks(new.run(settings + restore))
+        self.assertEqual(tree(new.root + "/srv/restored/docroot"), self.before)
+        self.assertEqual(state(self.new), self.database)
+
+        # Another server at that address gets nothing.
+        wrong = settings.replace(shown[1], "SHA256:" + "A" * 43)
+        done = new.run(wrong + self.command('bam backups --from "$FROM" --host-key'))
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn(b"NOT THE SERVER", done.stderr)
 
     def test_without_bam(self):
-        values = {"BACKUP": self.made["path"], "KEY": self.key, "FOLDER": self.path("restored"),
-                  "DATABASE": self.names[1]}
-        settings, *steps = self.blocks["sh"]
-        for name, value in values.items():
-            settings, count = re.subn(rf"^{name}=.*$", f"{name}='{value}'", settings, flags=re.M)
-            self.assertEqual(count, 1, name)
-        # The client finds the tests' server instead of the machine's.
-        client = f"mariadb() {{ command mariadb --no-defaults --socket={self.server.socket} --user=root \"$@\"; }}\n"
-        said = run("bash", "-e", "-o", "pipefail", "-c", client + settings + "".join(steps))
-        self.assertIn(b": OK", said)
-        self.assertEqual(tree(self.path("restored/docroot")), self.files)
-        self.assertEqual(self.database, state(self.names[1]))
-
-    def test_with_bam(self):
-        new = self.path("new-root")
-        os.mkdir(new)
-        config = self.blocks["yaml"][0]
-        for old, value in [("/var/www/drupal", new), ("/root/key", self.key),
-                           ('"mysql://drupal@localhost/drupal", password_file: /root/db-password',
-                            f'"mysql://root@localhost/{self.names[1]}", socket: {self.server.socket}')]:
-            self.assertIn(old, config)
-            config = config.replace(old, value)
-        with open(self.path("new.yml"), "w") as file:
-            file.write(config + f"state_dir: {self.path('state')}\n")
-        program, option, _, *words = self.command.split()
-        self.assertEqual((program, option), ("bam", "--config"))
-        self.bam(*(self.made["path"] if word.endswith(".enc") else word for word in words), config=self.path("new.yml"))
-        self.assertEqual(tree(new), self.files)
-        self.assertEqual(self.database, state(self.names[1]))
+        new = self.bare_machine("openssl", "tar", "gzip", "sed", "sha256sum", "mkdir", "mariadb")
+        made = self.backup("archive", "manual", "secret")
+        self.lose_everything()
+        for name in (made["path"], made["path"] + ".info"):
+            shutil.copy(name, new.root + "/root/")
+        with open(new.root + "/root/.my.cnf", "w") as file:
+            file.write(f"[client]\nuser={self.user}\npassword=\"{PASSWORD}\"\n".replace('\\"', '"')
+                       .replace('with"', 'with\\"'))
+        settings, *steps = self.blocks("Without bam")
+        settings = self.fill_in(settings, {"BACKUP": "/root/" + made["file"], "DATABASE": self.new})
+        done = self.assertWorks(new.run(settings + "".join(steps)))
+        self.assertIn(b": OK", done.stdout)
+        self.assertEqual(tree(new.root + "/srv/restored/docroot"), self.before)
+        self.assertEqual(state(self.new), self.database)
 
 
 if __name__ == "__main__":
