@@ -85,6 +85,32 @@ class Backups(SiteTest):
         self.drush("-y", "bam-restore", os.path.join(usb, made["file"]))
         self.assertTrue(os.listdir(self.files))
 
+    def test_a_part_of_a_backup_and_what_it_would_do(self):
+        made = str(self.json("bb", "archive")["id"])
+        before = self.checksums(self.files)
+        nodes, users = (self.sql(f"select * from {table}") for table in ("node", "users"))
+        lost = next(name for name in sorted(before) if name.startswith("field"))
+        os.unlink(os.path.join(self.files, lost))
+        with open(os.path.join(self.files, "later.txt"), "w") as file:
+            file.write("later")
+        self.sql("delete from node; update users set mail = 'changed@example.org'")
+        changed = self.sql("select * from users")
+
+        plan = self.json("bam-restore", made, "--dry-run")
+        self.assertEqual((plan["files"]["added"]["count"], plan["files"]["lost"]["count"]), (1, 1), plan["files"])
+        told = self.drush("bam-restore", made, "--dry-run").out
+        self.assertIn("later.txt", told)
+        self.assertIn("node (", told)
+        self.assertFalse(os.path.exists(os.path.join(self.files, lost)))
+
+        self.drush("-y", "bam-restore", made, "--path=sites/default/files/" + lost)
+        self.assertEqual(self.checksums(self.files), {**before, "later.txt": b"later"})
+        self.drush("-y", "bam-restore", made, "--table=node")
+        self.assertEqual(self.sql("select * from node"), nodes)
+        self.assertEqual(self.sql("select * from users"), changed)
+        self.drush("-y", "bam-restore", made)
+        self.assertEqual((self.checksums(self.files), self.sql("select * from users")), (before, users))
+
     def test_without_confirmation_nothing_changes(self):
         made = self.json("bb", "files")
         with open(os.path.join(self.files, "new"), "w"):
