@@ -43,7 +43,10 @@ lint:
 bench:
 	@tests/need build test
 	cargo build --profile $(PROFILE) --locked
+	cargo build --profile $(PROFILE) --locked --package bam --example transfer
 	@tests/bench/run
+	@tests/bench/transfer --program $(built)/examples/transfer
+	@tests/bench/transfer --program $(built)/examples/transfer --latency 50 --rounds 3
 
 site:
 	composer install --no-interaction --working-dir=tests/site

@@ -3,10 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import unittest
 
-from bamtest import SiteTest
+from bamtest import SiteTest, descendants
 from sshd import PROGRAM, Sshd
 
 MIB = 1 << 20
@@ -68,6 +69,59 @@ class FullDisk(OffsiteTest):
         self.assertSays(result, "no copy at far", "the disk is full")
         self.assertEqual(len(self.visible()), 2)
         self.assertEqual(os.listdir(self.path("small")), [])
+
+
+class Killed(OffsiteTest):
+    def setUp(self):
+        super().setUp()
+        self.write("sites/default/files/noise", os.urandom(96 * MIB))
+
+    def part(self):
+        """Bytes of the part on the server."""
+        sizes = [entry.stat().st_size for entry in os.scandir(self.sshd.backups) if entry.name.endswith(".part")]
+        return max(sizes, default=0)
+
+    def stop_in_the_middle(self):
+        """Starts a backup and lets the server fall silent in the middle of its upload."""
+        process = self.start("backup", "files", "manual,far", "plain")
+        self.wait(lambda: self.part() > 20 * MIB, process)
+        self.sessions = descendants(self.sshd.process.pid)[1:]
+        for session in self.sessions:
+            os.kill(session, signal.SIGSTOP)
+        self.addCleanup(self.end_sessions)
+        return process
+
+    def end_sessions(self):
+        for session in self.sessions:
+            os.kill(session, signal.SIGKILL)
+        self.sessions = []
+
+    def test_a_killed_run_shows_no_half_file_and_the_next_resumes(self):
+        process = self.stop_in_the_middle()
+        self.wait(self.visible, process)
+        process.kill()
+        process.wait()
+        self.end_sessions()
+        self.assertEqual(self.sshd.visible(), [])
+        (part,) = (entry.path for entry in os.scandir(self.sshd.backups) if entry.name.endswith(".part"))
+        # Open, so that no new file gets its number.
+        with open(part, "rb") as file:
+            number = os.fstat(file.fileno()).st_ino
+            copied = self.bam_json("replicate")
+        self.assertEqual([copy["ok"] for copy in copied["copies"]], [True])
+        uploaded = os.stat(os.path.join(self.sshd.backups, self.sshd.visible()[0]))
+        self.assertEqual(uploaded.st_ino, number, "it went on with what was there")
+        self.assertEqual(self.sshd.visible(), self.visible())
+        self.bam("verify")
+
+    def test_a_server_killed_in_the_middle_is_waited_for(self):
+        process = self.stop_in_the_middle()
+        self.sshd.stop()
+        self.end_sessions()
+        self.assertEqual(self.sshd.visible(), [])
+        self.sshd.start()
+        self.finish(process, 0)
+        self.assertEqual(self.sshd.visible(), self.visible())
 
 
 class Status(OffsiteTest):

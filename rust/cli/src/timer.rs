@@ -114,6 +114,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_examples_are_what_is_written() {
+        let words =
+            ["/usr/local/bin/bam", "--config", "/etc/bam/bam.yml", "--quiet", "run"].map(str::to_owned);
+        assert_eq!(
+            service(&words, "root").expect("a unit"),
+            include_str!("../../../docs/examples/bam.service")
+        );
+        assert_eq!(TIMER_TEXT, include_str!("../../../docs/examples/bam.timer"));
+        assert_eq!(cron_line(&words, "root").expect("a line"), include_str!("../../../docs/examples/cron.d"));
+    }
+
+    #[test]
     fn paths_survive_systemd_and_cron() {
         let words = ["/usr/bin/bam".to_owned(), "/srv/it's 100% \"$x\"".to_owned()];
         let service = service(&words, "root").expect("a unit");

@@ -371,8 +371,13 @@ impl Folder {
         let path = quote(&self.path(file).to_string_lossy());
         let command =
             format!("sha256sum -- {path} || shasum -a 256 -- {path} || openssl dgst -sha256 -r {path}");
-        let patience = self.server.patience.timeout + Duration::from_secs(size / SLOWEST_HASH);
-        Ok(self.run(&command, patience, monitor)?.and_then(|answer| parse_digest(&answer)))
+        let answer = self.run(&command, self.patience_to_hash(size), monitor)?;
+        Ok(answer.and_then(|answer| parse_digest(&answer)))
+    }
+
+    /// How long to wait for the digest of so many bytes.
+    pub fn patience_to_hash(&self, size: u64) -> Duration {
+        self.server.patience.timeout + Duration::from_secs(size / SLOWEST_HASH)
     }
 
     /// Runs a command without input and returns the start of its output; `None` where we may not.
@@ -397,7 +402,8 @@ impl Folder {
         answer
     }
 
-    fn read_answer(
+    /// What a program says, to its end or to the first 256 bytes. The session must not block.
+    pub fn read_answer(
         &self,
         channel: &mut ssh2::Channel,
         patience: Duration,
@@ -440,12 +446,12 @@ fn millis(time: Duration) -> u32 {
 }
 
 /// In single quotes, as any shell takes it.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// 64 hexadecimal digits and a blank; anything else is no answer.
-fn parse_digest(answer: &[u8]) -> Option<[u8; 32]> {
+pub(super) fn parse_digest(answer: &[u8]) -> Option<[u8; 32]> {
     let (hex, rest) = answer.split_at_checked(64)?;
     // sha256sum puts a backslash before the digest of a file with an odd name; such names do not get here.
     if !rest.first().is_some_and(u8::is_ascii_whitespace) {

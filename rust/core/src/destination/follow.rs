@@ -120,6 +120,11 @@ impl Follow {
         self.reader.done.store(offset, Ordering::Relaxed);
     }
 
+    /// What was last said by [`Follow::done`].
+    pub fn done_so_far(&self) -> u64 {
+        self.reader.done.load(Ordering::Relaxed)
+    }
+
     /// Waits until more than `offset` bytes are there, the file is finished, or `patience` is over (then
     /// `bytes` may be at most `offset`). Fails when the writer failed or the job is cancelled.
     pub fn wait(&self, offset: u64, patience: Duration, monitor: &Monitor) -> Result<Available> {

@@ -55,7 +55,7 @@ impl Rsync {
         Rsync { remote: self.remote.with_patience(patience) }
     }
 
-    /// Brings the part up to date from `offset`; returns the size.
+    /// Brings the part up to date from `offset`.
     fn transfer(
         &self,
         folder: &Folder,
@@ -63,7 +63,7 @@ impl Rsync {
         file: &Follow,
         offset: u64,
         monitor: &Monitor,
-    ) -> Result<u64, Trouble> {
+    ) -> Result<(), Trouble> {
         let part = names::part(name);
         let remote = open_part(folder, name, file, offset)?;
         let workshop = tempfile::tempdir().map_err(Error::from)?;
@@ -269,7 +269,7 @@ impl Destination for Rsync {
         names::check_name(name)?;
         file.wait_finished(monitor)?;
         let transfer = |folder: &Folder, offset: u64, _: &mut Option<u64>| {
-            self.transfer(folder, name, file, offset, monitor)
+            self.transfer(folder, name, file, offset, monitor).map(|()| None)
         };
         self.remote.follow_by(name, existing, file, sidecar, monitor, &transfer)
     }

@@ -16,8 +16,9 @@ use std::sync::{Mutex, PoisonError};
 const READ: usize = 1 << 20;
 
 /// Brings a part up to date from a number of bytes, says how many the server confirmed, where it knows (also after
-/// a failure), and returns the size.
-pub(super) type Transfer<'a> = dyn Fn(&Folder, u64, &mut Option<u64>) -> Result<u64, Trouble> + 'a;
+/// a failure), and returns the part's SHA-256, where the server has told it meanwhile.
+pub(super) type Transfer<'a> =
+    dyn Fn(&Folder, u64, &mut Option<u64>) -> Result<Option<[u8; 32]>, Trouble> + 'a;
 
 /// A folder on an SSH server.
 pub struct Sftp {
@@ -162,10 +163,16 @@ impl Uploading<'_> {
             let sent = transfer(folder, offset, &mut acked);
             self.acked = acked;
             self.reached = self.reached.max(offset).max(acked.unwrap_or(0));
-            sent?;
+            let along = sent?;
             let part = names::part(name);
-            match folder.sha256(&part, self.monitor)? {
-                Some(theirs) if theirs != self.file.sha256(self.monitor)? => {
+            let ours = || self.file.sha256(self.monitor);
+            // One that differs is not believed before all is read again.
+            let theirs = match along {
+                Some(theirs) if theirs == ours()? => along,
+                _ => folder.sha256(&part, self.monitor)?,
+            };
+            match theirs {
+                Some(theirs) if theirs != ours()? => {
                     folder.remove(&part)?;
                     self.acked = Some(0);
                     if std::mem::replace(&mut self.mismatched, true) {

@@ -1,5 +1,6 @@
 //! Sending a file that may still be growing over one SFTP connection, from where the server's part ends.
 
+use super::digest::Along;
 use super::folder::Folder;
 use super::follow::Follow;
 use super::lanes::{self, Failure};
@@ -83,8 +84,8 @@ pub(super) fn open_part(
     Ok(remote)
 }
 
-/// Sends the file into the part from `offset` to its end and flushes it there; returns the size. `acked` always
-/// holds how far the server has confirmed, also after a failure.
+/// Sends the file into the part from `offset` to its end and flushes it there. Returns the SHA-256 of all of it, where
+/// the server hashed along. `acked` always holds how far the server has confirmed, also after a failure.
 pub(super) fn send(
     folder: &Folder,
     name: &str,
@@ -92,31 +93,36 @@ pub(super) fn send(
     offset: u64,
     acked: &mut Option<u64>,
     monitor: &Monitor,
-) -> Result<u64, Trouble> {
+) -> Result<Option<[u8; 32]>, Trouble> {
     let part = names::part(name);
     let acked = acked.insert(offset);
     let mut remote = open_part(folder, name, file, offset)?;
-    if let Err(failure) = lanes::pump(folder, &part, &mut remote, file, acked, monitor) {
-        return Err(match failure {
-            Failure::Trouble(trouble) => trouble,
-            Failure::Write(cause) => write_trouble(folder, &part, &mut remote, &cause),
-        });
-    }
-    finish_part(folder, name, remote, *acked)
+    file.done(offset);
+    std::thread::scope(|scope| {
+        let along = Along::start(scope, folder, &part, file, monitor);
+        if let Err(failure) = lanes::pump(folder, &part, &mut remote, file, acked, monitor) {
+            return Err(match failure {
+                Failure::Trouble(trouble) => trouble,
+                Failure::Write(cause) => write_trouble(folder, &part, &mut remote, &cause),
+            });
+        }
+        finish_part(folder, name, remote, *acked)?;
+        Ok(along.finish())
+    })
 }
 
-/// Flushes a part on the server, closes it and compares its size.
+/// Flushes a part on the server, closes it and compares its size with that of what was `sent`.
 pub(super) fn finish_part(
     folder: &Folder,
     name: &str,
     mut remote: ssh2::File,
     sent: u64,
-) -> Result<u64, Trouble> {
+) -> Result<(), Trouble> {
     let part = names::part(name);
     folder.fsync(&mut remote, &part)?;
     drop(remote);
     match folder.stat(&part)?.and_then(|stat| stat.size) {
-        Some(size) if size == sent => Ok(size),
+        Some(size) if size == sent => Ok(()),
         size => Err(Error::new(
             Code::Destination,
             format!("{}: the server has {} bytes of {sent} sent", folder.place(), size.unwrap_or(0)),
