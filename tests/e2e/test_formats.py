@@ -37,12 +37,13 @@ class Formats(SiteTest):
         self.addCleanup(self.server.sql, f"drop database if exists `{self.name}`")
         self.document["databases"] = {
             "db": {"url": f"mysql://root@localhost/{self.name}", "socket": self.server.socket}}
+        self.document["site"]["private_path"] = "sites/default/private"
         self.document["sources"] |= {"db": {"type": "database"}, "archive": {"type": "archive"}}
         self.leave()
 
     def leave(self):
         """A site that has something to lose."""
-        shutil.rmtree(self.files, ignore_errors=True)
+        shutil.rmtree(self.root)
         self.write("index.php", "<?php\n")
         self.write("sites/default/files/mine", "to be replaced")
         self.server.sql(f"drop database `{self.name}`; create database `{self.name}`")

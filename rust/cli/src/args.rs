@@ -302,6 +302,20 @@ Examples:
   bam keygen --age ~/bam-identity    on your own machine")]
     Keygen(Keygen),
 
+    /// Restore into a scratch folder and database, compare, and throw it away
+    #[command(after_help = "\
+Shows that backups restore, without touching the site: files are compared byte for byte with the backup, tables row for \
+row, both with the numbers that the backup recorded. The scratch database is NAME_bam_drill beside the site's own, so \
+the user needs the right to create it; the scratch folder lies in the state folder and needs room for the site. A killed \
+drill is cleared away by the next. With `policy: verify_every`, `bam run` drills by itself that often; `bam status` shows \
+how it went.
+
+Examples:
+  bam drill                      the newest backup of every source
+  bam drill latest --destination offsite
+  bam drill 1795388661")]
+    Drill(Verify),
+
     /// Encrypt existing backups anew, with the current key
     #[command(after_help = "\
 Each backup is proven, decrypted and encrypted in one stream beside the old file, read back, and only then swapped in; \
@@ -505,7 +519,7 @@ pub struct Into {
     pub into_socket: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Verify {
     /// The backup's ID, its file name, or `latest` [default: all]
     pub id: Option<String>,

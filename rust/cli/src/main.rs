@@ -79,6 +79,7 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         }
         Verb::ImportSettings(args) => import::run(&global, args, output),
         Verb::Keygen(args) => keygen::run(&global, args, output),
+        Verb::Drill(args) => verbs::drill(configuration::load(&global)?, args, output),
         Verb::Rekey(args) => copies::rekey(configuration::load(&global)?, args, output),
         Verb::Keys => keygen::list(&configuration::load(&global)?, output),
         Verb::Sources => lists::sources(&configuration::load(&global)?, output),

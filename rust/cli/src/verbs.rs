@@ -34,8 +34,10 @@ pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &O
     let monitor = Monitor::new();
     job::site::bring_back(document, &monitor);
     output.notes(&serde_json::json!(monitor.notes()));
+    let now = Timestamp::now().as_second();
+    let drills = schedules.is_empty() && job::drill::is_due(document, now)?;
     if schedules.is_empty() {
-        schedules = job::schedule::due(document, Timestamp::now().as_second())?;
+        schedules = job::schedule::due(document, now)?;
     }
     let mut worst = Ok(0);
     for schedule in schedules {
@@ -47,6 +49,10 @@ pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &O
             (Ok(code), Ok(before)) => worst = Ok(*code.max(before)),
             (Ok(_), Err(_)) => {}
         }
+    }
+    if drills && worst.is_ok() {
+        worst = drill(document.clone(), Verify::default(), output)
+            .and_then(|code| worst.map(|before| before.max(code)));
     }
     worst
 }
@@ -157,6 +163,31 @@ pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
         if lines.is_empty() { "There are no backups.\n".into() } else { lines }
     });
     Ok(exit_code(&result))
+}
+
+pub fn drill(document: Document, args: Verify, output: &Output) -> Result<u8> {
+    let result =
+        run(document, Request::Drill { id: args.id, destinations: names(args.destination)? }, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || {
+        let lines: String = list(&result, "drills").map(drilled).collect();
+        if lines.is_empty() { "There are no backups.\n".into() } else { lines }
+    });
+    Ok(exit_code(&result))
+}
+
+fn drilled(drill: &Value) -> String {
+    let mut parts = Vec::new();
+    if number(drill, "tables") > 0 {
+        let how = if drill["rows_compared"] == true { "each compared" } else { "counted" };
+        parts.push(format!("{} tables with {} rows, {how}", number(drill, "tables"), number(drill, "rows")));
+    }
+    if number(drill, "files") > 0 {
+        let bytes = size(number(drill, "bytes"));
+        parts.push(format!("{} files ({bytes}), each compared", number(drill, "files")));
+    }
+    let seconds = drill["seconds"].as_f64().unwrap_or_default();
+    format!("{} restores: {}, in {seconds:.1} s.\n", text(drill, "file"), parts.join("; "))
 }
 
 pub fn delete(document: Document, args: Delete, output: &Output) -> Result<u8> {

@@ -67,6 +67,12 @@ pub mod key {
     pub const REKEYED_FROM: &str = "bam_rekeyed_from";
     /// Files that changed while they were read ([`super::Sidecar::set_list`]).
     pub const CHANGED_FILES: &str = "bam_changed_files";
+    /// Regular files in it, further names of them and the manifest not counted.
+    pub const FILES: &str = "bam_files";
+    /// Bytes of them.
+    pub const FILE_BYTES: &str = "bam_file_bytes";
+    /// Tables in its dump, those without their rows included.
+    pub const TABLES: &str = "bam_tables";
     /// Destinations that the backup was sent to, by machine name.
     pub const COPIES: &str = "bam_copies";
     /// Unix time at which this copy was last found whole.

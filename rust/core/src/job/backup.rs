@@ -78,15 +78,15 @@ pub fn make(
     let (kind, level) = (profile.compression, profile.compression_level);
     let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher, delivery)?;
     monitor.phase(Phase::BackingUp);
-    let changed = match plan.write(&mut pipeline, named.id.0, &state_dir, monitor) {
-        Ok(changed) => changed,
+    let wrote = match plan.write(&mut pipeline, named.id.0, &state_dir, monitor) {
+        Ok(wrote) => wrote,
         Err(error) => return Err(pipeline.abandon(error)),
     };
     let bytes_in = pipeline.bytes();
     let (finished, mac_key) = pipeline.finish()?;
     monitor.phase(Phase::Finishing);
     let mut sidecar = describe(document, choice, profile, &plan, &named, description);
-    sidecar.set_number(key::CHANGED_FILES, changed);
+    wrote.describe(&mut sidecar);
     seal.seal()?.stamp(&mut sidecar, &finished.written, mac_key.as_ref());
     sidecar.set_list(key::COPIES, &choice.destinations);
     let written = finished.written;

@@ -253,7 +253,7 @@ impl Drop for Claimed {
 }
 
 /// Where a member goes below the folder.
-fn place(layout: &Layout, path: &[u8]) -> Option<Vec<u8>> {
+pub fn place(layout: &Layout, path: &[u8]) -> Option<Vec<u8>> {
     let join = |folder: &[u8], rest: &[u8]| match rest {
         b"" => folder.to_vec(),
         rest => [folder, b"/", rest].concat(),

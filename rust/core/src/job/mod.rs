@@ -8,6 +8,7 @@ mod backup;
 pub mod choose;
 mod decrypt;
 mod deliver;
+pub mod drill;
 pub mod elsewhere;
 mod export;
 mod folders;
@@ -147,6 +148,7 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
         }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,
         Request::Verify { id, destinations } => verify::run(document, id.as_deref(), destinations, monitor)?,
+        Request::Drill { id, destinations } => drill::run(document, id.as_deref(), destinations, monitor)?,
         Request::Rekey(ask) => rekey::run(document, ask, monitor)?,
         Request::Run { schedule } => schedule::run(document, schedule, monitor)?,
         Request::Replicate => replicate::run(document, monitor)?,

@@ -77,6 +77,15 @@ pub enum Request {
         #[serde(default)]
         destinations: Vec<String>,
     },
+    /// Restores a backup into a scratch folder and a scratch database, compares, and throws it away.
+    Drill {
+        /// Which backup; default the newest of every source.
+        #[serde(default)]
+        id: Option<String>,
+        /// Where to look; default everywhere.
+        #[serde(default)]
+        destinations: Vec<String>,
+    },
     /// Encrypts existing backups anew, with the current key.
     Rekey(Rekey),
     /// Finishes or takes back a restore that was killed.

@@ -47,7 +47,10 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
         "file": opened.file(),
         "source": source_name,
     });
-    let done = put(document, ask, &source_name, source, &opened, &state_dir, monitor)?;
+    let done = put(document, ask, &source_name, source, &opened, &state_dir, monitor).map_err(|error| {
+        let unnamed = error.code() == Code::Integrity && !error.message().contains(opened.file());
+        if unnamed { error.context(opened.file()) } else { error }
+    })?;
     if let (Value::Object(result), Value::Object(done)) = (&mut result, done) {
         result.extend(done);
         result.insert("seconds".into(), started.elapsed().as_secs_f64().into());
@@ -125,7 +128,8 @@ fn check_kind(document: &Document, source: &Source, source_name: &str, opened: &
     let fits = match source.kind {
         SourceType::Database => kind.is_database(),
         SourceType::Files => kind == Kind::Tar,
-        SourceType::Archive => kind == Kind::SiteArchive,
+        // drush names its archives like any tar; one without a site inside is refused when its layout is known.
+        SourceType::Archive => matches!(kind, Kind::SiteArchive | Kind::Tar),
     };
     if fits {
         return match source.kind {

@@ -3,11 +3,11 @@
 use super::choose::{self, Choice};
 use super::places;
 use crate::archive::{self, Entry, EntryKind, Manifest, SiteFacts};
-use crate::catalog::Kind;
+use crate::catalog::{Kind, Sidecar, key};
 use crate::config::{Connection, Document, Driver, Profile, Source, SourceSettings, SourceType};
-use crate::source::database::{self, DumpSettings};
+use crate::source::database::{self, DumpReport, DumpSettings};
 use crate::source::exclude::{self, Excludes};
-use crate::source::files::FileTree;
+use crate::source::files::{FileTree, TreeReport};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -26,6 +26,29 @@ pub struct Plan {
     trees: Vec<FileTree>,
     manifest: Option<Facts>,
     ignore_errors: bool,
+}
+
+/// What was written.
+#[derive(Debug, Default)]
+pub struct Wrote {
+    /// Files, where there are any in such a backup: their number, their bytes, how many changed meanwhile.
+    pub files: Option<TreeReport>,
+    /// The database.
+    pub dump: Option<DumpReport>,
+}
+
+impl Wrote {
+    /// Notes it in the sidecar.
+    pub fn describe(&self, sidecar: &mut Sidecar) {
+        sidecar.set_number(key::CHANGED_FILES, self.files.as_ref().map_or(0, |files| files.changed));
+        if let Some(files) = &self.files {
+            sidecar.set_number(key::FILES, files.files);
+            sidecar.set_number(key::FILE_BYTES, files.bytes);
+        }
+        if let Some(dump) = &self.dump {
+            sidecar.set_number(key::TABLES, dump.tables + dump.empty_tables);
+        }
+    }
 }
 
 /// What the manifest of a site archive is made from.
@@ -198,24 +221,24 @@ impl Plan {
         self.database.is_some()
     }
 
-    /// Writes everything, in one pass. Returns how many files changed while they were read.
+    /// Writes everything, in one pass.
     pub fn write(
         &self,
         out: &mut dyn Write,
         now: u64,
         spool_dir: &Path,
         monitor: &Arc<Monitor>,
-    ) -> Result<u64> {
+    ) -> Result<Wrote> {
         match (&self.manifest, &self.database) {
             (None, Some((connection, settings))) => {
-                database::dump(connection, settings, out, monitor)?;
-                Ok(0)
+                let report = database::dump(connection, settings, out, monitor)?;
+                Ok(Wrote { dump: Some(report), ..Wrote::default() })
             }
             (None, None) => {
                 let mut tar = archive::Writer::new(out);
-                let changed = self.write_trees(&mut tar, monitor)?;
+                let files = self.write_trees(&mut tar, monitor)?;
                 tar.finish()?;
-                Ok(changed)
+                Ok(Wrote { files: Some(files), dump: None })
             }
             (Some(facts), database) => {
                 self.write_site(facts, database.as_ref(), out, now, spool_dir, monitor)
@@ -223,16 +246,23 @@ impl Plan {
         }
     }
 
-    fn write_trees(&self, tar: &mut archive::Writer<&mut dyn Write>, monitor: &Monitor) -> Result<u64> {
-        let mut changed = 0;
+    fn write_trees(
+        &self,
+        tar: &mut archive::Writer<&mut dyn Write>,
+        monitor: &Monitor,
+    ) -> Result<TreeReport> {
+        let mut total = TreeReport::default();
         for tree in &self.trees {
             let mut append = |entry: &Entry, body: &mut dyn Read| {
                 monitor.set_current(archive::show(&entry.path));
                 tar.append(entry, body).map(drop)
             };
-            changed += tree.walk(monitor, &mut append)?.changed;
+            let report = tree.walk(monitor, &mut append)?;
+            total.files += report.files;
+            total.bytes += report.bytes;
+            total.changed += report.changed;
         }
-        Ok(changed)
+        Ok(total)
     }
 
     fn write_site(
@@ -243,7 +273,7 @@ impl Plan {
         now: u64,
         spool_dir: &Path,
         monitor: &Arc<Monitor>,
-    ) -> Result<u64> {
+    ) -> Result<Wrote> {
         let (driver, file) = match database.map(|(connection, _)| connection.driver) {
             Some(Driver::Sqlite) => ("sqlite", "database.sqlite"),
             Some(Driver::Pgsql) => ("pgsql", "database.sql"),
@@ -278,12 +308,14 @@ impl Plan {
                     .join()
                     .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the dump stopped at a bug in bam")))
             });
-            let changed = walked?;
+            let mut wrote = Wrote { files: Some(walked?), dump: None };
             if let Some(spooled) = spooled {
-                spooled?.append_to(&mut tar, file, mtime)?;
+                let spooled = spooled?;
+                wrote.dump = Some(spooled.report.clone());
+                spooled.append_to(&mut tar, file, mtime)?;
             }
             tar.finish()?;
-            Ok(changed)
+            Ok(wrote)
         })
     }
 }
@@ -291,7 +323,7 @@ impl Plan {
 /// A dump in a temporary file without a name, zstd-compressed: on disk, it is never in the clear under a name.
 struct Spooled {
     file: File,
-    bytes: u64,
+    report: DumpReport,
 }
 
 impl Spooled {
@@ -303,16 +335,16 @@ impl Spooled {
     ) -> Result<Spooled> {
         let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
         let mut encoder = zstd::Encoder::new(file, SPOOL_LEVEL)?;
-        let bytes = database::dump(connection, settings, &mut encoder, monitor)?.bytes;
+        let report = database::dump(connection, settings, &mut encoder, monitor)?;
         let mut file = encoder.finish().at("cannot keep the dump in", folder)?;
         file.rewind().at("cannot read the dump back from", folder)?;
-        Ok(Spooled { file, bytes })
+        Ok(Spooled { file, report })
     }
 
     fn append_to(self, tar: &mut archive::Writer<&mut dyn Write>, name: &str, mtime: i64) -> Result<()> {
         let entry = Entry {
             path: name.as_bytes().to_vec(),
-            kind: EntryKind::File { size: self.bytes },
+            kind: EntryKind::File { size: self.report.bytes },
             mode: 0o600,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),

@@ -1,6 +1,6 @@
 //! The state of a site's backups against its policy, for monitoring.
 
-use super::{export, journal, lock, places, schedule, site};
+use super::{drill, export, journal, lock, places, schedule, site};
 use crate::catalog::{self, Copy};
 use crate::config::Document;
 use crate::{Monitor, NoteKind, Result};
@@ -33,6 +33,11 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
         monitor
             .note(NoteKind::Missing, "a restore was killed: run `bam recover` to finish it or take it back");
     }
+    let drills = drill::results(&state_dir)?;
+    for (source, told) in drills.iter().filter(|(_, told)| told["ok"] == false) {
+        let why = told["error"].as_str().unwrap_or_default();
+        monitor.note(NoteKind::Missing, format!("{source}: the last drill failed: {why}"));
+    }
     let mut next = serde_json::Map::new();
     for (name, settings) in &document.schedules {
         let settings = schedule::with_last_run(document, name, settings)?;
@@ -48,6 +53,7 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
     if let Value::Object(map) = &mut result {
         map.insert("time".into(), now.into());
         map.insert("schedules".into(), next.into());
+        map.insert("drills".into(), drills.into());
         map.insert("policy".into(), json!(document.policy));
     }
     Ok(result)

@@ -14,7 +14,9 @@ use super::{mysql, sql, sqlite};
 use crate::config::{Connection, Driver, SourceSettings};
 use crate::{Code, Error, Monitor, Result};
 use serde::{Deserialize, Serialize};
-use std::io::{Read, Write};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// What a dump leaves out, and how it treats the server.
@@ -122,6 +124,58 @@ pub fn contents(
         Some(Driver::Mysql) | None => mysql::contents(input, monitor),
         Some(Driver::Pgsql) => Err(no_postgres()),
     }
+}
+
+/// What a table's rows are, in whatever order they come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// How many.
+    pub rows: u64,
+    /// The sum of the first 8 bytes of each row's SHA-256, modulo 2^64.
+    sum: u64,
+}
+
+impl Fingerprint {
+    /// So many rows, of which nothing else is known.
+    pub fn count(rows: u64) -> Self {
+        Fingerprint { rows, sum: 0 }
+    }
+
+    /// Takes a row in, as the dump writes it.
+    pub(crate) fn add(&mut self, row: &[u8]) {
+        let hash = Sha256::digest(row);
+        let first = hash.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        self.rows += 1;
+        self.sum = self.sum.wrapping_add(first);
+    }
+}
+
+/// The rows of every table of a dump that [`dump`] made: two dumps of the same data have the same. `None` where the
+/// dump is no text that could be compared.
+pub fn fingerprints(
+    driver: Option<Driver>,
+    input: &mut dyn Read,
+    monitor: &Monitor,
+) -> Result<Option<BTreeMap<String, Fingerprint>>> {
+    match driver {
+        Some(Driver::Mysql) => mysql::fingerprints(input, monitor).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Removes a whole database.
+pub fn remove(connection: &Connection, monitor: &Monitor) -> Result<()> {
+    match connection.driver {
+        Driver::Mysql => mysql::remove(connection, monitor),
+        Driver::Sqlite => match std::fs::remove_file(&connection.path) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => {
+                Err(Error::io("cannot remove", &connection.path, cause))
+            }
+            _ => Ok(()),
+        },
+        Driver::Pgsql => Err(no_postgres()),
+    }
+    .map_err(|error| error.context(format!("database {}", connection.label())))
 }
 
 /// Writes a dump of the whole database to `out`: plain SQL, or for SQLite the database file itself.

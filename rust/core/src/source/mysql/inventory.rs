@@ -4,8 +4,8 @@ use super::intake::{Intake, Origin, Step};
 use super::schema::columns;
 use super::session::{Session, quote, string, text};
 use crate::config::Connection;
-use crate::source::database::{Contents, Table};
-use crate::source::sql::{Kind, rows};
+use crate::source::database::{Contents, Fingerprint, Table};
+use crate::source::sql::{Kind, for_each_row, rows};
 use crate::{Monitor, Result};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -63,4 +63,33 @@ pub(crate) fn contents(input: &mut dyn Read, monitor: &Monitor) -> Result<Conten
         excluded: intake.excluded(),
         complete: intake.origin() == Origin::Bam,
     })
+}
+
+/// See [`crate::source::database::fingerprints`].
+pub(crate) fn fingerprints(input: &mut dyn Read, monitor: &Monitor) -> Result<BTreeMap<String, Fingerprint>> {
+    let mut intake = Intake::new(input, None, false, monitor);
+    let mut tables: BTreeMap<String, Fingerprint> = BTreeMap::new();
+    while let Some(step) = intake.next()? {
+        let Step::Table { kind, name, piece } = step else { continue };
+        if kind == Kind::Drop {
+            continue;
+        }
+        let table = tables.entry(name).or_default();
+        if kind == Kind::Insert {
+            for_each_row(&piece.text, |row| table.add(row));
+        }
+    }
+    Ok(tables)
+}
+
+/// Removes the database, where there is one.
+pub(crate) fn remove(connection: &Connection, monitor: &Monitor) -> Result<()> {
+    let mut session = Session::open(connection, None, monitor)?;
+    let name = string(&connection.name);
+    // Whoever may not make it may not drop it either, even where there is none.
+    let found = format!("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {name}");
+    if session.rows(&found)?.is_empty() {
+        return Ok(());
+    }
+    session.run(&format!("DROP DATABASE IF EXISTS {}", quote(&connection.name)))
 }

@@ -28,5 +28,5 @@ mod script;
 mod session;
 
 pub(crate) use dump::dump;
-pub(crate) use inventory::{contents, tables};
+pub(crate) use inventory::{contents, fingerprints, remove, tables};
 pub use replace::Replacement;

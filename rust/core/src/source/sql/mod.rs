@@ -8,6 +8,6 @@ mod splitter;
 mod statement;
 
 pub(crate) use prefix::{renamed, with_prefix};
-pub(crate) use rows::rows;
+pub(crate) use rows::{for_each_row, rows};
 pub(crate) use splitter::{Found, Item, Splitter};
 pub(crate) use statement::{Kind, Statement, names_any, trigger_table, without_database, without_definer};

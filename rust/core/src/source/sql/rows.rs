@@ -4,17 +4,29 @@ use memchr::{memchr, memchr2};
 
 /// How many rows `INSERT … VALUES (…),(…)` has; 0 for other statements.
 pub(crate) fn rows(text: &[u8]) -> u64 {
-    let (mut at, mut depth, mut values, mut count) = (0, 0u32, false, 0);
+    let mut count = 0;
+    for_each_row(text, |_| count += 1);
+    count
+}
+
+/// The rows of such a statement as they stand there, from parenthesis to parenthesis.
+pub(crate) fn for_each_row(text: &[u8], mut visit: impl FnMut(&[u8])) {
+    let (mut at, mut depth, mut values, mut start) = (0, 0u32, false, None);
     while let Some(&byte) = text.get(at) {
         at += match byte {
             b'\'' | b'"' | b'`' => quoted(text.get(at..).unwrap_or_default(), byte),
             b'(' => {
-                count += u64::from(depth == 0 && values);
+                if depth == 0 && values {
+                    start = Some(at);
+                }
                 depth += 1;
                 1
             }
             b')' => {
                 depth = depth.saturating_sub(1);
+                if let Some(start) = start.take_if(|_| depth == 0) {
+                    visit(text.get(start..=at).unwrap_or_default());
+                }
                 1
             }
             b'V' | b'v' if depth == 0 && !values => {
@@ -25,7 +37,9 @@ pub(crate) fn rows(text: &[u8]) -> u64 {
             _ => 1,
         };
     }
-    count
+    if let Some(torn) = start {
+        visit(text.get(torn..).unwrap_or_default());
+    }
 }
 
 /// How long the quoted thing at the beginning of `text` is, quotes included. A doubled quote counts as two things.
