@@ -118,12 +118,11 @@ pub fn ls(
         monitor.check()?;
         let at = &member.entry.path;
         match &layout {
-            Layout::Site(site) if tables => {
-                if layout.part(at) == Part::Database {
-                    told(Driver::named(&site.driver), &mut reader, each)?;
-                    return Ok(Looked::at(&opened));
-                }
+            Layout::Site(site) if tables && layout.part(at) == Part::Database => {
+                told(Driver::named(&site.driver), &mut reader, each)?;
+                return Ok(Looked::at(&opened));
             }
+            Layout::Site(_) if tables => {}
             _ if path.is_none_or(|path| is_below(&layout, at, path)) => {
                 found = true;
                 each(item(&member.entry, &member.user, &member.group))?;

@@ -78,7 +78,7 @@ impl PathSwap {
     /// Takes note of what was extracted; fails where there is nothing, or where it cannot take the live one's place.
     pub fn arrived(&mut self) -> Result<()> {
         let live = self.live();
-        let new = match fs::symlink_metadata(self.new()) {
+        let new = match fs::symlink_metadata(self.incoming()) {
             Ok(new) => new,
             Err(cause) if cause.kind() == ErrorKind::NotFound => {
                 return Err(Error::new(
@@ -87,7 +87,7 @@ impl PathSwap {
                 )
                 .hint("`bam ls` lists what it holds"));
             }
-            Err(cause) => return Err(Error::io("cannot look at", &self.new(), cause)),
+            Err(cause) => return Err(Error::io("cannot look at", &self.incoming(), cause)),
         };
         let is_link = fs::symlink_metadata(live).is_ok_and(|found| found.is_symlink());
         if new.is_dir() && is_link && live.is_dir() {
@@ -106,7 +106,7 @@ impl PathSwap {
         if self.swapped() {
             return Ok(());
         }
-        let (live, new) = (self.live(), self.new());
+        let (live, new) = (self.live(), self.incoming());
         for folder in &self.missing {
             make_folder(Path::new(folder))?;
         }
@@ -129,7 +129,7 @@ impl PathSwap {
         let (live, old) = (self.live(), self.old());
         if self.swapped() {
             self.finish_exchange()?;
-            fs::rename(live, self.new()).at("cannot move away", live)?;
+            fs::rename(live, self.incoming()).at("cannot move away", live)?;
         }
         if !exists(live) && exists(&old) {
             fs::rename(&old, live).at("cannot put back", live)?;
@@ -160,7 +160,7 @@ impl PathSwap {
         }
     }
 
-    fn new(&self) -> PathBuf {
+    fn incoming(&self) -> PathBuf {
         self.holder().join(NEW)
     }
 
@@ -175,8 +175,8 @@ impl PathSwap {
 
     /// Right after the exchange the old one lies where the new one was.
     fn finish_exchange(&self) -> Result<()> {
-        match self.swapped() && exists(&self.new()) {
-            true => fs::rename(self.new(), self.old()).at("cannot move away", &self.new()),
+        match self.swapped() && exists(&self.incoming()) {
+            true => fs::rename(self.incoming(), self.old()).at("cannot move away", &self.incoming()),
             false => Ok(()),
         }
     }
@@ -285,7 +285,7 @@ mod tests {
     fn a_kill_right_after_the_exchange_is_finished_or_taken_back() {
         for back in [false, true] {
             let (dir, [swap, ..]) = site();
-            rustix::fs::renameat_with(CWD, swap.new(), CWD, swap.live(), RenameFlags::EXCHANGE)
+            rustix::fs::renameat_with(CWD, swap.incoming(), CWD, swap.live(), RenameFlags::EXCHANGE)
                 .expect("exchanged");
             match back {
                 true => swap.revert().expect("reverted"),
