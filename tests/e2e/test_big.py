@@ -70,6 +70,47 @@ class Big(SiteTest):
         self.assertLess(memory, MEMORY)
         self.assertEqual(os.path.getsize(self.path("site/sites/default/files/film.mp4")), 600 << 20)
 
+    def marks(self):
+        """By what every file and folder of the site would show that somebody touched it."""
+        found = {}
+        for folder, _, names in os.walk(self.root):
+            for path in [folder, *(os.path.join(folder, name) for name in names)]:
+                info = os.lstat(path)
+                found[os.path.relpath(path, self.root)] = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        return found
+
+    def changed(self, before):
+        after = self.marks()
+        return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+    def test_one_file_or_one_table_comes_back_and_nothing_else_is_touched(self):
+        database = self.path("site/sites/default/files/.ht.sqlite")
+        with contextlib.closing(sqlite3.connect(database)) as db, db:
+            db.execute("create table node (title text)")
+            db.execute("insert into node values ('in the backup')")
+        made = self.bam_json("backup", "archive", "manual", "secret")
+        page = "sites/default/files/7/page-7"
+        wanted = digest(os.path.join(self.root, page))
+        with open(os.path.join(self.root, page), "w") as file:
+            file.write("of today")
+        with contextlib.closing(sqlite3.connect(database)) as db, db:
+            db.execute("update node set title = 'of today'")
+            db.execute("delete from t where rowid = 1")
+
+        before = self.marks()
+        _, memory, _ = self.measured("restore", str(made["id"]), "--path", page, "--yes")
+        self.assertLess(memory, MEMORY)
+        self.assertEqual(self.changed(before), [os.path.dirname(page), page])
+        self.assertEqual(digest(os.path.join(self.root, page)), wanted)
+
+        before = self.marks()
+        _, memory, _ = self.measured("restore", str(made["id"]), "--table", "node", "--yes")
+        self.assertLess(memory, MEMORY)
+        self.assertLessEqual(set(self.changed(before)), {"sites/default/files", "sites/default/files/.ht.sqlite"})
+        with contextlib.closing(sqlite3.connect(database)) as db:
+            self.assertEqual(db.execute("select title from node").fetchall(), [("in the backup",)])
+            self.assertEqual(db.execute("select count(*), min(rowid) from t").fetchone(), (49, 2))
+
 
 if __name__ == "__main__":
     unittest.main()

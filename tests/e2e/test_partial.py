@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import time
 import unittest
 
 from bamtest import SiteTest, run, tree
@@ -187,6 +189,39 @@ class Part(SiteTest):
         self.assertEqual(self.titles()["users"], "changed")
         with contextlib.closing(sqlite3.connect(self.database)) as db:
             db.execute("select * from later")
+
+    def test_killed_at_any_moment_all_paths_are_old_or_all_are_new(self):
+        # Whole, so that both states of the site are known.
+        made = self.backup("archive", "manual", "secret")
+        paths = ["index.php", "sites/default/files/field", "sites/default/files/private/minutes.txt",
+                 "sites/default/files/second-name.png"]
+        arguments = ["restore", str(made["id"]), "--yes", *(word for path in paths for word in ("--path", path))]
+        new = self.site()
+        self.change()
+        aside = self.path("aside")
+        shutil.copytree(self.root, aside, symlinks=True)
+        old = self.site()
+        started = time.monotonic()
+        self.bam(*arguments)
+        whole = time.monotonic() - started
+        restored = self.site()
+        # The second name is a file of its own now.
+        self.assertEqual(self.differences(new, restored), ["sites/default/files/logo.png",
+                         "sites/default/files/second-name.png", "sites/default/settings.php"])
+        outcomes = []
+        for turn in range(30):
+            run("rsync", "-a", "--delete", aside + "/", self.root + "/")
+            process = self.start(*arguments)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(whole * turn / 25)
+            process.kill()
+            process.wait()
+            self.bam("recover")
+            now = self.site()
+            outcomes.append(not self.differences(restored, now))
+            if not outcomes[-1]:
+                self.assertEqual(self.differences(old, now), [], f"turn {turn}")
+        self.assertIn(False, outcomes)
 
     def test_what_is_not_in_the_backup_changes_nothing(self):
         made = self.backup("archive")

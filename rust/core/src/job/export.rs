@@ -158,7 +158,8 @@ fn how_to_restore(name: &str, sidecar: &Sidecar) -> String {
         "This folder holds a backup made by bam on {made}.\n\n\
          File:     {name}\nContent:  {what}\nSite:     {site}\n\n\
          Is it undamaged?\n\n    sha256sum -c SHA256SUMS\n\n\
-         Restore it with bam, on a machine that has the key:\n\n    bam restore --file {name} --yes\n\n\
+         Look into it with bam, or put it back on the machine that it is of:\n\n    \
+         bam restore --file {name} --key KEYFILE --into FOLDER\n    bam restore --file {name} --yes\n\n\
          Or without bam. KEYFILE is the file whose first line is the key:\n\n    {decrypt}{decompress} | {last}\n",
         made = sidecar
             .number(key::DATESTAMP)

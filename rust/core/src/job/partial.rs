@@ -29,9 +29,10 @@ pub fn stage(
     let wanted = Wanted::of(target, &folders, &layout, paths)?;
     let mut holders = Vec::new();
     for (number, live) in wanted.live.iter().enumerate() {
-        let swap = PathSwap::stage(live, &format!("{}-{number}", target.id))?;
+        let swap = PathSwap::plan(live, &format!("{}-{number}", target.id))?;
+        journal.add_path(swap.clone())?;
+        swap.make_holder()?;
         holders.push(swap.holder().to_owned());
-        journal.add_path(swap)?;
     }
     let roots: Vec<&Path> = holders.iter().map(PathBuf::as_path).collect();
     let place = |path: &[u8]| wanted.place(&folders, &layout, path);

@@ -32,8 +32,8 @@ pub struct PathSwap {
 }
 
 impl PathSwap {
-    /// Makes the holder for what is to replace `live`, an absolute path. `id` is unique to it.
-    pub fn stage(live: &Path, id: &str) -> Result<PathSwap> {
+    /// Decides how `live`, an absolute path, is replaced; touches nothing. `id` is unique to it.
+    pub fn plan(live: &Path, id: &str) -> Result<PathSwap> {
         let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
             return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
         };
@@ -56,8 +56,12 @@ impl PathSwap {
             .hint("name the paths below it"));
         }
         let holder = real.join(format!(".bam-{id}"));
-        private_folder(&holder).at("cannot create", &holder)?;
         Ok(PathSwap { live: live.into(), holder: holder.into(), inode: None, missing, keep: Vec::new() })
+    }
+
+    /// Makes the holder. The journal must know of it before: a kill leaves nothing that is not on record.
+    pub fn make_holder(&self) -> Result<()> {
+        private_folder(self.holder()).at("cannot create", self.holder())
     }
 
     /// Into which folder the new one is extracted, as [`NEW`].
@@ -239,7 +243,7 @@ mod tests {
         write(&root.join("f/keep/backup"), "precious");
         write(&root.join("other"), "stays");
         let mut swaps = ["a", "f", "lost/deep/c"]
-            .map(|path| PathSwap::stage(&root.join(path), &format!("7-{}", path.len())).expect("staged"));
+            .map(|path| PathSwap::plan(&root.join(path), &format!("7-{}", path.len())).expect("planned"));
         let [a, f, c] = &mut swaps;
         write(&a.holder().join(NEW), "new");
         write(&f.holder().join(NEW).join("d"), "new");
@@ -299,7 +303,8 @@ mod tests {
     #[test]
     fn what_the_backup_does_not_hold_is_said() {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut swap = PathSwap::stage(&dir.path().join("x"), "7").expect("staged");
+        let mut swap = PathSwap::plan(&dir.path().join("x"), "7").expect("planned");
+        swap.make_holder().expect("made");
         assert_eq!(swap.arrived().expect_err("nothing there").code(), Code::NotFound);
         swap.clean().expect("cleaned");
         assert_eq!(tree(dir.path()), [] as [&str; 0]);
