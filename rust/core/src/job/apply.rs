@@ -5,7 +5,6 @@
 use super::folders::Folders;
 use super::journal::Journal;
 use super::pipe::{PipeReader, PipeWriter, pipe};
-use super::swap::TreeSwap;
 use crate::archive::{ExtractOptions, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show};
 use crate::config::{Document, names_table};
 use crate::source::database::{LoadReport, LoadSettings, Replacement};
@@ -199,11 +198,9 @@ fn no_site() -> Error {
 
 /// Makes the folder that is to replace `folder`, and notes both in the journal.
 fn stage(target: &Target<'_>, journal: &mut Journal, folder: &Path) -> Result<PathBuf> {
-    let at = journal.add_tree(TreeSwap::stage(folder, &target.id)?)?;
-    match journal.trees().get(at) {
-        Some(tree) => tree.dress().map(|()| tree.staged().to_owned()),
-        None => Err(Error::new(Code::Internal, "the restore's journal lost a folder")),
-    }
+    let at = journal.stage(folder, &target.id, false)?;
+    let tree = journal.tree(at)?;
+    tree.dress().map(|()| tree.staged().to_owned())
 }
 
 /// What loads the dump of a site archive, which the reader stands at.

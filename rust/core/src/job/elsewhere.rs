@@ -17,7 +17,6 @@ use super::lock::{self, Lock};
 use super::open::Opened;
 use super::request::Restore;
 use super::restore;
-use super::swap::TreeSwap;
 use crate::archive::{Extractor, Layout, Part, Place, Reader};
 use crate::beside;
 use crate::catalog::{Kind, key};
@@ -191,16 +190,12 @@ impl Claimed {
         let Some(folder) = &self.folder else { return Ok(None) };
         // A folder that is there keeps its owner and its place: somebody may stand in it.
         let exists = folder.exists();
-        let tree = match exists {
-            true => TreeSwap::stage_inside(folder, &target.id)?,
-            false => TreeSwap::stage(folder, &target.id)?,
-        };
-        let staged = tree.staged().to_owned();
-        let at = journal.add_tree(tree)?;
-        if let Some(tree) = journal.trees().get(at).filter(|_| exists) {
+        let at = journal.stage(folder, &target.id, exists)?;
+        let tree = journal.tree(at)?;
+        if exists {
             tree.dress()?;
         }
-        Ok(Some(staged))
+        Ok(Some(tree.staged().to_owned()))
     }
 
     #[allow(clippy::too_many_arguments, reason = "one step of `put`, told apart for reading")]

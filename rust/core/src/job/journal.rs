@@ -86,11 +86,25 @@ impl Journal {
         Ok(())
     }
 
-    /// Adds a folder that is to be replaced. On disk before anything is written into it.
-    pub fn add_tree(&mut self, tree: TreeSwap) -> Result<usize> {
-        self.trees.push(tree);
+    /// Makes the folder that is to replace `live`, or with `inside` its content ([`TreeSwap::plan`]); gives its place among
+    /// [`Journal::trees`]. Each name is on disk before there is a folder of that name.
+    pub fn stage(&mut self, live: &Path, id: &str, inside: bool) -> Result<usize> {
+        let at = self.trees.len();
+        self.trees.push(TreeSwap::plan(live, id, inside)?);
         self.save()?;
-        Ok(self.trees.len() - 1)
+        if !self.tree(at)?.make()? {
+            *self.tree(at)? = TreeSwap::plan(live, id, true)?;
+            self.save()?;
+            self.tree(at)?.make()?;
+        }
+        self.save()?;
+        Ok(at)
+    }
+
+    /// One of the folders that are being replaced.
+    pub fn tree(&mut self, at: usize) -> Result<&mut TreeSwap> {
+        let lost = || Error::new(Code::Internal, "the restore's journal lost a folder");
+        self.trees.get_mut(at).ok_or_else(lost)
     }
 
     /// The folders that are being replaced.
@@ -254,6 +268,8 @@ pub fn pending(state_dir: &Path) -> bool {
 /// lock must be held.
 pub fn recover(document: &Document, state_dir: &Path, monitor: &Monitor) -> Result<Option<String>> {
     let path = state_dir.join(FILE);
+    // Killed while it was written.
+    let _ = fs::remove_file(lock::part_of(&path));
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),

@@ -51,7 +51,7 @@ pub fn read_state(path: &Path) -> Result<Map<String, Value>> {
 
 /// Replaces a state file in one step; on disk when this returns. 0600.
 pub fn write_state(path: &Path, text: &[u8]) -> Result<()> {
-    let part = path.with_extension("part");
+    let part = part_of(path);
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
         file.write_all(text)?;
@@ -60,6 +60,11 @@ pub fn write_state(path: &Path, text: &[u8]) -> Result<()> {
         path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     };
     write().at("cannot write", path)
+}
+
+/// What a state file is called until it is whole.
+pub fn part_of(path: &Path) -> PathBuf {
+    path.with_extension("part")
 }
 
 fn create_private(dir: &Path) -> Result<()> {

@@ -30,8 +30,9 @@ pub struct TreeSwap {
 }
 
 impl TreeSwap {
-    /// Makes the folder into which the new tree for `live` is to be extracted, 0700 until the swap.
-    pub fn stage(live: &Path, id: &str) -> Result<TreeSwap> {
+    /// Decides on names for replacing `live`, unique by `id`; touches nothing. `inside`: the folder is to stay the folder
+    /// it is, its content alone is replaced.
+    pub fn plan(live: &Path, id: &str, inside: bool) -> Result<TreeSwap> {
         let live = match fs::canonicalize(live) {
             Ok(real) => real,
             Err(cause) if cause.kind() == ErrorKind::NotFound => absolute(live)?,
@@ -40,44 +41,35 @@ impl TreeSwap {
         let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
             return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
         };
-        let beside = |what: &str| {
+        let hidden = |what: &str| {
+            if inside {
+                return live.join(format!(".bam-{what}-{id}"));
+            }
             let mut hidden = OsString::from(".");
             hidden.push(name);
             hidden.push(format!(".bam-{what}-{id}"));
             parent.join(hidden)
         };
-        DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
-        let staged = beside("new");
-        let made = private_folder(&staged);
-        if made.is_ok() && !is_mount_point(&live, parent)? {
-            return TreeSwap::of(&live, staged, beside("old"), false);
-        }
-        if made.is_ok() {
-            let _ = fs::remove_dir(&staged);
-        }
-        if !live.is_dir() {
-            made.at("cannot create", &staged)?;
-        }
-        TreeSwap::stage_inside(&live, id)
+        let (staged, old) = (hidden("new").into_os_string(), hidden("old").into_os_string());
+        Ok(TreeSwap { live: live.into(), staged, old, inode: 0, inside, keep: Vec::new() })
     }
 
-    /// The same for a folder that is to stay the folder it is, whose content alone is replaced.
-    pub fn stage_inside(live: &Path, id: &str) -> Result<TreeSwap> {
-        let staged = live.join(format!(".bam-new-{id}"));
-        private_folder(&staged).at("cannot create", &staged)?;
-        TreeSwap::of(live, staged, live.join(format!(".bam-old-{id}")), true)
-    }
-
-    fn of(live: &Path, staged: PathBuf, old: PathBuf, inside: bool) -> Result<TreeSwap> {
-        let inode = fs::metadata(&staged).at("cannot look at", &staged)?.ino();
-        Ok(TreeSwap {
-            live: live.into(),
-            staged: staged.into_os_string(),
-            old: old.into_os_string(),
-            inode,
-            inside,
-            keep: Vec::new(),
-        })
+    /// Makes the folder into which the new tree is to be extracted, 0700 until the swap. `false`: a folder beside the
+    /// live one cannot take its place; see whether one inside can.
+    pub fn make(&mut self) -> Result<bool> {
+        let (live, staged) = (self.live(), self.staged());
+        let parent = live.parent().unwrap_or(live);
+        if !self.inside {
+            DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
+        }
+        match private_folder(staged) {
+            Ok(()) if self.inside || !is_mount_point(live, parent)? => {}
+            Ok(()) => return fs::remove_dir(staged).at("cannot remove", staged).map(|()| false),
+            Err(_) if !self.inside && live.is_dir() => return Ok(false),
+            Err(cause) => return Err(Error::io("cannot create", staged, cause)),
+        }
+        self.inode = fs::metadata(staged).at("cannot look at", staged)?.ino();
+        Ok(true)
     }
 
     /// Where to extract the new tree.
@@ -319,14 +311,8 @@ mod tests {
         write(&live.join("a"), "old");
         write(&live.join("gone/b"), "old");
         write(&live.join("keep/sub/backup"), "precious");
-        let mut swap = TreeSwap::stage(&live, "7").expect("staged");
-        if inside {
-            swap.clean().expect("cleaned");
-            swap.inside = true;
-            swap.staged = live.join(".bam-new-7").into();
-            swap.old = live.join(".bam-old-7").into();
-            private_folder(swap.staged()).expect("made");
-        }
+        let mut swap = TreeSwap::plan(&live, "7", inside).expect("planned");
+        assert!(swap.make().expect("made"));
         swap.keep(vec!["keep/sub".into(), "not there".into()]);
         write(&swap.staged().join("a"), "new");
         write(&swap.staged().join("c/d"), "new");
@@ -389,7 +375,9 @@ mod tests {
     #[test]
     fn a_folder_that_was_lost_comes_back() {
         let dir = tempfile::tempdir().expect("a folder");
-        let swap = TreeSwap::stage(&dir.path().join("sites/default/files"), "7").expect("staged");
+        let live = dir.path().join("sites/default/files");
+        let mut swap = TreeSwap::plan(&live, "7", false).expect("planned");
+        assert!(swap.make().expect("made"));
         write(&swap.staged().join("a"), "new");
         swap.dress().expect("dressed");
         swap.swap().expect("swapped");

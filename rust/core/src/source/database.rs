@@ -10,9 +10,9 @@
 //!
 //! Nothing of the live database changes before `swap`, and up to `clean` both sides are there.
 
-use super::{mysql, sql, sqlite};
+use super::{mysql, pgsql, sql, sqlite};
 use crate::config::{Connection, Driver, SourceSettings};
-use crate::{Code, Error, Monitor, Result};
+use crate::{Error, Monitor, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ pub fn contents(
     match driver {
         Some(Driver::Sqlite) => sqlite::contents(input, spool_dir, monitor),
         Some(Driver::Mysql) | None => mysql::contents(input, monitor),
-        Some(Driver::Pgsql) => Err(no_postgres()),
+        Some(Driver::Pgsql) => pgsql::contents(input, monitor),
     }
 }
 
@@ -173,7 +173,7 @@ pub fn remove(connection: &Connection, monitor: &Monitor) -> Result<()> {
             }
             _ => Ok(()),
         },
-        Driver::Pgsql => Err(no_postgres()),
+        Driver::Pgsql => pgsql::remove(connection, monitor),
     }
     .map_err(|error| error.context(format!("database {}", connection.label())))
 }
@@ -191,7 +191,7 @@ pub fn dump(
     match connection.driver {
         Driver::Mysql => mysql::dump(connection, settings, out, monitor),
         Driver::Sqlite => sqlite::dump(connection, settings, out, monitor),
-        Driver::Pgsql => Err(no_postgres()),
+        Driver::Pgsql => pgsql::dump(connection, settings, out, monitor),
     }
     .map_err(|error| error.context(format!("database {}", connection.label())))
 }
@@ -213,7 +213,7 @@ pub fn tables(connection: &Connection, count: bool, monitor: &Monitor) -> Result
     match connection.driver {
         Driver::Mysql => mysql::tables(connection, count, monitor),
         Driver::Sqlite => sqlite::tables(connection, count),
-        Driver::Pgsql => Err(no_postgres()),
+        Driver::Pgsql => pgsql::tables(connection, count, monitor),
     }
     .map_err(|error| error.context(format!("database {}", connection.label())))
 }
@@ -226,6 +226,8 @@ pub enum Replacement {
     Mysql(mysql::Replacement),
     /// A SQLite file.
     Sqlite(sqlite::Replacement),
+    /// PostgreSQL.
+    Pgsql(pgsql::Replacement),
 }
 
 impl Replacement {
@@ -235,7 +237,7 @@ impl Replacement {
         match connection.driver {
             Driver::Mysql => mysql::Replacement::plan(connection, state_dir, id).map(Replacement::Mysql),
             Driver::Sqlite => Ok(Replacement::Sqlite(sqlite::Replacement::plan(state_dir, id))),
-            Driver::Pgsql => Err(no_postgres()),
+            Driver::Pgsql => pgsql::Replacement::plan(id).map(Replacement::Pgsql),
         }
     }
 
@@ -250,6 +252,7 @@ impl Replacement {
         match self {
             Replacement::Mysql(it) => it.load(connection, input, settings, monitor),
             Replacement::Sqlite(it) => it.load(connection, input, settings, monitor),
+            Replacement::Pgsql(it) => it.load(connection, input, settings, monitor),
         }
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }
@@ -260,6 +263,7 @@ impl Replacement {
         match self {
             Replacement::Mysql(it) => it.adapt(connection, monitor),
             Replacement::Sqlite(it) => it.adapt(connection),
+            Replacement::Pgsql(it) => it.adapt(connection, monitor),
         }
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }
@@ -269,6 +273,7 @@ impl Replacement {
         match self {
             Replacement::Mysql(it) => it.swap(connection, monitor),
             Replacement::Sqlite(it) => it.swap(connection, monitor),
+            Replacement::Pgsql(it) => it.swap(connection, monitor),
         }
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }
@@ -278,6 +283,7 @@ impl Replacement {
         match self {
             Replacement::Mysql(it) => it.revert(connection, monitor),
             Replacement::Sqlite(it) => it.revert(connection, monitor),
+            Replacement::Pgsql(it) => it.revert(connection, monitor),
         }
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }
@@ -287,6 +293,7 @@ impl Replacement {
         match self {
             Replacement::Mysql(it) => it.clean(connection, monitor),
             Replacement::Sqlite(it) => it.clean(),
+            Replacement::Pgsql(it) => it.clean(connection, monitor),
         }
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }
@@ -314,8 +321,4 @@ pub fn load(
     });
     replacement.clean(connection, &Monitor::new())?;
     done
-}
-
-fn no_postgres() -> Error {
-    Error::new(Code::Unsupported, "PostgreSQL databases are not supported yet")
 }

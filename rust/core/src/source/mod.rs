@@ -14,6 +14,7 @@ mod files_tests;
 pub mod mysql;
 mod names;
 pub mod path_set;
+pub mod pgsql;
 mod sql;
 pub mod sqlite;
 #[cfg(test)]

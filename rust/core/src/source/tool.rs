@@ -4,8 +4,9 @@
 use crate::{Code, Error, Monitor, Result};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{MemfdFlags, OFlags, memfd_create};
 use std::ffi::OsStr;
+use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -49,9 +50,8 @@ pub(crate) struct Tool {
     stderr: Option<JoinHandle<Vec<u8>>>,
 }
 
-/// Starts a program; its stderr is kept. `secret` is readable once, at [`SECRET_PATH`].
-///
-/// A pipe holds 64 KiB before anybody reads: `secret` must be shorter.
+/// Starts a program; its stderr is kept. `secret` is a file in memory, readable at [`SECRET_PATH`] by the program alone:
+/// libpq takes passwords from nothing but files, and only from those that nobody else may read.
 pub(crate) fn spawn(command: Command, secret: &[u8], stdin: Stdio, stdout: Stdio) -> io::Result<Tool> {
     spawn_holding(command, secret, None, stdin, stdout)
 }
@@ -64,9 +64,9 @@ pub(crate) fn spawn_holding(
     stdin: Stdio,
     stdout: Stdio,
 ) -> io::Result<Tool> {
-    let (option_file, mut writer) = io::pipe()?;
-    writer.write_all(secret)?;
-    drop(writer);
+    let mut option_file = File::from(memfd_create("bam", MemfdFlags::CLOEXEC)?);
+    option_file.set_permissions(Permissions::from_mode(0o600))?;
+    option_file.write_all(secret)?;
     let mut mappings = vec![FdMapping { parent_fd: OwnedFd::from(option_file), child_fd: SECRET_FD }];
     mappings.extend(held.map(|held| FdMapping { parent_fd: held, child_fd: HELD_FD }));
     command.fd_mappings(mappings).map_err(io::Error::other)?;
