@@ -5,6 +5,7 @@ import shutil
 import unittest
 
 from bamtest import ITERATIONS, SiteTest, digest, run, tree
+from sshd import PROGRAM, Sshd
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIXTURES = os.path.join(os.path.dirname(HERE), "fixtures/backup_migrate")
@@ -74,6 +75,22 @@ class Rekey(KeyTest):
         again = self.bam_json("rekey", "--all")["copies"]
         self.assertEqual([copy["done"] for copy in again], ["current", "current"])
         self.assertEqual(digest(made["path"]), digest(other))
+
+    @unittest.skipUnless(os.path.exists(PROGRAM), "openssh-server is not installed")
+    def test_copies_on_a_server_follow(self):
+        sshd = Sshd()
+        self.addCleanup(sshd.close)
+        self.document["destinations"] = {"manual": self.document["destinations"]["manual"], "far": sshd.settings}
+        here = self.backup("files", "manual,far", "secret")
+        only_there = self.backup("files", "far", "secret")
+        self.new_key()
+        self.bam("rekey", "--all")
+        self.forget_the_old_key()
+        self.bam("verify")
+        self.assertEqual(digest(here["path"]), digest(os.path.join(sshd.backups, here["file"])))
+        names = {here["file"], only_there["file"]}
+        self.assertEqual(set(os.listdir(sshd.backups)), names | {name + ".info" for name in names})
+        self.assertRestores(str(only_there["id"]))
 
     def test_one_backup_and_one_destination_may_be_named(self):
         first = self.backup("files", "manual,second", "secret")

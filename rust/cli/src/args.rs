@@ -246,6 +246,7 @@ Examples:
 Examples:
   bam verify                     all backups, every copy
   bam verify latest              the newest one
+  bam verify --sample 5%         a random part of each copy: cheap, finds disks that rot, proves no more than it reads
   bam verify 1795388661 --destination offsite")]
     Verify(Verify),
 
@@ -314,7 +315,7 @@ Examples:
   bam drill                      the newest backup of every source
   bam drill latest --destination offsite
   bam drill 1795388661")]
-    Drill(Verify),
+    Drill(Drill),
 
     /// Encrypt existing backups anew, with the current key
     #[command(after_help = "\
@@ -520,12 +521,30 @@ pub struct Into {
 }
 
 #[derive(Debug, Default, Args)]
+pub struct Drill {
+    /// The backup's ID, its file name, or `latest` [default: the newest of every source]
+    pub id: Option<String>,
+    /// Only there, several separated by commas [default: everywhere]
+    #[arg(long, value_name = "DESTINATION")]
+    pub destination: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct Verify {
+    /// Read only a random part of each copy, e.g. 5%
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub sample: Option<f64>,
     /// The backup's ID, its file name, or `latest` [default: all]
     pub id: Option<String>,
     /// Only there, several separated by commas [default: everywhere]
     #[arg(long, value_name = "DESTINATION")]
     pub destination: Option<String>,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number: Result<f64, _> = text.trim_end_matches('%').trim().parse();
+    let found = number.ok().filter(|percent| *percent > 0.0 && *percent <= 100.0);
+    found.ok_or_else(|| "a percentage, e.g. 5%".into())
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! The verbs that run a job of the engine, and how their results look to people. With `--json` the engine's result
 //! (docs/json.md) goes out as it is.
 
-use crate::args::{Backup, Backups, Delete, Verify};
+use crate::args::{Backup, Backups, Delete, Drill, Verify};
 use crate::maintenance::Offline;
 use crate::print::{Align::Left, Align::Right, Output, confirm, date, size, table, text};
 use crate::signals::Hold;
@@ -51,7 +51,7 @@ pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &O
         }
     }
     if drills && worst.is_ok() {
-        worst = drill(document.clone(), Verify::default(), output)
+        worst = drill(document.clone(), Drill::default(), output)
             .and_then(|code| worst.map(|before| before.max(code)));
     }
     worst
@@ -151,21 +151,33 @@ pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8>
 }
 
 pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
-    let request = Request::Verify { id: args.id, destinations: names(args.destination)? };
+    let sample = args.sample;
+    let request = Request::Verify { id: args.id, destinations: names(args.destination)?, sample };
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || {
         let mut lines = String::new();
         for copy in list(&result, "copies") {
-            let told = copy["error"].as_str().unwrap_or("good");
+            let told = match (copy["error"].as_str(), copy.get("read")) {
+                (Some(error), _) => error.to_owned(),
+                (None, None) => "good".into(),
+                (None, Some(Value::Null)) => "only its size was compared: it cannot be read in parts".into(),
+                (None, Some(_)) => {
+                    let (read, whole) = (size(number(copy, "read")), size(number(copy, "size")));
+                    format!("{read} of {whole} read, as it was written")
+                }
+            };
             lines += &format!("{} at {}: {told}\n", text(copy, "file"), text(copy, "destination"));
+        }
+        if sample.is_some() && !lines.is_empty() {
+            lines += "What was not read is not proven; this does not count as a verification.\n";
         }
         if lines.is_empty() { "There are no backups.\n".into() } else { lines }
     });
     Ok(exit_code(&result))
 }
 
-pub fn drill(document: Document, args: Verify, output: &Output) -> Result<u8> {
+pub fn drill(document: Document, args: Drill, output: &Output) -> Result<u8> {
     let result =
         run(document, Request::Drill { id: args.id, destinations: names(args.destination)? }, output)?;
     output.notes(&result["notes"]);

@@ -3,6 +3,7 @@
 //! Owns what a backup is called and what is known about it. Knows nothing of transport: listings come from
 //! [`crate::destination`], decisions go back to whoever asked.
 
+mod blocks;
 pub mod date;
 mod id;
 mod listing;
@@ -15,6 +16,7 @@ mod sidecar;
 mod tokens;
 mod when;
 
+pub use blocks::Blocks;
 pub use id::BackupId;
 pub use listing::{Backup, Copy, Listing, Place};
 pub use name::{FileName, Kind};

@@ -12,7 +12,7 @@ use rustix::fs::{Advice, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, Rename
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -325,6 +325,12 @@ impl Destination for Directory {
 
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>> {
         Ok(Box::new(self.open_file(name)?))
+    }
+
+    fn open_at(&self, name: &str, offset: u64) -> Result<Option<Box<dyn Read + Send>>> {
+        let mut file = self.open_file(name)?;
+        file.seek(SeekFrom::Start(offset)).at("cannot read", &self.at(name))?;
+        Ok(Some(Box::new(file)))
     }
 
     fn local_path(&self, name: &str) -> Option<PathBuf> {

@@ -107,6 +107,11 @@ pub trait Destination: Send + Sync {
     /// Reads a backup from its start. Fails with [`Code::NotFound`] where there is none.
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>>;
 
+    /// The same from `offset` on; `None` where a backup can only be read from its start.
+    fn open_at(&self, _name: &str, _offset: u64) -> Result<Option<Box<dyn Read + Send>>> {
+        Ok(None)
+    }
+
     /// Where the file is, when this machine can open it directly.
     fn local_path(&self, _name: &str) -> Option<PathBuf> {
         None

@@ -193,6 +193,24 @@ impl Uploading<'_> {
     }
 }
 
+impl Sftp {
+    /// Reads a backup from there on.
+    fn reading(&self, name: &str, offset: u64) -> Result<Reading> {
+        check_name(name)?;
+        let Some(stat) = self.stat(name)? else { return Err(missing(name, &self.describe())) };
+        let again = Sftp { server: self.server.clone(), mode: self.mode, idle: Mutex::new(None) };
+        Ok(Reading {
+            from: again,
+            name: name.to_owned(),
+            size: stat.size,
+            offset,
+            open: None,
+            buffer: Vec::new(),
+            taken: 0,
+        })
+    }
+}
+
 impl Destination for Sftp {
     fn id(&self) -> &str {
         &self.server.id
@@ -253,18 +271,11 @@ impl Destination for Sftp {
     }
 
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>> {
-        check_name(name)?;
-        let Some(stat) = self.stat(name)? else { return Err(missing(name, &self.describe())) };
-        let again = Sftp { server: self.server.clone(), mode: self.mode, idle: Mutex::new(None) };
-        Ok(Box::new(Reading {
-            from: again,
-            name: name.to_owned(),
-            size: stat.size,
-            offset: 0,
-            open: None,
-            buffer: Vec::new(),
-            taken: 0,
-        }))
+        Ok(Box::new(self.reading(name, 0)?))
+    }
+
+    fn open_at(&self, name: &str, offset: u64) -> Result<Option<Box<dyn Read + Send>>> {
+        Ok(Some(Box::new(self.reading(name, offset)?)))
     }
 
     fn remove(&self, name: &str) -> Result<()> {

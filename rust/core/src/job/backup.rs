@@ -89,7 +89,7 @@ pub fn make(
     wrote.describe(&mut sidecar);
     seal.seal()?.stamp(&mut sidecar, &finished.written, mac_key.as_ref());
     sidecar.set_list(key::COPIES, &choice.destinations);
-    let written = finished.written;
+    let written = finished.written.clone();
     let outcomes = finished.commit(&sidecar.to_string());
     report(choice, &named, &outcomes, bytes_in, &written, started, monitor)
 }

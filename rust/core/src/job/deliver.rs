@@ -4,6 +4,7 @@
 //! without a name) at their own pace. A destination that fails drops out; the others go on: when it was the last folder,
 //! what it lacks goes into a temporary file for the remote ones.
 
+use crate::catalog::Blocks;
 use crate::destination::{Destination, Existing, Follow, Growing, Spool, Upload};
 use crate::{Code, Error, Monitor, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -28,12 +29,14 @@ pub struct Outcome {
 }
 
 /// What was written, once all of it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Written {
     /// Bytes.
     pub bytes: u64,
     /// SHA-256 of them.
     pub sha256: [u8; 32],
+    /// Checksums of their blocks.
+    pub blocks: Blocks,
 }
 
 type Chunk = Arc<Vec<u8>>;
@@ -435,14 +438,18 @@ fn take_over(followed: Option<Followed>, error: Error) -> Result<Sink> {
 fn hasher() -> Result<(Sender<Message>, JoinHandle<Option<Written>>)> {
     let (sender, chunks) = bounded::<Message>(DEPTH);
     let thread = thread("bam-hash", move || {
-        let (mut hash, mut bytes) = (Sha256::new(), 0);
+        let (mut hash, mut bytes, mut blocks) = (Sha256::new(), 0, Blocks::default());
         while let Ok(message) = chunks.recv() {
             match message {
                 Message::Data(chunk) => {
                     hash.update(chunk.as_slice());
+                    blocks.update(&chunk);
                     bytes += chunk.len() as u64;
                 }
-                Message::End => return Some(Written { bytes, sha256: hash.finalize().into() }),
+                Message::End => {
+                    let blocks = blocks.finish();
+                    return Some(Written { bytes, sha256: hash.finalize().into(), blocks });
+                }
             }
         }
         None

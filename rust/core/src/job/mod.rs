@@ -29,6 +29,7 @@ mod remove;
 mod replicate;
 mod request;
 mod restore;
+mod sample;
 pub mod schedule;
 mod seal;
 pub mod site;
@@ -147,7 +148,12 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
             json!({ "backups": listing.backups, "unreachable": listing.unreachable })
         }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,
-        Request::Verify { id, destinations } => verify::run(document, id.as_deref(), destinations, monitor)?,
+        Request::Verify { id, destinations, sample: None } => {
+            verify::run(document, id.as_deref(), destinations, monitor)?
+        }
+        Request::Verify { id, destinations, sample: Some(percent) } => {
+            sample::run(document, id.as_deref(), destinations, *percent, monitor)?
+        }
         Request::Drill { id, destinations } => drill::run(document, id.as_deref(), destinations, monitor)?,
         Request::Rekey(ask) => rekey::run(document, ask, monitor)?,
         Request::Run { schedule } => schedule::run(document, schedule, monitor)?,

@@ -12,7 +12,7 @@ use super::pipeline::{self, Cipher};
 use super::request::Rekey;
 use super::seal::Seal;
 use super::{lock, places};
-use crate::catalog::{Backup, FileName, Listing, Sidecar, hex, key};
+use crate::catalog::{Backup, Blocks, FileName, Listing, Sidecar, hex, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::{Destination, Existing, Follow, Upload};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt};
@@ -334,19 +334,21 @@ struct Out {
     file: File,
     upload: Option<Box<dyn Upload>>,
     hash: Sha256,
+    blocks: Blocks,
     bytes: u64,
 }
 
 impl Out {
     fn new(file: File, upload: Option<Box<dyn Upload>>) -> Out {
-        Out { file, upload, hash: Sha256::new(), bytes: 0 }
+        Out { file, upload, hash: Sha256::new(), blocks: Blocks::default(), bytes: 0 }
     }
 
     fn finish(mut self) -> Result<(Out, Written)> {
         if let Some(upload) = &mut self.upload {
             upload.flush()?;
         }
-        let written = Written { bytes: self.bytes, sha256: self.hash.finalize_reset().into() };
+        let blocks = std::mem::take(&mut self.blocks).finish();
+        let written = Written { bytes: self.bytes, sha256: self.hash.finalize_reset().into(), blocks };
         Ok((self, written))
     }
 }
@@ -358,6 +360,7 @@ impl Write for Out {
             None => self.file.write(bytes)?,
         };
         self.hash.update(bytes.get(..written).unwrap_or_default());
+        self.blocks.update(bytes.get(..written).unwrap_or_default());
         self.bytes += written as u64;
         Ok(written)
     }

@@ -76,6 +76,9 @@ pub enum Request {
         /// Where to look; default everywhere.
         #[serde(default)]
         destinations: Vec<String>,
+        /// Read only so many percent of each copy, and do not record it as a verification.
+        #[serde(default)]
+        sample: Option<f64>,
     },
     /// Restores a backup into a scratch folder and a scratch database, compares, and throws it away.
     Drill {

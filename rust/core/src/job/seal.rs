@@ -64,6 +64,7 @@ impl Seal {
         }
         sidecar.set_number(key::FILE_SIZE, written.bytes);
         sidecar.set_digest(key::SHA256, &written.sha256);
+        sidecar.set(key::BLOCKS, written.blocks.to_string());
         if let Some(iterations) = self.iterations {
             sidecar.set_number(key::KDF_ITERATIONS, u64::from(iterations));
         }
