@@ -52,8 +52,10 @@ class Sshd:
         last = time.monotonic() + 60
         while True:
             # Its last word before it takes connections: it may be on a network that we are not on.
-            if f"Server listening on 127.0.0.1 port {self.port}" in self.log()[before:]:
-                return
+            with open(self.path("log"), "rb") as log:
+                log.seek(before)
+                if f"Server listening on 127.0.0.1 port {self.port}".encode() in log.read():
+                    return
             if self.process.poll() is not None or time.monotonic() > last:
                 raise RuntimeError(f"sshd did not start: {self.log()}")
             time.sleep(0.02)

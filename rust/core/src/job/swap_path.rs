@@ -242,8 +242,9 @@ mod tests {
         write(&root.join("f/b"), "old");
         write(&root.join("f/keep/backup"), "precious");
         write(&root.join("other"), "stays");
-        let mut swaps = ["a", "f", "lost/deep/c"]
-            .map(|path| PathSwap::plan(&root.join(path), &format!("7-{}", path.len())).expect("planned"));
+        let mut swaps = ["a", "f", "lost/deep/c"].map(|path| {
+            PathSwap::plan(&root.join(path), &format!("7-{}", path.replace('/', ""))).expect("planned")
+        });
         let [a, f, c] = &mut swaps;
         write(&a.holder().join(NEW), "new");
         write(&f.holder().join(NEW).join("d"), "new");
