@@ -69,7 +69,7 @@ fn along(
     let script = format!(
         "exec 3<{path} || exit 1; echo ready; \
          {{ while read n && [ \"$n\" != end ]; do dd bs={BLOCK} count=\"$n\" <&3 2>/dev/null; done; cat <&3; }} | \
-         {{ sha256sum || shasum -a 256 || openssl dgst -sha256 -r; }}"
+         {{ openssl dgst -sha256 -r || sha256sum || shasum -a 256; }}"
     );
     let mut channel = folder.connection.session.channel_session().ok()?;
     channel.exec(&format!("sh -c {}", quote(&script))).ok()?;

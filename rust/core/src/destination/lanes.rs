@@ -1,12 +1,14 @@
-//! Keeping a line full: bytes of one file over several SFTP channels of one connection.
+//! Keeping a line full: bytes of one file over several SFTP channels.
 //!
 //! An OpenSSH server takes 2 MiB per channel (CHAN_SES_WINDOW_DEFAULT) and round trip, which is 40 MB/s at 50 ms
-//! whatever the line could carry. On such lines several channels take turns with stripes of the file. On short
-//! lines one channel takes it all.
+//! whatever the line could carry: on such lines several channels take turns with stripes of the file. On short and
+//! fast lines encryption is the limit, which one connection does on one processor: there a second connection helps.
 
+use super::deal::{Deal, STRIPE};
 use super::folder::Folder;
-use super::follow::{Available, Follow};
+use super::follow::Follow;
 use super::retry::Trouble;
+use super::server::Server;
 use crate::Monitor;
 use ssh2::{BlockDirections, OpenFlags};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
@@ -16,17 +18,14 @@ use std::time::{Duration, Instant};
 const LANES: usize = 4;
 /// The round trip from which on a line is long.
 const LONG: Duration = Duration::from_millis(8);
-/// Bytes that a lane takes in turn. At its end a lane waits for the last answer, as libssh2 cannot seek before.
-const STRIPE: u64 = 4 << 20;
-/// Bytes from which on further lanes are worth opening.
+/// Bytes from which on further lanes and connections are worth opening.
 const MUCH: u64 = 32 << 20;
+/// The time for [`MUCH`] above which the line, not encryption, is the limit.
+const SLOW: Duration = Duration::from_millis(1500);
 /// Bytes of one lane on their way without an answer: somewhat more than the server takes at a time.
 const WINDOW: usize = 5 << 19;
 /// Bytes read from the local file at once.
 const BLOCK: usize = 256 << 10;
-/// How far apart the first byte that the server lacks and the last one that it has can be.
-pub(super) const SPREAD: u64 = LANES as u64 * STRIPE + WINDOW as u64;
-
 /// Why the bytes stopped.
 pub(super) enum Failure {
     Trouble(Trouble),
@@ -123,17 +122,56 @@ pub(super) fn pump(
     monitor: &Monitor,
 ) -> Result<(), Failure> {
     let mut lanes = vec![Lane::new(Handle::Given(remote))];
-    if folder.connection.round_trip >= LONG && is_much(file, *acked, monitor)? {
+    let long = folder.connection.round_trip >= LONG;
+    if long && is_much(file, *acked, monitor)? {
         while lanes.len() < LANES {
             let Some(own) = another(folder, part) else { break };
             lanes.push(Lane::new(Handle::Own(own)));
         }
     }
-    let session = &folder.connection.session;
-    session.set_blocking(false);
-    let sent = drive(folder, &mut lanes, file, acked, monitor);
-    session.set_blocking(true);
+    let deal = Deal::new(*acked);
+    let seat = deal.join();
+    // Not the folder itself: its connection is used here.
+    let (server, mode, from) = (folder.server.clone(), folder.mode, *acked);
+    let sent = std::thread::scope(|scope| {
+        let help = || help(server, mode, part, file, from, &deal, monitor);
+        if !long {
+            // Without a thread there is no help.
+            let _ = std::thread::Builder::new().name("bam-lane".into()).spawn_scoped(scope, help);
+        }
+        let sent = drive(folder, &mut lanes, file, &deal, seat, monitor);
+        deal.end();
+        sent
+    });
+    *acked = deal.whole();
+    if sent.is_ok() {
+        *acked = file.finished_size().unwrap_or(*acked);
+    }
     sent
+}
+
+/// A second connection, once the first has shown that the line is fast. What fails before it took a stripe does not
+/// matter.
+fn help(server: Server, mode: u32, part: &str, file: &Follow, from: u64, deal: &Deal, monitor: &Monitor) {
+    let started = Instant::now();
+    while file.done_so_far() < from.saturating_add(MUCH) {
+        deal.wait(Duration::from_millis(50));
+        if deal.is_over() || started.elapsed() > SLOW {
+            return;
+        }
+    }
+    let Ok(connection) = server.connect() else { return };
+    let folder = Folder { connection, server, mode };
+    let Ok(remote) = folder.open(part, OpenFlags::WRITE) else { return };
+    let seat = deal.join();
+    let mut lanes = [Lane::new(Handle::Own(remote))];
+    if drive(&folder, &mut lanes, file, deal, seat, monitor).is_err() {
+        deal.leave(seat);
+    }
+    if file.finished_size().is_none_or(|size| deal.whole() < size) {
+        // Something is wrong: nobody waits for a file to be closed.
+        folder.connection.cut();
+    }
 }
 
 /// Whether further channels, which cost some round trips, are worth it. Gives a file that has just begun to grow
@@ -157,32 +195,53 @@ fn another(folder: &Folder, part: &str) -> Option<ssh2::File> {
     sftp.open_mode(folder.path(part), OpenFlags::WRITE, 0, ssh2::OpenType::File).ok()
 }
 
+/// Sends with these lanes what [`Deal`] gives them, until all of the file is there.
 fn drive(
     folder: &Folder,
     lanes: &mut [Lane<'_>],
     file: &Follow,
-    acked: &mut u64,
+    deal: &Deal,
+    seat: usize,
+    monitor: &Monitor,
+) -> Result<(), Failure> {
+    let session = &folder.connection.session;
+    session.set_blocking(false);
+    let sent = take_turns(folder, lanes, file, deal, seat, monitor);
+    session.set_blocking(true);
+    sent
+}
+
+fn take_turns(
+    folder: &Folder,
+    lanes: &mut [Lane<'_>],
+    file: &Follow,
+    deal: &Deal,
+    seat: usize,
     monitor: &Monitor,
 ) -> Result<(), Failure> {
     let connection = &folder.connection;
-    let stripe = if lanes.len() > 1 { STRIPE } else { u64::MAX };
-    let mut next = *acked;
     let mut heard = Instant::now();
     // A packet that is half sent must go on before anything else is sent: libssh2 takes no other then.
     let mut half_sent = None;
+    let mut whole = deal.whole();
     loop {
         monitor.check()?;
-        let available = file.wait(*acked, Duration::ZERO, monitor)?;
+        if deal.is_over() {
+            return Ok(());
+        }
+        if deal.has_failed() {
+            let lost = "a second connection was lost in the middle of an upload";
+            return Err(Trouble::broken(format!("{}: {lost}", folder.server.host())).into());
+        }
+        let available = file.wait(whole, Duration::ZERO, monitor)?;
         let mut moved = false;
         for (number, lane) in lanes.iter_mut().enumerate() {
             if half_sent.is_some_and(|half| half != number) {
                 continue;
             }
             let idle = lane.unanswered() == 0 && lane.acked == lane.stripe_end;
-            // No lane runs further ahead than `SPREAD` says.
-            if idle && next < available.bytes && next - *acked < LANES as u64 * STRIPE {
-                lane.take_stripe(next, stripe).map_err(Failure::Write)?;
-                next = lane.stripe_end;
+            if idle && let Some(from) = deal.take(seat, available.bytes) {
+                lane.take_stripe(from, STRIPE).map_err(Failure::Write)?;
             }
             lane.fill(file, available.bytes)?;
             if lane.unanswered() == 0 {
@@ -203,8 +262,8 @@ fn drive(
         }
         // Lanes without a stripe have nothing outstanding.
         let open = lanes.iter().filter(|lane| lane.acked < lane.stripe_end).map(|lane| lane.acked);
-        *acked = open.min().unwrap_or(next).max(*acked);
-        file.done(*acked);
+        whole = deal.tell(seat, open.min());
+        file.done(whole);
         if moved {
             heard = Instant::now();
         } else if lanes.iter().any(|lane| lane.unanswered() > 0) {
@@ -216,19 +275,16 @@ fn drive(
                 return Err(Trouble::broken(format!("{}: {silence}", folder.server.host())).into());
             }
             connection.wait(Duration::from_millis(200));
-        } else if is_all(available, lanes, next) {
-            *acked = available.bytes;
+        } else if available.finished && whole >= available.bytes {
             return Ok(());
-        } else if !available.finished {
-            file.wait(available.bytes, Duration::from_secs(1), monitor)?;
+        } else {
+            // For the others' answers, or for more of the file.
+            match available.finished || whole < available.bytes {
+                true => deal.wait(Duration::from_millis(50)),
+                false => drop(file.wait(available.bytes, Duration::from_secs(1), monitor)?),
+            }
             let _ = connection.session.keepalive_send();
             heard = Instant::now();
         }
     }
-}
-
-/// Whether every byte of the finished file was taken and answered.
-fn is_all(available: Available, lanes: &[Lane<'_>], next: u64) -> bool {
-    let answered = |lane: &Lane<'_>| lane.acked >= lane.stripe_end.min(available.bytes);
-    available.finished && next >= available.bytes && lanes.iter().all(answered)
 }

@@ -8,6 +8,7 @@
 //! its own pace, a local file that may still be growing, so that no destination waits for another.
 
 mod address;
+mod deal;
 mod digest;
 mod directory;
 mod folder;

@@ -1,5 +1,6 @@
 //! Sending a file that may still be growing over one SFTP connection, from where the server's part ends.
 
+use super::deal;
 use super::digest::Along;
 use super::folder::Folder;
 use super::follow::Follow;
@@ -32,7 +33,7 @@ pub(super) fn resume_point(
     // What is on its way is written in any order: only before that there can be no holes.
     let claim = match acked {
         Some(acked) => size.min(acked),
-        None => size.saturating_sub(lanes::SPREAD),
+        None => size.saturating_sub(deal::SPREAD),
     };
     if claim == 0 || file.wait(claim - 1, Duration::ZERO, monitor)?.bytes < claim {
         return Ok(0);

@@ -98,6 +98,10 @@ fn copy(
     monitor.set_current(format!("{} to {}", backup.file, to.id()));
     let text = local.sidecar().map(ToString::to_string).unwrap_or_default();
     to.prepare(monitor)?;
+    let checked = local.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256));
     let file = Follow::finished(local.into_file())?;
+    if let Some(digest) = checked {
+        file.set_sha256(digest);
+    }
     to.follow(&backup.file, Existing::Keep, &file, &|| Ok(text.clone()), monitor)
 }

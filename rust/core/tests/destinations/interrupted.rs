@@ -209,7 +209,8 @@ fn a_long_line_is_used_by_several_channels() {
         spool.finish();
         upload.join().unwrap().unwrap();
     });
-    assert_eq!(line.connections(), 2);
+    // One that was cut, one that went on, and maybe one for the server to hash along.
+    assert!((2..=3).contains(&line.connections()), "{}", line.connections());
     assert!(fs::read(server.backups().join("a.tar")).unwrap() == sent);
     assert_eq!(files(&server.backups()), ["a.tar", "a.tar.info"].map(String::from).into());
 }
