@@ -116,10 +116,14 @@ impl Sftp {
                 Err(trouble) => {
                     // A part of a file that is whole here can be resumed; anything else is rubble.
                     let resumable = trouble.error.code() == Code::Cancelled && file.is_finished();
-                    if !resumable && !upload.appearing {
-                        let _ = folder.remove(&names::sidecar_part(name));
-                        let _ = folder.remove(&names::part(name));
+                    if resumable || upload.appearing {
+                        return self.keep(folder, Err(trouble));
                     }
+                    // The old connection may still be busy with what was refused.
+                    folder.connection.cut();
+                    let Ok(folder) = self.connect() else { return Err(trouble.error) };
+                    let _ = folder.remove(&names::sidecar_part(name));
+                    let _ = folder.remove(&names::part(name));
                     return self.keep(folder, Err(trouble));
                 }
             }

@@ -104,7 +104,7 @@ pub(super) fn send(
         if let Err(failure) = lanes::pump(folder, &part, &mut remote, file, acked, monitor) {
             return Err(match failure {
                 Failure::Trouble(trouble) => trouble,
-                Failure::Write(cause) => write_trouble(folder, &part, &mut remote, &cause),
+                Failure::Write(cause) => write_trouble(folder, &part, &cause),
             });
         }
         finish_part(folder, name, remote, *acked)?;
@@ -133,16 +133,18 @@ pub(super) fn finish_part(
 }
 
 /// OpenSSH answers a full disk with plain "failure": looks whether it is that.
-fn write_trouble(folder: &Folder, part: &str, remote: &mut ssh2::File, cause: &std::io::Error) -> Trouble {
+fn write_trouble(folder: &Folder, part: &str, cause: &std::io::Error) -> Trouble {
     let trouble = folder.io_trouble("cannot write", &folder.path(part), cause);
     if trouble.broken || trouble.error.code() == Code::Permission {
         return trouble;
     }
-    let full = match remote.statvfs() {
-        Ok(room) => room.f_bavail.saturating_mul(room.f_frsize) < FULL,
-        Err(_) => false,
-    };
-    if full || trouble.error.code() == Code::Space {
+    // Over another connection: in this one answers to other writes may be on their way, and requests half sent.
+    let room = folder.server.connect().ok().and_then(|connection| {
+        let other = Folder { connection, server: folder.server.clone(), mode: folder.mode };
+        let mut file = other.open(part, OpenFlags::READ).ok()?;
+        other.room_around(&mut file).ok().flatten()
+    });
+    if room.is_some_and(|free| free < FULL) || trouble.error.code() == Code::Space {
         return no_room(folder, None).into();
     }
     let error = trouble.error.hint("most often the disk or the quota there is full: look on the server");
