@@ -36,6 +36,7 @@ $put('includes/bootstrap.inc', <<<'PHP'
 
 define('VERSION', '7.103');
 define('DRUPAL_BOOTSTRAP_VARIABLES', 4);
+define('DRUPAL_BOOTSTRAP_FULL', 7);
 
 function drupal_override_server_variables(array $variables) {
 }
@@ -46,6 +47,10 @@ function drupal_bootstrap($phase) {
   foreach (db_query('SELECT name, value FROM {variable}')->fetchAllKeyed() as $name => $value) {
     $conf += array($name => unserialize($value));
   }
+}
+
+// This site has none.
+function drupal_flush_all_caches() {
 }
 
 function check_plain($text) {
