@@ -333,7 +333,11 @@ Examples:
 
     /// List the keys at hand, with their IDs
     #[command(after_help = "\
-The ID tells nothing of the key. The sidecar of each encrypted backup names the ID of the key that opens it (bam_key_id).")]
+The ID tells nothing of the key. The sidecar of each encrypted backup names the ID of the key that opens it (bam_key_id).
+
+Examples:
+  bam keys
+  bam keys --json | jq -r '.keys[].id'")]
     Keys,
 
     /// List what can be backed up
