@@ -20,6 +20,7 @@ KEY = "LegacyKey-PECE-2016-abcdefghijkl"
 IV = "xIeJSEQwgVTgYJVEQVWd8w=="
 PHPSECLIB = {"implementation": "phpseclib", "key": KEY}
 MCRYPT = {"implementation": "mcrypt", "key": KEY, "iv": IV}
+REAL_AES = {"implementation": "real_aes", "key": "RealAES-16-bytes"}
 DUMP = "plain-2026-11-22T23-50-57.mysql.gz"
 FILES = "plain-2026-11-22T23-50-59.tar.gz"
 ARCHIVE = "tiny-2026-11-22T23-51-02.sitearchive.tar.gz"
@@ -116,18 +117,25 @@ class Formats(SiteTest):
 
     def test_every_fixture_with_the_right_key_a_wrong_one_cut_short_and_damaged(self):
         seen = set()
-        wrong = {"aes_module": {**PHPSECLIB, "key": KEY.replace("L", "M")}}
-        wrong_mcrypt = {"aes_module": {**MCRYPT, "key": KEY.replace("L", "M")}}
         for name in sorted(os.listdir(FIXTURES)):
             if name.endswith(".info"):
                 continue
             seen.add(name)
             kind = name.split(".", 1)[1]
             source = {"mysql": "db", "tar": "files", "sitearchive": "archive"}[kind.split(".")[0]]
-            self.document["encryption"] = {"aes_module": MCRYPT if name.startswith("mcrypt") else PHPSECLIB}
-            encrypted = wrong_mcrypt if name.startswith("mcrypt") else wrong
-            self.restore_and_break(name, source, wrong=encrypted if name.endswith(".aes") else None)
+            module = MCRYPT if name.startswith("mcrypt") else PHPSECLIB
+            self.document["encryption"] = {"aes_module": module}
+            wrong = {"aes_module": {**module, "key": module["key"].replace("e", "f")}}
+            self.restore_and_break(name, source, wrong=wrong if name.endswith(".aes") else None)
         self.assertEqual(len(seen), 7)
+
+    def test_what_the_module_real_aes_encrypted(self):
+        name = "realaes-2026-11-22T23-50-59.tar.gz.aes"
+        with open(os.path.join(FIXTURES, "../real_aes", name), "rb") as file:
+            content = file.read()
+        self.document["encryption"] = {"aes_module": REAL_AES}
+        wrong = {"aes_module": {**REAL_AES, "key": "another 16 bytes"}}
+        self.restore_and_break(name, "files", content=content, wrong=wrong)
 
     def plain(self, name):
         with gzip.open(os.path.join(FIXTURES, name)) as file:

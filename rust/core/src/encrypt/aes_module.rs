@@ -12,10 +12,12 @@
 //! the end is trimmed the same way and the mark must be there, which catches nearly every wrong key; white space at
 //! the beginning stays, since nobody added it.
 //!
-//! There is no MAC: whoever restores such a file should check that what comes out is what its name promises.
+//! A third implementation, `real_aes`, is another module under this one's name (`real_aes.rs`): read only.
+//!
+//! The first two have no MAC: whoever restores such a file should check that what comes out is what its name promises.
 
 use super::cbc::{self, BLOCK, KeyIv, Padding, fit};
-use super::damaged;
+use super::{damaged, real_aes};
 use crate::config::AesModule;
 use crate::{Code, Error, Result, ResultExt, Secret};
 use base64::Engine as _;
@@ -33,15 +35,18 @@ const TRIMMED: &[u8] = b" \t\n\r\0\x0b";
 
 /// The module's settings, worked out to a key. Zeroed when dropped.
 #[derive(Clone)]
-pub struct Settings {
-    keys: KeyIv,
-    padding: Padding,
+pub struct Settings(Format);
+
+#[derive(Clone)]
+enum Format {
+    Cbc(KeyIv, Padding),
+    RealAes(real_aes::Keys),
 }
 
 impl Settings {
     /// Implementation `phpseclib`; `key` is the key string as it is.
     pub fn phpseclib(key: &[u8]) -> Self {
-        Settings { keys: KeyIv::padded(key, [0; BLOCK]), padding: Padding::Pkcs7 }
+        Settings(Format::Cbc(KeyIv::padded(key, [0; BLOCK]), Padding::Pkcs7))
     }
 
     /// Implementation `mcrypt` with cipher `rijndael-128`; `iv` is variable `aes_encryption_iv`, which PHP's
@@ -59,7 +64,12 @@ impl Settings {
         let text: Vec<u8> =
             iv.iter().copied().filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).collect();
         let iv = GeneralPurpose::new(&alphabet::STANDARD, lenient).decode(text).unwrap_or_default();
-        Settings { keys: KeyIv::aes256(*hex, fit(&iv)), padding: Padding::Zeros }
+        Settings(Format::Cbc(KeyIv::aes256(*hex, fit(&iv)), Padding::Zeros))
+    }
+
+    /// Implementation `real_aes`; the key has 16 bytes.
+    pub fn real_aes(key: &[u8]) -> Result<Self> {
+        Ok(Settings(Format::RealAes(real_aes::Keys::new(key)?)))
     }
 
     /// From the configuration document. A key file is read whole, line feed and all, as the module does.
@@ -79,6 +89,7 @@ impl Settings {
         };
         match (document.implementation.as_str(), document.cipher.as_str()) {
             ("phpseclib", _) => Ok(Settings::phpseclib(key.expose())),
+            ("real_aes", _) => Settings::real_aes(key.expose()),
             ("mcrypt", "" | "rijndael-128") => {
                 let iv = document.iv.as_ref().ok_or_else(|| missing("iv (variable aes_encryption_iv)"))?;
                 Ok(Settings::mcrypt(key.expose(), iv.expose()))
@@ -97,7 +108,7 @@ impl Settings {
             }
             (other, _) => {
                 Err(Error::new(Code::Config, format!("unknown aes module implementation \"{other}\""))
-                    .hint("encryption.aes_module.implementation is phpseclib or mcrypt"))
+                    .hint("encryption.aes_module.implementation is phpseclib, mcrypt or real_aes"))
             }
         }
     }
@@ -107,9 +118,16 @@ impl Settings {
 pub struct Writer<W>(cbc::Writer<W>, Padding);
 
 impl<W: Write> Writer<W> {
-    /// The format has no header.
-    pub fn new(out: W, settings: &Settings) -> Self {
-        Writer(cbc::Writer::new(out, &settings.keys, b""), settings.padding)
+    /// The format has no header. What real_aes writes is not written: its MAC comes before the data.
+    pub fn new(out: W, settings: &Settings) -> Result<Self> {
+        match &settings.0 {
+            Format::Cbc(keys, padding) => Ok(Writer(cbc::Writer::new(out, keys, b""), *padding)),
+            Format::RealAes(_) => Err(Error::new(
+                Code::Unsupported,
+                "the format of the module real_aes is read, but not written",
+            )
+            .hint("set the profile's encryption to aes256")),
+        }
     }
 
     /// Writes the end mark and the padding; gives back the inner writer, which it does not flush.
@@ -131,16 +149,22 @@ impl<W: Write> Write for Writer<W> {
 }
 
 /// Decrypts what is read through it. A wrong key shows as [`Code::Integrity`] at the end of the data, as a rule.
-pub struct Reader<R>(cbc::Reader<R>);
+pub struct Reader<R>(Inner<R>);
+
+enum Inner<R> {
+    Cbc(Box<cbc::Reader<R>>),
+    RealAes(real_aes::Reader<R>),
+}
 
 impl<R: Read> Reader<R> {
     /// `input` is the whole file; nothing is read yet.
     pub fn new(input: R, settings: &Settings) -> Self {
-        let unpad = match settings.padding {
-            Padding::Pkcs7 => |tail: &[u8]| unmark(tail.get(..cbc::unpad_pkcs7(tail)?).unwrap_or_default()),
-            Padding::Zeros => unmark,
-        };
-        Reader(cbc::Reader::new(input, &settings.keys, unpad))
+        let pkcs7 = |tail: &[u8]| unmark(tail.get(..cbc::unpad_pkcs7(tail)?).unwrap_or_default());
+        Reader(match &settings.0 {
+            Format::Cbc(keys, Padding::Pkcs7) => Inner::Cbc(Box::new(cbc::Reader::new(input, keys, pkcs7))),
+            Format::Cbc(keys, Padding::Zeros) => Inner::Cbc(Box::new(cbc::Reader::new(input, keys, unmark))),
+            Format::RealAes(keys) => Inner::RealAes(real_aes::Reader::new(input, keys.clone(), pkcs7)),
+        })
     }
 }
 
@@ -154,17 +178,26 @@ fn unmark(tail: &[u8]) -> Result<usize> {
 
 impl<R: Read> Read for Reader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.0.read(out)
+        match &mut self.0 {
+            Inner::Cbc(reader) => reader.read(out),
+            Inner::RealAes(reader) => reader.read(out),
+        }
     }
 }
 
 impl<R: Read> BufRead for Reader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.0.fill_buf()
+        match &mut self.0 {
+            Inner::Cbc(reader) => reader.fill_buf(),
+            Inner::RealAes(reader) => reader.fill_buf(),
+        }
     }
 
     fn consume(&mut self, n: usize) {
-        self.0.consume(n);
+        match &mut self.0 {
+            Inner::Cbc(reader) => reader.consume(n),
+            Inner::RealAes(reader) => reader.consume(n),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ fn decrypt(file: &[u8], settings: &Settings) -> Result<Vec<u8>> {
 }
 
 fn encrypt(plain: &[u8], settings: &Settings) -> Vec<u8> {
-    let mut writer = Writer::new(Vec::new(), settings);
+    let mut writer = Writer::new(Vec::new(), settings).unwrap();
     writer.write_all(plain).unwrap();
     writer.finish().unwrap()
 }
@@ -176,4 +176,23 @@ fn no_mutation_makes_the_reader_panic() {
         }
         let _ = decrypt(&broken, &settings);
     }
+}
+
+#[test]
+fn what_real_aes_wrote_is_read_and_proven() {
+    const KEY: &[u8] = b"RealAES-16-bytes";
+    let file = fixture("../real_aes/realaes-2026-11-22T23-50-59.tar.gz.aes");
+    let settings = Settings::real_aes(KEY).unwrap();
+    assert!(decrypt(&file, &settings).unwrap() == fixture("plain-2026-11-22T23-50-59.tar.gz"));
+    let code = |file: &[u8], settings: &Settings| decrypt(file, settings).map(|_| ()).map_err(|e| e.code());
+    for at in [0, 31, 32, 47, 48, 1000, file.len() - 1] {
+        let mut broken = file.clone();
+        broken[at] ^= 1;
+        assert_eq!(code(&broken, &settings), Err(Code::Integrity), "byte {at}");
+        assert_eq!(code(&file[..at], &settings), Err(Code::Integrity), "cut to {at}");
+    }
+    let other = Settings::real_aes(b"another 16 bytes").unwrap();
+    assert_eq!(code(&file, &other), Err(Code::Integrity));
+    assert_eq!(Settings::real_aes(b"too short").err().unwrap().code(), Code::Key);
+    assert_eq!(Writer::new(Vec::new(), &settings).err().unwrap().code(), Code::Unsupported);
 }

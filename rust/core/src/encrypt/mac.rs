@@ -16,10 +16,11 @@
 //! container's key derivation ([`super::kdf`]), so it differs for every file and nobody without the passphrase can
 //! make a tag.
 
+use super::cbc::fit;
 use crate::{Code, Error, Result};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const DOMAIN: &[u8] = b"bam.mac.1";
 
@@ -61,11 +62,7 @@ impl MacKey {
     {
         let mut fields: Vec<_> = fields.into_iter().collect();
         fields.sort_unstable();
-        // HMAC pads a key shorter than the hash's block with zeros: the same key, in the infallible form.
-        let mut block = [0u8; 64];
-        block.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
-        let mut mac = Hmac::<Sha256>::new(&block.into());
-        block.zeroize();
+        let mut mac = hmac(&self.0);
         frame(&mut mac, DOMAIN);
         frame(&mut mac, sha256);
         mac.update(&(fields.len() as u64).to_be_bytes());
@@ -75,6 +72,13 @@ impl MacKey {
         }
         mac
     }
+}
+
+/// HMAC-SHA256 with a key of at most 64 bytes. HMAC pads a key shorter than the hash's block with zeros: this is the
+/// same key, in the form that cannot fail.
+pub(super) fn hmac(key: &[u8]) -> Hmac<Sha256> {
+    let block = Zeroizing::new(fit::<64>(key));
+    Hmac::new(&(*block).into())
 }
 
 fn frame(mac: &mut Hmac<Sha256>, bytes: &[u8]) {

@@ -13,6 +13,7 @@
 //! | [`key`] | making and checking key files, key IDs |
 //! | [`age`] | public-key encryption (`.age`) |
 //! | [`aes_module`] | the Drupal module aes 7.x (`.aes`) |
+//! | `real_aes` | the Drupal module real_aes, which writes `.aes`, too |
 
 pub mod aes_module;
 pub mod age;
@@ -22,6 +23,7 @@ pub mod kdf;
 pub mod key;
 pub mod mac;
 pub mod passphrase;
+mod real_aes;
 #[cfg(test)]
 mod testing;
 

@@ -124,7 +124,7 @@ pub fn encrypt<W: Write>(reader: PipeReader, cipher: Cipher, out: W) -> Result<(
             Ok((out, Some(mac_key)))
         }
         Cipher::AesModule(settings) => {
-            let mut writer = aes_module::Writer::new(out, &settings);
+            let mut writer = aes_module::Writer::new(out, &settings)?;
             copy(reader, &mut writer)?;
             Ok((writer.finish()?, None))
         }
