@@ -5,8 +5,9 @@
 use super::folders::Folders;
 use super::journal::Journal;
 use super::pipe::{PipeReader, PipeWriter, pipe};
+use super::restore;
 use crate::archive::{ExtractOptions, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show};
-use crate::config::{Document, names_table};
+use crate::config::{Document, Driver, names_table};
 use crate::source::database::{LoadReport, LoadSettings, Replacement};
 use crate::{Code, Error, Monitor, Result};
 use serde::Serialize;
@@ -162,7 +163,11 @@ pub fn tar(
 /// Refuses an archive that is not of what the target is.
 pub fn check_layout(target: &Target<'_>, layout: &Layout) -> Result<()> {
     match (layout, &target.folder) {
-        (Layout::Files { .. }, Some(_)) | (Layout::Site(_), None) => Ok(()),
+        (Layout::Files { .. }, Some(_)) => Ok(()),
+        (Layout::Site(site), None) => {
+            let connection = target.document.connection(&target.database)?;
+            restore::check_driver(Driver::named(&site.driver), &connection, "the site archive")
+        }
         (Layout::Site(_), Some(folder)) => Err(Error::new(
             Code::Usage,
             format!("this backup holds a whole site and cannot be put into the folder {}", folder.display()),
