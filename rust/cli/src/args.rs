@@ -337,7 +337,7 @@ The ID tells nothing of the key. The sidecar of each encrypted backup names the 
 
 Examples:
   bam keys
-  bam keys --json | jq -r '.keys[].id'")]
+  bam keys --json | jq -r '.keys[].key_id'")]
     Keys,
 
     /// List what can be backed up
