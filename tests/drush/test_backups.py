@@ -255,7 +255,7 @@ class Maintenance(SiteTest):
             holder.communicate()
             self.assertTrue(self.mode())
             said = status()
-            self.assertIn("it is online again", said)
+            self.assertIn("still in maintenance mode from a run that was killed", said)
             self.assertEqual((self.mode(), self.message()), (False, "The old message."), said)
 
     def test_a_second_backup_meanwhile_is_told_to_wait(self):
