@@ -33,6 +33,9 @@ const PACKAGE: &str = "mariadb-client";
 /// How the SQL client is called for loading: it takes no commands of its own, and does not come back to a server that
 /// has ended its session.
 pub(crate) const LOADING: [&str; 3] = ["--batch", "--binary-mode", "--skip-reconnect"];
+/// For loading: the client then passes over bytes, of which none that UTF-8 puts into a character means anything to
+/// it, instead of looking for characters. The server is told by statements what they are.
+pub(crate) const LANE_CHARSET: &str = "--default-character-set=latin1";
 /// It goes on after an error.
 pub(crate) const FORCE: &str = "--force";
 

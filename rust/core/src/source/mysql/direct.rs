@@ -2,8 +2,8 @@
 //! the state folder, zstd-compressed and private; either can be loaded at any time, and again after a kill.
 
 use super::dump;
-use super::feeder::Feeder;
 use super::intake::{Intake, Step};
+use super::loader;
 use super::replace::{Loaded, Replacement, finish_file, objects_in, remove};
 use super::schema::columns;
 use super::script::Script;
@@ -137,8 +137,13 @@ fn make_way(it: &Replacement, session: &mut Session<'_>) -> Result<()> {
 }
 
 fn feed(it: &Replacement, connection: &Connection, path: &Path, monitor: &Monitor) -> Result<()> {
-    let mut feeder = Feeder::open(connection, &connection.name, &[&it.lock_option(0)], it.leash()?, monitor)?;
     let file = File::open(path).at("cannot read", path)?;
-    feeder.script(zstd::Decoder::new(file).at("cannot read", path)?)?;
-    feeder.finish()
+    let file = zstd::Decoder::new(file).at("cannot read", path)?;
+    let mut intake = Intake::new(file, None, false, monitor).with_definers(true);
+    loader::load(it, connection, &connection.name, true, monitor, |loader| {
+        while let Some(step) = intake.next()? {
+            loader.take(&step)?;
+        }
+        Ok(())
+    })
 }

@@ -30,7 +30,7 @@ pub(crate) enum Step<'a> {
     /// It sets up the session: for every connection that loads, and for what comes later.
     Session(Piece<'a>),
     /// It makes or fills a table.
-    Table { kind: Kind, name: String, piece: Piece<'a> },
+    Table { kind: Kind, name: String, line: u64, piece: Piece<'a> },
     /// It makes a view, trigger or the like: when the tables are in place. `undo` removes what it makes.
     Later { piece: Piece<'a>, undo: Option<String> },
 }
@@ -145,6 +145,7 @@ impl<'m, R: Read> Intake<'m, R> {
             return Ok(None);
         };
         self.statements += 1;
+        let line = self.splitter.line(&found);
         let prefixes = self.prefix.as_deref().zip(self.new_prefix.as_deref()).filter(|(from, to)| from != to);
         let Item::Statement { text, delimiter } = self.splitter.item(found) else { return Ok(None) };
         let piece = Piece { text: Cow::Borrowed(text), delimiter };
@@ -153,9 +154,9 @@ impl<'m, R: Read> Intake<'m, R> {
             Decision::Table(kind, name) => match prefixes {
                 Some((from, to)) => {
                     let piece = Piece { text: with_prefix(text, from, to), delimiter };
-                    Step::Table { kind, name: renamed(&name, from, to).into_owned(), piece }
+                    Step::Table { kind, name: renamed(&name, from, to).into_owned(), line, piece }
                 }
-                None => Step::Table { kind, name, piece },
+                None => Step::Table { kind, name, line, piece },
             },
             Decision::Later(undo) => {
                 let text = if self.definers { Cow::Borrowed(text) } else { without_definer(text) };

@@ -43,7 +43,7 @@ pub(crate) fn contents(input: &mut dyn Read, monitor: &Monitor) -> Result<Conten
     let mut intake = Intake::new(input, None, false, monitor);
     let mut tables: BTreeMap<String, Table> = BTreeMap::new();
     while let Some(step) = intake.next()? {
-        let Step::Table { kind, name, piece } = step else { continue };
+        let Step::Table { kind, name, piece, .. } = step else { continue };
         if kind == Kind::Drop {
             continue;
         }
@@ -70,7 +70,7 @@ pub(crate) fn fingerprints(input: &mut dyn Read, monitor: &Monitor) -> Result<BT
     let mut intake = Intake::new(input, None, false, monitor);
     let mut tables: BTreeMap<String, Fingerprint> = BTreeMap::new();
     while let Some(step) = intake.next()? {
-        let Step::Table { kind, name, piece } = step else { continue };
+        let Step::Table { kind, name, piece, .. } = step else { continue };
         if kind == Kind::Drop {
             continue;
         }

@@ -14,6 +14,7 @@ use super::session::{Session, string};
 use crate::config::Connection;
 use crate::{Code, Error, Monitor, Result, ResultExt};
 use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
+use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -44,9 +45,17 @@ impl Replacement {
         Ok(file.into())
     }
 
+    /// Locks are known to the whole server: two replacements may have the same id, of different databases.
+    fn lock_prefix(&self) -> String {
+        let [new, _] = self.beside();
+        let digest = Sha256::digest(new.as_bytes());
+        let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        format!("bam.{short}.")
+    }
+
     /// The user-level lock of a connection to the live database.
     pub(super) fn lock_name(&self, connection: usize) -> String {
-        format!("bam.{}.{connection}", self.id)
+        format!("{}{connection}", self.lock_prefix())
     }
 
     /// A client's option by which it takes that lock before anything else, or ends.
@@ -70,7 +79,7 @@ impl Replacement {
              OR ID IN ({}) OR INFO LIKE {}) AND USER = \
              (SELECT USER FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID())",
             locks.join(", "),
-            string(&format!("%GET_LOCK(%bam.{}.%", self.id)),
+            string(&format!("%GET_LOCK(%{}%", self.lock_prefix())),
         );
         let begun = Instant::now();
         loop {

@@ -8,8 +8,8 @@
 use super::client;
 use super::direct;
 use super::dump::{self, FIRST_LINE, LAST_LINE, MARKER};
-use super::feeder::Feeder;
 use super::intake::{Intake, Origin, Step};
+use super::loader;
 use super::schema::{self, Schema, columns};
 use super::script::Script;
 use super::session::{Session, quote, string};
@@ -174,13 +174,12 @@ impl Replacement {
         intake: &mut Intake<'_, R>,
         monitor: &Monitor,
     ) -> Result<Loaded> {
-        let mut feeder = Feeder::open(connection, &self.new, &[], self.leash()?, monitor)?;
-        let loaded = self.take_in(intake, monitor, &mut |step| match step {
-            Step::Session(piece) | Step::Table { piece, .. } => feeder.piece(piece),
-            Step::Later { .. } => Ok(()),
-        })?;
-        feeder.finish()?;
-        Ok(loaded)
+        loader::load(self, connection, &self.new, false, monitor, |loader| {
+            self.take_in(intake, monitor, &mut |step| match step {
+                Step::Later { .. } => Ok(()),
+                step => loader.take(step),
+            })
+        })
     }
 
     /// Reads the dump to its end: every step goes to `each`, what comes later also into a script.

@@ -32,10 +32,6 @@ impl<W: Write> Script<W> {
         self.out.write_all(b"\n")
     }
 
-    pub(crate) fn out(&mut self) -> &mut W {
-        &mut self.out
-    }
-
     pub(crate) fn into_out(self) -> W {
         self.out
     }

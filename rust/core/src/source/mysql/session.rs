@@ -5,9 +5,11 @@ use super::client::{self, Program};
 use crate::config::Connection;
 use crate::source::tool::{Input, Output, Tool};
 use crate::{Code, Error, Monitor, Result};
+use memchr::memchr_iter;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
+use std::sync::atomic::AtomicBool;
 
 /// One row of an answer. SQL's NULL comes as the text `NULL`: ask with `IFNULL` where it matters.
 pub(crate) type Row = Vec<Vec<u8>>;
@@ -20,6 +22,8 @@ pub(crate) struct Session<'c> {
     output: BufReader<Output<'c>>,
     connection: &'c Connection,
     asked: u64,
+    /// That the client was given.
+    lines: u64,
 }
 
 impl<'c> Session<'c> {
@@ -39,17 +43,30 @@ impl<'c> Session<'c> {
         held: Option<OwnedFd>,
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
-        let mut arguments = client::LOADING.map(String::from).to_vec();
-        arguments.extend(["--skip-column-names", "--unbuffered"].map(String::from));
-        arguments.extend(database.map(|name| format!("--database={name}")));
-        let (mut tool, program) =
-            client::spawn(Program::Client, connection, arguments, held, Stdio::piped(), Stdio::piped())?;
-        let (input, output) = (tool.input(monitor)?, BufReader::new(tool.output(monitor, None)?));
-        let mut session =
-            Session { tool: Some(tool), program, input: Some(input), output, connection, asked: 0 };
+        let mut session = Session::start(connection, database, &[], held, None, monitor)?;
         // No literal of ours has to care about the server's modes.
         session.run("SET SESSION sql_mode=''")?;
         Ok(session)
+    }
+
+    /// The same with further options of the client, and as the server's settings have it. Waiting for an answer ends
+    /// with an error soon after `stop` is set.
+    pub(crate) fn start(
+        connection: &'c Connection,
+        database: Option<&str>,
+        options: &[&str],
+        held: Option<OwnedFd>,
+        stop: Option<&'c AtomicBool>,
+        monitor: &'c Monitor,
+    ) -> Result<Session<'c>> {
+        let mut arguments = client::LOADING.map(String::from).to_vec();
+        arguments.extend(["--skip-column-names", "--unbuffered"].map(String::from));
+        arguments.extend(options.iter().map(|&option| option.to_owned()));
+        arguments.extend(database.map(|name| format!("--database={name}")));
+        let (mut tool, program) =
+            client::spawn(Program::Client, connection, arguments, held, Stdio::piped(), Stdio::piped())?;
+        let (input, output) = (tool.input(monitor)?, BufReader::new(tool.output(monitor, stop)?));
+        Ok(Session { tool: Some(tool), program, input: Some(input), output, connection, asked: 0, lines: 0 })
     }
 
     /// The live database's name.
@@ -64,19 +81,41 @@ impl<'c> Session<'c> {
 
     /// Runs statements and gives all rows that they answer.
     pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.ask(&[sql.as_bytes(), b";\n"], |line| {
+            rows.push(line.split(|&byte| byte == b'\t').map(unescape).collect());
+        })?;
+        Ok(rows)
+    }
+
+    /// Runs a script, of whole statements and lines; what it answers is passed over.
+    pub(crate) fn feed(&mut self, script: &[u8]) -> Result<()> {
+        self.ask(&[script], |_| {})
+    }
+
+    /// How many lines the client was given so far.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    fn ask(&mut self, script: &[&[u8]], mut each: impl FnMut(&[u8])) -> Result<()> {
         self.asked += 1;
         let end = format!("bam-{}-{}", std::process::id(), self.asked);
         let Some(input) = self.input.as_mut() else {
             return Err(Error::new(Code::Database, "the connection to the server is gone"));
         };
-        // A client that is gone says why below.
-        if let Err(cause) = writeln!(input, "{sql};\nSELECT '{end}';") {
-            let error = Error::from(cause);
-            if error.code() == Code::Cancelled {
-                return Err(error);
+        let asking = format!("SELECT '{end}';\n");
+        for &part in script.iter().chain(&[asking.as_bytes()]) {
+            self.lines += memchr_iter(b'\n', part).count() as u64;
+            // A client that is gone says why below.
+            if let Err(cause) = input.write_all(part) {
+                let error = Error::from(cause);
+                if error.code() == Code::Cancelled {
+                    return Err(error);
+                }
             }
         }
-        let (mut rows, mut line) = (Vec::new(), Vec::new());
+        let mut line = Vec::new();
         loop {
             line.clear();
             if self.output.read_until(b'\n', &mut line)? == 0 {
@@ -84,9 +123,9 @@ impl<'c> Session<'c> {
             }
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
             if text == end.as_bytes() {
-                return Ok(rows);
+                return Ok(());
             }
-            rows.push(text.split(|&byte| byte == b'\t').map(unescape).collect());
+            each(text);
         }
     }
 

@@ -2,12 +2,16 @@
 //!
 //! Knows MySQL's and MariaDB's lexical rules (<https://mariadb.com/kb/en/sql-language-structure/>), nothing of servers.
 
+mod needs;
 mod prefix;
 mod rows;
 mod splitter;
 mod statement;
 
+pub(crate) use needs::{Needs, Numbering, column_list, numbering};
 pub(crate) use prefix::{renamed, with_prefix};
 pub(crate) use rows::{for_each_row, rows};
 pub(crate) use splitter::{Found, Item, Splitter};
-pub(crate) use statement::{Kind, Statement, names_any, trigger_table, without_database, without_definer};
+pub(crate) use statement::{
+    Kind, Statement, has_word, names_any, trigger_table, without_database, without_definer,
+};

@@ -3,7 +3,7 @@
 //! Memory is bounded by the longest statement. Bytes are bytes: blobs between quotes need be no valid text.
 
 use crate::{Code, Error, Result};
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 use std::io::Read;
 use std::ops::Range;
 
@@ -77,6 +77,9 @@ pub(crate) struct Splitter<R> {
     special: [bool; 256],
     ended: bool,
     read: u64,
+    /// Lines that end before `counted`, a place in `buffer`.
+    lines: u64,
+    counted: usize,
 }
 
 impl<R: Read> Splitter<R> {
@@ -93,6 +96,8 @@ impl<R: Read> Splitter<R> {
             special: SPECIAL,
             ended: false,
             read: 0,
+            lines: 0,
+            counted: 0,
         };
         splitter.set_delimiter(b";".to_vec());
         splitter
@@ -101,6 +106,19 @@ impl<R: Read> Splitter<R> {
     /// Bytes read from the input so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.read
+    }
+
+    /// The line on which an item begins that [`Splitter::advance`] found, from 1; asked for items in order.
+    pub(crate) fn line(&mut self, item: &Found) -> u64 {
+        self.count_lines(item.0.start);
+        self.lines + 1
+    }
+
+    fn count_lines(&mut self, until: usize) {
+        if let Some(passed) = self.buffer.get(self.counted..until) {
+            self.lines += memchr_iter(b'\n', passed).count() as u64;
+            self.counted = until;
+        }
     }
 
     /// Whether the input ended inside a quoted string, an identifier or a comment, so was cut short.
@@ -335,6 +353,8 @@ impl<R: Read> Splitter<R> {
         }
         let too_large = self.buffer.len() > KEPT && self.filled - self.start < KEPT / 2;
         if too_large || self.buffer.len() - self.filled < BLOCK {
+            self.count_lines(self.start);
+            self.counted -= self.start.min(self.counted);
             self.buffer.copy_within(self.start..self.filled, 0);
             self.at -= self.start;
             self.filled -= self.start;

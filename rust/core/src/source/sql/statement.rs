@@ -147,6 +147,18 @@ pub(crate) fn without_definer(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// Whether one of `words` comes in `text`, outside quotes and comments.
+pub(crate) fn has_word(text: &[u8], words: &[&[u8]]) -> bool {
+    Tokens::new(text).has_any(words)
+}
+
+/// The first word or sign of `text`, after `skipped` where that comes first.
+pub(crate) fn token_after<'a>(text: &'a [u8], skipped: &[u8]) -> &'a [u8] {
+    let mut tokens = Tokens::new(text);
+    tokens.take(skipped);
+    tokens.next().and_then(|token| text.get(token.at)).unwrap_or_default()
+}
+
 /// Where the definer clause stands: before the word that says what is created.
 fn definer(text: &[u8]) -> Option<Range<usize>> {
     let mut tokens = Tokens::new(text);

@@ -1,0 +1,260 @@
+//! Several connections that work off pieces of a dump side by side, each piece by one of them.
+//!
+//! Knows which pieces are under way for which table, nothing of what is in them. Waiting pieces are bounded in bytes.
+
+use super::session::Session;
+use crate::{Code, Error, Monitor, Result};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Bytes that may wait for one connection: as much as it takes to have the next at hand.
+const WAITING: usize = 2 << 20;
+/// Bytes that may wait and be under way in all; a longer piece goes alone.
+const MOST: usize = 12 << 20;
+/// Bytes between two commits: enough to make them cheap. A connection with nothing to do commits, too.
+const COMMIT: usize = 8 << 20;
+/// How often a wait looks at the cancel flag.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What one connection runs in one go.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
+    /// SQL, each statement with its `;`.
+    pub(super) text: Vec<u8>,
+    /// The tables it is about.
+    pub(super) tables: Vec<usize>,
+    /// Commit at once.
+    pub(super) commit: bool,
+    /// Lines of `text` (from 0) and the lines of the dump that they came from, where a statement begins.
+    pub(super) lines: Vec<(u64, u64)>,
+}
+
+/// How far a table has come.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Progress {
+    /// Pieces that are not committed yet.
+    pub(super) pending: usize,
+    /// Whether some were committed since it was made.
+    pub(super) begun: bool,
+    /// Who got the last one.
+    pub(super) lane: usize,
+}
+
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<Piece>,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: Vec<Lane>,
+    tables: Vec<Progress>,
+    /// Waiting and under way.
+    bytes: usize,
+    error: Option<Error>,
+    closed: bool,
+}
+
+/// The connections' work.
+pub(super) struct Lanes<'m> {
+    state: Mutex<State>,
+    changed: Condvar,
+    stop: AtomicBool,
+    monitor: &'m Monitor,
+}
+
+impl<'m> Lanes<'m> {
+    pub(super) fn new(count: usize, monitor: &'m Monitor) -> Self {
+        let lanes = std::iter::repeat_with(Lane::default).take(count).collect();
+        let state = Mutex::new(State { lanes, ..State::default() });
+        Lanes { state, changed: Condvar::new(), stop: AtomicBool::new(false), monitor }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Set when the others are to give up.
+    pub(super) fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+
+    /// Makes a table known; gives its number.
+    pub(super) fn add_table(&self) -> usize {
+        let mut state = self.state();
+        state.tables.push(Progress::default());
+        state.tables.len() - 1
+    }
+
+    pub(super) fn progress(&self, table: usize) -> Progress {
+        self.state().tables.get(table).copied().unwrap_or_default()
+    }
+
+    /// A table was made anew: nothing of it may be pending.
+    pub(super) fn reset(&self, table: usize) {
+        if let Some(progress) = self.state().tables.get_mut(table) {
+            progress.begun = false;
+        }
+    }
+
+    /// Waits until `ready`; fails where a connection has failed.
+    fn wait<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> Result<T> {
+        let mut state = self.state();
+        loop {
+            if let Some(error) = state.error.take() {
+                return Err(error);
+            }
+            if let Some(found) = ready(&mut state) {
+                return Ok(found);
+            }
+            self.monitor.check()?;
+            let waited = self.changed.wait_timeout(state, TICK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until everything about `table` is committed.
+    pub(super) fn wait_for(&self, table: usize) -> Result<()> {
+        self.wait(|state| state.tables.get(table).is_none_or(|it| it.pending == 0).then_some(()))
+    }
+
+    /// Waits until everything is committed.
+    pub(super) fn wait_for_all(&self) -> Result<()> {
+        self.wait(|state| state.tables.iter().all(|it| it.pending == 0).then_some(()))
+    }
+
+    /// Waits for room and says who is to have the next piece of `length` bytes: `lane`, else the one with the least to
+    /// do.
+    pub(super) fn choose(&self, lane: Option<usize>, length: usize) -> Result<usize> {
+        self.wait(|state| {
+            if state.bytes > 0 && state.bytes + length > MOST {
+                return None;
+            }
+            let lanes =
+                state.lanes.iter().enumerate().filter(|(number, _)| lane.is_none_or(|it| it == *number));
+            let (number, least) = lanes.min_by_key(|(_, it)| it.bytes)?;
+            (least.bytes < WAITING).then_some(number)
+        })
+    }
+
+    /// Gives a connection something to do.
+    pub(super) fn give(&self, lane: usize, piece: Piece) {
+        let mut state = self.state();
+        state.bytes += piece.text.len();
+        for &table in &piece.tables {
+            if let Some(progress) = state.tables.get_mut(table) {
+                progress.pending += 1;
+                progress.lane = lane;
+            }
+        }
+        if let Some(lane) = state.lanes.get_mut(lane) {
+            lane.bytes += piece.text.len();
+            lane.waiting.push_back(piece);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Nothing more comes; with `stop` what is waiting is dropped.
+    pub(super) fn close(&self, stop: bool) {
+        self.stop.store(stop, Relaxed);
+        self.state().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// The error that a connection met, if nobody has had it yet.
+    pub(super) fn error(&self) -> Option<Error> {
+        self.state().error.take()
+    }
+
+    /// Works as connection `number`, which `open` makes, until everything is done or something has failed.
+    pub(super) fn work<'c>(&self, number: usize, open: impl FnOnce() -> Result<Session<'c>>) {
+        if let Err(error) = self.run(number, open) {
+            let mut state = self.state();
+            // The others fail because they are stopped.
+            if !self.stop.swap(true, Relaxed) {
+                state.error = Some(error);
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    fn run<'c>(&self, number: usize, open: impl FnOnce() -> Result<Session<'c>>) -> Result<()> {
+        let mut open = Some(open);
+        let mut session: Option<Session<'c>> = None;
+        let mut uncommitted = 0;
+        let mut tables: Vec<usize> = Vec::new();
+        loop {
+            let Some(piece) = self.next(number) else { return Ok(()) };
+            if let Some(open) = open.take() {
+                session = Some(open()?);
+            }
+            let Some(session) = session.as_mut() else { return Ok(()) };
+            let from = session.lines();
+            session.feed(&piece.text).map_err(|error| placed(error, from, &piece.lines))?;
+            uncommitted += piece.text.len();
+            tables.extend(piece.tables);
+            let mut state = self.state();
+            state.bytes -= piece.text.len();
+            let idle = state.lanes.get(number).is_none_or(|lane| lane.waiting.is_empty());
+            drop(state);
+            if idle || piece.commit || uncommitted >= COMMIT {
+                session.feed(b"COMMIT;\n")?;
+                uncommitted = 0;
+                let mut state = self.state();
+                for table in tables.drain(..) {
+                    if let Some(progress) = state.tables.get_mut(table) {
+                        progress.pending -= 1;
+                        progress.begun = true;
+                    }
+                }
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// The next piece for a connection; `None`: there is none any more.
+    fn next(&self, number: usize) -> Option<Piece> {
+        let mut state = self.state();
+        loop {
+            if self.stop.load(Relaxed) {
+                return None;
+            }
+            if let Some(lane) = state.lanes.get_mut(number)
+                && let Some(piece) = lane.waiting.pop_front()
+            {
+                lane.bytes -= piece.text.len();
+                return Some(piece);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Says where in the dump the statement stands, not where in what one client was given: `from` lines came before.
+pub(super) fn placed(error: Error, from: u64, lines: &[(u64, u64)]) -> Error {
+    const AT: &str = " at line ";
+    let message = error.message().to_owned();
+    if error.code() == Code::Cancelled || !message.contains("ERROR ") {
+        return error;
+    }
+    // ERROR 1062 (23000) at line 7: …; the message after it may name a line, too.
+    let Some((before, rest)) = message.split_once(AT) else { return error };
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (number, after) = rest.split_at(digits);
+    let Some(line) = number.parse::<u64>().ok().and_then(|line| line.checked_sub(from + 1)) else {
+        return error;
+    };
+    let Some(&(_, dump)) = lines.iter().rev().find(|(at, _)| *at <= line) else { return error };
+    let told = Error::new(error.code(), format!("{before} at line {dump} of the SQL dump{after}"));
+    match error.next_step() {
+        Some(hint) => told.hint(hint),
+        None => told,
+    }
+}

@@ -1,0 +1,586 @@
+//! Loading a dump over several connections.
+//!
+//! Most of a dump are rows of literals, which depend on nothing but their table. They go, in pieces of a mebibyte, to
+//! whichever of the lanes has the least to do; also those of one and the same table, once it is not empty any more.
+//! Statements about the structure run one after another on a connection of their own, each when nothing about its
+//! table is under way; what sets up the session is repeated on every connection at its place. From the first statement
+//! that asks for more (other rows, session variables, numbers that the server makes up) on, everything goes over one
+//! connection in the dump's order.
+//!
+//! What else makes it fast, each measured (docs/performance.md):
+//! - Commits come early in an empty table: up to the first one, MariaDB 10.6 and later build it by another way, which
+//!   costs three times as much, and keeps other connections out.
+//! - Secondary indexes of large tables are built when the rows are in ([`super::indexes`]).
+//! - Texts that are UTF-8 on both sides are sent as bytes: the server then does not look at each character.
+//! - Short INSERTs become long ones.
+
+use super::client::LANE_CHARSET;
+use super::indexes::{self, Facts};
+use super::intake::{self, Step};
+use super::lanes::{Lanes, Piece, placed};
+use super::replace::Replacement;
+use super::script::Script;
+use super::session::Session;
+use crate::config::Connection;
+use crate::source::sql::{Kind, Needs, Numbering, Statement, has_word, numbering};
+use crate::{Code, Error, Monitor, Result};
+use memchr::memchr_iter;
+use std::collections::{HashMap, VecDeque};
+
+/// What a dump may take for granted; most say it themselves.
+const PROLOGUE: &str = "SET NAMES utf8mb4, sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, unique_checks=0, \
+                        autocommit=0";
+/// How long a piece may become.
+const PIECE: usize = 1 << 20;
+/// A piece shorter than this takes rows of several tables.
+const SHARED: usize = 256 << 10;
+/// How long an INSERT may become when several are put together: every server takes that in one packet.
+const MERGED: usize = 256 << 10;
+/// Rows of a table from which on its indexes are built afterwards.
+const LARGE: u64 = 2 << 20;
+/// A table that had no rows for so many bytes of the dump has them all: its indexes are built while others load.
+const OVER: u64 = 32 << 20;
+/// Statements about the session that are remembered for connections which have not seen them.
+const REMEMBERED: usize = 1000;
+/// More lanes only wait for each other.
+const MOST_LANES: usize = 4;
+
+/// Before and after rows that are sent as bytes; only where the session speaks UTF-8.
+const AS_BYTES: &[u8] = b"SET @bam_client=@@character_set_client, @bam_collation=@@collation_connection, \
+    @bam_utf8=@@character_set_client LIKE 'utf8%' AND @@character_set_connection LIKE 'utf8%';\n\
+    SET character_set_client=IF(@bam_utf8, 'binary', @bam_client), \
+    collation_connection=IF(@bam_utf8, 'binary', @bam_collation);\n";
+const AS_UTF8: &[u8] = b"SET @bam_client=@@character_set_client, @bam_collation=@@collation_connection, \
+    character_set_client='utf8mb4', collation_connection='utf8mb4_bin';\n";
+const AS_BEFORE: &[u8] = b"SET character_set_client=@bam_client, collation_connection=@bam_collation;\n";
+
+/// Loads what `work` hands over into `database`; `live`: under the locks for the live one.
+pub(super) fn load<T>(
+    it: &Replacement,
+    connection: &Connection,
+    database: &str,
+    live: bool,
+    monitor: &Monitor,
+    work: impl FnOnce(&mut Loader<'_, '_>) -> Result<T>,
+) -> Result<T> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = cores.clamp(2, MOST_LANES);
+    let lanes = Lanes::new(count, monitor);
+    let (lanes, stop) = (&lanes, lanes.stop());
+    let open = move |number: usize| -> Result<Session<'_>> {
+        let lock = it.lock_option(number);
+        let options: &[&str] = if live { &[LANE_CHARSET, &lock] } else { &[LANE_CHARSET] };
+        let leash = Some(it.leash()?);
+        let mut session = Session::start(connection, Some(database), options, leash, Some(stop), monitor)?;
+        session.run(PROLOGUE)?;
+        Ok(session)
+    };
+    let mut main = open(0)?;
+    std::thread::scope(|scope| {
+        for number in 0..count {
+            scope.spawn(move || lanes.work(number, || open(number + 1)));
+        }
+        let done = Session::open(connection, Some(database), monitor).and_then(|asking| {
+            let mut loader = Loader::new(lanes, count, &mut main, asking, (connection, database), monitor);
+            let done = work(&mut loader)?;
+            loader.finish()?;
+            Ok(done)
+        });
+        lanes.close(done.is_err());
+        // Why a connection was lost is said by who lost it.
+        done.map_err(|error| lanes.error().unwrap_or(error))
+    })
+}
+
+/// A table as far as loading it goes.
+struct Table {
+    name: String,
+    /// What the server says of it; asked for when it matters.
+    facts: Option<Facts>,
+    /// Whether some column may be numbered by the server.
+    counts: bool,
+    /// Its rows must come in order.
+    ordered: bool,
+    /// Bytes of rows.
+    rows: u64,
+    /// Where in the dump the last ones came.
+    last: u64,
+    /// Whether its indexes were thought about.
+    large: bool,
+    /// The statements that make the indexes which wait for the rows.
+    indexes: Vec<String>,
+}
+
+/// See the module.
+pub(super) struct Loader<'l, 'c> {
+    lanes: &'l Lanes<'l>,
+    /// For everything that is not for the lanes.
+    main: &'l mut Session<'c>,
+    /// For questions.
+    asking: Session<'c>,
+    connection: &'c Connection,
+    database: &'l str,
+    monitor: &'c Monitor,
+    tables: Vec<Table>,
+    numbers: HashMap<String, usize>,
+    /// What set up the session, from the `forgotten`th statement on, and how many each lane and the main connection saw.
+    settings: VecDeque<Vec<u8>>,
+    forgotten: usize,
+    seen: Vec<usize>,
+    seen_by_main: usize,
+    /// The piece that is being made: statements before and within it, its line breaks, who must have it.
+    piece: Piece,
+    settings_before: usize,
+    settings_within: usize,
+    breaks: u64,
+    lane: Option<usize>,
+    /// How the last INSERT in it begins, and how long it is.
+    head: Vec<u8>,
+    insert: usize,
+    /// Everything over the main connection from now on.
+    serial: bool,
+    uncommitted: usize,
+    total: u64,
+}
+
+impl<'l, 'c> Loader<'l, 'c> {
+    fn new(
+        lanes: &'l Lanes<'l>,
+        count: usize,
+        main: &'l mut Session<'c>,
+        asking: Session<'c>,
+        (connection, database): (&'c Connection, &'l str),
+        monitor: &'c Monitor,
+    ) -> Self {
+        Loader {
+            lanes,
+            main,
+            asking,
+            connection,
+            database,
+            monitor,
+            tables: Vec::new(),
+            numbers: HashMap::new(),
+            settings: VecDeque::new(),
+            forgotten: 0,
+            seen: vec![0; count],
+            seen_by_main: 0,
+            piece: Piece::default(),
+            settings_before: 0,
+            settings_within: 0,
+            breaks: 0,
+            lane: None,
+            head: Vec::new(),
+            insert: 0,
+            serial: false,
+            uncommitted: 0,
+            total: 0,
+        }
+    }
+
+    /// Takes the dump's next step.
+    pub(super) fn take(&mut self, step: &Step<'_>) -> Result<()> {
+        match step {
+            Step::Session(piece) => {
+                if Needs::of(&piece.text, &Statement::parse(&piece.text)) == Needs::Everything {
+                    self.go_serial()?;
+                }
+                self.setting(&piece.text)
+            }
+            Step::Later { piece, .. } => {
+                self.go_serial()?;
+                self.flush()?;
+                self.main.feed(&script(piece)?)
+            }
+            Step::Table { kind, name, line, piece } => {
+                self.total += piece.text.len() as u64;
+                self.table(*kind, name, *line, piece)
+            }
+        }
+    }
+
+    fn setting(&mut self, text: &[u8]) -> Result<()> {
+        let statement = [text, b";\n"].concat();
+        self.head.clear();
+        if !self.piece.text.is_empty() || self.serial {
+            self.append(&statement);
+            self.settings_within += 1;
+        }
+        if !self.serial {
+            self.settings.push_back(statement);
+            if self.piece.text.is_empty() {
+                self.settings_before = self.forgotten + self.settings.len();
+            }
+            if self.settings.len() >= REMEMBERED {
+                self.remind()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, kind: Kind, name: &str, line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+        let text: &[u8] = &piece.text;
+        let statement = Statement::parse(text);
+        let needs = Needs::of(text, &statement);
+        let number = self.number(name);
+        if self.serial {
+            return self.serially(text, line, piece);
+        }
+        match needs {
+            Needs::Rows { values, order } => {
+                let (head, rows) = text.split_at(values.min(text.len()));
+                let found = match self.counted_place(number, head)? {
+                    Some(place) => numbering(rows, place),
+                    None => Some(Numbering::Counted),
+                };
+                match found {
+                    Some(Numbering::Given) => self.rows(number, head, rows, order, line),
+                    Some(Numbering::Zero) => self.rows(number, head, rows, true, line),
+                    _ => {
+                        self.go_serial()?;
+                        self.serially(text, line, piece)
+                    }
+                }
+            }
+            Needs::Table if kind == Kind::Alter => self.alter(number, text, line, piece),
+            Needs::Table => {
+                self.flush()?;
+                self.lanes.wait_for(number)?;
+                self.lanes.reset(number);
+                if let Some(table) = self.tables.get_mut(number) {
+                    table.facts = None;
+                    table.indexes.clear();
+                    (table.rows, table.large) = (0, false);
+                    table.counts = has_word(text, &[b"AUTO_INCREMENT", b"SERIAL"]);
+                }
+                self.on_main(line, piece)
+            }
+            Needs::Quiet => {
+                self.flush()?;
+                self.lanes.wait_for_all()?;
+                self.forget(number);
+                self.on_main(line, piece)
+            }
+            Needs::Everything => {
+                self.go_serial()?;
+                self.serially(text, line, piece)
+            }
+        }
+    }
+
+    /// Any change of one table but its making.
+    fn alter(&mut self, number: usize, text: &[u8], line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+        let of_keys = has_word(text, &[b"KEYS"]);
+        if of_keys && self.facts(number)?.transactional {
+            // DISABLE KEYS does nothing there, nor does ENABLE KEYS.
+            return Ok(());
+        }
+        self.flush()?;
+        self.build_indexes(number)?;
+        self.lanes.wait_for(number)?;
+        if !of_keys {
+            self.forget(number);
+            self.lanes.reset(number);
+        }
+        self.piece.commit = true;
+        self.piece.tables.push(number);
+        self.piece.lines.push((0, line));
+        self.append(&script(piece)?);
+        self.flush()
+    }
+
+    /// Rows that stand for themselves, but for their `order`.
+    fn rows(&mut self, number: usize, head: &[u8], rows: &[u8], order: bool, line: u64) -> Result<()> {
+        let total = self.total;
+        let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
+        if order && !table.ordered {
+            table.ordered = true;
+            self.flush()?;
+            self.lanes.wait_for(number)?;
+        }
+        let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
+        table.rows += (head.len() + rows.len()) as u64;
+        table.last = total;
+        if table.rows >= LARGE && !table.large {
+            table.large = true;
+            self.defer_indexes(number)?;
+        }
+        let progress = self.lanes.progress(number);
+        let anywhere = progress.pending == 0 || (progress.begun && self.may_spread(number)?);
+        let lane = (!anywhere).then_some(progress.lane);
+        let known = self.piece.tables.contains(&number);
+        let length = self.piece.text.len();
+        if length + head.len() + rows.len() > PIECE
+            || !known && length >= SHARED
+            || lane.is_some() && self.lane.is_some() && lane != self.lane
+        {
+            self.flush()?;
+        }
+        if !self.piece.tables.contains(&number) {
+            self.piece.tables.push(number);
+        }
+        self.lane = self.lane.or(lane);
+        self.piece.commit |= !progress.begun;
+        if self.head == head && self.insert + rows.len() < MERGED && self.piece.text.ends_with(b";\n") {
+            self.piece.text.truncate(self.piece.text.len() - 2);
+            self.piece.text.extend_from_slice(b",\n");
+            self.insert += rows.len();
+        } else {
+            self.piece.lines.push((self.breaks, line));
+            self.append(head);
+            self.head = head.to_vec();
+            self.insert = head.len() + rows.len();
+        }
+        self.append(rows);
+        self.append(b";\n");
+        if self.piece.text.len() >= PIECE { self.flush() } else { Ok(()) }
+    }
+
+    fn append(&mut self, text: &[u8]) {
+        self.breaks += memchr_iter(b'\n', text).count() as u64;
+        self.piece.text.extend_from_slice(text);
+    }
+
+    /// Sends the piece that is being made.
+    fn flush(&mut self) -> Result<()> {
+        let mut piece = std::mem::take(&mut self.piece);
+        let (lane, within) = (self.lane.take(), std::mem::take(&mut self.settings_within));
+        let before = std::mem::replace(&mut self.settings_before, self.forgotten + self.settings.len());
+        self.breaks = 0;
+        self.head.clear();
+        if piece.text.is_empty() {
+            return Ok(());
+        }
+        if self.serial {
+            let from = self.main.lines();
+            self.uncommitted += piece.text.len();
+            if self.uncommitted > 4 * PIECE {
+                self.uncommitted = 0;
+                piece.text.extend_from_slice(b"COMMIT;\n");
+            }
+            return self.main.feed(&piece.text).map_err(|error| placed(error, from, &piece.lines));
+        }
+        let lane = self.lanes.choose(lane, piece.text.len())?;
+        let seen = self.seen.get(lane).copied().unwrap_or_default();
+        let mut prefix = self.unseen(seen, before);
+        if let Some(seen) = self.seen.get_mut(lane) {
+            *seen = before + within;
+        }
+        let mut suffix: &[u8] = b"";
+        if let [table] = piece.tables.as_slice()
+            && within == 0
+            && piece.text.len() >= SHARED
+            && self.facts(*table)?.utf8
+        {
+            prefix.extend_from_slice(AS_BYTES);
+            suffix = AS_BEFORE;
+        }
+        if !prefix.is_empty() {
+            let breaks = memchr_iter(b'\n', &prefix).count() as u64;
+            piece.lines.iter_mut().for_each(|(at, _)| *at += breaks);
+            prefix.reserve_exact(piece.text.len() + suffix.len());
+            prefix.append(&mut piece.text);
+            piece.text = prefix;
+        }
+        piece.text.extend_from_slice(suffix);
+        self.lanes.give(lane, piece);
+        self.build_what_is_over()
+    }
+
+    /// The settings from the `from`th until the `until`th.
+    fn unseen(&self, from: usize, until: usize) -> Vec<u8> {
+        let range = from.saturating_sub(self.forgotten)..until.saturating_sub(self.forgotten);
+        self.settings.range(range).flatten().copied().collect()
+    }
+
+    /// Tells every connection all settings, and forgets them.
+    fn remind(&mut self) -> Result<()> {
+        self.flush()?;
+        let all = self.forgotten + self.settings.len();
+        for lane in 0..self.seen.len() {
+            let text = self.unseen(self.seen.get(lane).copied().unwrap_or_default(), all);
+            let lane = self.lanes.choose(Some(lane), text.len())?;
+            self.lanes.give(lane, Piece { text, ..Piece::default() });
+        }
+        self.seen.fill(all);
+        self.catch_up()?;
+        self.settings.clear();
+        (self.forgotten, self.settings_before) = (all, all);
+        Ok(())
+    }
+
+    /// Tells the main connection the settings that it has not seen.
+    fn catch_up(&mut self) -> Result<()> {
+        let all = self.forgotten + self.settings.len();
+        let text = self.unseen(self.seen_by_main, all);
+        self.seen_by_main = all;
+        if text.is_empty() { Ok(()) } else { self.main.feed(&text) }
+    }
+
+    fn on_main(&mut self, line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+        self.catch_up()?;
+        let from = self.main.lines();
+        let mut text = script(piece)?;
+        text.extend_from_slice(b"COMMIT;\n");
+        self.main.feed(&text).map_err(|error| placed(error, from, &[(0, line)]))
+    }
+
+    /// From now on everything goes over the main connection.
+    fn go_serial(&mut self) -> Result<()> {
+        if !self.serial {
+            self.all_in()?;
+            self.catch_up()?;
+            self.serial = true;
+        }
+        Ok(())
+    }
+
+    fn serially(&mut self, text: &[u8], line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+        if self.piece.text.len() + text.len() > PIECE {
+            self.flush()?;
+        }
+        self.piece.lines.push((self.breaks, line));
+        let text = script(piece)?;
+        self.append(&text);
+        Ok(())
+    }
+
+    /// All rows are in, and all indexes built.
+    fn all_in(&mut self) -> Result<()> {
+        self.flush()?;
+        let mut waiting: Vec<(u64, usize)> =
+            self.tables.iter().enumerate().map(|(at, it)| (it.rows, at)).collect();
+        waiting.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, number) in waiting {
+            self.build_indexes(number)?;
+        }
+        self.lanes.wait_for_all()
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.all_in()?;
+        self.main.feed(b"COMMIT;\n")
+    }
+
+    fn number(&mut self, name: &str) -> usize {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let number = self.lanes.add_table();
+        self.tables.push(Table {
+            name: name.to_owned(),
+            facts: None,
+            counts: true,
+            ordered: false,
+            rows: 0,
+            last: 0,
+            large: false,
+            indexes: Vec::new(),
+        });
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+
+    fn forget(&mut self, number: usize) {
+        if let Some(table) = self.tables.get_mut(number) {
+            (table.facts, table.counts) = (None, true);
+        }
+    }
+
+    /// What the server says of a table, of which nothing but rows may be under way when it is asked first.
+    fn facts(&mut self, number: usize) -> Result<&Facts> {
+        let known = self.tables.get(number).is_some_and(|table| table.facts.is_some());
+        if !known {
+            if !self.lanes.progress(number).begun {
+                self.lanes.wait_for(number)?;
+            }
+            let unknown = self.tables.iter().filter(|table| table.facts.is_none()).count();
+            let name = self.tables.get(number).map(|table| table.name.clone()).unwrap_or_default();
+            let mut found = indexes::facts(&mut self.asking, (unknown < 10).then_some(name.as_str()))?;
+            for (at, table) in self.tables.iter_mut().enumerate() {
+                // One that is being changed is asked for later.
+                if at == number || table.facts.is_none() && self.lanes.progress(at).pending == 0 {
+                    table.facts = found.remove(&table.name);
+                }
+            }
+        }
+        match self.tables.get_mut(number) {
+            Some(table) => Ok(table.facts.get_or_insert_default()),
+            None => Err(Error::new(Code::Internal, "a table of the dump is lost")),
+        }
+    }
+
+    fn may_spread(&mut self, number: usize) -> Result<bool> {
+        let ordered = self.tables.get(number).is_none_or(|table| table.ordered);
+        Ok(!ordered && self.facts(number)?.transactional)
+    }
+
+    /// See [`Facts::counted_place`].
+    fn counted_place(&mut self, number: usize, head: &[u8]) -> Result<Option<Option<usize>>> {
+        if !self.tables.get(number).is_none_or(|table| table.counts) {
+            return Ok(Some(None));
+        }
+        Ok(self.facts(number)?.counted_place(head))
+    }
+
+    /// Drops the indexes of a large table that are cheaper to build when the rows are in.
+    fn defer_indexes(&mut self, number: usize) -> Result<()> {
+        if !self.facts(number)?.transactional {
+            return Ok(());
+        }
+        let Some(table) = self.tables.get(number) else { return Ok(()) };
+        let Some(facts) = &table.facts else { return Ok(()) };
+        let Some((drop, add)) = indexes::deferrable(&mut self.asking, &table.name, facts)? else {
+            return Ok(());
+        };
+        self.lanes.wait_for(number)?;
+        match self.asking.run(&drop) {
+            Ok(()) => {
+                if let Some(table) = self.tables.get_mut(number) {
+                    table.indexes = add;
+                }
+                Ok(())
+            }
+            Err(error) if error.code() == Code::Cancelled => Err(error),
+            Err(_) => {
+                // The server needs one of them: they stay. An error ends a session.
+                self.asking = Session::open(self.connection, Some(self.database), self.monitor)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Builds the indexes of a table that wait for its rows.
+    fn build_indexes(&mut self, number: usize) -> Result<()> {
+        let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
+        let statements = std::mem::take(&mut table.indexes);
+        if statements.is_empty() {
+            return Ok(());
+        }
+        self.lanes.wait_for(number)?;
+        let text = [AS_UTF8, statements.concat().as_bytes(), AS_BEFORE].concat();
+        let lane = self.lanes.choose(None, text.len())?;
+        self.lanes.give(lane, Piece { text, tables: vec![number], commit: true, lines: Vec::new() });
+        Ok(())
+    }
+
+    /// The same for all tables that seem to have all their rows.
+    fn build_what_is_over(&mut self) -> Result<()> {
+        let over = |it: &Table| !it.indexes.is_empty() && it.last + OVER < self.total;
+        match self.tables.iter().position(over) {
+            Some(number) if self.lanes.progress(number).pending == 0 => self.build_indexes(number),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A statement as the client reads it.
+fn script(piece: &intake::Piece<'_>) -> Result<Vec<u8>> {
+    let mut script = Script::new(Vec::with_capacity(piece.text.len() + 8));
+    script.piece(piece)?;
+    let mut text = script.into_out();
+    if !matches!(piece.delimiter, b"" | b";") {
+        text.extend_from_slice(b"DELIMITER ;\n");
+    }
+    Ok(text)
+}
