@@ -168,6 +168,7 @@ fn an_error_names_the_line_of_the_dump() {
     for n in 0..200 {
         writeln!(sql, "SET @a = {n};\nINSERT INTO t VALUES ({n},\n'{}');", "x".repeat(20_000)).unwrap();
     }
+    sql.push_str("SET @a = 0;\n");
     let bad = sql.lines().count() + 1;
     sql.push_str("INSERT INTO t VALUES (1000, 'a'), (7, 'twice');\nINSERT INTO t VALUES (2000, 'b');\n");
     let error = load(&live, sql).unwrap_err();

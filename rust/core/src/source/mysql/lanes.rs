@@ -252,7 +252,8 @@ pub(super) fn placed(error: Error, from: u64, lines: &[(u64, u64)]) -> Error {
         return error;
     };
     let Some(&(_, dump)) = lines.iter().rev().find(|(at, _)| *at <= line) else { return error };
-    let told = Error::new(error.code(), format!("{before} at line {dump} of the SQL dump{after}"));
+    let told =
+        Error::new(error.code(), format!("{before} in what begins at line {dump} of the SQL dump{after}"));
     match error.next_step() {
         Some(hint) => told.hint(hint),
         None => told,

@@ -256,9 +256,10 @@ impl<'l, 'c> Loader<'l, 'c> {
                 self.on_main(line, piece)
             }
             Needs::Quiet => {
-                self.flush()?;
-                self.lanes.wait_for_all()?;
+                // Foreign keys want their indexes, too.
+                self.all_in()?;
                 self.forget(number);
+                self.lanes.reset(number);
                 self.on_main(line, piece)
             }
             Needs::Everything => {

@@ -11,7 +11,7 @@ pub(crate) enum Needs {
     Rows { values: usize, order: bool },
     /// Everything before that was about the same table.
     Table,
-    /// That no other table changes meanwhile.
+    /// Everything before, and that no other table changes meanwhile.
     Quiet,
     /// Everything before, on the same connection: it asks for other rows, session variables or generated numbers.
     Everything,
@@ -45,6 +45,8 @@ impl Needs {
                 let next = token_after(rest, b"(");
                 if next.eq_ignore_ascii_case(b"LIKE") || has_word(rest, &[b"SELECT"]) {
                     Needs::Everything
+                } else if has_word(rest, &[b"REFERENCES"]) {
+                    Needs::Quiet
                 } else {
                     Needs::Table
                 }
@@ -236,6 +238,7 @@ mod tests {
             ("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a = 1", Needs::Everything),
             ("INSERT INTO t VALUES (1, 'x", Needs::Everything),
             ("CREATE TABLE t (a int, CHECK (a LIKE 'x%'))", Needs::Table),
+            ("CREATE TABLE t (a int, CONSTRAINT x FOREIGN KEY (a) REFERENCES u (b))", Needs::Quiet),
             ("CREATE TABLE t LIKE u", Needs::Everything),
             ("CREATE TABLE t (LIKE u)", Needs::Everything),
             ("CREATE TABLE t (a int) AS SELECT 1", Needs::Everything),
