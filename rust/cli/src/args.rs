@@ -420,7 +420,7 @@ pub struct Backups {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Without a configuration")]
 pub struct Place {
-    /// Take backups from there: sftp://user@host[:port]/folder, user@host:folder (through rsync), or a folder
+    /// Take backups from there: `sftp://user@host[:port]/folder`, user@host:folder (through rsync), or a folder
     #[arg(long, value_name = "PLACE", value_hint = ValueHint::DirPath)]
     pub from: Option<String>,
     /// The key file that the backups were encrypted with
@@ -461,14 +461,14 @@ pub struct Which {
 
 #[derive(Debug, Args)]
 pub struct Ls {
+    /// The tables of the database in a site archive
+    #[arg(long, conflicts_with = "path")]
+    pub tables: bool,
     #[command(flatten)]
     pub which: Which,
     /// Only what this is, or lies below it
     #[arg(value_hint = ValueHint::AnyPath)]
     pub path: Option<PathBuf>,
-    /// The tables of the database in a site archive
-    #[arg(long, conflicts_with = "path")]
-    pub tables: bool,
 }
 
 #[derive(Debug, Args)]
@@ -482,8 +482,6 @@ pub struct Cat {
 
 #[derive(Debug, Args)]
 pub struct Restore {
-    #[command(flatten)]
-    pub which: Which,
     /// Restore a site archive's code, too (settings.php stays)
     #[arg(long)]
     pub code: bool,
@@ -503,6 +501,8 @@ pub struct Restore {
     #[arg(long, short)]
     pub yes: bool,
     #[command(flatten)]
+    pub which: Which,
+    #[command(flatten)]
     pub into: Into,
 }
 
@@ -513,7 +513,7 @@ pub struct Into {
     /// Restore into this folder, which must be empty or not exist yet
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["code", "settings", "paths", "tables", "dry_run"])]
     pub into: Option<PathBuf>,
-    /// Load the database there: mysql://user@host[:port]/name, sqlite:/path
+    /// Load the database there: `mysql://user@host[:port]/name`, sqlite:/path
     #[arg(long, value_name = "URL", conflicts_with_all = ["code", "settings", "paths", "tables", "dry_run"])]
     pub into_database: Option<String>,
     /// A file whose first line is that database's password

@@ -73,7 +73,7 @@ pub mod key {
     pub const FILE_BYTES: &str = "bam_file_bytes";
     /// Tables in its dump, those without their rows included.
     pub const TABLES: &str = "bam_tables";
-    /// CRC-32 of its blocks ([`super::Blocks`]).
+    /// CRC-32 of its blocks ([`crate::catalog::blocks::Blocks`]).
     pub const BLOCKS: &str = "bam_blocks";
     /// Destinations that the backup was sent to, by machine name.
     pub const COPIES: &str = "bam_copies";

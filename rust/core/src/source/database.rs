@@ -180,8 +180,8 @@ pub fn remove(connection: &Connection, monitor: &Monitor) -> Result<()> {
 
 /// Writes a dump of the whole database to `out`: plain SQL, or for SQLite the database file itself.
 ///
-/// The dump is one consistent snapshot. Fails with [`Code::Database`] where the server does, [`Code::Permission`]
-/// where it refuses, [`Code::NotFound`] where its client is not installed.
+/// The dump is one consistent snapshot. Fails with [`crate::Code::Database`] where the server does, [`crate::Code::Permission`]
+/// where it refuses, [`crate::Code::NotFound`] where its client is not installed.
 pub fn dump(
     connection: &Connection,
     settings: &DumpSettings,

@@ -187,13 +187,11 @@ fn of_value(rows: &[u8], at: usize) -> Numbering {
 fn string_end(rows: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += memchr2(b'\'', b'\\', rows.get(at..)?)?;
-        if rows.get(at) == Some(&b'\\') {
-            at += 2;
-        } else if rows.get(at + 1) == Some(&b'\'') {
-            at += 2;
-        } else {
+        // An escaped character, or a quote that is doubled.
+        if rows.get(at) != Some(&b'\\') && rows.get(at + 1) != Some(&b'\'') {
             return Some(at);
         }
+        at += 2;
     }
 }
 
