@@ -9,7 +9,7 @@ final class Registry
 {
     /**
      * Rebuilds it for a site that does not start because files are elsewhere than the registry says: a database from
-     * before a module was moved. What the project registry_rebuild 7.x does: no module is loaded, so that none can fail.
+     * before a module was moved. What the project registry_rebuild 7.x does: no module is loaded, so none can fail.
      *
      * Needs a Drupal that is bootstrapped to its variables.
      */
