@@ -43,6 +43,7 @@ class Files(DrillTest):
         self.assertEqual((tree(self.root), self.left_behind()), (before, []))
         self.bam("verify")
         self.assertEqual(self.bam_json("status")["drills"]["files"]["id"], made["id"])
+        self.assertIn(f"restored {made['id']} whole", self.bam("status").out)
         self.assertIn("3 files", self.bam("drill", "latest").out)
 
     def test_a_count_that_does_not_fit_what_was_recorded_fails(self):

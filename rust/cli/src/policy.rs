@@ -59,6 +59,17 @@ fn lines(result: &Value) -> String {
         };
         let _ = writeln!(lines, "Schedule {name} {next}.");
     }
+    // One that failed is among the notes.
+    for (source, drill) in result["drills"].as_object().into_iter().flatten() {
+        if drill["ok"] == true {
+            let when = drill["time"].as_i64().map_or("-".into(), date);
+            let _ = writeln!(
+                lines,
+                "The last drill of {source}, at {when}, restored {} whole.",
+                or_dash(&drill["id"])
+            );
+        }
+    }
     lines
 }
 

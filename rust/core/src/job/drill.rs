@@ -278,14 +278,18 @@ impl Drill<'_> {
             }
             fs::remove_file(&mark).at("cannot remove", &mark)?;
         }
-        for folder in ["site", "restore"] {
-            let folder = self.dir.join(folder);
-            match fs::remove_dir_all(&folder) {
-                Err(cause) if cause.kind() != ErrorKind::NotFound => {
-                    return Err(Error::io("cannot remove", &folder, cause));
-                }
-                _ => {}
+        // Everything here is a drill's, the hidden folder of a killed restore, too.
+        for entry in fs::read_dir(self.dir).at("cannot list", self.dir)? {
+            let path = entry.at("cannot list", self.dir)?.path();
+            if path.file_name().is_some_and(|name| name == "lock") {
+                continue;
             }
+            let removed = if path.is_dir() && !path.is_symlink() {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+            removed.at("cannot remove", &path)?;
         }
         Ok(())
     }
