@@ -56,9 +56,10 @@ class Peers(SiteTest):
         self.profile("none")
         base = str(self.json("bam-backup", "archive", "manual", "pece_backup")["id"])
         for encryption, ending in (("none", ""), ("aes-module", ".aes")):
-            self.profile(encryption)
             for source, kind in (("db", ".mysql.gz"), ("files", ".tar.gz"), ("archive", ".sitearchive.tar.gz")):
                 with self.subTest(source, encryption=encryption):
+                    # The turn before has put back the one that the base has.
+                    self.profile(encryption)
                     made = self.json("bam-backup", source, "manual", "pece_backup")
                     self.assertTrue(made["file"].endswith(kind + ending), made["file"])
                     self.change()
