@@ -277,16 +277,20 @@ pub fn carry_over(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// For the tests of both kinds of swap.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub mod testing {
+    use std::fs;
+    use std::path::Path;
 
-    fn write(path: &Path, text: &str) {
+    /// Writes a file and the folders above it.
+    pub fn write(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().expect("a parent")).expect("made");
         fs::write(path, text).expect("written");
     }
 
-    fn tree(root: &Path) -> Vec<String> {
+    /// All files below `root` with their content.
+    pub fn tree(root: &Path) -> Vec<String> {
         let mut found = Vec::new();
         let mut folders = vec![root.to_path_buf()];
         while let Some(folder) = folders.pop() {
@@ -303,6 +307,12 @@ mod tests {
         found.sort();
         found
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{tree, write};
+    use super::*;
 
     /// A live tree with something to keep, and a staged one.
     fn site(inside: bool) -> (tempfile::TempDir, TreeSwap) {

@@ -208,30 +208,7 @@ fn make_folder(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn write(path: &Path, text: &str) {
-        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
-        fs::write(path, text).expect("written");
-    }
-
-    /// All files below `root` with their content.
-    fn tree(root: &Path) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut folders = vec![root.to_path_buf()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).expect("listed") {
-                let path = entry.expect("an entry").path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    let text = fs::read_to_string(&path).expect("read");
-                    found.push(format!("{}={text}", path.strip_prefix(root).expect("inside").display()));
-                }
-            }
-        }
-        found.sort();
-        found
-    }
+    use crate::job::swap::testing::{tree, write};
 
     /// A file and a folder that are being replaced, the latter with something to keep, and a file that was lost with
     /// its folders.
