@@ -42,6 +42,21 @@ impl<W: Write> Writer<W> {
     ///
     /// Errors of `body` pass through unchanged and leave the archive unusable.
     pub fn append(&mut self, entry: &Entry, body: &mut dyn Read) -> Result<Appended> {
+        self.head(entry)?;
+        self.body(entry.kind.body_len(), body)
+    }
+
+    /// Adds one file whose content, all of it, `body` writes to the output in its own way.
+    pub fn append_by(&mut self, entry: &Entry, body: impl FnOnce(&mut W) -> Result<()>) -> Result<()> {
+        self.head(entry)?;
+        self.pass_on()?;
+        body(&mut self.out)?;
+        let size = entry.kind.body_len();
+        self.written += size;
+        self.pad(size)
+    }
+
+    fn head(&mut self, entry: &Entry) -> Result<()> {
         let name = self.owners.user_name(entry.uid);
         let group = self.owners.group_name(entry.gid);
         let mut header = header::build(entry, name, group)?;
@@ -55,8 +70,7 @@ impl<W: Write> Writer<W> {
         }
         self.long(b'L', &header::stored_path(entry), header::NAME_LEN)?;
         self.put(header.as_bytes())?;
-        self.put(&extensions)?;
-        self.body(entry.kind.body_len(), body)
+        self.put(&extensions)
     }
 
     /// Adds a regular file that is in memory, owned by whoever runs this.

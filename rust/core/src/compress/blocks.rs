@@ -3,7 +3,7 @@
 
 use super::pool;
 use crate::{Code, Error, Result};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -18,6 +18,8 @@ pub struct Block {
     pub output: Output,
     /// CRC-32 of the input, where the format has one for the whole file.
     pub crc: u32,
+    /// The input is compressed already: it goes out as it is.
+    pub ready: bool,
 }
 
 impl Block {
@@ -65,6 +67,11 @@ impl Output {
             _ if range.is_empty() => {}
             _ => self.pieces.push(Piece::Made(range)),
         }
+    }
+
+    /// The whole input, of this length, comes next as it is.
+    pub fn input(&mut self, length: usize) {
+        self.pieces.push(Piece::Input(0..length));
     }
 
     /// Next, the input's `range` as stored deflate blocks (RFC 1951 section 3.2.4): BFINAL and BTYPE 00 in a byte,
@@ -130,11 +137,29 @@ impl<W: Write + Send + 'static> Encoder<W> {
         self.join()
     }
 
+    /// Takes over what another encoder of this format has compressed: nothing of it is compressed again. Only for formats
+    /// whose files may follow one another, and whose workers pass on blocks that are [`Block::ready`].
+    pub fn splice(&mut self, ready: &mut impl Read) -> Result<()> {
+        if let Some(block) = self.filling.take() {
+            self.put(block)?;
+        }
+        loop {
+            let mut block = self.take_slot()?;
+            block.ready = true;
+            if ready.take(self.size as u64).read_to_end(&mut block.input)? == 0 {
+                // An empty block goes round and leaves nothing.
+                return self.put(block);
+            }
+            self.put(block)?;
+        }
+    }
+
     fn take_slot(&mut self) -> Result<Block> {
         match self.feeder.as_ref().and_then(pool::Feeder::take) {
             Some(mut block) => {
                 block.input.clear();
                 block.input.reserve_exact(self.size);
+                block.ready = false;
                 Ok(block)
             }
             None => Err(self.failure()),

@@ -77,6 +77,7 @@ impl Kind {
 pub struct Encoder<W: Write>(Inner<W>);
 
 enum Inner<W: Write> {
+    Gzip(blocks::Encoder<W>),
     Parallel(blocks::Encoder<W>),
     Zstd(::zstd::stream::write::Encoder<'static, W>),
     None(W),
@@ -91,7 +92,7 @@ where
     W: Write + Send + 'static,
 {
     Ok(Encoder(match kind {
-        Kind::Gzip => Inner::Parallel(gzip::encoder(out, level, threads)?),
+        Kind::Gzip => Inner::Gzip(gzip::encoder(out, level, threads)?),
         Kind::Bzip2 => Inner::Parallel(bzip2::encoder(out, threads)?),
         Kind::Zip => Inner::Parallel(zip::encoder(out, level, entry, threads)?),
         Kind::Zstd => Inner::Zstd(zstd::encoder(out, level, threads)?),
@@ -103,9 +104,23 @@ impl<W: Write + Send + 'static> Encoder<W> {
     /// Writes what is left and gives back the inner writer, which it does not flush.
     pub fn finish(self) -> Result<W> {
         match self.0 {
-            Inner::Parallel(encoder) => encoder.finish(),
+            Inner::Gzip(encoder) | Inner::Parallel(encoder) => encoder.finish(),
             Inner::Zstd(encoder) => Ok(encoder.finish()?),
             Inner::None(out) => Ok(out),
+        }
+    }
+
+    /// Whether [`Encoder::splice`] works: only gzip's files may follow one another and be read as one, by everybody.
+    pub fn splices(&self) -> bool {
+        matches!(self.0, Inner::Gzip(_))
+    }
+
+    /// Takes over a whole file that another encoder of this kind made, as if what it was made from had been written
+    /// here.
+    pub fn splice(&mut self, ready: &mut impl Read) -> Result<()> {
+        match &mut self.0 {
+            Inner::Gzip(encoder) => encoder.splice(ready),
+            _ => Err(Error::new(Code::Internal, "this format takes over no compressed data")),
         }
     }
 }
@@ -113,7 +128,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
 impl<W: Write + Send + 'static> Write for Encoder<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Inner::Parallel(encoder) => encoder.write(data),
+            Inner::Gzip(encoder) | Inner::Parallel(encoder) => encoder.write(data),
             Inner::Zstd(encoder) => encoder.write(data),
             Inner::None(out) => out.write(data),
         }
@@ -122,7 +137,7 @@ impl<W: Write + Send + 'static> Write for Encoder<W> {
     /// Does nothing but for [`Kind::None`]: handing on what is there would change what is written in the end.
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Inner::Parallel(_) | Inner::Zstd(_) => Ok(()),
+            Inner::Gzip(_) | Inner::Parallel(_) | Inner::Zstd(_) => Ok(()),
             Inner::None(out) => out.flush(),
         }
     }

@@ -8,7 +8,7 @@ use crate::config::{CompressionLevel, Document, EncryptionKind};
 use crate::encrypt::kdf::Derivation;
 use crate::encrypt::{MacKey, aes_module, age, enc};
 use crate::{Code, Error, Result};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::thread::JoinHandle;
 
 /// How the compressed bytes are encrypted.
@@ -40,6 +40,7 @@ impl Cipher {
 /// Takes a backup's plain bytes. [`Pipeline::finish`] at the end; dropped before that, nothing appears anywhere.
 pub struct Pipeline {
     encoder: Encoder<PipeWriter>,
+    level: CompressionLevel,
     back: JoinHandle<Result<(Finished, Option<MacKey>)>>,
     bytes: u64,
 }
@@ -62,12 +63,24 @@ impl Pipeline {
                 Ok((delivery.finish()?, mac_key))
             })
             .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
-        Ok(Pipeline { encoder, back, bytes: 0 })
+        Ok(Pipeline { encoder, level, back, bytes: 0 })
     }
 
     /// Bytes before compression.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The level of gzip in which something may be compressed on its own and then be taken over by [`Pipeline::splice`];
+    /// `None` where that is not possible.
+    pub fn splices(&self) -> Option<CompressionLevel> {
+        self.encoder.splices().then_some(self.level)
+    }
+
+    /// Takes over `bytes` bytes that are compressed as [`Pipeline::splices`] says.
+    pub fn splice(&mut self, bytes: u64, ready: &mut impl Read) -> Result<()> {
+        self.bytes += bytes;
+        self.encoder.splice(ready)
     }
 
     /// All bytes are written: waits until every destination has them.

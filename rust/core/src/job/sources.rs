@@ -1,16 +1,20 @@
 //! What a source of the document means: which folders, which database, what is left out, and writing it all.
 
 use super::choose::{self, Choice};
+use super::pipeline::Pipeline;
 use super::places;
 use crate::archive::{self, Entry, EntryKind, Manifest, SiteFacts};
 use crate::catalog::{Kind, Sidecar, key};
-use crate::config::{Connection, Document, Driver, Profile, Source, SourceSettings, SourceType};
+use crate::compress;
+use crate::config::{
+    CompressionLevel, Connection, Document, Driver, Profile, Source, SourceSettings, SourceType,
+};
 use crate::source::database::{self, DumpReport, DumpSettings};
 use crate::source::exclude::{self, Excludes};
 use crate::source::files::{FileTree, TreeReport};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -224,7 +228,7 @@ impl Plan {
     /// Writes everything, in one pass.
     pub fn write(
         &self,
-        out: &mut dyn Write,
+        out: &mut Pipeline,
         now: u64,
         spool_dir: &Path,
         monitor: &Arc<Monitor>,
@@ -246,11 +250,7 @@ impl Plan {
         }
     }
 
-    fn write_trees(
-        &self,
-        tar: &mut archive::Writer<&mut dyn Write>,
-        monitor: &Monitor,
-    ) -> Result<TreeReport> {
+    fn write_trees(&self, tar: &mut archive::Writer<&mut Pipeline>, monitor: &Monitor) -> Result<TreeReport> {
         let mut total = TreeReport::default();
         for tree in &self.trees {
             let mut append = |entry: &Entry, body: &mut dyn Read| {
@@ -269,7 +269,7 @@ impl Plan {
         &self,
         facts: &Facts,
         database: Option<&(Connection, DumpSettings)>,
-        out: &mut dyn Write,
+        out: &mut Pipeline,
         now: u64,
         spool_dir: &Path,
         monitor: &Arc<Monitor>,
@@ -291,10 +291,11 @@ impl Plan {
             driver,
         });
         let mtime = i64::try_from(now).unwrap_or_default();
+        let gzip = out.splices();
         std::thread::scope(|scope| {
             // tar wants the dump's size before its bytes: it waits on disk while the files are archived.
             let spooling = database.map(|(connection, settings)| {
-                scope.spawn(move || Spooled::dump(connection, settings, spool_dir, monitor))
+                scope.spawn(move || Spooled::dump(connection, settings, spool_dir, gzip, monitor))
             });
             let mut tar = archive::Writer::new(out);
             tar.append_bytes(b"MANIFEST.ini", 0o644, mtime, manifest.to_string().as_bytes())?;
@@ -320,10 +321,12 @@ impl Plan {
     }
 }
 
-/// A dump in a temporary file without a name, zstd-compressed: on disk, it is never in the clear under a name.
+/// A dump in a temporary file without a name, compressed: on disk, it is never in the clear under a name.
 struct Spooled {
     file: File,
     report: DumpReport,
+    /// It is compressed just as the backup is, so that it is compressed once; else by zstd.
+    final_form: bool,
 }
 
 impl Spooled {
@@ -331,17 +334,29 @@ impl Spooled {
         connection: &Connection,
         settings: &DumpSettings,
         folder: &Path,
+        gzip: Option<CompressionLevel>,
         monitor: &Monitor,
     ) -> Result<Spooled> {
         let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
-        let mut encoder = zstd::Encoder::new(file, SPOOL_LEVEL)?;
-        let report = database::dump(connection, settings, &mut encoder, monitor)?;
-        let mut file = encoder.finish().at("cannot keep the dump in", folder)?;
+        let (mut file, report) = match gzip {
+            Some(level) => {
+                // Next to it, all processors compress the files.
+                let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
+                let mut encoder = compress::writer(compress::Kind::Gzip, level, "", file, threads)?;
+                let report = database::dump(connection, settings, &mut encoder, monitor)?;
+                (encoder.finish().map_err(|error| error.context("cannot keep the dump"))?, report)
+            }
+            None => {
+                let mut encoder = zstd::Encoder::new(file, SPOOL_LEVEL)?;
+                let report = database::dump(connection, settings, &mut encoder, monitor)?;
+                (encoder.finish().at("cannot keep the dump in", folder)?, report)
+            }
+        };
         file.rewind().at("cannot read the dump back from", folder)?;
-        Ok(Spooled { file, report })
+        Ok(Spooled { file, report, final_form: gzip.is_some() })
     }
 
-    fn append_to(self, tar: &mut archive::Writer<&mut dyn Write>, name: &str, mtime: i64) -> Result<()> {
+    fn append_to(mut self, tar: &mut archive::Writer<&mut Pipeline>, name: &str, mtime: i64) -> Result<()> {
         let entry = Entry {
             path: name.as_bytes().to_vec(),
             kind: EntryKind::File { size: self.report.bytes },
@@ -350,6 +365,9 @@ impl Spooled {
             gid: rustix::process::getegid().as_raw(),
             mtime,
         };
+        if self.final_form {
+            return tar.append_by(&entry, |out| out.splice(self.report.bytes, &mut self.file));
+        }
         let mut dump = zstd::Decoder::new(self.file)?;
         let appended = tar.append(&entry, &mut dump)?;
         if appended.padded > 0 || io::copy(&mut dump, &mut io::sink())? > 0 {

@@ -58,8 +58,12 @@ impl Join for Members {
 
 /// Turns a block into members, each a stored stretch, a compressed one, or a stored and then a compressed one.
 fn compress(block: &mut Block, compressor: &mut Compressor) -> Result<()> {
-    let Block { input, output, .. } = block;
+    let Block { input, output, ready, .. } = block;
     output.clear();
+    if *ready {
+        output.input(input.len());
+        return Ok(());
+    }
     let mut stretches = entropy::stretches(input).into_iter().peekable();
     while let Some((first, stored)) = stretches.next() {
         let second = if stored { stretches.next_if(|next| !next.1).map(|next| next.0) } else { None };

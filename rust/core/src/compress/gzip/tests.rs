@@ -45,6 +45,19 @@ fn text_is_as_small_as_gzip_makes_it_and_noise_hardly_grows() {
 }
 
 #[test]
+fn what_is_compressed_already_is_taken_over_at_its_place() {
+    let (before, ready, after) = (prose(100_000), mixed((2 << 20) + 5), noise(70_000));
+    let mut encoder = super::encoder(Vec::new(), Level::Default, 2).unwrap();
+    encoder.write_all(&before).unwrap();
+    encoder.splice(&mut &*compress(&ready, Level::Default, 1, 1 << 20)).unwrap();
+    encoder.write_all(&after).unwrap();
+    let file = encoder.finish().unwrap();
+    let all = [before, ready, after].concat();
+    assert!(shell("gunzip", &file) == all);
+    assert!(decompress(&file).unwrap() == all);
+}
+
+#[test]
 fn foreign_gzip_is_read() {
     let data = mixed(3 << 20);
     for script in ["gzip -1", "gzip -9n", "pigz -6 -p2", "cat > /dev/null; printf x | gzip"] {

@@ -53,7 +53,7 @@ where
 
 /// Turns a block into deflate blocks, none of them the last one.
 fn compress(block: &mut Block, deflate: &mut Compress) -> Result<()> {
-    let Block { input, output, crc } = block;
+    let Block { input, output, crc, .. } = block;
     output.clear();
     *crc = crc32fast::hash(input);
     for (range, stored) in entropy::stretches(input) {
