@@ -174,7 +174,11 @@ fn complaint(name: &str, status: &str, stderr: &str, connection: &Connection) ->
         true => format!("{name} failed ({status})"),
         false => format!("{name} failed: {last}"),
     };
-    let number = error_number(&stderr);
+    refused(&message, error_number(&stderr), connection)
+}
+
+/// What the server has refused under that number, with what is to be done.
+pub(super) fn refused(message: &str, number: Option<u16>, connection: &Connection) -> Error {
     let (code, hint) = advice(number, connection);
     let error = Error::new(code, message);
     if hint.is_empty() { error } else { error.hint(hint) }

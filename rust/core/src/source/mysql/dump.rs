@@ -2,9 +2,12 @@
 
 use super::client::{self, FORCE, Program};
 use super::exact;
+use super::inserts::Layout;
 use super::merge::{self, Body, Feed};
 use super::schema::{Schema, Table};
+use super::select::Select;
 use super::session::{Session, quote};
+use super::wire;
 use crate::config::Connection;
 use crate::source::database::{DumpReport, DumpSettings};
 use crate::source::sql::{Item, Kind, Splitter, Statement, without_database, without_definer};
@@ -131,12 +134,12 @@ impl<'a> Dumper<'a> {
     }
 
     /// Rows and structure. The rows' clients start first: once they have their snapshot, a table that is altered
-    /// makes them fail instead of giving rows that do not fit the structure.
+    /// makes them fail instead of giving rows that do not fit the structure; one that was altered before does so here.
     fn tables(&mut self) -> Result<()> {
         let tables: Vec<&Table> = self.schema.with_rows().collect();
         let _locked = self.lock_for_all(&tables)?;
         let (snapshot, groups) = self.share(&tables)?;
-        let feeds = groups.iter().map(|group| self.feed(group)).collect::<Result<Vec<_>>>()?;
+        let feeds = groups.into_iter().map(|group| self.feed(group)).collect::<Result<Vec<_>>>()?;
         let (connection, settings, monitor, schema) =
             (self.connection, self.settings, self.monitor, self.schema);
         merge::run(feeds, connection, settings.ignore_errors, monitor, |rows| {
@@ -144,28 +147,39 @@ impl<'a> Dumper<'a> {
             drop(snapshot);
             if !schema.tables.is_empty() {
                 self.structure()?;
+                let mut session = Session::open(connection, Some(&connection.name), monitor)?;
+                schema.check_columns(&mut session)?;
             }
             self.out.write_all(b"/*!40000 SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, AUTOCOMMIT=0 */;\n")?;
-            rows.write(&mut self.out, monitor)?;
+            rows.write(&mut self.out)?;
             self.out.write_all(b"/*!40000 SET AUTOCOMMIT=@OLD_AUTOCOMMIT */;\n")?;
             Ok(())
         })
     }
 
-    /// Starts a client on the rows of some tables.
-    fn feed(&self, group: &Group<'_>) -> Result<Feed> {
-        if group.exact {
-            let (tool, name, plan) = exact::start(self.connection, &group.tables)?;
-            return Ok(Feed { tool, name, plan: Some(plan) });
+    /// Starts reading the rows of some tables.
+    fn feed(&self, group: Group<'_>) -> Result<Feed> {
+        match group.way {
+            Way::Server(conn) => {
+                let tables = group.tables.iter().map(|table| Layout::of(table)).collect();
+                let select = Select::new(*conn, self.connection, tables, self.settings.ignore_errors);
+                Ok(Feed::Server(Box::new(select)))
+            }
+            Way::Exact => {
+                let (tool, name, plan) = exact::start(self.connection, &group.tables)?;
+                Ok(Feed::Client { tool, name, plan: Some(plan) })
+            }
+            Way::Client => {
+                let mut options = ROWS.to_vec();
+                if group.tables.iter().any(|table| table.versioned) {
+                    // Clients that do not know it say so on stderr and go on with the current rows.
+                    options.push("--loose-dump-history");
+                }
+                let names = group.tables.iter().map(|table| &table.name);
+                let (tool, name) = start(self.connection, self.settings, &options, names)?;
+                Ok(Feed::Client { tool, name, plan: None })
+            }
         }
-        let mut options = ROWS.to_vec();
-        if group.tables.iter().any(|table| table.versioned) {
-            // Clients that do not know it say so on stderr and go on with the current rows.
-            options.push("--loose-dump-history");
-        }
-        let names = group.tables.iter().map(|table| &table.name);
-        let (tool, name) = start(self.connection, self.settings, &options, names)?;
-        Ok(Feed { tool, name, plan: None })
     }
 
     fn structure(&mut self) -> Result<()> {
@@ -187,36 +201,47 @@ impl<'a> Dumper<'a> {
         self.lock(&statement, LONG_WAIT).map(Some).map_err(|error| error.context("cannot lock the tables"))
     }
 
-    /// Divides the tables among clients. More than one see the same snapshot only if nobody commits while they
+    /// Divides the tables among connections. More than one see the same snapshot only if nobody commits while they
     /// start; the guard sees to that. (`LOCK TABLES` needs fewer privileges, but makes transactions of the site fail:
     /// it takes one table after the other, and of two that wait for each other it is the site's that the server ends.)
     fn share<'t>(&self, tables: &[&'t Table]) -> Result<(Option<Session<'a>>, Vec<Group<'t>>)> {
-        let (rounded, plain): (Vec<&Table>, Vec<&Table>) = tables.iter().partition(|table| table.rounded());
+        let connect = || wire::open(self.connection, &self.connection.name).map(Box::new).map(Way::Server);
+        let first = connect();
+        let straight = first.is_some();
+        // Some tables want a client of their own; those with a history always do.
+        let (plain, special): (Vec<&Table>, Vec<&Table>) =
+            tables.iter().partition(|table| !table.versioned && (straight || !table.rounded()));
         let size: u64 = plain.iter().map(|table| table.size).sum();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // The rows of clients that take turns are told apart by line.
         let lines = tables.iter().any(|table| table.name.contains('\n'));
-        let clients = if size < WORTH_SHARING || lines { 1 } else { cores.min(MOST_CLIENTS) };
-        let mut groups: Vec<Group<'t>> =
-            merge::share(&plain, clients).into_iter().map(|tables| Group { exact: false, tables }).collect();
-        if !rounded.is_empty() {
-            groups.push(Group { exact: true, tables: rounded });
+        let several = if size < WORTH_SHARING { 1 } else { cores.min(MOST_CLIENTS) };
+        let ways = std::iter::once(first).chain(std::iter::repeat_with(connect));
+        let mut groups: Vec<Group<'t>> = merge::share(&plain, several)
+            .into_iter()
+            .zip(ways)
+            .map(|(tables, way)| Group { way: way.unwrap_or_else(|| by_client(&tables)), tables })
+            .collect();
+        if !special.is_empty() {
+            groups.push(Group { way: by_client(&special), tables: special });
         }
         if groups.len() < 2 {
             return Ok((None, groups));
         }
-        // Without the privilege, or behind a long transaction, one client does without a lock.
-        let alone = || {
-            let exact = groups.iter().any(|group| group.exact) && !tables.iter().any(|table| table.versioned);
-            vec![Group { exact, tables: tables.to_vec() }]
+        // Without the privilege, or behind a long transaction, one connection does without a lock.
+        let alone = |groups: Vec<Group<'t>>| {
+            let straight =
+                groups.into_iter().map(|group| group.way).find(|way| matches!(way, Way::Server(_)));
+            let way = straight.filter(|_| !tables.iter().any(|table| table.versioned));
+            vec![Group { way: way.unwrap_or_else(|| by_client(tables)), tables: tables.to_vec() }]
         };
         if lines {
-            return Ok((None, alone()));
+            return Ok((None, alone(groups)));
         }
         match self.lock("FLUSH TABLES WITH READ LOCK", SHORT_WAIT) {
             Ok(session) => Ok((Some(session), groups)),
             Err(error) if error.code() == Code::Cancelled => Err(error),
-            Err(_) => Ok((None, alone())),
+            Err(_) => Ok((None, alone(groups))),
         }
     }
 
@@ -227,11 +252,25 @@ impl<'a> Dumper<'a> {
     }
 }
 
-/// The tables of one client.
+/// Some tables, and how their rows are read.
 struct Group<'t> {
-    /// Read as [`exact`] does.
-    exact: bool,
+    way: Way,
     tables: Vec<&'t Table>,
+}
+
+enum Way {
+    /// Straight from the server, see [`super::select`].
+    Server(Box<mysql::Conn>),
+    /// By the SQL client, see [`exact`].
+    Exact,
+    /// By a dump client.
+    Client,
+}
+
+/// How a client reads these tables. Dump clients round FLOATs, but they alone know the history of a table.
+fn by_client(tables: &[&Table]) -> Way {
+    let versioned = tables.iter().any(|table| table.versioned);
+    if !versioned && tables.iter().any(|table| table.rounded()) { Way::Exact } else { Way::Client }
 }
 
 /// What follows the rows, ready to be written; with or without definers. Made first: what the server refuses shows before hours of rows.

@@ -5,6 +5,7 @@
 //! a row becomes a tuple by quoting. A column of our own says first which columns are NULL.
 
 use super::client::{self, Program};
+use super::inserts::{Inserts, Layout};
 use super::schema::Table;
 use super::session::quote;
 use crate::config::Connection;
@@ -16,8 +17,6 @@ use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, Write};
 use std::process::Stdio;
 
-/// Where a statement ends and the next begins: what dump clients do by default (`net_buffer_length`).
-const STATEMENT: usize = 1_000_000;
 /// Comes before each table's rows, which begin with 0 or 1.
 const TABLE: &[u8] = b"bam-table";
 /// Comes last.
@@ -26,15 +25,6 @@ const END: &[u8] = b"bam-end";
 /// What the client is asked for, so what its output means.
 pub(crate) struct Plan {
     tables: Vec<Layout>,
-}
-
-struct Layout {
-    name: String,
-    /// `INSERT INTO … VALUES`.
-    insert: String,
-    /// Which columns are numbers, written without quotes.
-    numbers: Vec<bool>,
-    keys: bool,
 }
 
 /// Starts a client that reads these tables, of which the columns must be known, in a snapshot of its own.
@@ -48,23 +38,16 @@ pub(crate) fn start(connection: &Connection, tables: &[&Table]) -> Result<(Tool,
     );
     let mut plan = Plan { tables: Vec::with_capacity(tables.len()) };
     for table in tables {
-        let name = quote(&table.name);
-        let list = |of: &dyn Fn(&super::schema::Column) -> String, between: &str| {
-            table.columns.iter().map(of).collect::<Vec<_>>().join(between)
-        };
-        let nulls = list(&|column| format!("{} IS NULL", quote(&column.name)), ", ");
-        let values = list(&|column| quote(&column.name) + if column.float { "+0e0" } else { "" }, ", ");
+        let layout = Layout::of(table);
+        let nulls = table.columns.iter().map(|column| format!("{} IS NULL", quote(&column.name)));
+        let nulls = nulls.collect::<Vec<_>>().join(", ");
         script.push_str(&format!(
-            "SELECT '{}';\nSELECT CONCAT({nulls}), {values} FROM {name};\n",
-            String::from_utf8_lossy(TABLE)
+            "SELECT '{}';\nSELECT CONCAT({nulls}), {} FROM {};\n",
+            String::from_utf8_lossy(TABLE),
+            layout.values,
+            layout.name,
         ));
-        let columns = list(&|column| quote(&column.name), ",");
-        plan.tables.push(Layout {
-            insert: format!("INSERT INTO {name} ({columns}) VALUES\n"),
-            name,
-            numbers: table.columns.iter().map(|column| column.number).collect(),
-            keys: !table.transactions,
-        });
+        plan.tables.push(layout);
     }
     script.push_str(&format!("SELECT '{}';\n", String::from_utf8_lossy(END)));
     // A file in memory: unlike a pipe it holds any length before somebody reads.
@@ -86,28 +69,25 @@ pub(crate) fn start(connection: &Connection, tables: &[&Table]) -> Result<(Tool,
 }
 
 /// The client's output as INSERTs.
-pub(crate) struct Inserts<R> {
+pub(crate) struct Lines<R> {
     input: R,
     tables: std::vec::IntoIter<Layout>,
     table: Option<Layout>,
     line: Vec<u8>,
-    out: Vec<u8>,
+    inserts: Inserts,
     given: usize,
-    /// Length of the statement being written; 0 between statements.
-    statement: usize,
     ended: bool,
 }
 
-impl<R: BufRead> Inserts<R> {
+impl<R: BufRead> Lines<R> {
     pub(crate) fn new(input: R, plan: Plan) -> Self {
-        Inserts {
+        Lines {
             input,
             tables: plan.tables.into_iter(),
             table: None,
             line: Vec::new(),
-            out: Vec::new(),
+            inserts: Inserts::default(),
             given: 0,
-            statement: 0,
             ended: false,
         }
     }
@@ -124,45 +104,25 @@ impl<R: BufRead> Inserts<R> {
         let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
         if line == TABLE || line == END {
             self.ended = line == END;
-            let next = if self.ended { None } else { self.tables.next() };
-            self.change_table(next);
+            if let Some(table) = self.table.take() {
+                self.inserts.end(&table);
+            }
+            self.table = if self.ended { None } else { self.tables.next() };
+            if let Some(table) = &self.table {
+                self.inserts.begin(table);
+            }
             return Ok(());
         }
         if line.is_empty() {
             // The client ended early; its exit status says why.
             self.ended = true;
-            self.out.clear();
+            self.inserts.out.clear();
             return Ok(());
         }
-        let shape = || Error::new(Code::Database, "the server gave a row of another shape");
-        let table = self.table.as_ref().ok_or_else(shape)?;
-        if self.statement > 0 && self.statement + line.len() > STATEMENT {
-            self.out.extend_from_slice(b";\n");
-            self.statement = 0;
-        }
-        let before = self.out.len();
-        let start: &[u8] = if self.statement == 0 { table.insert.as_bytes() } else { b",\n" };
-        self.out.extend_from_slice(start);
-        tuple(line, &table.numbers, &mut self.out).ok_or_else(shape)?;
-        self.statement += self.out.len() - before;
-        Ok(())
-    }
-
-    fn change_table(&mut self, next: Option<Layout>) {
-        if self.statement > 0 {
-            self.out.extend_from_slice(b";\n");
-            self.statement = 0;
-        }
-        // As dump clients do, for engines that then build their indexes at once.
-        let mut keys = |table: &Option<Layout>, what: &str| {
-            if let Some(table) = table.as_ref().filter(|table| table.keys) {
-                let statement = format!("/*!40000 ALTER TABLE {} {what} KEYS */;\n", table.name);
-                self.out.extend_from_slice(statement.as_bytes());
-            }
-        };
-        keys(&self.table, "ENABLE");
-        keys(&next, "DISABLE");
-        self.table = next;
+        let table = self.table.as_ref();
+        let written = table
+            .and_then(|table| self.inserts.row(table, line.len(), |out| tuple(line, &table.numbers, out)));
+        written.ok_or_else(|| Error::new(Code::Database, "the server gave a row of another shape"))
     }
 }
 
@@ -198,17 +158,17 @@ fn tuple(line: &[u8], numbers: &[bool], out: &mut Vec<u8>) -> Option<()> {
     }
 }
 
-impl<R: BufRead> Read for Inserts<R> {
+impl<R: BufRead> Read for Lines<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.given == self.out.len() {
+        while self.given == self.inserts.out.len() {
             if self.ended {
                 return Ok(0);
             }
-            self.out.clear();
+            self.inserts.out.clear();
             self.given = 0;
             self.advance()?;
         }
-        let mut rest = self.out.get(self.given..).unwrap_or_default();
+        let mut rest = self.inserts.out.get(self.given..).unwrap_or_default();
         let n = rest.read(buffer)?;
         self.given += n;
         Ok(n)

@@ -5,19 +5,23 @@
 //! bounded, and whoever loads the file finds work for several connections at any time.
 
 use super::client;
-use super::exact::{Inserts, Plan};
+use super::exact::{Lines, Plan};
 use super::schema::Table;
+use super::select::Select;
 use crate::config::Connection;
 use crate::source::tool::{Output, Tool};
-use crate::{Code, Error, Monitor, Result};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crate::{Code, Error, Monitor, NoteKind, Result};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use memchr::memmem;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// How much a client hands over at once.
-const BLOCK: usize = 256 * 1024;
+pub(super) const BLOCK: usize = 256 * 1024;
+/// How often a wait looks at the cancel flag.
+const TICK: Duration = Duration::from_millis(100);
 /// Blocks that may wait, for each client.
 const WAITING: usize = 8;
 /// How much of one client's rows is written before the next one's turn, up to the end of the statement.
@@ -56,44 +60,63 @@ impl<R: Read> Read for Body<R> {
     }
 }
 
-/// A client whose rows are wanted.
-pub(crate) struct Feed {
-    pub(crate) tool: Tool,
-    pub(crate) name: &'static str,
-    /// What the output means where it is no SQL.
-    pub(crate) plan: Option<Plan>,
+/// Whose rows are wanted.
+pub(crate) enum Feed {
+    Client {
+        tool: Tool,
+        name: &'static str,
+        /// What the output means where it is no SQL.
+        plan: Option<Plan>,
+    },
+    Server(Box<Select>),
 }
 
-enum Piece {
+pub(super) enum Piece {
     /// The client has its snapshot: it wrote something besides the first line, which it writes before.
     Started,
     Rows(Vec<u8>),
+    /// Something could not be read and is missing.
+    Lost(String),
     End,
 }
 
 /// The clients' output, while they run.
-pub(crate) struct Rows {
+pub(crate) struct Rows<'m> {
     clients: Vec<Receiver<Result<Piece>>>,
+    monitor: &'m Monitor,
 }
 
-/// Reads all clients, each in a thread of its own, while `work` runs. They are killed when it fails.
+/// Reads all feeds, each in a thread of its own, while `work` runs. They are killed when it fails; one that waits for
+/// the server's next row ends with that.
 pub(crate) fn run(
     feeds: Vec<Feed>,
     connection: &Connection,
     ignore_errors: bool,
     monitor: &Monitor,
-    work: impl FnOnce(&mut Rows) -> Result<()>,
+    work: impl FnOnce(&mut Rows<'_>) -> Result<()>,
 ) -> Result<()> {
     let stop = AtomicBool::new(false);
-    let mut running = Vec::with_capacity(feeds.len());
-    for mut feed in feeds {
-        running.push((feed.tool.output(monitor, Some(&stop))?, feed));
-    }
+    let (stop, mut running) = (&stop, Vec::new());
     std::thread::scope(|scope| {
-        let mut rows = Rows { clients: Vec::new() };
-        for (output, Feed { tool, name, plan }) in running {
+        let mut rows = Rows { clients: Vec::new(), monitor };
+        for feed in feeds {
             let (sender, receiver) = bounded(WAITING);
             rows.clients.push(receiver);
+            match feed {
+                Feed::Client { mut tool, name, plan } => {
+                    let output = tool.output(monitor, Some(stop))?;
+                    running.push((output, tool, name, plan, sender));
+                }
+                // On its own: a server that is silent keeps nobody from cancelling.
+                Feed::Server(select) => {
+                    let thread = std::thread::Builder::new().name("bam-select".into());
+                    thread.spawn(move || select.run(&sender)).map_err(|cause| {
+                        Error::new(Code::Internal, "cannot start a thread").because(cause)
+                    })?;
+                }
+            }
+        }
+        for (output, tool, name, plan, sender) in running {
             scope.spawn(move || {
                 let end = pump(output, plan, &sender)
                     .and_then(|()| client::dump_outcome(tool, name, connection, ignore_errors, monitor));
@@ -111,7 +134,7 @@ fn pump(output: Output<'_>, plan: Option<Plan>, sender: &Sender<Result<Piece>>) 
     let gone = |_| Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
     let mut rows: Box<dyn Read + '_> = match plan {
         Some(plan) => {
-            let mut inserts = Inserts::new(BufReader::with_capacity(BLOCK, output), plan);
+            let mut inserts = Lines::new(BufReader::with_capacity(BLOCK, output), plan);
             inserts.wait()?;
             Box::new(inserts)
         }
@@ -131,11 +154,11 @@ fn pump(output: Output<'_>, plan: Option<Plan>, sender: &Sender<Result<Piece>>) 
     }
 }
 
-impl Rows {
+impl Rows<'_> {
     /// Waits until every client has taken its snapshot.
     pub(crate) fn wait_for_snapshots(&self) -> Result<()> {
         for client in &self.clients {
-            match receive(client)? {
+            match receive(client, self.monitor)? {
                 Piece::Started => {}
                 _ => return Err(Error::new(Code::Internal, "a dump client sent rows before its snapshot")),
             }
@@ -144,7 +167,8 @@ impl Rows {
     }
 
     /// Writes all rows, the clients taking turns.
-    pub(crate) fn write(&mut self, out: &mut dyn Write, monitor: &Monitor) -> Result<()> {
+    pub(crate) fn write(&mut self, out: &mut dyn Write) -> Result<()> {
+        let monitor = self.monitor;
         let mut turns: Vec<Turn<'_>> =
             self.clients.iter().map(|client| Turn { client, rest: Vec::new() }).collect();
         while !turns.is_empty() {
@@ -162,8 +186,16 @@ impl Rows {
     }
 }
 
-fn receive(client: &Receiver<Result<Piece>>) -> Result<Piece> {
-    client.recv().map_err(|_| Error::new(Code::Internal, "a dump client's thread is gone"))?
+fn receive(client: &Receiver<Result<Piece>>, monitor: &Monitor) -> Result<Piece> {
+    loop {
+        match client.recv_timeout(TICK) {
+            Ok(piece) => return piece,
+            Err(RecvTimeoutError::Timeout) => monitor.check()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::new(Code::Internal, "a dump client's thread is gone"));
+            }
+        }
+    }
 }
 
 struct Turn<'r> {
@@ -178,10 +210,14 @@ impl Turn<'_> {
         let (mut written, mut last) = (0, 0);
         loop {
             let block = match std::mem::take(&mut self.rest) {
-                rest if rest.is_empty() => match receive(self.client)? {
+                rest if rest.is_empty() => match receive(self.client, monitor)? {
                     Piece::Rows(block) => block,
                     Piece::End => return Ok(false),
                     Piece::Started => continue,
+                    Piece::Lost(what) => {
+                        monitor.note(NoteKind::Missing, what);
+                        continue;
+                    }
                 },
                 rest => rest,
             };

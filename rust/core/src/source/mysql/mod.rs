@@ -18,6 +18,7 @@ mod direct;
 mod dump;
 mod exact;
 mod indexes;
+mod inserts;
 mod intake;
 mod inventory;
 mod lanes;
@@ -27,7 +28,9 @@ mod merge;
 mod replace;
 mod schema;
 mod script;
+mod select;
 mod session;
+mod wire;
 
 pub(crate) use dump::dump;
 pub(crate) use inventory::{contents, fingerprints, remove, tables};

@@ -20,8 +20,10 @@ pub(crate) struct Table {
     pub(crate) sequence: bool,
     /// Keeps its history (`WITH SYSTEM VERSIONING`).
     pub(crate) versioned: bool,
-    /// The columns that are not computed; known only where some table of the database has a FLOAT.
+    /// The columns that are not computed, in order.
     pub(crate) columns: Vec<Column>,
+    /// It has others, or hidden ones: its INSERTs name the columns.
+    pub(crate) partial: bool,
 }
 
 impl Table {
@@ -91,6 +93,7 @@ impl Schema {
                     sequence,
                     versioned: kind == "SYSTEM VERSIONED",
                     columns: Vec::new(),
+                    partial: false,
                     name,
                 });
             }
@@ -142,12 +145,6 @@ impl Schema {
     }
 
     fn read_columns(&mut self, session: &mut Session<'_>) -> Result<()> {
-        let any = session.rows(
-            "SELECT 1 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND DATA_TYPE = 'float' LIMIT 1",
-        )?;
-        if any.is_empty() {
-            return Ok(());
-        }
         for row in session.rows(
             "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, NUMERIC_SCALE IS NULL, EXTRA \
              FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, ORDINAL_POSITION",
@@ -156,12 +153,28 @@ impl Schema {
             let computed = ["VIRTUAL", "STORED", "PERSISTENT"].iter().any(|word| extra.contains(word));
             // In the byte order of `tables`, not the server's.
             let at = self.tables.binary_search_by(|known| known.name.as_bytes().cmp(table.as_bytes()));
-            if !computed && let Some(table) = at.ok().and_then(|at| self.tables.get_mut(at)) {
+            let Some(table) = at.ok().and_then(|at| self.tables.get_mut(at)) else { continue };
+            table.partial |= computed || extra.contains("INVISIBLE");
+            if !computed {
                 let float = kind == "float" && any_scale == "1";
                 table.columns.push(Column { name, number: NUMBERS.contains(&kind.as_str()), float });
             }
         }
         Ok(())
+    }
+
+    /// Fails where a table got other columns since they were read.
+    pub(crate) fn check_columns(&self, session: &mut Session<'_>) -> Result<()> {
+        let bare = |table: &Table| Table { columns: Vec::new(), partial: false, ..table.clone() };
+        let mut now = Schema { tables: self.tables.iter().map(bare).collect(), ..Schema::default() };
+        now.read_columns(session)?;
+        match self.tables.iter().zip(&now.tables).find(|(then, now)| then.rows && then != now) {
+            None => Ok(()),
+            Some((table, _)) => {
+                let text = format!("table {} was altered while the dump began", table.name);
+                Err(Error::new(Code::Database, text).hint("back up again when the site's update is done"))
+            }
+        }
     }
 
     /// The tables whose rows are dumped.

@@ -1,0 +1,96 @@
+//! Rows as the INSERTs of a dump, of about as many bytes each as dump clients write.
+
+use super::schema::Table;
+use super::session::quote;
+
+/// Where a statement ends and the next begins: what dump clients do by default (`net_buffer_length`).
+const STATEMENT: usize = 1_000_000;
+
+/// How the rows of a table are written.
+pub(super) struct Layout {
+    /// The table's, quoted.
+    pub(super) name: String,
+    /// `INSERT INTO … VALUES`.
+    insert: String,
+    /// What to ask for, in the order of `numbers`: a FLOAT as a DOUBLE, so that no digit is lost.
+    pub(super) values: String,
+    /// Which columns are numbers, written without quotes.
+    pub(super) numbers: Vec<bool>,
+    /// The engine builds its indexes at once when it is told to.
+    keys: bool,
+}
+
+impl Layout {
+    /// For a table whose columns are known.
+    pub(super) fn of(table: &Table) -> Layout {
+        let name = quote(&table.name);
+        let names: Vec<String> = table.columns.iter().map(|column| quote(&column.name)).collect();
+        let insert = match table.partial {
+            true => format!("INSERT INTO {name} ({}) VALUES\n", names.join(",")),
+            false => format!("INSERT INTO {name} VALUES\n"),
+        };
+        let float = |column: &super::schema::Column| if column.float { "+0e0" } else { "" };
+        let values: Vec<String> =
+            table.columns.iter().zip(names).map(|(column, name)| name + float(column)).collect();
+        Layout {
+            insert,
+            name,
+            values: values.join(", "),
+            numbers: table.columns.iter().map(|column| column.number).collect(),
+            keys: !table.transactions,
+        }
+    }
+}
+
+/// SQL that is being written.
+#[derive(Default)]
+pub(super) struct Inserts {
+    pub(super) out: Vec<u8>,
+    /// Length of the statement being written; 0 between statements.
+    statement: usize,
+}
+
+impl Inserts {
+    /// Before a table's first row.
+    pub(super) fn begin(&mut self, table: &Layout) {
+        self.keys(table, "DISABLE");
+    }
+
+    /// After its last one.
+    pub(super) fn end(&mut self, table: &Layout) {
+        self.close();
+        self.keys(table, "ENABLE");
+    }
+
+    /// Adds one row of about `length` bytes, which `write` appends, brackets included; `None` where it cannot.
+    pub(super) fn row(
+        &mut self,
+        table: &Layout,
+        length: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+    ) -> Option<()> {
+        if self.statement > 0 && self.statement + length > STATEMENT {
+            self.close();
+        }
+        let before = self.out.len();
+        let start: &[u8] = if self.statement == 0 { table.insert.as_bytes() } else { b",\n" };
+        self.out.extend_from_slice(start);
+        write(&mut self.out)?;
+        self.statement += self.out.len() - before;
+        Some(())
+    }
+
+    fn close(&mut self) {
+        if self.statement > 0 {
+            self.out.extend_from_slice(b";\n");
+            self.statement = 0;
+        }
+    }
+
+    fn keys(&mut self, table: &Layout, what: &str) {
+        if table.keys {
+            let statement = format!("/*!40000 ALTER TABLE {} {what} KEYS */;\n", table.name);
+            self.out.extend_from_slice(statement.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Rows straight from the server, as INSERTs: what a dump client does, in a thread of our own.
+
+use super::inserts::{Inserts, Layout};
+use super::merge::{BLOCK, Piece};
+use super::wire;
+use crate::config::Connection;
+use crate::{Code, Error, Result};
+use crossbeam_channel::Sender;
+use mysql::prelude::Queryable;
+use mysql::{Conn, Row, Value};
+
+/// Comes before the first row: as dump clients do it. The server waits for us however slow a destination is.
+const SNAPSHOT: [&str; 5] = [
+    "SET SESSION time_zone='+00:00', net_read_timeout=86400, net_write_timeout=86400",
+    "/*M!100100 SET SESSION max_statement_time=0 */",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+    "SAVEPOINT bam",
+];
+/// After each table, so that it may be altered again.
+const LET_GO: &str = "ROLLBACK TO SAVEPOINT bam";
+
+/// Rows of some tables that are wanted.
+pub(super) struct Select {
+    conn: Conn,
+    connection: Connection,
+    tables: Vec<Layout>,
+    /// What cannot be read is told and left.
+    ignore_errors: bool,
+}
+
+impl Select {
+    pub(super) fn new(
+        conn: Conn,
+        connection: &Connection,
+        tables: Vec<Layout>,
+        ignore_errors: bool,
+    ) -> Select {
+        Select { conn, connection: connection.clone(), tables, ignore_errors }
+    }
+
+    /// Sends everything. It ends when nobody listens any more, but only once the server gives something.
+    pub(super) fn run(mut self, to: &Sender<Result<Piece>>) {
+        let end = self.send(to).map(|()| Piece::End);
+        let _ = to.send(end);
+    }
+
+    fn send(&mut self, to: &Sender<Result<Piece>>) -> Result<()> {
+        for statement in SNAPSHOT {
+            // No word of MySQL's for what only MariaDB has.
+            wire::run(&mut self.conn, &[statement], &self.connection)?;
+        }
+        hand_over(to, Piece::Started)?;
+        let mut inserts = Inserts::default();
+        for table in std::mem::take(&mut self.tables) {
+            match self.table(&table, &mut inserts, to) {
+                Ok(()) => {}
+                Err(error)
+                    if self.ignore_errors && error.code() != Code::Cancelled && self.conn.ping().is_ok() =>
+                {
+                    inserts.end(&table);
+                    let label = self.connection.label();
+                    hand_over(to, Piece::Lost(format!("database {label}: table {}: {error}", table.name)))?;
+                }
+                Err(error) => return Err(error.context(format!("table {}", table.name))),
+            }
+        }
+        match inserts.out.is_empty() {
+            true => Ok(()),
+            false => hand_over(to, Piece::Rows(inserts.out)),
+        }
+    }
+
+    fn table(&mut self, table: &Layout, inserts: &mut Inserts, to: &Sender<Result<Piece>>) -> Result<()> {
+        inserts.begin(table);
+        let failed = |error| wire::failed(error, &self.connection);
+        let rows = self.conn.query_iter(format!("SELECT {} FROM {}", table.values, table.name));
+        for row in rows.map_err(failed)? {
+            let row = row.map_err(failed)?;
+            let length = (0..row.len()).map(|at| row.as_ref(at).map_or(0, length)).sum();
+            inserts.row(table, length, |out| tuple(&row, &table.numbers, out)).ok_or_else(wire::shape)?;
+            if inserts.out.len() >= BLOCK {
+                let full = std::mem::replace(&mut inserts.out, Vec::with_capacity(BLOCK + BLOCK / 4));
+                hand_over(to, Piece::Rows(full))?;
+            }
+        }
+        inserts.end(table);
+        wire::run(&mut self.conn, &[LET_GO], &self.connection)
+    }
+}
+
+fn hand_over(to: &Sender<Result<Piece>>, piece: Piece) -> Result<()> {
+    to.send(Ok(piece)).map_err(|_| Error::new(Code::Cancelled, "nobody takes the rows any more"))
+}
+
+fn length(value: &Value) -> usize {
+    match value {
+        Value::Bytes(bytes) => bytes.len() + 3,
+        _ => 5,
+    }
+}
+
+/// `(1,'it\'s',NULL)`; `None` where the row has another number of columns, or something that is no text.
+fn tuple(row: &Row, numbers: &[bool], out: &mut Vec<u8>) -> Option<()> {
+    if row.len() != numbers.len() {
+        return None;
+    }
+    let mut open = b'(';
+    for (at, &number) in numbers.iter().enumerate() {
+        out.push(open);
+        open = b',';
+        match row.as_ref(at)? {
+            Value::NULL => out.extend_from_slice(b"NULL"),
+            Value::Bytes(bytes) if number => out.extend_from_slice(bytes),
+            Value::Bytes(bytes) => quote(bytes, out),
+            _ => return None,
+        }
+    }
+    out.push(b')');
+    Some(())
+}
+
+/// How many bytes are looked at in one go.
+const LOOK: usize = 64;
+
+/// A string literal: what mysqldump escapes, but for the double quote. Line breaks are, so that a `;` at a line's end is
+/// always the end of a statement.
+fn quote(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len() + 2);
+    out.push(b'\'');
+    for some in bytes.chunks(LOOK) {
+        // Without a branch for each byte, so that the compiler looks at many at a time.
+        let special = some.iter().fold(false, |any, &byte| any | is_special(byte));
+        if !special {
+            out.extend_from_slice(some);
+            continue;
+        }
+        for &byte in some {
+            match byte {
+                0 => out.extend_from_slice(br"\0"),
+                b'\n' => out.extend_from_slice(br"\n"),
+                b'\r' => out.extend_from_slice(br"\r"),
+                0x1a => out.extend_from_slice(br"\Z"),
+                b'\\' | b'\'' => out.extend_from_slice(&[b'\\', byte]),
+                byte => out.push(byte),
+            }
+        }
+    }
+    out.push(b'\'');
+}
+
+fn is_special(byte: u8) -> bool {
+    (byte == 0) | (byte == b'\n') | (byte == b'\r') | (byte == 0x1a) | (byte == b'\\') | (byte == b'\'')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_literal_is_one_line_and_comes_back() {
+        let mut out = Vec::new();
+        quote(b"it's\0 a\\b\r\n\x1a\"", &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), r#"'it\'s\0 a\\b\r\n\Z"'"#);
+        // Whatever stands before it in its chunk.
+        for before in 0..2 * LOOK {
+            let mut out = Vec::new();
+            quote(&[&vec![b'x'; before][..], b"\n"].concat(), &mut out);
+            assert_eq!(out, [b"'", &vec![b'x'; before][..], br"\n'"].concat());
+        }
+    }
+}

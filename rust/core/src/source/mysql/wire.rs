@@ -1,0 +1,80 @@
+//! The server's own protocol, through the crate `mysql`, for rows: the command-line clients take more time for them than
+//! the server does (docs/performance.md).
+//!
+//! For servers on this machine only, where Drupal, too, connects without TLS. Everywhere else, for whatever the crate
+//! does not know (authentication plugins that ask the system) and for everything that is not rows, there are the
+//! clients.
+
+use super::client;
+use crate::config::Connection;
+use crate::{Code, Error, Result};
+use mysql::prelude::Queryable;
+use mysql::{Conn, OptsBuilder};
+use std::path::Path;
+use std::time::Duration;
+
+/// Where servers have their socket unless told otherwise: Debian's, others', and the one they are built with.
+const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
+/// The longest packet of the protocol: rows may be longer than the server takes statements.
+const PACKET: usize = 1 << 30;
+/// A server on this machine that does not answer by then does not at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Connects. `None` where the clients have to do it: they know more ways, and say better why there is none.
+pub(super) fn open(connection: &Connection, database: &str) -> Option<Conn> {
+    let password = std::str::from_utf8(connection.password.expose()).ok()?;
+    if connection.user.is_empty() {
+        return None;
+    }
+    let options = OptsBuilder::new()
+        .user(Some(&connection.user))
+        .pass((!password.is_empty()).then_some(password))
+        .db_name(Some(database))
+        .prefer_socket(false)
+        .stmt_cache_size(0)
+        .max_allowed_packet(Some(PACKET))
+        .tcp_connect_timeout(Some(PATIENCE));
+    let options = match socket(connection)? {
+        Some(socket) => options.socket(Some(socket)),
+        None => options.ip_or_hostname(Some(&connection.host)).tcp_port(connection.port.unwrap_or(3306)),
+    };
+    let mut conn = Conn::new(options).ok()?;
+    // No literal of ours has to care about the server's modes.
+    conn.query_drop("SET NAMES utf8mb4, sql_mode=''").ok()?;
+    Some(conn)
+}
+
+/// The socket, or else TCP; `None` for a server elsewhere. As the clients do, `localhost` means the socket.
+fn socket(connection: &Connection) -> Option<Option<&str>> {
+    match (&connection.socket, connection.host.as_str()) {
+        (Some(socket), _) => socket.to_str().map(Some),
+        (None, "" | "localhost") => SOCKETS.into_iter().find(|path| Path::new(path).exists()).map(Some),
+        (None, "127.0.0.1" | "::1") => Some(None),
+        _ => None,
+    }
+}
+
+/// What went wrong, in the words that the clients use.
+pub(super) fn failed(error: mysql::Error, connection: &Connection) -> Error {
+    match error {
+        mysql::Error::MySqlError(said) => client::refused(&said.to_string(), Some(said.code), connection),
+        mysql::Error::IoError(cause) => {
+            Error::new(Code::Database, "lost the connection to the database server").because(cause)
+        }
+        // Its text could repeat a row.
+        mysql::Error::FromValueError(_) | mysql::Error::FromRowError(_) => shape(),
+        other => Error::new(Code::Database, format!("the database server: {other}")),
+    }
+}
+
+/// An answer that does not fit the question.
+pub(super) fn shape() -> Error {
+    Error::new(Code::Database, "the server gave a row of another shape")
+}
+
+/// Runs statements that answer nothing, one after the other.
+pub(super) fn run(conn: &mut Conn, statements: &[&str], connection: &Connection) -> Result<()> {
+    statements
+        .iter()
+        .try_for_each(|statement| conn.query_drop(statement).map_err(|error| failed(error, connection)))
+}
