@@ -2,9 +2,10 @@
 //!
 //! Knows which pieces are under way for which table, nothing of what is in them. Waiting pieces are bounded in bytes.
 
-use super::session::Session;
+use super::lane::Lane as Connected;
 use crate::{Code, Error, Monitor, Result};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -56,6 +57,8 @@ struct State {
     bytes: usize,
     error: Option<Error>,
     closed: bool,
+    /// Connections that wait for the server's answers whatever happens here.
+    sessions: Vec<String>,
 }
 
 /// The connections' work.
@@ -126,15 +129,14 @@ impl<'m> Lanes<'m> {
         self.wait(|state| state.tables.iter().all(|it| it.pending == 0).then_some(()))
     }
 
-    /// Waits for room and says who is to have the next piece of `length` bytes: `lane`, else the one with the least to
-    /// do.
-    pub(super) fn choose(&self, lane: Option<usize>, length: usize) -> Result<usize> {
+    /// Waits for room and says which of the lanes `among` is to have the next piece of `length` bytes: the one with the
+    /// least to do.
+    pub(super) fn choose(&self, among: &Range<usize>, length: usize) -> Result<usize> {
         self.wait(|state| {
             if state.bytes > 0 && state.bytes + length > MOST {
                 return None;
             }
-            let lanes =
-                state.lanes.iter().enumerate().filter(|(number, _)| lane.is_none_or(|it| it == *number));
+            let lanes = state.lanes.iter().enumerate().filter(|(number, _)| among.contains(number));
             let (number, least) = lanes.min_by_key(|(_, it)| it.bytes)?;
             (least.bytes < WAITING).then_some(number)
         })
@@ -165,13 +167,18 @@ impl<'m> Lanes<'m> {
         self.changed.notify_all();
     }
 
+    /// The server's names of connections whose waiting only the server can end.
+    pub(super) fn sessions(&self) -> Vec<String> {
+        self.state().sessions.clone()
+    }
+
     /// The error that a connection met, if nobody has had it yet.
     pub(super) fn error(&self) -> Option<Error> {
         self.state().error.take()
     }
 
     /// Works as connection `number`, which `open` makes, until everything is done or something has failed.
-    pub(super) fn work<'c>(&self, number: usize, open: impl FnOnce() -> Result<Session<'c>>) {
+    pub(super) fn work<'c>(&self, number: usize, open: impl FnOnce() -> Result<Connected<'c>>) {
         if let Err(error) = self.run(number, open) {
             let mut state = self.state();
             // The others fail because they are stopped.
@@ -182,15 +189,17 @@ impl<'m> Lanes<'m> {
         self.changed.notify_all();
     }
 
-    fn run<'c>(&self, number: usize, open: impl FnOnce() -> Result<Session<'c>>) -> Result<()> {
+    fn run<'c>(&self, number: usize, open: impl FnOnce() -> Result<Connected<'c>>) -> Result<()> {
         let mut open = Some(open);
-        let mut session: Option<Session<'c>> = None;
+        let mut session: Option<Connected<'c>> = None;
         let mut uncommitted = 0;
         let mut tables: Vec<usize> = Vec::new();
         loop {
             let Some(piece) = self.next(number) else { return Ok(()) };
             if let Some(open) = open.take() {
-                session = Some(open()?);
+                let opened = open()?;
+                self.state().sessions.extend(opened.id().map(|id| id.to_string()));
+                session = Some(opened);
             }
             let Some(session) = session.as_mut() else { return Ok(()) };
             let from = session.lines();

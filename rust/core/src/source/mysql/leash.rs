@@ -6,7 +6,8 @@
 //! - each client that changes something holds a lock (`flock(2)`) on a file in the state folder, inherited from us: the
 //!   kernel keeps it until the last such client has ended, however it ends;
 //! - what it asked the server for is known by its database, one of the two beside the live one, or, in the live
-//!   one, by the user-level lock that it takes first (`GET_LOCK`); such sessions are killed.
+//!   one, by the user-level lock that it takes first (`GET_LOCK`); such sessions are killed. Our own connections to
+//!   the server, which end with us, are known by the same.
 
 use super::client;
 use super::replace::Replacement;
@@ -58,11 +59,16 @@ impl Replacement {
         format!("{}{connection}", self.lock_prefix())
     }
 
-    /// A client's option by which it takes that lock before anything else, or ends.
-    pub(super) fn lock_option(&self, connection: usize) -> String {
-        // Only when the lock is not to be had, the subquery is looked at, and is an error.
+    /// Takes that lock, or is an error.
+    pub(super) fn lock_statement(&self, connection: usize) -> String {
+        // Only when the lock is not to be had, the subquery is looked at, and is one.
         let lock = string(&self.lock_name(connection));
-        format!("--init-command=DO IF(GET_LOCK({lock}, 10) = 1, 1, (SELECT 1 UNION SELECT 2))")
+        format!("DO IF(GET_LOCK({lock}, 10) = 1, 1, (SELECT 1 UNION SELECT 2))")
+    }
+
+    /// A client's option by which it does so before anything else, or ends.
+    pub(super) fn lock_option(&self, connection: usize) -> String {
+        format!("--init-command={}", self.lock_statement(connection))
     }
 
     /// Ends what a killed run of this replacement left behind, and returns when nothing of it is at work any more.
@@ -122,7 +128,7 @@ impl Replacement {
 }
 
 /// Ends sessions; one that is gone already is no error.
-fn kill(connection: &Connection, sessions: &[String]) -> Result<()> {
+pub(super) fn kill(connection: &Connection, sessions: &[String]) -> Result<()> {
     if sessions.is_empty() {
         return Ok(());
     }

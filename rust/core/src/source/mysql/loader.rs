@@ -14,10 +14,11 @@
 //! - Texts that are UTF-8 on both sides are sent as bytes: the server then does not look at each character.
 //! - Short INSERTs become long ones.
 
-use super::client::LANE_CHARSET;
 use super::indexes::{self, Facts};
 use super::intake::{self, Step};
+use super::lane::Lane;
 use super::lanes::{Lanes, Piece, placed};
+use super::leash;
 use super::replace::Replacement;
 use super::script::Script;
 use super::session::Session;
@@ -26,10 +27,11 @@ use crate::source::sql::{Kind, Needs, Numbering, Statement, has_word, numbering}
 use crate::{Code, Error, Monitor, Result};
 use memchr::memchr_iter;
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 /// What a dump may take for granted; most say it themselves.
-const PROLOGUE: &str = "SET NAMES utf8mb4, sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, unique_checks=0, \
-                        autocommit=0";
+const PROLOGUE: &[u8] = b"SET NAMES utf8mb4, sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, \
+                          unique_checks=0, autocommit=0;\n";
 /// How long a piece may become.
 const PIECE: usize = 1 << 20;
 /// A piece shorter than this takes rows of several tables.
@@ -65,28 +67,40 @@ pub(super) fn load<T>(
 ) -> Result<T> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let count = cores.clamp(2, MOST_LANES);
-    let lanes = Lanes::new(count, monitor);
+    // Twice as many where the half of them is straight: what is no text goes over the others.
+    let straight = Lane::straight(it, connection, (database, live, 1))?.is_some();
+    let all = if straight { 2 * count } else { count };
+    let lanes = Lanes::new(all, monitor);
     let (lanes, stop) = (&lanes, lanes.stop());
-    let open = move |number: usize| -> Result<Session<'_>> {
-        let lock = it.lock_option(number);
-        let options: &[&str] = if live { &[LANE_CHARSET, &lock] } else { &[LANE_CHARSET] };
-        let leash = Some(it.leash()?);
-        let mut session = Session::start(connection, Some(database), options, leash, Some(stop), monitor)?;
-        session.run(PROLOGUE)?;
-        Ok(session)
+    let open = move |number: usize| -> Result<Lane<'_>> {
+        let wanted = (database, live, number);
+        let lane = if number <= all - count { Lane::straight(it, connection, wanted)? } else { None };
+        let mut lane = match lane {
+            Some(lane) => lane,
+            None => Lane::Client(Lane::client(it, connection, wanted, stop, monitor)?),
+        };
+        lane.feed(PROLOGUE)?;
+        Ok(lane)
     };
-    let mut main = open(0)?;
+    // Statements of all kinds, with delimiters of their own.
+    let mut main = Lane::client(it, connection, (database, live, 0), stop, monitor)?;
+    main.feed(PROLOGUE)?;
     std::thread::scope(|scope| {
-        for number in 0..count {
+        for number in 0..all {
             scope.spawn(move || lanes.work(number, || open(number + 1)));
         }
         let done = Session::open(connection, Some(database), monitor).and_then(|asking| {
-            let mut loader = Loader::new(lanes, count, &mut main, asking, (connection, database), monitor);
+            let mut loader =
+                Loader::new(lanes, (all, count), &mut main, asking, (connection, database), monitor);
             let done = work(&mut loader)?;
             loader.finish()?;
             Ok(done)
         });
         lanes.close(done.is_err());
+        if done.is_err() {
+            // Else the lanes would go on with what they are at; should the server not listen, that is how they end.
+            let _ = leash::kill(connection, &lanes.sessions());
+        }
         // Why a connection was lost is said by who lost it.
         done.map_err(|error| lanes.error().unwrap_or(error))
     })
@@ -127,6 +141,8 @@ pub(super) struct Loader<'l, 'c> {
     settings: VecDeque<Vec<u8>>,
     forgotten: usize,
     seen: Vec<usize>,
+    /// The lanes that take text alone; the others take everything.
+    straight: Range<usize>,
     seen_by_main: usize,
     /// The piece that is being made: statements before and within it, its line breaks, who must have it.
     piece: Piece,
@@ -146,7 +162,7 @@ pub(super) struct Loader<'l, 'c> {
 impl<'l, 'c> Loader<'l, 'c> {
     fn new(
         lanes: &'l Lanes<'l>,
-        count: usize,
+        (all, count): (usize, usize),
         main: &'l mut Session<'c>,
         asking: Session<'c>,
         (connection, database): (&'c Connection, &'l str),
@@ -163,7 +179,8 @@ impl<'l, 'c> Loader<'l, 'c> {
             numbers: HashMap::new(),
             settings: VecDeque::new(),
             forgotten: 0,
-            seen: vec![0; count],
+            seen: vec![0; all],
+            straight: 0..all - count,
             seen_by_main: 0,
             piece: Piece::default(),
             settings_before: 0,
@@ -182,7 +199,8 @@ impl<'l, 'c> Loader<'l, 'c> {
     pub(super) fn take(&mut self, step: &Step<'_>) -> Result<()> {
         match step {
             Step::Session(piece) => {
-                if Needs::of(&piece.text, &Statement::parse(&piece.text)) == Needs::Everything {
+                let needs = Needs::of(&piece.text, &Statement::parse(&piece.text));
+                if needs == Needs::Everything || !Lane::may_go_straight(&piece.text) {
                     self.go_serial()?;
                 }
                 self.setting(&piece.text)
@@ -242,7 +260,7 @@ impl<'l, 'c> Loader<'l, 'c> {
                     }
                 }
             }
-            Needs::Table if kind == Kind::Alter => self.alter(number, text, line, piece),
+            Needs::Table if kind == Kind::Alter => self.alter(number, text, line),
             Needs::Table => {
                 self.flush()?;
                 self.lanes.wait_for(number)?;
@@ -270,7 +288,7 @@ impl<'l, 'c> Loader<'l, 'c> {
     }
 
     /// Any change of one table but its making.
-    fn alter(&mut self, number: usize, text: &[u8], line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+    fn alter(&mut self, number: usize, text: &[u8], line: u64) -> Result<()> {
         let of_keys = has_word(text, &[b"KEYS"]);
         if of_keys && self.facts(number)?.transactional {
             // DISABLE KEYS does nothing there, nor does ENABLE KEYS.
@@ -286,7 +304,8 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.piece.commit = true;
         self.piece.tables.push(number);
         self.piece.lines.push((0, line));
-        self.append(&script(piece)?);
+        // On a lane there are no delimiters but this.
+        self.append(&[text, b";\n"].concat());
         self.flush()
     }
 
@@ -361,7 +380,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             }
             return self.main.feed(&piece.text).map_err(|error| placed(error, from, &piece.lines));
         }
-        let lane = self.lanes.choose(lane, piece.text.len())?;
+        let lane = self.choose(lane, &piece)?;
         let seen = self.seen.get(lane).copied().unwrap_or_default();
         let mut prefix = self.unseen(seen, before);
         if let Some(seen) = self.seen.get_mut(lane) {
@@ -388,6 +407,22 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.build_what_is_over()
     }
 
+    /// Who is to have a piece: `lane`, else anybody who may.
+    fn choose(&self, lane: Option<usize>, piece: &Piece) -> Result<usize> {
+        let text = Lane::may_go_straight(&piece.text);
+        let among = match lane {
+            Some(lane) if text || !self.straight.contains(&lane) => lane..lane + 1,
+            _ if text && !self.straight.is_empty() => self.straight.clone(),
+            Some(_) => {
+                // It has to go elsewhere than what came before it, so after it.
+                piece.tables.iter().try_for_each(|&table| self.lanes.wait_for(table))?;
+                self.straight.end..self.seen.len()
+            }
+            None => self.straight.end..self.seen.len(),
+        };
+        self.lanes.choose(&among, piece.text.len())
+    }
+
     /// The settings from the `from`th until the `until`th.
     fn unseen(&self, from: usize, until: usize) -> Vec<u8> {
         let range = from.saturating_sub(self.forgotten)..until.saturating_sub(self.forgotten);
@@ -400,7 +435,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         let all = self.forgotten + self.settings.len();
         for lane in 0..self.seen.len() {
             let text = self.unseen(self.seen.get(lane).copied().unwrap_or_default(), all);
-            let lane = self.lanes.choose(Some(lane), text.len())?;
+            let lane = self.lanes.choose(&(lane..lane + 1), text.len())?;
             self.lanes.give(lane, Piece { text, ..Piece::default() });
         }
         self.seen.fill(all);
@@ -560,8 +595,8 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
         self.lanes.wait_for(number)?;
         let text = [AS_UTF8, statements.concat().as_bytes(), AS_BEFORE].concat();
-        let lane = self.lanes.choose(None, text.len())?;
-        self.lanes.give(lane, Piece { text, tables: vec![number], commit: true, lines: Vec::new() });
+        let piece = Piece { text, tables: vec![number], commit: true, lines: Vec::new() };
+        self.lanes.give(self.choose(None, &piece)?, piece);
         Ok(())
     }
 

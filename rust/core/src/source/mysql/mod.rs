@@ -21,6 +21,7 @@ mod indexes;
 mod inserts;
 mod intake;
 mod inventory;
+mod lane;
 mod lanes;
 mod leash;
 mod loader;
