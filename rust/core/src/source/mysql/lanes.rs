@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Bytes that may wait for one connection: as much as it takes to have the next at hand.
 const WAITING: usize = 2 << 20;
 /// Bytes that may wait and be under way in all; a longer piece goes alone.
-const MOST: usize = 12 << 20;
+const MOST: usize = 8 << 20;
 /// Bytes between two commits: enough to make them cheap. A connection with nothing to do commits, too.
 const COMMIT: usize = 8 << 20;
 /// How often a wait looks at the cancel flag.

@@ -23,7 +23,7 @@ pub(super) const BLOCK: usize = 256 * 1024;
 /// How often a wait looks at the cancel flag.
 const TICK: Duration = Duration::from_millis(100);
 /// Blocks that may wait, for each client.
-const WAITING: usize = 8;
+const WAITING: usize = 4;
 /// How much of one client's rows is written before the next one's turn, up to the end of the statement.
 const TURN: usize = 4 * 1024 * 1024;
 
