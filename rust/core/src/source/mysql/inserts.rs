@@ -48,18 +48,22 @@ pub(super) struct Inserts {
     pub(super) out: Vec<u8>,
     /// Length of the statement being written; 0 between statements.
     statement: usize,
+    begun: bool,
 }
 
 impl Inserts {
     /// Before a table's first row.
     pub(super) fn begin(&mut self, table: &Layout) {
         self.keys(table, "DISABLE");
+        self.begun = true;
     }
 
-    /// After its last one.
+    /// After its last one, or when it gives no more; nothing, where it did not begin.
     pub(super) fn end(&mut self, table: &Layout) {
         self.close();
-        self.keys(table, "ENABLE");
+        if std::mem::take(&mut self.begun) {
+            self.keys(table, "ENABLE");
+        }
     }
 
     /// Adds one row of about `length` bytes, which `write` appends, brackets included; `None` where it cannot.

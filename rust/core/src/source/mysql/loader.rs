@@ -326,7 +326,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             self.defer_indexes(number)?;
         }
         let progress = self.lanes.progress(number);
-        let anywhere = progress.pending == 0 || (progress.begun && self.may_spread(number)?);
+        let anywhere = if progress.begun { self.may_spread(number)? } else { progress.pending == 0 };
         let lane = (!anywhere).then_some(progress.lane);
         let known = self.piece.tables.contains(&number);
         let length = self.piece.text.len();

@@ -72,10 +72,12 @@ impl Select {
     }
 
     fn table(&mut self, table: &Layout, inserts: &mut Inserts, to: &Sender<Result<Piece>>) -> Result<()> {
-        inserts.begin(table);
         let failed = |error| wire::failed(error, &self.connection);
         let rows = self.conn.query_iter(format!("SELECT {} FROM {}", table.values, table.name));
-        for row in rows.map_err(failed)? {
+        let rows = rows.map_err(failed)?;
+        // A table that cannot be read at all is nowhere in the dump.
+        inserts.begin(table);
+        for row in rows {
             let row = row.map_err(failed)?;
             let length = (0..row.len()).map(|at| row.as_ref(at).map_or(0, length)).sum();
             inserts.row(table, length, |out| tuple(&row, &table.numbers, out)).ok_or_else(wire::shape)?;

@@ -17,6 +17,8 @@ use std::time::Duration;
 const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
 /// The longest packet of the protocol: rows may be longer than the server takes statements.
 const PACKET: usize = 1 << 30;
+/// The number that clients give to a lost connection (`CR_SERVER_GONE_ERROR`).
+const LOST: u16 = 2006;
 /// A server on this machine that does not answer by then does not at all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -58,8 +60,9 @@ fn socket(connection: &Connection) -> Option<Option<&str>> {
 pub(super) fn failed(error: mysql::Error, connection: &Connection) -> Error {
     match error {
         mysql::Error::MySqlError(said) => client::refused(&said.to_string(), Some(said.code), connection),
-        mysql::Error::IoError(cause) => {
-            Error::new(Code::Database, "lost the connection to the database server").because(cause)
+        // The server ends a connection over which it gets too much.
+        mysql::Error::IoError(_) | mysql::Error::CodecError(_) => {
+            client::refused("lost the connection to the database server", Some(LOST), connection)
         }
         // Its text could repeat a row.
         mysql::Error::FromValueError(_) | mysql::Error::FromRowError(_) => shape(),
