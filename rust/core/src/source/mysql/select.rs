@@ -10,9 +10,10 @@ use mysql::prelude::Queryable;
 use mysql::{Conn, Row, Value};
 
 /// Comes before the first row: as dump clients do it. The server waits for us however slow a destination is.
-const SNAPSHOT: [&str; 5] = [
-    "SET SESSION time_zone='+00:00', net_read_timeout=86400, net_write_timeout=86400",
-    "/*M!100100 SET SESSION max_statement_time=0 */",
+const SNAPSHOT: [&str; 4] = [
+    // For MySQL, a statement of a comment alone would be an empty one, and an error.
+    "SET SESSION time_zone='+00:00', net_read_timeout=86400, net_write_timeout=86400 \
+     /*M!100100 , max_statement_time=0 */",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "START TRANSACTION WITH CONSISTENT SNAPSHOT",
     "SAVEPOINT bam",
@@ -46,10 +47,7 @@ impl Select {
     }
 
     fn send(&mut self, to: &Sender<Result<Piece>>) -> Result<()> {
-        for statement in SNAPSHOT {
-            // No word of MySQL's for what only MariaDB has.
-            wire::run(&mut self.conn, &[statement], &self.connection)?;
-        }
+        wire::run(&mut self.conn, &SNAPSHOT, &self.connection)?;
         hand_over(to, Piece::Started)?;
         let mut inserts = Inserts::default();
         for table in std::mem::take(&mut self.tables) {
