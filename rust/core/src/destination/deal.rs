@@ -15,6 +15,8 @@ struct State {
     next: u64,
     /// Of each connection the first byte that it took and has no answer for.
     open: Vec<Option<u64>>,
+    /// The connection that gets all further stripes.
+    only: Option<usize>,
     over: bool,
     failed: bool,
 }
@@ -36,7 +38,7 @@ pub(super) struct Deal {
 impl Deal {
     /// Deals what comes from byte `from` on.
     pub fn new(from: u64) -> Deal {
-        let state = State { next: from, open: Vec::new(), over: false, failed: false };
+        let state = State { next: from, open: Vec::new(), only: None, over: false, failed: false };
         Deal { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -51,11 +53,29 @@ impl Deal {
         state.open.len() - 1
     }
 
+    /// The same, and from now on nobody else gets any stripe.
+    pub fn join_alone(&self) -> usize {
+        let seat = self.join();
+        self.state().only = Some(seat);
+        seat
+    }
+
+    /// The only one leaves; the others send again what the server may lack of what it took.
+    pub fn give_back(&self, seat: usize) {
+        let mut state = self.state();
+        if let Some(from) = state.open.get_mut(seat).and_then(Option::take) {
+            // Nobody else got any since.
+            state.next = from;
+        }
+        state.only = None;
+        self.changed.notify_all();
+    }
+
     /// The start of the next stripe, if it begins among the `available` bytes and no lane is too far behind.
     pub fn take(&self, seat: usize, available: u64) -> Option<u64> {
         let mut state = self.state();
         let from = state.next;
-        if from >= available || from - state.whole() >= AHEAD {
+        if state.only.is_some_and(|only| only != seat) || from >= available || from - state.whole() >= AHEAD {
             return None;
         }
         state.next += STRIPE;
@@ -128,6 +148,20 @@ mod tests {
             deal.tell(two, None);
         }
         assert_eq!(deal.tell(one, None), deal.state().next);
+    }
+
+    #[test]
+    fn what_the_only_one_gives_back_is_dealt_again() {
+        let deal = Deal::new(0);
+        let one = deal.join();
+        assert_eq!(deal.take(one, u64::MAX), Some(0));
+        let only = deal.join_alone();
+        assert_eq!((deal.take(one, u64::MAX), deal.take(only, u64::MAX)), (None, Some(STRIPE)));
+        assert_eq!(deal.take(only, u64::MAX), Some(2 * STRIPE));
+        assert_eq!(deal.tell(only, Some(STRIPE + 9)), 0);
+        deal.give_back(only);
+        assert_eq!((deal.tell(one, None), deal.has_failed()), (STRIPE + 9, false));
+        assert_eq!(deal.take(one, u64::MAX), Some(STRIPE + 9));
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! An OpenSSH server takes 2 MiB per channel (CHAN_SES_WINDOW_DEFAULT) and round trip, which is 40 MB/s at 50 ms
 //! whatever the line could carry: on such lines several channels take turns with stripes of the file. On short and
-//! fast lines encryption is the limit, which one connection does on one processor: there a second connection helps.
+//! fast lines encryption is the limit: there the ssh program takes over ([`Express`]) or, where it cannot, a second
+//! connection helps on a second processor.
 
 use super::deal::{Deal, STRIPE};
+use super::express::Express;
 use super::folder::Folder;
 use super::follow::Follow;
 use super::retry::Trouble;
@@ -12,6 +14,7 @@ use super::server::Server;
 use crate::Monitor;
 use ssh2::{BlockDirections, OpenFlags};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Lanes on a long line.
@@ -20,8 +23,9 @@ const LANES: usize = 4;
 const LONG: Duration = Duration::from_millis(8);
 /// Bytes from which on further lanes and connections are worth opening.
 const MUCH: u64 = 32 << 20;
-/// The time for [`MUCH`] above which the line, not encryption, is the limit.
-const SLOW: Duration = Duration::from_millis(1500);
+/// Bytes that show how fast a line is, and the time for them above which the line, not encryption, is the limit.
+const SAMPLE: u64 = 8 << 20;
+const SLOW: Duration = Duration::from_millis(400);
 /// Bytes of one lane on their way without an answer: somewhat more than the server takes at a time.
 const WINDOW: usize = 5 << 19;
 /// Bytes read from the local file at once.
@@ -122,7 +126,7 @@ pub(super) fn pump(
     monitor: &Monitor,
 ) -> Result<(), Failure> {
     let mut lanes = vec![Lane::new(Handle::Given(remote))];
-    let long = folder.connection.round_trip >= LONG;
+    let long = folder.connection.round_trip() >= LONG;
     if long && is_much(file, *acked, monitor)? {
         while lanes.len() < LANES {
             let Some(own) = another(folder, part) else { break };
@@ -132,12 +136,21 @@ pub(super) fn pump(
     let deal = Deal::new(*acked);
     let seat = deal.join();
     // Not the folder itself: its connection is used here.
-    let (server, mode, from) = (folder.server.clone(), folder.mode, *acked);
+    let help = Help {
+        server: folder.server.clone(),
+        key: folder.connection.host_key.clone(),
+        part,
+        path: folder.path(part),
+        mode: folder.mode,
+        from: *acked,
+        file,
+        deal: &deal,
+        monitor,
+    };
     let sent = std::thread::scope(|scope| {
-        let help = || help(server, mode, part, file, from, &deal, monitor);
         if !long {
             // Without a thread there is no help.
-            let _ = std::thread::Builder::new().name("bam-lane".into()).spawn_scoped(scope, help);
+            let _ = std::thread::Builder::new().name("bam-lane".into()).spawn_scoped(scope, || help.run());
         }
         let sent = drive(folder, &mut lanes, file, &deal, seat, monitor);
         deal.end();
@@ -150,27 +163,58 @@ pub(super) fn pump(
     sent
 }
 
-/// A second connection, once the first has shown that the line is fast. What fails before it took a stripe does not
-/// matter.
-fn help(server: Server, mode: u32, part: &str, file: &Follow, from: u64, deal: &Deal, monitor: &Monitor) {
-    let started = Instant::now();
-    while file.done_so_far() < from.saturating_add(MUCH) {
-        deal.wait(Duration::from_millis(50));
-        if deal.is_over() || started.elapsed() > SLOW {
+/// What comes to the first connection's help once it has shown that the line is fast.
+struct Help<'a> {
+    server: Server,
+    /// The server's host key.
+    key: Vec<u8>,
+    part: &'a str,
+    path: PathBuf,
+    mode: u32,
+    /// Where the upload began.
+    from: u64,
+    file: &'a Follow,
+    deal: &'a Deal,
+    monitor: &'a Monitor,
+}
+
+impl Help<'_> {
+    fn run(&self) {
+        let started = Instant::now();
+        while self.file.done_so_far() < self.from.saturating_add(SAMPLE) {
+            self.deal.wait(Duration::from_millis(50));
+            if self.deal.is_over() || started.elapsed() > SLOW {
+                return;
+            }
+        }
+        if self.file.finished_size().is_some_and(|size| size < self.file.done_so_far() + MUCH) {
             return;
         }
+        if let Some(mut express) = Express::start(&self.server, &self.key, &self.path, self.deal) {
+            let seat = self.deal.join_alone();
+            express.drive(self.file, self.deal, seat, self.monitor);
+            self.deal.give_back(seat);
+        }
+        if !self.deal.is_over() {
+            self.second_connection();
+        }
     }
-    let Ok(connection) = server.connect() else { return };
-    let folder = Folder { connection, server, mode };
-    let Ok(remote) = folder.open(part, OpenFlags::WRITE) else { return };
-    let seat = deal.join();
-    let mut lanes = [Lane::new(Handle::Own(remote))];
-    if drive(&folder, &mut lanes, file, deal, seat, monitor).is_err() {
-        deal.leave(seat);
-    }
-    if file.finished_size().is_none_or(|size| deal.whole() < size) {
-        // Something is wrong: nobody waits for a file to be closed.
-        folder.connection.cut();
+
+    /// What fails before it took a stripe does not matter.
+    fn second_connection(&self) {
+        let Ok(connection) = self.server.connect() else { return };
+        let folder = Folder { connection, server: self.server.clone(), mode: self.mode };
+        let Ok(remote) = folder.open(self.part, OpenFlags::WRITE) else { return };
+        let (file, deal) = (self.file, self.deal);
+        let seat = deal.join();
+        let mut lanes = [Lane::new(Handle::Own(remote))];
+        if drive(&folder, &mut lanes, file, deal, seat, self.monitor).is_err() {
+            deal.leave(seat);
+        }
+        if file.finished_size().is_none_or(|size| deal.whole() < size) {
+            // Something is wrong: nobody waits for a file to be closed.
+            folder.connection.cut();
+        }
     }
 }
 

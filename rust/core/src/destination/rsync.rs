@@ -5,28 +5,24 @@
 
 use super::folder::Folder;
 use super::names;
+use super::openssh::{Running, Settings};
 use super::retry::{Patience, Trouble};
 use super::sftp::Sftp;
 use super::upload::{finish_part, no_room, open_part};
-use super::{Destination, Existing, Follow, Listed, Stat, known_hosts};
+use super::{Destination, Existing, Follow, Listed, Stat};
 use crate::config::document;
-use crate::{Code, Error, Monitor, Result, ResultExt};
+use crate::{Code, Error, Monitor, Result};
 use command_fds::{CommandFdExt, FdMapping};
-use rustix::process::{Pid, Signal, kill_process_group};
-use std::fmt::Write;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// Where rsync finds the local file: it may have no name.
 const SOURCE: i32 = 3;
-/// OpenSSH's ciphers, fastest first where there are AES instructions (tests/bench/transfer).
-const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes256-ctr,\
-    chacha20-poly1305@openssh.com";
 /// Exit codes of rsync(1) that another try may cure: socket, stream, killed, timeouts; ssh's own.
 const BROKEN: [i32; 6] = [10, 12, 20, 30, 35, 255];
 
@@ -66,8 +62,7 @@ impl Rsync {
     ) -> Result<(), Trouble> {
         let part = names::part(name);
         let remote = open_part(folder, name, file, offset)?;
-        let workshop = tempfile::tempdir().map_err(Error::from)?;
-        let ssh = write_ssh_config(folder, workshop.path())?;
+        let ssh = Settings::write(&folder.server, &folder.connection.host_key)?;
         let mut said = tempfile::tempfile().map_err(Error::from)?;
         let mut command = Command::new("rsync");
         command.args(["--protect-args", "--copy-links", "--inplace"]);
@@ -75,7 +70,7 @@ impl Rsync {
         command
             .arg(format!("--timeout={}", folder.server.patience.timeout.as_secs()))
             .arg("-e")
-            .arg(ssh)
+            .arg(ssh.shell()?)
             .arg("--")
             .arg(format!("/proc/self/fd/{SOURCE}"))
             .arg(format!("bam:{}", remote_path(&folder.path(&part))))
@@ -94,7 +89,7 @@ impl Rsync {
                 .hint("install it (apt-get install rsync), here and on the server, or use type sftp")
         })?;
         drop(command);
-        let status = Running(child).wait(folder, monitor)?;
+        let status = wait(Running(child), folder, monitor)?;
         if !status.success() {
             return Err(explain(folder, status, &last_words(&mut said)));
         }
@@ -129,79 +124,15 @@ fn remote_path(path: &Path) -> String {
     if path.starts_with('/') { path.into_owned() } else { format!("./{path}") }
 }
 
-/// A configuration for ssh that accepts exactly the key that was checked, and asks nobody. Returns the command.
-fn write_ssh_config(folder: &Folder, workshop: &Path) -> Result<String> {
-    let server = &folder.server;
-    let (known, config) = (workshop.join("known_hosts"), workshop.join("config"));
-    let key = &folder.connection.host_key;
-    fs::write(&known, known_hosts::line("bam", 22, key) + "\n").at("cannot write", &known)?;
-    let algorithms = match known_hosts::key_type(key) {
-        "ssh-rsa" => "rsa-sha2-512,rsa-sha2-256",
-        other => other,
-    };
-    let silence = (server.patience.timeout.as_secs() / 3).max(1);
-    let mut text = format!(
-        "Host bam\nHostName {}\nPort {}\nUser {}\nHostKeyAlias bam\nStrictHostKeyChecking yes\n\
-         UserKnownHostsFile {}\nGlobalKnownHostsFile /dev/null\nHostKeyAlgorithms {algorithms}\nCheckHostIP no\n\
-         UpdateHostKeys no\nBatchMode yes\nPasswordAuthentication no\nCompression no\nCiphers {CIPHERS}\n\
-         ServerAliveInterval {silence}\nServerAliveCountMax 3\nConnectTimeout {}\nControlMaster no\nControlPath none\n\
-         ClearAllForwardings yes\nLogLevel ERROR\n",
-        server.location.host,
-        server.location.port,
-        quoted(&server.user()?)?,
-        quoted(&known.to_string_lossy().replace('%', "%%"))?,
-        server.patience.timeout.as_secs(),
-    );
-    if let Some(identity) = &server.identity_file {
-        let identity = quoted(&identity.to_string_lossy().replace('%', "%%"))?;
-        let _ = write!(text, "IdentityFile {identity}\nIdentitiesOnly yes\n");
-    }
-    fs::write(&config, text).at("cannot write", &config)?;
-    let config = config.to_string_lossy();
-    // rsync splits it at blanks and knows quotes, but no way to write a quote inside of them.
-    if config.contains('\'') {
-        return Err(Error::new(
-            Code::Config,
-            format!("the temporary folder has a quote in its name: {config}"),
-        )
-        .hint("set TMPDIR to another folder"));
-    }
-    Ok(format!("ssh -F '{config}'"))
-}
-
-/// As ssh_config(5) takes values with blanks.
-fn quoted(value: &str) -> Result<String> {
-    if value.contains(['"', '\n', '\\']) {
-        return Err(Error::new(Code::Config, format!("ssh's settings cannot hold this: {value:?}"))
-            .hint("rename the file, or use type sftp"));
-    }
-    Ok(format!("\"{value}\""))
-}
-
-/// A running rsync with the ssh that it started; ended when dropped.
-struct Running(Child);
-
-impl Running {
-    fn wait(mut self, folder: &Folder, monitor: &Monitor) -> Result<ExitStatus, Trouble> {
-        loop {
-            if let Some(status) = self.0.try_wait().map_err(Error::from)? {
-                return Ok(status);
-            }
-            monitor.check()?;
-            let _ = folder.connection.session.keepalive_send();
-            std::thread::sleep(Duration::from_millis(50));
+/// Waits for rsync, while the other connection is kept alive.
+fn wait(mut running: Running, folder: &Folder, monitor: &Monitor) -> Result<ExitStatus, Trouble> {
+    loop {
+        if let Some(status) = running.0.try_wait().map_err(Error::from)? {
+            return Ok(status);
         }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Ok(None) = self.0.try_wait() {
-            if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-                let _ = kill_process_group(group, Signal::TERM);
-            }
-            let _ = self.0.wait();
-        }
+        monitor.check()?;
+        let _ = folder.connection.session.keepalive_send();
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -85,11 +85,16 @@ pub(super) struct Connection {
     pub sftp: ssh2::Sftp,
     /// The server's key in its binary form.
     pub host_key: Vec<u8>,
-    /// How long a small request takes.
-    pub round_trip: Duration,
 }
 
 impl Connection {
+    /// How long a small request takes.
+    pub fn round_trip(&self) -> Duration {
+        let asked = Instant::now();
+        let _ = self.sftp.stat(Path::new("."));
+        asked.elapsed()
+    }
+
     /// Waits until the server has something for us, or takes more from us, but not longer than `patience`.
     pub fn wait(&self, patience: Duration) {
         let flags = match self.session.block_directions() {
@@ -174,10 +179,7 @@ impl Server {
             Trouble { error, ..trouble }
         })?;
         session.set_keepalive(true, 15);
-        let asked = Instant::now();
-        let _ = sftp.stat(Path::new("."));
-        let round_trip = asked.elapsed();
-        Ok(Connection { session, socket, sftp, host_key: key, round_trip })
+        Ok(Connection { session, socket, sftp, host_key: key })
     }
 
     /// TCP and key exchange, which proves that the server holds the key that it shows. Says nothing about us.

@@ -121,6 +121,30 @@ fn a_silent_server_is_noticed() {
 }
 
 #[test]
+fn the_ssh_program_takes_over_and_may_fail() {
+    let Some(server) = Sshd::start("the_ssh_program_takes_over_and_may_fail", "") else { return };
+    let sent = bytes(100 << 20);
+    let dies = 40 << 20;
+    for (fate, at_least) in [(Fate::Cut(dies), dies), (Fate::Stall(dies), dies), (Fate::Cut(u64::MAX), dies)]
+    {
+        // It comes only while the line seems fast, which on a busy machine it does not always.
+        let tries = 1..20;
+        let taken_over = tries.into_iter().any(|_| {
+            // The first connection is ours, the second the program's.
+            let line = Line::to(server.port, &[Fate::Cut(u64::MAX), fate]);
+            server.know(line.port);
+            let to = impatient(server.settings(line.port), 1);
+            to.follow("a.tar", Existing::Replace, &whole(&sent), &|| Ok("s".into()), &Monitor::new())
+                .unwrap();
+            assert!(fs::read(server.backups().join("a.tar")).unwrap() == sent);
+            assert_eq!(files(&server.backups()), ["a.tar", "a.tar.info"].map(String::from).into());
+            line.over_the_second() >= at_least
+        });
+        assert!(taken_over, "no program carried most of the file");
+    }
+}
+
+#[test]
 fn a_later_run_resumes_what_a_killed_one_left() {
     let Some(server) = Sshd::start("a_later_run_resumes_what_a_killed_one_left", "") else { return };
     let sent = bytes(48 << 20);

@@ -165,7 +165,8 @@ pub enum Fate {
 /// A line to the server. Each connection meets the next fate; when there are no more, connections last.
 pub struct Line {
     pub port: u16,
-    met: Arc<Mutex<usize>>,
+    /// Of each connection the bytes that went to the server.
+    met: Arc<Mutex<Vec<u64>>>,
 }
 
 impl Line {
@@ -178,10 +179,12 @@ impl Line {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", port))) else {
                     continue;
                 };
-                let mut met = met.lock().unwrap();
-                let fate = fates.get(*met).copied();
-                *met += 1;
-                pass(&client, &server, fate);
+                let mut all = met.lock().unwrap();
+                let (number, fate) = (all.len(), fates.get(all.len()).copied());
+                all.push(0);
+                drop(all);
+                let met = Arc::clone(&met);
+                pass(&client, &server, fate, move |bytes| met.lock().unwrap()[number] += bytes as u64);
             }
         });
         line
@@ -208,11 +211,21 @@ impl Line {
 
     /// How many connections there were.
     pub fn connections(&self) -> usize {
-        *self.met.lock().unwrap()
+        self.met.lock().unwrap().len()
+    }
+
+    /// How many bytes the server got over the second connection.
+    pub fn over_the_second(&self) -> u64 {
+        self.met.lock().unwrap().get(1).copied().unwrap_or_default()
     }
 }
 
-fn pass(client: &TcpStream, server: &TcpStream, fate: Option<Fate>) {
+fn pass(
+    client: &TcpStream,
+    server: &TcpStream,
+    fate: Option<Fate>,
+    passing: impl Fn(usize) + Send + 'static,
+) {
     let pair = || (client.try_clone().unwrap(), server.try_clone().unwrap());
     let (mut from, mut to) = pair();
     let stalled = Arc::new(Mutex::new(()));
@@ -228,6 +241,7 @@ fn pass(client: &TcpStream, server: &TcpStream, fate: Option<Fate>) {
         let mut hold = None;
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             let passed = read.min(usize::try_from(left).unwrap_or(usize::MAX));
+            passing(passed);
             if hold.is_none() && to.write_all(&buffer[..passed]).is_err() {
                 break;
             }

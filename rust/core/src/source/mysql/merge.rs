@@ -22,10 +22,10 @@ use std::time::Duration;
 pub(super) const BLOCK: usize = 256 * 1024;
 /// How often a wait looks at the cancel flag.
 const TICK: Duration = Duration::from_millis(100);
-/// Blocks that may wait, for each client.
-const WAITING: usize = 4;
 /// How much of one client's rows is written before the next one's turn, up to the end of the statement.
-const TURN: usize = 4 * 1024 * 1024;
+const TURN: usize = 1024 * 1024;
+/// Blocks that may wait, for each client: a turn and a statement, so that nobody rests while another has its turn.
+const WAITING: usize = 2 * TURN / BLOCK;
 
 /// A dump client's output without the sandbox mark, which Backup and Migrate would send to the server.
 pub(crate) struct Body<R: Read> {

@@ -1,0 +1,92 @@
+//! The ssh program as a way to a server whose key was checked already: it accepts that key alone, and asks nobody.
+
+use super::known_hosts;
+use super::server::Server;
+use crate::{Code, Error, Result, ResultExt};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Child;
+use tempfile::TempDir;
+
+/// OpenSSH's ciphers, fastest first where there are AES instructions (tests/bench/transfer).
+const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes256-ctr,\
+    chacha20-poly1305@openssh.com";
+/// The server's name for ssh and for what starts it.
+pub(super) const HOST: &str = "bam";
+
+/// Settings for ssh in a folder that vanishes with them.
+pub(super) struct Settings {
+    /// For ssh's option -F.
+    pub file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Settings {
+    /// For the server that holds this key.
+    pub fn write(server: &Server, key: &[u8]) -> Result<Settings> {
+        let folder = tempfile::tempdir().map_err(Error::from)?;
+        let (known, file) = (folder.path().join("known_hosts"), folder.path().join("config"));
+        fs::write(&known, known_hosts::line(HOST, 22, key) + "\n").at("cannot write", &known)?;
+        let algorithms = match known_hosts::key_type(key) {
+            "ssh-rsa" => "rsa-sha2-512,rsa-sha2-256",
+            other => other,
+        };
+        let silence = (server.patience.timeout.as_secs() / 3).max(1);
+        let mut text = format!(
+            "Host {HOST}\nHostName {}\nPort {}\nUser {}\nHostKeyAlias {HOST}\nStrictHostKeyChecking yes\n\
+             UserKnownHostsFile {}\nGlobalKnownHostsFile /dev/null\nHostKeyAlgorithms {algorithms}\nCheckHostIP no\n\
+             UpdateHostKeys no\nBatchMode yes\nPasswordAuthentication no\nCompression no\nCiphers {CIPHERS}\n\
+             ServerAliveInterval {silence}\nServerAliveCountMax 3\nConnectTimeout {}\nControlMaster no\n\
+             ControlPath none\nClearAllForwardings yes\nLogLevel ERROR\n",
+            server.location.host,
+            server.location.port,
+            quoted(&server.user()?)?,
+            quoted(&known.to_string_lossy().replace('%', "%%"))?,
+            server.patience.timeout.as_secs(),
+        );
+        if let Some(identity) = &server.identity_file {
+            let identity = quoted(&identity.to_string_lossy().replace('%', "%%"))?;
+            let _ = write!(text, "IdentityFile {identity}\nIdentitiesOnly yes\n");
+        }
+        fs::write(&file, text).at("cannot write", &file)?;
+        Ok(Settings { file, _folder: folder })
+    }
+
+    /// The command as rsync takes it: it splits at blanks and knows quotes, but no way to write a quote inside of them.
+    pub fn shell(&self) -> Result<String> {
+        let file = self.file.to_string_lossy();
+        if file.contains('\'') {
+            return Err(Error::new(
+                Code::Config,
+                format!("the temporary folder has a quote in its name: {file}"),
+            )
+            .hint("set TMPDIR to another folder"));
+        }
+        Ok(format!("ssh -F '{file}'"))
+    }
+}
+
+/// As ssh_config(5) takes values with blanks.
+fn quoted(value: &str) -> Result<String> {
+    if value.contains(['"', '\n', '\\']) {
+        return Err(Error::new(Code::Config, format!("ssh's settings cannot hold this: {value:?}"))
+            .hint("rename the file, or use type sftp"));
+    }
+    Ok(format!("\"{value}\""))
+}
+
+/// A running program with what it started, in a process group of its own; ended when dropped.
+pub(super) struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::TERM);
+            }
+            let _ = self.0.wait();
+        }
+    }
+}
