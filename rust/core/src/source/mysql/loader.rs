@@ -371,6 +371,10 @@ impl<'l, 'c> Loader<'l, 'c> {
         if piece.text.is_empty() {
             return Ok(());
         }
+        if piece.text.len() >= SHARED {
+            // The next one is likely as long; what grows step by step takes up to twice its room.
+            self.piece.text.reserve_exact(PIECE + SHARED);
+        }
         if self.serial {
             let from = self.main.lines();
             self.uncommitted += piece.text.len();
@@ -403,6 +407,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             piece.text = prefix;
         }
         piece.text.extend_from_slice(suffix);
+        piece.text.shrink_to_fit();
         self.lanes.give(lane, piece);
         self.build_what_is_over()
     }
