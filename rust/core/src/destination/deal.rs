@@ -1,10 +1,14 @@
 //! Who sends which part of a file: stripes, dealt to the lanes of one or more connections.
 
+use super::follow::{Available, Follow};
+use crate::{Monitor, Result};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Bytes that a lane takes in turn. At its end a lane waits for the last answer, as libssh2 cannot seek before.
 pub(super) const STRIPE: u64 = 4 << 20;
+/// Bytes of one lane on their way without an answer: somewhat more than an OpenSSH server takes at a time.
+pub(super) const WINDOW: usize = 5 << 19;
 /// So far the next stripe may begin behind the first byte that the server lacks.
 const AHEAD: u64 = 4 * STRIPE;
 /// How far apart the first byte that the server lacks and the last one that it has can be.
@@ -105,6 +109,15 @@ impl Deal {
     /// Waits a moment for the others.
     pub fn wait(&self, patience: Duration) {
         let _ = self.changed.wait_timeout(self.state(), patience);
+    }
+
+    /// For a connection with nothing on its way: waits for the others' answers, or for more of the file.
+    pub fn rest(&self, file: &Follow, available: Available, whole: u64, monitor: &Monitor) -> Result<()> {
+        match available.finished || whole < available.bytes {
+            true => self.wait(Duration::from_millis(50)),
+            false => drop(file.wait(available.bytes, Duration::from_secs(1), monitor)?),
+        }
+        Ok(())
     }
 
     /// Says that nothing more is to be sent, or can be.

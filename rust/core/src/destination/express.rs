@@ -6,7 +6,7 @@
 //!
 //! The protocol is version 3, draft-ietf-secsh-filexfer-02; `limits@openssh.com` is in OpenSSH's PROTOCOL, 4.8.
 
-use super::deal::{Deal, STRIPE};
+use super::deal::{Deal, STRIPE, WINDOW};
 use super::follow::Follow;
 use super::openssh::{HOST, Running, Settings};
 use super::server::Server;
@@ -39,8 +39,6 @@ const WRITE_LEAST: usize = 32 << 10;
 const WRITE_MOST: usize = 255 << 10;
 /// No answer is longer.
 const ANSWER_MOST: usize = 256 << 10;
-/// Bytes on their way without an answer: somewhat more than the server takes at a time.
-const WINDOW: u64 = 5 << 19;
 /// How often a wait looks around.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
@@ -231,11 +229,7 @@ impl Express {
                 continue;
             }
             self.heard = Instant::now();
-            // For the others' answers, or for more of the file.
-            match available.finished || whole < available.bytes {
-                true => deal.wait(Duration::from_millis(50)),
-                false => drop(file.wait(available.bytes, Duration::from_secs(1), monitor)?),
-            }
+            deal.rest(file, available, whole, monitor)?;
         }
         Ok(())
     }
@@ -255,7 +249,7 @@ impl Express {
         let on_its_way = self.unanswered.front().map_or(0, |first| at.saturating_sub(first.at));
         let ready = available.min(self.stripe.end).saturating_sub(at);
         let length = usize::try_from(ready).unwrap_or(usize::MAX).min(self.write_most);
-        if length == 0 || on_its_way > WINDOW {
+        if length == 0 || on_its_way > WINDOW as u64 {
             return Ok(false);
         }
         let handle = std::mem::take(&mut self.handle);

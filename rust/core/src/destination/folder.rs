@@ -28,7 +28,7 @@ pub(super) struct Folder {
 
 impl Folder {
     pub fn path(&self, file: &str) -> PathBuf {
-        Path::new(&self.server.location.path).join(file)
+        self.server.path(file)
     }
 
     /// For messages.

@@ -5,7 +5,7 @@
 //! fast lines encryption is the limit: there the ssh program takes over ([`Express`]) or, where it cannot, a second
 //! connection helps on a second processor.
 
-use super::deal::{Deal, STRIPE};
+use super::deal::{Deal, STRIPE, WINDOW};
 use super::express::Express;
 use super::folder::Folder;
 use super::follow::Follow;
@@ -14,7 +14,6 @@ use super::server::Server;
 use crate::Monitor;
 use ssh2::{BlockDirections, OpenFlags};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Lanes on a long line.
@@ -26,8 +25,6 @@ const MUCH: u64 = 32 << 20;
 /// Bytes that show how fast a line is, and the time for them above which the line, not encryption, is the limit.
 const SAMPLE: u64 = 8 << 20;
 const SLOW: Duration = Duration::from_millis(400);
-/// Bytes of one lane on their way without an answer: somewhat more than the server takes at a time.
-const WINDOW: usize = 5 << 19;
 /// Bytes read from the local file at once.
 const BLOCK: usize = 256 << 10;
 /// Why the bytes stopped.
@@ -140,7 +137,6 @@ pub(super) fn pump(
         server: folder.server.clone(),
         key: folder.connection.host_key.clone(),
         part,
-        path: folder.path(part),
         mode: folder.mode,
         from: *acked,
         file,
@@ -169,7 +165,6 @@ struct Help<'a> {
     /// The server's host key.
     key: Vec<u8>,
     part: &'a str,
-    path: PathBuf,
     mode: u32,
     /// Where the upload began.
     from: u64,
@@ -190,9 +185,12 @@ impl Help<'_> {
         if self.file.finished_size().is_some_and(|size| size < self.file.done_so_far() + MUCH) {
             return;
         }
-        if let Some(mut express) = Express::start(&self.server, &self.key, &self.path, self.deal) {
+        let path = self.server.path(self.part);
+        if let Some(mut express) = Express::start(&self.server, &self.key, &path, self.deal) {
             let seat = self.deal.join_alone();
             express.drive(self.file, self.deal, seat, self.monitor);
+            // Nothing more comes from it when others send the same.
+            drop(express);
             self.deal.give_back(seat);
         }
         if !self.deal.is_over() {
@@ -322,11 +320,7 @@ fn take_turns(
         } else if available.finished && whole >= available.bytes {
             return Ok(());
         } else {
-            // For the others' answers, or for more of the file.
-            match available.finished || whole < available.bytes {
-                true => deal.wait(Duration::from_millis(50)),
-                false => drop(file.wait(available.bytes, Duration::from_secs(1), monitor)?),
-            }
+            deal.rest(file, available, whole, monitor)?;
             let _ = connection.session.keepalive_send();
             heard = Instant::now();
         }

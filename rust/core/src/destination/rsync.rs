@@ -5,7 +5,7 @@
 
 use super::folder::Folder;
 use super::names;
-use super::openssh::{Running, Settings};
+use super::openssh::{HOST, Running, Settings};
 use super::retry::{Patience, Trouble};
 use super::sftp::Sftp;
 use super::upload::{finish_part, no_room, open_part};
@@ -73,7 +73,7 @@ impl Rsync {
             .arg(ssh.shell()?)
             .arg("--")
             .arg(format!("/proc/self/fd/{SOURCE}"))
-            .arg(format!("bam:{}", remote_path(&folder.path(&part))))
+            .arg(format!("{HOST}:{}", remote_path(&folder.path(&part))))
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

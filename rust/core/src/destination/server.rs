@@ -155,6 +155,11 @@ impl Server {
         known_hosts::host_name(&self.location.host, self.location.port)
     }
 
+    /// A file of the folder that the url names.
+    pub fn path(&self, file: &str) -> PathBuf {
+        Path::new(&self.location.path).join(file)
+    }
+
     /// Whom to log in as.
     pub fn user(&self) -> Result<String> {
         match &self.location.user {
