@@ -72,14 +72,19 @@ pub(crate) fn dump(
 ) -> Result<DumpReport> {
     let mut session = Session::open(connection, Some(&connection.name), monitor)?;
     let mut schema = Schema::read(&mut session, settings, &connection.prefix)?;
-    drop(session);
     if settings.ignore_errors {
         schema.leave_broken_views(connection, monitor)?;
     }
     monitor.set_current(connection.label());
     let others = others(connection, settings, &schema, false, monitor)?;
-    let mut dumper =
-        Dumper { connection, settings, monitor, schema: &schema, out: Counted { out, bytes: 0 } };
+    let mut dumper = Dumper {
+        connection,
+        settings,
+        monitor,
+        schema: &schema,
+        asking: Some(session),
+        out: Counted { out, bytes: 0 },
+    };
     dumper.header()?;
     dumper.tables()?;
     writeln!(dumper.out, "\n{MARKER}")?;
@@ -117,6 +122,8 @@ struct Dumper<'a> {
     settings: &'a DumpSettings,
     monitor: &'a Monitor,
     schema: &'a Schema,
+    /// For questions and the short lock; an error ends it. Each client that starts costs the rows a moment.
+    asking: Option<Session<'a>>,
     out: Counted<'a>,
 }
 
@@ -136,20 +143,23 @@ impl<'a> Dumper<'a> {
     /// Rows and structure. The rows' clients start first: once they have their snapshot, a table that is altered
     /// makes them fail instead of giving rows that do not fit the structure; one that was altered before does so here.
     fn tables(&mut self) -> Result<()> {
-        let tables: Vec<&Table> = self.schema.with_rows().collect();
+        let schema = self.schema;
+        let tables: Vec<&Table> = schema.with_rows().collect();
         let _locked = self.lock_for_all(&tables)?;
-        let (snapshot, groups) = self.share(&tables)?;
+        let (held, groups) = self.share(&tables)?;
         let feeds = groups.into_iter().map(|group| self.feed(group)).collect::<Result<Vec<_>>>()?;
-        let (connection, settings, monitor, schema) =
-            (self.connection, self.settings, self.monitor, self.schema);
+        let (connection, settings, monitor) = (self.connection, self.settings, self.monitor);
         merge::run(feeds, connection, settings.ignore_errors, monitor, |rows| {
-            rows.wait_for_snapshots()?;
-            drop(snapshot);
+            let begun = rows.wait_for_snapshots();
+            if held {
+                self.release();
+            }
+            begun?;
             if !schema.tables.is_empty() {
                 self.structure()?;
-                let mut session = Session::open(connection, Some(&connection.name), monitor)?;
-                schema.check_columns(&mut session)?;
+                schema.check_columns(self.asking()?)?;
             }
+            self.asking = None;
             self.out.write_all(b"/*!40000 SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, AUTOCOMMIT=0 */;\n")?;
             rows.write(&mut self.out)?;
             self.out.write_all(b"/*!40000 SET AUTOCOMMIT=@OLD_AUTOCOMMIT */;\n")?;
@@ -197,15 +207,20 @@ impl<'a> Dumper<'a> {
         if !self.settings.lock_tables || list.is_empty() {
             return Ok(None);
         }
-        let statement = format!("LOCK TABLES {}", list.join(", "));
-        self.lock(&statement, LONG_WAIT).map(Some).map_err(|error| error.context("cannot lock the tables"))
+        // It answers for nothing else meanwhile: it may read these tables alone.
+        let mut session = Session::open(self.connection, Some(&self.connection.name), self.monitor)?;
+        match session.run(&lock(&format!("LOCK TABLES {}", list.join(", ")), LONG_WAIT)) {
+            Ok(()) => Ok(Some(session)),
+            Err(error) => Err(error.context("cannot lock the tables")),
+        }
     }
 
     /// Divides the tables among connections. More than one see the same snapshot only if nobody commits while they
-    /// start; the guard sees to that. (`LOCK TABLES` needs fewer privileges, but makes transactions of the site fail:
+    /// start; the lock that is then held sees to that, until [`Self::release`]. (`LOCK TABLES` needs fewer privileges, but makes transactions of the site fail:
     /// it takes one table after the other, and of two that wait for each other it is the site's that the server ends.)
-    fn share<'t>(&self, tables: &[&'t Table]) -> Result<(Option<Session<'a>>, Vec<Group<'t>>)> {
-        let connect = || wire::open(self.connection, &self.connection.name).map(Box::new).map(Way::Server);
+    fn share<'t>(&mut self, tables: &[&'t Table]) -> Result<(bool, Vec<Group<'t>>)> {
+        let connection = self.connection;
+        let connect = || wire::open(connection, &connection.name).map(Box::new).map(Way::Server);
         let first = connect();
         let straight = first.is_some();
         // Some tables want a client of their own; those with a history always do.
@@ -226,7 +241,7 @@ impl<'a> Dumper<'a> {
             groups.push(Group { way: by_client(&special), tables: special });
         }
         if groups.len() < 2 {
-            return Ok((None, groups));
+            return Ok((false, groups));
         }
         // Without the privilege, or behind a long transaction, one connection does without a lock.
         let alone = |groups: Vec<Group<'t>>| {
@@ -236,20 +251,41 @@ impl<'a> Dumper<'a> {
             vec![Group { way: way.unwrap_or_else(|| by_client(tables)), tables: tables.to_vec() }]
         };
         if lines {
-            return Ok((None, alone(groups)));
+            return Ok((false, alone(groups)));
         }
-        match self.lock("FLUSH TABLES WITH READ LOCK", SHORT_WAIT) {
-            Ok(session) => Ok((Some(session), groups)),
+        match self.asking()?.run(&lock("FLUSH TABLES WITH READ LOCK", SHORT_WAIT)) {
+            Ok(()) => Ok((true, groups)),
             Err(error) if error.code() == Code::Cancelled => Err(error),
-            Err(_) => Ok((None, alone(groups))),
+            Err(_) => {
+                self.asking = None;
+                Ok((false, alone(groups)))
+            }
         }
     }
 
-    fn lock(&self, statement: &str, wait: u32) -> Result<Session<'a>> {
-        let mut session = Session::open(self.connection, Some(&self.connection.name), self.monitor)?;
-        session.run(&format!("SET SESSION lock_wait_timeout={wait}; {statement}"))?;
-        Ok(session)
+    /// Lets the site commit again.
+    fn release(&mut self) {
+        let released = self.asking.as_mut().is_some_and(|session| session.run(FREE).is_ok());
+        if !released {
+            // With the connection goes the lock.
+            self.asking = None;
+        }
     }
+
+    fn asking(&mut self) -> Result<&mut Session<'a>> {
+        let session = match self.asking.take() {
+            Some(session) => session,
+            None => Session::open(self.connection, Some(&self.connection.name), self.monitor)?,
+        };
+        Ok(self.asking.insert(session))
+    }
+}
+
+/// Takes back what [`lock`] did.
+const FREE: &str = "UNLOCK TABLES; SET SESSION lock_wait_timeout=DEFAULT";
+
+fn lock(statement: &str, wait: u32) -> String {
+    format!("SET SESSION lock_wait_timeout={wait}; {statement}")
 }
 
 /// Some tables, and how their rows are read.
