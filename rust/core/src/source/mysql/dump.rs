@@ -209,15 +209,15 @@ impl<'a> Dumper<'a> {
         }
         // It answers for nothing else meanwhile: it may read these tables alone.
         let mut session = Session::open(self.connection, Some(&self.connection.name), self.monitor)?;
-        match session.run(&lock(&format!("LOCK TABLES {}", list.join(", ")), LONG_WAIT)) {
-            Ok(()) => Ok(Some(session)),
-            Err(error) => Err(error.context("cannot lock the tables")),
-        }
+        let locked = session.run(&lock(&format!("LOCK TABLES {}", list.join(", ")), LONG_WAIT));
+        locked.map_err(|error| error.context("cannot lock the tables"))?;
+        Ok(Some(session))
     }
 
     /// Divides the tables among connections. More than one see the same snapshot only if nobody commits while they
-    /// start; the lock that is then held sees to that, until [`Self::release`]. (`LOCK TABLES` needs fewer privileges, but makes transactions of the site fail:
-    /// it takes one table after the other, and of two that wait for each other it is the site's that the server ends.)
+    /// start; the lock that is then held, and told of, sees to that until [`Self::release`]. (`LOCK TABLES` needs fewer
+    /// privileges, but makes transactions of the site fail: it takes one table after the other, and of two that wait for
+    /// each other it is the site's that the server ends.)
     fn share<'t>(&mut self, tables: &[&'t Table]) -> Result<(bool, Vec<Group<'t>>)> {
         let connection = self.connection;
         let connect = || wire::open(connection, &connection.name).map(Box::new).map(Way::Server);
@@ -272,6 +272,7 @@ impl<'a> Dumper<'a> {
         }
     }
 
+    /// The client for questions; another one where an error has ended it.
     fn asking(&mut self) -> Result<&mut Session<'a>> {
         let session = match self.asking.take() {
             Some(session) => session,
@@ -284,6 +285,7 @@ impl<'a> Dumper<'a> {
 /// Takes back what [`lock`] did.
 const FREE: &str = "UNLOCK TABLES; SET SESSION lock_wait_timeout=DEFAULT";
 
+/// `statement`, which gives up after `wait` seconds.
 fn lock(statement: &str, wait: u32) -> String {
     format!("SET SESSION lock_wait_timeout={wait}; {statement}")
 }

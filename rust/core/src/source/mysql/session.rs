@@ -44,8 +44,8 @@ impl<'c> Session<'c> {
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
         let mut session = Session::start(connection, database, &[], held, None, monitor)?;
-        // No literal of ours has to care about the server's modes.
-        session.run("SET SESSION sql_mode=''")?;
+        // No literal of ours has to care about the server's modes, nor a pause between two questions about its patience.
+        session.run("SET SESSION sql_mode='', wait_timeout=86400")?;
         Ok(session)
     }
 
