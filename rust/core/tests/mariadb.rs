@@ -187,6 +187,29 @@ fn a_user_with_few_rights_can_still_dump() {
 }
 
 #[test]
+fn a_server_of_little_patience_waits_for_locks() {
+    let Ok(server) = mariadb::Server::start(&["--wait-timeout=1"]) else {
+        println!("SKIP a_server_of_little_patience_waits_for_locks: no MariaDB server");
+        return;
+    };
+    let site = server.create("patience");
+    server.sql("patience", "CREATE TABLE my (x int) ENGINE=MyISAM; INSERT INTO my VALUES (7)");
+    let lock = server.hold("patience", "SET SESSION wait_timeout=1000; LOCK TABLES my WRITE");
+    let settings = DumpSettings { lock_tables: true, ..DumpSettings::default() };
+    let sql = std::thread::scope(|scope| {
+        let dumping = scope.spawn(|| dump(&site, &settings));
+        // Longer than the server keeps a connection that asks nothing, as the dump's first one does meanwhile.
+        let waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE TIME_MS > 2500 AND INFO LIKE 'LOCK TABLES%'";
+        while !dumping.is_finished() && server.sql("", waits) != "1\n" {}
+        drop(lock);
+        dumping.join().unwrap()
+    });
+    server.create("patience_copy");
+    load(&server.connection("patience_copy"), sql).unwrap();
+    assert_eq!(server.sql("patience_copy", "SELECT * FROM my"), "7\n");
+}
+
+#[test]
 fn a_broken_view_is_named_or_left_out() {
     let Some(server) = mariadb::server("a_broken_view_is_named_or_left_out") else { return };
     let site = server.create("broken");
