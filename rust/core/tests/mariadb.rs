@@ -188,7 +188,7 @@ fn a_user_with_few_rights_can_still_dump() {
 
 #[test]
 fn a_server_of_little_patience_waits_for_locks() {
-    let Ok(server) = mariadb::Server::start(&["--wait-timeout=1"]) else {
+    let Ok(server) = mariadb::Server::start(&["--wait-timeout=2"]) else {
         println!("SKIP a_server_of_little_patience_waits_for_locks: no MariaDB server");
         return;
     };
@@ -199,7 +199,7 @@ fn a_server_of_little_patience_waits_for_locks() {
     let sql = std::thread::scope(|scope| {
         let dumping = scope.spawn(|| dump(&site, &settings));
         // Longer than the server keeps a connection that asks nothing, as the dump's first one does meanwhile.
-        let waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE TIME_MS > 2500 AND INFO LIKE 'LOCK TABLES%'";
+        let waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE TIME_MS > 4500 AND INFO LIKE 'LOCK TABLES%'";
         while !dumping.is_finished() && server.sql("", waits) != "1\n" {}
         drop(lock);
         dumping.join().unwrap()

@@ -29,9 +29,9 @@ use memchr::memchr_iter;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
-/// What a dump may take for granted; most say it themselves.
+/// What a dump may take for granted; most say it themselves. One connection may wait long for what others do.
 const PROLOGUE: &[u8] = b"SET NAMES utf8mb4, sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, \
-                          unique_checks=0, autocommit=0;\n";
+                          unique_checks=0, autocommit=0, wait_timeout=86400;\n";
 /// How long a piece may become.
 const PIECE: usize = 1 << 20;
 /// A piece shorter than this takes rows of several tables.

@@ -41,8 +41,8 @@ pub(super) fn open(connection: &Connection, database: &str) -> Option<Conn> {
         None => options.ip_or_hostname(Some(&connection.host)).tcp_port(connection.port.unwrap_or(3306)),
     };
     let mut conn = Conn::new(options).ok()?;
-    // No literal of ours has to care about the server's modes.
-    conn.query_drop("SET NAMES utf8mb4, sql_mode=''").ok()?;
+    // No literal of ours has to care about the server's modes, nor a pause about its patience.
+    conn.query_drop("SET NAMES utf8mb4, sql_mode='', wait_timeout=86400").ok()?;
     Some(conn)
 }
 
