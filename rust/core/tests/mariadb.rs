@@ -210,6 +210,33 @@ fn a_server_of_little_patience_waits_for_locks() {
 }
 
 #[test]
+fn the_servers_time_zone_moves_no_moment() {
+    let Ok(server) = mariadb::Server::start(&["--default-time-zone=+05:00"]) else {
+        println!("SKIP the_servers_time_zone_moves_no_moment: no MariaDB server");
+        return;
+    };
+    let site = server.create("zone");
+    server.sql("zone", "SET GLOBAL sql_quote_show_create=0");
+    let sql = "CREATE TABLE `in` (made timestamp NOT NULL DEFAULT '2020-01-01 00:00:00', `key` int);\n\
+               INSERT INTO `in` VALUES ('2020-06-01 12:00:00', 1), (DEFAULT, 2);\n";
+    // A dump that names no time zone means the server's.
+    load(&site, sql.as_bytes().to_vec()).unwrap();
+    let moments = "SELECT UNIX_TIMESTAMP(made) FROM `in` ORDER BY `key`";
+    assert_eq!(server.sql("zone", moments), "1590994800\n1577818800\n");
+    let dumped = dump(&site, &DumpSettings::default());
+    let copy = server.create("zone_copy");
+    load(&copy, dumped.clone()).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &dumped).unwrap();
+    server.create("zone_client");
+    server.source("zone_client", file.path()).unwrap();
+    for database in ["zone_copy", "zone_client"] {
+        server.sql(database, "INSERT INTO `in` (`key`) VALUES (3)");
+        assert_eq!(server.sql(database, moments), "1590994800\n1577818800\n1577818800\n", "{database}");
+    }
+}
+
+#[test]
 fn a_broken_view_is_named_or_left_out() {
     let Some(server) = mariadb::server("a_broken_view_is_named_or_left_out") else { return };
     let site = server.create("broken");

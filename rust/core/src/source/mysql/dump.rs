@@ -192,12 +192,36 @@ impl<'a> Dumper<'a> {
         }
     }
 
+    /// `DROP` and `CREATE` of everything: of sequences first, which tables may take their numbers from.
     fn structure(&mut self) -> Result<()> {
-        let names = self.schema.tables.iter().map(|table| &table.name);
-        let (mut tool, name) = start(self.connection, self.settings, &STRUCTURE, names)?;
-        let mut body = Body::new(tool.output(self.monitor, None)?)?;
-        io::copy(&mut body, &mut self.out)?;
-        client::dump_outcome(tool, name, self.connection, self.settings.ignore_errors, self.monitor)
+        let (sequences, tables): (Vec<&Table>, Vec<&Table>) =
+            self.schema.tables.iter().partition(|table| table.sequence);
+        if !sequences.is_empty() {
+            let names = sequences.iter().map(|table| &table.name);
+            let (mut tool, name) = start(self.connection, self.settings, &STRUCTURE, names)?;
+            let mut body = Body::new(tool.output(self.monitor, None)?)?;
+            io::copy(&mut body, &mut self.out)?;
+            client::dump_outcome(tool, name, self.connection, self.settings.ignore_errors, self.monitor)?;
+        }
+        for table in tables {
+            let name = quote(&table.name);
+            let mut shown = match self.asking()?.rows(&format!("SHOW CREATE TABLE {name}")) {
+                Ok(rows) => rows,
+                Err(error) if self.settings.ignore_errors && error.code() != Code::Cancelled => {
+                    self.asking = None;
+                    let label = self.connection.label();
+                    let lost = format!("database {label}: table {}: {error}", table.name);
+                    self.monitor.note(NoteKind::Missing, lost);
+                    continue;
+                }
+                Err(error) => return Err(error.context(format!("table {}", table.name))),
+            };
+            let definition = shown.pop().and_then(|row| row.into_iter().nth(1)).ok_or_else(wire::shape)?;
+            writeln!(self.out, "DROP TABLE IF EXISTS {name};")?;
+            self.out.write_all(&definition)?;
+            self.out.write_all(b";\n")?;
+        }
+        Ok(())
     }
 
     /// Locks the tables without transactions, where the profile wants that, until the guard is dropped.
@@ -220,7 +244,7 @@ impl<'a> Dumper<'a> {
     /// each other it is the site's that the server ends.)
     fn share<'t>(&mut self, tables: &[&'t Table]) -> Result<(bool, Vec<Group<'t>>)> {
         let connection = self.connection;
-        let connect = || wire::open(connection, &connection.name).map(Box::new).map(Way::Server);
+        let connect = || wire::open(connection, Some(&connection.name)).map(Box::new).map(Way::Server);
         let first = connect();
         let straight = first.is_some();
         // Some tables want a client of their own; those with a history always do.

@@ -1,8 +1,8 @@
 //! One connection that loads rows: straight to a server on this machine, else through its client.
 
 use super::client::{self, LANE_CHARSET};
+use super::console::Console;
 use super::replace::Replacement;
-use super::session::Session;
 use super::wire;
 use crate::config::Connection;
 use crate::source::sql::Splitter;
@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 /// See the module.
 pub(super) enum Lane<'c> {
     Server(Box<Conn>, &'c Connection),
-    Client(Session<'c>),
+    Client(Console<'c>),
 }
 
 impl<'c> Lane<'c> {
@@ -24,7 +24,7 @@ impl<'c> Lane<'c> {
         connection: &'c Connection,
         (database, live, number): (&str, bool, usize),
     ) -> Result<Option<Lane<'c>>> {
-        let Some(mut conn) = wire::open(connection, database) else { return Ok(None) };
+        let Some(mut conn) = wire::open(connection, Some(database)) else { return Ok(None) };
         if live {
             wire::run(&mut conn, &[&it.lock_statement(number)], connection)?;
         }
@@ -38,10 +38,10 @@ impl<'c> Lane<'c> {
         (database, live, number): (&str, bool, usize),
         stop: &'c AtomicBool,
         monitor: &'c Monitor,
-    ) -> Result<Session<'c>> {
+    ) -> Result<Console<'c>> {
         let lock = it.lock_option(number);
         let options: &[&str] = if live { &[LANE_CHARSET, &lock] } else { &[LANE_CHARSET] };
-        Session::start(connection, Some(database), options, Some(it.leash()?), Some(stop), monitor)
+        Console::start(connection, Some(database), options, Some(it.leash()?), Some(stop), monitor)
     }
 
     /// What the server calls this connection, where nothing but its being killed ends its wait for an answer.
@@ -56,7 +56,7 @@ impl<'c> Lane<'c> {
     pub(super) fn lines(&self) -> u64 {
         match self {
             Lane::Server(..) => 0,
-            Lane::Client(session) => session.lines(),
+            Lane::Client(console) => console.lines(),
         }
     }
 
@@ -69,7 +69,7 @@ impl<'c> Lane<'c> {
     pub(super) fn feed(&mut self, script: &[u8]) -> Result<()> {
         let (conn, connection) = match self {
             Lane::Server(conn, connection) => (conn, connection),
-            Lane::Client(session) => return session.feed(script),
+            Lane::Client(console) => return console.feed(script),
         };
         let script = std::str::from_utf8(script).map_err(|_| wire::shape())?;
         let mut done = 0;

@@ -14,6 +14,7 @@
 //! - Texts that are UTF-8 on both sides are sent as bytes: the server then does not look at each character.
 //! - Short INSERTs become long ones.
 
+use super::console::Console;
 use super::indexes::{self, Facts};
 use super::intake::{self, Step};
 use super::lane::Lane;
@@ -129,7 +130,7 @@ struct Table {
 pub(super) struct Loader<'l, 'c> {
     lanes: &'l Lanes<'l>,
     /// For everything that is not for the lanes.
-    main: &'l mut Session<'c>,
+    main: &'l mut Console<'c>,
     /// For questions.
     asking: Session<'c>,
     connection: &'c Connection,
@@ -163,7 +164,7 @@ impl<'l, 'c> Loader<'l, 'c> {
     fn new(
         lanes: &'l Lanes<'l>,
         (all, count): (usize, usize),
-        main: &'l mut Session<'c>,
+        main: &'l mut Console<'c>,
         asking: Session<'c>,
         (connection, database): (&'c Connection, &'l str),
         monitor: &'c Monitor,

@@ -14,6 +14,7 @@
 
 mod adapt;
 mod client;
+mod console;
 mod direct;
 mod dump;
 mod exact;
@@ -31,6 +32,7 @@ mod schema;
 mod script;
 mod select;
 mod session;
+mod straight;
 mod wire;
 
 pub(crate) use dump::dump;

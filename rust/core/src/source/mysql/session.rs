@@ -1,29 +1,30 @@
-//! A conversation with the server through its own command-line client: for questions, locks and small changes.
-//! Rows of tables never pass here.
+//! Questions, locks and small changes. Rows of tables never pass here.
+//!
+//! Straight to a server on this machine where that works (a client takes longer to start than most questions), else
+//! through the client, which also says why there is no connection.
 
-use super::client::{self, Program};
+use super::console::Console;
+use super::straight::Straight;
 use crate::config::Connection;
-use crate::source::tool::{Input, Output, Tool};
-use crate::{Code, Error, Monitor, Result};
-use memchr::memchr_iter;
-use std::io::{BufRead, BufReader, Write};
+use crate::{Monitor, Result};
 use std::os::fd::OwnedFd;
-use std::process::Stdio;
-use std::sync::atomic::AtomicBool;
 
 /// One row of an answer. SQL's NULL comes as the text `NULL`: ask with `IFNULL` where it matters.
 pub(crate) type Row = Vec<Vec<u8>>;
 
-/// One connection to the server. What it locked and opened ends when it is dropped.
+/// No literal of ours has to care about the server's modes, no answer looks as its settings want it, and no pause
+/// between two questions is longer than its patience.
+const OURS: &str = "SET SESSION sql_mode='', time_zone='+00:00', sql_quote_show_create=1, wait_timeout=86400";
+
+/// One connection to the server. An error ends it. What it locked and opened ends when it is dropped.
 pub(crate) struct Session<'c> {
-    tool: Option<Tool>,
-    program: &'static str,
-    input: Option<Input<'c>>,
-    output: BufReader<Output<'c>>,
+    way: Way<'c>,
     connection: &'c Connection,
-    asked: u64,
-    /// That the client was given.
-    lines: u64,
+}
+
+enum Way<'c> {
+    Server(Straight<'c>),
+    Client(Console<'c>),
 }
 
 impl<'c> Session<'c> {
@@ -33,40 +34,27 @@ impl<'c> Session<'c> {
         database: Option<&str>,
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
-        Session::open_held(connection, database, None, monitor)
+        match Straight::open(connection, database, monitor)? {
+            Some(straight) => Session::begin(Way::Server(straight), connection),
+            None => Session::open_held(connection, database, None, monitor),
+        }
     }
 
-    /// The same; its client keeps `held` open until it ends.
+    /// The same through a client, which keeps `held` open until it ends.
     pub(crate) fn open_held(
         connection: &'c Connection,
         database: Option<&str>,
         held: Option<OwnedFd>,
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
-        let mut session = Session::start(connection, database, &[], held, None, monitor)?;
-        // No literal of ours has to care about the server's modes, nor a pause between two questions about its patience.
-        session.run("SET SESSION sql_mode='', wait_timeout=86400")?;
-        Ok(session)
+        let console = Console::start(connection, database, &[], held, None, monitor)?;
+        Session::begin(Way::Client(console), connection)
     }
 
-    /// The same with further options of the client, and as the server's settings have it. Waiting for an answer ends
-    /// with an error soon after `stop` is set.
-    pub(crate) fn start(
-        connection: &'c Connection,
-        database: Option<&str>,
-        options: &[&str],
-        held: Option<OwnedFd>,
-        stop: Option<&'c AtomicBool>,
-        monitor: &'c Monitor,
-    ) -> Result<Session<'c>> {
-        let mut arguments = client::LOADING.map(String::from).to_vec();
-        arguments.extend(["--skip-column-names", "--unbuffered"].map(String::from));
-        arguments.extend(options.iter().map(|&option| option.to_owned()));
-        arguments.extend(database.map(|name| format!("--database={name}")));
-        let (mut tool, program) =
-            client::spawn(Program::Client, connection, arguments, held, Stdio::piped(), Stdio::piped())?;
-        let (input, output) = (tool.input(monitor)?, BufReader::new(tool.output(monitor, stop)?));
-        Ok(Session { tool: Some(tool), program, input: Some(input), output, connection, asked: 0, lines: 0 })
+    fn begin(way: Way<'c>, connection: &'c Connection) -> Result<Session<'c>> {
+        let mut session = Session { way, connection };
+        session.run(OURS)?;
+        Ok(session)
     }
 
     /// The live database's name.
@@ -81,51 +69,9 @@ impl<'c> Session<'c> {
 
     /// Runs statements and gives all rows that they answer.
     pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        self.ask(&[sql.as_bytes(), b";\n"], |line| {
-            rows.push(line.split(|&byte| byte == b'\t').map(unescape).collect());
-        })?;
-        Ok(rows)
-    }
-
-    /// Runs a script, of whole statements and lines; what it answers is passed over.
-    pub(crate) fn feed(&mut self, script: &[u8]) -> Result<()> {
-        self.ask(&[script], |_| {})
-    }
-
-    /// How many lines the client was given so far.
-    pub(crate) fn lines(&self) -> u64 {
-        self.lines
-    }
-
-    fn ask(&mut self, script: &[&[u8]], mut each: impl FnMut(&[u8])) -> Result<()> {
-        self.asked += 1;
-        let end = format!("bam-{}-{}", std::process::id(), self.asked);
-        let Some(input) = self.input.as_mut() else {
-            return Err(Error::new(Code::Database, "the connection to the server is gone"));
-        };
-        let asking = format!("SELECT '{end}';\n");
-        for &part in script.iter().chain(&[asking.as_bytes()]) {
-            self.lines += memchr_iter(b'\n', part).count() as u64;
-            // A client that is gone says why below.
-            if let Err(cause) = input.write_all(part) {
-                let error = Error::from(cause);
-                if error.code() == Code::Cancelled {
-                    return Err(error);
-                }
-            }
-        }
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            if self.output.read_until(b'\n', &mut line)? == 0 {
-                return Err(self.why());
-            }
-            let text = line.strip_suffix(b"\n").unwrap_or(&line);
-            if text == end.as_bytes() {
-                return Ok(());
-            }
-            each(text);
+        match &mut self.way {
+            Way::Server(straight) => straight.rows(sql),
+            Way::Client(console) => console.rows(sql),
         }
     }
 
@@ -134,19 +80,12 @@ impl<'c> Session<'c> {
         Ok(self.rows(sql)?.into_iter().filter_map(|row| row.into_iter().next()).map(text).collect())
     }
 
-    /// Runs one long statement all or not at all: should we be killed while it is on its way, the client would run
-    /// what it got, so it gets a string, which is nothing without its end.
+    /// Runs one long statement all or not at all, should we be killed while it is on its way.
     pub(crate) fn run_whole(&mut self, sql: &str) -> Result<()> {
-        self.run(&format!("SET @bam = {};\nPREPARE bam FROM @bam;\nEXECUTE bam", string(sql)))
-    }
-
-    /// Why the client ended.
-    fn why(&mut self) -> Error {
-        self.input = None;
-        let ended = self.tool.take().map(|tool| client::outcome(tool, self.program, self.connection));
-        match ended {
-            Some(Err(error)) => error,
-            _ => Error::new(Code::Database, format!("{} ended unexpectedly", self.program)),
+        match &mut self.way {
+            // The server waits for the packet's end.
+            Way::Server(straight) => straight.rows(sql).map(drop),
+            Way::Client(console) => console.run_whole(sql),
         }
     }
 }
@@ -154,25 +93,6 @@ impl<'c> Session<'c> {
 /// Text from the server; it answers in UTF-8.
 pub(crate) fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-/// Undoes the escapes of the client's batch mode (`\n`, `\t`, `\0`, `\\`).
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut bytes = field.iter();
-    while let Some(&byte) = bytes.next() {
-        plain.push(match byte {
-            b'\\' => match bytes.next() {
-                Some(b'n') => b'\n',
-                Some(b't') => b'\t',
-                Some(b'0') => 0,
-                Some(&other) => other,
-                None => byte,
-            },
-            byte => byte,
-        });
-    }
-    plain
 }
 
 /// A name as SQL writes it.

@@ -1,9 +1,8 @@
-//! The server's own protocol, through the crate `mysql`, for rows: the command-line clients take more time for them than
-//! the server does (docs/performance.md).
+//! The server's own protocol, through the crate `mysql`: the command-line clients take more time for rows than the
+//! server does, and for a question most of it to start (docs/performance.md).
 //!
 //! For servers on this machine only, where Drupal, too, connects without TLS. Everywhere else, for whatever the crate
-//! does not know (authentication plugins that ask the system) and for everything that is not rows, there are the
-//! clients.
+//! does not know (authentication plugins that ask the system) and for scripts, there are the clients.
 
 use super::client;
 use crate::config::Connection;
@@ -23,7 +22,7 @@ const LOST: u16 = 2006;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connects. `None` where the clients have to do it: they know more ways, and say better why there is none.
-pub(super) fn open(connection: &Connection, database: &str) -> Option<Conn> {
+pub(super) fn open(connection: &Connection, database: Option<&str>) -> Option<Conn> {
     let password = std::str::from_utf8(connection.password.expose()).ok()?;
     if connection.user.is_empty() {
         return None;
@@ -31,7 +30,7 @@ pub(super) fn open(connection: &Connection, database: &str) -> Option<Conn> {
     let options = OptsBuilder::new()
         .user(Some(&connection.user))
         .pass((!password.is_empty()).then_some(password))
-        .db_name(Some(database))
+        .db_name(database)
         .prefer_socket(false)
         .stmt_cache_size(0)
         .max_allowed_packet(Some(PACKET))
