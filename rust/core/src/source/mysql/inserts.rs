@@ -3,8 +3,23 @@
 use super::schema::Table;
 use super::session::quote;
 
-/// Where a statement ends and the next begins: what dump clients do by default (`net_buffer_length`).
+/// Where a statement ends and the next begins, as [`work`] counts it: for long rows what dump clients do by default
+/// (`net_buffer_length`).
 const STATEMENT: usize = 1_000_000;
+/// What a row costs besides its bytes, in bytes (docs/performance.md).
+const ROW: usize = 100;
+
+/// What reading and writing so much costs; of rows that nobody has counted, their bytes alone.
+pub(super) fn work(bytes: usize, rows: usize) -> usize {
+    bytes + rows * ROW
+}
+
+/// SQL, and how many rows it has where that is known.
+#[derive(Default)]
+pub(super) struct Block {
+    pub(super) sql: Vec<u8>,
+    pub(super) rows: usize,
+}
 
 /// How the rows of a table are written.
 pub(super) struct Layout {
@@ -46,7 +61,9 @@ impl Layout {
 #[derive(Default)]
 pub(super) struct Inserts {
     pub(super) out: Vec<u8>,
-    /// Length of the statement being written; 0 between statements.
+    /// In `out`.
+    rows: usize,
+    /// Work of the statement being written; 0 between statements.
     statement: usize,
     begun: bool,
 }
@@ -73,15 +90,22 @@ impl Inserts {
         length: usize,
         write: impl FnOnce(&mut Vec<u8>) -> Option<()>,
     ) -> Option<()> {
-        if self.statement > 0 && self.statement + length > STATEMENT {
+        if self.statement > 0 && self.statement + work(length, 1) > STATEMENT {
             self.close();
         }
         let before = self.out.len();
         let start: &[u8] = if self.statement == 0 { table.insert.as_bytes() } else { b",\n" };
         self.out.extend_from_slice(start);
         write(&mut self.out)?;
-        self.statement += self.out.len() - before;
+        self.statement += work(self.out.len() - before, 1);
+        self.rows += 1;
         Some(())
+    }
+
+    /// What was written so far; `room` for more.
+    pub(super) fn take(&mut self, room: usize) -> Block {
+        let sql = std::mem::replace(&mut self.out, Vec::with_capacity(room));
+        Block { sql, rows: std::mem::take(&mut self.rows) }
     }
 
     fn close(&mut self) {

@@ -1,11 +1,12 @@
 //! Several dump clients at work, one SQL file coming out.
 //!
-//! Each client writes INSERTs of tables of its own. They take turns, always in the same order and of about the same
-//! length, each ending with a statement; so the file depends on the data alone, not on who was faster, memory is
-//! bounded, and whoever loads the file finds work for several connections at any time.
+//! Each client writes INSERTs of tables of its own. They take turns, always in the same order and each about the same
+//! work, ending with a statement; so the file depends on the data alone, not on who was faster, memory is bounded,
+//! nobody waits long for the others, and whoever loads the file finds work for several connections at any time.
 
 use super::client;
 use super::exact::{Lines, Plan};
+use super::inserts::{Block, work};
 use super::schema::Table;
 use super::select::Select;
 use crate::config::Connection;
@@ -22,7 +23,8 @@ use std::time::Duration;
 pub(super) const BLOCK: usize = 256 * 1024;
 /// How often a wait looks at the cancel flag.
 const TICK: Duration = Duration::from_millis(100);
-/// How much of one client's rows is written before the next one's turn, up to the end of the statement.
+/// How much of one client's rows, as [`work`] counts it, is written before the next one's turn, up to the end of the
+/// statement.
 const TURN: usize = 1024 * 1024;
 /// Blocks that may wait, for each client: a turn and a statement, so that nobody rests while another has its turn.
 const WAITING: usize = 2 * TURN / BLOCK;
@@ -74,7 +76,7 @@ pub(crate) enum Feed {
 pub(super) enum Piece {
     /// The client has its snapshot: it wrote something besides the first line, which it writes before.
     Started,
-    Rows(Vec<u8>),
+    Rows(Block),
     /// Something could not be read and is missing.
     Lost(String),
     End,
@@ -146,11 +148,11 @@ fn pump(output: Output<'_>, plan: Option<Plan>, sender: &Sender<Result<Piece>>) 
     };
     sender.send(Ok(Piece::Started)).map_err(gone)?;
     loop {
-        let mut block = Vec::with_capacity(BLOCK);
-        if rows.by_ref().take(BLOCK as u64).read_to_end(&mut block)? == 0 {
+        let mut sql = Vec::with_capacity(BLOCK);
+        if rows.by_ref().take(BLOCK as u64).read_to_end(&mut sql)? == 0 {
             return Ok(());
         }
-        sender.send(Ok(Piece::Rows(block))).map_err(gone)?;
+        sender.send(Ok(Piece::Rows(Block { sql, rows: 0 }))).map_err(gone)?;
     }
 }
 
@@ -170,7 +172,7 @@ impl Rows<'_> {
     pub(crate) fn write(&mut self, out: &mut dyn Write) -> Result<()> {
         let monitor = self.monitor;
         let mut turns: Vec<Turn<'_>> =
-            self.clients.iter().map(|client| Turn { client, rest: Vec::new() }).collect();
+            self.clients.iter().map(|client| Turn { client, rest: Block::default() }).collect();
         while !turns.is_empty() {
             let mut going_on = Vec::with_capacity(turns.len());
             for mut turn in turns {
@@ -201,16 +203,16 @@ fn receive(client: &Receiver<Result<Piece>>, monitor: &Monitor) -> Result<Piece>
 struct Turn<'r> {
     client: &'r Receiver<Result<Piece>>,
     /// What was received and belongs to the next turn.
-    rest: Vec<u8>,
+    rest: Block,
 }
 
 impl Turn<'_> {
     /// Writes one turn; `false` when that was the last.
     fn take(&mut self, out: &mut dyn Write, monitor: &Monitor) -> Result<bool> {
-        let (mut written, mut last) = (0, 0);
+        let (mut done, mut last) = (0, 0);
         loop {
-            let block = match std::mem::take(&mut self.rest) {
-                rest if rest.is_empty() => match receive(self.client, monitor)? {
+            let Block { sql, rows } = match std::mem::take(&mut self.rest) {
+                rest if rest.sql.is_empty() => match receive(self.client, monitor)? {
                     Piece::Rows(block) => block,
                     Piece::End => return Ok(false),
                     Piece::Started => continue,
@@ -222,15 +224,16 @@ impl Turn<'_> {
                 rest => rest,
             };
             monitor.check()?;
-            let end = if written + block.len() < TURN { None } else { statement_end(last, &block) };
-            let (now, later) = block.split_at(end.unwrap_or(block.len()));
+            let end = if done + work(sql.len(), rows) < TURN { None } else { statement_end(last, &sql) };
+            let (now, later) = sql.split_at(end.unwrap_or(sql.len()));
             out.write_all(now)?;
             monitor.add_in(now.len() as u64);
             if end.is_some() {
-                self.rest = later.to_vec();
+                // As many rows for as many bytes.
+                self.rest = Block { sql: later.to_vec(), rows: rows * later.len() / sql.len().max(1) };
                 return Ok(true);
             }
-            written += now.len();
+            done += work(now.len(), rows);
             last = now.last().copied().unwrap_or(last);
         }
     }

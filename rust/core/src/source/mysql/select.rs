@@ -65,7 +65,7 @@ impl Select {
         }
         match inserts.out.is_empty() {
             true => Ok(()),
-            false => hand_over(to, Piece::Rows(inserts.out)),
+            false => hand_over(to, Piece::Rows(inserts.take(0))),
         }
     }
 
@@ -80,8 +80,7 @@ impl Select {
             let length = (0..row.len()).map(|at| row.as_ref(at).map_or(0, length)).sum();
             inserts.row(table, length, |out| tuple(&row, &table.numbers, out)).ok_or_else(wire::shape)?;
             if inserts.out.len() >= BLOCK {
-                let full = std::mem::replace(&mut inserts.out, Vec::with_capacity(BLOCK + BLOCK / 4));
-                hand_over(to, Piece::Rows(full))?;
+                hand_over(to, Piece::Rows(inserts.take(BLOCK + BLOCK / 4)))?;
             }
         }
         inserts.end(table);
