@@ -7,7 +7,7 @@ use super::session::quote;
 /// (`net_buffer_length`).
 const STATEMENT: usize = 1_000_000;
 /// What a row costs besides its bytes, in bytes (docs/performance.md).
-const ROW: usize = 100;
+const ROW: usize = 200;
 
 /// What reading and writing so much costs; of rows that nobody has counted, their bytes alone.
 pub(super) fn work(bytes: usize, rows: usize) -> usize {
