@@ -10,7 +10,7 @@
 //! What else makes it fast, each measured (docs/performance.md):
 //! - Commits come early in an empty table: up to the first one, MariaDB 10.6 and later build it by another way, which
 //!   costs three times as much, and keeps other connections out.
-//! - Secondary indexes of large tables are built when the rows are in ([`super::indexes`]).
+//! - Secondary indexes of many rows are built when these are in ([`super::indexes`]).
 //! - Texts that are UTF-8 on both sides are sent as bytes: the server then does not look at each character.
 //! - Short INSERTs become long ones.
 
@@ -24,7 +24,7 @@ use super::replace::Replacement;
 use super::script::Script;
 use super::session::Session;
 use crate::config::Connection;
-use crate::source::sql::{Kind, Needs, Numbering, Statement, has_word, numbering};
+use crate::source::sql::{self, Kind, Needs, Numbering, Statement, has_word, numbering};
 use crate::{Code, Error, Monitor, Result};
 use memchr::memchr_iter;
 use std::collections::{HashMap, VecDeque};
@@ -39,8 +39,12 @@ const PIECE: usize = 1 << 20;
 const SHARED: usize = 256 << 10;
 /// How long an INSERT may become when several are put together: every server takes that in one packet.
 const MERGED: usize = 256 << 10;
-/// Rows of a table from which on its indexes are built afterwards.
+/// Bytes of rows of a table from which on its indexes are built afterwards.
 const LARGE: u64 = 2 << 20;
+/// The same for rows longer than [`LONG`], in rows: what building them reads again costs more than keeping them up to
+/// date, as long as they are small.
+const MANY: u64 = 1_000_000;
+const LONG: u64 = 1024;
 /// A table that had no rows for so many bytes of the dump has them all: its indexes are built while others load.
 const OVER: u64 = 32 << 20;
 /// Statements about the session that are remembered for connections which have not seen them.
@@ -120,8 +124,8 @@ struct Table {
     rows: u64,
     /// Where in the dump the last ones came.
     last: u64,
-    /// Whether its indexes were thought about.
-    large: bool,
+    /// From so many bytes of rows on its indexes are thought about.
+    large: u64,
     /// The statements that make the indexes which wait for the rows.
     indexes: Vec<String>,
 }
@@ -269,7 +273,7 @@ impl<'l, 'c> Loader<'l, 'c> {
                 if let Some(table) = self.tables.get_mut(number) {
                     table.facts = None;
                     table.indexes.clear();
-                    (table.rows, table.large) = (0, false);
+                    (table.rows, table.large) = (0, LARGE);
                     table.counts = has_word(text, &[b"AUTO_INCREMENT", b"SERIAL"]);
                 }
                 self.on_main(line, piece)
@@ -322,9 +326,11 @@ impl<'l, 'c> Loader<'l, 'c> {
         let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
         table.rows += (head.len() + rows.len()) as u64;
         table.last = total;
-        if table.rows >= LARGE && !table.large {
-            table.large = true;
-            self.defer_indexes(number)?;
+        if table.rows >= table.large {
+            let length = rows.len() as u64 / sql::rows(&[head, rows].concat()).max(1);
+            let keep = length > LONG && table.rows / length < MANY;
+            table.large = if keep { length * MANY } else { u64::MAX };
+            self.defer_indexes(number, keep)?;
         }
         let progress = self.lanes.progress(number);
         let anywhere = if progress.begun { self.may_spread(number)? } else { progress.pending == 0 };
@@ -516,7 +522,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             ordered: false,
             rows: 0,
             last: 0,
-            large: false,
+            large: LARGE,
             indexes: Vec::new(),
         });
         self.numbers.insert(name.to_owned(), number);
@@ -565,8 +571,9 @@ impl<'l, 'c> Loader<'l, 'c> {
         Ok(self.facts(number)?.counted_place(head))
     }
 
-    /// Drops the indexes of a large table that are cheaper to build when the rows are in.
-    fn defer_indexes(&mut self, number: usize) -> Result<()> {
+    /// Drops the indexes of a large table that are cheaper to build when the rows are in; with `keep` only where one of
+    /// them is of words, since then all of it is read again in any case.
+    fn defer_indexes(&mut self, number: usize, keep: bool) -> Result<()> {
         if !self.facts(number)?.transactional {
             return Ok(());
         }
@@ -575,6 +582,9 @@ impl<'l, 'c> Loader<'l, 'c> {
         let Some((drop, add)) = indexes::deferrable(&mut self.asking, &table.name, facts)? else {
             return Ok(());
         };
+        if keep && !add.iter().any(|statement| statement.contains(" ADD FULLTEXT KEY ")) {
+            return Ok(());
+        }
         self.lanes.wait_for(number)?;
         match self.asking.run(&drop) {
             Ok(()) => {

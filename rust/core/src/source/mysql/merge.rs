@@ -248,8 +248,12 @@ fn statement_end(last: u8, block: &[u8]) -> Option<usize> {
     memmem::find(block, b";\n").map(|at| at + 2)
 }
 
-/// Divides tables into `clients` groups of about the same size; by name within each.
+/// Divides tables into `clients` groups of about the same size. In each the table with the largest indexes comes first,
+/// which whoever loads the dump then builds while others load; one client takes them by name.
 pub(crate) fn share<'t>(tables: &[&'t Table], clients: usize) -> Vec<Vec<&'t Table>> {
+    if clients < 2 {
+        return if tables.is_empty() { Vec::new() } else { vec![tables.to_vec()] };
+    }
     let mut by_size: Vec<&Table> = tables.to_vec();
     by_size.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
     let mut groups: Vec<(u64, Vec<&Table>)> = vec![(0, Vec::new()); clients];
@@ -261,7 +265,7 @@ pub(crate) fn share<'t>(tables: &[&'t Table], clients: usize) -> Vec<Vec<&'t Tab
     }
     let mut groups: Vec<Vec<&Table>> = groups.into_iter().map(|(_, tables)| tables).collect();
     for group in &mut groups {
-        group.sort_by(|a, b| a.name.cmp(&b.name));
+        group.sort_by(|a, b| b.index_size.cmp(&a.index_size).then_with(|| a.name.cmp(&b.name)));
     }
     groups.retain(|group| !group.is_empty());
     groups

@@ -16,6 +16,8 @@ pub(crate) struct Table {
     pub(crate) transactions: bool,
     /// Bytes of data as the engine estimates them.
     pub(crate) size: u64,
+    /// The same of its indexes.
+    pub(crate) index_size: u64,
     /// A sequence: has no rows.
     pub(crate) sequence: bool,
     /// Keeps its history (`WITH SYSTEM VERSIONING`).
@@ -74,12 +76,12 @@ impl Schema {
         let server = session.column("SELECT VERSION()")?.pop().unwrap_or_default();
         let mut schema = Schema { server, ..Schema::default() };
         let mut rows = session.rows(
-            "SELECT TABLE_NAME, TABLE_TYPE, IFNULL(ENGINE, ''), IFNULL(DATA_LENGTH, 0) \
-             FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()",
+            "SELECT TABLE_NAME, TABLE_TYPE, IFNULL(ENGINE, ''), IFNULL(DATA_LENGTH, 0), \
+             IFNULL(INDEX_LENGTH, 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()",
         )?;
         rows.sort();
         for row in rows {
-            let [name, kind, engine, size] = columns(row)?;
+            let [name, kind, engine, size, index_size] = columns(row)?;
             if names_table(&settings.exclude_tables, &name, prefix) {
                 schema.excluded.push(name);
             } else if kind == "VIEW" {
@@ -90,6 +92,7 @@ impl Schema {
                     rows: !sequence && !names_table(&settings.nodata_tables, &name, prefix),
                     transactions: TRANSACTIONS.iter().any(|known| known.eq_ignore_ascii_case(&engine)),
                     size: size.parse().unwrap_or_default(),
+                    index_size: index_size.parse().unwrap_or_default(),
                     sequence,
                     versioned: kind == "SYSTEM VERSIONED",
                     columns: Vec::new(),
