@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! header     character set, time zone, checks off; what was left out
-//! structure  DROP and CREATE of all tables and sequences, by name
+//! structure  DROP and CREATE of all sequences and tables, by name
 //! rows       INSERTs, one table after another, or several interleaved statement by statement
 //! -- bam: views, triggers, routines, events
 //! footer     what the header changed, put back
