@@ -29,6 +29,12 @@ static void keys_and_encryption(const char *folder) {
 
   CHECK_OK(bam_key_create(other));
   const char *never = scratch(folder, "never");
+  /* Without a sidecar there is no MAC, and with another key the padding fits once in 256 times: then seal it again. */
+  for (int tries = 0; tries < 4 && bam_decrypt_file(sealed, never, other, 1000) == BAM_STATUS_OK; tries++) {
+    CHECK(!holds(never, TEXT));
+    CHECK(unlink(never) == 0 && unlink(sealed) == 0);
+    CHECK_OK(bam_encrypt_file(plain, sealed, key, 1000));
+  }
   CHECK_FAILS(bam_decrypt_file(sealed, never, other, 1000), BAM_STATUS_INTEGRITY, "sealed.enc");
   CHECK_FAILS(bam_decrypt_file(plain, never, key, 1000), BAM_STATUS_INTEGRITY, "plain");
   CHECK(access(never, F_OK) != 0);
