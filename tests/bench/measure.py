@@ -154,6 +154,6 @@ def compare(title, sides, temporary, rounds, floors=(), note=""):
         name, highest, _ = max(bounds, key=lambda bound: bound[1])
         work = sum(processor for _, _, processor in bounds[1:])
         print(f"\nbam takes {ours / highest:.2f} times as long as the highest floor, {name}, and {ours * os.cpu_count() / work:.2f} "
-              f"times what {os.cpu_count()} processors need for all stages, {work:.1f} processor seconds (without a database "
-              "server's, and without writing).")
+              f"times what {os.cpu_count()} processors need for these stages, {work:.1f} processor seconds (without writing, a "
+              "database server's work, and compressing its dump).")
     sys.stdout.flush()
