@@ -1,9 +1,14 @@
 //! What a running job tells the outside, and how the outside stops it: counters, notes, a cancel flag.
 
 use crate::{Code, Error, Result};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde::Serialize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// How often a wait looks at the cancel flag.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -121,6 +126,17 @@ impl Monitor {
             return Err(Error::new(Code::Cancelled, "cancelled"));
         }
         Ok(())
+    }
+
+    /// Waits for what another thread sends; `None` where nothing will ever come. Fails when the work is cancelled.
+    pub(crate) fn receive<T>(&self, from: &Receiver<T>) -> Result<Option<T>> {
+        loop {
+            match from.recv_timeout(TICK) {
+                Ok(it) => return Ok(Some(it)),
+                Err(RecvTimeoutError::Timeout) => self.check()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+        }
     }
 
     /// Enters a phase.

@@ -188,8 +188,9 @@ fn a_user_with_few_rights_can_still_dump() {
 
 #[test]
 fn a_server_of_little_patience_waits_for_locks() {
-    let Ok(server) = mariadb::Server::start(&["--wait-timeout=2"]) else {
-        println!("SKIP a_server_of_little_patience_waits_for_locks: no MariaDB server");
+    let Some(server) =
+        mariadb::server_with("a_server_of_little_patience_waits_for_locks", &["--wait-timeout=2"])
+    else {
         return;
     };
     let site = server.create("patience");
@@ -211,8 +212,9 @@ fn a_server_of_little_patience_waits_for_locks() {
 
 #[test]
 fn the_servers_time_zone_moves_no_moment() {
-    let Ok(server) = mariadb::Server::start(&["--default-time-zone=+05:00"]) else {
-        println!("SKIP the_servers_time_zone_moves_no_moment: no MariaDB server");
+    let Some(server) =
+        mariadb::server_with("the_servers_time_zone_moves_no_moment", &["--default-time-zone=+05:00"])
+    else {
         return;
     };
     let site = server.create("zone");

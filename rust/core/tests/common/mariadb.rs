@@ -45,6 +45,11 @@ pub fn server(name: &str) -> Option<&'static Server> {
     }
 }
 
+/// A server of the test's own with further options; skipped like [`server`].
+pub fn server_with(name: &str, options: &[&str]) -> Option<Server> {
+    Server::start(options).map_err(|reason| println!("SKIP {name}: {reason}")).ok()
+}
+
 impl Server {
     /// Starts one with further options; the error says what is not installed. Anything else that fails panics.
     pub fn start(options: &[&str]) -> Result<Server, String> {

@@ -45,11 +45,6 @@ impl<'c> Console<'c> {
         Ok(Console { tool: Some(tool), program, input: Some(input), output, connection, asked: 0, lines: 0 })
     }
 
-    /// Runs statements that answer nothing.
-    pub(super) fn run(&mut self, sql: &str) -> Result<()> {
-        self.rows(sql).map(drop)
-    }
-
     /// Runs statements and gives all rows that they answer.
     pub(super) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
@@ -103,7 +98,7 @@ impl<'c> Console<'c> {
     /// Runs one long statement all or not at all: should we be killed while it is on its way, the client would run
     /// what it got, so it gets a string, which is nothing without its end.
     pub(super) fn run_whole(&mut self, sql: &str) -> Result<()> {
-        self.run(&format!("SET @bam = {};\nPREPARE bam FROM @bam;\nEXECUTE bam", string(sql)))
+        self.rows(&format!("SET @bam = {};\nPREPARE bam FROM @bam;\nEXECUTE bam", string(sql))).map(drop)
     }
 
     /// Why the client ended.

@@ -296,7 +296,7 @@ impl<'a> Dumper<'a> {
         }
     }
 
-    /// The client for questions; another one where an error has ended it.
+    /// The connection for questions; another one where an error has ended it.
     fn asking(&mut self) -> Result<&mut Session<'a>> {
         let session = match self.asking.take() {
             Some(session) => session,

@@ -12,17 +12,14 @@ use super::select::Select;
 use crate::config::Connection;
 use crate::source::tool::{Output, Tool};
 use crate::{Code, Error, Monitor, NoteKind, Result};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use memchr::memmem;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 /// How much a client hands over at once.
 pub(super) const BLOCK: usize = 256 * 1024;
-/// How often a wait looks at the cancel flag.
-const TICK: Duration = Duration::from_millis(100);
 /// How much of one client's rows, as [`work`] counts it, is written before the next one's turn, up to the end of the
 /// statement.
 const TURN: usize = 1024 * 1024;
@@ -189,15 +186,8 @@ impl Rows<'_> {
 }
 
 fn receive(client: &Receiver<Result<Piece>>, monitor: &Monitor) -> Result<Piece> {
-    loop {
-        match client.recv_timeout(TICK) {
-            Ok(piece) => return piece,
-            Err(RecvTimeoutError::Timeout) => monitor.check()?,
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Error::new(Code::Internal, "a dump client's thread is gone"));
-            }
-        }
-    }
+    let gone = || Error::new(Code::Internal, "a dump client's thread is gone");
+    monitor.receive(client)?.ok_or_else(gone)?
 }
 
 struct Turn<'r> {

@@ -5,14 +5,10 @@ use super::session::Row;
 use super::wire;
 use crate::config::Connection;
 use crate::{Code, Error, Monitor, Result};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 use std::thread::JoinHandle;
-use std::time::Duration;
-
-/// How often a wait looks at the cancel flag.
-const TICK: Duration = Duration::from_millis(100);
 
 /// One connection to the server. An error ends it.
 pub(super) struct Straight<'c> {
@@ -52,7 +48,7 @@ impl<'c> Straight<'c> {
         });
         let thread =
             thread.map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
-        let Some(id) = receive(&id, monitor)? else { return Ok(None) };
+        let Some(id) = monitor.receive(&id)? else { return Ok(None) };
         Ok(Some(Straight {
             thread: Some(thread),
             questions: Some(questions),
@@ -68,7 +64,7 @@ impl<'c> Straight<'c> {
         let gone = || Error::new(Code::Database, "the connection to the server is gone");
         let questions = self.questions.as_ref().ok_or_else(gone)?;
         questions.send(sql.to_owned()).map_err(|_| gone())?;
-        match receive(&self.answers, self.monitor) {
+        match self.monitor.receive(&self.answers) {
             Ok(answer) => answer.ok_or_else(gone)?,
             Err(error) => {
                 self.give_up();
@@ -93,17 +89,6 @@ impl Drop for Straight<'_> {
         // Its locks are gone when we are.
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
-        }
-    }
-}
-
-/// What comes, or `None` where nothing ever will.
-fn receive<T>(from: &Receiver<T>, monitor: &Monitor) -> Result<Option<T>> {
-    loop {
-        match from.recv_timeout(TICK) {
-            Ok(it) => return Ok(Some(it)),
-            Err(RecvTimeoutError::Timeout) => monitor.check()?,
-            Err(RecvTimeoutError::Disconnected) => return Ok(None),
         }
     }
 }
