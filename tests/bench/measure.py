@@ -75,9 +75,17 @@ def named(below):
     return total
 
 
-def timed(command, temporary=None):
-    """Runs a shell command and measures it. `temporary` is the folder whose use of disk is watched."""
+def ticks(pid):
+    """The processor seconds of a process that goes on."""
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def timed(command, temporary=None, server=None):
+    """Runs a shell command and measures it. `temporary` is the folder whose use of disk is watched. With a `server`, the
+    process that does the work for it, the processor time is that one's."""
     sample, over = Sample(), threading.Event()
+    worked = ticks(server) if server else 0
     began, before = time.monotonic(), os.times()
     process = subprocess.Popen(["bash", "-o", "pipefail", "-c", command], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -96,7 +104,8 @@ def timed(command, temporary=None):
     complaints = process.communicate()[1]
     sample.seconds = time.monotonic() - began
     after = os.times()
-    sample.processor = after.children_user + after.children_system - before.children_user - before.children_system
+    sample.processor = (ticks(server) - worked if server else
+                        after.children_user + after.children_system - before.children_user - before.children_system)
     over.set()
     watcher.join()
     if process.returncode:
@@ -127,15 +136,53 @@ class Side:
         return statistics.median(sample.seconds for sample in self.samples)
 
 
+class Stage:
+    """A part of the work alone. Its processor time counts as needed where `counts` says so; with a `server`, that one's."""
+
+    def __init__(self, name, command, counts=True, server=None):
+        self.name, self.command, self.counts, self.server = name, command, counts, server
+        self.samples = []
+
+    def run(self):
+        self.samples.append(timed(self.command, server=self.server))
+
+    def seconds(self):
+        return statistics.median(sample.seconds for sample in self.samples)
+
+    def processor(self):
+        return statistics.median(sample.processor for sample in self.samples)
+
+
+def stages(program, work, tree, key, dump=None, server=None):
+    """What a backup of a folder, and of what `dump` writes, is made of. `program` is bam-bench-data; `server` is the
+    database server's process."""
+    tar, packed, zeros = work / "all.tar", work / "all.tar.gz", "0" * 32
+    more = [Stage("mariadb-dump, the server's work", f"{dump} > /dev/null", server=server)] if dump else []
+    timed(f"tar -C {tree} -cf {tar} .")
+    if dump:
+        timed(f"{dump} > {work}/dump.sql && tar -C {work} -rf {tar} dump.sql && rm {work}/dump.sql")
+    timed(f"{program} compress default < {tar} > {packed}")
+    return [Stage("reading the tree", f"tar -C {tree} -cf - . | cat > /dev/null", counts=False), *more,
+            Stage("compressing on all processors, default", f"{program} compress default < {tar} > /dev/null"),
+            Stage("AES-256-CBC", f"openssl enc -aes-256-cbc -K {zeros * 2} -iv {zeros} -in {packed} -out /dev/null"),
+            Stage("its key", f"openssl enc -aes-256-cbc -pbkdf2 -iter 600000 -pass file:{key} -in /dev/null -out /dev/null"),
+            Stage("SHA-256", f"openssl dgst -sha256 {packed}")]
+
+
+def packed_dump(dump):
+    """How large a dump is that zstd compresses: the temporary disk of who keeps it so."""
+    sizes = [int(subprocess.run(["bash", "-o", "pipefail", "-c", f"{dump} | zstd -q -{level} | wc -c"], check=True,
+                                capture_output=True).stdout) for level in (1, 3)]
+    return f"The dump through zstd -1 is {sizes[0] / 1e6:.1f} MB, through zstd -3 {sizes[1] / 1e6:.1f} MB."
+
+
 def compare(title, sides, temporary, rounds, floors=(), note=""):
-    """Runs all sides in turn, the first of which is ours, and prints a table. `floors` are (name, command): stages, of
-    which the first, reading, is part of others."""
-    bounds = [(name, [], command) for name, command in floors]
+    """Runs all sides in turn, the first of which is ours, and prints a table. `floors` are stages."""
     for _ in range(rounds):
         for side in sides:
             side.run(temporary)
-        for _, samples, command in bounds:
-            samples.append(timed(command))
+        for floor in floors:
+            floor.run()
     print(f"\n## {title}\n\n{note}\n\n"
           "| | seconds | bam is | processor seconds | peak memory | of the process itself | temporary disk | output |\n"
           "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
@@ -146,14 +193,16 @@ def compare(title, sides, temporary, rounds, floors=(), note=""):
         print(f"| {side.name} | {side.seconds():.2f} | {ratio} | {statistics.median(s.processor for s in samples):.1f} "
               f"| {max(s.tree for s in samples) / 2**20:.0f} MiB | {max(s.engine for s in samples) / 2**20:.0f} MiB "
               f"| {max(s.disk for s in samples) / 1e6:.0f} MB | {f'{side.size / 1e6:.1f} MB' if side.size else ''} |")
-    if bounds:
-        bounds = [(name, statistics.median(s.seconds for s in samples), statistics.median(s.processor for s in samples))
-                  for name, samples, _ in bounds]
-        for name, seconds, processor in bounds:
-            print(f"| floor: {name} | {seconds:.2f} | | {processor:.1f} | | | | |")
-        name, highest, _ = max(bounds, key=lambda bound: bound[1])
-        work = sum(processor for _, _, processor in bounds[1:])
-        print(f"\nbam takes {ours / highest:.2f} times as long as the highest floor, {name}, and {ours * os.cpu_count() / work:.2f} "
-              f"times what {os.cpu_count()} processors need for these stages, {work:.1f} processor seconds (without writing, a "
-              "database server's work, and compressing its dump).")
+    for floor in floors:
+        print(f"| floor: {floor.name} | {floor.seconds():.2f} | | {floor.processor():.2f} | | | | |")
+    if floors:
+        highest = max(floors, key=Stage.seconds)
+        work = sum(floor.processor() for floor in floors if floor.counts)
+        least = work / os.cpu_count()
+        beside = ", ".join(f"{side.seconds() / least:.1f} times as fast as {side.name}"
+                           for side in sides[1:] if side.seconds() > ours)
+        print(f"\nbam takes {ours / highest.seconds():.2f} times as long as the highest floor, {highest.name}. The stages but "
+              f"reading need {work:.2f} processor seconds, without writing, and without taking the rows from the server. A "
+              f"program that did nothing else, on all {os.cpu_count()} processors all the time, would take {least:.2f} s: bam takes "
+              f"{ours / least:.2f} times that, and such a program would be {beside}.")
     sys.stdout.flush()

@@ -340,8 +340,10 @@ impl Spooled {
         let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
         let (mut file, report) = match gzip {
             Some(level) => {
-                // Next to it, all processors compress the files.
-                let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
+                // Next to it, all processors compress the files: few are shared, since either may be the larger part; of
+                // many, half will do, for the sake of memory.
+                let processors = std::thread::available_parallelism().map_or(1, usize::from);
+                let threads = processors.min((processors / 2).max(4));
                 let mut encoder = compress::writer(compress::Kind::Gzip, level, "", file, threads)?;
                 let report = database::dump(connection, settings, &mut encoder, monitor)?;
                 (encoder.finish().map_err(|error| error.context("cannot keep the dump"))?, report)

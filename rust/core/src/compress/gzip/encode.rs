@@ -11,7 +11,7 @@ use std::io::{self, Write};
 /// have a MiB and 1 % where they have 256 KiB (docs/performance.md).
 const BLOCK: usize = 1 << 20;
 
-/// Blocks take 2 MiB per thread, which the slow level's tables make 9.
+/// Blocks take 1 to 2 MiB per thread, the room for the worst case one more; the slow level's tables make it 9.
 const MOST_THREADS: usize = 12;
 const MOST_SLOW_THREADS: usize = 4;
 
@@ -28,8 +28,8 @@ pub fn encoder<W: Write + Send + 'static>(out: W, level: Level, threads: usize) 
         .map_err(|_| Error::new(Code::Internal, "libdeflate does not know the level"))?;
     let workers = (0..pool::threads(threads, most))
         .map(|_| {
-            let mut compressor = Compressor::new(level);
-            move |block: &mut Block| compress(block, &mut compressor)
+            let mut deflate = Deflate { compressor: Compressor::new(level), room: Vec::new() };
+            move |block: &mut Block| compress(block, &mut deflate)
         })
         .collect();
     Encoder::new(out, "bam-gzip", BLOCK, workers, Members { any: false })
@@ -57,7 +57,7 @@ impl Join for Members {
 }
 
 /// Turns a block into members, each a stored stretch, a compressed one, or a stored and then a compressed one.
-fn compress(block: &mut Block, compressor: &mut Compressor) -> Result<()> {
+fn compress(block: &mut Block, deflate: &mut Deflate) -> Result<()> {
     let Block { input, output, ready, .. } = block;
     output.clear();
     if *ready {
@@ -82,7 +82,7 @@ fn compress(block: &mut Block, compressor: &mut Compressor) -> Result<()> {
             Some(first)
         };
         if let Some(range) = deflated {
-            length += deflate(input.get(range).unwrap_or_default(), &mut output.bytes, compressor)?;
+            length += deflate.append(input.get(range).unwrap_or_default(), &mut output.bytes)?;
         }
         let length = (length as u32).to_le_bytes();
         output.bytes.iter_mut().skip(length_at).zip(length).for_each(|(to, from)| *to = from);
@@ -93,13 +93,24 @@ fn compress(block: &mut Block, compressor: &mut Compressor) -> Result<()> {
     Ok(())
 }
 
-/// Appends a whole deflate stream; returns its length.
-fn deflate(data: &[u8], out: &mut Vec<u8>, compressor: &mut Compressor) -> Result<usize> {
-    let at = out.len();
-    out.resize(at + compressor.deflate_compress_bound(data.len()), 0);
-    let size = compressor
-        .deflate_compress(data, out.get_mut(at..).unwrap_or_default())
-        .map_err(|_| Error::new(Code::Internal, "libdeflate needs more room than it said"))?;
-    out.truncate(at + size);
-    Ok(size)
+struct Deflate {
+    compressor: Compressor,
+    /// For the worst case, which is as much as a block: here once, so that blocks have no more than what they became.
+    room: Vec<u8>,
+}
+
+impl Deflate {
+    /// Appends a whole deflate stream; returns its length.
+    fn append(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<usize> {
+        let most = self.compressor.deflate_compress_bound(data.len());
+        if self.room.len() < most {
+            self.room.resize(most, 0);
+        }
+        let size = self
+            .compressor
+            .deflate_compress(data, &mut self.room)
+            .map_err(|_| Error::new(Code::Internal, "libdeflate needs more room than it said"))?;
+        out.extend_from_slice(self.room.get(..size).unwrap_or_default());
+        Ok(size)
+    }
 }

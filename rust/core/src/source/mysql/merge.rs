@@ -24,7 +24,7 @@ pub(super) const BLOCK: usize = 256 * 1024;
 /// statement.
 const TURN: usize = 1024 * 1024;
 /// Blocks that may wait, for each client: a turn and a statement, so that nobody rests while another has its turn.
-const WAITING: usize = 2 * TURN / BLOCK;
+const WAITING: usize = TURN / BLOCK + 2;
 
 /// A dump client's output without the sandbox mark, which Backup and Migrate would send to the server.
 pub(crate) struct Body<R: Read> {
