@@ -105,6 +105,17 @@ struct Batch {
     data: Vec<u8>,
 }
 
+impl Batch {
+    /// With room for one block as the encoder makes it, whose members end with it: growing would take up to twice that.
+    fn roomy() -> Batch {
+        Batch {
+            packed: Vec::with_capacity(BATCH + BATCH / 16),
+            members: Vec::new(),
+            data: Vec::with_capacity(BATCH),
+        }
+    }
+}
+
 struct Parallel<R> {
     drain: pool::Drain<Batch>,
     /// Ends with what it did not read as members of known length.
@@ -123,7 +134,7 @@ impl<R: Read + Send + 'static> Parallel<R> {
             })
             .collect();
         // One batch being read, one being given out, one waiting.
-        let slots = (0..threads + 3).map(|_| Batch::default()).collect();
+        let slots = (0..threads + 3).map(|_| Batch::roomy()).collect();
         let (feeder, drain) = pool::start("bam-gunzip", workers, slots)?;
         let reading = std::thread::Builder::new()
             .name("bam-gunzip-in".into())
