@@ -137,10 +137,10 @@ class Side:
 
 
 class Stage:
-    """A part of the work alone. Its processor time counts as needed where `counts` says so; with a `server`, that one's."""
+    """A part of the work alone. With a `server`, its processor time is that one's."""
 
-    def __init__(self, name, command, counts=True, server=None):
-        self.name, self.command, self.counts, self.server = name, command, counts, server
+    def __init__(self, name, command, server=None):
+        self.name, self.command, self.server = name, command, server
         self.samples = []
 
     def run(self):
@@ -162,11 +162,12 @@ def stages(program, work, tree, key, dump=None, server=None):
     if dump:
         timed(f"{dump} > {work}/dump.sql && tar -C {work} -rf {tar} dump.sql && rm {work}/dump.sql")
     timed(f"{program} compress default < {tar} > {packed}")
-    return [Stage("reading the tree", f"tar -C {tree} -cf - . | cat > /dev/null", counts=False), *more,
+    return [Stage("reading the tree", f"find {tree} -type f -print0 | xargs -0 cat > /dev/null"), *more,
             Stage("compressing on all processors, default", f"{program} compress default < {tar} > /dev/null"),
             Stage("AES-256-CBC", f"openssl enc -aes-256-cbc -K {zeros * 2} -iv {zeros} -in {packed} -out /dev/null"),
             Stage("its key", f"openssl enc -aes-256-cbc -pbkdf2 -iter 600000 -pass file:{key} -in /dev/null -out /dev/null"),
-            Stage("SHA-256", f"openssl dgst -sha256 {packed}")]
+            Stage("SHA-256", f"openssl dgst -sha256 {packed}"),
+            Stage("writing", f"cp --reflink=never {packed} {packed}.copy")]
 
 
 def packed_dump(dump):
@@ -197,12 +198,12 @@ def compare(title, sides, temporary, rounds, floors=(), note=""):
         print(f"| floor: {floor.name} | {floor.seconds():.2f} | | {floor.processor():.2f} | | | | |")
     if floors:
         highest = max(floors, key=Stage.seconds)
-        work = sum(floor.processor() for floor in floors if floor.counts)
+        work = sum(floor.processor() for floor in floors)
         least = work / os.cpu_count()
         beside = ", ".join(f"{side.seconds() / least:.1f} times as fast as {side.name}"
                            for side in sides[1:] if side.seconds() > ours)
-        print(f"\nbam takes {ours / highest.seconds():.2f} times as long as the highest floor, {highest.name}. The stages but "
-              f"reading need {work:.2f} processor seconds, without writing, and without taking the rows from the server. A "
-              f"program that did nothing else, on all {os.cpu_count()} processors all the time, would take {least:.2f} s: bam takes "
+        print(f"\nbam takes {ours / highest.seconds():.2f} times as long as the highest floor, {highest.name}. The stages "
+              f"need {work:.2f} processor seconds, without taking the rows from the server. A program that did nothing else, on "
+              f"all {os.cpu_count()} processors all the time, would take {least:.2f} s: bam takes "
               f"{ours / least:.2f} times that, and such a program would be {beside}.")
     sys.stdout.flush()
