@@ -117,8 +117,8 @@ impl<W: Write + Send + 'static> Encoder<W> {
     where
         F: FnMut(&mut Block) -> Result<()> + Send + 'static,
     {
-        // One block being filled, one being written, two waiting.
-        let slots = (0..workers.len() + 4).map(|_| Block::default()).collect();
+        // One block being filled, one being written, one waiting.
+        let slots = (0..workers.len() + 3).map(|_| Block::default()).collect();
         let (feeder, drain) = pool::start(name, workers, slots)?;
         let abandoned = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&abandoned);
