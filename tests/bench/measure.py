@@ -113,12 +113,25 @@ def timed(command, temporary=None, server=None):
     return sample
 
 
-class Side:
+class Measured:
+    """A command that is run several times."""
+
+    def __init__(self, name, command):
+        self.name, self.command, self.samples = name, command, []
+
+    def seconds(self):
+        return statistics.median(sample.seconds for sample in self.samples)
+
+    def processor(self):
+        return statistics.median(sample.processor for sample in self.samples)
+
+
+class Side(Measured):
     """A tool in a comparison. `output` is emptied before each run and weighed after it."""
 
     def __init__(self, name, command, output=None, prepare=None):
-        self.name, self.command, self.output, self.prepare = name, command, output, prepare
-        self.samples, self.size = [], None
+        super().__init__(name, command)
+        self.output, self.prepare, self.size = output, prepare, None
 
     def run(self, temporary):
         if self.output is not None:
@@ -132,25 +145,16 @@ class Side:
         if self.output is not None:
             self.size = sum(f.stat().st_size for f in pathlib.Path(self.output).rglob("*") if f.is_file())
 
-    def seconds(self):
-        return statistics.median(sample.seconds for sample in self.samples)
 
-
-class Stage:
+class Stage(Measured):
     """A part of the work alone. With a `server`, its processor time is that one's."""
 
     def __init__(self, name, command, server=None):
-        self.name, self.command, self.server = name, command, server
-        self.samples = []
+        super().__init__(name, command)
+        self.server = server
 
     def run(self):
         self.samples.append(timed(self.command, server=self.server))
-
-    def seconds(self):
-        return statistics.median(sample.seconds for sample in self.samples)
-
-    def processor(self):
-        return statistics.median(sample.processor for sample in self.samples)
 
 
 def stages(program, work, tree, key, dump=None, server=None):
@@ -191,7 +195,7 @@ def compare(title, sides, temporary, rounds, floors=(), note=""):
     for side in sides:
         ratio = "" if side is sides[0] else f"{side.seconds() / ours:.1f} times as fast"
         samples = side.samples
-        print(f"| {side.name} | {side.seconds():.2f} | {ratio} | {statistics.median(s.processor for s in samples):.1f} "
+        print(f"| {side.name} | {side.seconds():.2f} | {ratio} | {side.processor():.1f} "
               f"| {max(s.tree for s in samples) / 2**20:.0f} MiB | {max(s.engine for s in samples) / 2**20:.0f} MiB "
               f"| {max(s.disk for s in samples) / 1e6:.0f} MB | {f'{side.size / 1e6:.1f} MB' if side.size else ''} |")
     for floor in floors:

@@ -28,7 +28,9 @@ pub fn encoder<W: Write + Send + 'static>(out: W, level: Level, threads: usize) 
         .map_err(|_| Error::new(Code::Internal, "libdeflate does not know the level"))?;
     let workers = (0..pool::threads(threads, most))
         .map(|_| {
-            let mut deflate = Deflate { compressor: Compressor::new(level), room: Vec::new() };
+            let mut compressor = Compressor::new(level);
+            let room = vec![0; compressor.deflate_compress_bound(BLOCK)];
+            let mut deflate = Deflate { compressor, room };
             move |block: &mut Block| compress(block, &mut deflate)
         })
         .collect();
@@ -100,12 +102,8 @@ struct Deflate {
 }
 
 impl Deflate {
-    /// Appends a whole deflate stream; returns its length.
+    /// Appends a whole deflate stream of no more than a block; returns its length.
     fn append(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<usize> {
-        let most = self.compressor.deflate_compress_bound(data.len());
-        if self.room.len() < most {
-            self.room.resize(most, 0);
-        }
         let size = self
             .compressor
             .deflate_compress(data, &mut self.room)

@@ -3,12 +3,12 @@
 //! Knows which pieces are under way for which table, nothing of what is in them. Waiting pieces are bounded in bytes.
 
 use super::lane::Lane as Connected;
+use crate::monitor::TICK;
 use crate::{Code, Error, Monitor, Result};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// Bytes that may wait for one connection: as much as it takes to have the next at hand.
 const WAITING: usize = 2 << 20;
@@ -16,8 +16,6 @@ const WAITING: usize = 2 << 20;
 const MOST: usize = 8 << 20;
 /// Bytes between two commits: enough to make them cheap. A connection with nothing to do commits, too.
 const COMMIT: usize = 8 << 20;
-/// How often a wait looks at the cancel flag.
-const TICK: Duration = Duration::from_millis(100);
 
 /// What one connection runs in one go.
 #[derive(Debug, Default)]
