@@ -164,6 +164,7 @@ impl Claimed {
                 }
             }
         });
+        let staged = staged.and_then(|applied| journal.check(&self.document, monitor).map(|()| applied));
         match staged {
             Ok(applied) => journal.commit(&self.document, monitor).map(|()| applied),
             Err(error) => journal.abandon(&self.document, monitor).and(Err(error)),

@@ -137,6 +137,16 @@ impl Journal {
         }
     }
 
+    /// Tries all that can fail before anything live changes ([`Replacement::check`]), and notes what that taught.
+    pub fn check(&mut self, document: &Document, monitor: &Monitor) -> Result<()> {
+        if let Some((name, replacement)) = &mut self.database {
+            let connection = document.connection(name)?;
+            replacement.check(&connection, monitor)?;
+            self.save()?;
+        }
+        Ok(())
+    }
+
     /// All new data is whole: makes it live. On failure the old data is live again.
     pub fn commit(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
         monitor.check()?;

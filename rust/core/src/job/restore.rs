@@ -233,6 +233,7 @@ fn put(
         };
         journal.adapt(document, monitor)?;
         apply::prepare_swap(&target, journal)?;
+        journal.check(document, monitor)?;
         Ok(applied)
     };
     match stage(&mut journal) {

@@ -4,11 +4,13 @@
 //! journal and writes it there after [`Replacement::plan`] and after [`Replacement::load`]:
 //!
 //! ```text
-//! plan ── load ── adapt ── swap ── clean           the new data is live, the old gone
-//!                           └──── revert ── clean    the old data is live, the new gone
+//! plan ── load ── adapt ── check ── swap ── clean           the new data is live, the old gone
+//!                                    └──── revert ── clean    the old data is live, the new gone
 //! ```
 //!
-//! Nothing of the live database changes before `swap`, and up to `clean` both sides are there.
+//! Nothing of the live database changes before `swap`, and up to `clean` both sides are there. Whatever can fail for
+//! good - views, triggers, routines and events that the server refuses, rights, what hangs on the tables from outside -
+//! is tried in `check`; a `swap` that has begun fails only where the server goes away or somebody holds a table.
 
 use super::{mysql, pgsql, sql, sqlite};
 use crate::config::{Connection, Driver, SourceSettings};
@@ -268,6 +270,17 @@ impl Replacement {
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }
 
+    /// Tries out, beside the live database, all that [`Replacement::swap`] will do and that can fail. Changes nothing
+    /// that is live; may be called again. The caller keeps what it learnt in its journal.
+    pub fn check(&mut self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        match self {
+            Replacement::Mysql(it) => it.check(connection, monitor),
+            Replacement::Sqlite(it) => it.check(connection),
+            Replacement::Pgsql(it) => it.check(connection, monitor),
+        }
+        .map_err(|error| error.context(format!("database {}", connection.label())))
+    }
+
     /// Makes the new data live, at once for every reader. May be called again after a kill.
     pub fn swap(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         match self {
@@ -278,7 +291,8 @@ impl Replacement {
         .map_err(|error| error.context(format!("database {}", connection.label())))
     }
 
-    /// Makes the old data live again, whatever [`Replacement::swap`] got done. May be called again after a kill.
+    /// Makes the old data live again, whatever [`Replacement::swap`] got done. May be called again after a kill in the
+    /// middle of it, and when it was done already; after it, `swap` may be called once more.
     pub fn revert(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         match self {
             Replacement::Mysql(it) => it.revert(connection, monitor),
@@ -310,6 +324,7 @@ pub fn load(
     let id = format!("{:08x}", std::process::id());
     let mut replacement = Replacement::plan(connection, state_dir, &id)?;
     let done = replacement.load(connection, input, settings, monitor).and_then(|report| {
+        replacement.check(connection, monitor)?;
         match replacement.swap(connection, monitor) {
             Ok(()) => Ok(report),
             Err(error) => {

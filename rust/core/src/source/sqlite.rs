@@ -339,6 +339,11 @@ impl Replacement {
         fit().map_err(|cause| failed(&self.new, cause))
     }
 
+    /// See [`crate::source::database::Replacement::check`].
+    pub(crate) fn check(&mut self, _settings: &Settings) -> Result<()> {
+        Ok(())
+    }
+
     /// See [`crate::source::database::Replacement::swap`]. One transaction: a kill leaves the old data or the new.
     pub(crate) fn swap(&self, settings: &Settings, monitor: &Monitor) -> Result<()> {
         if !self.loaded {

@@ -344,6 +344,11 @@ impl Replacement {
         Ok(())
     }
 
+    /// See [`crate::source::database::Replacement::check`].
+    pub(crate) fn check(&mut self, _connection: &Connection, _monitor: &Monitor) -> Result<()> {
+        Ok(())
+    }
+
     /// See [`crate::source::database::Replacement::swap`].
     pub(crate) fn swap(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         match self.way {

@@ -301,6 +301,11 @@ impl Replacement {
         }
     }
 
+    /// See [`crate::source::database::Replacement::check`].
+    pub(crate) fn check(&mut self, _connection: &Connection, _monitor: &Monitor) -> Result<()> {
+        Ok(())
+    }
+
     /// See [`crate::source::database::Replacement::swap`].
     pub(crate) fn swap(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         if self.live.is_empty() {
