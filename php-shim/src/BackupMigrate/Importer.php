@@ -4,7 +4,6 @@ namespace Bam\BackupMigrate;
 
 use Bam\BamException;
 use Bam\Native;
-use Bam\Site\Items;
 
 /**
  * Imports what Backup and Migrate exported: into its tables where they exist, else into the variables
@@ -18,32 +17,8 @@ final class Importer
     public const REPLACED = 'replaced';
     public const UNCHANGED = 'unchanged';
 
-    /** The columns of the tables (7.x-3.x) with what is stored where the export says nothing. */
-    private const COLUMNS = [
-        'profile' => [
-            'name' => '',
-            'filename' => '[site:name]',
-            'append_timestamp' => 1,
-            'timestamp_format' => 'Y-m-d\TH-i-s',
-            'filters' => [],
-        ],
-        'schedule' => [
-            'name' => '',
-            'source_id' => 'db',
-            'destination_id' => '',
-            'copy_destination_id' => '',
-            'profile_id' => '',
-            'keep' => 0,
-            'period' => 86400,
-            'enabled' => 0,
-            'cron' => 'builtin',
-            'cron_schedule' => '0 4 * * *',
-        ],
-        'source' => ['name' => '', 'subtype' => '', 'location' => '', 'settings' => []],
-        'destination' => ['name' => '', 'subtype' => '', 'location' => '', 'settings' => []],
-    ];
-
     private Native $native;
+    private Store $store;
     /** @var array<string, array<string, array<string, mixed>>> Items to store: type, machine name, columns. */
     private array $items = [];
     /** @var string[] */
@@ -52,6 +27,7 @@ final class Importer
     public function __construct(?Native $native = null)
     {
         $this->native = $native ?? Native::get();
+        $this->store = new Store();
     }
 
     /**
@@ -100,7 +76,7 @@ final class Importer
     {
         $plan = [];
         foreach ($this->items as $type => $items) {
-            $known = $this->stored($type);
+            $known = $this->store->items($type);
             foreach ($items as $name => $columns) {
                 $action = self::NEW;
                 if (isset($known[$name])) {
@@ -120,11 +96,7 @@ final class Importer
         $transaction = db_transaction('bam_import');
         try {
             foreach ($this->items as $type => $items) {
-                if (self::hasTable($type)) {
-                    $this->storeRows($type, $items);
-                } else {
-                    variable_set(self::variable($type), $items + $this->stored($type));
-                }
+                $this->store->save($type, $items);
             }
         } catch (\Exception $cause) {
             $transaction->rollback();
@@ -145,8 +117,7 @@ final class Importer
      */
     private function add(string $type, string $name, array $item, string $file): void
     {
-        // Names are given on command lines, with commas between them.
-        if (!preg_match('/^[A-Za-z0-9_.:-]{1,255}$/D', $name)) {
+        if (!Store::isName($name)) {
             throw new BamException(
                 'config',
                 "$file: the machine_name of this $type has more than letters, digits and _.:- in it",
@@ -154,76 +125,12 @@ final class Importer
                 2
             );
         }
-        $columns = [];
-        foreach (self::COLUMNS[$type] as $column => $default) {
-            $value = $item[$column] ?? $default;
-            if (is_array($value) !== is_array($default)) {
-                throw new BamException(
-                    'config',
-                    "$file: \"$column\" must be " . (is_array($default) ? 'an array' : 'a text or a number'),
-                    '',
-                    2
-                );
-            }
-            $columns[$column] = is_int($default) ? (int) $value : (is_array($value) ? $value : (string) $value);
+        try {
+            $columns = Store::columns($type, $name, $item);
+        } catch (BamException $failure) {
+            throw new BamException('config', "$file: " . $failure->getMessage(), '', 2, $failure);
         }
-        $columns = ['machine_name' => $name] + $columns;
-        $columns['name'] = $columns['name'] === '' ? $name : $columns['name'];
         $this->items[$type][$name] = $columns;
-    }
-
-    /**
-     * What is stored of a type now, by machine name.
-     *
-     * @return array<string, array<string, mixed>>
-     */
-    private function stored(string $type): array
-    {
-        $items = new Items();
-        if (self::hasTable($type)) {
-            $table = self::table($type);
-            $items->addRows(db_query("SELECT * FROM {{$table}}", [], ['fetch' => \PDO::FETCH_ASSOC]));
-        } else {
-            $items->addDefaults(variable_get(self::variable($type)));
-        }
-        return $items->all();
-    }
-
-    /**
-     * @param array<string, array<string, mixed>> $items
-     */
-    private function storeRows(string $type, array $items): void
-    {
-        foreach ($items as $name => $columns) {
-            $row = array_map(static function ($value) {
-                return is_array($value) ? serialize($value) : $value;
-            }, $columns);
-            // The machine name is no key of the table, so a merge query could not find the row.
-            $update = db_update(self::table($type))->fields($row)->condition('machine_name', (string) $name);
-            $changed = $update->execute();
-            $exists = $changed > 0 || (bool) db_query(
-                'SELECT 1 FROM {' . self::table($type) . '} WHERE machine_name = :name',
-                [':name' => (string) $name]
-            )->fetchField();
-            if (!$exists) {
-                db_insert(self::table($type))->fields($row)->execute();
-            }
-        }
-    }
-
-    private static function hasTable(string $type): bool
-    {
-        if (!db_table_exists(self::table($type))) {
-            return false;
-        }
-        if (!db_field_exists(self::table($type), 'machine_name')) {
-            throw new BamException(
-                'unsupported',
-                'the tables of Backup and Migrate here are those of its version 2',
-                'update the module to 7.x-3.x and run update.php first'
-            );
-        }
-        return true;
     }
 
     /**
@@ -240,15 +147,5 @@ final class Importer
             }
         }
         return true;
-    }
-
-    private static function table(string $type): string
-    {
-        return "backup_migrate_{$type}s";
-    }
-
-    private static function variable(string $type): string
-    {
-        return self::table($type) . '_defaults';
     }
 }
