@@ -2,8 +2,8 @@
 
 namespace Bam\Tests;
 
-use Bam\Site\BareSite;
 use Bam\Site\Configuration;
+use Bam\Site\Drupal7\BareSite;
 
 /**
  * A site that is read without Drupal: settings.php, the variables, Backup and Migrate's tables.

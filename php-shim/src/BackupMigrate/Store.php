@@ -3,7 +3,7 @@
 namespace Bam\BackupMigrate;
 
 use Bam\BamException;
-use Bam\Site\Items;
+use Bam\Site\Drupal7\Items;
 
 /**
  * Where Backup and Migrate's items are stored: its tables where they exist, else the variables

@@ -40,10 +40,10 @@ final class Configuration
      */
     public static function of(Site $site): self
     {
-        $builder = new DocumentBuilder($site);
+        $builder = $site->builder();
         $document = $builder->build();
         $notes = $builder->notes();
-        $kept = $site->variable('bam_keep_configuration', true)
+        $kept = $site->keepsCopy()
             ? KeptCopy::of($site->root(), $site->confPath())
             : null;
         $copy = $kept === null ? null : $kept->load();
@@ -57,8 +57,8 @@ final class Configuration
             $kept = $copy['document']->with('databases', $document->map('databases'));
             return new self($kept, [$why . 'using the copy of ' . date('Y-m-d H:i', $copy['saved'])]);
         }
-        $code = self::inCode($site);
-        if ($copy !== null && $site instanceof BareSite) {
+        $code = $site->inCode();
+        if ($copy !== null && !$site->seesCode()) {
             [$document, $code] = self::addCode($document, $copy);
         }
         if ($kept !== null) {
@@ -83,17 +83,5 @@ final class Configuration
             $document = $document->with($part, $document->map($part) + $added);
         }
         return [$document, $code];
-    }
-
-    /**
-     * @return array<string, string[]>
-     */
-    private static function inCode(Site $site): array
-    {
-        $code = [];
-        foreach (Items::TYPES as $type) {
-            $code["{$type}s"] = $site->items($type)->namesInCode();
-        }
-        return $code;
     }
 }

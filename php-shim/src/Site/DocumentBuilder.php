@@ -2,26 +2,19 @@
 
 namespace Bam\Site;
 
-use Bam\BackupMigrate\Converter;
 use Bam\Document;
 
 /**
- * Makes the configuration document of a site (docs/configuration.md).
+ * Makes the configuration document of a site (docs/configuration.md): the part that all generations of Drupal share.
  *
  * What every site has (the sources db, files, archive; the default profile) the engine adds by itself.
  */
-final class DocumentBuilder
+abstract class DocumentBuilder
 {
-    private Site $site;
-    private Converter $converter;
-    /** @var string[] */
-    private array $notes = [];
+    /** @var string[] What the document cannot say, for people. */
+    protected array $notes = [];
 
-    public function __construct(Site $site)
-    {
-        $this->site = $site;
-        $this->converter = new Converter();
-    }
+    abstract public function build(): Document;
 
     /**
      * What the document cannot say, for people.
@@ -30,58 +23,21 @@ final class DocumentBuilder
      */
     public function notes(): array
     {
-        return array_merge($this->notes, $this->converter->notes());
-    }
-
-    public function build(): Document
-    {
-        $databases = $this->databases();
-        $sources = $this->sources($databases);
-        return new Document([
-            'site' => $this->site(),
-            'databases' => $databases,
-            'sources' => $sources,
-            'destinations' => $this->destinations(),
-            'profiles' => $this->profiles(),
-            'schedules' => $this->schedules(),
-            'encryption' => $this->encryption(),
-            'policy' => self::map($this->site->variable('bam_policy')),
-            'smart_keep' => $this->smartKeep(),
-        ] + $this->optional([
-            'default_profile' => $this->text('backup_migrate_profile_id'),
-            'state_dir' => $this->text('bam_state_dir'),
-        ]));
+        return $this->notes;
     }
 
     /**
-     * @return array<string, string>
-     */
-    private function site(): array
-    {
-        return [
-            'root' => $this->site->root(),
-            'conf_path' => $this->site->confPath(),
-        ] + $this->optional([
-            'name' => $this->text('site_name'),
-            'mail' => $this->text('site_mail'),
-            'url' => $this->site->url(),
-            'timezone' => $this->text('date_default_timezone'),
-            'drupal_version' => $this->site->version(),
-            'public_path' => $this->text('file_public_path'),
-            'private_path' => $this->text('file_private_path'),
-            'temporary_path' => $this->text('file_temporary_path'),
-        ]);
-    }
-
-    /**
+     * The databases of settings.php.
+     *
+     * @param string $base The folder that relative paths of SQLite files count from.
      * @return array<string, array<string, string>>
      */
-    private function databases(): array
+    protected function databasesOf(Site $site, string $base): array
     {
         $found = [];
-        foreach ($this->site->databases() as $key => $targets) {
+        foreach ($site->databases() as $key => $targets) {
             foreach ($targets as $target => $info) {
-                $database = new DatabaseInfo((array) $info, $this->site->root());
+                $database = new DatabaseInfo((array) $info, $base);
                 $name = "$key:$target" === 'default:default' ? 'db' : "db:$key:$target";
                 if (!$database->isSupported()) {
                     $this->notes[] = "database $key:$target: bam knows no databases of the kind "
@@ -99,132 +55,12 @@ final class DocumentBuilder
     }
 
     /**
-     * @param array<string, array<string, string>> $databases Those that sources name are added.
-     * @return array<string, array<string, mixed>>
-     */
-    private function sources(array &$databases): array
-    {
-        $sources = [];
-        foreach ($this->site->items('source')->all() as $name => $item) {
-            // The databases of settings.php: the engine makes a source of each.
-            if (isset($databases[$name])) {
-                continue;
-            }
-            $source = $this->converter->source($item);
-            if ($source !== null && $source['type'] === 'database') {
-                $databases[$name] = ['url' => (string) ($item['location'] ?? '')];
-            }
-            if ($source !== null) {
-                $sources[$name] = $source;
-            }
-        }
-        return $sources;
-    }
-
-    /**
-     * @return array<string, array<string, mixed>>
-     */
-    private function destinations(): array
-    {
-        $items = $this->site->items('destination')->all();
-        if ($this->text('file_private_path') !== '') {
-            foreach (['manual' => 'Manual', 'scheduled' => 'Scheduled'] as $name => $title) {
-                $items += [$name => [
-                    'machine_name' => $name,
-                    'name' => "$title Backups Directory",
-                    'subtype' => 'file',
-                    'location' => "private://backup_migrate/$name",
-                ]];
-            }
-        } elseif (!isset($items['manual'])) {
-            $this->notes[] = 'the site has no private file system path, so there is no destination "manual": set one '
-                . 'at admin/config/media/file-system, or make a destination of your own';
-        }
-        return array_filter(array_map([$this->converter, 'destination'], $items));
-    }
-
-    /**
-     * @return array<string, array<string, mixed>>
-     */
-    private function profiles(): array
-    {
-        $items = $this->site->items('profile');
-        $all = $items->all();
-        // The default profile that nobody has changed is built in; Backup and Migrate's own says the same, but names
-        // every source, as if somebody had made settings for it.
-        if (in_array('default', $items->namesInCode(), true)) {
-            unset($all['default']);
-        }
-        return array_map([$this->converter, 'profile'], $all);
-    }
-
-    /**
-     * @return array<string, array<string, mixed>>
-     */
-    private function schedules(): array
-    {
-        $schedules = array_map([$this->converter, 'schedule'], $this->site->items('schedule')->all());
-        foreach ($schedules as $name => $schedule) {
-            $lastRun = (int) $this->site->variable("backup_migrate_schedule_last_run_$name", 0);
-            if ($lastRun > 0) {
-                $schedules[$name]['last_run'] = $lastRun;
-            }
-        }
-        return $schedules;
-    }
-
-    /**
-     * @return array<string, mixed>
-     */
-    private function encryption(): array
-    {
-        $encryption = $this->optional([
-            'key_file' => $this->text('bam_key_file'),
-            'iterations' => (int) $this->site->variable('bam_kdf_iterations', 0) ?: null,
-        ]);
-        $inFile = $this->text('aes_key_storage_method') === 'File';
-        $key = $this->optional([
-            'key' => $inFile ? '' : $this->text('aes_key'),
-            'key_file' => $inFile ? $this->text('aes_key_path') : '',
-        ]);
-        if ($key !== []) {
-            $encryption['aes_module'] = $key + $this->optional([
-                'implementation' => $this->text('aes_implementation') ?: 'mcrypt',
-                'cipher' => $this->text('aes_cipher') ?: 'rijndael-128',
-                'iv' => $this->text('aes_encryption_iv'),
-            ]);
-        }
-        return $encryption;
-    }
-
-    /**
-     * @return array<string, int>
-     */
-    private function smartKeep(): array
-    {
-        $keep = [];
-        foreach (['subhourly', 'hourly', 'daily', 'weekly'] as $span) {
-            $value = $this->site->variable("backup_migrate_smart_keep_$span");
-            if (is_numeric($value)) {
-                $keep[$span] = (int) $value;
-            }
-        }
-        return $keep;
-    }
-
-    private function text(string $variable): string
-    {
-        $value = $this->site->variable($variable);
-        return is_scalar($value) ? (string) $value : '';
-    }
-
-    /**
      * Without what is not set.
      *
      * @param array<string, mixed> $values
      * @return array<string, mixed>
      */
-    private function optional(array $values): array
+    protected static function optional(array $values): array
     {
         return array_filter($values, static function ($value): bool {
             return $value !== '' && $value !== null;
@@ -235,7 +71,7 @@ final class DocumentBuilder
      * @param mixed $value
      * @return array<mixed>
      */
-    private static function map($value): array
+    protected static function map($value): array
     {
         return is_array($value) ? $value : [];
     }

@@ -5,7 +5,8 @@ namespace Bam\Site;
 use Bam\BamException;
 
 /**
- * Finds a site's folder inside a docroot, as Drupal's conf_path() does.
+ * Finds a site's folder inside a docroot, as Drupal 7's conf_path() and Drupal 10's
+ * DrupalKernel::findSitePath() do.
  */
 final class Locator
 {
@@ -19,7 +20,7 @@ final class Locator
         if (!is_dir($root . '/sites')) {
             throw new BamException(
                 'not_found',
-                "$root is not the docroot of a Drupal 7 site: there is no folder \"sites\" in it",
+                "$root is not the docroot of a Drupal site: there is no folder \"sites\" in it",
                 'give the folder that holds index.php and sites',
                 2
             );

@@ -3,17 +3,17 @@
 namespace Bam\Site;
 
 /**
- * What has to be known about a Drupal 7 site, however it is found out.
+ * What has to be known about a Drupal site of any generation, however it is found out.
  */
 interface Site
 {
     /**
-     * The docroot, absolute.
+     * The folder that all of the site lies in, absolute: the docroot, or the Composer project around it.
      */
     public function root(): string;
 
     /**
-     * The folder of settings.php, relative to the docroot: sites/default.
+     * The folder of settings.php, relative to the root: sites/default, web/sites/default.
      */
     public function confPath(): string;
 
@@ -35,20 +35,29 @@ interface Site
     public function databases(): array;
 
     /**
-     * A variable; $conf in settings.php wins over the database.
-     *
-     * @param mixed $default
-     * @return mixed
-     */
-    public function variable(string $name, $default = null);
-
-    /**
-     * Backup and Migrate's items of a type (Items::TYPES), in the shape in which it exports them.
-     */
-    public function items(string $type): Items;
-
-    /**
      * Why the site's database gave nothing; null where it answered.
      */
     public function problem(): ?string;
+
+    /**
+     * What makes the site's document.
+     */
+    public function builder(): DocumentBuilder;
+
+    /**
+     * Whether a copy of the configuration may be kept for the day when the database gives none.
+     */
+    public function keepsCopy(): bool;
+
+    /**
+     * The names of what is in modules' code instead of the database, by part of the document.
+     *
+     * @return array<string, string[]>
+     */
+    public function inCode(): array;
+
+    /**
+     * Whether inCode() is all: only a running Drupal can tell what its modules keep in code.
+     */
+    public function seesCode(): bool;
 }

@@ -1,11 +1,16 @@
 <?php
 
-namespace Bam\Site;
+namespace Bam\Site\Drupal7;
+
+use Bam\Site\DatabaseInfo;
+use Bam\Site\DocumentBuilder;
+use Bam\Site\Locator;
+use Bam\Site\Serialized;
 
 /**
  * A site known by its settings.php and, as far as it answers, its database. Needs no Drupal that works.
  */
-final class BareSite implements Site
+final class BareSite implements Drupal7Site
 {
     private string $root;
     private string $confPath;
@@ -92,6 +97,26 @@ final class BareSite implements Site
     public function problem(): ?string
     {
         return $this->problem;
+    }
+
+    public function builder(): DocumentBuilder
+    {
+        return new Drupal7DocumentBuilder($this);
+    }
+
+    public function keepsCopy(): bool
+    {
+        return (bool) $this->variable('bam_keep_configuration', true);
+    }
+
+    public function inCode(): array
+    {
+        return Items::inCodeOf($this);
+    }
+
+    public function seesCode(): bool
+    {
+        return false;
     }
 
     private function readVariables(): void

@@ -1,6 +1,8 @@
 <?php
 
-namespace Bam\Site;
+namespace Bam\Site\Drupal7;
+
+use Bam\Site\Serialized;
 
 /**
  * Backup and Migrate's items of one type: those in the database over those in variables over those in code.
@@ -77,5 +79,19 @@ final class Items
     public function namesInCode(): array
     {
         return array_map('strval', array_keys($this->inCode));
+    }
+
+    /**
+     * The names of a site's items that are in code, by part of the document.
+     *
+     * @return array<string, string[]>
+     */
+    public static function inCodeOf(Drupal7Site $site): array
+    {
+        $code = [];
+        foreach (self::TYPES as $type) {
+            $code["{$type}s"] = $site->items($type)->namesInCode();
+        }
+        return $code;
     }
 }

@@ -1,11 +1,13 @@
 <?php
 
-namespace Bam\Site;
+namespace Bam\Site\Drupal7;
+
+use Bam\Site\DocumentBuilder;
 
 /**
  * A site whose Drupal 7 runs in this process. Sees what only Drupal can tell: items that modules keep in code.
  */
-final class BootstrappedSite implements Site
+final class BootstrappedSite implements Drupal7Site
 {
     public function root(): string
     {
@@ -42,6 +44,26 @@ final class BootstrappedSite implements Site
     public function problem(): ?string
     {
         return null;
+    }
+
+    public function builder(): DocumentBuilder
+    {
+        return new Drupal7DocumentBuilder($this);
+    }
+
+    public function keepsCopy(): bool
+    {
+        return (bool) $this->variable('bam_keep_configuration', true);
+    }
+
+    public function inCode(): array
+    {
+        return Items::inCodeOf($this);
+    }
+
+    public function seesCode(): bool
+    {
+        return true;
     }
 
     public function items(string $type): Items

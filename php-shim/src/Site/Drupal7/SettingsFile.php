@@ -1,8 +1,9 @@
 <?php
 
-namespace Bam\Site;
+namespace Bam\Site\Drupal7;
 
 use Bam\BamException;
+use Bam\Site\Locator;
 
 /**
  * What settings.php says.
