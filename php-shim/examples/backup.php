@@ -6,7 +6,7 @@
 
 require __DIR__ . '/../autoload.php';
 
-$configuration = Bam\Site\Configuration::of(Bam\Site\Drupal7\BareSite::open($argv[1]));
+$configuration = Bam\Site\Configuration::of(Bam\Site\Sites::open($argv[1]));
 $line = Bam\ProgressLine::onTerminal();
 try {
     $job = new Bam\Job($configuration->document(), ['job' => 'backup', 'what' => $argv[2] ?? 'db']);

@@ -10,6 +10,9 @@ final class DatabaseInfo
     /** Seconds until a server that does not answer is given up. */
     private const PATIENCE = 5;
 
+    /** What the drivers of a kind of server are called, by the beginnings of their names. */
+    private const FAMILIES = ['mysql' => 'mysql', 'mariadb' => 'mysql', 'pgsql' => 'pgsql', 'postgis' => 'pgsql'];
+
     /** @var array<string, mixed> */
     private array $info;
     private string $root;
@@ -26,9 +29,18 @@ final class DatabaseInfo
         $this->root = $root;
     }
 
+    /**
+     * The kind of server. Drivers of modules are named after the one they build on: mysql57, mariadb, postgis.
+     */
     public function driver(): string
     {
-        return $this->text('driver');
+        $driver = $this->text('driver');
+        foreach (self::FAMILIES as $beginning => $kind) {
+            if (strncmp($driver, $beginning, strlen($beginning)) === 0) {
+                return $kind;
+            }
+        }
+        return $driver;
     }
 
     public function isSupported(): bool
@@ -97,7 +109,12 @@ final class DatabaseInfo
                 if (!is_file($this->sqliteFile())) {
                     throw new \PDOException('there is no file ' . $this->sqliteFile());
                 }
-                return new \PDO('sqlite:' . $this->sqliteFile(), null, null, $options);
+                $pdo = new \PDO('sqlite:' . $this->sqliteFile(), null, null, $options);
+                // Drupal 10's columns compare so; without it SQLite refuses to touch their indexes.
+                $pdo->sqliteCreateCollation('NOCASE_UTF8', static function (string $one, string $other): int {
+                    return strcmp(mb_strtolower($one), mb_strtolower($other));
+                });
+                return $pdo;
 
             case 'mysql':
                 $where = $this->text('unix_socket') !== ''
