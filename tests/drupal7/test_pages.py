@@ -23,8 +23,28 @@ ACCESS = {
     "/job/JOB": ["perform backup"],
     "/job/JOB/status": ["perform backup"],
     "/job/JOB/cancel": ["perform backup"],
-    "/job/0123456789abcdef0123456789abcdef": [],
-    "/job/..%2f..%2fsettings": [],
+    "/verify": ["perform backup"],
+    "/replicate": ["perform backup"],
+    "/drill": ["perform backup"],
+    "/backups/ID/drill": ["perform backup"],
+    "/upload": ["restore from backup"],
+    **{f"/{page}": ["administer bam"] for page in (
+        "places", "places/add", "places/manual/edit", "places/manual/try", "places/manual/export", "profiles", "profiles/add",
+        "profiles/mailed/edit", "profiles/mailed/export", "profiles/mailed/delete", "sources", "sources/add", "schedules/add",
+        "schedules/nightly/edit", "schedules/nightly/export", "schedules/nightly/delete", "schedules/nightly/switch", "keys",
+        "start", "import")},
+}
+# What does not exist, for those who may see what does.
+MISSING = {
+    "/job/0123456789abcdef0123456789abcdef": ["perform backup", "restore from backup"],
+    "/job/0123456789abcdef0123456789abcdef/status": ["perform backup", "restore from backup"],
+    "/job/..%2f..%2fsettings": ["perform backup", "restore from backup"],
+    "/backups/1/verify": ["perform backup"],
+    "/backups/1/download": ["access backup files"],
+    "/schedules/gone/run": ["perform backup"],
+    **{f"/{page}": ["administer bam"] for page in (
+        "places/gone/edit", "schedules/gone/edit", "profiles/gone/edit", "sources/gone/edit",
+        "places/gone/delete", "schedules/gone/export")},
 }
 
 
@@ -57,6 +77,11 @@ class Pages(ModuleTest):
                 codes = {permission: browser.get(address) for permission, browser in users.items()}
                 self.assertEqual({permission for permission, code in codes.items() if code == 200}, set(allowed), codes)
                 self.assertEqual(set(codes.values()) - {200, 403}, set())
+        for path, allowed in MISSING.items():
+            with self.subTest(path):
+                codes = {permission: browser.get(PAGES + path) for permission, browser in users.items()}
+                self.assertEqual({permission for permission, code in codes.items() if code == 404}, set(allowed), codes)
+                self.assertEqual(set(codes.values()) - {404, 403}, set())
 
         # The same forms, posted from elsewhere: without the token, and with another user's.
         before = len(self.jobs("done"))
@@ -111,8 +136,7 @@ class Pages(ModuleTest):
                     "source": "db", "destinations[manual]": "manual", "profile": "default", "description": "", **values})
                 self.assertNotIn("/job/" if "destinations[evil]" not in values else "evil/job", browser.url)
         for backup in ("1", "..", "latest", "--yes"):
-            browser.get(f"{PAGES}/backups/{backup}/verify")
-            self.assertIn("There is no backup", browser.said)
+            self.assertEqual(browser.get(f"{PAGES}/backups/{backup}/verify"), 404)
 
     def test_a_backup_is_made_shown_downloaded_verified_and_erased(self):
         self.serve()
@@ -129,7 +153,7 @@ class Pages(ModuleTest):
         self.assertIn("no-store", browser.headers["Cache-Control"])
 
         browser.get(PAGES)
-        self.assertIn(stored[0], browser.said)
+        self.assertIn(stored[0], browser.text)
         backup = browser.text.partition("/backups/")[2].partition("/")[0]
         for what, name in (("download", stored[0]), ("sidecar", stored[0] + ".info")):
             browser.get(f"{PAGES}/backups/{backup}/{what}")
@@ -159,7 +183,16 @@ class Pages(ModuleTest):
         backup = browser.text.partition("/backups/")[2].partition("/")[0]
         later = self.log_in(ANY)
         self.php("variable_set('site_slogan', 'after the backup');")
-        later.submit(f"{PAGES}/backups/{backup}/restore", "bam_restore_form", source="db")
+        later.submit(f"{PAGES}/backups/{backup}/restore", "bam_restore_form", part="all")
+        preview = later.url
+        self.ended()
+        later.get(preview)
+        self.assertRegex(later.url, "/confirm$", later.said)
+        self.assertIn("watchdog", later.said, "what would be replaced")
+        self.assertEqual(self.variable("site_slogan"), "after the backup", "a preview changes nothing")
+        later.submit(later.url, "bam_restore_confirm_form", name="another site")
+        self.assertIn("not the name of this site", later.said)
+        later.submit(f"{preview}/confirm", "bam_restore_confirm_form", name=self.variable("site_name"))
         page = later.url
         self.ended()
         self.wait(lambda: not self.jobs() or anonymous.get(page) != 200)

@@ -131,7 +131,13 @@ final class Drupal7DocumentBuilder extends DocumentBuilder
     private function schedules(): array
     {
         $schedules = array_map([$this->converter, 'schedule'], $this->site->items('schedule')->all());
+        $more = self::map($this->site->variable('bam_schedule_destinations'));
         foreach ($schedules as $name => $schedule) {
+            // Backup and Migrate's schedules have room for two.
+            $further = array_filter(self::map($more[$name] ?? null), 'is_string');
+            $schedules[$name]['destinations'] = array_values(
+                array_unique(array_merge($schedule['destinations'], $further))
+            );
             $lastRun = (int) $this->site->variable("backup_migrate_schedule_last_run_$name", 0);
             if ($lastRun > 0) {
                 $schedules[$name]['last_run'] = $lastRun;
@@ -147,6 +153,7 @@ final class Drupal7DocumentBuilder extends DocumentBuilder
     {
         $encryption = self::optional([
             'key_file' => $this->text('bam_key_file'),
+            'keys' => array_values(array_filter(self::map($this->site->variable('bam_keys')), 'is_string')) ?: null,
             'iterations' => (int) $this->site->variable('bam_kdf_iterations', 0) ?: null,
         ]);
         $inFile = $this->text('aes_key_storage_method') === 'File';
