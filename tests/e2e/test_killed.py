@@ -121,7 +121,7 @@ class Killed:
         """Whether the restore has begun to put the new data in place, or is over."""
         try:
             with open(self.path("state/restore.json")) as file:
-                return json.load(file)["state"] != "staging"
+                return json.load(file)["state"] not in ("staging", "staged", "checked")
         except FileNotFoundError:
             return False
 

@@ -162,12 +162,23 @@ Examples:
 
     /// Finish or take back a restore that was killed
     #[command(after_help = "\
-Says in what state it found the site. The next backup or restore does the same by itself.
+Says in what state it found the site. The next backup or restore does the same by itself. One that was stopped before it
+changed anything is taken back, one that was putting the new data in place is finished, or taken back where that fails. `bam
+status` says which ways are open.
 
 Examples:
   bam recover
-  bam --root /var/www/drupal recover")]
-    Recover,
+  bam --root /var/www/drupal recover
+  bam recover --take-back        the old data is to be live, as long as it is there
+  bam recover --finish           the new data is to be live, where it is whole")]
+    Recover {
+        /// Make the old data live again
+        #[arg(long, conflicts_with = "finish")]
+        take_back: bool,
+        /// Make the new data live
+        #[arg(long)]
+        finish: bool,
+    },
 
     /// Install a timer that runs the schedules
     Schedule {

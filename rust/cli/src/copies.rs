@@ -7,7 +7,7 @@ use crate::verbs::{ask, exit_code, list};
 use crate::work::run;
 use bam::config::{Document, EncryptionKind};
 use bam::destination::host_key;
-use bam::job::{self, Request, choose};
+use bam::job::{self, Request, Way, choose};
 use bam::{Code, Error, Result};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -104,8 +104,8 @@ pub fn import(document: Document, request: Request, output: &Output) -> Result<u
     Ok(exit_code(&result))
 }
 
-pub fn recover(document: Document, output: &Output) -> Result<u8> {
-    let mut result = run(document, Request::Recover, output)?;
+pub fn recover(document: Document, way: Way, output: &Output) -> Result<u8> {
+    let mut result = run(document, Request::Recover { way }, output)?;
     let found = result["found"].clone();
     if let Some(notes) = result["notes"].as_array_mut() {
         // That one is the result.

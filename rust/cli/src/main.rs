@@ -22,7 +22,7 @@ mod verbs;
 mod work;
 
 use args::{Cli, ConfigVerb, DestinationVerb, ScheduleVerb, Verb};
-use bam::job::Request;
+use bam::job::{Request, Way};
 use bam::{Code, Error, Result};
 use clap::{CommandFactory, Parser};
 use print::Output;
@@ -59,7 +59,14 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
             let request = Request::Import { file, destination, unauthenticated };
             copies::import(configuration::load(&global)?, request, output)
         }
-        Verb::Recover => copies::recover(configuration::load(&global)?, output),
+        Verb::Recover { take_back, finish } => {
+            let way = match (take_back, finish) {
+                (true, _) => Way::TakeBack,
+                (_, true) => Way::Finish,
+                _ => Way::Either,
+            };
+            copies::recover(configuration::load(&global)?, way, output)
+        }
         Verb::Schedule { what: ScheduleVerb::Install { user, cron, print } } => {
             timer::install(&global, &user, cron, print, output)
         }

@@ -152,6 +152,14 @@ impl Error {
         self.message = format!("{what}: {}", self.message);
         self
     }
+
+    /// The same failure where dealing with it failed, too: the first is the one that is told, the second comes after it.
+    #[must_use]
+    pub fn followed_by(mut self, second: &Error) -> Self {
+        self.message = format!("{}; then: {}", self.message, second.message);
+        self.hint = second.hint.clone().or(self.hint);
+        self
+    }
 }
 
 fn code_of(cause: &io::Error) -> Code {

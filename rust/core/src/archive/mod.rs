@@ -7,7 +7,7 @@
 //! the PEAR Archive_Tar inside Drupal 7 read. [`Reader`] reads that and whatever those and POSIX `pax` write;
 //! [`Extractor`] puts members into folders and cannot be made to write anywhere else.
 
-mod beneath;
+pub(crate) mod beneath;
 mod extract;
 mod field;
 mod header;

@@ -73,6 +73,8 @@ pub mod key {
     pub const FILE_BYTES: &str = "bam_file_bytes";
     /// Tables in its dump, those without their rows included.
     pub const TABLES: &str = "bam_tables";
+    /// Paths in the archive that were left out on purpose, with all below them ([`super::Sidecar::set_list`]).
+    pub const EXCLUDED: &str = "bam_excluded";
     /// CRC-32 of its blocks ([`crate::catalog::blocks::Blocks`]).
     pub const BLOCKS: &str = "bam_blocks";
     /// Destinations that the backup was sent to, by machine name.
@@ -125,6 +127,11 @@ impl Sidecar {
     pub fn get(&self, key: &str) -> Option<&str> {
         let field = self.fields.iter().find(|(name, _)| name == key);
         field.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Whether there is such a field, be it empty.
+    pub fn has(&self, key: &str) -> bool {
+        self.fields.iter().any(|(name, _)| name == key)
     }
 
     /// Sets `key`, in its place or at the end. Control characters become spaces, the value is trimmed.

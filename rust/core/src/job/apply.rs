@@ -6,11 +6,16 @@ use super::folders::Folders;
 use super::journal::Journal;
 use super::pipe::{PipeReader, PipeWriter, pipe};
 use super::restore;
-use crate::archive::{ExtractOptions, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show};
+use crate::archive::{
+    Entry, ExtractOptions, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show,
+};
 use crate::config::{Document, Driver, names_table};
 use crate::source::database::{LoadReport, LoadSettings, Replacement};
+use crate::source::exclude::real_path;
 use crate::{Code, Error, Monitor, Result};
 use serde::Serialize;
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +44,8 @@ pub struct Target<'a> {
     pub authentic: bool,
     /// Finds what of a live folder stays although the backup does not have it; paths relative to the folder.
     pub keep: &'a (dyn Fn(&Path) -> Vec<PathBuf> + Sync),
+    /// What the backup says it left out, as paths in the archive.
+    pub recorded: Option<&'a [Vec<u8>]>,
 }
 
 /// An [`Target::id`] that no other restore has.
@@ -66,6 +73,9 @@ pub struct Applied {
     pub tables: u64,
     /// Tables that went because the backup does not have them.
     pub removed_tables: Vec<String>,
+    /// What stays besides what [`Target::keep`] says ([`Folders::stay`]).
+    #[serde(skip)]
+    pub stay: Vec<PathBuf>,
 }
 
 impl Applied {
@@ -145,18 +155,48 @@ pub fn tar(
     let (layout, first) = begin(&mut reader, survey, target.folder.is_some())?;
     check_layout(target, &layout)?;
     let folders = Folders::of(target, &layout, monitor);
-    let staged =
-        folders.live.iter().map(|live| stage(target, journal, live)).collect::<Result<Vec<PathBuf>>>()?;
+    let (mut staged, mut refused) = (Vec::new(), BTreeMap::new());
+    for (root, live) in folders.live.iter().enumerate() {
+        match stage(target, journal, live) {
+            Ok(folder) => staged.push(folder),
+            // Nothing may be meant for it.
+            Err(error) if folders.is_inner(root) => {
+                staged.push(target.state_dir.to_owned());
+                refused.insert(root, error);
+                journal.leave(live, target.document, monitor)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
     let roots: Vec<&Path> = staged.iter().map(PathBuf::as_path).collect();
-    let select = |path: &[u8]| folders.place(layout.part(path));
+    let wanted_root = Cell::new(None);
+    let select = |path: &[u8]| {
+        let place = folders.put(layout.part(path))?;
+        if refused.contains_key(&place.root) {
+            wanted_root.set(Some(place.root));
+            return None;
+        }
+        Some(place)
+    };
     let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
     let mut applied = Applied::default();
     let mut load = |reader: &mut Reader<_>| {
         applied.add_load(load_member(target, journal, reader, monitor)?);
         Ok(())
     };
-    members(&layout, first, &mut reader, &mut extractor, Some(&mut load))?;
+    members(&layout, first, &mut reader, &mut extractor, Some(&mut load), &|entry| {
+        folders.is_link_that_stays(entry)
+    })?;
     applied.add_extract(&extractor.finish()?);
+    if let Some(error) = wanted_root.get().and_then(|root| refused.remove(&root)) {
+        return Err(error);
+    }
+    let (unseen, mut stay) = folders.unseen(monitor);
+    for live in unseen {
+        journal.leave(&live, target.document, monitor)?;
+    }
+    stay.extend(folders.stay());
+    applied.stay = stay;
     Ok(applied)
 }
 
@@ -211,14 +251,15 @@ fn stage(target: &Target<'_>, journal: &mut Journal, folder: &Path) -> Result<Pa
 /// What loads the dump of a site archive, which the reader stands at.
 pub type LoadDump<'a> = &'a mut dyn FnMut(&mut Reader<Box<dyn Read + Send>>) -> Result<()>;
 
-/// Gives every member to the extractor, but the dump of a site to `load` where there is one. A site archive without a
-/// dump is an error.
+/// Gives every member to the extractor but those that `skip` names, and the dump of a site to `load` where there is one.
+/// A site archive without a dump is an error.
 pub fn members(
     layout: &Layout,
     first: Option<Member>,
     reader: &mut Reader<Box<dyn Read + Send>>,
     extractor: &mut Extractor<'_>,
     mut load: Option<LoadDump<'_>>,
+    skip: &dyn Fn(&Entry) -> bool,
 ) -> Result<()> {
     let mut dumped = false;
     let mut next = match first {
@@ -229,6 +270,7 @@ pub fn members(
         let dump = layout.part(&member.entry.path) == Part::Database;
         match &mut load {
             Some(load) if dump => load(reader)?,
+            _ if skip(&member.entry) => {}
             _ => drop(extractor.take(&member, reader)?),
         }
         dumped |= dump;
@@ -271,17 +313,13 @@ fn feed(reader: &mut Reader<Box<dyn Read + Send>>, mut writer: PipeWriter) -> io
     writer.finish()
 }
 
-/// All is staged: says what of the live folders stays.
-pub fn prepare_swap(target: &Target<'_>, journal: &mut Journal) -> Result<()> {
-    for tree in journal.trees() {
-        let keep = (target.keep)(tree.live());
-        tree.keep(keep);
-    }
-    for path in journal.paths() {
-        let keep = (target.keep)(path.live());
-        path.keep(keep);
-    }
-    Ok(())
+/// What of a live folder stays, relative to it.
+pub fn kept(target: &Target<'_>, stay: &[PathBuf], live: &Path) -> Vec<PathBuf> {
+    let mut kept = (target.keep)(live);
+    let real = real_path(live);
+    kept.extend(stay.iter().filter_map(|path| path.strip_prefix(&real).ok().map(Path::to_owned)));
+    kept.retain(|path| !path.as_os_str().is_empty());
+    kept
 }
 
 /// A decoder that runs on a thread of its own, so that decrypting and decompressing overlap with extracting.

@@ -5,7 +5,7 @@ use super::deliver::{Delivery, Outcome, Written};
 use super::pipeline::{Cipher, Pipeline};
 use super::seal::Seal;
 use super::sources::Plan;
-use super::{keys, lock, places, replicate};
+use super::{keys, lock, places, recover, replicate};
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, Tokens, hex, key};
 use crate::config::{Document, EncryptionKind, Profile};
 use crate::destination::Existing;
@@ -33,7 +33,7 @@ pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result
     let profile = choose::profile(document, &choice.profile)?;
     let _lock = lock::acquire(document)?;
     let state_dir = lock::state_dir(document)?;
-    super::journal::recover(document, &state_dir, monitor)?;
+    recover::before_a_backup(document, &state_dir, monitor)?;
     make(document, &choice, &profile, ask.description, monitor)
 }
 
@@ -87,6 +87,9 @@ pub fn make(
     monitor.phase(Phase::Finishing);
     let mut sidecar = describe(document, choice, profile, &plan, &named, description);
     wrote.describe(&mut sidecar);
+    if let Some(excluded) = plan.excluded() {
+        sidecar.set_list(key::EXCLUDED, excluded);
+    }
     seal.seal()?.stamp(&mut sidecar, &finished.written, mac_key.as_ref());
     sidecar.set_list(key::COPIES, &choice.destinations);
     let written = finished.written.clone();

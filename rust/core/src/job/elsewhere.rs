@@ -12,9 +12,10 @@
 //! finished, when the same place is [claimed](claim) again.
 
 use super::apply::{self, Applied, Target};
-use super::journal::{self, Journal};
+use super::journal::Journal;
 use super::lock::{self, Lock};
 use super::open::Opened;
+use super::recover::{self, Way};
 use super::request::Restore;
 use super::restore;
 use crate::archive::{Extractor, Layout, Part, Place, Reader};
@@ -103,7 +104,7 @@ pub fn claim(to: &Elsewhere, monitor: &Monitor) -> Result<Claimed> {
     let state_dir = lock::state_dir(&document)?;
     let claimed =
         Claimed { folder, connection, document, state_dir, scratch: to.state_dir.is_none(), _lock: lock };
-    journal::recover(&claimed.document, &claimed.state_dir, monitor)?;
+    recover::recover(&claimed.document, &claimed.state_dir, Way::Either, monitor)?;
     if let Some(folder) = &claimed.folder {
         check_empty(folder)?;
     }
@@ -151,6 +152,7 @@ impl Claimed {
             translate: false,
             authentic: opened.is_authentic(),
             keep: &keep,
+            recorded: None,
         };
         let mut journal = Journal::begin(&self.state_dir, opened.file())?;
         let staged = self.stage(&target, &mut journal).and_then(|staged| {
@@ -164,10 +166,14 @@ impl Claimed {
                 }
             }
         });
-        let staged = staged.and_then(|applied| journal.check(&self.document, monitor).map(|()| applied));
+        let staged =
+            staged.and_then(|applied| journal.check(&self.document, &keep, monitor).map(|()| applied));
         match staged {
             Ok(applied) => journal.commit(&self.document, monitor).map(|()| applied),
-            Err(error) => journal.abandon(&self.document, monitor).and(Err(error)),
+            Err(error) => {
+                journal.abandon(&self.document, monitor);
+                Err(error)
+            }
         }
     }
 
@@ -228,7 +234,7 @@ impl Claimed {
         };
         let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
         let load = load.as_mut().map(|load| load as apply::LoadDump<'_>);
-        apply::members(&layout, first, &mut reader, &mut extractor, load)?;
+        apply::members(&layout, first, &mut reader, &mut extractor, load, &|_| false)?;
         let report = extractor.finish()?;
         applied.add_extract(&report);
         if let (Layout::Site(site), Some(folder)) = (&layout, folder) {

@@ -1,17 +1,28 @@
-//! Where on the site the members of an archive go.
+//! Where on the site the members of an archive go, and what of the site stays because they do not speak of it.
 
 use super::apply::Target;
-use crate::archive::{Layout, Part, Place, show};
-use crate::source::exclude::plain_path;
+use super::{keep, mounts};
+use crate::archive::{Entry, EntryKind, Layout, Part, Place, show};
+use crate::source::exclude::{plain_path, real_path};
 use crate::{Monitor, NoteKind};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The folders that an archive is put into.
-pub struct Folders {
-    /// In the order of the extractor's roots; none lies in another.
+pub struct Folders<'t> {
+    /// In the order of the extractor's roots. One lies in another only where it is another place: behind a link, or on
+    /// another file system ([`Folders::inner`]).
     pub live: Vec<PathBuf>,
+    /// Roots in roots: the outer root, the path in it, the inner root.
+    inner: Vec<(usize, Vec<u8>, usize)>,
+    /// Links on the way to folders of the site, which stay the links they are.
+    links: Vec<PathBuf>,
+    target: &'t Target<'t>,
+    layout: &'t Layout,
     /// Path of the public files in the docroot of the archive.
     public_in_archive: Vec<u8>,
     docroot: Option<Place>,
@@ -21,25 +32,41 @@ pub struct Folders {
     files: Option<Place>,
     /// `CONF_PATH/settings.php` in the archive, where the live one stays.
     settings: Option<Vec<u8>>,
+    /// Which roots, and which parts of a site, something was put into.
+    seen: RefCell<BTreeSet<Seen>>,
 }
 
-impl Folders {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Seen {
+    Root(usize),
+    Docroot,
+    Public,
+    Private,
+}
+
+impl<'t> Folders<'t> {
     /// What `target` wants of an archive of this layout.
-    pub fn of(target: &Target<'_>, layout: &Layout, monitor: &Monitor) -> Folders {
+    pub fn of(target: &'t Target<'t>, layout: &'t Layout, monitor: &Monitor) -> Folders<'t> {
         let site = &target.document.site;
         let mut folders = Folders {
             live: Vec::new(),
+            inner: Vec::new(),
+            links: Vec::new(),
+            target,
+            layout,
             public_in_archive: Vec::new(),
             docroot: None,
             public: None,
             private: None,
             files: None,
             settings: None,
+            seen: RefCell::default(),
         };
         let archive = match layout {
             Layout::Site(archive) => archive,
             Layout::Files { .. } => {
                 folders.files = target.folder.clone().map(|folder| folders.add(folder));
+                folders.find_mounts();
                 return folders;
             }
         };
@@ -53,6 +80,12 @@ impl Folders {
         }
         if target.code {
             folders.docroot = Some(folders.add(plain_path(&site.root)));
+        } else if target.tables.is_empty() {
+            monitor.note(
+                NoteKind::Info,
+                "the code stays as it is: of the docroot only public and private files are restored; --code restores \
+                 all of it",
+            );
         }
         let public = plain_path(&site.public_dir());
         // The outer one first: a folder is replaced with all that is in it.
@@ -66,6 +99,7 @@ impl Folders {
                 folders.private = private.map(|private| folders.add(private));
             }
         }
+        folders.find_mounts();
         let conf_path = site.conf_path_or_default().trim_matches('/');
         if target.code && conf_path.as_bytes() != archive.conf_path {
             let text = format!(
@@ -83,30 +117,117 @@ impl Folders {
 
     /// A folder to restore into: one of its own, or a place in one that is there already.
     fn add(&mut self, folder: PathBuf) -> Place {
-        for (root, outer) in self.live.iter().enumerate() {
-            if let Ok(path) = folder.strip_prefix(outer) {
-                return Place { root, path: path.as_os_str().as_bytes().to_vec() };
-            }
+        let outer = self.live.iter().position(|outer| folder.starts_with(outer));
+        let Some((root, outer)) = outer.and_then(|root| Some((root, self.live.get(root)?.clone()))) else {
+            self.live.push(folder);
+            return Place { root: self.live.len() - 1, path: Vec::new() };
+        };
+        let (real_outer, real) = (real_path(&outer), real_path(&folder));
+        let path_in = |outer: &Path, folder: &Path| {
+            folder.strip_prefix(outer).map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default()
+        };
+        // The archive has what is there under the path that it really has.
+        if real.starts_with(&real_outer) {
+            return Place { root, path: path_in(&real_outer, &real) };
         }
-        self.live.push(folder);
-        Place { root: self.live.len() - 1, path: Vec::new() }
+        let mut above: Vec<&Path> =
+            folder.ancestors().take_while(|path| path.starts_with(&outer) && *path != outer).collect();
+        above.reverse();
+        let is_link = |path: &&Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        let Some(link) = above.into_iter().find(is_link) else {
+            return Place { root, path: path_in(&outer, &folder) };
+        };
+        let known = self.inner.iter().find(|(at, path, _)| *at == root && *path == path_in(&outer, link));
+        let inner = match known {
+            Some((_, _, inner)) => *inner,
+            None => {
+                self.links.push(
+                    real_path(link.parent().unwrap_or(link)).join(link.file_name().unwrap_or_default()),
+                );
+                self.live.push(link.to_owned());
+                self.inner.push((root, path_in(&outer, link), self.live.len() - 1));
+                self.live.len() - 1
+            }
+        };
+        Place { root: inner, path: path_in(link, &folder) }
+    }
+
+    /// Other file systems in the folders: nothing can be renamed onto them, so each is a root of its own.
+    fn find_mounts(&mut self) {
+        let mut root = 0;
+        while let Some(outer) = self.live.get(root).cloned() {
+            for mount in mounts::below(&real_path(&outer)) {
+                if self.inner.iter().any(|(at, path, _)| *at == root && path == mount.as_os_str().as_bytes())
+                {
+                    continue;
+                }
+                self.live.push(outer.join(&mount));
+                self.inner.push((root, mount.into_os_string().as_bytes().to_vec(), self.live.len() - 1));
+            }
+            root += 1;
+        }
+    }
+
+    /// Whether a root is a mount point in another one.
+    pub fn is_inner(&self, root: usize) -> bool {
+        self.inner.iter().any(|(_, _, inner)| *inner == root)
     }
 
     /// Where a member goes.
     pub fn place(&self, part: Part<'_>) -> Option<Place> {
-        let at = |place: &Option<Place>, rest: &[u8]| {
-            place.as_ref().map(|Place { root, path }| Place { root: *root, path: join(path, rest) })
+        self.place_in(part).map(|(place, _)| place)
+    }
+
+    /// As [`Folders::place`], and remembers that there is something for that part of the site.
+    pub fn put(&self, part: Part<'_>) -> Option<Place> {
+        let (place, seen) = self.place_in(part)?;
+        let mut all = self.seen.borrow_mut();
+        all.insert(Seen::Root(place.root));
+        all.insert(seen);
+        Some(place)
+    }
+
+    fn place_in(&self, part: Part<'_>) -> Option<(Place, Seen)> {
+        let at = |place: &Option<Place>, rest: &[u8], seen: Seen| {
+            let Place { root, path } = place.as_ref()?;
+            Some((self.innermost(Place { root: *root, path: join(path, rest) }), seen))
         };
-        match part {
-            Part::File(rest) => at(&self.files, rest),
-            Part::Private(rest) => at(&self.private, rest),
+        let (place, seen) = match part {
+            Part::File(rest) => at(&self.files, rest, Seen::Root(0)),
+            Part::Private(rest) => at(&self.private, rest, Seen::Private),
             Part::Docroot(path) if self.settings.as_deref() == Some(path) => None,
             Part::Docroot(path) => match below(path, &self.public_in_archive) {
-                Some(rest) => at(&self.public, rest),
-                None => at(&self.docroot, path),
+                Some(rest) => at(&self.public, rest, Seen::Public),
+                None => at(&self.docroot, path, Seen::Docroot),
             },
             _ => None,
+        }?;
+        let stays = || {
+            let live = self.live_path(&place);
+            keep::is_of_this_machine(&self.target.document.site, &live) && fs::symlink_metadata(live).is_ok()
+        };
+        (self.files.is_some() || self.target.settings || !stays()).then_some((place, seen))
+    }
+
+    /// Where a place in an outer root really is.
+    fn innermost(&self, mut place: Place) -> Place {
+        let deeper = |place: &Place| {
+            let mut inner = self.inner.iter().filter(|(root, _, _)| *root == place.root);
+            inner
+                .find_map(|(_, path, to)| Some(Place { root: *to, path: below(&place.path, path)?.to_vec() }))
+        };
+        while let Some(inner) = deeper(&place) {
+            place = inner;
         }
+        place
+    }
+
+    /// Whether a member is a link that the site has as well, and that stays: what is behind it is restored.
+    pub fn is_link_that_stays(&self, entry: &Entry) -> bool {
+        matches!(entry.kind, EntryKind::Symlink(_))
+            && self
+                .place(self.layout.part(&entry.path))
+                .is_some_and(|place| place.path.is_empty() && self.is_inner(place.root))
     }
 
     /// The live path of a place.
@@ -116,6 +237,63 @@ impl Folders {
             b"" => root.to_owned(),
             path => root.join(OsStr::from_bytes(path)),
         }
+    }
+
+    /// What stays of the site besides what [`Target::keep`] says: what this backup left out, and links to folders of the
+    /// site. Absolute, without links but the last component.
+    pub fn stay(&self) -> Vec<PathBuf> {
+        let mut stay = self.links.clone();
+        for path in self.target.recorded.unwrap_or_default() {
+            if let Some(place) = self.place(self.layout.part(path)) {
+                let live = self.live_path(&place);
+                let (parent, name) = (live.parent().unwrap_or(&live), live.file_name().unwrap_or_default());
+                stay.push(real_path(parent).join(name));
+            }
+        }
+        stay
+    }
+
+    /// When all is extracted: the roots that the archive does not speak of, which stay, and with them, as paths like those
+    /// of [`Folders::stay`], what lies in other roots. What promised to be there is told.
+    pub fn unseen(&self, monitor: &Monitor) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let (mut roots, mut paths) = (Vec::new(), Vec::new());
+        let Layout::Site(archive) = self.layout else { return (roots, paths) };
+        let seen = self.seen.borrow();
+        let public = join(&archive.docroot, &archive.public);
+        for (place, what, part, path) in [
+            (&self.docroot, "code", Seen::Docroot, &archive.docroot),
+            (&self.public, "public files", Seen::Public, &public),
+            (&self.private, "private files", Seen::Private, archive.private.as_ref().unwrap_or(&public)),
+        ] {
+            let Some(place) = place.clone().map(|place| self.innermost(place)) else { continue };
+            if seen.contains(&part) {
+                continue;
+            }
+            let live = self.live_path(&place);
+            match place.path.is_empty() {
+                true => roots.push(live.clone()),
+                false => paths.push(real_path(&live)),
+            }
+            let path = join(&archive.prefix, path);
+            let left_out =
+                self.target.recorded.is_some_and(|all| all.iter().any(|it| below(&path, it).is_some()));
+            let empty = fs::read_dir(&live).is_ok_and(|mut entries| entries.next().is_none());
+            if live.exists() && !empty {
+                let kind = if left_out { NoteKind::Info } else { NoteKind::Missing };
+                monitor.note(kind, format!("the backup holds no {what}: {} stays as it is", live.display()));
+            }
+        }
+        for (root, live) in self.live.iter().enumerate() {
+            if self.is_inner(root) && !seen.contains(&Seen::Root(root)) && !roots.contains(live) {
+                roots.push(live.clone());
+                let text = format!(
+                    "the backup holds nothing of {}, which is another place: it stays",
+                    live.display()
+                );
+                monitor.note(NoteKind::Info, text);
+            }
+        }
+        (roots, paths)
     }
 }
 
@@ -166,6 +344,7 @@ mod tests {
             translate: true,
             authentic: false,
             keep: &|_| Vec::new(),
+            recorded: None,
         };
         let folders = Folders::of(&target, &layout, &Monitor::new());
         for (at, folder) in folders.live.iter().enumerate() {

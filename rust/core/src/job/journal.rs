@@ -1,22 +1,32 @@
 //! What a restore has done so far, on disk, so that a killed one can be finished or taken back.
 //!
-//! Up to [`State::Swapping`] the live site is untouched and recovery throws the new data away; from there on the new
-//! data is complete and recovery puts it in place. Every step that recovery repeats can be repeated.
+//! ```text
+//! staging ── staged ── checked ── swapping ── swapped ── tidying
+//!    └──────────┴─────────┴───────┐   │  └──────┐│
+//!                                 │   └──── reverting
+//!                                 └─────────── reverted
+//! ```
+//!
+//! Up to [`State::Swapping`] the live site is untouched, and everything that can fail is tried before. Each step that is
+//! repeated after a kill can be repeated, also those that take a swap back. Tidying up fails nothing: the site is online
+//! by then, and what cannot be removed is left for later ([`leftovers`]). What follows a kill: [`super::recover`].
 
+use super::leftovers::{self, Leftover};
 use super::{
     lock, site,
-    swap::{TreeSwap, flush},
+    swap::{TreeSwap, exists, flush},
     swap_path::PathSwap,
 };
 use crate::config::Document;
 use crate::source::database::Replacement;
+use crate::source::exclude::real_path;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-const FILE: &str = "restore.json";
+/// The journal's name in the state folder.
+pub const FILE: &str = "restore.json";
 
 /// How far a restore has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,11 +34,27 @@ const FILE: &str = "restore.json";
 pub enum State {
     /// The new data is being put beside the old.
     Staging,
-    /// The new data is whole, and takes the old one's place.
+    /// The new data is whole.
+    Staged,
+    /// All that can fail was tried.
+    Checked,
+    /// The new data takes the old one's place.
     Swapping,
-    /// The new data is live; what stays of the old is moved over, the rest goes.
+    /// The new data is live, the old still there.
+    Swapped,
+    /// The old data is being removed.
+    Tidying,
+    /// The old data takes its place again.
+    Reverting,
+    /// The old data is live; the new is being removed.
+    Reverted,
+    /// Of journals before there was [`State::Checked`]: the new data is live; what stays of the old is moved over, the
+    /// rest goes.
     Settling,
 }
+
+/// Finds what of a live folder stays, relative to it.
+pub type Keep<'a> = &'a dyn Fn(&Path) -> Vec<PathBuf>;
 
 /// One restore.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,7 +78,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins a restore; there must be none (see [`recover`]).
+    /// Begins a restore; there must be none (see [`super::recover`]).
     pub fn begin(state_dir: &Path, backup: &str) -> Result<Journal> {
         let journal = Journal {
             backup: backup.to_owned(),
@@ -66,6 +92,33 @@ impl Journal {
         };
         journal.save()?;
         Ok(journal)
+    }
+
+    /// The one that a run left which was killed.
+    pub fn read(path: &Path, text: &[u8]) -> Result<Journal> {
+        let mut journal: Journal = serde_json::from_slice(text).map_err(|cause| {
+            Error::new(Code::Integrity, format!("the journal of a restore, {}, is damaged", path.display()))
+                .because(cause)
+                .hint("look for folders and databases with .bam- or bam_ in their names, then remove the journal")
+        })?;
+        journal.path = path.to_owned();
+        Ok(journal)
+    }
+
+    /// What of it lies about on the site, and is no part of that.
+    pub fn leftovers(&self) -> Vec<PathBuf> {
+        let folders = self.trees.iter().flat_map(TreeSwap::leftovers);
+        folders.chain(self.paths.iter().map(|path| path.holder().to_owned())).collect()
+    }
+
+    /// How far it came.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The database that is being replaced, by its machine name.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_ref().map(|(name, _)| name.as_str())
     }
 
     /// Puts the site into maintenance mode until the restore is over, if it is online and can be asked.
@@ -107,9 +160,20 @@ impl Journal {
         self.trees.get_mut(at).ok_or_else(lost)
     }
 
-    /// The folders that are being replaced.
-    pub fn trees(&mut self) -> &mut [TreeSwap] {
-        &mut self.trees
+    /// Replaces this folder not after all; what was made for it goes.
+    pub fn leave(&mut self, live: &Path, document: &Document, monitor: &Monitor) -> Result<()> {
+        let Some(at) = self.trees.iter().position(|tree| tree.live() == real_path(live)) else {
+            return Ok(());
+        };
+        let tree = self.trees.remove(at);
+        let all = tree
+            .leftovers()
+            .into_iter()
+            .filter(|path| exists(path))
+            .map(|path| Leftover::Folder(path.into()));
+        let state_dir = self.path.parent().unwrap_or(Path::new("."));
+        leftovers::remember(state_dir, leftovers::clear(all.collect(), document, monitor))?;
+        self.save()
     }
 
     /// Adds a path that is to be replaced. On disk before anything is written into its holder.
@@ -137,98 +201,165 @@ impl Journal {
         }
     }
 
-    /// Tries all that can fail before anything live changes ([`Replacement::check`]), and notes what that taught.
-    pub fn check(&mut self, document: &Document, monitor: &Monitor) -> Result<()> {
+    /// The new data is whole: tries all that can fail before anything live changes, and puts what of the live folders
+    /// stays into the new ones. May be called again after a kill; `keep` then has nothing to add.
+    pub fn check(&mut self, document: &Document, keep: Keep<'_>, monitor: &Monitor) -> Result<()> {
+        self.enter(State::Staged)?;
         if let Some((name, replacement)) = &mut self.database {
             let connection = document.connection(name)?;
             replacement.check(&connection, monitor)?;
             self.save()?;
         }
-        Ok(())
-    }
-
-    /// All new data is whole: makes it live. On failure the old data is live again.
-    pub fn commit(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
+        for tree in &mut self.trees {
+            let kept = keep(tree.live());
+            tree.check(&kept)?;
+        }
+        for path in &mut self.paths {
+            let kept = keep(path.live());
+            path.check(&kept)?;
+        }
         monitor.check()?;
         // The old data goes soon after: a power cut must not find the new only in memory.
         for folder in self.trees.iter().map(TreeSwap::staged).chain(self.paths.iter().map(PathSwap::holder)) {
             flush(folder)?;
         }
-        self.state = State::Swapping;
-        self.save()?;
-        if let Err(error) = self.swap(document, monitor) {
-            self.revert(document, monitor)?;
-            return Err(error);
+        self.enter(State::Checked)
+    }
+
+    /// Makes the new data live, once it is checked. On failure the old data is live again.
+    pub fn commit(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
+        let swapped = self.begin_swap().and_then(|()| self.swap(document, monitor));
+        match swapped {
+            Ok(()) => self.end(document, monitor),
+            Err(error) => match self.take_back(document, monitor) {
+                Ok(()) => return Err(error),
+                Err(second) => return Err(error.followed_by(&second)),
+            },
         }
-        self.settle(document, monitor)
+        Ok(())
     }
 
     /// Gives up before [`Journal::commit`]: the new data goes, the site is as it was.
-    pub fn abandon(self, document: &Document, monitor: &Monitor) -> Result<()> {
-        self.clean(document, monitor)
+    pub fn abandon(mut self, document: &Document, monitor: &Monitor) {
+        self.go_online(document, monitor);
+        self.tidy(State::Reverted, document, monitor);
     }
 
-    fn swap(&self, document: &Document, monitor: &Monitor) -> Result<()> {
+    /// From here on the live site changes.
+    pub fn begin_swap(&mut self) -> Result<()> {
+        self.enter(State::Swapping)
+    }
+
+    /// Makes the new data live. May be called again after a kill.
+    pub fn swap(&self, document: &Document, monitor: &Monitor) -> Result<()> {
+        // What can fail here is the database, so it comes first; one that is a file may lie in a folder that is replaced.
+        if !self.is_in_a_file() {
+            self.swap_database(document, monitor)?;
+        }
         for tree in &self.trees {
             tree.swap()?;
         }
         for path in &self.paths {
             path.swap()?;
         }
+        if self.is_in_a_file() { self.swap_database(document, monitor) } else { Ok(()) }
+    }
+
+    fn is_in_a_file(&self) -> bool {
+        matches!(self.database, Some((_, Replacement::Sqlite(_))))
+    }
+
+    fn swap_database(&self, document: &Document, monitor: &Monitor) -> Result<()> {
+        match &self.database {
+            Some((name, replacement)) => replacement.swap(&document.connection(name)?, monitor),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the old data live again, and ends the restore. On failure it stays as far as it came, to be tried again.
+    pub fn take_back(&mut self, document: &Document, monitor: &Monitor) -> Result<()> {
+        self.enter(State::Reverting)?;
+        self.revert(document).map_err(|error| {
+            let error = error.context(format!("taking the restore of {} back failed", self.backup));
+            error.hint(
+                "the site may be half old and half new, and is left in maintenance mode: see to what is said here, then \
+                 run `bam recover`; `bam recover --finish` makes the new data live instead",
+            )
+        })?;
+        self.go_online(document, monitor);
+        self.tidy(State::Reverted, document, monitor);
+        Ok(())
+    }
+
+    /// A cancel must not leave half of it, hence the monitor of its own.
+    fn revert(&self, document: &Document) -> Result<()> {
         if let Some((name, replacement)) = &self.database {
-            replacement.swap(&document.connection(name)?, monitor)?;
+            replacement.revert(&document.connection(name)?, &Monitor::new())?;
+        }
+        for path in self.paths.iter().rev() {
+            path.revert()?;
+        }
+        for tree in self.trees.iter().rev() {
+            tree.revert()?;
         }
         Ok(())
     }
 
-    fn revert(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
-        if let Some((name, replacement)) = &self.database {
-            replacement.revert(&document.connection(name)?, &Monitor::new())?;
+    /// The new data is live: the site goes online, then the old data goes. Nothing here fails the restore.
+    pub fn end(&mut self, document: &Document, monitor: &Monitor) {
+        if let Err(error) = self.enter(State::Swapped) {
+            monitor.note(
+                NoteKind::Warning,
+                format!("the backup is restored, but that is not on record: {error}"),
+            );
         }
-        for tree in &self.trees {
-            tree.revert()?;
-        }
-        for path in &self.paths {
-            path.revert()?;
-        }
-        self.state = State::Staging;
-        self.save()?;
-        self.clean(document, monitor)
+        self.close(document, monitor);
     }
 
-    fn settle(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
-        self.state = State::Settling;
-        self.save()?;
+    /// The same where that is on record.
+    pub fn close(&mut self, document: &Document, monitor: &Monitor) {
+        refresh(document, monitor);
+        self.go_online(document, monitor);
+        self.tidy(State::Tidying, document, monitor);
+    }
+
+    /// For a journal of old: moves over what stays.
+    pub fn settle(&self) -> Result<()> {
         for tree in &self.trees {
             tree.settle()?;
         }
         for path in &self.paths {
             path.settle()?;
         }
-        self.clean(document, monitor)
+        Ok(())
     }
 
-    /// A cancel that comes while cleaning must not leave anything behind, hence the monitor of its own.
-    fn clean(self, document: &Document, monitor: &Monitor) -> Result<()> {
-        for tree in &self.trees {
-            tree.clean()?;
+    /// Removes what is not live, and the journal. `state` says which side that is.
+    pub fn tidy(&mut self, state: State, document: &Document, monitor: &Monitor) {
+        let state_dir = self.path.parent().unwrap_or(Path::new(".")).to_owned();
+        let done = self.enter(state).and_then(|()| {
+            let folders = self.leftovers().into_iter();
+            let mut all: Vec<Leftover> =
+                folders.filter(|path| exists(path)).map(|path| Leftover::Folder(path.into())).collect();
+            if let Some((name, replacement)) = &self.database {
+                all.push(Leftover::Database(name.clone(), Box::new(replacement.clone())));
+            }
+            leftovers::remember(&state_dir, leftovers::clear(all, document, monitor))?;
+            fs::remove_file(&self.path).at("cannot remove", &self.path)
+        });
+        if let Err(error) = done {
+            monitor.note(NoteKind::Warning, format!("tidying up is left to the next run: {error}"));
         }
-        for path in &self.paths {
-            path.clean()?;
-        }
-        if let Some((name, replacement)) = &self.database {
-            replacement.clean(&document.connection(name)?, &Monitor::new())?;
-        }
-        if self.state == State::Settling {
-            refresh(document, monitor);
-        }
-        self.go_online(document, monitor);
-        fs::remove_file(&self.path).at("cannot remove", &self.path)
+    }
+
+    fn enter(&mut self, state: State) -> Result<()> {
+        self.state = state;
+        self.save()
     }
 
     /// Takes the site out of maintenance mode, if it was us who put it into it. The restored database has the record of
     /// that, too ([`Replacement::adapt`]).
-    fn go_online(&self, document: &Document, monitor: &Monitor) {
+    pub fn go_online(&self, document: &Document, monitor: &Monitor) {
         let done = match (self.ours, self.offline) {
             (true, _) => site::online(document),
             (false, true) => site::repair(document).map(drop),
@@ -267,46 +398,4 @@ fn refresh(document: &Document, monitor: &Monitor) {
             ),
         ),
     }
-}
-
-/// Whether a restore was killed and waits for [`recover`].
-pub fn pending(state_dir: &Path) -> bool {
-    state_dir.join(FILE).exists()
-}
-
-/// Finishes or takes back a restore that was killed; says what it found. `None`: there was nothing to do. The site's
-/// lock must be held.
-pub fn recover(document: &Document, state_dir: &Path, monitor: &Monitor) -> Result<Option<String>> {
-    let path = state_dir.join(FILE);
-    // Killed while it was written.
-    let _ = fs::remove_file(lock::part_of(&path));
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(Error::io("cannot read the restore's journal", &path, cause)),
-    };
-    let mut journal: Journal = serde_json::from_slice(&text).map_err(|cause| {
-        Error::new(Code::Integrity, format!("the journal of a restore, {}, is damaged", path.display()))
-            .because(cause)
-            .hint("look for folders and databases with .bam- or bam_ in their names, then remove the journal")
-    })?;
-    journal.path = path;
-    let backup = journal.backup.clone();
-    let told = match journal.state {
-        State::Staging => {
-            journal.clean(document, monitor)?;
-            format!(
-                "a restore of {backup} had stopped before it changed anything: its traces are removed, the site is as it was"
-            )
-        }
-        State::Swapping | State::Settling => {
-            if journal.state == State::Swapping {
-                journal.swap(document, monitor)?;
-            }
-            journal.settle(document, monitor)?;
-            format!("a restore of {backup} had stopped while it put the data in place: it is finished now")
-        }
-    };
-    monitor.note(NoteKind::Info, told.clone());
-    Ok(Some(told))
 }

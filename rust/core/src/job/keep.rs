@@ -1,27 +1,139 @@
-//! What of a live folder outlives a restore: what no backup has, because it is left out, and backups themselves.
+//! What of a live folder outlives a restore: what no backup has, because it is left out, backups themselves, and what
+//! belongs to this machine and not to the site: its settings.
 
 use super::{places, sources};
-use crate::config::{Document, Source, SourceType};
+use crate::config::{Document, Driver, Site, Source, SourceType};
+use crate::source::exclude::{plain_path, real_path};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Paths below `live`, relative to it. For a files source `base` is its folder, which `live` is or lies in.
-pub fn of(document: &Document, source_name: &str, source: &Source, base: &Path, live: &Path) -> Vec<PathBuf> {
+/// Paths below `live`, relative to it. For a files source `base` is its folder, which `live` is or lies in. `excludes`:
+/// what backups leave out today counts; else it is known what this one left out. `settings`: those of this machine do not stay.
+pub fn of(
+    document: &Document,
+    source_name: &str,
+    source: &Source,
+    (base, live): (&Path, &Path),
+    (excludes, settings): (bool, bool),
+) -> Vec<PathBuf> {
     let mut kept = Vec::new();
-    let settings: Vec<_> =
+    let profiles: Vec<_> =
         document.profiles.values().map(|profile| profile.sources.get(source_name)).collect();
-    for settings in settings.into_iter().chain([None]) {
+    for settings in profiles.into_iter().chain([None]).filter(|_| excludes) {
         let excludes = match source.kind {
             SourceType::Files => sources::files_excludes(document, settings, base),
             _ => sources::archive_excludes(document, settings),
         };
         kept.extend(excludes.below(live));
     }
+    let below = |path: PathBuf| path.strip_prefix(live).ok().map(Path::to_owned);
     let folders = places::local_folders(document).into_iter().filter_map(|path| path.canonicalize().ok());
-    kept.extend(folders.filter_map(|path| path.strip_prefix(live).ok().map(Path::to_owned)));
+    kept.extend(folders.filter_map(below));
+    // A database that is a file is restored as a database.
+    for file in database_files(document) {
+        for ending in ["", "-wal", "-shm", "-journal"] {
+            let mut name = file.clone().into_os_string();
+            name.push(ending);
+            kept.extend(below(name.into()));
+        }
+    }
+    if !settings {
+        let site = &document.site;
+        // Of a folder alone what keeps it private.
+        let belongs = |path: &PathBuf| source.kind != SourceType::Files || path.ends_with(".htaccess");
+        kept.extend(of_this_machine(site).into_iter().filter(belongs).filter_map(below));
+    }
     kept.retain(|path| !path.as_os_str().is_empty());
     kept.sort();
     kept.dedup();
     // What lies below a kept folder moves with it.
     kept.dedup_by(|later, earlier| later.starts_with(earlier));
     kept
+}
+
+fn database_files(document: &Document) -> Vec<PathBuf> {
+    let connections = document.databases.keys().filter_map(|name| document.connection(name).ok());
+    let files = connections.filter(|connection| connection.driver == Driver::Sqlite);
+    files.map(|connection| real_path(&connection.path)).collect()
+}
+
+/// Whether a live path of the site is what belongs to this machine: passwords, addresses, what the web server is told.
+/// Of the private files what keeps them private.
+pub fn is_of_this_machine(site: &Site, live: &Path) -> bool {
+    if site.private_dir().is_some_and(|private| plain_path(&private).join(".htaccess") == live) {
+        return true;
+    }
+    let Ok(path) = live.strip_prefix(plain_path(&site.root)) else { return false };
+    let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap_or_default()).collect();
+    match parts.as_slice() {
+        [name] => is_setting_of_root(name),
+        ["sites", "sites.php"] => true,
+        ["sites", _, name] => is_setting(name),
+        _ => {
+            site.conf_path_or_default().trim_matches('/')
+                == path.parent().map_or("".into(), Path::to_string_lossy)
+                && parts.last().is_some_and(|name| is_setting(name))
+        }
+    }
+}
+
+fn is_setting_of_root(name: &str) -> bool {
+    matches!(name, ".env" | ".user.ini" | ".htpasswd") || name.starts_with(".env.")
+}
+
+/// `settings.php`, `settings.local.php`, `services.yml`, `services.local.yml` and their like; no example of one.
+fn is_setting(name: &str) -> bool {
+    name == "settings.php"
+        || (name.starts_with("settings.") && name.ends_with(".php"))
+        || (name.starts_with("services") && name.ends_with(".yml"))
+}
+
+/// Those that there are, with all links above them resolved.
+fn of_this_machine(site: &Site) -> Vec<PathBuf> {
+    let root = plain_path(&site.root);
+    let mut folders = vec![root.clone(), root.join("sites"), plain_path(&site.conf_dir())];
+    folders.extend(site.private_dir().map(|private| plain_path(&private)));
+    let entries =
+        |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    folders.extend(entries(&root.join("sites")).filter(|path| path.is_dir()));
+    let all = folders.iter().flat_map(|folder| entries(folder)).filter(|path| is_of_this_machine(site, path));
+    all.filter_map(|path| Some(real_path(path.parent()?).join(path.file_name()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_the_machine() {
+        let site = Site {
+            root: "/w".into(),
+            conf_path: "sub/conf".into(),
+            private_path: Some("../p".into()),
+            ..Site::default()
+        };
+        for path in [
+            "/w/sites/default/settings.php",
+            "/w/sites/other.org/settings.local.php",
+            "/w/sites/default/services.yml",
+            "/w/sites/default/services.prod.yml",
+            "/w/sites/sites.php",
+            "/w/sub/conf/settings.php",
+            "/w/.env.local",
+            "/p/.htaccess",
+        ] {
+            assert!(is_of_this_machine(&site, Path::new(path)), "{path}");
+        }
+        for path in [
+            "/w/sites/default/default.settings.php",
+            "/w/sites/default/default.services.yml",
+            "/w/sites/development.services.yml",
+            "/w/sites/all/modules/x/settings.php",
+            "/w/.htaccess",
+            "/w/index.php",
+            "/elsewhere/sites/default/settings.php",
+        ] {
+            assert!(!is_of_this_machine(&site, Path::new(path)), "{path}");
+        }
+    }
 }

@@ -5,18 +5,22 @@
 
 mod apply;
 mod backup;
+mod carry;
 pub mod choose;
 mod decrypt;
 mod deliver;
 pub mod drill;
 pub mod elsewhere;
+mod erase;
 mod export;
 mod folders;
 mod journal;
 mod keep;
 pub mod keys;
+mod leftovers;
 pub mod lock;
 pub mod look;
+mod mounts;
 mod open;
 mod partial;
 pub mod pipe;
@@ -24,6 +28,7 @@ mod pipeline;
 mod places;
 mod plan;
 mod prune;
+mod recover;
 mod rekey;
 mod remove;
 mod replicate;
@@ -40,6 +45,7 @@ mod swap_path;
 mod verify;
 
 pub use decrypt::{decrypt, keys_of};
+pub use recover::Way;
 pub use request::{Rekey, Request, Restore};
 
 use crate::config::Document;
@@ -166,9 +172,9 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
         }
         Request::Status => status::run(document, monitor)?,
         Request::Delete { id, destinations } => remove::run(document, id, destinations, monitor)?,
-        Request::Recover => {
+        Request::Recover { way } => {
             let _lock = lock::acquire(document)?;
-            let found = journal::recover(document, &lock::state_dir(document)?, monitor)?;
+            let found = recover::recover(document, &lock::state_dir(document)?, *way, monitor)?;
             json!({ "found": found })
         }
     };

@@ -60,6 +60,7 @@ pub fn stage(
         next = reader.next_member()?;
     }
     applied.add_extract(&extractor.finish()?);
+    applied.stay = folders.stay();
     if !linked.is_empty() {
         fetch_linked(target, opened, &roots, &place, &linked, monitor, &mut applied)?;
     }
@@ -114,7 +115,12 @@ pub struct Wanted {
 impl Wanted {
     /// What `paths` mean: absolute paths of the site, paths as the backup has them, or relative to the docroot (for a
     /// files source also to its folder).
-    pub fn of(target: &Target<'_>, folders: &Folders, layout: &Layout, paths: &[PathBuf]) -> Result<Wanted> {
+    pub fn of(
+        target: &Target<'_>,
+        folders: &Folders<'_>,
+        layout: &Layout,
+        paths: &[PathBuf],
+    ) -> Result<Wanted> {
         let mut live = Vec::new();
         for path in paths {
             let found = meaning(target, folders, layout, path);
@@ -143,7 +149,7 @@ impl Wanted {
     }
 
     /// Where a member goes: below the holder of the wanted path it belongs to.
-    fn place(&self, folders: &Folders, layout: &Layout, path: &[u8]) -> Option<Place> {
+    fn place(&self, folders: &Folders<'_>, layout: &Layout, path: &[u8]) -> Option<Place> {
         let live = plain_path(&folders.live_path(&folders.place(layout.part(path))?));
         let root = self.find(&live)?;
         let rest = live.strip_prefix(self.live.get(root)?).ok()?;
@@ -151,7 +157,7 @@ impl Wanted {
     }
 }
 
-fn meaning(target: &Target<'_>, folders: &Folders, layout: &Layout, path: &Path) -> PathBuf {
+fn meaning(target: &Target<'_>, folders: &Folders<'_>, layout: &Layout, path: &Path) -> PathBuf {
     let site = &target.document.site;
     if path.is_absolute() {
         // As it was typed, or through links.

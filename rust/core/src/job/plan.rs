@@ -119,7 +119,7 @@ pub fn of(
     }
     let roots = if whole { &folders.live } else { &wanted.live };
     for root in roots {
-        lost(target, &plain_path(root), &seen, &mut files.lost, monitor)?;
+        lost(target, &folders, &plain_path(root), &seen, &mut files.lost, monitor)?;
     }
     plan.files = (whole || !paths.is_empty()).then_some(files);
     Ok(plan)
@@ -158,13 +158,14 @@ fn is_same(entry: &Entry, live: &Path, found: &Metadata) -> bool {
 /// Counts what is below `root` and neither in the backup nor stays.
 fn lost(
     target: &Target<'_>,
+    inside: &Folders<'_>,
     root: &Path,
     seen: &PathSet,
     group: &mut Group,
     monitor: &Monitor,
 ) -> Result<()> {
     let real = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
-    let kept = (target.keep)(&real);
+    let kept = apply::kept(target, &inside.stay(), &real);
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         monitor.check()?;
@@ -177,7 +178,8 @@ fn lost(
         for entry in entries {
             let entry = entry.at("cannot list", &path)?;
             let rest = folder.join(entry.file_name());
-            if kept.contains(&rest) {
+            // A root of its own is looked at on its own.
+            if kept.contains(&rest) || inside.live.contains(&root.join(&rest)) {
                 continue;
             }
             let found = entry.metadata().at("cannot look at", &entry.path())?;

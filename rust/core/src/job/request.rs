@@ -1,6 +1,7 @@
 //! What can be asked of the engine. The same shape over the C ABI: `{"job": "backup", "what": "db"}`.
 
 use super::elsewhere::Elsewhere;
+use super::recover::Way;
 use crate::config::EncryptionKind;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -92,7 +93,11 @@ pub enum Request {
     /// Encrypts existing backups anew, with the current key.
     Rekey(Rekey),
     /// Finishes or takes back a restore that was killed.
-    Recover,
+    Recover {
+        /// Which of the two; default the one that its state suggests.
+        #[serde(default)]
+        way: Way,
+    },
     /// Erases one backup at every destination.
     Delete {
         /// Which backup.

@@ -1,8 +1,9 @@
 //! Restoring: find the backup, prove it, put the new data beside the old, then make it live in one go.
 
 use super::apply::{self, Target};
-use super::journal::{self, Journal};
+use super::journal::Journal;
 use super::open::{Local, Opened};
+use super::recover::{self, Way};
 use super::request::Restore;
 use super::{choose, elsewhere, keep, lock, partial, places, plan};
 use crate::catalog::{Kind, key};
@@ -23,12 +24,9 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
     let _lock = if ask.dry_run { None } else { Some(lock::acquire(document)?) };
     let state_dir = lock::state_dir(document)?;
     if !ask.dry_run {
-        journal::recover(document, &state_dir, monitor)?;
-    } else if journal::pending(&state_dir) {
-        monitor.note(
-            NoteKind::Warning,
-            "a restore was killed: run `bam recover` first, what is shown may not be so",
-        );
+        recover::recover(document, &state_dir, Way::Either, monitor)?;
+    } else if let Some(pending) = recover::pending(&state_dir) {
+        monitor.note(NoteKind::Warning, format!("{pending}; what is shown here may not be so before that"));
     }
     let local = find(document, ask, &state_dir, monitor)?;
     let opened = local.prove(document, ask.unauthenticated, monitor)?;
@@ -190,14 +188,12 @@ fn put(
         _ => None,
     };
     let base = folder.as_ref().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+    // What the backup left out it says itself; those of old do not.
+    let recorded = opened.sidecar().filter(|sidecar| sidecar.has(key::EXCLUDED));
+    let recorded = recorded.map(|sidecar| sidecar.list(key::EXCLUDED));
     let keep = |live: &Path| {
-        keep::of(
-            document,
-            source_name,
-            source,
-            base.as_deref().filter(|base| live.starts_with(base)).unwrap_or(live),
-            live,
-        )
+        let base = base.as_deref().filter(|base| live.starts_with(base)).unwrap_or(live);
+        keep::of(document, source_name, source, (base, live), (recorded.is_none(), ask.settings))
     };
     let target = Target {
         document,
@@ -212,6 +208,7 @@ fn put(
         translate: true,
         authentic: opened.is_authentic(),
         keep: &keep,
+        recorded: recorded.as_deref(),
     };
     if ask.dry_run {
         let plan = plan::of(&target, opened, survey, &ask.paths, monitor)?;
@@ -232,8 +229,7 @@ fn put(
             _ => partial::stage(&target, journal, opened, survey, &ask.paths, monitor)?,
         };
         journal.adapt(document, monitor)?;
-        apply::prepare_swap(&target, journal)?;
-        journal.check(document, monitor)?;
+        journal.check(document, &|live| apply::kept(&target, &applied.stay, live), monitor)?;
         Ok(applied)
     };
     match stage(&mut journal) {
@@ -242,7 +238,7 @@ fn put(
             Ok(json!({ "applied": applied }))
         }
         Err(error) => {
-            journal.abandon(document, monitor)?;
+            journal.abandon(document, monitor);
             Err(error)
         }
     }

@@ -1,7 +1,7 @@
 //! One run of a schedule: the backup, then what older runs left undone, then what is too old; and when runs are due.
 
 use super::choose::{self, Choice};
-use super::{backup, journal, lock, places, prune, replicate};
+use super::{backup, lock, places, prune, recover, replicate};
 use crate::catalog::{BackupId, next_run};
 use crate::config::{Document, Schedule};
 use crate::{Monitor, Result};
@@ -18,7 +18,7 @@ pub fn run(document: &Document, name: &str, monitor: &Arc<Monitor>) -> Result<Va
     let choice = choose::schedule(document, name)?;
     let _lock = lock::acquire(document)?;
     let state_dir = lock::state_dir(document)?;
-    journal::recover(document, &state_dir, monitor)?;
+    recover::before_a_backup(document, &state_dir, monitor)?;
     let result = make(document, name, &choice, monitor);
     // A failed run counts, or cron would try again every minute and mail each time.
     remember(&state_dir, name, jiff::Timestamp::now().as_second())?;

@@ -1,8 +1,9 @@
 //! What a source of the document means: which folders, which database, what is left out, and writing it all.
 
 use super::choose::{self, Choice};
+use super::folders::join;
 use super::pipeline::Pipeline;
-use super::places;
+use super::{places, recover};
 use crate::archive::{self, Entry, EntryKind, Manifest, SiteFacts};
 use crate::catalog::{Kind, Sidecar, key};
 use crate::compress;
@@ -10,7 +11,7 @@ use crate::config::{
     CompressionLevel, Connection, Document, Driver, Profile, Source, SourceSettings, SourceType,
 };
 use crate::source::database::{self, DumpReport, DumpSettings};
-use crate::source::exclude::{self, Excludes};
+use crate::source::exclude::{self, Excludes, plain_path, real_path};
 use crate::source::files::{FileTree, TreeReport};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs::File;
@@ -89,8 +90,9 @@ impl Plan {
             }
             SourceType::Archive => plan.add_site(document, settings, monitor)?,
         }
-        // A backup never contains backups, least of all itself.
-        for folder in places::local_folders(document) {
+        // A backup never contains backups, least of all itself, nor what a restore could not remove.
+        let strays = recover::strays(&super::lock::state_dir(document)?);
+        for folder in places::local_folders(document).into_iter().chain(strays) {
             for tree in &mut plan.trees {
                 tree.excludes.add_path(&folder);
             }
@@ -218,6 +220,20 @@ impl Plan {
     /// The folders that are read.
     pub fn folders(&self) -> Vec<PathBuf> {
         self.trees.iter().map(|tree| tree.base.clone()).collect()
+    }
+
+    /// What is left out of the folders, as paths in the archive; `None` where there are no folders.
+    pub fn excluded(&self) -> Option<Vec<Vec<u8>>> {
+        let mut all = Vec::new();
+        for tree in &self.trees {
+            for base in [plain_path(&tree.base), real_path(&tree.base)] {
+                let below = tree.excludes.below(&base).into_iter();
+                all.extend(below.map(|path| join(&tree.prefix, path.as_os_str().as_bytes())));
+            }
+        }
+        all.sort();
+        all.dedup();
+        (!self.trees.is_empty()).then_some(all)
     }
 
     /// Whether a database is read.

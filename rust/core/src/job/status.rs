@@ -1,6 +1,6 @@
 //! The state of a site's backups against its policy, for monitoring.
 
-use super::{drill, export, journal, lock, places, schedule, site};
+use super::{drill, export, lock, places, recover, schedule, site};
 use crate::catalog::{self, Copy};
 use crate::config::Document;
 use crate::{Monitor, NoteKind, Result};
@@ -29,9 +29,8 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
     for place in &status.unreachable {
         monitor.note(NoteKind::Missing, format!("not reached: {place}"));
     }
-    if journal::pending(&state_dir) {
-        monitor
-            .note(NoteKind::Missing, "a restore was killed: run `bam recover` to finish it or take it back");
+    if let Some(pending) = recover::pending(&state_dir) {
+        monitor.note(NoteKind::Missing, pending);
     }
     let drills = drill::results(&state_dir)?;
     for (source, told) in drills.iter().filter(|(_, told)| told["ok"] == false) {

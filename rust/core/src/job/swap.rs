@@ -1,16 +1,22 @@
 //! Replacing a folder by another one in a single rename, so that a killed restore leaves the old tree or the new one.
 //!
 //! The new tree is extracted beside the live one (same file system), then both trade places
-//! (`renameat2(RENAME_EXCHANGE)`). Where that cannot be - a mount point, a parent that is not ours - the new tree is
-//! extracted inside the live one, and the entries trade places one by one. Each step can be done again after a
-//! kill: what is done already is read from the disk (inode numbers, folder names), not remembered.
+//! (`renameat2(RENAME_EXCHANGE)`). Where that cannot be - a mount point, a parent that is not ours, another file system
+//! somewhere below - the new tree is extracted inside the live one, and the entries trade places one by one; mount points
+//! and the folders above them stay where they are. Each step, backwards too, can be done again after a kill: what is done
+//! already is read from the disk (inode numbers, folder names), not remembered.
 
+use super::carry::{self, Carry};
+use super::mounts;
 use crate::{Code, Error, Result, ResultExt};
+use rustix::fd::AsFd;
 use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +31,15 @@ pub struct TreeSwap {
     /// Inode of the new tree's root: tells after a kill whether the trees have traded places.
     inode: u64,
     inside: bool,
-    /// Paths of the live tree, relative to it, that outlive the swap: what backups leave out.
+    /// Mount points below the live folder, relative to it.
+    #[serde(default)]
+    pins: Vec<OsString>,
+    /// Permissions of a live folder that stays the folder it is.
+    #[serde(default)]
+    mode: Option<u32>,
+    #[serde(default)]
+    carry: Carry,
+    /// Paths that are moved over after the swap: journals written before there was [`Carry`] have them.
     keep: Vec<OsString>,
 }
 
@@ -41,6 +55,8 @@ impl TreeSwap {
         let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
             return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
         };
+        let pins: Vec<OsString> = mounts::below(&live).into_iter().map(PathBuf::into_os_string).collect();
+        let inside = inside || !pins.is_empty() || mounts::is_point(&live);
         let hidden = |what: &str| {
             if inside {
                 return live.join(format!(".bam-{what}-{id}"));
@@ -51,7 +67,9 @@ impl TreeSwap {
             parent.join(hidden)
         };
         let (staged, old) = (hidden("new").into_os_string(), hidden("old").into_os_string());
-        Ok(TreeSwap { live: live.into(), staged, old, inode: 0, inside, keep: Vec::new() })
+        let live = live.into_os_string();
+        let (carry, keep) = (Carry::default(), Vec::new());
+        Ok(TreeSwap { live, staged, old, inode: 0, inside, pins, mode: None, carry, keep })
     }
 
     /// Makes the folder into which the new tree is to be extracted, 0700 until the swap. `false`: a folder beside the
@@ -63,8 +81,7 @@ impl TreeSwap {
             DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
         }
         match private_folder(staged) {
-            Ok(()) if self.inside || !is_mount_point(live, parent)? => {}
-            Ok(()) => return fs::remove_dir(staged).at("cannot remove", staged).map(|()| false),
+            Ok(()) => {}
             Err(_) if !self.inside && live.is_dir() => return Ok(false),
             Err(cause) => return Err(Error::io("cannot create", staged, cause)),
         }
@@ -82,11 +99,6 @@ impl TreeSwap {
         Path::new(&self.live)
     }
 
-    /// Names what of the live tree stays, relative to it; where the new tree has the same path, that wins.
-    pub fn keep(&mut self, paths: Vec<PathBuf>) {
-        self.keep = paths.into_iter().map(PathBuf::into_os_string).collect();
-    }
-
     /// Gives the new tree the owner and permissions of the live one: not every archive of a folder's contents says what
     /// the folder itself was like. Those that do are extracted over it.
     pub fn dress(&self) -> Result<()> {
@@ -100,58 +112,96 @@ impl TreeSwap {
             .at("cannot set the permissions of", self.staged())
     }
 
+    /// The new tree is whole: finds out what stands in the way of the swap, and puts what of the live tree stays (`keep`,
+    /// relative to it) where it is to be. Where the new tree has the same path, that wins.
+    pub fn check(&mut self, keep: &[PathBuf]) -> Result<()> {
+        let pins: Vec<PathBuf> = self.pins.iter().map(PathBuf::from).collect();
+        for pin in &pins {
+            for path in pin.ancestors().filter(|path| !path.as_os_str().is_empty()) {
+                let is_folder = fs::symlink_metadata(self.staged().join(path)).map(|found| found.is_dir());
+                if is_folder.is_ok_and(|is_folder| !is_folder) {
+                    let text = format!(
+                        "the backup has a file or a link where {} is a folder with a mount point in it",
+                        self.live().join(path).display()
+                    );
+                    return Err(Error::new(Code::Unsupported, text)
+                        .hint("unmount it first, or name what is wanted with --path"));
+                }
+            }
+        }
+        if self.inside {
+            self.mode = fs::metadata(self.live()).ok().map(|found| found.mode() & 0o7777);
+        }
+        self.carry = Carry::prepare(self.live(), self.staged(), keep, &pins)?;
+        Ok(())
+    }
+
     /// The trees trade places. May be called again after a kill.
     pub fn swap(&self) -> Result<()> {
         if self.inside {
             return self.swap_entries();
         }
         if self.swapped() {
-            return Ok(());
+            return self.finish_exchange().and_then(|()| self.sync());
         }
         let (live, staged, old) = (self.live(), self.staged(), Path::new(&self.old));
         if !exists(live) {
             return fs::rename(staged, live).at("cannot put in place", live).and_then(|()| self.sync());
         }
+        self.carry.go(live, staged)?;
         match rustix::fs::renameat_with(CWD, staged, CWD, live, RenameFlags::EXCHANGE) {
             // The old tree now lies at `staged`.
             Ok(()) => fs::rename(staged, old).at("cannot move away", staged)?,
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            Err(Errno::INVAL | Errno::NOSYS) => {
                 fs::rename(live, old).at("cannot move away", live)?;
                 fs::rename(staged, live).at("cannot put in place", live)?;
+            }
+            Err(Errno::XDEV) => {
+                return Err(Error::io("cannot put in place", live, Errno::XDEV.into()).hint(
+                    "this file system moves no folders (one of a container's image does not): restore elsewhere with \
+                     --into, and copy it over",
+                ));
             }
             Err(cause) => return Err(Error::io("cannot put in place", live, cause.into())),
         }
         self.sync()
     }
 
-    /// Takes a swap back, as long as [`TreeSwap::settle`] was not called.
+    /// Takes a swap back, however far it came, as long as [`TreeSwap::leftovers`] are there. May be called again after a
+    /// kill; after it the trees may be swapped once more.
     pub fn revert(&self) -> Result<()> {
         let (live, staged, old) = (self.live(), self.staged(), Path::new(&self.old));
         if self.inside {
             let moving = self.moving();
-            let from = if exists(old) { old } else { moving.as_path() };
-            if exists(from) {
-                if exists(old) {
-                    self.move_entries(live, staged, true)?;
-                }
-                self.move_entries(from, live, false)?;
-                fs::remove_dir(from).at("cannot remove", from)?;
+            // As long as all old entries are out, those that are in are new ones.
+            if exists(old) {
+                self.move_entries(live, staged)?;
+                fs::rename(old, &moving).at("cannot move away", old)?;
             }
-            return self.sync();
-        }
-        if self.swapped() {
+            if exists(&moving) {
+                self.move_entries(&moving, live)?;
+                for folder in self.chain().iter().rev() {
+                    let folder = moving.join(folder);
+                    fs::remove_dir(&folder).at("cannot remove", &folder)?;
+                }
+            }
+            if let Some(mode) = self.mode {
+                let _ = fs::set_permissions(live, Permissions::from_mode(mode));
+            }
+        } else if self.swapped() {
             self.finish_exchange()?;
             fs::rename(live, staged).at("cannot move away", live)?;
-            if exists(old) {
-                fs::rename(old, live).at("cannot put back", live)?;
-            }
-        } else if !exists(live) && exists(old) {
+        }
+        if !self.inside && !exists(live) && exists(old) {
             fs::rename(old, live).at("cannot put back", live)?;
+        }
+        if exists(live) {
+            self.carry.back(live, staged)?;
         }
         self.sync()
     }
 
-    /// After the swap: moves what is kept from the old tree into the new one. May be called again after a kill.
+    /// After the swap, for a journal of old: moves what is kept from the old tree into the new one.
     pub fn settle(&self) -> Result<()> {
         self.finish_exchange()?;
         for path in &self.keep {
@@ -160,17 +210,9 @@ impl TreeSwap {
         self.sync()
     }
 
-    /// Removes the old tree after [`TreeSwap::settle`], or the new one that was not wanted after all.
-    pub fn clean(&self) -> Result<()> {
-        for leftover in [Path::new(&self.old), self.staged(), &self.moving()] {
-            match fs::remove_dir_all(leftover) {
-                Err(cause) if cause.kind() != ErrorKind::NotFound => {
-                    return Err(Error::io("cannot remove", leftover, cause));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+    /// What is to be removed at the end: the old tree after a swap, else the new one.
+    pub fn leftovers(&self) -> [PathBuf; 3] {
+        [PathBuf::from(&self.old), self.staged().to_owned(), self.moving()]
     }
 
     /// A kill between the exchange and the rename that follows it leaves the old tree at `staged`.
@@ -191,34 +233,65 @@ impl TreeSwap {
         PathBuf::from(moving)
     }
 
+    /// Folders that stay where they are because of what is below them, relative to the live one, which is the first of
+    /// them; the outer ones first.
+    fn chain(&self) -> Vec<PathBuf> {
+        let above =
+            |pin: &OsString| Path::new(pin).ancestors().skip(1).map(Path::to_owned).collect::<Vec<_>>();
+        let mut chain: Vec<PathBuf> = self.pins.iter().flat_map(above).collect();
+        chain.push(PathBuf::new());
+        chain.sort();
+        chain.dedup();
+        chain
+    }
+
     /// The fallback: out with the old entries, in with the new ones. That all old ones are out is told by the name
     /// of the folder they went to.
     fn swap_entries(&self) -> Result<()> {
-        let (live, old, moving) = (self.live(), Path::new(&self.old), self.moving());
+        let (live, staged, old, moving) = (self.live(), self.staged(), Path::new(&self.old), self.moving());
         if !exists(old) {
-            if !exists(&moving) {
-                private_folder(&moving).at("cannot create", &moving)?;
+            self.carry.go(live, staged)?;
+            for folder in self.chain() {
+                let folder = moving.join(folder);
+                if !exists(&folder) {
+                    private_folder(&folder).at("cannot create", &folder)?;
+                }
             }
-            self.move_entries(live, &moving, true)?;
+            self.move_entries(live, &moving)?;
             fs::rename(&moving, old).at("cannot move away", &moving)?;
             self.sync()?;
         }
-        if exists(self.staged()) {
-            self.move_entries(self.staged(), live, false)?;
-            let found = fs::metadata(self.staged()).at("cannot look at", self.staged())?;
+        if exists(staged) {
+            self.move_entries(staged, live)?;
+            let found = fs::metadata(staged).at("cannot look at", staged)?;
             let _ = fs::set_permissions(live, found.permissions());
         }
         self.sync()
     }
 
-    fn move_entries(&self, from: &Path, to: &Path, spare_ours: bool) -> Result<()> {
-        for entry in fs::read_dir(from).at("cannot list", from)? {
-            let entry = entry.at("cannot list", from)?;
-            let path = entry.path();
-            if spare_ours && [Path::new(&self.old), self.staged(), &self.moving()].contains(&path.as_path()) {
+    /// Moves the entries of a tree, and those of the folders that stay.
+    fn move_entries(&self, from: &Path, to: &Path) -> Result<()> {
+        let chain = self.chain();
+        let ours = self.leftovers();
+        for folder in &chain {
+            let (from, to) = (from.join(folder), to.join(folder));
+            if !exists(&from) {
                 continue;
             }
-            fs::rename(&path, to.join(entry.file_name())).at("cannot move", &path)?;
+            if !exists(&to) {
+                private_folder(&to).at("cannot create", &to)?;
+            }
+            let open = |path: &Path| File::open(path).at("cannot open", path);
+            let (from_dir, to_dir) = (open(&from)?, open(&to)?);
+            for entry in fs::read_dir(&from).at("cannot list", &from)? {
+                let name = entry.at("cannot list", &from)?.file_name();
+                let (path, below) = (from.join(&name), folder.join(&name));
+                let stays = chain.contains(&below) || self.pins.iter().any(|pin| Path::new(pin) == below);
+                if stays || ours.contains(&path) {
+                    continue;
+                }
+                carry::shift(from_dir.as_fd(), to_dir.as_fd(), name.as_bytes()).at("cannot move", &path)?;
+            }
         }
         Ok(())
     }
@@ -250,13 +323,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).at("cannot find", path)
 }
 
-fn is_mount_point(live: &Path, parent: &Path) -> Result<bool> {
-    let Ok(found) = fs::metadata(live) else { return Ok(false) };
-    Ok(found.dev() != fs::metadata(parent).at("cannot look at", parent)?.dev())
-}
-
-/// Moves `from` to `to`; of a folder that is there already, everything that it lacks. A backup may well hold a folder
-/// that is kept, but empty: what it left out must not go with the old tree.
+/// Moves `from` to `to`; of a folder that is there already, everything that it lacks. For journals of old.
 pub fn carry_over(from: &Path, to: &Path) -> Result<()> {
     let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
     if !exists(from) {
@@ -314,6 +381,16 @@ mod tests {
     use super::testing::{tree, write};
     use super::*;
 
+    fn keep() -> [PathBuf; 3] {
+        ["keep/sub".into(), "keep/file".into(), "not there".into()]
+    }
+
+    fn clean(swap: &TreeSwap) {
+        for leftover in swap.leftovers() {
+            assert!(super::super::erase::erase(&leftover).is_none());
+        }
+    }
+
     /// A live tree with something to keep, and a staged one.
     fn site(inside: bool) -> (tempfile::TempDir, TreeSwap) {
         let dir = tempfile::tempdir().expect("a folder");
@@ -321,16 +398,20 @@ mod tests {
         write(&live.join("a"), "old");
         write(&live.join("gone/b"), "old");
         write(&live.join("keep/sub/backup"), "precious");
+        write(&live.join("keep/file"), "mine");
         let mut swap = TreeSwap::plan(&live, "7", inside).expect("planned");
         assert!(swap.make().expect("made"));
-        swap.keep(vec!["keep/sub".into(), "not there".into()]);
         write(&swap.staged().join("a"), "new");
         write(&swap.staged().join("c/d"), "new");
         swap.dress().expect("dressed");
+        swap.check(&keep()).expect("nothing is in the way");
         (dir, swap)
     }
 
-    const NEW: [&str; 3] = ["files/a=new", "files/c/d=new", "files/keep/sub/backup=precious"];
+    const OLD: [&str; 4] =
+        ["files/a=old", "files/gone/b=old", "files/keep/file=mine", "files/keep/sub/backup=precious"];
+    const NEW: [&str; 4] =
+        ["files/a=new", "files/c/d=new", "files/keep/file=mine", "files/keep/sub/backup=precious"];
 
     #[test]
     fn the_new_tree_takes_the_place_and_what_is_kept_moves_over() {
@@ -339,46 +420,99 @@ mod tests {
             for _ in 0..2 {
                 swap.swap().expect("swapped");
             }
-            for _ in 0..2 {
-                swap.settle().expect("settled");
-            }
-            swap.clean().expect("cleaned");
+            clean(&swap);
             assert_eq!(tree(dir.path()), NEW, "inside: {inside}");
         }
     }
 
     #[test]
-    fn a_swap_can_be_taken_back() {
+    fn a_swap_can_be_taken_back_and_done_again() {
         for inside in [false, true] {
             let (dir, swap) = site(inside);
-            swap.swap().expect("swapped");
-            swap.revert().expect("reverted");
-            swap.clean().expect("cleaned");
-            assert_eq!(
-                tree(dir.path()),
-                ["files/a=old", "files/gone/b=old", "files/keep/sub/backup=precious"]
-            );
+            for _ in 0..2 {
+                swap.swap().expect("swapped");
+                swap.revert().expect("reverted");
+                swap.revert().expect("reverted again");
+            }
+            clean(&swap);
+            assert_eq!(tree(dir.path()), OLD, "inside: {inside}");
+        }
+    }
+
+    /// Every state of the disk that a kill may leave while entries trade places, in both directions.
+    #[test]
+    fn half_of_an_exchange_of_entries_goes_either_way() {
+        for (outs, ins, back) in (0..3).flat_map(|a| (0..3).flat_map(move |b| [(a, b, false), (a, b, true)]))
+        {
+            let (dir, swap) = site(true);
+            let (live, old, moving) = (swap.live().to_owned(), PathBuf::from(&swap.old), swap.moving());
+            let some = |from: &Path, to: &Path, number| {
+                let entries = fs::read_dir(from).expect("listed").flatten();
+                let entries = entries.filter(|entry| !swap.leftovers().contains(&entry.path())).take(number);
+                for entry in entries.collect::<Vec<_>>() {
+                    fs::rename(entry.path(), to.join(entry.file_name())).expect("moved");
+                }
+            };
+            match ins {
+                // Killed while the old entries go.
+                0 => {
+                    swap.carry.go(&live, swap.staged()).expect("carried");
+                    private_folder(&moving).expect("made");
+                    some(&live, &moving, outs);
+                }
+                // Killed while the new ones come.
+                _ if outs == 0 => {
+                    swap.swap().expect("swapped");
+                    some(&live, swap.staged(), ins);
+                }
+                // Killed while it was taken back.
+                _ => {
+                    swap.swap().expect("swapped");
+                    swap.move_entries(&live, swap.staged()).expect("out");
+                    fs::rename(&old, &moving).expect("renamed");
+                    some(&moving, &live, ins);
+                }
+            }
+            match back {
+                true => swap.revert().expect("reverted"),
+                false => swap.swap().expect("swapped"),
+            }
+            clean(&swap);
+            assert_eq!(tree(dir.path()), if back { OLD } else { NEW }, "{outs} out, {ins} in, back: {back}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_not_carried_through_a_link_of_the_new_tree() {
+        for inside in [false, true] {
+            let (dir, mut swap) = site(inside);
+            fs::create_dir(dir.path().join("outside")).expect("made");
+            fs::remove_dir_all(swap.staged().join("keep")).expect("removed");
+            std::os::unix::fs::symlink(dir.path().join("outside"), swap.staged().join("keep"))
+                .expect("linked");
+            assert_eq!(swap.check(&keep()).expect_err("a link").code(), Code::Integrity);
+            assert_eq!(fs::read_dir(dir.path().join("outside")).expect("listed").count(), 0);
         }
     }
 
     #[test]
     fn a_kill_right_after_the_exchange_is_finished_by_the_next_call() {
         let (dir, swap) = site(false);
+        swap.carry.go(swap.live(), swap.staged()).expect("carried");
         rustix::fs::renameat_with(CWD, swap.staged(), CWD, swap.live(), RenameFlags::EXCHANGE)
             .expect("exchanged");
         swap.swap().expect("swapped");
-        swap.settle().expect("settled");
-        swap.clean().expect("cleaned");
+        clean(&swap);
         assert_eq!(tree(dir.path()), NEW);
     }
 
     #[test]
     fn what_is_kept_outlives_an_empty_folder_of_its_name_in_the_backup() {
-        let (dir, swap) = site(false);
+        let (dir, mut swap) = site(false);
         fs::create_dir_all(swap.staged().join("keep/sub")).expect("made");
+        swap.check(&keep()).expect("nothing is in the way");
         swap.swap().expect("swapped");
-        swap.settle().expect("settled");
-        swap.clean().expect("cleaned");
+        clean(&swap);
         assert_eq!(tree(dir.path()), NEW);
     }
 
@@ -391,8 +525,7 @@ mod tests {
         write(&swap.staged().join("a"), "new");
         swap.dress().expect("dressed");
         swap.swap().expect("swapped");
-        swap.settle().expect("settled");
-        swap.clean().expect("cleaned");
+        clean(&swap);
         assert_eq!(tree(dir.path()), ["sites/default/files/a=new"]);
     }
 }

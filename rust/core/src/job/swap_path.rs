@@ -4,6 +4,8 @@
 //! The new one is extracted into a private folder in the same parent, the holder; both then trade places. As with
 //! [`super::swap::TreeSwap`], what was done before a kill is read from the disk.
 
+use super::carry::Carry;
+use super::mounts;
 use super::swap::{carry_over, exists, private_folder};
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{CWD, RenameFlags};
@@ -27,7 +29,9 @@ pub struct PathSwap {
     inode: Option<u64>,
     /// Folders above `live` that are not there yet, the outermost first.
     missing: Vec<OsString>,
-    /// What of a live folder stays, relative to it.
+    #[serde(default)]
+    carry: Carry,
+    /// Paths that are moved over after the swap: journals written before there was [`Carry`] have them.
     keep: Vec<OsString>,
 }
 
@@ -46,17 +50,25 @@ impl PathSwap {
             missing.push(live.clone().into_os_string());
         }
         live.push(name);
-        if let Ok(found) = fs::symlink_metadata(&live)
-            && found.dev() != fs::metadata(&real).at("cannot look at", &real)?.dev()
-        {
+        let is_link = fs::symlink_metadata(&live).is_ok_and(|found| found.is_symlink());
+        if !is_link && exists(&live) && mounts::is_point(&live) {
             return Err(Error::new(
                 Code::Usage,
                 format!("{} is a mount point and cannot be replaced", live.display()),
             )
             .hint("name the paths below it"));
         }
+        if let Some(mount) = mounts::below(&live).first() {
+            let mount = live.join(mount);
+            return Err(Error::new(
+                Code::Usage,
+                format!("{} cannot be replaced: {} in it is a mount point", live.display(), mount.display()),
+            )
+            .hint("unmount it, or name the paths beside it and below it"));
+        }
         let holder = real.join(format!(".bam-{id}"));
-        Ok(PathSwap { live: live.into(), holder: holder.into(), inode: None, missing, keep: Vec::new() })
+        let (carry, keep) = (Carry::default(), Vec::new());
+        Ok(PathSwap { live: live.into(), holder: holder.into(), inode: None, missing, carry, keep })
     }
 
     /// Makes the holder. The journal must know of it before: a kill leaves nothing that is not on record.
@@ -72,11 +84,6 @@ impl PathSwap {
     /// What is being replaced.
     pub fn live(&self) -> &Path {
         Path::new(&self.live)
-    }
-
-    /// Names what of a live folder stays, relative to it; where the new one has the same path, that wins.
-    pub fn keep(&mut self, paths: Vec<PathBuf>) {
-        self.keep = paths.into_iter().map(PathBuf::into_os_string).collect();
     }
 
     /// Takes note of what was extracted; fails where there is nothing, or where it cannot take the live one's place.
@@ -105,10 +112,19 @@ impl PathSwap {
         Ok(())
     }
 
+    /// The new one is whole: puts what of a live folder stays (`keep`, relative to it) where it is to be. Where the new
+    /// one has the same path, that wins.
+    pub fn check(&mut self, keep: &[PathBuf]) -> Result<()> {
+        if fs::symlink_metadata(self.live()).is_ok_and(|found| found.is_dir()) {
+            self.carry = Carry::prepare(self.live(), &self.incoming(), keep, &[])?;
+        }
+        Ok(())
+    }
+
     /// The two trade places. May be called again after a kill.
     pub fn swap(&self) -> Result<()> {
         if self.swapped() {
-            return Ok(());
+            return self.finish_exchange().and_then(|()| self.sync());
         }
         let (live, new) = (self.live(), self.incoming());
         for folder in &self.missing {
@@ -117,6 +133,7 @@ impl PathSwap {
         if !exists(live) {
             return fs::rename(&new, live).at("cannot put in place", live).and_then(|()| self.sync());
         }
+        self.carry.go(live, &new)?;
         match rustix::fs::renameat_with(CWD, &new, CWD, live, RenameFlags::EXCHANGE) {
             Ok(()) => self.finish_exchange()?,
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
@@ -128,7 +145,7 @@ impl PathSwap {
         self.sync()
     }
 
-    /// Takes a swap back, as long as [`PathSwap::settle`] was not called.
+    /// Takes a swap back, however far it came, as long as the holder is there. May be called again after a kill.
     pub fn revert(&self) -> Result<()> {
         let (live, old) = (self.live(), self.old());
         if self.swapped() {
@@ -138,6 +155,9 @@ impl PathSwap {
         if !exists(live) && exists(&old) {
             fs::rename(&old, live).at("cannot put back", live)?;
         }
+        if exists(live) {
+            self.carry.back(live, &self.incoming())?;
+        }
         for folder in self.missing.iter().rev() {
             // Somebody may use it by now.
             let _ = fs::remove_dir(folder);
@@ -145,23 +165,13 @@ impl PathSwap {
         self.sync()
     }
 
-    /// After the swap: moves what is kept from the old folder into the new one. May be called again after a kill.
+    /// After the swap, for a journal of old: moves what is kept from the old folder into the new one.
     pub fn settle(&self) -> Result<()> {
         self.finish_exchange()?;
         for path in &self.keep {
             carry_over(&self.old().join(path), &self.live().join(path))?;
         }
         self.sync()
-    }
-
-    /// Removes the holder, and with it what is not live.
-    pub fn clean(&self) -> Result<()> {
-        match fs::remove_dir_all(self.holder()) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => {
-                Err(Error::io("cannot remove", self.holder(), cause))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn incoming(&self) -> PathBuf {
@@ -222,25 +232,28 @@ mod tests {
         let mut swaps = ["a", "f", "lost/deep/c"].map(|path| {
             PathSwap::plan(&root.join(path), &format!("7-{}", path.replace('/', ""))).expect("planned")
         });
-        let [a, f, c] = &mut swaps;
+        let [a, f, c] = &swaps;
         write(&a.holder().join(NEW), "new");
         write(&f.holder().join(NEW).join("d"), "new");
         write(&c.holder().join(NEW), "new");
-        f.keep(vec!["keep".into(), "not there".into()]);
         for swap in &mut swaps {
             swap.arrived().expect("it is there");
+            swap.check(&["keep".into(), "not there".into()]).expect("nothing is in the way");
         }
         (dir, swaps)
+    }
+
+    fn clean(swap: &PathSwap) {
+        assert!(super::super::erase::erase(swap.holder()).is_none());
     }
 
     #[test]
     fn each_takes_its_place_however_often_it_is_said() {
         let (dir, swaps) = site();
         for swap in &swaps {
-            for step in [PathSwap::swap, PathSwap::settle, PathSwap::clean] {
-                step(swap).expect("done");
-                step(swap).expect("done again");
-            }
+            swap.swap().expect("done");
+            swap.swap().expect("done again");
+            clean(swap);
         }
         assert_eq!(
             tree(dir.path()),
@@ -257,7 +270,7 @@ mod tests {
         for swap in &swaps {
             swap.revert().expect("reverted");
             swap.revert().expect("reverted again");
-            swap.clean().expect("cleaned");
+            clean(swap);
         }
         assert_eq!(tree(dir.path()), ["a=old", "f/b=old", "f/keep/backup=precious", "other=stays"]);
         assert!(!dir.path().join("lost").exists());
@@ -271,7 +284,7 @@ mod tests {
                 .expect("exchanged");
             match back {
                 true => swap.revert().expect("reverted"),
-                false => swap.swap().and_then(|()| swap.settle()).expect("settled"),
+                false => swap.swap().expect("swapped"),
             }
             let text = fs::read_to_string(dir.path().join("a")).expect("read");
             assert_eq!(text, if back { "old" } else { "new" });
@@ -284,7 +297,7 @@ mod tests {
         let mut swap = PathSwap::plan(&dir.path().join("x"), "7").expect("planned");
         swap.make_holder().expect("made");
         assert_eq!(swap.arrived().expect_err("nothing there").code(), Code::NotFound);
-        swap.clean().expect("cleaned");
+        clean(&swap);
         assert_eq!(tree(dir.path()), [] as [&str; 0]);
     }
 }

@@ -1,0 +1,75 @@
+//! Where other file systems are attached. What lies on one cannot be renamed onto another, and a mount point cannot be
+//! renamed at all, so a swap has to know of them before it begins.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Mount points below `folder`, a path without links, relative to it; none below another. None where the kernel does
+/// not tell.
+pub fn below(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = all()
+        .into_iter()
+        .filter_map(|point| point.strip_prefix(folder).ok().map(Path::to_owned))
+        .filter(|rest| !rest.as_os_str().is_empty())
+        .collect();
+    found.sort();
+    found.dedup_by(|later, earlier| later.starts_with(&*earlier));
+    found
+}
+
+/// Whether `folder`, a path without links, is a mount point, another file system than its parent's included.
+pub fn is_point(folder: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+    let other =
+        folder.parent().is_some_and(|parent| device(folder).zip(device(parent)).is_some_and(|(a, b)| a != b));
+    other || all().iter().any(|point| point == folder)
+}
+
+/// All mount points of this process, as proc(5) lists them: the fifth field, blanks and the like in octal.
+fn all() -> Vec<PathBuf> {
+    let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let points = text.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    points.map(|point| PathBuf::from(OsStr::from_bytes(&plain(point)))).collect()
+}
+
+/// Takes `\040` and its like out.
+fn plain(mut text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    while let Some((first, rest)) = text.split_first() {
+        let octal = rest.first_chunk::<3>().filter(|_| *first == b'\\');
+        let octal = octal.and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                text = rest.get(3..).unwrap_or_default();
+            }
+            None => {
+                plain.push(*first);
+                text = rest;
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_the_kernel_writes_them() {
+        assert_eq!(plain(br"/srv/my\040files\134x"), br"/srv/my files\x");
+        assert_eq!(plain(br"/a\04"), br"/a\04");
+    }
+
+    #[test]
+    fn proc_is_a_mount_point_and_a_new_folder_is_none() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(is_point(Path::new("/proc")) && !is_point(dir.path()));
+        assert!(below(Path::new("/")).contains(&PathBuf::from("proc")));
+        assert_eq!(below(dir.path()), [] as [PathBuf; 0]);
+    }
+}
