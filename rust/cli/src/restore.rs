@@ -6,7 +6,7 @@ use crate::print::{Output, size, text};
 use crate::verbs::{ask, describe, exit_code, list, number};
 use crate::work::{can_ask, run};
 use crate::{configuration, place};
-use bam::config::{Database, Document};
+use bam::config::{Database, Document, SourceType};
 use bam::job::elsewhere::{Elsewhere, occupied};
 use bam::job::{self, Request};
 use bam::{Code, Error, Monitor, Result, Secret};
@@ -36,7 +36,13 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
         parts.extend(args.tables.iter().map(|table| format!("table {table}")));
         let part = if parts.is_empty() { String::new() } else { format!("{} of ", parts.join(", ")) };
         let onto = which.source.as_ref().map(|source| format!(" onto {source}")).unwrap_or_default();
-        ask(&format!("Restore {part}{what}{onto}, replacing what is there now?"), "restore")?;
+        let site = what.contains(".sitearchive.")
+            || which.source.as_ref().is_some_and(|source| is_site(&document, source));
+        let code = match site && !args.code && parts.is_empty() {
+            true => " The code stays as it is; --code restores it, too.",
+            false => "",
+        };
+        ask(&format!("Restore {part}{what}{onto}, replacing what is there now?{code}"), "restore")?;
     }
     let request = Request::Restore(job::Restore {
         code: args.code,
@@ -58,6 +64,10 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
         format!("Restored {} from {} in {seconds:.1} s.\n", text(&result, "source"), text(&result, "file"))
     });
     Ok(exit_code(&result))
+}
+
+fn is_site(document: &Document, source: &str) -> bool {
+    document.sources.get(source).is_some_and(|source| source.kind == SourceType::Archive)
 }
 
 /// What a restore would do, for people.

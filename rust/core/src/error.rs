@@ -153,6 +153,11 @@ impl Error {
         self
     }
 
+    /// Whether it does not say yet what it is about.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.message.starts_with(BARE)
+    }
+
     /// The same failure where dealing with it failed, too: the first is the one that is told, the second comes after it.
     #[must_use]
     pub fn followed_by(mut self, second: &Error) -> Self {
@@ -161,6 +166,9 @@ impl Error {
         self
     }
 }
+
+/// What an error says that nobody has told the path of.
+const BARE: &str = "input or output failed";
 
 fn code_of(cause: &io::Error) -> Code {
     match cause.kind() {
@@ -200,7 +208,7 @@ impl From<io::Error> for Error {
     fn from(cause: io::Error) -> Self {
         match Error::from_io(cause) {
             Ok(ours) => ours,
-            Err(cause) => Error::new(code_of(&cause), "input or output failed").because(cause),
+            Err(cause) => Error::new(code_of(&cause), BARE).because(cause),
         }
     }
 }

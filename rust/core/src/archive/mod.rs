@@ -96,16 +96,75 @@ impl EntryKind {
     }
 }
 
-/// A path as people can read it: valid UTF-8 as it is, control characters and other bytes escaped.
+/// A path as people can read it: valid UTF-8 as it is; control characters, other bytes and backslashes escaped, so that
+/// [`unshow`] finds it again.
 pub fn show(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
     for chunk in path.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+            if c.is_control() || c == '\\' { text.extend(c.escape_default()) } else { text.push(c) }
         }
         for byte in chunk.invalid() {
             text.push_str(&format!("\\x{byte:02x}"));
         }
     }
     if text.is_empty() { ".".into() } else { text }
+}
+
+/// The path that [`show`] shows so; `None` where it shows none so, and where that is the text itself.
+pub fn unshow(text: &[u8]) -> Option<Vec<u8>> {
+    let mut path = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        if *first != b'\\' {
+            path.push(*first);
+            rest = after;
+            continue;
+        }
+        let (kind, after) = after.split_first()?;
+        let hex = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        rest = after;
+        match kind {
+            b'\\' => path.push(b'\\'),
+            b'n' => path.push(b'\n'),
+            b't' => path.push(b'\t'),
+            b'r' => path.push(b'\r'),
+            b'x' => {
+                path.push(u8::try_from(hex(after.get(..2)?)?).ok()?);
+                rest = after.get(2..)?;
+            }
+            b'u' => {
+                let end = after.iter().position(|byte| *byte == b'}')?;
+                let c = char::from_u32(hex(after.get(..end)?.strip_prefix(b"{")?)?)?;
+                path.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
+                rest = after.get(end + 1..)?;
+            }
+            _ => return None,
+        }
+    }
+    (path != text).then_some(path)
+}
+
+#[cfg(test)]
+mod shown {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_found_again() {
+        for path in [
+            &b"a/b"[..],
+            b"a\nb\t\r",
+            b"\xff\xfe/\x7f",
+            b"back\\slash\\n",
+            "\u{85}\u{fc}".as_bytes(),
+            b"\x01\0",
+        ] {
+            let shown = show(path);
+            assert!(!shown.chars().any(char::is_control));
+            assert_eq!(unshow(shown.as_bytes()).as_deref().unwrap_or(path), path, "{shown}");
+        }
+        for other in [&b"plain"[..], br"a\q", br"\x1", br"\u{110000}", b"end\\"] {
+            assert_eq!(unshow(other), None);
+        }
+    }
 }

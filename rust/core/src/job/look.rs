@@ -5,10 +5,11 @@
 
 use super::apply::begin;
 use super::folders::below;
+use super::near::Near;
 use super::open::Opened;
 use super::request::Restore;
 use super::{lock, restore};
-use crate::archive::{Entry, EntryKind, Layout, Part, Reader, Segment, show};
+use crate::archive::{Entry, EntryKind, Layout, Part, Reader, Segment, show, unshow};
 use crate::beside;
 use crate::catalog::{Kind, key};
 use crate::config::{Document, Driver};
@@ -78,7 +79,7 @@ fn open(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result<(O
 /// Tells `each` what a backup holds: members of an archive, all or those that are `path` or lie below it; tables of a
 /// database, or, with `tables`, of the dump in a site archive.
 ///
-/// Paths are as the archive has them; those of the docroot may also be given relative to it.
+/// Paths are as the archive has them, or as they are told here; those of the docroot may also be given relative to it.
 pub fn ls(
     document: &Document,
     ask: &Restore,
@@ -110,6 +111,7 @@ pub fn ls(
     let mut reader = Reader::new(opened.decode()?);
     let (layout, first) = begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
     let mut found = false;
+    let mut near = path.map(|path| Near::to(path.to_vec()));
     let mut next = match first {
         Some(member) => Some(member),
         None => reader.next_member()?,
@@ -127,13 +129,14 @@ pub fn ls(
                 found = true;
                 each(item(&member.entry, &member.user, &member.group))?;
             }
+            _ if !found => near.iter_mut().for_each(|near| near.offer(told_as(&layout, at))),
             _ => {}
         }
         next = reader.next_member()?;
     }
     match path {
         _ if tables => Err(Error::new(Code::Integrity, format!("{} has no database in it", opened.file()))),
-        Some(path) if !found => Err(not_held(&opened, path)),
+        Some(path) if !found => Err(not_held(&opened, path, near.as_ref())),
         _ => Ok(Looked::at(&opened)),
     }
 }
@@ -163,6 +166,7 @@ pub fn cat(
         (false, Some(_)) => {}
     }
     let mut wanted = path.unwrap_or_default().to_vec();
+    let mut near = Near::to(wanted.clone());
     // A second name of a file has its content under the first, which comes earlier.
     for _ in 0..2 {
         let mut reader = Reader::new(opened.decode()?);
@@ -179,7 +183,9 @@ pub fn cat(
                 match &member.entry.kind {
                     EntryKind::File { .. } if layout.part(at) == Part::Manifest => {
                         // Read already, to know the layout.
-                        let Layout::Site(site) = &layout else { return Err(not_held(&opened, &wanted)) };
+                        let Layout::Site(site) = &layout else {
+                            return Err(not_held(&opened, &wanted, None));
+                        };
                         let text = site.manifest.to_string();
                         return beside::copy(text.as_bytes(), out, monitor);
                     }
@@ -193,6 +199,8 @@ pub fn cat(
                 }
             } else if is_below(&layout, at, &wanted) {
                 return Err(no_file(&wanted, &EntryKind::Directory));
+            } else {
+                near.offer(told_as(&layout, at));
             }
             next = reader.next_member()?;
         }
@@ -201,7 +209,7 @@ pub fn cat(
             None => break,
         }
     }
-    Err(not_held(&opened, &wanted))
+    Err(not_held(&opened, &wanted, Some(&near)))
 }
 
 fn no_file(path: &[u8], kind: &EntryKind) -> Error {
@@ -213,9 +221,17 @@ fn no_file(path: &[u8], kind: &EntryKind) -> Error {
     Error::new(Code::Usage, format!("{} is {what}, not a file", show(path)))
 }
 
-fn not_held(opened: &Opened, path: &[u8]) -> Error {
-    Error::new(Code::NotFound, format!("{} holds no {}", opened.file(), show(path)))
-        .hint("`bam ls` lists what it holds")
+fn not_held(opened: &Opened, path: &[u8], near: Option<&Near>) -> Error {
+    let error = Error::new(Code::NotFound, format!("{} holds no {}", opened.file(), show(path)));
+    error.hint(near.map_or_else(|| "`bam ls` lists what it holds".to_owned(), Near::hint))
+}
+
+/// A member's path as people name it: relative to the docroot, or as the archive has it.
+fn told_as<'m>(layout: &Layout, member: &'m [u8]) -> &'m [u8] {
+    match layout.part(member) {
+        Part::Docroot(inside) | Part::File(inside) => inside,
+        _ => member,
+    }
 }
 
 /// The path without what people type around it.
@@ -235,6 +251,11 @@ fn is_below(layout: &Layout, member: &[u8], path: &[u8]) -> bool {
 }
 
 fn rest<'m>(layout: &Layout, member: &'m [u8], path: &[u8]) -> Option<&'m [u8]> {
+    let as_shown = || rest_of(layout, member, &unshow(path)?);
+    rest_of(layout, member, path).or_else(as_shown)
+}
+
+fn rest_of<'m>(layout: &Layout, member: &'m [u8], path: &[u8]) -> Option<&'m [u8]> {
     let path = plain(path);
     below(member, path).or_else(|| match layout.part(member) {
         Part::Docroot(inside) | Part::File(inside) => below(inside, path),

@@ -21,6 +21,7 @@ mod leftovers;
 pub mod lock;
 pub mod look;
 mod mounts;
+mod near;
 mod open;
 mod partial;
 pub mod pipe;
@@ -139,7 +140,23 @@ impl Drop for Job {
 /// Runs a request on the calling thread. The result has the job's `notes` and its `exit_code`: 0, or 3 where
 /// something is missing (docs/json.md).
 pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Value> {
-    let mut result = match request {
+    let mut result = told(document, request, monitor).map_err(|error| match monitor.snapshot().current {
+        // An error that nobody on its way could say more about.
+        at if error.is_bare() && !at.is_empty() => error.context(format!("at {at}")),
+        _ => error,
+    })?;
+    if let Value::Object(map) = &mut result {
+        let notes = monitor.notes();
+        let partial = notes.iter().any(|note| note.kind == NoteKind::Missing);
+        map.insert("exit_code".into(), if partial { Code::Partial.exit_code() } else { 0 }.into());
+        map.insert("notes".into(), json!(notes));
+    }
+    Ok(result)
+}
+
+/// The result alone.
+fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Value> {
+    Ok(match request {
         Request::Backup { what, destinations, profile, description } => {
             let ask = backup::Ask {
                 what: what.as_deref(),
@@ -177,12 +194,5 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
             let found = recover::recover(document, &lock::state_dir(document)?, *way, monitor)?;
             json!({ "found": found })
         }
-    };
-    if let Value::Object(map) = &mut result {
-        let notes = monitor.notes();
-        let partial = notes.iter().any(|note| note.kind == NoteKind::Missing);
-        map.insert("exit_code".into(), if partial { Code::Partial.exit_code() } else { 0 }.into());
-        map.insert("notes".into(), json!(notes));
-    }
-    Ok(result)
+    })
 }

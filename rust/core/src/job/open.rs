@@ -259,6 +259,23 @@ impl Local {
     }
 }
 
+/// A file whose errors say where it is: they come out many layers above.
+struct Named {
+    file: File,
+    place: String,
+}
+
+impl Read for Named {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.file.read(buffer) {
+            Err(cause) if cause.kind() != io::ErrorKind::Interrupted => {
+                Err(Error::io("cannot read", Path::new(&self.place), cause).into())
+            }
+            done => done,
+        }
+    }
+}
+
 /// A reader and what its first bytes are.
 fn peek(mut input: impl Read + Send + 'static) -> Result<(Box<dyn Read + Send>, What)> {
     let mut prefix = Vec::with_capacity(compress::detect::PREFIX);
@@ -288,6 +305,7 @@ impl Opened {
     pub fn decrypted(&self) -> Result<Box<dyn Read + Send>> {
         let mut file = self.local.file.try_clone().map_err(|e| self.local.failed(e))?;
         file.seek(SeekFrom::Start(0)).map_err(|e| self.local.failed(e))?;
+        let file = Named { file, place: self.local.place.clone() };
         Ok(match &self.how {
             Decryption::Enc(keys) => {
                 Box::new(super::apply::on_a_thread(Box::new(enc::Reader::with_keys(file, keys)?))?)

@@ -3,12 +3,17 @@
 use super::apply::{self, Applied, Target};
 use super::folders::{Folders, join};
 use super::journal::Journal;
+use super::keep;
+use super::near::Near;
 use super::open::Opened;
+use super::swap::exists;
 use super::swap_path::{NEW, PathSwap};
-use crate::archive::{EntryKind, Extractor, Layout, Part, Place, Reader};
+use crate::archive::{EntryKind, Extractor, Layout, Part, Place, Reader, show, unshow};
 use crate::source::exclude::{plain_path, real_path};
 use crate::{Code, Error, Monitor, NoteKind, Result};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,7 +40,7 @@ pub fn stage(
         holders.push(swap.holder().to_owned());
     }
     let roots: Vec<&Path> = holders.iter().map(PathBuf::as_path).collect();
-    let place = |path: &[u8]| wanted.place(&folders, &layout, path);
+    let place = |path: &[u8]| wanted.place(target, &folders, &layout, path);
     let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, place)?;
     let mut applied = Applied::default();
     // Names whose content the archive has under a path that is not wanted.
@@ -64,6 +69,7 @@ pub fn stage(
     if !linked.is_empty() {
         fetch_linked(target, opened, &roots, &place, &linked, monitor, &mut applied)?;
     }
+    wanted.check(opened.file())?;
     for path in journal.paths() {
         path.arrived()?;
     }
@@ -110,6 +116,8 @@ fn fetch_linked(
 pub struct Wanted {
     /// Absolute, none below another.
     pub live: Vec<PathBuf>,
+    /// Of each whether the backup holds anything of it, and what else it may be.
+    looked: RefCell<Vec<(bool, Near)>>,
 }
 
 impl Wanted {
@@ -123,16 +131,24 @@ impl Wanted {
     ) -> Result<Wanted> {
         let mut live = Vec::new();
         for path in paths {
-            let found = meaning(target, folders, layout, path);
+            let mut found = meaning(target, folders, layout, path);
+            if let Some(path) = unshow(path.as_os_str().as_bytes()).filter(|_| !exists(&found)) {
+                // As `bam ls` shows it.
+                found = meaning(target, folders, layout, Path::new(OsStr::from_bytes(&path)));
+            }
             if folders.live.iter().any(|root| plain_path(root) == found) && target.folder.is_some() {
                 return Err(Error::new(Code::Usage, format!("{} is all of it", path.display()))
                     .hint("leave --path out to restore everything"));
             }
-            let settings = target.document.site.conf_dir().join("settings.php");
-            if found == plain_path(&settings) && !target.settings {
+            let site = &target.document.site;
+            let settings = plain_path(&site.conf_dir().join("settings.php"));
+            if (found == settings || keep::is_of_this_machine(site, &found) && exists(&found))
+                && !target.settings
+            {
+                let name = show(found.file_name().unwrap_or_default().as_bytes());
                 return Err(Error::new(
                     Code::Usage,
-                    "settings.php holds what is true of this machine alone, and is not replaced unasked",
+                    format!("{name} holds what is true of this machine alone, and is not replaced unasked"),
                 )
                 .hint("say --settings, too, if the backup's is what you want"));
             }
@@ -140,7 +156,40 @@ impl Wanted {
         }
         live.sort();
         live.dedup_by(|later, earlier| later.starts_with(earlier));
-        Ok(Wanted { live })
+        let looked = live.iter().map(|path| (false, Near::to(named(target, path)))).collect();
+        Ok(Wanted { live, looked: RefCell::new(looked) })
+    }
+
+    /// As [`Wanted::find`], of a member of the backup: takes note that there is something, or of how near it comes.
+    pub fn look(&self, target: &Target<'_>, live: &Path) -> Option<usize> {
+        let found = self.find(live);
+        let mut looked = self.looked.borrow_mut();
+        match found {
+            Some(wanted) => {
+                if let Some((held, _)) = looked.get_mut(wanted) {
+                    *held = true;
+                }
+            }
+            None => {
+                let missing = looked.iter_mut().filter(|(held, _)| !held).collect::<Vec<_>>();
+                if !missing.is_empty() {
+                    let name = named(target, live);
+                    missing.into_iter().for_each(|(_, near)| near.offer(&name));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether all of them were there, once the backup is read; an error names the first that was not.
+    pub fn check(&self, file: &str) -> Result<()> {
+        for (live, (held, near)) in self.live.iter().zip(self.looked.borrow().iter()) {
+            if !held {
+                let text = format!("{file} does not hold {}", show(live.as_os_str().as_bytes()));
+                return Err(Error::new(Code::NotFound, text).hint(near.hint()));
+            }
+        }
+        Ok(())
     }
 
     /// Which of the wanted paths this live path is, or lies below.
@@ -149,12 +198,27 @@ impl Wanted {
     }
 
     /// Where a member goes: below the holder of the wanted path it belongs to.
-    fn place(&self, folders: &Folders<'_>, layout: &Layout, path: &[u8]) -> Option<Place> {
+    fn place(
+        &self,
+        target: &Target<'_>,
+        folders: &Folders<'_>,
+        layout: &Layout,
+        path: &[u8],
+    ) -> Option<Place> {
         let live = plain_path(&folders.live_path(&folders.place(layout.part(path))?));
-        let root = self.find(&live)?;
+        let root = self.look(target, &live)?;
         let rest = live.strip_prefix(self.live.get(root)?).ok()?;
         Some(Place { root, path: join(NEW.as_bytes(), rest.as_os_str().as_bytes()) })
     }
+}
+
+/// A live path as it may be given to `--path`.
+fn named(target: &Target<'_>, live: &Path) -> Vec<u8> {
+    let bases = target.folder.iter().chain([&target.document.site.root]);
+    let inside = bases
+        .filter(|base| !base.as_os_str().is_empty())
+        .find_map(|base| live.strip_prefix(plain_path(base)).ok());
+    inside.unwrap_or(live).as_os_str().as_bytes().to_vec()
 }
 
 fn meaning(target: &Target<'_>, folders: &Folders<'_>, layout: &Layout, path: &Path) -> PathBuf {

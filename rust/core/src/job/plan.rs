@@ -111,12 +111,13 @@ pub fn of(
             }
         } else if let Some(place) = folders.place(part) {
             let live = plain_path(&folders.live_path(&place));
-            if whole || wanted.find(&live).is_some() {
+            if whole || wanted.look(target, &live).is_some() {
                 compare(&member.entry, &live, &seen, &mut files)?;
             }
         }
         next = reader.next_member()?;
     }
+    wanted.check(opened.file())?;
     let roots = if whole { &folders.live } else { &wanted.live };
     for root in roots {
         lost(target, &folders, &plain_path(root), &seen, &mut files.lost, monitor)?;

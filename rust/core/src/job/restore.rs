@@ -46,7 +46,8 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
         "source": source_name,
     });
     let done = put(document, ask, &source_name, source, &opened, &state_dir, monitor).map_err(|error| {
-        let unnamed = error.code() == Code::Integrity && !error.message().contains(opened.file());
+        let unnamed =
+            error.is_bare() || error.code() == Code::Integrity && !error.message().contains(opened.file());
         if unnamed { error.context(opened.file()) } else { error }
     })?;
     if let (Value::Object(result), Value::Object(done)) = (&mut result, done) {

@@ -78,8 +78,13 @@ pub(crate) fn spawn_holding(
 /// Reads all of a program's stderr, and keeps its beginning and its end.
 fn keep(mut stderr: ChildStderr) -> Vec<u8> {
     let (mut kept, mut block) = (Vec::new(), [0; 4096]);
-    while let Ok(n @ 1..) = stderr.read(&mut block) {
-        kept.extend_from_slice(block.get(..n).unwrap_or_default());
+    loop {
+        match stderr.read(&mut block) {
+            // Whoever stops reading lets the program wait for ever.
+            Err(cause) if cause.kind() == ErrorKind::Interrupted => continue,
+            Ok(0) | Err(_) => break,
+            Ok(n) => kept.extend_from_slice(block.get(..n).unwrap_or_default()),
+        }
         if kept.len() > STDERR_KEPT {
             let excess = kept.len() - STDERR_KEPT;
             kept.drain(STDERR_KEPT / 2..STDERR_KEPT / 2 + excess);
@@ -156,8 +161,14 @@ pub(crate) struct Output<'m> {
 
 impl Read for Output<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        wait_for(&self.pipe, PollFlags::IN, self.monitor, self.stop)?;
-        self.pipe.read(buffer)
+        loop {
+            wait_for(&self.pipe, PollFlags::IN, self.monitor, self.stop)?;
+            match self.pipe.read(buffer) {
+                // A signal that is none of this pipe's business; not every reader up there knows of it.
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
     }
 }
 
@@ -174,6 +185,7 @@ impl Write for Input<'_> {
                 Err(cause) if cause.kind() == ErrorKind::WouldBlock => {
                     wait_for(&self.pipe, PollFlags::OUT, self.monitor, None)?;
                 }
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
                 done => return done,
             }
         }
