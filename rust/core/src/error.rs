@@ -146,6 +146,12 @@ impl Error {
         self.hint.as_deref()
     }
 
+    /// The same failure once more, for somebody else; without the error that caused it.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Error { code: self.code, message: self.message.clone(), hint: self.hint.clone(), source: None }
+    }
+
     /// The same failure told in a wider context: `what: message`.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> Self {

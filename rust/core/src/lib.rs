@@ -29,5 +29,5 @@ mod secret;
 pub mod source;
 
 pub use error::{Code, Error, Result, ResultExt};
-pub use monitor::{Monitor, Note, NoteKind, Phase, Progress};
+pub use monitor::{Cancel, Monitor, Note, NoteKind, Phase, Progress};
 pub use secret::Secret;

@@ -3,8 +3,8 @@
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde::Serialize;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How often a wait looks at the cancel flag.
@@ -81,10 +81,24 @@ struct Notes {
     gravest: Option<NoteKind>,
 }
 
+/// The cancel flag alone, for what outlives one call: a connection, say. One of its own is never raised.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Fails with [`Code::Cancelled`] once [`Monitor::cancel`] was called.
+    pub fn check(&self) -> Result<()> {
+        if self.0.load(Relaxed) {
+            return Err(Error::new(Code::Cancelled, "cancelled"));
+        }
+        Ok(())
+    }
+}
+
 /// Shared by all threads of one job. Cheap to call from inner loops.
 #[derive(Debug)]
 pub struct Monitor {
-    cancelled: AtomicBool,
+    cancelled: Cancel,
     phase: AtomicU8,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -104,7 +118,7 @@ impl Monitor {
     /// A monitor at [`Phase::Preparing`] with all counters at zero.
     pub fn new() -> Self {
         Monitor {
-            cancelled: AtomicBool::new(false),
+            cancelled: Cancel::default(),
             phase: AtomicU8::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -117,15 +131,17 @@ impl Monitor {
 
     /// Asks the job to stop at its next [`Monitor::check`].
     pub fn cancel(&self) {
-        self.cancelled.store(true, Relaxed);
+        self.cancelled.0.store(true, Relaxed);
     }
 
     /// Fails with [`Code::Cancelled`] once [`Monitor::cancel`] was called. Long loops call it at least once a block.
     pub fn check(&self) -> Result<()> {
-        if self.cancelled.load(Relaxed) {
-            return Err(Error::new(Code::Cancelled, "cancelled"));
-        }
-        Ok(())
+        self.cancelled.check()
+    }
+
+    /// The cancel flag alone.
+    pub fn flag(&self) -> Cancel {
+        self.cancelled.clone()
     }
 
     /// Waits for what another thread sends; `None` where nothing will ever come. Fails when the work is cancelled.

@@ -174,7 +174,7 @@ pub struct Listing {
     pub backups: Vec<Backup>,
     /// Destinations that could not be listed, and why.
     pub unreachable: BTreeMap<String, String>,
-    /// IDs that two backups claim, copies whose size is not what their sidecar says.
+    /// What could not be read, IDs that two backups claim, copies whose size is not what their sidecar says.
     pub notes: Vec<Note>,
 }
 
@@ -182,16 +182,24 @@ impl Listing {
     /// Lists destinations, all at once. One that cannot be reached does not spoil the others.
     pub fn of(destinations: &[&dyn Destination]) -> Listing {
         let listed: Vec<_> = std::thread::scope(|scope| {
+            let look = |destination: &&dyn Destination| {
+                let mut told = Vec::new();
+                destination.look(&mut told).map(|files| (files, told))
+            };
             let threads: Vec<_> =
-                destinations.iter().map(|destination| scope.spawn(|| destination.list())).collect();
+                destinations.iter().map(|destination| scope.spawn(move || look(destination))).collect();
             threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
         });
         let mut places = Vec::new();
         let mut unreachable = BTreeMap::new();
+        let mut notes = Vec::new();
         for (destination, result) in destinations.iter().zip(listed) {
             let id = destination.id().to_owned();
             match result {
-                Ok(Ok(files)) => {
+                Ok(Ok((files, told))) => {
+                    notes.extend(
+                        told.into_iter().map(|note| Note { text: format!("{id}: {}", note.text), ..note }),
+                    );
                     let (host, folder) = (destination.host(), destination.folder());
                     places.push(Place { destination: id, host, folder, files });
                 }
@@ -199,7 +207,9 @@ impl Listing {
                 Err(_) => drop(unreachable.insert(id, "listing it stopped at a bug in bam".into())),
             }
         }
-        Listing { unreachable, ..Listing::from_places(&places) }
+        let mut listing = Listing { unreachable, ..Listing::from_places(&places) };
+        listing.notes.append(&mut notes);
+        listing
     }
 
     /// Puts together what destinations list. Files that are no backups are left out.

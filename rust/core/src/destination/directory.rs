@@ -4,13 +4,14 @@
 //! `.NAME.info.part` while `.NAME.part` is gone: readers take it for the sidecar, and the next
 //! [`Destination::clean_parts`] finishes the job. A new backup gets its sidecar first, so that it needs none of this.
 
+use super::lease::{self, Found, Held, LEASE_MAX, Lease};
 use super::names::{self, Kind, SIDECAR_MAX, check_name};
-use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken};
+use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken, unreadable};
 use crate::config::document;
-use crate::{Code, Error, Monitor, Result, ResultExt};
-use rustix::fs::{Advice, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags};
+use crate::{Code, Error, Monitor, Note, Result, ResultExt};
+use rustix::fs::{Advice, AtFlags, CWD, Dir, FlockOperation, Gid, Mode, OFlags, RenameFlags};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU64;
@@ -18,6 +19,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 /// Bytes after which the kernel is told to start writing back, so that the last flush has little left to do.
 const WRITE_BACK: u64 = 8 << 20;
@@ -142,6 +144,59 @@ impl Directory {
         }
     }
 
+    /// Who makes the hidden files of `name`; `None` where nothing says that they are ours.
+    fn holder(&self, name: &str) -> Result<Option<Found>> {
+        let path = self.at(&names::lease(name));
+        let Some(made) = changed(&path)? else { return Ok(None) };
+        let last = made.max(changed(&self.at(&names::part(name)))?.unwrap_or(made));
+        let age = SystemTime::now().duration_since(last).unwrap_or(Duration::ZERO);
+        match read_text(&path, LEASE_MAX) {
+            Ok(Some(text)) if text.is_empty() => Ok(Some(Found { lease: None, age })),
+            Ok(Some(text)) => Ok(Lease::parse(&text).map(|lease| Found { lease: Some(lease), age })),
+            // Ended since we looked.
+            Ok(None) => Ok(None),
+            // Somebody else's: nothing is known of that run but its age.
+            Err(error) if error.code() == Code::Permission => {
+                Ok(Some(Found { lease: Some(Lease::default()), age }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says that the hidden files of `name` are made by us, from now on; settles what a run left that has ended.
+    fn claim(&self, name: &str) -> Result<Held> {
+        match self.holder(name)? {
+            Some(found) => {
+                if !found.is_over() || !self.settle(name)? {
+                    return Err(found.refusal(name, &self.describe()));
+                }
+            }
+            None => {
+                for file in [names::part(name), names::lease(name)] {
+                    if is_there(&self.at(&file))? {
+                        return Err(lease::in_the_way(&file, &self.describe()));
+                    }
+                }
+            }
+        }
+        let held = Held::new();
+        let (mut handle, path) = self.create(&names::lease(name))?;
+        let written = handle.write_all(held.text().as_bytes());
+        if written.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        written.at("cannot write", &path)?;
+        Ok(held)
+    }
+
+    /// What a killed change of a sidecar left: the next text, ours by what it says, of a backup that is there.
+    fn settle_sidecar(&self, name: &str) -> Result<bool> {
+        let busy = is_there(&self.at(&names::part(name)))? || !is_there(&self.at(name))?;
+        let new = self.at(&names::sidecar_new(name));
+        let ours = !busy && read_text(&new, SIDECAR_MAX)?.is_some_and(|text| names::is_our_text(&text));
+        Ok(ours && remove_if_there(&new)?)
+    }
+
     /// Finishes or takes back what a killed upload of `name` left. Nothing, when someone is at it right now.
     fn settle(&self, name: &str) -> Result<bool> {
         let part = self.at(&names::part(name));
@@ -154,6 +209,7 @@ impl Directory {
             remove_if_there(&self.at(&names::sidecar_part(name)))?;
             remove_if_there(&self.at(&names::sidecar_new(name)))?;
             remove_if_there(&part)?;
+            remove_if_there(&self.at(&names::lease(name)))?;
             return Ok(true);
         }
         let mut changed = remove_if_there(&self.at(&names::sidecar_new(name)))?;
@@ -165,25 +221,28 @@ impl Directory {
             }
             changed = true;
         }
-        Ok(changed)
+        Ok(remove_if_there(&self.at(&names::lease(name)))? || changed)
     }
 
     /// The files of the folder by name, as far as they are UTF-8; a folder that is not there yet is empty.
     fn files(&self) -> Result<BTreeMap<String, fs::Metadata>> {
-        let entries = match fs::read_dir(&self.path) {
-            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            entries => entries.at("cannot list", &self.path)?,
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = match rustix::fs::openat(CWD, &self.path, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(BTreeMap::new()),
+            opened => opened.at("cannot list", &self.path)?,
         };
         let mut files = BTreeMap::new();
-        for entry in entries {
+        // Not `fs::read_dir`, which panics where closing the folder fails.
+        for entry in Dir::new(folder).at("cannot list", &self.path)? {
             let entry = entry.at("cannot list", &self.path)?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_file() => drop(files.insert(name, metadata)),
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let path = self.at(name);
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_file() => drop(files.insert(name.to_owned(), metadata)),
                 Ok(_) => {}
                 // Gone since the folder was read.
                 Err(cause) if cause.kind() == ErrorKind::NotFound => {}
-                Err(cause) => return Err(Error::io("cannot look at", &entry.path(), cause)),
+                Err(cause) => return Err(Error::io("cannot look at", &path, cause)),
             }
         }
         Ok(files)
@@ -262,13 +321,19 @@ impl Destination for Directory {
 
     fn clean_parts(&self, keep: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
         let mut cleaned = Vec::new();
-        for file in self.files()?.into_keys() {
-            let name = match names::kind(&file) {
-                Kind::Part(name) | Kind::SidecarPart(name) | Kind::SidecarNew(name) => name,
-                _ => continue,
-            };
-            if !keep(name) && self.settle(name)? {
-                cleaned.push(name.to_owned());
+        let files = self.files()?;
+        let hidden: BTreeSet<&str> = files.keys().filter_map(|file| names::kind(file).hidden_of()).collect();
+        for name in hidden.into_iter().filter(|name| !keep(name)) {
+            let settled = self.holder(name).and_then(|found| match found {
+                Some(found) => Ok(found.is_over() && self.settle(name)?),
+                None => self.settle_sidecar(name),
+            });
+            match settled {
+                Ok(true) => cleaned.push(name.to_owned()),
+                Ok(false) => {}
+                // What others left is theirs to clean.
+                Err(error) if error.code() == Code::Permission => {}
+                Err(error) => return Err(error),
             }
         }
         if !cleaned.is_empty() {
@@ -282,18 +347,19 @@ impl Destination for Directory {
         Ok(Some(room.f_bavail.saturating_mul(room.f_frsize)))
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
         let files = self.files()?;
         let mut listed = Vec::new();
         for (file, metadata) in &files {
-            if names::kind(file) == Kind::Data(file) {
-                let sidecar = self.sidecar(file)?;
-                listed.push(Listed {
-                    name: file.clone(),
-                    size: metadata.size(),
-                    mtime: metadata.mtime(),
-                    sidecar,
-                });
+            if names::kind(file) != Kind::Data(file) {
+                continue;
+            }
+            match self.sidecar(file) {
+                Ok(sidecar) => {
+                    let (size, mtime) = (metadata.size(), metadata.mtime());
+                    listed.push(Listed { name: file.clone(), size, mtime, sidecar });
+                }
+                Err(error) => told.push(unreadable(file, &error)),
             }
         }
         Ok(listed)
@@ -316,11 +382,11 @@ impl Destination for Directory {
         check_name(name)?;
         let replacing = names::sidecar_part(name);
         if !is_there(&self.at(&names::part(name)))?
-            && let Some(text) = read_text(&self.at(&replacing))?
+            && let Some(text) = read_text(&self.at(&replacing), SIDECAR_MAX)?
         {
             return Ok(Some(text));
         }
-        read_text(&self.at(&names::sidecar(name)))
+        read_text(&self.at(&names::sidecar(name)), SIDECAR_MAX)
     }
 
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>> {
@@ -341,12 +407,20 @@ impl Destination for Directory {
         if self.stat(name)?.is_none() {
             return Err(missing(name, &self.describe()));
         }
+        // On a full disk there may be no room for a lease, but removing is what makes some.
+        let held = match self.claim(name) {
+            Err(error) if error.code() == Code::Space => None,
+            claimed => Some(claimed?),
+        };
         // As a part without data, the backup is gone from every listing, and `settle` would finish the removal.
         remove_if_there(&self.at(&names::sidecar_part(name)))?;
         self.rename(name, &names::part(name))?;
         self.sync_folder()?;
         remove_if_there(&self.at(&names::sidecar(name)))?;
         remove_if_there(&self.at(&names::part(name)))?;
+        if held.is_some() {
+            remove_if_there(&self.at(&names::lease(name)))?;
+        }
         self.sync_folder()
     }
 
@@ -368,15 +442,14 @@ impl Destination for Directory {
         if existing == Existing::Keep && self.stat(name)?.is_some() {
             return Err(taken(name, &self.describe()));
         }
-        let part = names::part(name);
-        if is_there(&self.at(&part))? && !self.settle(name)? {
-            return Err(Error::new(
-                Code::Locked,
-                format!("another run is writing {}", self.at(name).display()),
-            )
-            .hint("wait until it is done"));
-        }
-        let (file, path) = self.create(&part)?;
+        let held = self.claim(name)?;
+        let (file, path) = match self.create(&names::part(name)) {
+            Ok(made) => made,
+            Err(error) => {
+                let _ = remove_if_there(&self.at(&names::lease(name)));
+                return Err(error);
+            }
+        };
         flock(&file).at("cannot lock", &path)?;
         let place = self.clone();
         Ok(Box::new(Writing {
@@ -388,6 +461,7 @@ impl Destination for Directory {
             bytes: 0,
             started: 0,
             done: false,
+            _held: held,
         }))
     }
 
@@ -437,6 +511,7 @@ struct Writing {
     /// Bytes whose writing back was started.
     started: u64,
     done: bool,
+    _held: Held,
 }
 
 impl Write for Writing {
@@ -485,7 +560,8 @@ impl Upload for Writing {
             place.appear(name)?;
         }
         self.done = true;
-        self.place.sync_folder()
+        place.sync_folder()?;
+        remove_if_there(&place.at(&names::lease(name))).map(drop)
     }
 }
 
@@ -535,6 +611,15 @@ fn look_up_group(group: &str) -> Result<Gid> {
     line.split(':').nth(2).and_then(|number| number.parse().ok()).map(Gid::from_raw).ok_or_else(unknown)
 }
 
+/// When a file was last changed; `None` where there is none.
+fn changed(path: &Path) -> Result<Option<SystemTime>> {
+    match fs::symlink_metadata(path).and_then(|found| found.modified()) {
+        Ok(time) => Ok(Some(time)),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(Error::io("cannot look at", path, cause)),
+    }
+}
+
 fn is_there(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
@@ -553,14 +638,14 @@ fn remove_if_there(path: &Path) -> Result<bool> {
 }
 
 /// The text of a sidecar. What is not UTF-8 is replaced: the file is not ours then, but can still be listed.
-fn read_text(path: &Path) -> Result<Option<String>> {
+fn read_text(path: &Path, most: u64) -> Result<Option<String>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => return Ok(None),
         opened => File::from(opened.at("cannot open", path)?),
     };
     let mut bytes = Vec::new();
-    file.take(SIDECAR_MAX).read_to_end(&mut bytes).at("cannot read", path)?;
+    file.take(most).read_to_end(&mut bytes).at("cannot read", path)?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 

@@ -4,16 +4,25 @@
 //! another moves it to `.NAME.old` first; as that happens only when the new one is whole, [`Folder::settle`]
 //! finishes whatever was cut short after it.
 
-use super::names::{self, Kind, SIDECAR_MAX, check_name};
+use super::lease::{self, Found, Held, LEASE_MAX, Lease, STALE_PROBE};
+use super::names::{self, Kind, SIDECAR_MAX, SIDECARS_MAX, check_name};
 use super::retry::Trouble;
 use super::server::{Connection, Server, is_broken};
-use super::{Existing, Listed, Stat, missing, taken};
-use crate::{Code, Error, Monitor, Result};
+use super::{Existing, Listed, Stat, missing, taken, too_much, unreadable};
+use crate::{Code, Error, Monitor, Note, NoteKind, Result};
 use ssh2::{ErrorCode, FileStat, OpenFlags, OpenType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// Most files, and entries of any kind, of a folder of backups.
+const FILES_MAX: usize = 250_000;
+const ENTRIES_MAX: usize = 1_000_000;
+/// Bytes that libssh2 is asked for where servers answer with less than they were asked for, which the protocol allows:
+/// of a buffer of this size it has one request on its way at a time, of a larger one several, and takes those behind
+/// a short answer for an error.
+const ONE_REQUEST: usize = 7_500;
 
 /// How fast a server hashes at least, in bytes a second: bounds the wait for its answer.
 const SLOWEST_HASH: u64 = 5_000_000;
@@ -39,6 +48,7 @@ impl Folder {
     /// A connection that is broken is cut at once: closing files on it would only wait again.
     pub fn trouble(&self, what: &str, path: &Path, cause: &ssh2::Error) -> Trouble {
         let trouble = self.server.trouble(&format!("{what} {}", path.display()), cause);
+        let trouble = self.server.told(&self.connection.watch, trouble);
         if trouble.broken {
             self.connection.cut();
         }
@@ -66,9 +76,15 @@ impl Folder {
         }
     }
 
+    /// A small request, which is given up where its answer does not end.
+    fn ask<T>(&self, request: impl FnOnce(&ssh2::Sftp) -> T) -> T {
+        let _allowed = self.connection.watch.at_most(self.server.patience.request());
+        request(&self.connection.sftp)
+    }
+
     pub fn stat(&self, file: &str) -> Result<Option<FileStat>, Trouble> {
         let path = self.path(file);
-        match self.connection.sftp.lstat(&path) {
+        match self.ask(|sftp| sftp.lstat(&path)) {
             Ok(stat) => Ok(Some(stat)),
             Err(cause) if is_missing(&cause) => Ok(None),
             Err(cause) => Err(self.trouble("cannot look at", &path, &cause)),
@@ -88,7 +104,7 @@ impl Folder {
     /// Whether there was something to remove.
     pub fn remove(&self, file: &str) -> Result<bool, Trouble> {
         let path = self.path(file);
-        match self.connection.sftp.unlink(&path) {
+        match self.ask(|sftp| sftp.unlink(&path)) {
             Ok(()) => Ok(true),
             Err(cause) if is_missing(&cause) => Ok(false),
             Err(cause) => Err(self.trouble("cannot remove", &path, &cause)),
@@ -98,16 +114,14 @@ impl Folder {
     /// Fails where `to` is taken (some servers overwrite: look before).
     fn rename(&self, from: &str, to: &str) -> Result<(), Trouble> {
         let (from, to) = (self.path(from), self.path(to));
-        self.connection
-            .sftp
-            .rename(&from, &to, None)
+        self.ask(|sftp| sftp.rename(&from, &to, None))
             .map_err(|cause| self.trouble("cannot put in place", &to, &cause))
     }
 
     pub fn open(&self, file: &str, flags: OpenFlags) -> Result<ssh2::File, Trouble> {
         let path = self.path(file);
         // Made for us alone; `dress` widens it to what the settings say.
-        let opened = self.connection.sftp.open_mode(&path, flags, 0o600, OpenType::File);
+        let opened = self.ask(|sftp| sftp.open_mode(&path, flags, 0o600, OpenType::File));
         opened.map_err(|cause| self.trouble("cannot open", &path, &cause))
     }
 
@@ -138,6 +152,7 @@ impl Folder {
     /// Flushes to the server's disk where it can (fsync@openssh.com).
     pub fn fsync(&self, handle: &mut ssh2::File, file: &str) -> Result<(), Trouble> {
         // A large file takes its time.
+        let _allowed = self.connection.watch.at_most(Duration::from_secs(660));
         self.connection.session.set_timeout(600_000);
         let flushed = handle.fsync();
         self.connection.session.set_timeout(millis(self.server.patience.timeout));
@@ -153,21 +168,56 @@ impl Folder {
     /// Writes a small file whole and flushed.
     fn create_with(&self, file: &str, text: &str) -> Result<(), Trouble> {
         let mut handle = self.create(file)?;
+        let _allowed = self.connection.watch.at_most(self.server.patience.request());
         let written = handle.write_all(text.as_bytes());
         written.map_err(|cause| self.io_trouble("cannot write", &self.path(file), &cause))?;
         self.fsync(&mut handle, file)
     }
 
-    fn read_text(&self, file: &str) -> Result<Option<String>, Trouble> {
+    fn read_text(&self, file: &str, most: u64) -> Result<Option<String>, Trouble> {
         let path = self.path(file);
-        let handle = match self.connection.sftp.open_mode(&path, OpenFlags::READ, 0, OpenType::File) {
+        let opened = self.ask(|sftp| sftp.open_mode(&path, OpenFlags::READ, 0, OpenType::File));
+        let mut handle = match opened {
             Err(cause) if is_missing(&cause) => return Ok(None),
             opened => opened.map_err(|cause| self.trouble("cannot open", &path, &cause))?,
         };
-        let mut bytes = Vec::new();
-        let read = handle.take(SIDECAR_MAX).read_to_end(&mut bytes);
-        read.map_err(|cause| self.io_trouble("cannot read", &path, &cause))?;
+        let (mut bytes, mut buffer) = (Vec::new(), [0; ONE_REQUEST]);
+        let _allowed = self.connection.watch.at_most(self.server.patience.request());
+        while (bytes.len() as u64) < most {
+            let read = handle.read(&mut buffer);
+            match read.map_err(|cause| self.io_trouble("cannot read", &path, &cause))? {
+                0 => break,
+                read => bytes.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+        bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Reads some bytes at `offset`, where the last read ended unless that is said to have been elsewhere; 0 at the end
+    /// of the file. `short` remembers whether the server answers with less than it is asked for.
+    pub fn read_some(
+        &self,
+        handle: &mut ssh2::File,
+        path: &Path,
+        buffer: &mut [u8],
+        offset: u64,
+        short: &mut bool,
+    ) -> Result<usize, Trouble> {
+        let trouble = |cause| self.io_trouble("cannot read", path, &cause);
+        if !*short {
+            match handle.read(buffer) {
+                Err(cause) if cause.to_string().contains("Unexpected Offset") => {
+                    *short = true;
+                    // What is on its way is forgotten by a step aside.
+                    let moved = handle.seek(SeekFrom::Start(offset + 1));
+                    moved.and_then(|_| handle.seek(SeekFrom::Start(offset))).map_err(trouble)?;
+                }
+                read => return read.map_err(trouble),
+            }
+        }
+        let length = buffer.len().min(ONE_REQUEST);
+        handle.read(buffer.get_mut(..length).unwrap_or_default()).map_err(trouble)
     }
 
     /// Reads `buffer.len()` bytes at `offset`.
@@ -178,14 +228,24 @@ impl Folder {
         buffer: &mut [u8],
         offset: u64,
     ) -> Result<(), Trouble> {
-        let read = handle.seek(SeekFrom::Start(offset)).and_then(|_| handle.read_exact(buffer));
-        read.map_err(|cause| self.io_trouble("cannot read", &self.path(file), &cause))
+        let path = self.path(file);
+        let _allowed = self.connection.watch.at_most(self.server.patience.longer());
+        let sought = handle.seek(SeekFrom::Start(offset));
+        sought.map_err(|cause| self.io_trouble("cannot read", &path, &cause))?;
+        let (mut got, mut short) = (0, false);
+        while let Some(rest) = buffer.get_mut(got..).filter(|rest| !rest.is_empty()) {
+            match self.read_some(handle, &path, rest, offset + got as u64, &mut short)? {
+                0 => return Err(self.io_trouble("cannot read", &path, &ErrorKind::UnexpectedEof.into())),
+                read => got += read,
+            }
+        }
+        Ok(())
     }
 
     /// Makes a file, which tells whether we may write, and asks for the free bytes around it; `None` where the
     /// server cannot say.
     pub fn free_space(&self) -> Result<Option<u64>, Trouble> {
-        let probe = names::part(&format!("bam-{}", std::process::id()));
+        let probe = names::probe();
         let mut handle = self.create(&probe)?;
         let room = self.room_around(&mut handle);
         drop(handle);
@@ -195,7 +255,7 @@ impl Folder {
 
     /// Free bytes for us where an open file lies (fstatvfs@openssh.com).
     pub fn room_around(&self, handle: &mut ssh2::File) -> Result<Option<u64>, Trouble> {
-        match handle.statvfs() {
+        match self.ask(|_| handle.statvfs()) {
             Ok(room) => Ok(Some(room.f_bavail.saturating_mul(room.f_frsize))),
             Err(cause) if is_broken(&cause) => {
                 Err(self.trouble("cannot ask for the free space of", &self.path(""), &cause))
@@ -207,7 +267,7 @@ impl Folder {
     /// Makes the folder, with its parents, where it is missing.
     pub fn make(&self) -> Result<(), Trouble> {
         let path = Path::new(&self.server.location.path);
-        match self.connection.sftp.stat(path) {
+        match self.ask(|sftp| sftp.stat(path)) {
             Ok(stat) if stat.is_dir() => return Ok(()),
             Ok(_) => {
                 return Err(Error::new(Code::Destination, format!("{} is not a folder", self.place())).into());
@@ -217,41 +277,73 @@ impl Folder {
         }
         let mut missing: Vec<&Path> = Vec::new();
         for parent in path.ancestors().filter(|parent| !parent.as_os_str().is_empty()) {
-            if self.connection.sftp.stat(parent).is_ok() {
+            if self.ask(|sftp| sftp.stat(parent)).is_ok() {
                 break;
             }
             missing.push(parent);
         }
         let mode = self.mode | (self.mode & 0o444) >> 2;
         for folder in missing.into_iter().rev() {
-            let made = self.connection.sftp.mkdir(folder, i32::try_from(mode).unwrap_or(0o700));
+            let made = self.ask(|sftp| sftp.mkdir(folder, i32::try_from(mode).unwrap_or(0o700)));
             made.map_err(|cause| self.trouble("cannot create the folder", folder, &cause))?;
         }
         Ok(())
     }
 
-    /// All files by name, as far as they are UTF-8; a folder that is not there yet is empty.
-    pub fn files(&self) -> Result<BTreeMap<String, FileStat>, Trouble> {
+    /// All files by name, as far as they are UTF-8; `None`: there is no such folder.
+    pub fn files(&self) -> Result<Option<BTreeMap<String, Stat>>, Trouble> {
         let path = Path::new(&self.server.location.path);
-        let found = match self.connection.sftp.readdir(path) {
-            Err(cause) if is_missing(&cause) => return Ok(BTreeMap::new()),
-            found => found.map_err(|cause| self.trouble("cannot list", path, &cause))?,
+        let mut folder = match self.ask(|sftp| sftp.opendir(path)) {
+            Err(cause) if is_missing(&cause) => return Ok(None),
+            opened => opened.map_err(|cause| self.trouble("cannot list", path, &cause))?,
         };
-        let files = found.into_iter().filter(|(_, stat)| stat.is_file());
-        Ok(files.filter_map(|(path, stat)| Some((path.file_name()?.to_str()?.to_owned(), stat))).collect())
+        let _allowed = self.connection.watch.at_most(self.server.patience.longer());
+        let mut files = BTreeMap::new();
+        for _ in 0..ENTRIES_MAX {
+            match folder.readdir() {
+                Ok((name, stat)) => {
+                    if let Some(name) = name.to_str().filter(|_| stat.is_file()) {
+                        files.insert(name.to_owned(), to_stat(&stat));
+                    }
+                }
+                Err(cause) if cause.code() == NO_MORE => return Ok(Some(files)),
+                Err(cause) => return Err(self.trouble("cannot list", path, &cause)),
+            }
+            if files.len() > FILES_MAX {
+                break;
+            }
+        }
+        // Nothing more is believed to come to an end on this connection.
+        self.connection.cut();
+        Err(Trouble { error: too_much(&self.place()), broken: false })
     }
 
-    pub fn list(&self) -> Result<Vec<Listed>, Trouble> {
-        let files = self.files()?;
+    pub fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>, Trouble> {
+        let Some(files) = self.files()? else {
+            let text = format!("there is no folder {} (yet)", self.place());
+            told.push(Note { kind: NoteKind::Warning, text });
+            return Ok(Vec::new());
+        };
         let mut listed = Vec::new();
-        for (name, stat) in &files {
-            if names::kind(name) == Kind::Data(name) {
-                let has_sidecar = [names::sidecar(name), names::sidecar_new(name)]
-                    .iter()
-                    .any(|file| files.contains_key(file));
-                let sidecar = if has_sidecar { self.sidecar(name)? } else { None };
-                let Stat { size, mtime } = to_stat(stat);
-                listed.push(Listed { name: name.clone(), size, mtime, sidecar });
+        let mut bytes = 0;
+        for (name, &Stat { size, mtime }) in &files {
+            if names::kind(name) != Kind::Data(name) {
+                continue;
+            }
+            let has_sidecar =
+                [names::sidecar(name), names::sidecar_new(name)].iter().any(|file| files.contains_key(file));
+            match if has_sidecar { self.sidecar(name) } else { Ok(None) } {
+                Ok(sidecar) => {
+                    bytes += sidecar.as_ref().map_or(0, String::len);
+                    if bytes > SIDECARS_MAX {
+                        return Err(too_much(&self.place()).into());
+                    }
+                    listed.push(Listed { name: name.clone(), size, mtime, sidecar });
+                }
+                Err(trouble) if trouble.broken || trouble.error.code() == Code::Cancelled => {
+                    return Err(trouble);
+                }
+                Err(trouble) => told.push(unreadable(name, &trouble.error)),
             }
         }
         Ok(listed)
@@ -259,9 +351,12 @@ impl Folder {
 
     pub fn sidecar(&self, name: &str) -> Result<Option<String>, Trouble> {
         check_name(name)?;
-        match self.read_text(&names::sidecar(name))? {
+        match self.read_text(&names::sidecar(name), SIDECAR_MAX)? {
             // Between the two steps of `write_sidecar`, its new text is whole.
-            None => self.read_text(&names::sidecar_new(name)),
+            None => {
+                let new = self.read_text(&names::sidecar_new(name), SIDECAR_MAX)?;
+                Ok(new.filter(|text| names::is_our_text(text)))
+            }
             text => Ok(text),
         }
     }
@@ -272,9 +367,7 @@ impl Folder {
         }
         let new = names::sidecar_new(name);
         // A text that was cut off from its name is the only one.
-        if !self.is_there(&names::sidecar(name))? && self.is_there(&new)? {
-            self.rename(&new, &names::sidecar(name))?;
-        }
+        self.settle_sidecar(name)?;
         self.create_with(&new, text)?;
         self.remove(&names::sidecar(name))?;
         self.rename(&new, &names::sidecar(name))
@@ -285,17 +378,140 @@ impl Folder {
         if self.stat_backup(name)?.is_none() {
             return Err(missing(name, &self.place()).into());
         }
+        // On a full disk there may be no room for a lease, but removing is what makes some.
+        let held = Held::new();
+        let claimed = match self.claim(name, &held, false) {
+            Err(trouble) if trouble.error.code() == Code::Space => false,
+            claimed => claimed.map(|()| true)?,
+        };
         self.remove(&names::part(name))?;
         self.rename(name, &names::part(name))?;
         self.remove(&names::sidecar(name))?;
         self.remove(&names::sidecar_new(name))?;
         self.remove(&names::part(name))?;
+        if claimed {
+            self.remove(&names::lease(name))?;
+        }
         Ok(())
+    }
+
+    /// Who makes the hidden files of `name`; `None` where nothing says that they are ours.
+    fn holder(&self, name: &str) -> Result<Option<Found>, Trouble> {
+        let file = names::lease(name);
+        let lease = match self.read_text(&file, LEASE_MAX) {
+            Ok(None) => return Ok(None),
+            Ok(Some(text)) if text.is_empty() => None,
+            Ok(Some(text)) => match Lease::parse(&text) {
+                Some(lease) => Some(lease),
+                None => return Ok(None),
+            },
+            // Somebody else's: nothing is known of that run but its age.
+            Err(trouble) if trouble.error.code() == Code::Permission => Some(Lease::default()),
+            Err(trouble) => return Err(trouble),
+        };
+        let changed = |file: &str| Ok::<_, Trouble>(self.stat(file)?.map(|stat| to_stat(&stat).mtime));
+        let Some(made) = changed(&file)? else { return Ok(None) };
+        let last = changed(&names::part(name))?.map_or(made, |part| part.max(made));
+        let age = u64::try_from(self.now()?.saturating_sub(last)).unwrap_or_default();
+        Ok(Some(Found { lease, age: Duration::from_secs(age) }))
+    }
+
+    /// The server's time: that of a file made now. Its clock and ours may differ.
+    fn now(&self) -> Result<i64, Trouble> {
+        let probe = names::probe();
+        drop(self.create(&probe)?);
+        let stat = self.stat(&probe);
+        self.remove(&probe)?;
+        Ok(stat?.map_or(0, |stat| to_stat(&stat).mtime))
+    }
+
+    /// Says that the hidden files of `name` are made by us, from now on. What a run left that has ended stays for the
+    /// caller to use. `again`: we may have tried it before, over a connection that was lost meanwhile.
+    pub fn claim(&self, name: &str, held: &Held, again: bool) -> Result<(), Trouble> {
+        let file = names::lease(name);
+        match self.holder(name)? {
+            Some(Found { lease: Some(lease), .. }) if held.is(&lease) => return Ok(()),
+            Some(Found { lease: None, .. }) if again => {}
+            Some(found) if !found.is_over() => return Err(found.refusal(name, &self.place()).into()),
+            Some(_) => {}
+            None => {
+                for file in [names::part(name), file.clone()] {
+                    if self.is_there(&file)? {
+                        return Err(lease::in_the_way(&file, &self.place()).into());
+                    }
+                }
+            }
+        }
+        let mut handle = self.create(&file)?;
+        let written = handle.write_all(held.text().as_bytes());
+        written.map_err(|cause| self.io_trouble("cannot write", &self.path(&file), &cause))
+    }
+
+    /// Removes what broken uploads left behind, and tells of which backups; see `Destination::clean_parts`.
+    pub fn clean(&self, keep: &dyn Fn(&str) -> bool) -> Result<Vec<String>, Trouble> {
+        let files = self.files()?.unwrap_or_default();
+        let mut cleaned = Vec::new();
+        let hidden: BTreeSet<&str> = files.keys().filter_map(|file| names::kind(file).hidden_of()).collect();
+        for name in hidden.into_iter().filter(|name| !keep(name)) {
+            let settled = match self.holder(name) {
+                Ok(Some(found)) if found.is_over() => self.settle(name).map(|()| true),
+                Ok(Some(_)) => Ok(false),
+                Ok(None) => self.settle_sidecar(name),
+                Err(trouble) => Err(trouble),
+            };
+            match settled {
+                Ok(true) => cleaned.push(name.to_owned()),
+                Ok(false) => {}
+                // What others left is theirs to clean.
+                Err(trouble) if trouble.error.code() == Code::Permission => {}
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        let probes = files.iter().filter(|(file, stat)| names::kind(file) == Kind::Probe && stat.size == 0);
+        let probes: Vec<_> = probes.collect();
+        if !probes.is_empty() {
+            let old = self.now()?.saturating_sub_unsigned(STALE_PROBE.as_secs());
+            for (probe, _) in probes.into_iter().filter(|(_, stat)| stat.mtime < old) {
+                self.remove(probe)?;
+            }
+        }
+        Ok(cleaned)
+    }
+
+    /// What a killed change of a sidecar left: the next text, ours by what it says, of a backup that is there.
+    fn settle_sidecar(&self, name: &str) -> Result<bool, Trouble> {
+        let new = names::sidecar_new(name);
+        let ours = self.read_text(&new, SIDECAR_MAX)?.is_some_and(|text| names::is_our_text(&text));
+        if !ours || !self.is_there(name)? || self.is_there(&names::part(name))? {
+            return Ok(false);
+        }
+        if !self.is_there(&names::sidecar(name))? {
+            self.rename(&new, &names::sidecar(name))?;
+            return Ok(true);
+        }
+        self.remove(&new)
     }
 
     /// Lets the whole and flushed part of `name` appear, with its sidecar. Few round trips for a new name, as
     /// lines may be long.
-    pub fn appear(&self, name: &str, existing: Existing, sidecar: &str) -> Result<(), Trouble> {
+    pub fn appear(&self, name: &str, existing: Existing, size: u64, sidecar: &str) -> Result<(), Trouble> {
+        self.put_in_place(name, existing, sidecar)?;
+        // A server that says yes to everything is found out here.
+        let there = |file: &str| Ok::<_, Trouble>(self.stat(file)?.map(|stat| to_stat(&stat).size));
+        for (file, size) in [(name.to_owned(), size), (names::sidecar(name), sidecar.len() as u64)] {
+            let found = there(&file)?;
+            if found != Some(size) {
+                let found = found.map_or("not there".to_owned(), |found| format!("{found} bytes long"));
+                let what = format!("{}: {file} was put in place, but is {found}", self.place());
+                return Err(Error::new(Code::Destination, format!("{what} instead of {size}"))
+                    .hint("look at the folder on the server; its SFTP server does not do what it says")
+                    .into());
+            }
+        }
+        Ok(())
+    }
+
+    fn put_in_place(&self, name: &str, existing: Existing, sidecar: &str) -> Result<(), Trouble> {
         self.create_with(&names::sidecar_part(name), sidecar)?;
         if existing == Existing::Replace && self.stat_backup(name)?.is_some() {
             self.rename(name, &names::old(name))?;
@@ -347,9 +563,9 @@ impl Folder {
     }
 
     /// Finishes or takes back what a broken upload of `name` left.
-    pub fn settle(&self, name: &str) -> Result<(), Trouble> {
+    fn settle(&self, name: &str) -> Result<(), Trouble> {
         if self.finish_replacing(name)? {
-            return Ok(());
+            return self.remove(&names::lease(name)).map(drop);
         }
         let (data, part) = (self.is_there(name)?, self.is_there(&names::part(name))?);
         if part && !data {
@@ -362,6 +578,7 @@ impl Folder {
         self.remove(&names::sidecar_new(name))?;
         self.remove(&names::sidecar_part(name))?;
         self.remove(&names::part(name))?;
+        self.remove(&names::lease(name))?;
         Ok(())
     }
 
@@ -437,6 +654,9 @@ fn to_stat(stat: &FileStat) -> Stat {
     let mtime = stat.mtime.and_then(|time| i64::try_from(time).ok()).unwrap_or_default();
     Stat { size: stat.size.unwrap_or_default(), mtime }
 }
+
+/// The end of a folder, as ssh2 tells it (LIBSSH2_ERROR_FILE).
+const NO_MORE: ErrorCode = ErrorCode::Session(-16);
 
 fn is_missing(cause: &ssh2::Error) -> bool {
     matches!(cause.code(), ErrorCode::SFTP(2 | 10))

@@ -8,6 +8,7 @@
 //! its own pace, a local file that may still be growing, so that no destination waits for another.
 
 mod address;
+mod broken;
 mod deal;
 mod digest;
 mod directory;
@@ -18,6 +19,7 @@ mod growing;
 mod host_key;
 mod known_hosts;
 mod lanes;
+mod lease;
 mod location;
 mod names;
 mod openssh;
@@ -26,8 +28,10 @@ mod rsync;
 mod server;
 mod sftp;
 mod upload;
+mod watch;
 
 pub use address::at_address;
+pub use broken::Broken;
 pub use directory::Directory;
 pub use follow::{Available, Follow};
 pub use growing::{Growing, Spool};
@@ -38,7 +42,7 @@ pub use rsync::Rsync;
 pub use sftp::Sftp;
 
 use crate::config::document::{self, DestinationType};
-use crate::{Code, Error, Monitor, Result};
+use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -88,18 +92,32 @@ pub trait Destination: Send + Sync {
     /// The place in words, without secrets: `/srv/backups`, `sftp://backup@host/backups`.
     fn describe(&self) -> String;
 
+    /// Says which job it works for from now on: once that is cancelled, no wait goes on. Places that are handed a
+    /// [`Monitor`] take its flag by themselves.
+    fn attend(&self, _job: &Cancel) {}
+
+    /// Says that it did not answer the last time: looking at it is given up sooner.
+    fn hurry(&self) {}
+
     /// Makes sure that a backup could be written: reachable, there (made where missing), writable.
     fn prepare(&self, monitor: &Monitor) -> Result<()>;
 
-    /// Removes what broken uploads left behind, except parts of names that `keep` wants to resume. Only under the
-    /// caller's lock; parts that another process of this machine is writing are left alone. Returns the names.
+    /// Removes what broken uploads left behind, except of names that `keep` wants to be left alone: those that are to be
+    /// resumed, and those that are no backup's. Nothing without our mark is touched, and nothing of a run that is
+    /// still going, on whatever machine. Returns the names.
     fn clean_parts(&self, keep: &dyn Fn(&str) -> bool) -> Result<Vec<String>>;
 
     /// Free bytes for us, where the place can say.
     fn free_space(&self) -> Result<Option<u64>>;
 
-    /// All whole backups, foreign files included, sorted by name. Names that are not UTF-8 are not ours: left out.
-    fn list(&self) -> Result<Vec<Listed>>;
+    /// All whole backups, foreign files included, sorted by name. Names that are not UTF-8 are not ours: left out. So
+    /// is a backup whose sidecar cannot be read, of which `told` gets a note: what it is nobody knows.
+    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>>;
+
+    /// The same, with nothing said of what is left out.
+    fn list(&self) -> Result<Vec<Listed>> {
+        self.look(&mut Vec::new())
+    }
 
     /// Size and age, `None` where there is no such backup.
     fn stat(&self, name: &str) -> Result<Option<Stat>>;
@@ -179,4 +197,16 @@ fn taken(name: &str, place: &str) -> Error {
 /// `no NAME here`, the same for every kind.
 fn missing(name: &str, place: &str) -> Error {
     Error::new(Code::NotFound, format!("{place} holds no backup named {name}"))
+}
+
+/// Why a backup is left out of a listing.
+fn unreadable(name: &str, error: &Error) -> Note {
+    let text = format!("{name} is left out, as its sidecar cannot be read: {error}");
+    Note { kind: NoteKind::Missing, text }
+}
+
+/// More than any listing of backups is.
+fn too_much(place: &str) -> Error {
+    Error::new(Code::Destination, format!("the listing of {place} is too long to be one of backups"))
+        .hint("give the backups a folder of their own")
 }

@@ -5,6 +5,9 @@ use crate::{Code, Error, Result};
 /// Longest sidecar that is read, in bytes: ours are below 4 KiB.
 pub(super) const SIDECAR_MAX: u64 = 1 << 20;
 
+/// Most bytes of sidecars of one listing: those of 10 000 backups.
+pub(super) const SIDECARS_MAX: usize = 40 << 20;
+
 /// Refuses what could leave the folder, hide, or be taken for a sidecar.
 pub fn check_name(name: &str) -> Result<()> {
     // The longest name derived from it is `.NAME.info.part`; file systems take 255 bytes.
@@ -49,6 +52,23 @@ pub(super) fn old(name: &str) -> String {
     format!(".{name}.old")
 }
 
+/// `.NAME.lease`: which run makes the hidden files of that name.
+pub(super) fn lease(name: &str) -> String {
+    format!(".{name}.lease")
+}
+
+/// `.bam-probe-…`: an empty file that shows whether we may write.
+pub(super) fn probe() -> String {
+    format!("{PROBE}{}", super::lease::random())
+}
+
+const PROBE: &str = ".bam-probe-";
+
+/// Whether a sidecar's text is bam's own.
+pub(super) fn is_our_text(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("bam_format"))
+}
+
 /// What a file in a backup folder is, by its name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind<'a> {
@@ -58,7 +78,23 @@ pub(super) enum Kind<'a> {
     SidecarPart(&'a str),
     SidecarNew(&'a str),
     Old(&'a str),
+    Lease(&'a str),
+    Probe,
     Other,
+}
+
+impl<'a> Kind<'a> {
+    /// Of which backup a hidden file is, that was made on the way.
+    pub fn hidden_of(&self) -> Option<&'a str> {
+        match *self {
+            Kind::Part(name)
+            | Kind::SidecarPart(name)
+            | Kind::SidecarNew(name)
+            | Kind::Old(name)
+            | Kind::Lease(name) => Some(name),
+            Kind::Data(_) | Kind::Sidecar(_) | Kind::Probe | Kind::Other => None,
+        }
+    }
 }
 
 pub(super) fn kind(file: &str) -> Kind<'_> {
@@ -71,6 +107,10 @@ pub(super) fn kind(file: &str) -> Kind<'_> {
             Kind::Part(name)
         } else if let Some(name) = hidden.strip_suffix(".old") {
             Kind::Old(name)
+        } else if let Some(name) = hidden.strip_suffix(".lease") {
+            Kind::Lease(name)
+        } else if file.starts_with(PROBE) {
+            Kind::Probe
         } else {
             Kind::Other
         }
@@ -86,6 +126,7 @@ pub(super) fn kind(file: &str) -> Kind<'_> {
         | Kind::SidecarPart(name)
         | Kind::SidecarNew(name)
         | Kind::Old(name)
+        | Kind::Lease(name)
             if check_name(name).is_err() =>
         {
             Kind::Other
@@ -107,6 +148,8 @@ mod tests {
         assert_eq!(kind(&sidecar_part(name)), Kind::SidecarPart(name));
         assert_eq!(kind(&sidecar_new(name)), Kind::SidecarNew(name));
         assert_eq!(kind(&old(name)), Kind::Old(name));
+        assert_eq!(kind(&lease(name)), Kind::Lease(name));
+        assert_eq!(kind(&probe()), Kind::Probe);
         for other in [".htaccess", "..part", ".info", "", ".x"] {
             assert_eq!(kind(other), Kind::Other, "{other}");
         }

@@ -1,6 +1,6 @@
 //! How long to wait for a server, and how to try again.
 
-use crate::{Code, Error, Monitor, Result};
+use crate::{Cancel, Code, Error, Result};
 use std::time::{Duration, Instant};
 
 /// How patient an upload is.
@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub struct Patience {
     /// How long a server may be silent before it counts as dead.
     pub timeout: Duration,
+    /// The same where somebody only wants to see what is there.
+    pub looking: Duration,
     /// The wait before the second try; doubled for each further one, up to a minute.
     pub first_delay: Duration,
     /// Tries in a row without a byte of progress, after which the upload gives up.
@@ -17,7 +19,29 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         // 1 + 2 + 4 + … + 60 + 60: a server may reboot in between.
-        Patience { timeout: Duration::from_secs(60), first_delay: Duration::from_secs(1), tries: 10 }
+        Patience {
+            timeout: Duration::from_secs(60),
+            looking: Duration::from_secs(10),
+            first_delay: Duration::from_secs(1),
+            tries: 10,
+        }
+    }
+}
+
+impl Patience {
+    /// With so much for looking, too.
+    pub fn looking(self) -> Patience {
+        Patience { timeout: self.looking.min(self.timeout), ..self }
+    }
+
+    /// How long a small request may take in all, with bytes coming in.
+    pub fn request(&self) -> Duration {
+        self.timeout.saturating_mul(2)
+    }
+
+    /// The same for a listing, or the way in.
+    pub fn longer(&self) -> Duration {
+        self.timeout.saturating_mul(5)
     }
 }
 
@@ -41,13 +65,13 @@ impl Backoff {
     }
 
     /// After a failure: waits, or gives up with `error`, told how often it was tried.
-    pub fn wait(&mut self, error: Error, monitor: &Monitor) -> Result<()> {
+    pub fn wait(&mut self, error: Error, job: &Cancel) -> Result<()> {
         self.failures += 1;
         if self.failures >= self.patience.tries {
             return Err(error.context(format!("gave up after {} tries", self.failures)));
         }
         let doubled = self.patience.first_delay.saturating_mul(1 << (self.failures - 1).min(16));
-        pause(jitter(doubled.min(LONGEST)), monitor)
+        pause(jitter(doubled.min(LONGEST)), job)
     }
 }
 
@@ -58,10 +82,10 @@ fn jitter(delay: Duration) -> Duration {
 }
 
 /// Sleeps, unless the job is cancelled.
-fn pause(delay: Duration, monitor: &Monitor) -> Result<()> {
+fn pause(delay: Duration, job: &Cancel) -> Result<()> {
     let until = Instant::now() + delay;
     loop {
-        monitor.check()?;
+        job.check()?;
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(());
@@ -102,7 +126,7 @@ mod tests {
     #[test]
     fn it_gives_up_after_so_many_tries_without_progress() {
         let patience = Patience { first_delay: Duration::ZERO, tries: 3, ..Patience::default() };
-        let (mut backoff, monitor) = (Backoff::new(patience), Monitor::new());
+        let (mut backoff, monitor) = (Backoff::new(patience), Cancel::default());
         let dead = || Error::new(Code::Destination, "dead");
         for _ in 0..5 {
             assert!(backoff.wait(dead(), &monitor).is_ok());
@@ -117,9 +141,10 @@ mod tests {
     #[test]
     fn a_wait_ends_when_the_job_is_cancelled() {
         let patience = Patience { first_delay: Duration::from_secs(3600), ..Patience::default() };
-        let monitor = Monitor::new();
+        let monitor = crate::Monitor::new();
         monitor.cancel();
-        let error = Backoff::new(patience).wait(Error::new(Code::Destination, "dead"), &monitor).unwrap_err();
+        let error =
+            Backoff::new(patience).wait(Error::new(Code::Destination, "dead"), &monitor.flag()).unwrap_err();
         assert_eq!(error.code(), Code::Cancelled);
     }
 }

@@ -11,7 +11,7 @@ use super::sftp::Sftp;
 use super::upload::{finish_part, no_room, open_part};
 use super::{Destination, Existing, Follow, Listed, Stat};
 use crate::config::document;
-use crate::{Code, Error, Monitor, Result};
+use crate::{Cancel, Code, Error, Monitor, Note, Result};
 use command_fds::{CommandFdExt, FdMapping};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -153,6 +153,14 @@ impl Destination for Rsync {
         self.remote.server.location.describe("rsync+ssh")
     }
 
+    fn attend(&self, job: &Cancel) {
+        self.remote.attend(job);
+    }
+
+    fn hurry(&self) {
+        self.remote.hurry();
+    }
+
     fn prepare(&self, monitor: &Monitor) -> Result<()> {
         self.remote.prepare(monitor)
     }
@@ -165,8 +173,8 @@ impl Destination for Rsync {
         self.remote.free_space()
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
-        self.remote.list()
+    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
+        self.remote.look(told)
     }
 
     fn stat(&self, name: &str) -> Result<Option<Stat>> {
@@ -179,6 +187,10 @@ impl Destination for Rsync {
 
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>> {
         self.remote.open(name)
+    }
+
+    fn open_at(&self, name: &str, offset: u64) -> Result<Option<Box<dyn Read + Send>>> {
+        self.remote.open_at(name, offset)
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -198,6 +210,7 @@ impl Destination for Rsync {
         monitor: &Monitor,
     ) -> Result<()> {
         names::check_name(name)?;
+        self.remote.attend(&monitor.flag());
         file.wait_finished(monitor)?;
         let transfer = |folder: &Folder, offset: u64, _: &mut Option<u64>| {
             self.transfer(folder, name, file, offset, monitor).map(|()| None)

@@ -5,13 +5,18 @@ use super::host_key::parse_pin;
 use super::known_hosts;
 use super::location::Location;
 use super::retry::{Patience, Trouble};
+use super::watch::Watch;
 use crate::config::connection;
 use crate::config::document;
-use crate::{Code, Error, Result, Secret};
+use crate::monitor::TICK;
+use crate::{Cancel, Code, Error, Result, Secret};
+use crossbeam_channel::RecvTimeoutError;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use ssh2::{BlockDirections, ErrorCode, KeyboardInteractivePrompt, MethodType, Prompt, Session};
+use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Ciphers of the connection. libssh2 hands AES to OpenSSL 16 bytes at a time, which costs more than the cipher;
@@ -52,6 +57,9 @@ fn hashes_fast() -> bool {
     false
 }
 
+/// Keys and passwords offered in one login: OpenSSH hangs up at the sixth (MaxAuthTries).
+const OFFERS: usize = 5;
+
 /// Error codes of libssh2.h after which the connection is of no more use.
 const BROKEN: [i32; 15] = [-1, -2, -3, -4, -7, -9, -11, -12, -13, -14, -26, -27, -30, -43, -45];
 
@@ -68,6 +76,8 @@ pub(super) struct Server {
     /// The fingerprint of the one key to accept; then no file counts.
     pub pin: Option<String>,
     pub patience: Patience,
+    /// The job that all connections belong to, shared by all clones.
+    pub job: Arc<Mutex<Cancel>>,
 }
 
 /// A server that proved to hold a key, whosever it is.
@@ -76,6 +86,7 @@ pub(super) struct Met {
     pub socket: TcpStream,
     /// The key in its binary form.
     pub key: Vec<u8>,
+    pub watch: Watch,
 }
 
 /// A server that proved to be the right one and let us in.
@@ -85,6 +96,7 @@ pub(super) struct Connection {
     pub sftp: ssh2::Sftp,
     /// The server's key in its binary form.
     pub host_key: Vec<u8>,
+    pub watch: Watch,
 }
 
 impl Connection {
@@ -139,6 +151,7 @@ impl Server {
         let mut patience = Patience::default();
         if let Some(seconds) = config.timeout {
             patience.timeout = Duration::from_secs(seconds.max(1));
+            patience.looking = patience.timeout;
         }
         Ok(Server {
             id: id.to_owned(),
@@ -148,7 +161,22 @@ impl Server {
             known_hosts,
             pin: config.host_key.as_deref().map(parse_pin).transpose().map_err(here)?,
             patience,
+            job: Arc::default(),
         })
+    }
+
+    /// From now on connections belong to this job.
+    pub fn attend(&self, job: Cancel) {
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = job;
+    }
+
+    pub fn job(&self) -> Cancel {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same server, to have a look at.
+    pub fn looking(&self) -> Server {
+        Server { patience: self.patience.looking(), ..self.clone() }
     }
 
     pub fn host(&self) -> String {
@@ -176,20 +204,36 @@ impl Server {
 
     /// Connects, checks the host key, logs in, starts SFTP.
     pub fn connect(&self) -> Result<Connection, Trouble> {
-        let Met { session, socket, key } = self.meet()?;
-        self.log_in(&session)?;
-        let sftp = session.sftp().map_err(|cause| {
-            let trouble = self.trouble("cannot start SFTP", &cause);
-            let error = trouble.error.hint("the server must offer the sftp subsystem to this user");
-            Trouble { error, ..trouble }
-        })?;
+        let Met { session, socket, key, watch } = self.meet()?;
+        let allowed = watch.at_most(self.patience.longer());
+        let entered = self.log_in(&session).and_then(|()| {
+            session.sftp().map_err(|cause| {
+                let trouble = self.trouble("cannot start SFTP", &cause);
+                let error = trouble.error.hint("the server must offer the sftp subsystem to this user");
+                Trouble { error, ..trouble }
+            })
+        });
+        drop(allowed);
+        let sftp = entered.map_err(|trouble| self.told(&watch, trouble))?;
         session.set_keepalive(true, 15);
-        Ok(Connection { session, socket, sftp, host_key: key })
+        Ok(Connection { session, socket, sftp, host_key: key, watch })
+    }
+
+    /// Why the connection is really gone, where it was us who shut it.
+    pub fn told(&self, watch: &Watch, trouble: Trouble) -> Trouble {
+        match watch.why(&self.host()) {
+            Some(error) if error.code() == Code::Cancelled => error.into(),
+            Some(error) => Trouble { error, broken: trouble.broken },
+            None => trouble,
+        }
     }
 
     /// TCP and key exchange, which proves that the server holds the key that it shows. Says nothing about us.
     pub fn handshake(&self, key_types: &str) -> Result<Met, Trouble> {
         let socket = self.dial()?;
+        let watch = Watch::start(&socket, &self.job())
+            .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+        let allowed = watch.at_most(self.patience.request());
         let what = "cannot agree on an encrypted connection";
         let start = || -> Result<(Session, TcpStream), ssh2::Error> {
             let mut session = Session::new()?;
@@ -206,33 +250,37 @@ impl Server {
             session.handshake()?;
             Ok((session, own))
         };
-        let (session, socket) = start().map_err(|cause| self.trouble(what, &cause))?;
+        let started = start().map_err(|cause| self.told(&watch, self.trouble(what, &cause)));
+        drop(allowed);
+        let (session, socket) = started?;
         let key = session.host_key().map(|(key, _)| key.to_vec());
         let key =
             key.ok_or_else(|| Trouble::broken(format!("{}: the server showed no host key", self.host())))?;
-        Ok(Met { session, socket, key })
+        Ok(Met { session, socket, key, watch })
     }
 
+    /// On a thread of its own: looking the name up and connecting know no cancel flag.
     fn dial(&self) -> Result<TcpStream, Trouble> {
         let host = self.host();
         let cannot = |cause: std::io::Error| {
             let error = Error::new(Code::Destination, format!("cannot reach {host}")).because(cause);
             Trouble { error: error.hint("check the host, the port and the network"), broken: true }
         };
-        let addresses =
-            (self.location.host.as_str(), self.location.port).to_socket_addrs().map_err(cannot)?;
-        let mut last = std::io::Error::other("its name has no address");
-        for address in addresses {
-            match TcpStream::connect_timeout(&address, self.patience.timeout) {
-                Ok(socket) => {
-                    // Requests are small: waiting for more of them would only add latency.
-                    socket.set_nodelay(true).map_err(cannot)?;
-                    return Ok(socket);
-                }
-                Err(cause) => last = cause,
+        let (sender, answer) = crossbeam_channel::bounded(1);
+        let place = (self.location.host.clone(), self.location.port);
+        let patience = self.patience.timeout;
+        let dial = move || drop(sender.send(reach(&place, patience)));
+        let thread = std::thread::Builder::new().name("bam-dial".into()).spawn(dial);
+        thread.map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+        let (job, until) = (self.job(), Instant::now() + self.patience.request());
+        loop {
+            job.check()?;
+            match answer.recv_timeout(TICK) {
+                Ok(reached) => return reached.map_err(cannot),
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until => {}
+                Err(_) => return Err(cannot(ErrorKind::TimedOut.into())),
             }
         }
-        Err(cannot(last))
     }
 
     /// By the configured key file, else the agent's keys and the usual key files; then by password.
@@ -243,57 +291,33 @@ impl Server {
             Err(_) if session.authenticated() => return Ok(()),
             Err(cause) => return Err(self.trouble("cannot log in", &cause)),
         };
-        let mut tried = Vec::new();
-        if offered.contains("publickey") {
-            let files = match &self.identity_file {
-                Some(file) if !file.is_file() => {
-                    return Err(Error::new(
-                        Code::Config,
-                        format!("destination {}: there is no identity_file {}", self.id, file.display()),
-                    )
-                    .hint("make a key with ssh-keygen -t ed25519, or correct the path")
-                    .into());
-                }
-                Some(file) => vec![file.clone()],
-                None => {
-                    if agent(session, &user, &mut tried) {
-                        return Ok(());
-                    }
-                    ["id_ed25519", "id_ecdsa", "id_rsa"]
-                        .map(|name| at_home(&Path::new("~/.ssh").join(name)))
-                        .into_iter()
-                        .filter(|file| file.is_file())
-                        .collect()
-                }
-            };
-            for file in files {
-                match session.userauth_pubkey_file(&user, None, &file, None) {
-                    Ok(()) => return Ok(()),
-                    Err(cause) if is_broken(&cause) => return Err(self.trouble("cannot log in", &cause)),
-                    Err(cause) => tried.push(format!("{} ({})", file.display(), cause.message())),
-                }
-            }
+        let asks = offered.contains("password") || offered.contains("keyboard-interactive");
+        let password = self.password.as_ref().filter(|_| asks);
+        // The one that we were given is worth more than a key that happens to lie about.
+        let keys = OFFERS - usize::from(password.is_some());
+        let mut tried = Tried::default();
+        if offered.contains("publickey") && self.by_key(session, &user, keys, &mut tried)? {
+            return Ok(());
         }
-        if let Some(password) = &self.password {
+        if let Some(password) = password.filter(|_| !tried.hung_up) {
             let password = std::str::from_utf8(password.expose()).map_err(|_| {
                 Error::new(Code::Config, format!("destination {}: the password is not UTF-8", self.id))
             })?;
-            if offered.contains("password") {
-                match session.userauth_password(&user, password) {
-                    Ok(()) => return Ok(()),
-                    Err(cause) if is_broken(&cause) => return Err(self.trouble("cannot log in", &cause)),
-                    Err(_) => tried.push("the password".into()),
-                }
-            } else if offered.contains("keyboard-interactive") {
-                match session.userauth_keyboard_interactive(&user, &mut Answer(password)) {
-                    Ok(()) => return Ok(()),
-                    Err(cause) if is_broken(&cause) => return Err(self.trouble("cannot log in", &cause)),
-                    Err(_) => tried.push("the password".into()),
-                }
+            let entered = if offered.contains("password") {
+                session.userauth_password(&user, password)
+            } else {
+                session.userauth_keyboard_interactive(&user, &mut Answer(password))
+            };
+            if self.is_in(entered, "the password".into(), &mut tried)? {
+                return Ok(());
             }
         }
-        let tried =
-            if tried.is_empty() { "nothing to try".into() } else { format!("tried {}", tried.join(", ")) };
+        let left =
+            if tried.left > 0 { format!(", {} more keys were not", tried.left) } else { String::new() };
+        let tried = match tried.what.as_slice() {
+            [] => "nothing to try".into(),
+            what => format!("tried {}{left}", what.join(", ")),
+        };
         Err(Error::new(
             Code::Destination,
             format!("{} does not let {user} in: it takes {offered}; {tried}", self.host()),
@@ -303,6 +327,79 @@ impl Server {
             setting(&self.id, "identity_file")
         ))
         .into())
+    }
+
+    /// Offers at most so many keys.
+    fn by_key(&self, session: &Session, user: &str, most: usize, tried: &mut Tried) -> Result<bool, Trouble> {
+        let files = match &self.identity_file {
+            Some(file) if !file.is_file() => {
+                return Err(Error::new(
+                    Code::Config,
+                    format!("destination {}: there is no identity_file {}", self.id, file.display()),
+                )
+                .hint("make a key with ssh-keygen -t ed25519, or correct the path")
+                .into());
+            }
+            Some(file) => vec![file.clone()],
+            None => {
+                let usual = ["id_ed25519", "id_ecdsa", "id_rsa"];
+                let usual = usual.map(|name| at_home(&Path::new("~/.ssh").join(name)));
+                usual.into_iter().filter(|file| file.is_file()).collect()
+            }
+        };
+        if self.identity_file.is_none()
+            && let Ok(mut agent) = session.agent()
+            && agent.connect().and_then(|()| agent.list_identities()).is_ok()
+        {
+            // Some room is left for a key file.
+            let most = most - usize::from(!files.is_empty());
+            let identities = agent.identities().unwrap_or_default();
+            tried.left += identities.len().saturating_sub(most);
+            for identity in identities.iter().take(most) {
+                let entered = agent.userauth(user, identity);
+                if self.is_in(entered, format!("the agent's key {}", identity.comment()), tried)? {
+                    return Ok(true);
+                }
+            }
+        }
+        for file in files {
+            if tried.what.len() >= most || tried.hung_up {
+                tried.left += 1;
+                continue;
+            }
+            let entered = session.userauth_pubkey_file(user, None, &file, None);
+            let what = match &entered {
+                Err(cause) => format!("{} ({})", file.display(), cause.message()),
+                Ok(()) => String::new(),
+            };
+            if self.is_in(entered, what, tried)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether that let us in. A server that hangs up on what it was offered has refused it; trying that again would
+    /// only get us locked out.
+    fn is_in(
+        &self,
+        entered: Result<(), ssh2::Error>,
+        what: String,
+        tried: &mut Tried,
+    ) -> Result<bool, Trouble> {
+        match entered {
+            Ok(()) => return Ok(true),
+            Err(_) if tried.hung_up => {}
+            Err(cause) if is_broken(&cause) => {
+                if tried.what.is_empty() {
+                    return Err(self.trouble("cannot log in", &cause));
+                }
+                tried.hung_up = true;
+                tried.what.push("then it hung up".into());
+            }
+            Err(_) => tried.what.push(what),
+        }
+        Ok(false)
     }
 
     /// Puts libssh2's words into ours.
@@ -363,19 +460,29 @@ impl KeyboardInteractivePrompt for Answer<'_> {
     }
 }
 
-/// Tries the agent's keys; servers hang up after six.
-fn agent(session: &Session, user: &str, tried: &mut Vec<String>) -> bool {
-    let Ok(mut agent) = session.agent() else { return false };
-    if agent.connect().and_then(|()| agent.list_identities()).is_err() {
-        return false;
-    }
-    for identity in agent.identities().unwrap_or_default().iter().take(4) {
-        if agent.userauth(user, identity).is_ok() {
-            return true;
+/// What was offered in a login.
+#[derive(Debug, Default)]
+struct Tried {
+    what: Vec<String>,
+    /// Keys that were not offered.
+    left: usize,
+    hung_up: bool,
+}
+
+/// A socket to the first address of a name that takes one.
+fn reach(place: &(String, u16), patience: Duration) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::other("its name has no address");
+    for address in (place.0.as_str(), place.1).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, patience) {
+            Ok(socket) => {
+                // Requests are small: waiting for more of them would only add latency.
+                socket.set_nodelay(true)?;
+                return Ok(socket);
+            }
+            Err(cause) => last = cause,
         }
-        tried.push(format!("the agent's key {}", identity.comment()));
     }
-    false
+    Err(last)
 }
 
 /// Expands a leading `~/`.

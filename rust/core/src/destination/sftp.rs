@@ -1,19 +1,25 @@
 //! A folder on an SSH server, by the SFTP protocol.
 
 use super::folder::Folder;
-use super::names::{self, Kind, check_name};
+use super::lease::Held;
+use super::names::{self, check_name};
 use super::retry::{Backoff, Patience, Trouble};
 use super::server::Server;
 use super::upload::{resume_point, send};
 use super::{Destination, Existing, Follow, Listed, Stat, missing, taken};
 use crate::config::document;
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};
 use ssh2::OpenFlags;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Bytes asked for at once when reading; libssh2 keeps several times that on its way.
 const READ: usize = 1 << 20;
+
+/// How long a server is waited for that was silent the last time.
+const HURRIED: Duration = Duration::from_secs(2);
 
 /// Brings a part up to date from a number of bytes, says how many the server confirmed, where it knows (also after
 /// a failure), and returns the part's SHA-256, where the server has told it meanwhile.
@@ -26,13 +32,22 @@ pub struct Sftp {
     mode: u32,
     /// A connection that is free for the next request.
     idle: Mutex<Option<Folder>>,
+    /// Why the server does not take us: asking again would not change that, and may get us locked out.
+    refused: Mutex<Option<Error>>,
+    /// It was silent the last time.
+    hurried: AtomicBool,
 }
 
 impl Sftp {
     /// The folder as configured. Connects at the first request.
     pub fn from_config(id: &str, config: &document::Destination) -> Result<Self> {
         let mode = super::directory::mode_of(id, config)?.map_or(0o600, |mode| mode.as_raw_mode());
-        Ok(Sftp { server: Server::from_config(id, config)?, mode, idle: Mutex::new(None) })
+        Ok(Sftp::new(Server::from_config(id, config)?, mode))
+    }
+
+    fn new(server: Server, mode: u32) -> Self {
+        let (idle, refused) = (Mutex::new(None), Mutex::new(None));
+        Sftp { server, mode, idle, refused, hurried: AtomicBool::new(false) }
     }
 
     /// The same with other waits than the usual.
@@ -42,13 +57,44 @@ impl Sftp {
         self
     }
 
-    pub(super) fn connect(&self) -> Result<Folder, Trouble> {
-        let connection = self.server.connect()?;
-        Ok(Folder { connection, server: self.server.clone(), mode: self.mode })
+    fn connect(&self) -> Result<Folder, Trouble> {
+        self.connect_to(self.server.clone())
+    }
+
+    fn connect_to(&self, server: Server) -> Result<Folder, Trouble> {
+        if let Some(error) = &*self.refused() {
+            return Err(error.again().into());
+        }
+        match server.connect() {
+            Ok(connection) => Ok(Folder { connection, server, mode: self.mode }),
+            Err(trouble) => {
+                if !trouble.broken && trouble.error.code() != Code::Cancelled {
+                    *self.refused() = Some(trouble.error.again());
+                }
+                Err(trouble)
+            }
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Error>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs requests on the idle connection or a new one; an idle one that turns out to be dead is replaced once.
     fn with<T>(&self, requests: impl Fn(&Folder) -> Result<T, Trouble>) -> Result<T> {
+        self.with_server(&self.server, requests)
+    }
+
+    /// The same where nothing is to be done but looking: not for long.
+    fn looking<T>(&self, requests: impl Fn(&Folder) -> Result<T, Trouble>) -> Result<T> {
+        let mut server = self.server.looking();
+        if self.hurried.load(Ordering::Relaxed) {
+            server.patience.timeout = server.patience.timeout.min(HURRIED);
+        }
+        self.with_server(&server, requests)
+    }
+
+    fn with_server<T>(&self, server: &Server, requests: impl Fn(&Folder) -> Result<T, Trouble>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(folder) = idle {
             match requests(&folder) {
@@ -56,7 +102,7 @@ impl Sftp {
                 result => return self.keep(folder, result),
             }
         }
-        let folder = self.connect()?;
+        let folder = self.connect_to(server.clone())?;
         let result = requests(&folder);
         self.keep(folder, result)
     }
@@ -64,7 +110,9 @@ impl Sftp {
     /// Keeps the connection for the next request, unless it is broken.
     fn keep<T>(&self, folder: Folder, result: Result<T, Trouble>) -> Result<T> {
         match result {
-            Err(ref trouble) if trouble.broken => folder.connection.cut(),
+            Err(ref trouble) if trouble.broken || trouble.error.code() == Code::Cancelled => {
+                folder.connection.cut();
+            }
             _ => *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder),
         }
         Ok(result?)
@@ -81,7 +129,11 @@ impl Sftp {
         transfer: &Transfer<'_>,
     ) -> Result<()> {
         check_name(name)?;
+        self.server.attend(monitor.flag());
         let mut upload = Uploading {
+            held: Held::new(),
+            claims: 0,
+            claimed: false,
             name,
             existing,
             file,
@@ -98,7 +150,7 @@ impl Sftp {
             let folder = match self.connect() {
                 Ok(folder) => folder,
                 Err(trouble) if trouble.broken => {
-                    backoff.wait(trouble.error, monitor)?;
+                    backoff.wait(trouble.error, &monitor.flag())?;
                     continue;
                 }
                 Err(trouble) => return Err(trouble.error),
@@ -111,19 +163,23 @@ impl Sftp {
                         backoff.progress();
                     }
                     monitor.note(NoteKind::Info, format!("{}; trying again", trouble.error.message()));
-                    backoff.wait(trouble.error, monitor)?;
+                    backoff.wait(trouble.error, &monitor.flag())?;
                 }
                 Err(trouble) => {
-                    // A part of a file that is whole here can be resumed; anything else is rubble.
+                    // A part of a file that is whole here can be resumed; anything else is rubble, if it is ours.
                     let resumable = trouble.error.code() == Code::Cancelled && file.is_finished();
-                    if resumable || upload.appearing {
+                    if resumable || upload.appearing || !upload.claimed {
                         return self.keep(folder, Err(trouble));
                     }
-                    // The old connection may still be busy with what was refused.
+                    // The old connection may still be busy with what was refused, and be shut by a cancelled job.
                     folder.connection.cut();
-                    let Ok(folder) = self.connect() else { return Err(trouble.error) };
+                    self.server.attend(Cancel::default());
+                    let Ok(folder) = self.connect_to(self.server.looking()) else {
+                        return Err(trouble.error);
+                    };
                     let _ = folder.remove(&names::sidecar_part(name));
                     let _ = folder.remove(&names::part(name));
+                    let _ = folder.remove(&names::lease(name));
                     return self.keep(folder, Err(trouble));
                 }
             }
@@ -133,6 +189,10 @@ impl Sftp {
 
 /// One upload over all its attempts.
 struct Uploading<'a> {
+    held: Held,
+    /// How often the lease was asked for, and whether we have it.
+    claims: u32,
+    claimed: bool,
     name: &'a str,
     existing: Existing,
     file: &'a Follow,
@@ -151,15 +211,18 @@ struct Uploading<'a> {
 impl Uploading<'_> {
     fn attempt(&mut self, folder: &Folder, transfer: &Transfer<'_>) -> Result<(), Trouble> {
         let name = self.name;
-        if self.existing == Existing::Replace {
-            folder.finish_replacing(name)?;
-        }
         let there = folder.stat_backup(name)?;
         if self.appearing && there.is_some() && folder.stat(&names::part(name))?.is_none() {
-            return Ok(());
+            return folder.remove(&names::lease(name)).map(drop);
         }
         if there.is_some() && self.existing == Existing::Keep {
             return Err(taken(name, &folder.place()).into());
+        }
+        self.claims += 1;
+        folder.claim(name, &self.held, self.claims > 1)?;
+        self.claimed = true;
+        if self.existing == Existing::Replace {
+            folder.finish_replacing(name)?;
         }
         loop {
             let offset = resume_point(folder, name, self.file, self.acked, self.monitor)?;
@@ -192,8 +255,10 @@ impl Uploading<'_> {
             }
         }
         let sidecar = (self.sidecar)()?;
+        let size = self.file.finished_size().unwrap_or_default();
         self.appearing = true;
-        folder.appear(name, self.existing, &sidecar)
+        folder.appear(name, self.existing, size, &sidecar)?;
+        folder.remove(&names::lease(name)).map(drop)
     }
 }
 
@@ -202,9 +267,9 @@ impl Sftp {
     fn reading(&self, name: &str, offset: u64) -> Result<Reading> {
         check_name(name)?;
         let Some(stat) = self.stat(name)? else { return Err(missing(name, &self.describe())) };
-        let again = Sftp { server: self.server.clone(), mode: self.mode, idle: Mutex::new(None) };
         Ok(Reading {
-            from: again,
+            from: Sftp::new(self.server.clone(), self.mode),
+            short: false,
             name: name.to_owned(),
             size: stat.size,
             offset,
@@ -232,7 +297,16 @@ impl Destination for Sftp {
         self.server.location.describe("sftp")
     }
 
-    fn prepare(&self, _monitor: &Monitor) -> Result<()> {
+    fn attend(&self, job: &Cancel) {
+        self.server.attend(job.clone());
+    }
+
+    fn hurry(&self) {
+        self.hurried.store(true, Ordering::Relaxed);
+    }
+
+    fn prepare(&self, monitor: &Monitor) -> Result<()> {
+        self.server.attend(monitor.flag());
         self.with(|folder| {
             folder.make()?;
             folder.free_space().map(drop)
@@ -240,38 +314,28 @@ impl Destination for Sftp {
     }
 
     fn clean_parts(&self, keep: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
-        self.with(|folder| {
-            let mut cleaned = Vec::new();
-            for file in folder.files()?.into_keys() {
-                let name = match names::kind(&file) {
-                    Kind::Part(name) | Kind::SidecarPart(name) | Kind::SidecarNew(name) | Kind::Old(name) => {
-                        name
-                    }
-                    _ => continue,
-                };
-                if !keep(name) && cleaned.last().is_none_or(|last| last != name) {
-                    folder.settle(name)?;
-                    cleaned.push(name.to_owned());
-                }
-            }
-            Ok(cleaned)
-        })
+        self.with(|folder| folder.clean(keep))
     }
 
     fn free_space(&self) -> Result<Option<u64>> {
         self.with(Folder::free_space)
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
-        self.with(Folder::list)
+    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
+        let (listed, notes) = self.looking(|folder| {
+            let mut notes = Vec::new();
+            Ok((folder.look(&mut notes)?, notes))
+        })?;
+        told.extend(notes);
+        Ok(listed)
     }
 
     fn stat(&self, name: &str) -> Result<Option<Stat>> {
-        self.with(|folder| folder.stat_backup(name))
+        self.looking(|folder| folder.stat_backup(name))
     }
 
     fn sidecar(&self, name: &str) -> Result<Option<String>> {
-        self.with(|folder| folder.sidecar(name))
+        self.looking(|folder| folder.sidecar(name))
     }
 
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>> {
@@ -324,6 +388,8 @@ struct Reading {
     // The file before its connection: dropped in this order.
     open: Option<(ssh2::File, Folder)>,
     buffer: Vec<u8>,
+    /// The server answers with less than it is asked for.
+    short: bool,
     /// Bytes of the buffer that were handed on.
     taken: usize,
 }
@@ -339,8 +405,9 @@ impl Reading {
         }
         let Some((file, folder)) = &mut self.open else { return Ok(0) };
         self.buffer.resize(READ, 0);
-        file.read(&mut self.buffer)
-            .map_err(|cause| folder.io_trouble("cannot read", &folder.path(&self.name), &cause))
+        let path = folder.path(&self.name);
+        let _allowed = folder.connection.watch.at_most(folder.server.patience.longer());
+        folder.read_some(file, &path, &mut self.buffer, self.offset, &mut self.short)
     }
 }
 
@@ -348,7 +415,7 @@ impl Read for Reading {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.buffer.len() {
             self.taken = 0;
-            let (mut backoff, monitor) = (Backoff::new(self.from.server.patience), Monitor::new());
+            let (mut backoff, job) = (Backoff::new(self.from.server.patience), self.from.server.job());
             let read = loop {
                 match self.fill() {
                     Ok(read) => break read,
@@ -361,7 +428,7 @@ impl Read for Reading {
                         if !trouble.broken {
                             return Err(trouble.error.into());
                         }
-                        backoff.wait(trouble.error, &monitor)?;
+                        backoff.wait(trouble.error, &job)?;
                     }
                 }
             };

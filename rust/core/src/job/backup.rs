@@ -70,7 +70,7 @@ pub fn make(
     // What a broken upload left is worth keeping where the backup still lacks that copy: it is resumed.
     let resumable = replicate::resumable(document, &listing);
     for place in &ready {
-        place.clean_parts(&|name| resumable.iter().any(|file| file == name))?;
+        places::clean(&**place, &resumable, monitor)?;
     }
     let named = Named::find(document, profile, &plan, &listing)?;
     let state_dir = lock::state_dir(document)?;

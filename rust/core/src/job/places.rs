@@ -3,14 +3,15 @@
 use super::choose;
 use super::deliver::Outcome;
 use super::open::Local;
-use crate::catalog::{Backup, Listing};
+use crate::catalog::{Backup, FileName, Listing};
 use crate::config::{DestinationType, Document};
-use crate::destination::{self, Destination};
+use crate::destination::{self, Broken, Destination};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The destinations named, or all of the document. A configuration mistake in one of them fails the whole.
+/// The destinations named, or all of the document. One whose settings are wrong fails when it is asked for something, or
+/// at once where it is the only one; an unknown name fails the whole.
 pub fn open(document: &Document, names: &[String]) -> Result<Vec<Arc<dyn Destination>>> {
     let all: Vec<String>;
     let names = if names.is_empty() {
@@ -19,13 +20,22 @@ pub fn open(document: &Document, names: &[String]) -> Result<Vec<Arc<dyn Destina
     } else {
         names
     };
-    names
-        .iter()
-        .map(|name| {
-            let config = choose::destination(document, name)?;
-            destination::open(name, config, &document.site).map(Arc::from)
-        })
-        .collect()
+    let mut places: Vec<Arc<dyn Destination>> = Vec::new();
+    let mut broken = None;
+    for name in names {
+        let config = choose::destination(document, name)?;
+        match destination::open(name, config, &document.site) {
+            Ok(place) => places.push(place.into()),
+            Err(why) => {
+                broken.get_or_insert_with(|| why.again());
+                places.push(Arc::new(Broken::new(name, config, why)));
+            }
+        }
+    }
+    match broken {
+        Some(why) if places.len() == 1 => Err(why),
+        _ => Ok(places),
+    }
 }
 
 /// The folders on this machine that hold backups: never archived, never taken away by a restore.
@@ -39,10 +49,16 @@ pub type Ready = Vec<Arc<dyn Destination>>;
 
 /// Makes each ready for a backup. Returns the ready ones, and how the others failed.
 pub fn prepare(places: Ready, monitor: &Monitor) -> Result<(Ready, Vec<Outcome>)> {
+    let prepared: Vec<Result<()>> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            places.iter().map(|place| scope.spawn(move || place.prepare(monitor))).collect();
+        let bug = |_| Err(Error::new(Code::Internal, "preparing it stopped at a bug in bam"));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(bug)).collect()
+    });
+    monitor.check()?;
     let (mut ready, mut failed) = (Vec::new(), Vec::new());
-    for place in places {
-        monitor.check()?;
-        match place.prepare(monitor) {
+    for (place, prepared) in places.into_iter().zip(prepared) {
+        match prepared {
             Ok(()) => ready.push(place),
             Err(error) => failed.push(Outcome { destination: place.id().to_owned(), result: Err(error) }),
         }
@@ -50,10 +66,27 @@ pub fn prepare(places: Ready, monitor: &Monitor) -> Result<(Ready, Vec<Outcome>)
     Ok((ready, failed))
 }
 
+/// Removes what broken uploads left at a place, except what `resumable` names. Only what bears the name of a backup is
+/// looked at. That it does not work is told, and no more: the backup that comes may work all the same.
+pub fn clean(place: &dyn Destination, resumable: &[String], monitor: &Monitor) -> Result<()> {
+    let keep = |name: &str| FileName::parse(name).is_none() || resumable.iter().any(|file| file == name);
+    match place.clean_parts(&keep) {
+        Err(error) if error.code() == Code::Cancelled => Err(error),
+        Err(error) => {
+            let text = format!("what broken uploads left at {} could not be removed: {error}", place.id());
+            monitor.note(NoteKind::Warning, text);
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
 /// All backups at these places. A place that cannot be listed is a note; when none can, that is a failure.
 pub fn list(places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Listing> {
     let asked: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
+    asked.iter().for_each(|place| place.attend(&monitor.flag()));
     let listing = Listing::of(&asked);
+    monitor.check()?;
     if !places.is_empty() && listing.unreachable.len() == places.len() {
         let told: Vec<String> =
             listing.unreachable.iter().map(|(name, why)| format!("{name}: {why}")).collect();

@@ -120,7 +120,7 @@ impl Run<'_> {
         for place in self.all {
             // A place that does not answer is told of by the listing.
             if place.prepare(self.monitor).is_ok() {
-                place.clean_parts(&|_| false)?;
+                places::clean(&**place, &[], self.monitor)?;
             }
         }
         places::list(self.all, self.monitor)

@@ -13,6 +13,7 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
     site::bring_back(document, monitor);
     let all = places::open(document, &[])?;
     let asked: Vec<_> = all.iter().map(AsRef::as_ref).collect();
+    asked.iter().for_each(|place| place.attend(&monitor.flag()));
     let mut listing = catalog::Listing::of(&asked);
     for backup in &mut listing.backups {
         for path in export::exported(&state_dir, &backup.file)? {
@@ -25,6 +26,9 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
         for missing in &source.missing {
             monitor.note(NoteKind::Missing, format!("{}: {missing}", source.source));
         }
+    }
+    for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Missing) {
+        monitor.note(note.kind, note.text.clone());
     }
     for place in &status.unreachable {
         monitor.note(NoteKind::Missing, format!("not reached: {place}"));

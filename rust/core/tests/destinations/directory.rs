@@ -23,7 +23,7 @@ fn pushed_bytes_appear_at_once_and_whole() {
     let mut upload = to.begin("a.tar", Existing::Keep).unwrap();
     upload.write_all(&sent).unwrap();
     assert!(to.list().unwrap().is_empty());
-    assert_eq!(files(folder.path()), [".a.tar.part".to_owned()].into());
+    assert_eq!(files(folder.path()), [".a.tar.lease", ".a.tar.part"].map(String::from).into());
     // Another run neither writes the same backup nor cleans it away.
     assert_eq!(to.begin("a.tar", Existing::Keep).err().unwrap().code(), Code::Locked);
     assert!(to.clean_parts(&|_| false).unwrap().is_empty());

@@ -14,6 +14,7 @@ fn impatient(settings: serde_json::Value, tries: u32) -> Sftp {
     let config: Config = serde_json::from_value(settings).unwrap();
     Sftp::from_config("there", &config).unwrap().with_patience(Patience {
         timeout: Duration::from_secs(2),
+        looking: Duration::from_secs(2),
         first_delay: Duration::from_millis(20),
         tries,
     })
@@ -98,7 +99,7 @@ fn a_killed_server_is_waited_for() {
             thread::sleep(Duration::from_millis(5));
         }
         server.kill();
-        assert_eq!(files(&server.backups()), [".a.tar.part".to_owned()].into());
+        assert_eq!(files(&server.backups()), [".a.tar.lease", ".a.tar.part"].map(String::from).into());
         spool.write_all(&sent[8 << 20..]).unwrap();
         spool.finish();
         server.run();
@@ -148,6 +149,7 @@ fn a_later_run_resumes_what_a_killed_one_left() {
     let sent = bytes(48 << 20);
     let part = server.backups().join(".a.tar.part");
     fs::write(&part, &sent[..44 << 20]).unwrap();
+    suite::abandoned(&server.backups(), &["a.tar"]);
     // The last bytes of a part are not relied on; but anything near all 48 MiB would not get through.
     let line = Line::to(server.port, &[Fate::Cut(30 << 20)]);
     server.know(line.port);
@@ -172,6 +174,7 @@ fn a_part_of_something_else_is_not_resumed() {
     longer.resize(60 << 20, 0);
     for left in [hole, speck, longer, vec![0; 30 << 20]] {
         fs::write(&part, &left).unwrap();
+        suite::abandoned(&server.backups(), &["a.tar"]);
         to.follow("a.tar", Existing::Keep, &whole(&sent), &|| Ok("s".into()), &Monitor::new()).unwrap();
         assert!(suite::read(&to, "a.tar") == sent);
         to.remove("a.tar").unwrap();
@@ -191,7 +194,7 @@ fn a_dead_server_is_given_up_in_the_end_and_the_part_kept() {
     let error = upload.unwrap_err();
     assert_eq!(error.code(), Code::Destination);
     assert!(error.message().contains("3 tries"), "{error}");
-    assert_eq!(files(&server.backups()), [".a.tar.part".to_owned()].into());
+    assert_eq!(files(&server.backups()), [".a.tar.lease", ".a.tar.part"].map(String::from).into());
     server.kill();
     let refused = impatient(server.settings(server.port), 3).prepare(&Monitor::new()).unwrap_err();
     assert!(refused.message().contains("cannot reach") && refused.next_step().is_some(), "{refused}");

@@ -27,8 +27,12 @@ fn settings(server: &Sshd, port: u16) -> serde_json::Value {
 
 fn impatient(settings: serde_json::Value) -> Rsync {
     let config: Config = serde_json::from_value(settings).unwrap();
-    let patience =
-        Patience { timeout: Duration::from_secs(5), first_delay: Duration::from_millis(20), tries: 3 };
+    let patience = Patience {
+        timeout: Duration::from_secs(5),
+        looking: Duration::from_secs(5),
+        first_delay: Duration::from_millis(20),
+        tries: 3,
+    };
     Rsync::from_config("there", &config).unwrap().with_patience(patience)
 }
 
@@ -79,7 +83,7 @@ fn a_cancelled_rsync_ends_at_once() {
         assert_eq!(upload.join().unwrap().unwrap_err().code(), Code::Cancelled);
     });
     // The backup is whole here: what is there can be resumed.
-    assert_eq!(files(&server.backups()), [".a.tar.part".to_owned()].into());
+    assert_eq!(files(&server.backups()), [".a.tar.lease", ".a.tar.part"].map(String::from).into());
 }
 
 #[test]

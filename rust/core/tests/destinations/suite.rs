@@ -36,6 +36,24 @@ pub fn files(raw: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }
 
+/// What a run leaves beside its part that was killed on another machine, long ago.
+pub fn abandoned(raw: &Path, names: &[&str]) {
+    for name in names {
+        fs::write(raw.join(format!(".{name}.lease")), "bam-lease 1\nhost = elsewhere\nboot = b\n").unwrap();
+        for file in [format!(".{name}.lease"), format!(".{name}.part")] {
+            age(&raw.join(file), 25);
+        }
+    }
+}
+
+/// Makes a file look as if it was last changed so many hours ago.
+pub fn age(file: &Path, hours: u64) {
+    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(hours * 3600);
+    if let Ok(file) = fs::File::options().write(true).open(file) {
+        file.set_modified(then).unwrap();
+    }
+}
+
 fn put(to: &dyn Destination, name: &str, existing: Existing, bytes: &[u8], sidecar: &str) -> bam::Result<()> {
     to.follow(name, existing, &whole(bytes), &|| Ok(sidecar.into()), &Monitor::new())
 }
@@ -58,6 +76,7 @@ pub fn run(to: &dyn Destination, raw: &Path) {
     sidecars_change(to, raw);
     failures_leave_nothing(to, raw);
     foreign_files_stay(to, raw);
+    another_run_is_left_alone(to, raw);
     leftovers_are_cleaned(to, raw);
     cut_off_removals_and_replacements_are_finished(to, raw);
     assert!(to.list().unwrap().is_empty(), "{:?}", to.list());
@@ -187,8 +206,16 @@ fn failures_leave_nothing(to: &dyn Destination, raw: &Path) {
 
 fn foreign_files_stay(to: &dyn Destination, raw: &Path) {
     fs::write(raw.join("foreign.tar"), "x").unwrap();
-    fs::write(raw.join(".htaccess"), "x").unwrap();
     fs::write(raw.join("lonely.tar.info"), "x").unwrap();
+    // Hidden ones, too, in whatever way their names are like ours; beside one a file that could be its sidecar.
+    for hidden in [".htaccess", ".notes.part", ".bashrc.old", ".x.lease", ".a.info.new", ".b.info.part"] {
+        fs::write(raw.join(hidden), "x").unwrap();
+    }
+    fs::write(raw.join("notes.info"), "x").unwrap();
+    for part in [".site.tar.gz.part", ".site.tar.gz.old", ".foreign.tar.part", ".foreign.tar.info.new"] {
+        fs::write(raw.join(part), "x").unwrap();
+        age(&raw.join(part), 1000);
+    }
     fs::write(raw.join(std::ffi::OsStr::from_bytes(b"\xff.tar")), "x").unwrap();
     fs::create_dir(raw.join("folder")).unwrap();
     std::os::unix::fs::symlink("foreign.tar", raw.join("link.tar")).unwrap();
@@ -198,23 +225,56 @@ fn foreign_files_stay(to: &dyn Destination, raw: &Path) {
     let before = files(raw);
     assert!(to.clean_parts(&|_| false).unwrap().is_empty());
     assert_eq!(files(raw), before);
+    // Neither does an upload of that name, nor a removal, take what it finds for its own.
+    for refused in [put(to, "site.tar.gz", Existing::Keep, b"x", "s"), to.remove("foreign.tar")] {
+        let error = refused.unwrap_err();
+        assert!(error.message().contains("is in the way") && error.next_step().is_some(), "{error}");
+    }
+    assert_eq!(files(raw), before);
     fs::remove_dir(raw.join("folder")).unwrap();
     for file in fs::read_dir(raw).unwrap() {
         fs::remove_file(file.unwrap().path()).unwrap();
     }
 }
 
+/// Of another machine, container or user, whose process we do not see.
+fn another_run_is_left_alone(to: &dyn Destination, raw: &Path) {
+    put(to, "there.tar", Existing::Keep, b"there", "t").unwrap();
+    for name in ["a.tar", "there.tar"] {
+        fs::write(raw.join(format!(".{name}.part")), "of another run").unwrap();
+        fs::write(raw.join(format!(".{name}.lease")), "bam-lease 1\nhost = elsewhere\nprocess = 7\n")
+            .unwrap();
+        // It was begun long ago, and something came just now.
+        age(&raw.join(format!(".{name}.lease")), 1000);
+    }
+    let before = files(raw);
+    assert!(to.clean_parts(&|_| false).unwrap().is_empty());
+    for refused in [put(to, "a.tar", Existing::Keep, b"x", "s"), to.remove("there.tar")] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.code(), Code::Locked, "{error}");
+        assert!(error.message().contains("process 7 on elsewhere"), "{error}");
+    }
+    assert_eq!(files(raw), before);
+    abandoned(raw, &["a.tar", "there.tar"]);
+    assert_eq!(to.clean_parts(&|_| false).unwrap(), ["a.tar", "there.tar"]);
+    to.remove("there.tar").unwrap();
+    assert!(files(raw).is_empty(), "{:?}", files(raw));
+}
+
 fn leftovers_are_cleaned(to: &dyn Destination, raw: &Path) {
     put(to, "whole.tar", Existing::Keep, b"whole", "w").unwrap();
-    // Killed: while bytes came, when the sidecar was in place, while a sidecar was changed.
-    for left in [".a.tar.part", ".b.tar.part", "b.tar.info", ".whole.tar.info.new", ".keep.tar.part"] {
+    // Killed: while bytes came, when the sidecar was in place, before the first byte, while a sidecar was changed.
+    for left in [".a.tar.part", ".b.tar.part", "b.tar.info", ".keep.tar.part"] {
         fs::write(raw.join(left), "x").unwrap();
     }
+    fs::write(raw.join(".whole.tar.info.new"), "bam_id = \"1\"\nbam_format = \"1\"\n").unwrap();
+    abandoned(raw, &["a.tar", "b.tar", "c.tar", "keep.tar"]);
     let shown: Vec<_> = to.list().unwrap().into_iter().map(|l| l.name).collect();
     assert_eq!(shown, ["whole.tar"]);
     let cleaned = to.clean_parts(&|name| name == "keep.tar").unwrap();
-    assert_eq!(cleaned, ["a.tar", "b.tar", "whole.tar"]);
-    assert_eq!(files(raw), [".keep.tar.part", "whole.tar", "whole.tar.info"].map(String::from).into());
+    assert_eq!(cleaned, ["a.tar", "b.tar", "c.tar", "whole.tar"]);
+    let kept = [".keep.tar.lease", ".keep.tar.part", "whole.tar", "whole.tar.info"];
+    assert_eq!(files(raw), kept.map(String::from).into());
     assert_eq!(to.sidecar("whole.tar").unwrap().as_deref(), Some("w"));
     to.clean_parts(&|_| false).unwrap();
     to.remove("whole.tar").unwrap();
@@ -225,6 +285,7 @@ fn cut_off_removals_and_replacements_are_finished(to: &dyn Destination, raw: &Pa
     // A removal, killed after its first step.
     put(to, "gone.tar", Existing::Keep, b"gone", "g").unwrap();
     fs::rename(raw.join("gone.tar"), raw.join(".gone.tar.part")).unwrap();
+    abandoned(raw, &["gone.tar"]);
     assert!(to.list().unwrap().is_empty());
     to.clean_parts(&|_| false).unwrap();
     assert!(files(raw).is_empty(), "{:?}", files(raw));
@@ -239,6 +300,7 @@ fn cut_off_removals_and_replacements_are_finished(to: &dyn Destination, raw: &Pa
         fs::rename(raw.join("new.tar"), raw.join(".new.tar.old")).unwrap();
         fs::write(raw.join(".new.tar.part"), "new").unwrap();
     }
+    abandoned(raw, &["new.tar"]);
     to.clean_parts(&|_| false).unwrap();
     assert_eq!((read(to, "new.tar"), to.sidecar("new.tar").unwrap()), (b"new".to_vec(), Some("n".into())));
     assert_eq!(files(raw), ["new.tar", "new.tar.info"].map(String::from).into());

@@ -1,0 +1,146 @@
+//! What ends a wait for a server: the job is cancelled, or it takes longer than anything good would.
+//!
+//! libssh2 looks at neither while bytes come in, and not at the first while none do. A thread beside each connection
+//! does, and shuts the socket, which makes whatever waits on it fail at once.
+
+use crate::monitor::TICK;
+use crate::{Cancel, Code, Error};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Default)]
+struct State {
+    /// When the answer that is waited for is too late, and how long it may take.
+    until: Option<(Instant, Duration)>,
+    over: bool,
+    why: Option<Why>,
+}
+
+/// Why a connection was shut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Cancelled,
+    TooLong(Duration),
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Watches one connection until it is dropped.
+#[derive(Debug)]
+pub(super) struct Watch(Arc<Shared>);
+
+impl Watch {
+    /// Shuts `socket` when the job is cancelled, and when what [`Watch::at_most`] allows has passed.
+    pub fn start(socket: &TcpStream, cancel: &Cancel) -> std::io::Result<Watch> {
+        let shared = Arc::<Shared>::default();
+        let (theirs, socket, cancel) = (Arc::clone(&shared), socket.try_clone()?, cancel.clone());
+        std::thread::Builder::new()
+            .name("bam-watch".into())
+            .spawn(move || watch(&theirs, &socket, &cancel))?;
+        Ok(Watch(shared))
+    }
+
+    /// Gives what follows so much time, in all; until the result is dropped. The innermost counts.
+    pub fn at_most(&self, time: Duration) -> Allowed<'_> {
+        let until = Instant::now().checked_add(time).map(|until| (until, time));
+        Allowed { watch: self, before: std::mem::replace(&mut self.0.state().until, until) }
+    }
+
+    /// Why the connection was shut, if it was; `host` is the server.
+    pub fn why(&self, host: &str) -> Option<Error> {
+        let why = self.0.state().why?;
+        Some(match why {
+            Why::Cancelled => Error::new(Code::Cancelled, "cancelled"),
+            Why::TooLong(time) => {
+                let seconds = time.as_secs_f64().ceil();
+                Error::new(Code::Destination, format!("{host}: no end of its answer in {seconds} seconds"))
+                    .hint("look at the server and the line to it; a larger `timeout` waits longer")
+            }
+        })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.state().over = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Time for something: see [`Watch::at_most`].
+#[derive(Debug)]
+pub(super) struct Allowed<'a> {
+    watch: &'a Watch,
+    before: Option<(Instant, Duration)>,
+}
+
+impl Drop for Allowed<'_> {
+    fn drop(&mut self) {
+        self.watch.0.state().until = self.before;
+    }
+}
+
+fn watch(shared: &Shared, socket: &TcpStream, cancel: &Cancel) {
+    let mut state = shared.state();
+    while !state.over {
+        let late =
+            state.until.filter(|(until, _)| Instant::now() >= *until).map(|(_, time)| Why::TooLong(time));
+        let why = if cancel.check().is_err() { Some(Why::Cancelled) } else { late };
+        if why.is_some() {
+            state.why = why;
+            let _ = socket.shutdown(Shutdown::Both);
+            return;
+        }
+        state = shared.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let near = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        (near, listener.accept().expect("accepted").0)
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_job_is_cancelled() {
+        let (mut near, _far) = pair();
+        let monitor = crate::Monitor::new();
+        let watch = Watch::start(&near, &monitor.flag()).expect("watched");
+        assert!(watch.why("h").is_none());
+        monitor.cancel();
+        assert_eq!(near.read(&mut [0]).expect("shut"), 0);
+        assert_eq!(watch.why("h").map(|error| error.code()), Some(Code::Cancelled));
+    }
+
+    #[test]
+    fn a_flood_ends_when_its_time_is_over() {
+        let (mut near, mut far) = pair();
+        let flood = std::thread::spawn(move || while far.write_all(&[7; 4096]).is_ok() {});
+        let watch = Watch::start(&near, &Cancel::default()).expect("watched");
+        drop(watch.at_most(Duration::ZERO));
+        let _allowed = watch.at_most(Duration::from_millis(300));
+        let mut block = [0; 4096];
+        while near.read(&mut block).is_ok_and(|read| read > 0) {}
+        drop(near);
+        flood.join().expect("ended");
+        let why = watch.why("h").expect("shut").to_string();
+        assert!(why.starts_with("h: no end of its answer in 1 seconds"), "{why}");
+    }
+}
