@@ -162,11 +162,18 @@ class Browser:
         handler = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         self.opener = urllib.request.build_opener(handler)
 
-    def get(self, path, data=None):
-        url = path if path.startswith("http") else self.base + path.lstrip("/")
+    def get(self, path, data=None, headers=None):
         body = None if data is None else urllib.parse.urlencode(data).encode()
+        return self.ask(path, body, headers or {})
+
+    def post(self, path, body):
+        """Sends bytes as they are."""
+        return self.ask(path, body, {"Content-Type": "application/octet-stream"})
+
+    def ask(self, path, body, headers):
+        url = path if path.startswith("http") else self.base + path.lstrip("/")
         try:
-            answer = self.opener.open(url, body, timeout=LIMIT)
+            answer = self.opener.open(urllib.request.Request(url, body, headers), timeout=LIMIT)
         except urllib.error.HTTPError as refused:
             answer = refused
         with answer:
