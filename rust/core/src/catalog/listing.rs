@@ -116,6 +116,14 @@ impl Backup {
         self.encryption != EncryptionKind::None
     }
 
+    /// Whether something could not be backed up when it was made.
+    pub fn is_incomplete(&self) -> bool {
+        self.sidecar
+            .as_ref()
+            .and_then(|sidecar| sidecar.number(key::MISSING))
+            .is_some_and(|missing| missing > 0)
+    }
+
     /// Seconds since it was made.
     pub fn age(&self, now: i64) -> u64 {
         u64::try_from(now).unwrap_or(0).saturating_sub(self.time)
@@ -172,6 +180,8 @@ fn is_rekeyed(new: &Sidecar, old: &Sidecar) -> bool {
 pub struct Listing {
     /// The newest first.
     pub backups: Vec<Backup>,
+    /// How many could not be looked at; the notes name them.
+    pub left_out: usize,
     /// Destinations that could not be listed, and why.
     pub unreachable: BTreeMap<String, String>,
     /// What could not be read, IDs that two backups claim, copies whose size is not what their sidecar says.
@@ -192,14 +202,17 @@ impl Listing {
         });
         let mut places = Vec::new();
         let mut unreachable = BTreeMap::new();
-        let mut notes = Vec::new();
+        let (mut notes, mut left_out) = (Vec::new(), 0);
         for (destination, result) in destinations.iter().zip(listed) {
             let id = destination.id().to_owned();
             match result {
                 Ok(Ok((files, told))) => {
-                    notes.extend(
-                        told.into_iter().map(|note| Note { text: format!("{id}: {}", note.text), ..note }),
-                    );
+                    left_out += told.iter().filter(|note| note.kind == NoteKind::Missing).count();
+                    // Whether it matters is for those to say who asked.
+                    notes.extend(told.into_iter().map(|note| Note {
+                        kind: note.kind.min(NoteKind::Warning),
+                        text: format!("{id}: {}", note.text),
+                    }));
                     let (host, folder) = (destination.host(), destination.folder());
                     places.push(Place { destination: id, host, folder, files });
                 }
@@ -207,7 +220,7 @@ impl Listing {
                 Err(_) => drop(unreachable.insert(id, "listing it stopped at a bug in bam".into())),
             }
         }
-        let mut listing = Listing { unreachable, ..Listing::from_places(&places) };
+        let mut listing = Listing { unreachable, left_out, ..Listing::from_places(&places) };
         listing.notes.append(&mut notes);
         listing
     }
@@ -284,6 +297,16 @@ impl Listing {
                 backup.id = id;
             }
         }
+    }
+
+    /// What a verb that is about all backups says of those that it could not look at; `None`: there are none.
+    pub fn incomplete(&self) -> Option<Note> {
+        let text = match self.left_out {
+            0 => return None,
+            1 => "one backup is left out, whose sidecar cannot be read: see above".to_owned(),
+            many => format!("{many} backups are left out, whose sidecars cannot be read: see above"),
+        };
+        Some(Note { kind: NoteKind::Missing, text })
     }
 
     /// The backup that `what` names: an ID, a file name, or `latest`; where given, only of that source and with a copy

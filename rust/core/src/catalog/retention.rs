@@ -38,14 +38,9 @@ impl Rule<'_> {
     /// Decides for all backups that have a copy at `destination`, at `now` (Unix time); the newest first.
     ///
     /// Never goes: what another schedule or site made; the newest; the newest verified one, unless a newer one that
-    /// stays is verified, too. `fresh` is a backup that this very run made and found whole: it counts as verified.
-    pub fn decide(
-        &self,
-        backups: &[Backup],
-        destination: &str,
-        fresh: Option<BackupId>,
-        now: i64,
-    ) -> Vec<Decision> {
+    /// stays is verified, too: that it was written is no proof that it can be read. A backup that lacks something does not
+    /// push out one that lacks nothing.
+    pub fn decide(&self, backups: &[Backup], destination: &str, now: i64) -> Vec<Decision> {
         let mut decisions = Vec::new();
         let mut ours = Vec::new();
         let mut there: Vec<&Backup> =
@@ -65,12 +60,22 @@ impl Rule<'_> {
             let reason = foreign.unwrap_or_default();
             decisions.push(Decision { id: backup.id, file: backup.file.clone(), keep, reason });
         }
-        let reasons =
-            self.reasons(&ours.iter().map(|(_, backup)| backup.id.seconds()).collect::<Vec<_>>(), now);
-        let is_verified = |backup: &Backup| {
-            fresh == Some(backup.id)
-                || backup.copy_at(destination).is_some_and(|copy| copy.verified.is_some())
+        let times = |ours: &mut dyn Iterator<Item = &Backup>| -> Vec<i64> {
+            ours.map(|backup| backup.id.seconds()).collect()
         };
+        let all = self.reasons(&times(&mut ours.iter().map(|(_, backup)| *backup)), now);
+        let complete = ours.iter().map(|(_, backup)| *backup).filter(|backup| !backup.is_incomplete());
+        let mut complete = self.reasons(&times(&mut complete.clone()), now).into_iter();
+        let reasons: Vec<_> = ours
+            .iter()
+            .zip(all)
+            .map(|((_, backup), among_all)| match backup.is_incomplete() {
+                true => among_all,
+                false => complete.next().unwrap_or(among_all),
+            })
+            .collect();
+        let is_verified =
+            |backup: &Backup| backup.copy_at(destination).is_some_and(|copy| copy.verified.is_some());
         let mut has_verified = false;
         for ((index, backup), reason) in ours.into_iter().zip(reasons) {
             let verified = is_verified(backup);
@@ -212,16 +217,16 @@ mod tests {
         Listing::from_places(&[place]).backups
     }
 
-    fn kept_of(backups: &[Backup], keep: i64, fresh: Option<BackupId>, site: &Site) -> Vec<u64> {
+    fn kept_of(backups: &[Backup], keep: i64, site: &Site) -> Vec<u64> {
         let rule = Rule { schedule: "weekly", keep, smart: &SmartKeep::default(), site };
-        let decisions = rule.decide(backups, "m", fresh, NOW);
+        let decisions = rule.decide(backups, "m", NOW);
         assert_eq!(decisions.len(), backups.len());
         assert!(decisions.iter().all(|decision| !decision.reason.is_empty()));
         decisions.iter().filter(|decision| decision.keep).map(|decision| decision.id.0).collect()
     }
 
     fn kept(backups: &[(u64, &str, bool)], keep: i64) -> Vec<u64> {
-        kept_of(&listing(backups), keep, None, &Site::default())
+        kept_of(&listing(backups), keep, &Site::default())
     }
 
     #[test]
@@ -245,25 +250,39 @@ mod tests {
         assert_eq!(kept(&all, 1), [4, 2]);
         let newest = [(1, "weekly", true), (2, "weekly", true)];
         assert_eq!(kept(&newest, 1), [2], "keep: 1 is one copy once the new one is verified");
-        let fresh = kept_of(&listing(&all), 1, Some(BackupId(4)), &Site::default());
-        assert_eq!(fresh, [4], "a backup that this run found whole counts");
+    }
+
+    #[test]
+    fn one_that_lacks_something_pushes_no_complete_one_out() {
+        let mut all = listing(&[
+            (1, "weekly", false),
+            (2, "weekly", false),
+            (3, "weekly", false),
+            (4, "weekly", false),
+        ]);
+        for backup in all.iter_mut().filter(|backup| backup.id.0 != 2) {
+            let sidecar = backup.sidecar.as_mut().expect("a sidecar");
+            sidecar.set_number(key::MISSING, u64::from(backup.id.0 > 2));
+        }
+        assert_eq!(kept_of(&all, 1, &Site::default()), [4, 2]);
+        assert_eq!(kept_of(&all, 2, &Site::default()), [4, 3, 2, 1]);
     }
 
     #[test]
     fn another_sites_backups_are_foreign() {
         let all = listing(&[(1, "weekly", false), (2, "weekly", false)]);
         let site = |name: &str, url: &str| Site { name: name.into(), url: url.into(), ..Site::default() };
-        assert_eq!(kept_of(&all, 1, None, &site("Lab", "http://lab.example.org")), [2], "http or https");
-        assert_eq!(kept_of(&all, 1, None, &site("Renamed", "https://lab.example.org")), [2]);
-        assert_eq!(kept_of(&all, 1, None, &site("Lab", "https://other.example.org")), [2, 1]);
-        assert_eq!(kept_of(&all, 1, None, &site("Lab", "http://default")), [2]);
-        assert_eq!(kept_of(&all, 1, None, &site("Other", "")), [2, 1]);
+        assert_eq!(kept_of(&all, 1, &site("Lab", "http://lab.example.org")), [2], "http or https");
+        assert_eq!(kept_of(&all, 1, &site("Renamed", "https://lab.example.org")), [2]);
+        assert_eq!(kept_of(&all, 1, &site("Lab", "https://other.example.org")), [2, 1]);
+        assert_eq!(kept_of(&all, 1, &site("Lab", "http://default")), [2]);
+        assert_eq!(kept_of(&all, 1, &site("Other", "")), [2, 1]);
     }
 
     #[test]
     fn other_destinations_are_not_touched() {
         let rule = Rule { schedule: "weekly", keep: 1, smart: &SmartKeep::default(), site: &Site::default() };
-        assert!(rule.decide(&listing(&[(1, "weekly", false)]), "elsewhere", None, NOW).is_empty());
+        assert!(rule.decide(&listing(&[(1, "weekly", false)]), "elsewhere", NOW).is_empty());
     }
 
     /// Ages of the backups that stay, the oldest first.

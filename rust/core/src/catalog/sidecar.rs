@@ -67,6 +67,8 @@ pub mod key {
     pub const REKEYED_FROM: &str = "bam_rekeyed_from";
     /// Files that changed while they were read ([`super::Sidecar::set_list`]).
     pub const CHANGED_FILES: &str = "bam_changed_files";
+    /// How many things could not be backed up; not there: none.
+    pub const MISSING: &str = "bam_missing";
     /// Regular files in it, further names of them and the manifest not counted.
     pub const FILES: &str = "bam_files";
     /// Bytes of them.

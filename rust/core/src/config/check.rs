@@ -45,6 +45,7 @@ impl Document {
     /// All that deserves attention: what was noticed while reading, every contradiction, and what looks like a mistake.
     pub fn check(&self) -> Vec<Note> {
         let mut notes = self.notes.clone();
+        notes.extend(self.exposed());
         let problems = self.problems().into_iter().map(|problem| problem.into_error(None).to_string());
         notes.extend(problems.map(|text| Note { kind: NoteKind::Warning, text }));
         let keyless = self.encryption.key_file.is_none()

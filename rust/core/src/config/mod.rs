@@ -9,6 +9,7 @@ pub(crate) mod connection;
 mod cron;
 pub mod document;
 pub mod duration;
+mod exposure;
 pub mod import;
 #[cfg(test)]
 mod import_tests;

@@ -1,12 +1,11 @@
 //! Reading a document: from YAML, from JSON, from a file; and saying what is wrong with it, where, and what was meant.
 
-use super::{Document, builtin, locate, mask};
+use super::{Document, builtin, exposure, locate, mask};
 use crate::{Code, Error, Note, NoteKind, Result, ResultExt};
 use serde::Deserialize;
 use serde_path_to_error::Segment;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -64,7 +63,7 @@ impl Document {
     /// readable by others gives a warning ([`Document::check`]).
     pub fn load(path: &Path) -> Result<Document> {
         let file = File::open(path).at("cannot read", path)?;
-        let mode = file.metadata().at("cannot read", path)?.permissions().mode();
+        let open = exposure::is_open(&file.metadata().at("cannot read", path)?);
         let mut text = Zeroizing::new(String::new());
         file.take(LONGEST).read_to_string(&mut text).at("cannot read", path)?;
         let read = if path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("json")) {
@@ -74,10 +73,10 @@ impl Document {
         };
         let mut document = read.map_err(|error| error.context(path.display()))?;
         document.anchor(path.parent().unwrap_or(Path::new("")))?;
-        if mode & 0o044 != 0 && !mask::secrets(&document).is_empty() {
+        if open && !mask::secrets(&document).is_empty() {
             document.notes.push(Note {
                 kind: NoteKind::Warning,
-                text: format!("{0} holds passwords and others may read it: chmod 600 {0}", path.display()),
+                text: format!("{0} holds passwords, and anybody can read it: chmod o= {0}", path.display()),
             });
         }
         Ok(document)
@@ -212,6 +211,7 @@ mod tests {
     use super::*;
     use crate::config::{Compression, EncryptionKind, KEEP_SMART};
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     const DESIGN: &str = r#"
 # the example of the reference page
@@ -446,7 +446,7 @@ policy: { copies: 3, distinct_hosts: true, max_age: 8d, verify_every: 30d }
             document
                 .check()
                 .iter()
-                .any(|note| note.kind == NoteKind::Warning && note.text.contains("chmod 600"))
+                .any(|note| note.kind == NoteKind::Warning && note.text.contains("chmod o="))
         );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
         assert!(Document::load(&path).expect("read").notes.is_empty());

@@ -33,6 +33,8 @@ pub struct Directory {
     id: String,
     path: PathBuf,
     mode: Mode,
+    /// The settings say so.
+    mode_is_set: bool,
     group: Option<String>,
     gid: OnceLock<Gid>,
     /// The folder lies where the web server serves files from.
@@ -46,6 +48,7 @@ impl Directory {
             id: id.into(),
             path: path.into(),
             mode: Mode::from_raw_mode(0o600),
+            mode_is_set: false,
             group: None,
             gid: OnceLock::new(),
             served: false,
@@ -62,6 +65,7 @@ impl Directory {
         let mut directory = Directory::new(id, path);
         if let Some(mode) = mode_of(id, config)? {
             directory.mode = mode;
+            directory.mode_is_set = true;
         }
         directory.group = config.chgrp.clone();
         directory.served = !site.root.as_os_str().is_empty() && directory.path.starts_with(&site.root);
@@ -87,6 +91,19 @@ impl Directory {
         Ok(Some(*self.gid.get_or_init(|| gid)))
     }
 
+    /// Group and permissions of what root writes without being told: the folder's group may read it, where the folder is
+    /// made for one. So the site's user sees root's backups, too.
+    fn shared(&self) -> Option<(Gid, Mode)> {
+        if !rustix::process::geteuid().is_root() || self.group.is_some() {
+            return None;
+        }
+        let folder = fs::metadata(&self.path).ok()?;
+        let made_for_it = folder.gid() != 0 && (folder.uid() != 0 || folder.mode() & 0o050 == 0o050);
+        let readable = Mode::from_raw_mode(0o640);
+        made_for_it
+            .then(|| (Gid::from_raw(folder.gid()), if self.mode_is_set { self.mode } else { readable }))
+    }
+
     /// Gives a file its group and permissions, whatever the umask; the group first, as chown clears bits.
     fn dress(&self, file: &File, path: &Path, mode: Mode) -> Result<()> {
         if let Some(gid) = self.gid()? {
@@ -101,7 +118,13 @@ impl Directory {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = rustix::fs::openat(CWD, &path, flags, Mode::from_raw_mode(0o600));
         let handle = File::from(made.at("cannot create", &path)?);
-        if let Err(error) = self.dress(&handle, &path, self.mode) {
+        let dressed = match self.shared() {
+            Some((gid, mode)) => rustix::fs::fchown(&handle, None, Some(gid))
+                .at("cannot set the group of", &path)
+                .and_then(|()| rustix::fs::fchmod(&handle, mode).at("cannot set the permissions of", &path)),
+            None => self.dress(&handle, &path, self.mode),
+        };
+        if let Err(error) = dressed {
             let _ = fs::remove_file(&path);
             return Err(error);
         }

@@ -111,7 +111,7 @@ pub trait Destination: Send + Sync {
     fn free_space(&self) -> Result<Option<u64>>;
 
     /// All whole backups, foreign files included, sorted by name. Names that are not UTF-8 are not ours: left out. So
-    /// is a backup whose sidecar cannot be read, of which `told` gets a note: what it is nobody knows.
+    /// is a backup whose sidecar cannot be read, of which `told` gets a note that it is missing: what it is nobody knows.
     fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>>;
 
     /// The same, with nothing said of what is left out.

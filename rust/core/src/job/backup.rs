@@ -78,6 +78,8 @@ pub fn make(
     let (kind, level) = (profile.compression, profile.compression_level);
     let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher, delivery)?;
     monitor.phase(Phase::BackingUp);
+    let missing = || monitor.notes().iter().filter(|note| note.kind == NoteKind::Missing).count();
+    let before = missing();
     let wrote = match plan.write(&mut pipeline, named.id.0, &state_dir, monitor) {
         Ok(wrote) => wrote,
         Err(error) => return Err(pipeline.abandon(error)),
@@ -87,6 +89,9 @@ pub fn make(
     monitor.phase(Phase::Finishing);
     let mut sidecar = describe(document, choice, profile, &plan, &named, description);
     wrote.describe(&mut sidecar);
+    if let Some(missing) = missing().checked_sub(before).filter(|missing| *missing > 0) {
+        sidecar.set_number(key::MISSING, missing as u64);
+    }
     if let Some(excluded) = plan.excluded() {
         sidecar.set_list(key::EXCLUDED, excluded);
     }

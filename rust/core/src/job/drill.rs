@@ -112,7 +112,7 @@ pub fn run(
 
 /// How the last drills went, by source.
 pub fn results(state_dir: &Path) -> Result<Map<String, Value>> {
-    lock::read_state(&state_dir.join(RESULTS))
+    lock::read_shared(state_dir, RESULTS)
 }
 
 /// Whether the policy wants a drill at `now` (Unix time): `verify_every` has passed since the last one, good or bad.
@@ -124,7 +124,7 @@ pub fn is_due(document: &Document, now: i64) -> Result<bool> {
 }
 
 fn remember(state_dir: &Path, source: &str, told: &Value) -> Result<()> {
-    let mut all = results(state_dir)?;
+    let mut all = lock::read_state(&state_dir.join(RESULTS))?;
     all.insert(source.to_owned(), told.clone());
     lock::write_state(&state_dir.join(RESULTS), Value::Object(all).to_string().as_bytes())
 }

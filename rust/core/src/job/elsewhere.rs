@@ -249,7 +249,7 @@ impl Drop for Claimed {
     fn drop(&mut self) {
         if self.scratch {
             // Not where a journal is left in it.
-            let _ = fs::remove_dir(&self.state_dir);
+            lock::discard(&self.state_dir);
         }
     }
 }

@@ -98,7 +98,7 @@ pub fn import(
 
 /// The paths that a backup was exported to, newest last.
 pub fn exported(state_dir: &Path, file: &str) -> Result<Vec<PathBuf>> {
-    let all = remembered(state_dir)?;
+    let all = lock::read_shared(state_dir, STATE)?;
     let entries = all.get(file).and_then(Value::as_array).cloned().unwrap_or_default();
     Ok(entries.iter().filter_map(|entry| entry["path"].as_str().map(PathBuf::from)).collect())
 }

@@ -2,15 +2,14 @@
 //!
 //! `flock(2)`: the kernel lets go of it however the run ends, so there are no stale locks.
 
-use crate::catalog::hex;
+use super::state::{self, Home};
 use crate::config::Document;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The held lock; dropping it lets go.
@@ -19,21 +18,33 @@ pub struct Lock {
     _file: File,
 }
 
-/// The state folder of the document's site: `state_dir`, else `/var/lib/bam/SITE` where that can be made, else
-/// `/var/tmp/bam-UID-SITE`. Created 0700. SITE is a hash of the docroot and `conf_path`.
+/// The folder of this user's state for the document's site, made where it is missing: see [`state`].
 pub fn state_dir(document: &Document) -> Result<PathBuf> {
-    let site = site_hash(document);
-    if let Some(dir) = &document.state_dir {
-        create_private(dir)?;
-        return Ok(dir.clone());
+    Home::of(document).map(|home| home.own)
+}
+
+/// Removes a state folder that nothing is left in but the lock.
+pub fn discard(state_dir: &Path) {
+    let Ok(held) = fs::read_dir(state_dir).map(Iterator::count) else { return };
+    if held == 1 {
+        let _ = fs::remove_file(state_dir.join(state::LOCK));
     }
-    let shared = Path::new("/var/lib/bam").join(&site);
-    if create_private(&shared).is_ok() && rustix::fs::access(&shared, rustix::fs::Access::WRITE_OK).is_ok() {
-        return Ok(shared);
+    let _ = fs::remove_dir(state_dir);
+}
+
+/// What a state file of ours holds, with what root's says for all; of two numbers, and of two that tell their time, the
+/// later.
+pub fn read_shared(state_dir: &Path, file: &str) -> Result<Map<String, Value>> {
+    let mut all = read_state(&state_dir.join(file))?;
+    let Some(root) = state::of_root(state_dir) else { return Ok(all) };
+    let when = |value: &Value| value.as_i64().or_else(|| value["time"].as_i64());
+    // Not damaged by us, and not ours to mend.
+    for (key, theirs) in read_state(&root.join(file)).unwrap_or_default() {
+        if all.get(&key).is_none_or(|ours| when(ours) < when(&theirs)) {
+            all.insert(key, theirs);
+        }
     }
-    let own = PathBuf::from(format!("/var/tmp/bam-{}-{site}", rustix::process::geteuid().as_raw()));
-    create_private(&own)?;
-    Ok(own)
+    Ok(all)
 }
 
 /// What a state file holds; nothing where there is none.
@@ -49,12 +60,13 @@ pub fn read_state(path: &Path) -> Result<Map<String, Value>> {
     }
 }
 
-/// Replaces a state file in one step; on disk when this returns. 0600.
+/// Replaces a state file in one step; on disk when this returns. For those to read who may enter the folder.
 pub fn write_state(path: &Path, text: &[u8]) -> Result<()> {
     let part = part_of(path);
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
         file.write_all(text)?;
+        file.set_permissions(Permissions::from_mode(0o640))?;
         file.sync_all()?;
         fs::rename(&part, path)?;
         path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
@@ -67,49 +79,29 @@ pub fn part_of(path: &Path) -> PathBuf {
     path.with_extension("part")
 }
 
-fn create_private(dir: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).at("cannot create the state folder", dir)?;
-    let found = fs::symlink_metadata(dir).at("cannot look at the state folder", dir)?;
-    let us = rustix::process::geteuid().as_raw();
-    if !found.is_dir() || (found.uid() != us && us != 0 && found.uid() != 0) {
-        return Err(Error::new(
-            Code::Permission,
-            format!("the state folder {} belongs to somebody else", dir.display()),
-        )
-        .hint("remove it, or set state_dir in the configuration"));
-    }
-    Ok(())
-}
-
-fn site_hash(document: &Document) -> String {
-    let root = fs::canonicalize(&document.site.root).unwrap_or_else(|_| document.site.root.clone());
-    let mut hash = Sha256::new();
-    hash.update(root.as_os_str().as_encoded_bytes());
-    hash.update([0]);
-    hash.update(document.site.conf_path.as_bytes());
-    hex(hash.finalize().get(..8).unwrap_or_default())
-}
-
 /// Takes the site's lock, or fails at once with [`Code::Locked`] naming the run that holds it.
 pub fn acquire(document: &Document) -> Result<Lock> {
-    // Whoever runs it - root, the web server's user, cron - must meet the others here, so the file lies where each of
-    // them can open it, and reading it is enough for flock.
-    let path = match &document.state_dir {
-        Some(_) => state_dir(document)?.join("lock"),
-        None => std::env::temp_dir().join(format!("bam-{}.lock", site_hash(document))),
-    };
-    let mut file = open_lock(&path)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let holder = fs::read_to_string(&path).unwrap_or_default();
-            let holder = holder.trim();
-            let who = if holder.is_empty() { String::new() } else { format!(" ({holder})") };
-            return Err(Error::new(Code::Locked, format!("another run of bam works on this site{who}"))
-                .hint("wait for it to end and run this again"));
+    let path = Home::of(document)?.lock;
+    let mut file = loop {
+        let file = open_lock(&path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                let holder = holder.trim();
+                let who = if holder.is_empty() { String::new() } else { format!(" ({holder})") };
+                return Err(Error::new(Code::Locked, format!("another run of bam works on this site{who}"))
+                    .hint("wait for it to end and run this again"));
+            }
+            Err(cause) => return Err(Error::io("cannot lock", &path, cause.into())),
         }
-        Err(cause) => return Err(Error::io("cannot lock", &path, cause.into())),
-    }
+        // Whoever had it may have removed it with its folder: then it locks nobody out.
+        let ours = file.metadata().at("cannot look at", &path)?;
+        match fs::symlink_metadata(&path) {
+            Ok(there) if there.ino() == ours.ino() && there.dev() == ours.dev() => break file,
+            _ => {}
+        }
+    };
     // For the message above only; where the file belongs to another user there is no name.
     if file.set_len(0).is_ok() {
         let _ = write!(file, "process {}", std::process::id());
@@ -118,9 +110,9 @@ pub fn acquire(document: &Document) -> Result<Lock> {
 }
 
 fn open_lock(path: &Path) -> Result<File> {
-    let mode = Mode::from_raw_mode(0o644);
+    let mode = Mode::from_raw_mode(0o660);
     let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    // Without O_CREAT first: Linux refuses it for other people's files in /tmp (fs.protected_regular).
+    // Without O_CREAT first: Linux refuses it for other people's files in sticky folders (fs.protected_regular).
     for flags in
         [flags | OFlags::RDWR, flags | OFlags::RDONLY, flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL]
     {

@@ -40,6 +40,7 @@ pub mod schedule;
 mod seal;
 pub mod site;
 mod sources;
+pub mod state;
 mod status;
 mod swap;
 mod swap_path;
@@ -140,6 +141,9 @@ impl Drop for Job {
 /// Runs a request on the calling thread. The result has the job's `notes` and its `exit_code`: 0, or 3 where
 /// something is missing (docs/json.md).
 pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Value> {
+    for note in document.notes.iter().cloned().chain(document.exposed()) {
+        monitor.note(note.kind, note.text);
+    }
     let mut result = told(document, request, monitor).map_err(|error| match monitor.snapshot().current {
         // An error that nobody on its way could say more about.
         at if error.is_bare() && !at.is_empty() => error.context(format!("at {at}")),
@@ -168,6 +172,9 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
         }
         Request::Backups { destinations } => {
             let listing = places::list(&places::open(document, destinations)?, monitor)?;
+            if let Some(note) = listing.incomplete() {
+                monitor.note(note.kind, note.text);
+            }
             json!({ "backups": listing.backups, "unreachable": listing.unreachable })
         }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,

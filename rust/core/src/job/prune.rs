@@ -2,7 +2,7 @@
 
 use super::choose::unknown;
 use super::{lock, places};
-use crate::catalog::{BackupId, Rule};
+use crate::catalog::Rule;
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::{Monitor, NoteKind, Result};
@@ -23,27 +23,28 @@ pub fn run(
     }
     let mut decisions = Vec::new();
     for name in known.iter().filter(|name| schedules.is_empty() || schedules.iter().any(|s| s == *name)) {
-        decisions.extend(apply(document, name, None, dry_run, monitor)?);
+        let settings = document.schedules.get(*name);
+        let all = places::open(document, settings.map_or(&[], |schedule| &schedule.destinations))?;
+        decisions.extend(apply(document, name, &all, dry_run, monitor)?);
     }
     Ok(json!({ "dry_run": dry_run, "decisions": decisions }))
 }
 
-/// One schedule's rule, with the lock held. `fresh` is a backup that this run made.
+/// One schedule's rule at its destinations, `all`, with the lock held.
 pub fn apply(
     document: &Document,
     schedule: &str,
-    fresh: Option<BackupId>,
+    all: &[Arc<dyn Destination>],
     dry_run: bool,
     monitor: &Arc<Monitor>,
 ) -> Result<Vec<Value>> {
     let Some(settings) = document.schedules.get(schedule) else { return Ok(Vec::new()) };
     let rule = Rule { schedule, keep: settings.keep, smart: &document.smart_keep, site: &document.site };
-    let all: Vec<Arc<dyn Destination>> = places::open(document, &settings.destinations)?;
-    let listing = places::list(&all, monitor)?;
+    let listing = places::list(all, monitor)?;
     let now = jiff::Timestamp::now().as_second();
     let mut told = Vec::new();
     for place in all.iter().filter(|place| !listing.unreachable.contains_key(place.id())) {
-        for decision in rule.decide(&listing.backups, place.id(), fresh, now) {
+        for decision in rule.decide(&listing.backups, place.id(), now) {
             monitor.check()?;
             let mut error = None;
             if !decision.keep

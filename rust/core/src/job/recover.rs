@@ -1,7 +1,7 @@
 //! Ending a restore that was killed: forward or back, whichever its journal says is possible.
 
 use super::journal::{FILE, Journal, State};
-use super::{leftovers, lock};
+use super::{leftovers, lock, state};
 use crate::config::Document;
 use crate::source::database;
 use crate::{Code, Error, Monitor, NoteKind, Result};
@@ -72,7 +72,12 @@ pub fn recover(document: &Document, state_dir: &Path, way: Way, monitor: &Monito
     let _ = fs::remove_file(lock::part_of(&path));
     let text = match fs::read(&path) {
         Ok(text) => text,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {
+            return match state::restore_of_another(state_dir) {
+                Some(another) => Err(another),
+                None => Ok(None),
+            };
+        }
         Err(cause) => return Err(Error::io("cannot read the restore's journal", &path, cause)),
     };
     let mut journal = Journal::read(&path, &text)?;

@@ -2,14 +2,20 @@
 
 use super::choose::{self, Choice};
 use super::{backup, lock, places, prune, recover, replicate};
-use crate::catalog::{BackupId, next_run};
+use crate::catalog::next_run;
 use crate::config::{Document, Schedule};
-use crate::{Monitor, Result};
+use crate::{Code, Monitor, NoteKind, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
+/// Times of the last runs that made a backup, by schedule.
 const FILE: &str = "schedules.json";
+/// How many runs failed since, and when the last of them: `{"NAME": {"runs": 2, "time": 1795391457}}`.
+const FAILED: &str = "failed.json";
+/// Seconds from the first, second … failed run to the next; from then on always the last of these. Neither every minute,
+/// with a mail each, nor only when the week is over.
+const AGAIN: [i64; 4] = [300, 900, 3_600, 4 * 3_600];
 
 /// Runs a schedule now, due or not. The result is that of a backup, with `copied` and `pruned` besides.
 ///
@@ -20,31 +26,58 @@ pub fn run(document: &Document, name: &str, monitor: &Arc<Monitor>) -> Result<Va
     let state_dir = lock::state_dir(document)?;
     recover::before_a_backup(document, &state_dir, monitor)?;
     let result = make(document, name, &choice, monitor);
-    // A failed run counts, or cron would try again every minute and mail each time.
-    remember(&state_dir, name, jiff::Timestamp::now().as_second())?;
+    let now = jiff::Timestamp::now().as_second();
+    match &result {
+        Ok(_) => {
+            remember(&state_dir, FILE, name, Some(now.into()))?;
+            remember(&state_dir, FAILED, name, None)?;
+        }
+        // Not its own fault, and it has not begun.
+        Err(error) if matches!(error.code(), Code::Cancelled | Code::Locked) => {}
+        Err(_) => {
+            let runs = failed_runs(&state_dir, name)?.map_or(0, |(runs, _)| runs).saturating_add(1);
+            remember(&state_dir, FAILED, name, Some(json!({"runs": runs, "time": now})))?;
+        }
+    }
     result
 }
 
 fn make(document: &Document, name: &str, choice: &Choice, monitor: &Arc<Monitor>) -> Result<Value> {
     let profile = choose::profile(document, &choice.profile)?;
     let mut result = backup::make(document, choice, &profile, None, monitor)?;
-    let fresh = result.get("id").and_then(Value::as_u64).map(BackupId);
+    // From here on there is a backup: whatever else goes wrong is told, and does not undo that.
     let all = places::open(document, &choice.destinations)?;
-    let copied = replicate::bring_up_to_date(document, &all, monitor)?;
-    let pruned = prune::apply(document, name, fresh, false, monitor)?;
+    let copied = replicate::bring_up_to_date(document, &all, monitor).map(Value::from);
+    let copied = told(copied, "older copies could not be completed", monitor)?;
+    let pruned = prune::apply(document, name, &all, false, monitor)
+        .map(|pruned| pruned.into_iter().filter(|told| told["keep"] == false).collect());
+    let pruned = told(pruned, "what is too old could not be removed", monitor)?;
     if let Value::Object(map) = &mut result {
-        map.insert("copied".into(), json!(copied));
-        map.insert("pruned".into(), pruned.into_iter().filter(|told| told["keep"] == false).collect());
+        map.insert("copied".into(), copied);
+        map.insert("pruned".into(), pruned);
     }
     Ok(result)
+}
+
+/// What came of a step that the backup does not depend on; a failure is told.
+fn told(done: Result<Value>, what: &str, monitor: &Monitor) -> Result<Value> {
+    match done {
+        Err(error) if error.code() == Code::Cancelled => Err(error),
+        Err(error) => {
+            monitor.note(NoteKind::Missing, format!("{what}: {error}"));
+            Ok(json!([]))
+        }
+        done => done,
+    }
 }
 
 /// Schedules that are due at `now` (Unix time), by machine name.
 pub fn due(document: &Document, now: i64) -> Result<Vec<String>> {
     let mut names = Vec::new();
+    let state_dir = lock::state_dir(document)?;
     for (name, schedule) in &document.schedules {
         let next = next_run(&with_last_run(document, name, schedule)?, &document.site, now)?;
-        if next.is_some_and(|next| next <= now) {
+        if next.is_some_and(|next| next <= now) && !waits(&state_dir, name, now)? {
             names.push(name.clone());
         }
     }
@@ -58,12 +91,35 @@ pub fn with_last_run(document: &Document, name: &str, schedule: &Schedule) -> Re
 }
 
 fn remembered(state_dir: &Path) -> Result<Map<String, Value>> {
-    lock::read_state(&state_dir.join(FILE))
+    lock::read_shared(state_dir, FILE)
 }
 
-fn remember(state_dir: &Path, name: &str, now: i64) -> Result<()> {
-    let mut all = remembered(state_dir)?;
-    all.insert(name.to_owned(), now.into());
-    let path = state_dir.join(FILE);
-    lock::write_state(&path, Value::Object(all).to_string().as_bytes())
+/// Sets what a state file says of a schedule; `None`: nothing.
+fn remember(state_dir: &Path, file: &str, name: &str, what: Option<Value>) -> Result<()> {
+    let path = state_dir.join(file);
+    let mut all = lock::read_state(&path)?;
+    let before = match &what {
+        Some(what) => all.insert(name.to_owned(), what.clone()),
+        None => all.remove(name),
+    };
+    match before == what {
+        true => Ok(()),
+        false => lock::write_state(&path, Value::Object(all).to_string().as_bytes()),
+    }
+}
+
+/// How many runs have failed in a row, and when the last of them did.
+fn failed_runs(state_dir: &Path, name: &str) -> Result<Option<(u64, i64)>> {
+    let all = lock::read_state(&state_dir.join(FAILED))?;
+    let Some(failed) = all.get(name) else { return Ok(None) };
+    Ok(failed["runs"].as_u64().zip(failed["time"].as_i64()))
+}
+
+/// Whether a schedule that failed is to be left alone for a while.
+fn waits(state_dir: &Path, name: &str, now: i64) -> Result<bool> {
+    let Some((runs, time)) = failed_runs(state_dir, name)? else { return Ok(false) };
+    let step = usize::try_from(runs.saturating_sub(1)).unwrap_or(usize::MAX).min(AGAIN.len() - 1);
+    let wait = AGAIN.get(step).copied().unwrap_or_default();
+    // A clock that was wrong then must not stop it.
+    Ok(time <= now && now < time.saturating_add(wait))
 }

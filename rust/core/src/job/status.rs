@@ -1,6 +1,6 @@
 //! The state of a site's backups against its policy, for monitoring.
 
-use super::{drill, export, lock, places, recover, schedule, site};
+use super::{drill, export, lock, places, recover, schedule, site, state};
 use crate::catalog::{self, Copy};
 use crate::config::Document;
 use crate::{Monitor, NoteKind, Result};
@@ -27,14 +27,22 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
             monitor.note(NoteKind::Missing, format!("{}: {missing}", source.source));
         }
     }
-    for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Missing) {
-        monitor.note(note.kind, note.text.clone());
+    for note in
+        listing.notes.iter().filter(|note| note.kind > NoteKind::Info).cloned().chain(listing.incomplete())
+    {
+        monitor.note(note.kind, note.text);
     }
     for place in &status.unreachable {
         monitor.note(NoteKind::Missing, format!("not reached: {place}"));
     }
     if let Some(pending) = recover::pending(&state_dir) {
         monitor.note(NoteKind::Missing, pending);
+    }
+    if let Some(another) = state::restore_of_another(&state_dir) {
+        monitor.note(NoteKind::Missing, another.to_string());
+    }
+    if let Some(advice) = state::advice(document) {
+        monitor.note(NoteKind::Info, advice);
     }
     let drills = drill::results(&state_dir)?;
     for (source, told) in drills.iter().filter(|(_, told)| told["ok"] == false) {

@@ -26,6 +26,9 @@ pub fn run(
         Some(id) => vec![listed.find(id, None, None)?],
         None => listed.backups.iter().collect(),
     };
+    if let (None, Some(note)) = (id, listed.incomplete()) {
+        monitor.note(note.kind, note.text);
+    }
     let (mut copies, mut damaged) = (Vec::new(), Vec::new());
     for backup in chosen {
         for place in places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
@@ -93,7 +96,17 @@ fn copy(
     if sidecar.get(key::FORMAT).is_some() && sidecar.digest(key::SHA256) == proven {
         sidecar
             .set_number(key::VERIFIED, u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default());
-        place.write_sidecar(name, &sidecar.to_string())?;
+        // A place that we may only read holds good copies, too.
+        if let Err(error) = place.write_sidecar(name, &sidecar.to_string()) {
+            if error.code() == Code::Cancelled {
+                return Err(error);
+            }
+            let text = format!(
+                "{name} at {} is good; that it was verified could not be noted there: {error}",
+                place.id()
+            );
+            monitor.note(NoteKind::Warning, text);
+        }
     }
     Ok(())
 }
