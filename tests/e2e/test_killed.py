@@ -99,6 +99,7 @@ class Killed:
         print(f"# killed {KILLS} times, and {LATE_KILLS} times while it swapped: {count['old']} times the old site, {count['new']} times the new one "
               f"({count['too late']} kills came too late and were repeated)", flush=True)
         self.assertGreater(count["old"], 0, "kills before the swap")
+        self.assertGreater(count["new"], 0, "kills after it began")
 
     def judge(self, old, new, told):
         found = self.found()

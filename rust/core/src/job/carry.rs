@@ -8,7 +8,7 @@
 use crate::archive::beneath::{make_dir_all, open_dir};
 use crate::archive::show;
 use crate::{Code, Error, Result, ResultExt};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, Access, AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,10 @@ impl Carry {
             match (is_folder(&found), there.as_ref().map(is_folder)) {
                 // The new one wins.
                 (false, Some(_)) | (true, Some(false)) => {}
-                (false, None) => share(&from, &to, name, &found).at("cannot keep", &old.at(&path))?,
+                (false, None) => {
+                    let shared = with_its_time(&to, || share(&from, &to, name, &found));
+                    shared.at("cannot keep", &old.at(&path))?;
+                }
                 (true, None) if !holds_pin => {
                     can_move(&from, &to, name)
                         .at("cannot keep", &old.at(&path))
@@ -107,7 +110,7 @@ impl Carry {
             let (Some(from), Some(to)) = (old.folder(parent)?, new.folder(parent)?) else { continue };
             let at = old.at(path.as_bytes());
             if look(&to, name).at("cannot look at", &at)?.is_none() {
-                shift(from.as_fd(), to.as_fd(), name).at("cannot move", &at)?;
+                with_its_time(&to, || shift(from.as_fd(), to.as_fd(), name)).at("cannot move", &at)?;
             }
         }
         Ok(())
@@ -304,10 +307,22 @@ fn writable<T>(dirs: &[BorrowedFd<'_>], mut make: impl FnMut() -> Result<T, Errn
     done
 }
 
+/// Changes what is in a folder, which keeps the time that the backup gave it.
+fn with_its_time<T>(folder: &OwnedFd, change: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    let found = fs::fstat(folder)?;
+    let done = change()?;
+    // Refused where it is not ours; then it has the time of this restore.
+    let _ = fs::utimensat(fs::CWD, by_handle(folder.as_fd()), &times(&found), AtFlags::empty());
+    Ok(done)
+}
+
 /// Works on handles that were opened without the right to read, too.
 fn chmod(dir: BorrowedFd<'_>, mode: Mode) -> Result<(), Errno> {
-    use rustix::fd::AsRawFd;
-    fs::chmod(format!("/proc/self/fd/{}", dir.as_raw_fd()), mode)
+    fs::chmod(by_handle(dir), mode)
+}
+
+fn by_handle(dir: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", dir.as_raw_fd())
 }
 
 fn is_ours(dir: impl AsFd) -> Result<bool, Errno> {
