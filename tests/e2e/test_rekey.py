@@ -1,5 +1,6 @@
 """`bam rekey`: the key changes, the backups stay what they were, and a kill at any time loses none."""
 
+import hashlib
 import os
 import shutil
 import unittest
@@ -14,6 +15,15 @@ FIXTURES = os.path.join(os.path.dirname(HERE), "fixtures/backup_migrate")
 def field(path, key):
     with open(path + ".info") as file:
         return next((line.split('"')[1] for line in file if line.startswith(key + " ")), None)
+
+
+def is_sealed_by(path, key_file):
+    """Whether the sidecar's check is that of this key, over the salt and the iterations that it names."""
+    with open(key_file, "rb") as file:
+        key = file.readline().rstrip(b"\n")
+    salt, count, check = (field(path, "bam_" + name) for name in ("salt", "kdf_iterations", "key_check"))
+    derived = hashlib.pbkdf2_hmac("sha256", key, bytes.fromhex(salt), int(count), 88)
+    return check == derived[80:].hex()
 
 
 def size_of(path):
@@ -35,7 +45,7 @@ class KeyTest(SiteTest):
     def new_key(self):
         made = self.bam_json("keygen", self.path("new"))
         self.document["encryption"].update(key_file=self.path("new"), keys=[self.key])
-        return made["key_id"]
+        return made["key_file"]
 
     def forget_the_old_key(self):
         del self.document["encryption"]["keys"]
@@ -54,14 +64,17 @@ class Rekey(KeyTest):
         new = self.new_key()
         told = self.bam_json("rekey", "--all")["copies"]
         self.assertEqual([(copy["id"], copy["destination"], copy["done"]) for copy in told],
-                         [(made["id"], "manual", "rekeyed"), (made["id"], "second", "rekeyed")])
+                         [(plain["id"], "manual", "rekeyed"), (made["id"], "manual", "rekeyed"),
+                          (made["id"], "second", "rekeyed")])
+        # Its bytes stay; what proves them is the new key's.
+        self.assertTrue(is_sealed_by(plain["path"], new))
         self.forget_the_old_key()
         other = os.path.join(self.destination("second"), made["file"])
         self.assertEqual(digest(made["path"]), digest(other))
         self.assertNotEqual(digest(made["path"]), hashes[0])
         self.assertEqual(digest(plain["path"]), hashes[1])
         for path in (made["path"], other):
-            self.assertEqual(field(path, "bam_key_id"), new)
+            self.assertTrue(is_sealed_by(path, new))
             self.assertEqual(field(path, "bam_rekeyed_from"), hashes[0])
             self.assertEqual(field(path, "bam_id"), str(made["id"]))
         listed = self.bam_json("backups")["backups"]
@@ -73,7 +86,7 @@ class Rekey(KeyTest):
         self.assertIn(b"page.html", run("tar", "tz", input=opened))
         self.assertRestores(str(made["id"]))
         again = self.bam_json("rekey", "--all")["copies"]
-        self.assertEqual([copy["done"] for copy in again], ["current", "current"])
+        self.assertEqual([copy["done"] for copy in again], ["current", "current", "current"])
         self.assertEqual(digest(made["path"]), digest(other))
 
     @unittest.skipUnless(os.path.exists(PROGRAM), "openssh-server is not installed")
@@ -97,9 +110,9 @@ class Rekey(KeyTest):
         second = self.backup("files", "manual,second", "secret")
         new = self.new_key()
         self.bam("rekey", str(first["id"]), "--destination", "second")
-        keys = {(made["id"], place): field(os.path.join(self.destination(place), made["file"]), "bam_key_id")
-                for made in (first, second) for place in ("manual", "second")}
-        self.assertEqual([which for which, key in keys.items() if key == new], [(first["id"], "second")])
+        done = [(made["id"], place) for made in (first, second) for place in ("manual", "second")
+                if is_sealed_by(os.path.join(self.destination(place), made["file"]), new)]
+        self.assertEqual(done, [(first["id"], "second")])
         # What differs is still one backup, and the rest is made of the bytes that are there.
         self.assertEqual(len(self.bam_json("backups")["backups"]), 2)
         self.bam("rekey", str(first["id"]))
@@ -128,13 +141,21 @@ class Rekey(KeyTest):
         self.bam("verify", str(made["id"]))
         self.assertEqual(digest(alone["path"]), before[alone["file"].encode()]["sha256"])
 
-    def test_the_old_key_is_missed_by_its_id(self):
+    def test_more_iterations_are_a_reason(self):
+        made = self.backup("files", "manual,second", "secret")
+        self.document["encryption"]["iterations"] = ITERATIONS + 500
+        self.bam("rekey", "--all")
+        self.assertEqual(field(made["path"], "bam_kdf_iterations"), str(ITERATIONS + 500))
+        self.assertRestores(str(made["id"]))
+        self.document["encryption"]["iterations"] = ITERATIONS
+        self.assertEqual([copy["done"] for copy in self.bam_json("rekey", "--all")["copies"]], ["current", "current"])
+
+    def test_the_old_key_is_missed(self):
         made = self.backup("files", "manual", "secret")
-        old = field(made["path"], "bam_key_id")
         self.new_key()
         self.forget_the_old_key()
         before = tree(self.destination())
-        self.assertSays(self.bam("rekey", "--all", expect=4), made["file"], old)
+        self.assertSays(self.bam("rekey", "--all", expect=4), made["file"], "another key", "new")
         self.assertEqual(tree(self.destination()), before)
 
     def test_to_public_keys_and_back(self):
@@ -150,9 +171,17 @@ class Rekey(KeyTest):
         self.assertEqual(self.bam_json("backups")["backups"][0]["id"], made["id"])
         self.bam("verify")
         self.assertRestores("latest")
-        # Nothing proves now where it comes from.
-        self.assertSays(self.bam("rekey", "--all", "--to", "aes256", expect=4), "--unauthenticated")
-        self.bam("rekey", "--all", "--to", "aes256", "--unauthenticated")
+        # The MAC by the site's key proves where it comes from, and without it nothing does.
+        with open(self.path("backups/" + name + ".info")) as file:
+            sidecar = file.read()
+        for place in ("backups", "second"):
+            with open(self.path(f"{place}/{name}.info"), "w") as file:
+                file.writelines(line for line in sidecar.splitlines(True) if "bam_hmac" not in line)
+        self.assertSays(self.bam("rekey", "--all", "--to", "aes256", expect=4), "had a mac")
+        for place in ("backups", "second"):
+            with open(self.path(f"{place}/{name}.info"), "w") as file:
+                file.write(sidecar)
+        self.bam("rekey", "--all", "--to", "aes256")
         self.assertEqual(self.visible(), [made["file"], made["file"] + ".info"])
         self.assertRestores("latest")
 
@@ -217,7 +246,7 @@ class Killed(KeyTest):
             return any(size_of(path) >= size * share for path in self.hidden(place))
 
         conditions = [lambda: bool(self.hidden("manual")), lambda: grown("manual", 0.5), lambda: grown("manual", 0.99),
-                      lambda: field(made["path"], "bam_key_id") == new, lambda: bool(self.hidden("second")),
+                      lambda: is_sealed_by(made["path"], new), lambda: bool(self.hidden("second")),
                       lambda: grown("second", 0.9)]
         for at, condition in enumerate(conditions):
             with self.subTest(at):

@@ -51,7 +51,7 @@ pub unsafe extern "C" fn bam_decrypt_file(
         let (from, to, key_file) =
             unsafe { (path(from, "from")?, path(to, "to")?, path(key_file, "key_file")?) };
         let iterations = (iterations > 0).then_some(iterations);
-        let document = keys_of(key_file);
+        let document = keys_of(&[key_file]);
         beside::write(to, false, |out| decrypt(&document, from, iterations, out, &Monitor::new()))?;
         Ok(())
     })

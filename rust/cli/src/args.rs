@@ -434,9 +434,12 @@ pub struct Place {
     /// Take backups from there: `sftp://user@host[:port]/folder`, user@host:folder (through rsync), or a folder
     #[arg(long, value_name = "PLACE", value_hint = ValueHint::DirPath)]
     pub from: Option<String>,
-    /// The key file that the backups were encrypted with
-    #[arg(long = "key", visible_alias = "key-file", value_name = "KEYFILE", value_hint = ValueHint::FilePath)]
-    pub key: Option<PathBuf>,
+    /// The key file that the backups were made with, or a folder of them; may be repeated
+    #[arg(long = "key", visible_alias = "key-file", value_name = "KEYFILE", value_hint = ValueHint::AnyPath)]
+    pub keys: Vec<PathBuf>,
+    /// PBKDF2 iterations, where no sidecar tells them, or it tells more than bam takes from one unasked
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(bam::encrypt::kdf::MAX_ITERATIONS)))]
+    pub iterations: Option<u32>,
     /// Accept the server only with this host key, as `ssh-keygen -l` prints it
     #[arg(long, value_name = "SHA256:…", requires = "from")]
     pub host_key: Option<String>,
@@ -463,7 +466,7 @@ pub struct Which {
     /// This backup file, wherever it came from
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["destination", "from"])]
     pub file: Option<PathBuf>,
-    /// Go on although nothing proves that the backup is unchanged (no sidecar)
+    /// Go on although nothing proves that the backup is unchanged: it has no MAC by the site's key, or no sidecar
     #[arg(long)]
     pub unauthenticated: bool,
     #[command(flatten)]
@@ -542,6 +545,9 @@ pub struct Drill {
     /// Only there, several separated by commas [default: everywhere]
     #[arg(long, value_name = "DESTINATION")]
     pub destination: Option<String>,
+    /// Drill also what nothing proves to be unchanged: Backup and Migrate's, other sites'
+    #[arg(long)]
+    pub unauthenticated: bool,
 }
 
 #[derive(Debug, Args)]
@@ -608,11 +614,11 @@ pub struct Decrypt {
     /// Where to, `-` for standard output [default: the file's name without .enc, in the current folder]
     #[arg(long, short, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// The key file [default: the configuration's]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub key_file: Option<PathBuf>,
+    /// The key file, or a folder of them; may be repeated [default: the configuration's]
+    #[arg(long = "key-file", visible_alias = "key", value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub key_files: Vec<PathBuf>,
     /// PBKDF2 iterations [default: what the sidecar says, else 600000]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(bam::encrypt::kdf::MAX_ITERATIONS)))]
     pub iterations: Option<u32>,
     /// Replace the output file if it exists
     #[arg(long, short)]

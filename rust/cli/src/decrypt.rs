@@ -63,8 +63,8 @@ fn target(args: &Decrypt) -> Result<Option<PathBuf>> {
 
 /// The key file of the command line, else the configuration's keys.
 fn keys(global: &Global, args: &Decrypt) -> Result<Document> {
-    if let Some(file) = &args.key_file {
-        return Ok(keys_of(file));
+    if !args.key_files.is_empty() {
+        return Ok(keys_of(&args.key_files));
     }
     configuration::find(global)?
         .ok_or_else(|| Error::new(Code::Usage, "no key is given").hint("name the key file with --key-file K"))

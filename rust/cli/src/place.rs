@@ -15,8 +15,11 @@ pub fn document(global: &Global, place: &Place, optional: bool) -> Result<Docume
         true => configuration::find(global)?.unwrap_or_default(),
         false => configuration::load(global)?,
     };
-    if let Some(key) = &place.key {
-        document.encryption = keys_of(key).encryption;
+    if !place.keys.is_empty() {
+        document.encryption = keys_of(&place.keys).encryption;
+    }
+    if place.iterations.is_some() {
+        document.encryption.iterations = place.iterations;
     }
     if let Some(from) = &place.from {
         let (name, mut destination) = at_address(from)?;

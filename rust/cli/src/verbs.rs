@@ -178,8 +178,9 @@ pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
 }
 
 pub fn drill(document: Document, args: Drill, output: &Output) -> Result<u8> {
-    let result =
-        run(document, Request::Drill { id: args.id, destinations: names(args.destination)? }, output)?;
+    let destinations = names(args.destination)?;
+    let request = Request::Drill { id: args.id, destinations, unauthenticated: args.unauthenticated };
+    let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || {
         let lines: String = list(&result, "drills").map(drilled).collect();

@@ -15,6 +15,7 @@
 //! backslashes and quotes. Keys that we do not know survive, in their place.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use std::collections::HashMap;
 use std::fmt;
 
 /// The keys. Those without `bam_` are Backup and Migrate's, as are `bam_sourceid`, `bam_sourcetype`, `bam_sourcename`.
@@ -57,9 +58,13 @@ pub mod key {
     pub const SHA256: &str = "bam_sha256";
     /// HMAC-SHA256 over that digest and the other fields, in hex.
     pub const HMAC_SHA256: &str = "bam_hmac_sha256";
-    /// PBKDF2 iterations of the container.
+    /// PBKDF2 iterations behind the MAC key, and behind the container's.
     pub const KDF_ITERATIONS: &str = "bam_kdf_iterations";
-    /// Which key it was encrypted with.
+    /// The salt of that derivation, in hex; in a container it stands at the file's beginning, too.
+    pub const SALT: &str = "bam_salt";
+    /// Tells whether a key is the one it was made with ([`crate::encrypt::KeyCheck`]).
+    pub const KEY_CHECK: &str = "bam_key_check";
+    /// The same in sidecars of earlier versions ([`crate::encrypt::KeyId`]).
     pub const KEY_ID: &str = "bam_key_id";
     /// The age public keys that it was encrypted to ([`super::Sidecar::set_list`]).
     pub const RECIPIENTS: &str = "bam_recipients";
@@ -104,7 +109,10 @@ impl Sidecar {
     /// as in PHP.
     pub fn parse(text: &str) -> Self {
         let mut sidecar = Sidecar::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         let mut rest = text;
+        // Where no quote closes a value, none closes a later one either: looking once is enough.
+        let mut closes = true;
         while !rest.is_empty() {
             rest = rest.trim_start();
             let line_end = rest.find('\n').unwrap_or(rest.len());
@@ -116,10 +124,16 @@ impl Sidecar {
             };
             let value = rest.split_once('=').map_or("", |(_, value)| value.trim_start_matches([' ', '\t']));
             let (value, after) = match value.strip_prefix('"') {
-                Some(quoted) => read_quoted(quoted),
+                Some(quoted) => read_quoted(quoted, &mut closes),
                 None => (line.split_once('=').map_or("", |(_, value)| value).trim().to_owned(), after),
             };
-            sidecar.put(key, value);
+            match places.get(key).and_then(|at| sidecar.fields.get_mut(*at)) {
+                Some((_, old)) => *old = value,
+                None => {
+                    places.insert(key.to_owned(), sidecar.fields.len());
+                    sidecar.fields.push((key.to_owned(), value));
+                }
+            }
             rest = after;
         }
         sidecar
@@ -238,8 +252,9 @@ fn is_key(key: &str) -> bool {
 
 /// The value behind an opening quote, and what follows it. It ends at a quote that only blanks separate from the line's
 /// end, or the text's; where there is none, at the end of its line.
-fn read_quoted(text: &str) -> (String, &str) {
-    for (at, _) in text.match_indices('"') {
+fn read_quoted<'t>(text: &'t str, closes: &mut bool) -> (String, &'t str) {
+    let candidates = if *closes { text } else { "" };
+    for (at, _) in candidates.match_indices('"') {
         let (value, after) = text.split_at(at);
         let after = after.get(1..).unwrap_or_default();
         let blank = after.len() - after.trim_start_matches([' ', '\t', '\r']).len();
@@ -248,6 +263,7 @@ fn read_quoted(text: &str) -> (String, &str) {
             return (unescape(value), after);
         }
     }
+    *closes = false;
     let (line, after) = text.split_at(text.find('\n').unwrap_or(text.len()));
     (unescape(line.trim_end()), after)
 }
@@ -390,6 +406,20 @@ mod tests {
             sidecar.to_string().starts_with("description = \"He said \\\"no\\\" to C:"),
             "safe when written again"
         );
+    }
+
+    /// Each of these took minutes when it was read again and again.
+    #[test]
+    fn what_was_made_to_take_long_does_not() {
+        let started = std::time::Instant::now();
+        let many: String = (0..60_000).map(|index| format!("k{index} = v\n")).collect();
+        assert_eq!(Sidecar::parse(&many).fields().count(), 60_000);
+        let unclosed = "a = \"x\n".repeat(60_000);
+        assert_eq!(Sidecar::parse(&unclosed).get("a"), Some("x"));
+        let quotes = "a = \"\" x\n".repeat(40_000) + "b = \"c\"\n";
+        Sidecar::parse(&quotes);
+        // Linear work takes a fraction of a second; the square of it, minutes.
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 
     #[test]

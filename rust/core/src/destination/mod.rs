@@ -36,6 +36,7 @@ pub use directory::Directory;
 pub use follow::{Available, Follow};
 pub use growing::{Growing, Spool};
 pub use host_key::{HostKey, host_key};
+pub(crate) use names::SIDECAR_MAX;
 pub use names::check_name;
 pub use retry::Patience;
 pub use rsync::Rsync;

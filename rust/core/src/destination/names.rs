@@ -3,7 +3,7 @@
 use crate::{Code, Error, Result};
 
 /// Longest sidecar that is read, in bytes: ours are below 4 KiB.
-pub(super) const SIDECAR_MAX: u64 = 1 << 20;
+pub(crate) const SIDECAR_MAX: u64 = 1 << 20;
 
 /// Most bytes of sidecars of one listing: those of 10 000 backups.
 pub(super) const SIDECARS_MAX: usize = 40 << 20;

@@ -9,9 +9,9 @@
 //! check of its own: that is [`super::mac`]'s work. [`Reader`] also takes what OpenSSL wrote with another
 //! derivation; [`guess`] finds out which.
 
+use super::Passphrase;
 use super::cbc::{self, BLOCK, KeyIv, Padding};
-use super::kdf::{Derivation, Kdf, Keys, Salt, random};
-use super::{MacKey, Passphrase};
+use super::kdf::{self, Derivation, Kdf, Keys, Salt};
 use crate::{Code, Error, Result};
 use std::io::{self, BufRead, Read, Write};
 
@@ -25,7 +25,7 @@ pub struct Writer<W>(WriterState<W>);
 
 enum WriterState<W> {
     Deriving(W, Derivation),
-    Ready(Box<cbc::Writer<W>>, MacKey),
+    Ready(Box<cbc::Writer<W>>, Keys),
     Failed,
 }
 
@@ -51,7 +51,7 @@ impl<W: Write> Writer<W> {
             magic.copy_from_slice(MAGIC);
             salt.copy_from_slice(&keys.salt);
             let writer = cbc::Writer::new(out, &KeyIv::aes256(keys.key, keys.iv), &header);
-            self.0 = WriterState::Ready(Box::new(writer), keys.mac_key());
+            self.0 = WriterState::Ready(Box::new(writer), keys);
         }
         match &mut self.0 {
             WriterState::Ready(writer, _) => Ok(writer),
@@ -59,11 +59,11 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes the last block; gives back the inner writer, which it does not flush, and the file's MAC key.
-    pub fn finish(mut self) -> Result<(W, MacKey)> {
+    /// Writes the last block; gives back the inner writer, which it does not flush, and the file's keys.
+    pub fn finish(mut self) -> Result<(W, Keys)> {
         self.ready()?;
         match self.0 {
-            WriterState::Ready(writer, mac_key) => Ok((writer.finish(Padding::Pkcs7)?, mac_key)),
+            WriterState::Ready(writer, keys) => Ok((writer.finish(Padding::Pkcs7)?, keys)),
             _ => Err(Error::new(Code::Internal, "the encrypting writer has failed before")),
         }
     }
@@ -82,7 +82,8 @@ impl<W: Write> Write for Writer<W> {
 
 /// Starts deriving the keys of a new file, with a fresh random salt.
 pub fn start(passphrase: &Passphrase, iterations: u32) -> Result<Derivation> {
-    Derivation::start(Kdf::ours(iterations), passphrase, random()?)
+    let iterations = kdf::check_iterations(u64::from(iterations), kdf::MAX_ITERATIONS, Code::Config)?;
+    Derivation::fresh(Kdf::ours(iterations), passphrase)
 }
 
 /// Reads the header, for its salt. [`Code::Integrity`] where it is not this format's.

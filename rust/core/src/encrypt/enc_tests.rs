@@ -1,5 +1,6 @@
 //! Against the real openssl, in both directions, at every length where something changes.
 
+use super::super::MacKey;
 use super::super::kdf::Digest;
 use super::super::testing::data;
 use super::*;
@@ -157,7 +158,8 @@ impl Read for Dribble<'_> {
 fn the_default_iterations_agree_with_openssl_and_the_mac_key_is_the_rest_of_the_derivation() {
     let mut writer = Writer::new(Vec::new(), &passphrase(), super::super::kdf::DEFAULT_ITERATIONS).unwrap();
     writer.write_all(b"a backup").unwrap();
-    let (file, mac_key) = writer.finish().unwrap();
+    let (file, keys) = writer.finish().unwrap();
+    let mac_key = keys.mac_key();
     assert_eq!(openssl(&["-d", "-pbkdf2", "-iter", "600000"], &file), b"a backup");
     let salt = read_salt(&mut &file[..]).unwrap();
     let hex: String = salt.iter().map(|byte| format!("{byte:02x}")).collect();

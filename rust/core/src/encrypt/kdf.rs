@@ -1,9 +1,9 @@
 //! From a passphrase and a salt to keys, as OpenSSL derives them.
 
-use super::{MacKey, Passphrase};
-use crate::{Code, Error, Result};
+use super::{KeyCheck, MacKey, Passphrase};
+use crate::{Code, Error, Monitor, Result};
+use crossbeam_channel::{Receiver, bounded};
 use pbkdf2::pbkdf2_hmac;
-use std::thread::JoinHandle;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The 8 random bytes behind `Salted__`.
@@ -12,8 +12,12 @@ pub type Salt = [u8; 8];
 /// PBKDF2 iterations for new backups: OWASP's recommendation for HMAC-SHA256 (Password Storage Cheat Sheet, 2023).
 pub const DEFAULT_ITERATIONS: u32 = 600_000;
 
-/// The number of iterations comes from a sidecar, that is from a stranger; this many take a minute.
-const MAX_ITERATIONS: u32 = 200_000_000;
+/// The most that can be asked for; this many take a minute.
+pub const MAX_ITERATIONS: u32 = 200_000_000;
+
+/// The most that a sidecar can ask for, that is a stranger: seconds, on any machine. Whoever makes backups with more
+/// says so in the configuration or on the command line.
+pub const MOST_UNASKED: u32 = 10_000_000;
 
 /// Digests that `openssl enc -md` knows and that old backups use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,19 +80,15 @@ impl Kdf {
         Kdf::BytesToKey { digest: Digest::Md5 },
     ];
 
-    /// Derives the keys; takes about 0.2 s with [`DEFAULT_ITERATIONS`].
+    /// Derives the keys; takes about 0.2 s with [`DEFAULT_ITERATIONS`]. [`Code::Integrity`] where the number of
+    /// iterations is out of range: it comes with the file.
     pub fn derive(self, passphrase: &Passphrase, salt: Salt) -> Result<Keys> {
-        // 80 bytes: a longer PBKDF2 output begins with the shorter one, so the first 48 are OpenSSL's key and IV.
-        let mut bytes = Zeroizing::new([0u8; 80]);
+        // A longer PBKDF2 output begins with the shorter one, so the first 48 bytes are OpenSSL's key and IV. The third
+        // block of 32 bytes has to be computed for the MAC key anyhow; the check is what else it has.
+        let mut bytes = Zeroizing::new([0u8; 88]);
         match self {
             Kdf::Pbkdf2 { digest, iterations } => {
-                if !(1..=MAX_ITERATIONS).contains(&iterations) {
-                    return Err(Error::new(
-                        Code::Config,
-                        format!("{iterations} key derivation iterations are out of range"),
-                    )
-                    .hint(format!("from 1 to {MAX_ITERATIONS}; {DEFAULT_ITERATIONS} is usual")));
-                }
+                check_iterations(u64::from(iterations), MAX_ITERATIONS, Code::Integrity)?;
                 let derive = match digest {
                     Digest::Md5 => pbkdf2_hmac::<md5::Md5>,
                     Digest::Sha1 => pbkdf2_hmac::<sha1::Sha1>,
@@ -112,12 +112,33 @@ impl Kdf {
             }
         }
         let (key, rest) = bytes.split_at(32);
-        let (iv, mac) = rest.split_at(16);
-        let mut keys = Keys { salt, key: [0; 32], iv: [0; 16], mac: [0; 32] };
+        let (iv, rest) = rest.split_at(16);
+        let (mac, check) = rest.split_at(32);
+        let mut keys = Keys { salt, key: [0; 32], iv: [0; 16], mac: [0; 32], check: [0; 8] };
         keys.key.copy_from_slice(key);
         keys.iv.copy_from_slice(iv);
         keys.mac.copy_from_slice(mac);
+        keys.check.copy_from_slice(check);
         Ok(keys)
+    }
+}
+
+/// A number of iterations from outside, with the bound that it must keep; out of range it is an error of this `code`.
+pub fn check_iterations(iterations: u64, most: u32, code: Code) -> Result<u32> {
+    match u32::try_from(iterations) {
+        Ok(iterations) if (1..=most).contains(&iterations) => Ok(iterations),
+        _ => {
+            let error = Error::new(
+                code,
+                format!("{iterations} key derivation iterations are out of range: from 1 to {most}"),
+            );
+            Err(match iterations <= u64::from(MAX_ITERATIONS) && iterations > 0 {
+                true => error.hint(format!(
+                    "if they are right, say so: `--iterations {iterations}`, or encryption.iterations in the configuration"
+                )),
+                false => error.hint(format!("{DEFAULT_ITERATIONS} is usual; use another copy of this backup")),
+            })
+        }
     }
 }
 
@@ -139,9 +160,20 @@ pub struct Keys {
     pub(super) key: [u8; 32],
     pub(super) iv: [u8; 16],
     mac: [u8; 32],
+    check: [u8; 8],
 }
 
 impl Keys {
+    /// The salt they were derived over.
+    pub fn salt(&self) -> Salt {
+        self.salt
+    }
+
+    /// What a sidecar may tell of them.
+    pub fn check(&self) -> KeyCheck {
+        KeyCheck(self.check)
+    }
+
     /// The key of [`super::mac`]. Only [`Kdf::ours`] makes one that means anything.
     pub fn mac_key(&self) -> MacKey {
         MacKey::new(self.mac)
@@ -152,18 +184,25 @@ impl Keys {
 #[must_use]
 pub struct Derivation {
     salt: Salt,
-    thread: JoinHandle<Result<Keys>>,
+    derived: Receiver<Result<Keys>>,
 }
 
 impl Derivation {
     /// Starts it.
     pub fn start(kdf: Kdf, passphrase: &Passphrase, salt: Salt) -> Result<Self> {
         let passphrase = passphrase.clone();
-        let thread = std::thread::Builder::new()
+        let (sender, derived) = bounded(1);
+        std::thread::Builder::new()
             .name("bam-kdf".into())
-            .spawn(move || kdf.derive(&passphrase, salt))
+            // Nobody may want them any more.
+            .spawn(move || drop(sender.send(kdf.derive(&passphrase, salt))))
             .map_err(|e| Error::new(Code::Io, "cannot start a thread").because(e))?;
-        Ok(Derivation { salt, thread })
+        Ok(Derivation { salt, derived })
+    }
+
+    /// The same for a file that nobody has anything to write to yet: with a fresh random salt.
+    pub fn fresh(kdf: Kdf, passphrase: &Passphrase) -> Result<Self> {
+        Self::start(kdf, passphrase, random()?)
     }
 
     /// The salt it works with.
@@ -173,10 +212,17 @@ impl Derivation {
 
     /// Waits for the keys.
     pub fn keys(self) -> Result<Keys> {
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the key derivation thread panicked")))
+        self.derived.recv().unwrap_or_else(|_| Err(broken()))
     }
+
+    /// Waits for the keys, but no longer than until the work is cancelled. The thread then ends by itself.
+    pub fn keys_unless_cancelled(self, monitor: &Monitor) -> Result<Keys> {
+        monitor.receive(&self.derived)?.unwrap_or_else(|| Err(broken()))
+    }
+}
+
+fn broken() -> Error {
+    Error::new(Code::Internal, "the key derivation stopped at a bug in bam")
 }
 
 /// Random bytes from the operating system.
@@ -196,8 +242,45 @@ mod tests {
         let passphrase = Passphrase::from_first_line(b"x").unwrap();
         for iterations in [0, u32::MAX] {
             let error = Kdf::ours(iterations).derive(&passphrase, [0; 8]).err().unwrap();
-            assert_eq!(error.code(), Code::Config);
+            assert_eq!(error.code(), Code::Integrity);
+            assert!(error.message().contains("200000000"), "{error}");
         }
+        assert_eq!(
+            check_iterations(1 << 40, MOST_UNASKED, Code::Integrity).unwrap_err().code(),
+            Code::Integrity
+        );
+        let error = check_iterations(20_000_000, MOST_UNASKED, Code::Integrity).unwrap_err();
+        assert!(error.next_step().unwrap().contains("--iterations 20000000"), "{error}");
+        assert_eq!(check_iterations(600_000, MOST_UNASKED, Code::Integrity).unwrap(), 600_000);
+    }
+
+    #[test]
+    fn a_cancelled_wait_ends_at_once_and_the_check_belongs_to_salt_and_iterations() {
+        let passphrase = Passphrase::from_first_line(b"a passphrase").unwrap();
+        let monitor = Monitor::new();
+        monitor.cancel();
+        let derivation = Derivation::start(Kdf::ours(3_000_000), &passphrase, *b"saltsalt").unwrap();
+        let ended = derivation.keys_unless_cancelled(&monitor).err().unwrap();
+        assert_eq!(ended.code(), Code::Cancelled);
+        let check = |passphrase: &[u8], iterations, salt| {
+            let passphrase = Passphrase::from_first_line(passphrase).unwrap();
+            Kdf::ours(iterations).derive(&passphrase, salt).unwrap().check()
+        };
+        let one = check(b"x", 1000, [1; 8]);
+        assert_eq!(one, check(b"x", 1000, [1; 8]));
+        assert!(one != check(b"x", 1001, [1; 8]) && one != check(b"x", 1000, [2; 8]));
+        assert_ne!(one, check(b"y", 1000, [1; 8]));
+        // The same bytes from OpenSSL: 80 to 87 of its output.
+        let openssl = std::process::Command::new("openssl")
+            .args(["kdf", "-keylen", "88", "-binary", "-kdfopt", "digest:SHA256", "-kdfopt", "iter:1000"])
+            .args(["-kdfopt", "hexsalt:0101010101010101", "-kdfopt", "pass:x", "PBKDF2"])
+            .output()
+            .unwrap();
+        assert_eq!(KeyCheck::parse(&one.to_string()), Some(one));
+        assert_eq!(
+            one.to_string(),
+            openssl.stdout[80..].iter().map(|b| format!("{b:02x}")).collect::<String>()
+        );
     }
 
     #[test]

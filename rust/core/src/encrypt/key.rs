@@ -12,18 +12,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::thread::JoinHandle;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of a key file that are read: a passphrase is one line, an identity file has a few.
 const LONGEST: usize = 64 * 1024;
 
-/// Names a key without telling anything of it: shown in messages, kept in sidecars, and how a key ring finds the key
-/// of a backup.
+/// Names a key for people: two files with one ID are the same key. Not for places that strangers can read: whoever
+/// guesses a passphrase can try it on the ID, and its cost never rises.
 ///
 /// The first 8 bytes of PBKDF2-HMAC-SHA256 over the passphrase with the fixed salt `bam key id 1` and 600 000
-/// iterations, as 16 hex digits: the same for the same key on every machine, and as costly to guess a passphrase
-/// from as the backup itself.
+/// iterations, as 16 hex digits. Sidecars of earlier versions hold it; since then they hold a [`KeyCheck`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 8]);
 
@@ -35,19 +33,34 @@ impl KeyId {
         KeyId(id)
     }
 
-    /// The same on a thread of its own: backups begin meanwhile.
-    pub fn start(passphrase: &Passphrase) -> Result<JoinHandle<Self>> {
-        let passphrase = passphrase.clone();
-        std::thread::Builder::new()
-            .name("bam-key-id".into())
-            .spawn(move || KeyId::of(&passphrase))
-            .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))
-    }
-
     /// From the 16 hex digits that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
-        let hex = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        hex.then(|| u64::from_str_radix(text, 16).ok().map(|id| KeyId(id.to_be_bytes()))).flatten()
+        eight_bytes(text).map(KeyId)
+    }
+}
+
+/// 16 hex digits.
+pub(crate) fn eight_bytes(text: &str) -> Option<[u8; 8]> {
+    let hex = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    hex.then(|| u64::from_str_radix(text, 16).ok().map(u64::to_be_bytes)).flatten()
+}
+
+/// Tells whether a key is the one that a backup was made with: bytes 80 to 87 of that backup's own key derivation, over
+/// its salt and with its iterations. So it costs nothing besides, tells two backups' keys apart from nobody, and to
+/// guess a passphrase from it costs as much as from the backup itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyCheck(pub(super) [u8; 8]);
+
+impl KeyCheck {
+    /// From the 16 hex digits that `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        eight_bytes(text).map(KeyCheck)
+    }
+}
+
+impl fmt::Display for KeyCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
     }
 }
 

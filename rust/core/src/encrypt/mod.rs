@@ -27,7 +27,8 @@ mod real_aes;
 #[cfg(test)]
 mod testing;
 
-pub use key::{KeyFile, KeyId};
+pub(crate) use key::eight_bytes;
+pub use key::{KeyCheck, KeyFile, KeyId};
 pub use mac::MacKey;
 pub use passphrase::Passphrase;
 

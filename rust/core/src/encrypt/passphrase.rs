@@ -50,6 +50,22 @@ impl Passphrase {
         Passphrase::from_first_line(&text).map_err(|e| e.context(format!("key file {}", path.display())))
     }
 
+    /// What the passphrase may have been before an editor, a clipboard or another system changed its file, with words
+    /// for each: a byte order mark before it, blanks or a carriage return behind it, or one that was lost.
+    pub fn mended(&self) -> Vec<(&'static str, Passphrase)> {
+        let bytes = self.expose();
+        let plain = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+        let mut found = Vec::new();
+        if plain != bytes && !plain.is_empty() {
+            found.push(("without the blanks and marks around it", Passphrase(Secret::new(plain))));
+        }
+        if !bytes.ends_with(b"\r") {
+            let line = [plain, b"\r"].concat();
+            found.push(("with a carriage return at its end", Passphrase(Secret::new(line))));
+        }
+        found
+    }
+
     /// The bytes: for key derivation only.
     pub(super) fn expose(&self) -> &[u8] {
         self.0.expose()

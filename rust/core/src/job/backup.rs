@@ -5,7 +5,7 @@ use super::deliver::{Delivery, Outcome, Written};
 use super::pipeline::{Cipher, Pipeline};
 use super::seal::Seal;
 use super::sources::Plan;
-use super::{keys, lock, places, recover, replicate};
+use super::{keys, lock, made, places, recover, replicate};
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, Tokens, hex, key};
 use crate::config::{Document, EncryptionKind, Profile};
 use crate::destination::Existing;
@@ -60,7 +60,7 @@ pub fn make(
         keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
     }
     let cipher = Cipher::start(document, profile.encryption)?;
-    let seal = Seal::start(document, profile.encryption)?;
+    let seal = Seal::start(document, profile.encryption, monitor)?;
     let all = places::open(document, &choice.destinations)?;
     let (ready, failed) = places::prepare(all, monitor)?;
     if ready.is_empty() {
@@ -85,7 +85,7 @@ pub fn make(
         Err(error) => return Err(pipeline.abandon(error)),
     };
     let bytes_in = pipeline.bytes();
-    let (finished, mac_key) = pipeline.finish()?;
+    let (finished, keys) = pipeline.finish()?;
     monitor.phase(Phase::Finishing);
     let mut sidecar = describe(document, choice, profile, &plan, &named, description);
     wrote.describe(&mut sidecar);
@@ -95,10 +95,13 @@ pub fn make(
     if let Some(excluded) = plan.excluded() {
         sidecar.set_list(key::EXCLUDED, excluded);
     }
-    seal.seal()?.stamp(&mut sidecar, &finished.written, mac_key.as_ref());
+    seal.seal()?.stamp(&mut sidecar, &finished.written, keys.as_ref());
     sidecar.set_list(key::COPIES, &choice.destinations);
     let written = finished.written.clone();
     let outcomes = finished.commit(&sidecar.to_string());
+    if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
+        made::remember(document, &named.file(), &sidecar, monitor);
+    }
     report(choice, &named, &outcomes, bytes_in, &written, started, monitor)
 }
 

@@ -32,11 +32,7 @@ pub fn choose(
 ) -> Result<Choice> {
     let what = what.filter(|w| !w.is_empty()).unwrap_or(DEFAULT_SOURCE);
     let mut choice = if document.sources.contains_key(what) {
-        let profile = match (profile, document.default_profile.as_deref()) {
-            (Some(_), _) => String::new(),
-            (None, Some(id)) if document.profiles.contains_key(id) => id.to_owned(),
-            _ => only_profile_for(document, what).unwrap_or(DEFAULT_PROFILE).to_owned(),
-        };
+        let profile = profile_of(document, what).to_owned();
         Choice { source: what.to_owned(), profile, destinations: Vec::new(), schedule: None }
     } else if document.profiles.contains_key(what) {
         let schedule = document.schedules.iter().find(|(_, s)| s.profile == what);
@@ -82,6 +78,14 @@ fn of_schedule(schedule: Option<&str>, document: &Document, profile: &str) -> Ch
         profile: profile.to_owned(),
         destinations: found.map(|s| s.destinations.clone()).unwrap_or_default(),
         schedule: schedule.map(str::to_owned),
+    }
+}
+
+/// The profile that a backup of `source` takes where nobody names one.
+pub fn profile_of<'a>(document: &'a Document, source: &str) -> &'a str {
+    match document.default_profile.as_deref() {
+        Some(id) if document.profiles.contains_key(id) => id,
+        _ => only_profile_for(document, source).unwrap_or(DEFAULT_PROFILE),
     }
 }
 

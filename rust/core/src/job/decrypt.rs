@@ -4,22 +4,27 @@ use super::keys;
 use super::open::Local;
 use crate::beside;
 use crate::config::{AesModule, Document, Encryption};
+use crate::encrypt::kdf::{Derivation, Kdf};
 use crate::encrypt::{Kind, enc};
 use crate::{Code, Error, Monitor, Result, ResultExt};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::path::Path;
 
-/// A document that holds nothing but this key file: its first line is the passphrase, and the key of Drupal's aes module
-/// as phpseclib uses it.
-pub fn keys_of(key_file: &Path) -> Document {
-    let module = AesModule {
+/// A document that holds nothing but these key files and folders of such. The first file's first line is the passphrase,
+/// and the key of Drupal's aes module as phpseclib uses it.
+pub fn keys_of<P: AsRef<Path>>(keys: &[P]) -> Document {
+    let keys = keys.iter().map(AsRef::as_ref);
+    let (folders, files): (Vec<&Path>, Vec<&Path>) = keys.partition(|path| path.is_dir());
+    let first = files.first().map(|path| path.to_path_buf());
+    let module = first.clone().map(|key_file| AesModule {
         implementation: "phpseclib".into(),
-        key_file: Some(key_file.to_owned()),
+        key_file: Some(key_file),
         ..AesModule::default()
-    };
+    });
+    let more = files.iter().skip(1).chain(&folders).map(|path| path.to_path_buf());
     let encryption =
-        Encryption { key_file: Some(key_file.to_owned()), aes_module: Some(module), ..Encryption::default() };
+        Encryption { key_file: first, keys: more.collect(), aes_module: module, ..Encryption::default() };
     Document { encryption, ..Document::default() }
 }
 
@@ -42,9 +47,14 @@ pub fn decrypt(
                 .hint("it is damaged, or meant to be read as it is; `file` tells what it looks like"));
         }
         (Kind::Enc, Some(iterations)) => {
-            let input = File::open(from).at("cannot read", from)?;
-            let reader = enc::Reader::new(input, &keys::passphrase(document)?, iterations);
-            Box::new(reader.map_err(|error| error.context(from.display()))?)
+            let mut input = File::open(from).at("cannot read", from)?;
+            let kdf = Kdf::ours(iterations);
+            // Without its sidecar nothing tells a wrong key before the end: the first one is meant.
+            let salt = enc::read_salt(&mut input).map_err(|error| error.context(from.display()))?;
+            let passphrase = keys::Ring::of(document).first()?;
+            let derived = Derivation::start(kdf, &passphrase, salt)?.keys_unless_cancelled(monitor)?;
+            input.rewind().at("cannot read", from)?;
+            Box::new(enc::Reader::with_keys(input, &derived)?)
         }
         _ => local.prove(document, true, monitor)?.decrypted()?,
     };

@@ -49,6 +49,7 @@ pub fn run(
     document: &Document,
     id: Option<&str>,
     destinations: &[String],
+    unauthenticated: bool,
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {
     let state_dir = lock::state_dir(document)?;
@@ -72,7 +73,7 @@ pub fn run(
             continue;
         }
         let started = Instant::now();
-        let drill = Drill { document, dir: &dir, monitor };
+        let drill = Drill { document, dir: &dir, unauthenticated, monitor };
         let outcome = drill.backup(backup, &places);
         let cleaned = drill.clean();
         if let Err(error) = &outcome
@@ -132,6 +133,7 @@ fn remember(state_dir: &Path, source: &str, told: &Value) -> Result<()> {
 struct Drill<'a> {
     document: &'a Document,
     dir: &'a Path,
+    unauthenticated: bool,
     monitor: &'a Arc<Monitor>,
 }
 
@@ -174,7 +176,7 @@ impl Drill<'_> {
     fn backup(&self, backup: &Backup, all: &[Arc<dyn Destination>]) -> Result<Seen> {
         self.clean()?;
         let opened = places::fetch_nearest(all, backup, self.dir, self.monitor, |local| {
-            local.prove(self.document, false, self.monitor)
+            local.prove(self.document, self.unauthenticated, self.monitor)
         })?;
         let database = match opened.kind() {
             Some(Kind::Tar) => None,

@@ -33,6 +33,18 @@ pub fn passphrase(document: &Document) -> Result<Passphrase> {
     }
 }
 
+/// The passphrase that backups are sealed with, however they are encrypted; `None` where the site has none.
+pub fn sealing(document: &Document) -> Result<Option<Passphrase>> {
+    let settings = &document.encryption;
+    let module = settings.aes_module.as_ref();
+    let module = module.is_some_and(|module| module.key.is_some() || module.key_file.is_some());
+    match &settings.key_file {
+        Some(path) if matches!(KeyFile::read(path)?, KeyFile::Identities(_)) => Ok(None),
+        None if settings.key.is_none() && settings.key_env.is_none() && !module => Ok(None),
+        _ => passphrase(document).map(Some),
+    }
+}
+
 /// PBKDF2 iterations of new backups.
 pub fn iterations(document: &Document) -> u32 {
     document.encryption.iterations.unwrap_or(kdf::DEFAULT_ITERATIONS)
@@ -41,6 +53,16 @@ pub fn iterations(document: &Document) -> u32 {
 /// The public keys of new `.age` files.
 pub fn recipients(document: &Document) -> Result<Recipients> {
     Recipients::parse(&document.encryption.recipients)
+}
+
+/// What trying a key on a backup came to.
+pub enum Fit<T> {
+    /// It is the one.
+    Yes(T),
+    /// It is another.
+    No,
+    /// It is another, or the file is damaged: nobody can tell.
+    Perhaps(Error),
 }
 
 /// All keys at hand to open backups with, the current one first.
@@ -114,47 +136,76 @@ impl Ring {
         }
     }
 
-    /// Opens `file` with the key of that ID; where none is known, with whichever key `attempt` accepts: it fails with
-    /// [`Code::Integrity`] for a wrong one.
+    /// The first passphrase; the error where there is none.
+    pub fn first(mut self) -> Result<Passphrase> {
+        if self.passphrases.is_empty() {
+            return Err(match self.unusable.is_empty() {
+                false => self.unusable.remove(0),
+                true => Error::new(Code::Key, "no key is given"),
+            });
+        }
+        Ok(self.passphrases.remove(0).1)
+    }
+
+    /// Whether there is no passphrase here, and none is meant to be: then nothing can be proven.
+    pub fn is_keyless(&self) -> bool {
+        self.passphrases.is_empty() && self.unusable.is_empty()
+    }
+
+    /// Finds the key that `file` was made with: `attempt` says of each whether it is; its errors end the search. The
+    /// inner error is that none fits. `id` is what a sidecar of an earlier version calls the key, for messages.
     pub fn open<T>(
         mut self,
         file: &str,
         id: Option<KeyId>,
-        mut attempt: impl FnMut(&Passphrase) -> Result<T>,
-    ) -> Result<T> {
+        monitor: &Monitor,
+        mut attempt: impl FnMut(&Passphrase) -> Result<Fit<T>>,
+    ) -> Result<Result<T, Error>> {
         if self.passphrases.is_empty() {
-            let nothing = || Error::new(Code::Key, format!("{file} is encrypted, and no key is set"));
-            return Err(match (self.unusable.is_empty(), id) {
+            let nothing = || Error::new(Code::Key, format!("{file} was made with a key, and none is set"));
+            return Ok(Err(match (self.unusable.is_empty(), id) {
                 (false, _) => self.unusable.remove(0),
-                (true, None) => nothing().hint("set encryption.key_file"),
+                (true, None) => nothing().hint("set encryption.key_file, or name it with --key"),
                 (true, Some(id)) => {
                     nothing().hint(format!("set encryption.key_file to the key with ID {id}"))
                 }
-            });
+            }));
         }
-        // An ID costs as much as an attempt: with a single key it is asked for afterwards.
-        let only = self.passphrases.len() == 1;
-        let mut last = None;
+        let (mut perhaps, mut told) = (None, false);
         for (_, key) in &self.passphrases {
-            if !only && id.is_some_and(|id| KeyId::of(key) != id) {
-                continue;
-            }
-            match attempt(key) {
-                Err(error) if error.code() == Code::Integrity => last = Some(error),
-                decided => return decided,
+            match attempt(key)? {
+                Fit::Yes(opened) => return Ok(Ok(opened)),
+                Fit::No => told = true,
+                Fit::Perhaps(error) => perhaps = Some(error),
             }
         }
-        match (last, id) {
-            (Some(_), Some(id)) if only && !self.has(id) => Err(self.missing(file, id)),
-            (Some(error), Some(_)) => Err(error),
-            (None, Some(id)) => Err(self.missing(file, id)),
-            (Some(error), None) if only => Err(error),
-            (_, None) => Err(Error::new(
+        // A key that went through an editor or another system's clipboard.
+        for (place, key) in self.passphrases.iter().flat_map(|(place, key)| {
+            key.mended().into_iter().map(move |(how, mended)| (format!("{place} {how}"), mended))
+        }) {
+            if let Fit::Yes(opened) = attempt(&key)? {
+                let text = format!(
+                    "{file} opens with the key in {place}: mend that file before it is needed in a hurry"
+                );
+                monitor.note(NoteKind::Warning, text);
+                return Ok(Ok(opened));
+            }
+        }
+        let only = self.passphrases.len() == 1;
+        Ok(Err(match (perhaps, id) {
+            (Some(_), Some(id)) if !self.has(id) => self.missing(file, id),
+            (Some(error), id) if only || id.is_some() => error,
+            (None, _) if told => Error::new(
+                Code::Integrity,
+                format!("{file} was made with another key than those at hand ({})", self.places()),
+            )
+            .hint("find the file of that key and add it to encryption.keys, or name it with --key"),
+            _ => Error::new(
                 Code::Integrity,
                 format!("{file}: none of {} keys opens it ({})", self.passphrases.len(), self.places()),
             )
-            .hint("add its key to encryption.keys; if that is among them, use another copy of this backup")),
-        }
+            .hint("add its key to encryption.keys; if that is among them, use another copy of this backup"),
+        }))
     }
 
     /// Whether there is any secret key for `.age` files.
@@ -325,8 +376,8 @@ mod tests {
         Ring::of(&Document { encryption, ..Document::default() })
     }
 
-    fn wrong<T>() -> Result<T> {
-        Err(Error::new(Code::Integrity, "wrong"))
+    fn perhaps<T>() -> Result<Fit<T>> {
+        Ok(Fit::Perhaps(Error::new(Code::Integrity, "wrong")))
     }
 
     #[test]
@@ -339,21 +390,26 @@ mod tests {
         }
         let of = |text: &str| Passphrase::from_first_line(text.as_bytes()).expect("a key");
         let ring = || ring_of(dir.path(), &["old", "gone"]);
+        let monitor = Monitor::new();
         let mut tried = 0;
-        let found = ring().open("f", Some(KeyId::of(&of("second"))), |key| {
+        let found = ring().open("f", None, &monitor, |key| {
             tried += 1;
-            if *key == of("second") { Ok(()) } else { wrong() }
+            if *key == of("second") { Ok(Fit::Yes(())) } else { perhaps() }
         });
-        assert!(found.is_ok() && tried == 1);
-        tried = 0;
-        let found = ring().open("f", None, |key| {
-            tried += 1;
-            if *key == of("second") { Ok(()) } else { wrong() }
-        });
-        assert!(found.is_ok() && tried == 3, "new, first, second");
+        assert!(found.is_ok_and(|found| found.is_ok()) && tried == 3, "new, first, second");
+        let error = ring()
+            .open("f", None, &monitor, |_| Ok(Fit::<()>::No))
+            .expect("looked")
+            .expect_err("another key")
+            .to_string();
+        assert!(error.contains("another key") && error.contains("old/a"), "{error}");
 
         let missing = KeyId::of(&of("lost"));
-        let error = ring().open("f.enc", Some(missing), |_| wrong::<()>()).expect_err("missing").to_string();
+        let error = ring()
+            .open("f.enc", Some(missing), &monitor, |_| perhaps::<()>())
+            .expect("looked")
+            .expect_err("missing")
+            .to_string();
         for word in
             ["f.enc", &missing.to_string(), "old/a", "old/b", "gone", &KeyId::of(&of("new")).to_string()]
         {
@@ -368,12 +424,34 @@ mod tests {
         fs::write(dir.path().join("key"), "new\n").expect("written");
         let key = Passphrase::from_first_line(b"new").expect("a key");
         let error = ring_of(dir.path(), &[])
-            .open("f", Some(KeyId::of(&key)), |_| wrong::<()>())
+            .open("f", Some(KeyId::of(&key)), &Monitor::new(), |_| perhaps::<()>())
+            .expect("looked")
             .expect_err("damaged");
         assert_eq!(error.message(), "wrong");
         let other = KeyId::parse("0123456789abcdef").expect("an ID");
-        let error = ring_of(dir.path(), &[]).open("f", Some(other), |_| wrong::<()>()).expect_err("missing");
+        let error = ring_of(dir.path(), &[])
+            .open("f", Some(other), &Monitor::new(), |_| perhaps::<()>())
+            .expect("looked")
+            .expect_err("missing");
         assert!(error.message().contains("0123456789abcdef"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_an_editor_has_changed_still_opens() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let of = |text: &[u8]| Passphrase::from_first_line(text).expect("a key");
+        for (stored, meant) in [
+            (&b"secret\r\n"[..], &b"secret"[..]),
+            (b"secret  \n", b"secret"),
+            (b"\xef\xbb\xbfsecret\n", b"secret"),
+            (b"secret\n", b"secret\r"),
+        ] {
+            fs::write(dir.path().join("key"), stored).expect("written");
+            let monitor = Monitor::new();
+            let opens = |key: &Passphrase| Ok(if *key == of(meant) { Fit::Yes(()) } else { Fit::No });
+            ring_of(dir.path(), &[]).open("f", None, &monitor, opens).expect("looked").expect("opened");
+            assert_eq!(monitor.notes().len(), 1, "{:?}", monitor.notes());
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Looked {
 fn open(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result<(Opened, Option<Layout>)> {
     let state_dir = lock::state_dir(document)?;
     let opened =
-        restore::find(document, ask, &state_dir, monitor)?.prove(document, ask.unauthenticated, monitor)?;
+        restore::find(document, ask, &state_dir, monitor)?.show(document, ask.unauthenticated, monitor)?;
     let database = opened.kind().is_some_and(Kind::is_database);
     let layout = if database { None } else { opened.foreign_layout(monitor)? };
     if database && !opened.is_checked() {

@@ -20,6 +20,7 @@ pub mod keys;
 mod leftovers;
 pub mod lock;
 pub mod look;
+mod made;
 mod mounts;
 mod near;
 mod open;
@@ -44,6 +45,7 @@ pub mod state;
 mod status;
 mod swap;
 mod swap_path;
+mod trust;
 mod verify;
 
 pub use decrypt::{decrypt, keys_of};
@@ -184,7 +186,9 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
         Request::Verify { id, destinations, sample: Some(percent) } => {
             sample::run(document, id.as_deref(), destinations, *percent, monitor)?
         }
-        Request::Drill { id, destinations } => drill::run(document, id.as_deref(), destinations, monitor)?,
+        Request::Drill { id, destinations, unauthenticated } => {
+            drill::run(document, id.as_deref(), destinations, *unauthenticated, monitor)?
+        }
         Request::Rekey(ask) => rekey::run(document, ask, monitor)?,
         Request::Run { schedule } => schedule::run(document, schedule, monitor)?,
         Request::Replicate => replicate::run(document, monitor)?,

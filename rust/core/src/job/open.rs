@@ -2,12 +2,13 @@
 //!
 //! Nothing is decrypted before the MAC is checked, and nothing is changed before all of this is done.
 
-use super::keys;
+use super::keys::{self, Fit};
+use super::trust::{self, Demand};
 use crate::archive::{Layout, Reader, Survey};
 use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::compress::{self, detect::What};
 use crate::config::Document;
-use crate::destination::{Destination, Follow};
+use crate::destination::{Destination, Follow, SIDECAR_MAX};
 use crate::encrypt::{self, aes_module, age, enc, kdf};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt};
 use sha2::{Digest, Sha256};
@@ -27,6 +28,10 @@ pub struct Local {
     pub place: String,
     file: File,
     sidecar: Option<Sidecar>,
+    /// Named by its path, wherever it lies.
+    pub by_hand: bool,
+    /// Another copy shows that it was encrypted when it was made.
+    pub never_plain: bool,
 }
 
 /// A backup that is proven, or that the user takes as it is.
@@ -34,6 +39,7 @@ pub struct Opened {
     local: Local,
     how: Decryption,
     name: Option<FileName>,
+    authentic: bool,
 }
 
 enum Decryption {
@@ -54,12 +60,13 @@ impl Local {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".info");
         let beside = Path::new(&beside);
-        let sidecar = match std::fs::read(beside) {
+        let sidecar = match read_sidecar(beside) {
             Ok(text) => Some(Sidecar::parse(&String::from_utf8_lossy(&text))),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
             Err(cause) => return Err(Error::io("cannot read", beside, cause)),
         };
-        Ok(Local { name, place: path.display().to_string(), file, sidecar })
+        let place = path.display().to_string();
+        Ok(Local { name, place, file, sidecar, by_hand: true, never_plain: false })
     }
 
     /// A backup at a destination; from a remote one it is copied into a temporary file without a name in `spool_dir`.
@@ -91,12 +98,19 @@ impl Local {
                 spool
             }
         };
-        Ok(Local { name: name.to_owned(), place: place.describe(), file, sidecar })
+        let (name, place) = (name.to_owned(), place.describe());
+        Ok(Local { name, place, file, sidecar, by_hand: false, never_plain: false })
     }
 
     /// An open file that is at no place yet.
     pub fn of(name: &str, place: &str, file: File, sidecar: Sidecar) -> Local {
-        Local { name: name.to_owned(), place: place.to_owned(), file, sidecar: Some(sidecar) }
+        let (name, place) = (name.to_owned(), place.to_owned());
+        Local { name, place, file, sidecar: Some(sidecar), by_hand: true, never_plain: false }
+    }
+
+    /// The same, where another copy is known to be encrypted or not.
+    pub fn known_encrypted(self, never_plain: bool) -> Local {
+        Local { never_plain, ..self }
     }
 
     /// What the sidecar says.
@@ -124,32 +138,72 @@ impl Local {
         Ok(encrypt::detect(&self.name, prefix.get(..got).unwrap_or_default()))
     }
 
-    /// Proves the bytes against the sidecar: size, SHA-256, and the MAC where the file is encrypted. Without a
-    /// sidecar of ours there is nothing to prove it by; what is then still possible is done by [`Opened::survey`].
-    pub fn prove(mut self, document: &Document, unauthenticated: bool, monitor: &Monitor) -> Result<Opened> {
-        monitor.phase(Phase::Verifying);
+    /// Proves the bytes against the sidecar: size, SHA-256, and the MAC by the site's key. What has none is refused where
+    /// the site has a key ([`trust`]), unless the user takes it as it is; what is still possible then is done by
+    /// [`Opened::survey`].
+    pub fn prove(self, document: &Document, unauthenticated: bool, monitor: &Monitor) -> Result<Opened> {
+        self.open(document, Demand::unless(unauthenticated), monitor)
+    }
+
+    /// The same for what is only looked at: where the site's other backups are proven and this one is not, that is said.
+    pub fn show(self, document: &Document, unauthenticated: bool, monitor: &Monitor) -> Result<Opened> {
+        self.open(document, if unauthenticated { Demand::Nothing } else { Demand::Say }, monitor)
+    }
+
+    /// Proves it as [`Local::prove`] does, as far as that takes no decrypting: to hand it on. A machine without any key
+    /// proves no more than its SHA-256.
+    pub fn trusted(mut self, document: &Document, monitor: &Monitor) -> Result<Local> {
+        if self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)).is_none()
+            || keys::Ring::of(document).is_keyless()
+        {
+            return self.checked(monitor);
+        }
+        self.settle(document, Demand::Proof, monitor)?;
+        Ok(self)
+    }
+
+    fn open(mut self, document: &Document, demand: Demand, monitor: &Monitor) -> Result<Opened> {
         let parsed = FileName::parse(&self.name);
-        let encryption = self.encryption()?;
-        let sha256 = match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
-            Some(expected) => {
-                self.check_hash(&expected, monitor)?;
-                Some(expected)
-            }
-            None => None,
-        };
-        let how = match encryption {
-            encrypt::Kind::Enc => self.prove_mac(document, sha256, unauthenticated, monitor)?,
-            encrypt::Kind::AesModule => {
-                monitor.note(
-                    NoteKind::Warning,
-                    "the aes module's encryption has no MAC: nobody can tell whether this backup was changed on purpose",
-                );
+        let (encryption, keys) = self.settle(document, demand, monitor)?;
+        let authentic = keys.is_some();
+        let how = match (encryption, keys) {
+            (encrypt::Kind::Enc, Some(keys)) => Decryption::Enc(keys),
+            (encrypt::Kind::Enc, None) => Decryption::Enc(self.guess_keys(document, monitor)?),
+            (encrypt::Kind::AesModule, _) => {
+                if !authentic {
+                    monitor.note(
+                        NoteKind::Warning,
+                        "the aes module's encryption has no MAC: nobody can tell whether this backup was changed on purpose",
+                    );
+                }
                 Decryption::AesModule(keys::aes_settings(document)?)
             }
-            encrypt::Kind::Age => self.find_identity(document)?,
-            encrypt::Kind::None => Decryption::None,
+            (encrypt::Kind::Age, _) => self.find_identity(document)?,
+            (encrypt::Kind::None, _) => Decryption::None,
         };
-        Ok(Opened { local: self, how, name: parsed })
+        Ok(Opened { local: self, how, name: parsed, authentic })
+    }
+
+    /// Everything that takes no decrypting: how it is encrypted, and the keys that its MAC proves to be its own.
+    fn settle(
+        &mut self,
+        document: &Document,
+        demand: Demand,
+        monitor: &Monitor,
+    ) -> Result<(encrypt::Kind, Option<kdf::Keys>)> {
+        monitor.phase(Phase::Verifying);
+        let encryption = self.encryption()?;
+        if let Some(expected) = self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
+            self.check_hash(&expected, monitor)?;
+        }
+        let container = match encryption {
+            encrypt::Kind::Enc => {
+                self.file.rewind().map_err(|e| self.failed(e))?;
+                Some(enc::read_salt(&mut self.file).map_err(|error| error.context(&self.name))?)
+            }
+            _ => None,
+        };
+        trust::settle(document, self, encryption, container, demand, monitor).map(|keys| (encryption, keys))
     }
 
     fn check_hash(&mut self, expected: &[u8; 32], monitor: &Monitor) -> Result<()> {
@@ -177,43 +231,29 @@ impl Local {
         Ok(())
     }
 
-    fn prove_mac(
-        &mut self,
-        document: &Document,
-        sha256: Option<[u8; 32]>,
-        unauthenticated: bool,
-        monitor: &Monitor,
-    ) -> Result<Decryption> {
-        let ring = keys::Ring::of(document);
-        let proof = self
-            .sidecar
-            .as_ref()
-            .and_then(|sidecar| Some((sidecar, sha256?, sidecar.digest(key::HMAC_SHA256)?)));
+    /// The keys of a container that nothing proves.
+    fn guess_keys(&mut self, document: &Document, monitor: &Monitor) -> Result<kdf::Keys> {
         let id = self.sidecar.as_ref().and_then(|s| s.get(key::KEY_ID)).and_then(encrypt::KeyId::parse);
         self.file.rewind().map_err(|e| self.failed(e))?;
         let salt = enc::read_salt(&mut self.file).map_err(|error| error.context(&self.name))?;
-        if let Some((sidecar, sha256, tag)) = proof {
-            let iterations = sidecar.number(key::KDF_ITERATIONS).and_then(|n| u32::try_from(n).ok());
-            let kdf = kdf::Kdf::ours(iterations.unwrap_or(kdf::DEFAULT_ITERATIONS));
-            let opened = ring.open(&self.name, id, |passphrase| {
-                let keys = kdf.derive(passphrase, salt)?;
-                let verified = keys.mac_key().verify(&sha256, sidecar.mac_fields(), &tag);
-                verified.map_err(|error| error.context(&self.name)).map(|()| keys)
-            });
-            return opened.map(Decryption::Enc);
-        }
-        if !unauthenticated {
-            return Err(Error::new(
-                Code::Integrity,
-                format!("{} has no sidecar with a MAC: nothing proves that it is unchanged", self.name),
-            )
-            .hint("put its .info file beside it, or accept it with --unauthenticated"));
-        }
-        monitor.note(NoteKind::Warning, format!("{} is taken without proof that it is unchanged", self.name));
         let name = self.name.clone();
-        let guessed =
-            ring.open(&name, id, |passphrase| self.guess(document, passphrase)?.derive(passphrase, salt));
-        guessed.map(Decryption::Enc)
+        let guessed = keys::Ring::of(document).open(&name, id, monitor, |passphrase| {
+            monitor.check()?;
+            match self.guess(document, passphrase)? {
+                Some(kdf) => Ok(Fit::Yes(kdf.derive(passphrase, salt)?)),
+                None => {
+                    let error = Error::new(
+                        Code::Integrity,
+                        format!("{name} does not open: the key is wrong or the file is damaged"),
+                    );
+                    Ok(Fit::Perhaps(error.hint(
+                        "check the key and, where there is no sidecar, --iterations; if they are right, use another \
+                         copy of this backup",
+                    )))
+                }
+            }
+        });
+        guessed?
     }
 
     /// age has no MAC that a stranger could not make: what the sidecar's SHA-256 proves was proven before.
@@ -232,7 +272,7 @@ impl Local {
     }
 
     /// Which derivation a container without a sidecar was made with.
-    fn guess(&mut self, document: &Document, passphrase: &encrypt::Passphrase) -> Result<kdf::Kdf> {
+    fn guess(&mut self, document: &Document, passphrase: &encrypt::Passphrase) -> Result<Option<kdf::Kdf>> {
         let mut prefix = [0; 1024];
         let got = read_prefix(&mut self.file, &mut prefix).map_err(|e| self.failed(e))?;
         let own = kdf::Kdf::ours(document.encryption.iterations.unwrap_or(kdf::DEFAULT_ITERATIONS));
@@ -240,13 +280,7 @@ impl Local {
         candidates.dedup();
         candidates.extend(kdf::Kdf::OPENSSL_DEFAULTS);
         let known = |plain: &[u8]| compress::detect::what(plain) != compress::detect::What::Unknown;
-        enc::guess(prefix.get(..got).unwrap_or_default(), passphrase, &candidates, known)?.ok_or_else(|| {
-            Error::new(
-                Code::Integrity,
-                format!("{} does not open: the key is wrong or the file is damaged", self.name),
-            )
-            .hint("check the key; if it is the right one, use another copy of this backup")
-        })
+        enc::guess(prefix.get(..got).unwrap_or_default(), passphrase, &candidates, known)
     }
 
     fn damaged(&self, what: &str) -> Error {
@@ -274,6 +308,13 @@ impl Read for Named {
             done => done,
         }
     }
+}
+
+/// A sidecar, as much of it as one may have.
+fn read_sidecar(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(SIDECAR_MAX).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// A reader and what its first bytes are.
@@ -359,9 +400,7 @@ impl Opened {
 
     /// Whether a MAC proved it: only who has the key can have made it.
     pub fn is_authentic(&self) -> bool {
-        let sealed =
-            |sidecar: &Sidecar| sidecar.digest(key::SHA256).and(sidecar.digest(key::HMAC_SHA256)).is_some();
-        matches!(self.how, Decryption::Enc(_)) && self.sidecar().is_some_and(sealed)
+        self.authentic
     }
 
     /// SHA-256 of the file: what the sidecar says was proven, else it is computed.

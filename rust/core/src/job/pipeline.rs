@@ -1,12 +1,12 @@
 //! The way of the bytes on a backup: compressed on the job's threads, encrypted on another, delivered by more.
 
 use super::deliver::{Delivery, Finished};
-use super::keys;
+use super::keys as ring;
 use super::pipe::{PipeReader, PipeWriter, pipe};
 use crate::compress::{self, Encoder};
 use crate::config::{CompressionLevel, Document, EncryptionKind};
-use crate::encrypt::kdf::Derivation;
-use crate::encrypt::{MacKey, aes_module, age, enc};
+use crate::encrypt::kdf::{Derivation, Keys};
+use crate::encrypt::{aes_module, age, enc};
 use crate::{Code, Error, Result};
 use std::io::{self, Read, Write};
 use std::thread::JoinHandle;
@@ -28,10 +28,10 @@ impl Cipher {
     pub fn start(document: &Document, kind: EncryptionKind) -> Result<Cipher> {
         Ok(match kind {
             EncryptionKind::Aes256 => {
-                Cipher::Enc(enc::start(&keys::passphrase(document)?, keys::iterations(document))?)
+                Cipher::Enc(enc::start(&ring::passphrase(document)?, ring::iterations(document))?)
             }
-            EncryptionKind::AesModule => Cipher::AesModule(keys::aes_settings(document)?),
-            EncryptionKind::Age => Cipher::Age(keys::recipients(document)?),
+            EncryptionKind::AesModule => Cipher::AesModule(ring::aes_settings(document)?),
+            EncryptionKind::Age => Cipher::Age(ring::recipients(document)?),
             EncryptionKind::None => Cipher::None,
         })
     }
@@ -41,7 +41,7 @@ impl Cipher {
 pub struct Pipeline {
     encoder: Encoder<PipeWriter>,
     level: CompressionLevel,
-    back: JoinHandle<Result<(Finished, Option<MacKey>)>>,
+    back: JoinHandle<Result<(Finished, Option<Keys>)>>,
     bytes: u64,
 }
 
@@ -59,8 +59,8 @@ impl Pipeline {
         let back = std::thread::Builder::new()
             .name("bam-encrypt".into())
             .spawn(move || {
-                let (delivery, mac_key) = encrypt(reader, cipher, delivery)?;
-                Ok((delivery.finish()?, mac_key))
+                let (delivery, keys) = encrypt(reader, cipher, delivery)?;
+                Ok((delivery.finish()?, keys))
             })
             .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
         Ok(Pipeline { encoder, level, back, bytes: 0 })
@@ -84,7 +84,7 @@ impl Pipeline {
     }
 
     /// All bytes are written: waits until every destination has them.
-    pub fn finish(self) -> Result<(Finished, Option<MacKey>)> {
+    pub fn finish(self) -> Result<(Finished, Option<Keys>)> {
         let front = self.encoder.finish().and_then(|writer| Ok(writer.finish()?));
         match (front, join(self.back)) {
             (Err(front), Err(back)) => Err(first_cause(front, back)),
@@ -128,13 +128,13 @@ fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
 }
 
 /// Encrypts everything into `out`, which it does not flush.
-pub fn encrypt<W: Write>(reader: PipeReader, cipher: Cipher, out: W) -> Result<(W, Option<MacKey>)> {
+pub fn encrypt<W: Write>(reader: PipeReader, cipher: Cipher, out: W) -> Result<(W, Option<Keys>)> {
     match cipher {
         Cipher::Enc(derivation) => {
             let mut writer = enc::Writer::with_derivation(out, derivation);
             copy(reader, &mut writer)?;
-            let (out, mac_key) = writer.finish()?;
-            Ok((out, Some(mac_key)))
+            let (out, keys) = writer.finish()?;
+            Ok((out, Some(keys)))
         }
         Cipher::AesModule(settings) => {
             let mut writer = aes_module::Writer::new(out, &settings)?;

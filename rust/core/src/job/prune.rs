@@ -1,11 +1,12 @@
 //! Retention: old backups of a schedule go, at each of its destinations.
 
 use super::choose::unknown;
-use super::{lock, places};
-use crate::catalog::Rule;
+use super::made::Made;
+use super::{lock, places, trust};
+use crate::catalog::{Backup, Rule};
 use crate::config::Document;
 use crate::destination::Destination;
-use crate::{Monitor, NoteKind, Result};
+use crate::{Code, Monitor, NoteKind, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -44,7 +45,17 @@ pub fn apply(
     let now = jiff::Timestamp::now().as_second();
     let mut told = Vec::new();
     for place in all.iter().filter(|place| !listing.unreachable.contains_key(place.id())) {
-        for decision in rule.decide(&listing.backups, place.id(), now) {
+        // What this site's key has not sealed pushes nothing out that it has. It goes when enough newer ones are sealed.
+        let (sealed, other) = by_seal(document, place, schedule, &listing.backups, monitor)?;
+        let mut decisions = rule.decide(&sealed, place.id(), now);
+        for backup in other {
+            let id = backup.id;
+            let mut among = sealed.clone();
+            among.insert(among.partition_point(|known| known.id > id), backup);
+            let decided = rule.decide(&among, place.id(), now);
+            decisions.extend(decided.into_iter().filter(|decision| decision.id == id));
+        }
+        for decision in decisions {
             monitor.check()?;
             let mut error = None;
             if !decision.keep
@@ -67,4 +78,37 @@ pub fn apply(
         }
     }
     Ok(told)
+}
+
+/// Backups as they are, but for those of the schedule that this site's key has not sealed, which come apart. Where the
+/// site has no key, all are alike.
+fn by_seal(
+    document: &Document,
+    place: &Arc<dyn Destination>,
+    schedule: &str,
+    backups: &[Backup],
+    monitor: &Monitor,
+) -> Result<(Vec<Backup>, Vec<Backup>)> {
+    if !trust::has_key(document) {
+        return Ok((backups.to_vec(), Vec::new()));
+    }
+    let (mut made, mut derived) = (Made::of(document), false);
+    let (mut sealed, mut other) = (Vec::new(), Vec::new());
+    for backup in backups {
+        monitor.check()?;
+        let asked = backup.schedule.as_deref() == Some(schedule) && backup.copy_at(place.id()).is_some();
+        match asked.then(|| trust::is_sealed(document, place, backup, &mut made, monitor)).transpose() {
+            Err(error) if error.code() == Code::Cancelled => return Err(error),
+            Ok(Some(trust::Sealed::Known) | None) => sealed.push(backup.clone()),
+            Ok(Some(trust::Sealed::Proven)) => {
+                derived = true;
+                sealed.push(backup.clone());
+            }
+            Ok(Some(trust::Sealed::Not)) | Err(_) => other.push(backup.clone()),
+        }
+    }
+    if derived {
+        made.keep(document, monitor);
+    }
+    Ok((sealed, other))
 }

@@ -11,7 +11,7 @@ use super::open::{Local, Opened};
 use super::pipeline::{self, Cipher};
 use super::request::Rekey;
 use super::seal::Seal;
-use super::{lock, places};
+use super::{lock, made, places, trust};
 use crate::catalog::{Backup, Blocks, FileName, Listing, Sidecar, hex, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::{Destination, Existing, Follow, Upload};
@@ -36,7 +36,7 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
         Run { document, ask, all: &all, state_dir: &state_dir, monitor, seals: Vec::new(), told: Vec::new() };
     let listing = run.list()?;
     let chosen: Vec<&Backup> = if ask.ids.is_empty() {
-        listing.backups.iter().filter(|backup| backup.is_encrypted()).collect()
+        listing.backups.iter().filter(|backup| backup.is_encrypted() || is_sealed(backup)).collect()
     } else {
         ask.ids.iter().map(|id| listing.find(id, None, None)).collect::<Result<_>>()?
     };
@@ -84,13 +84,13 @@ impl New<'_> {
     }
 
     /// Whether a place has it already.
-    fn is_at(&self, place: &Arc<dyn Destination>, backup: &Backup) -> Result<bool> {
+    fn is_at(&self, place: &Arc<dyn Destination>, backup: &Backup, monitor: &Monitor) -> Result<bool> {
         let Some(text) = place.sidecar(&self.name)? else { return Ok(false) };
         let sidecar = Sidecar::parse(&text);
         let ours = self.name == backup.file
             || (sidecar.get(key::REKEYED_FROM).is_some()
                 && sidecar.number(key::DATESTAMP) == Some(backup.time));
-        Ok(ours && self.seal.is_of(&sidecar) && place.stat(&self.name)?.is_some())
+        Ok(ours && self.seal.is_of(&sidecar, monitor)? && place.stat(&self.name)?.is_some())
     }
 
     /// The old sidecar with what changes, but for the seal.
@@ -100,6 +100,9 @@ impl New<'_> {
         let mut from = sidecar.list(key::REKEYED_FROM);
         from.push(hex(&old.sha256(monitor)?).into_bytes());
         sidecar.set_list(key::REKEYED_FROM, &from);
+        if let Some(name) = FileName::parse(&backup.file) {
+            sidecar.set(key::FILENAME, name.base);
+        }
         sidecar.set_number(key::ID, backup.id.0);
         sidecar.set_number(key::DATESTAMP, backup.time);
         Ok(sidecar)
@@ -142,6 +145,9 @@ impl Run<'_> {
         let name = FileName::parse(&backup.file)
             .ok_or_else(|| Error::new(Code::Internal, "a listed file has no backup's name"))?;
         let to = match (self.ask.to, name.encryption) {
+            (to, EncryptionKind::None) if is_sealed(backup) && (to.is_none() || self.ask.ids.is_empty()) => {
+                return self.renew(backup);
+            }
             (_, EncryptionKind::None) => {
                 return Err(Error::new(Code::Usage, "it is not encrypted").hint("make a new backup that is"));
             }
@@ -161,7 +167,7 @@ impl Run<'_> {
         let new = New { name: FileName { encryption: to, ..name }.to_string(), kind: to, seal: &seal };
         let (mut done, mut stale) = (Vec::new(), Vec::new());
         for place in self.all.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
-            if new.is_at(place, backup)? {
+            if new.is_at(place, backup, self.monitor)? {
                 done.push(Arc::clone(place))
             } else {
                 stale.push(Arc::clone(place))
@@ -187,6 +193,28 @@ impl Run<'_> {
             None => self.encrypt(backup, &stale, &new)?,
         };
         self.put(backup, &stale, &new, fresh)
+    }
+
+    /// Seals an unencrypted backup with the current key: its sidecars change, its bytes stay.
+    fn renew(&mut self, backup: &Backup) -> Result<()> {
+        let seal = self.seal(EncryptionKind::None)?;
+        if !seal.proves() {
+            return Ok(());
+        }
+        for place in self.all.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
+            let Some(text) = place.sidecar(&backup.file)? else { continue };
+            let mut sidecar = Sidecar::parse(&text);
+            if seal.is_of(&sidecar, self.monitor)? {
+                self.tell(backup, place.id(), "current", None);
+                continue;
+            }
+            let sha256 = trust::sealed_digest(self.document, &backup.file, &sidecar, self.monitor)?;
+            seal.renew(&mut sidecar, &sha256);
+            place.write_sidecar(&backup.file, &sidecar.to_string())?;
+            made::remember(self.document, &backup.file, &sidecar, self.monitor);
+            self.tell(backup, place.id(), "rekeyed", None);
+        }
+        Ok(())
     }
 
     /// Puts the new file in the old one's place, wherever that lies.
@@ -219,7 +247,10 @@ impl Run<'_> {
                 put => put,
             };
             match &put {
-                Ok(()) => self.tell(backup, place.id(), "rekeyed", None),
+                Ok(()) => {
+                    made::remember(self.document, &new.name, &fresh.sidecar, self.monitor);
+                    self.tell(backup, place.id(), "rekeyed", None);
+                }
                 Err(error) if error.code() == Code::Cancelled => return put,
                 Err(error) => {
                     let text = format!("{} at {} stays as it is: {error}", backup.file, place.id());
@@ -236,7 +267,7 @@ impl Run<'_> {
         if let Some((_, seal)) = self.seals.iter().find(|(known, _)| *known == kind) {
             return Ok(Arc::clone(seal));
         }
-        let seal = Arc::new(Seal::start(self.document, kind)?.seal()?);
+        let seal = Arc::new(Seal::start(self.document, kind, self.monitor)?.seal()?);
         self.seals.push((kind, Arc::clone(&seal)));
         Ok(seal)
     }
@@ -277,9 +308,9 @@ impl Run<'_> {
         };
         let plain = Arc::new(Mutex::new(Sha256::new()));
         let tee = Tee { inner: opened.decrypted()?, hash: Arc::clone(&plain), monitor: Arc::clone(monitor) };
-        let (out, mac_key) = pipeline::encrypt(on_a_thread(Box::new(tee))?, cipher, out)?;
+        let (out, keys) = pipeline::encrypt(on_a_thread(Box::new(tee))?, cipher, out)?;
         let (mut out, written) = out.finish()?;
-        new.seal.stamp(&mut sidecar, &written, mac_key.as_ref());
+        new.seal.stamp(&mut sidecar, &written, keys.as_ref());
         let plain: [u8; 32] = plain.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize().into();
         self.read_back(&new.name, out.file.try_clone()?, &sidecar, &plain)?;
         Ok(Fresh { upload: out.upload.take(), file: out.file, sidecar })
@@ -368,6 +399,11 @@ impl Write for Out {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether a MAC is claimed.
+fn is_sealed(backup: &Backup) -> bool {
+    backup.sidecar.as_ref().is_some_and(|sidecar| sidecar.digest(key::HMAC_SHA256).is_some())
 }
 
 fn now() -> u64 {

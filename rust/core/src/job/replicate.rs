@@ -1,6 +1,6 @@
 //! Bringing missing copies up to date: a backup lacks copies where its sidecar names destinations that do not list it.
 
-use super::{lock, places};
+use super::{lock, places, trust};
 use crate::catalog::{Backup, Listing, key};
 use crate::config::Document;
 use crate::destination::{Destination, Existing, Follow};
@@ -34,7 +34,7 @@ pub fn bring_up_to_date(
                 continue;
             }
             monitor.check()?;
-            let copied = copy(backup, place, all, &state_dir, monitor);
+            let copied = copy(document, &listing, backup, place, all, &state_dir, monitor);
             if let Err(error) = &copied {
                 if error.code() == Code::Cancelled {
                     return copied.map(|()| made);
@@ -87,13 +87,18 @@ fn wanting<'a>(document: &Document, listing: &'a Listing) -> Vec<(&'a Backup, Ve
 
 /// Copies one backup from the nearest good copy. What is damaged is not spread.
 fn copy(
+    document: &Document,
+    listing: &Listing,
     backup: &Backup,
     to: &Arc<dyn Destination>,
     all: &[Arc<dyn Destination>],
     state_dir: &Path,
     monitor: &Monitor,
 ) -> Result<()> {
-    let local = places::fetch_nearest(all, backup, state_dir, monitor, |local| local.checked(monitor))?;
+    // Nor is what somebody else put there.
+    let local = places::fetch_nearest(all, backup, state_dir, monitor, |local| {
+        local.known_encrypted(trust::is_known_encrypted(listing, backup)).trusted(document, monitor)
+    })?;
     monitor.phase(Phase::Finishing);
     monitor.set_current(format!("{} to {}", backup.file, to.id()));
     let text = local.sidecar().map(ToString::to_string).unwrap_or_default();

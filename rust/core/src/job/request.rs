@@ -83,6 +83,9 @@ pub enum Request {
     },
     /// Restores a backup into a scratch folder and a scratch database, compares, and throws it away.
     Drill {
+        /// Also what nothing proves to be unchanged.
+        #[serde(default)]
+        unauthenticated: bool,
         /// Which backup; default the newest of every source.
         #[serde(default)]
         id: Option<String>,

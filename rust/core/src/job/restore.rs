@@ -5,7 +5,7 @@ use super::journal::Journal;
 use super::open::{Local, Opened};
 use super::recover::{self, Way};
 use super::request::Restore;
-use super::{choose, elsewhere, keep, lock, partial, places, plan};
+use super::{choose, elsewhere, keep, lock, partial, places, plan, trust};
 use crate::catalog::{Kind, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
@@ -89,7 +89,8 @@ pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<
     // A source besides an ID or a name says where to put it; with `latest` it says which.
     let made_from = ask.source.as_deref().filter(|_| id == "latest");
     let backup = listed.find(id, made_from, ask.destination.as_deref())?;
-    places::fetch_nearest(&opened, backup, state_dir, monitor, Ok)
+    let never_plain = trust::is_known_encrypted(&listed, backup);
+    places::fetch_nearest(&opened, backup, state_dir, monitor, |local| Ok(local.known_encrypted(never_plain)))
 }
 
 /// Onto which source: the one asked for, the one it was made from, else the built-in one of its kind.

@@ -2,7 +2,7 @@
 
 use super::keys::Ring;
 use super::open::Local;
-use super::{lock, places};
+use super::{lock, places, trust};
 use crate::catalog::{Backup, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
@@ -34,7 +34,8 @@ pub fn run(
         for place in places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
             monitor.phase(Phase::Verifying);
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
-            let checked = copy(document, place, &backup.file, &state_dir, monitor);
+            let never_plain = trust::is_known_encrypted(&listed, backup);
+            let checked = copy(document, place, &backup.file, never_plain, &state_dir, monitor);
             if let Err(error) = &checked {
                 if error.code() == Code::Cancelled {
                     return checked.map(|()| Value::Null);
@@ -70,14 +71,15 @@ fn copy(
     document: &Document,
     place: &Arc<dyn Destination>,
     name: &str,
+    never_plain: bool,
     spool_dir: &Path,
     monitor: &Monitor,
 ) -> Result<()> {
-    let mut local = Local::fetch(place, name, spool_dir, monitor)?;
+    let mut local = Local::fetch(place, name, spool_dir, monitor)?.known_encrypted(never_plain);
     let proven = local.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256));
     if local.encryption()? == Kind::Age && !Ring::of(document).has_identities() {
         // Where backups are made nobody can open them: that is what age is chosen for.
-        local.checked(monitor)?;
+        local.trusted(document, monitor)?;
         monitor.note(
             NoteKind::Info,
             format!(
@@ -87,7 +89,10 @@ fn copy(
         );
     } else {
         // A file of somebody else's has nothing to be proven by; that it can be read through is all that can be said.
-        let opened = local.prove(document, false, monitor)?;
+        let opened = match local.sidecar().is_some_and(|sidecar| sidecar.get(key::FORMAT).is_some()) {
+            true => local.prove(document, false, monitor)?,
+            false => local.show(document, false, monitor)?,
+        };
         opened.read_through(monitor)?;
     }
     let Some(text) = place.sidecar(name)? else { return Ok(()) };

@@ -1,0 +1,128 @@
+//! What this site remembers of the backups it made, so that nobody who can write to a destination can pass something
+//! else off as one of them: how each was encrypted, and the digest of what its sidecar says under the MAC.
+//!
+//! Kept in the state folder, `made.json`: `{"NAME": {"encryption": "aes256", "seal": "…"}}`, NAME without the extension
+//! of an encryption. Whatever is lost there is only asked of the key again.
+
+use super::lock;
+use crate::catalog::{FileName, Sidecar, hex, key};
+use crate::config::{Document, EncryptionKind};
+use crate::{Monitor, NoteKind};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+const FILE: &str = "made.json";
+
+/// Backups that are remembered; the oldest are forgotten.
+const MOST: usize = 2000;
+
+/// What is remembered.
+pub struct Made(Map<String, Value>);
+
+impl Made {
+    /// What the site remembers; nothing where it has no memory yet, or one that cannot be read.
+    pub fn of(document: &Document) -> Made {
+        let read = lock::state_dir(document).and_then(|dir| lock::read_state(&dir.join(FILE)));
+        Made(read.unwrap_or_default())
+    }
+
+    /// Whether a backup of this name was made encrypted.
+    pub fn was_encrypted(&self, file: &str) -> bool {
+        let Some(known) = plain_name(file).and_then(|name| self.0.get(&name)) else { return false };
+        known["encryption"].as_str().is_some_and(|kind| kind != "none")
+    }
+
+    /// Whether a backup of this name was made with a MAC.
+    pub fn was_sealed(&self, file: &str) -> bool {
+        plain_name(file).and_then(|name| self.0.get(&name)).is_some_and(|known| known["seal"].is_string())
+    }
+
+    /// Whether this sidecar is, word for word under the MAC, what was made or proven here.
+    pub fn knows(&self, file: &str, sidecar: &Sidecar) -> bool {
+        let known = plain_name(file).and_then(|name| self.0.get(&name));
+        known
+            .and_then(|known| known["seal"].as_str())
+            .is_some_and(|seal| Some(seal) == digest(sidecar).as_deref())
+    }
+
+    /// Remembers one more.
+    pub fn add(&mut self, file: &str, sidecar: &Sidecar) {
+        let Some(parsed) = FileName::parse(file) else { return };
+        let name = FileName { encryption: EncryptionKind::None, ..parsed.clone() }.to_string();
+        self.0.shift_remove(&name);
+        while self.0.len() >= MOST
+            && let Some(oldest) = self.0.keys().next().cloned()
+        {
+            self.0.shift_remove(&oldest);
+        }
+        self.0.insert(name, json!({ "encryption": parsed.encryption, "seal": digest(sidecar) }));
+    }
+
+    /// Writes it down. The backup is there whether this succeeds or not.
+    pub fn keep(&self, document: &Document, monitor: &Monitor) {
+        let text = Value::Object(self.0.clone()).to_string();
+        let kept =
+            lock::state_dir(document).and_then(|dir| lock::write_state(&dir.join(FILE), text.as_bytes()));
+        if let Err(error) = kept {
+            monitor.note(NoteKind::Warning, format!("what was made is not remembered: {error}"));
+        }
+    }
+}
+
+/// Remembers a backup that was just made or proven here.
+pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, monitor: &Monitor) {
+    let mut made = Made::of(document);
+    made.add(file, sidecar);
+    made.keep(document, monitor);
+}
+
+fn plain_name(file: &str) -> Option<String> {
+    FileName::parse(file).map(|name| FileName { encryption: EncryptionKind::None, ..name }.to_string())
+}
+
+/// Of all that the MAC covers, and the MAC; `None` where there is none.
+fn digest(sidecar: &Sidecar) -> Option<String> {
+    let tag = sidecar.digest(key::HMAC_SHA256)?;
+    let mut fields: Vec<_> = sidecar.mac_fields().collect();
+    fields.sort_unstable();
+    let mut hash = Sha256::new();
+    for part in fields.iter().flat_map(|(name, value)| [name, value]) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(tag);
+    Some(hex(&hash.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_is_known_again_and_nothing_else() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let document = Document { state_dir: Some(dir.path().join("state")), ..Document::default() };
+        let mut sidecar = Sidecar::new();
+        sidecar.set_digest(key::HMAC_SHA256, &[7; 32]);
+        sidecar.set_number(key::ID, 5);
+        remember(&document, "x.tar.gz.enc", &sidecar, &Monitor::new());
+        let made = Made::of(&document);
+        assert!(made.was_encrypted("x.tar.gz") && made.was_sealed("x.tar.gz"));
+        assert!(!made.was_encrypted("x.mysql.gz") && !made.was_sealed("notes.txt"));
+        assert!(made.knows("x.tar.gz.enc", &sidecar));
+        sidecar.set_number(key::VERIFIED, 9);
+        assert!(made.knows("x.tar.gz.enc", &sidecar), "copies may differ in that");
+        sidecar.set_number(key::ID, 6);
+        assert!(!made.knows("x.tar.gz.enc", &sidecar));
+    }
+
+    #[test]
+    fn it_does_not_grow_for_ever() {
+        let mut made = Made(Map::new());
+        for index in 0..MOST + 3 {
+            made.add(&format!("x-{index}.tar.gz"), &Sidecar::new());
+        }
+        assert_eq!(made.0.len(), MOST);
+        assert!(!made.0.contains_key("x-2.tar.gz") && made.0.contains_key("x-3.tar.gz"));
+    }
+}

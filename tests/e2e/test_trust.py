@@ -1,0 +1,261 @@
+"""A site that has a key takes nothing that its MAC does not prove: whoever can write to the destination gets nothing in."""
+
+import glob
+import os
+import shutil
+import unittest
+
+from bamtest import ITERATIONS, SiteTest, run, tree
+
+
+class Tampered(SiteTest):
+    """The matrix: what somebody who can write to the destination may put there, and what becomes of it."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("sites/default/files/page.html", "<p>of the site</p>" * 100)
+        self.before = tree(self.files)
+        self.document["profiles"]["public"] = {"compression": "gzip", "encryption": "age"}
+        made = self.bam_json("keygen", "--age", self.path("identity"))
+        self.document["encryption"]["recipients"] = [made["recipient"]]
+        self.document["encryption"]["keys"] = [self.path("identity")]
+
+    def evil(self, name):
+        """An archive of the attacker's, whole and well made, under the name of a backup."""
+        os.makedirs(self.path("evil"), exist_ok=True)
+        with open(self.path("evil/shell.php"), "w") as file:
+            file.write("<?php system($_GET['c']);")
+        path = os.path.join(self.destination(), name)
+        run("tar", "czf", path, "-C", self.path("evil"), ".")
+        return path
+
+    def sidecar_of(self, path):
+        with open(path + ".info") as file:
+            return dict(line.rstrip("\n").split(" = ", 1) for line in file)
+
+    def write_sidecar(self, path, fields):
+        with open(path + ".info", "w") as file:
+            file.writelines(f"{key} = {value}\n" for key, value in fields.items())
+
+    def fitting(self, fields, path):
+        """What the attacker can make of a sidecar: all that takes no key."""
+        digest = run("sha256sum", path).decode().split()[0]
+        keep = {key: value for key, value in fields.items() if key not in
+                ("bam_hmac_sha256", "bam_kdf_iterations", "bam_salt", "bam_key_check", "bam_key_id", "bam_blocks",
+                 "bam_recipients")}
+        return keep | {"bam_sha256": f'"{digest}"', "filesize": f'"{os.path.getsize(path)}"'}
+
+    def assertRefused(self, *arguments, code=4, says=()):
+        shutil.rmtree(self.files)
+        self.write("sites/default/files/live", "as it is")
+        live = tree(self.root)
+        result = self.bam("restore", *arguments, "--yes", expect=code)
+        self.assertEqual(tree(self.root), live, result)
+        self.assertSays(result, *says)
+        return result
+
+    def assertRestores(self, *arguments):
+        shutil.rmtree(self.files)
+        result = self.bam("restore", *arguments, "--yes")
+        self.assertEqual(tree(self.files), self.before, result)
+        return result
+
+    def test_every_encryption_is_sealed(self):
+        for profile in ("default", "secret", "public"):
+            with self.subTest(profile):
+                made = self.backup("files", "manual", profile)
+                self.assertIn("bam_hmac_sha256", self.sidecar_of(made["path"]))
+                self.assertEqual(self.assertRestores(str(made["id"])).err.count("without proof"), 0)
+                self.bam("verify", str(made["id"]))
+
+    def test_encrypted_exchanged_for_plain(self):
+        made = self.backup("files", "manual", "secret")
+        fields = self.sidecar_of(made["path"])
+        plain = self.evil(made["file"].removesuffix(".enc"))
+        os.unlink(made["path"])
+        os.unlink(made["path"] + ".info")
+        self.write_sidecar(plain, self.fitting(fields, plain))
+        # The site knows that it was encrypted: not even on demand, and not when its memory is lost.
+        for what in ("latest", str(made["id"]), os.path.basename(plain)):
+            self.assertRefused(what, says=["exchanged"])
+            self.assertRefused(what, "--unauthenticated", says=["exchanged"])
+        self.bam("verify", expect=4)
+        os.unlink(self.path("state/made.json"))
+        self.document["profiles"]["default"]["encryption"] = "aes256"
+        self.assertRefused("latest", says=["--unauthenticated"])
+        self.bam("verify", expect=4)
+        self.assertSays(self.bam("ls", "latest"), "without proof")
+        self.assertSays(self.bam("cat", "latest", "shell.php"), "without proof")
+
+    def test_one_copy_exchanged_for_plain(self):
+        self.document["destinations"]["other"] = {"type": "directory", "path": self.path("other")}
+        made = self.backup("files", "manual,other", "secret")
+        fields = self.sidecar_of(made["path"])
+        plain = self.evil(made["file"].removesuffix(".enc"))
+        os.unlink(made["path"])
+        os.unlink(made["path"] + ".info")
+        self.write_sidecar(plain, self.fitting(fields, plain))
+        os.unlink(self.path("state/made.json"))
+        # The copy elsewhere shows it, though unencrypted backups are usual here.
+        self.assertRefused(os.path.basename(plain), says=["exchanged"])
+        self.assertRefused(os.path.basename(plain), "--unauthenticated", says=["exchanged"])
+        self.bam("verify", expect=4)
+
+    def test_a_plain_backup_exchanged_for_another(self):
+        made = self.backup("files")
+        fields = self.sidecar_of(made["path"])
+        self.evil(made["file"])
+        self.write_sidecar(made["path"], self.fitting(fields, made["path"]))
+        self.assertRefused("latest", says=["exchanged"])
+        self.write_sidecar(made["path"], fields | self.fitting(fields, made["path"]))
+        self.assertRefused("latest", says=["MAC"])
+        self.assertRefused("latest", "--unauthenticated", says=["MAC"])
+        self.bam("verify", expect=4)
+        self.bam("drill", expect=4)
+
+    def test_the_mac_taken_off(self):
+        for profile in ("default", "secret", "public"):
+            with self.subTest(profile):
+                made = self.backup("files", "manual", profile)
+                fields = self.sidecar_of(made["path"])
+                for gone in (["bam_hmac_sha256"], ["bam_sha256"], ["bam_hmac_sha256", "bam_salt", "bam_key_check"]):
+                    left = {key: value for key, value in fields.items() if key not in gone}
+                    self.write_sidecar(made["path"], left)
+                    self.assertRefused(made["file"])
+                os.unlink(made["path"] + ".info")
+                self.assertRefused(made["file"], "--source", "files")
+                os.unlink(made["path"])
+
+    def test_every_field_of_the_sidecar_counts(self):
+        for profile in ("default", "secret", "public"):
+            made = self.backup("files", "manual", profile)
+            fields = self.sidecar_of(made["path"])
+            for key in fields:
+                if key in ("bam_copies", "bam_verified"):
+                    continue
+                for value in ('"1"', '"' + fields[key].strip('"') + '0"', None):
+                    if value == fields[key]:
+                        continue
+                    with self.subTest(profile=profile, key=key, value=value):
+                        changed = {k: v for k, v in fields.items() if k != key}
+                        self.write_sidecar(made["path"], changed | ({key: value} if value else {}))
+                        self.bam("restore", made["file"], "--source", "files", "--dry-run", expect=4)
+            self.write_sidecar(made["path"], fields)
+            self.assertRestores(made["file"])
+            os.unlink(made["path"])
+            os.unlink(made["path"] + ".info")
+
+    def test_another_sites_key(self):
+        made = self.backup("files")
+        with open(self.key, "w") as file:
+            file.write("of another site entirely\n")
+        self.assertRefused("latest", says=["another key"])
+        # Whoever knows where it comes from may say so: a copy of another site is made like this.
+        self.assertSays(self.assertRestores("latest", "--unauthenticated"), "without proof")
+        self.bam("verify", expect=4)
+        self.assertTrue(os.path.exists(made["path"]))
+
+    def test_renamed(self):
+        first = self.backup("files", "manual", "secret")
+        for end in ("", ".info"):
+            os.rename(first["path"] + end, os.path.join(self.destination(), "Newest-2099.tar.gz.enc" + end))
+        self.assertRefused("Newest-2099.tar.gz.enc", says=["renamed"])
+        self.assertRestores("--file", os.path.join(self.destination(), "Newest-2099.tar.gz.enc"))
+
+    def test_a_weaker_format(self):
+        made = self.backup("files", "manual", "secret")
+        fields = self.sidecar_of(made["path"])
+        for name in (made["file"].removesuffix(".enc") + ".aes", made["file"].removesuffix(".enc") + ".age"):
+            with self.subTest(name):
+                path = self.evil(name)
+                self.write_sidecar(path, self.fitting(fields, path))
+                self.assertRefused(name)
+                os.unlink(path)
+                os.unlink(path + ".info")
+        age = os.path.join(self.destination(), made["file"].removesuffix(".enc") + ".age")
+        run("age", "-r", self.document["encryption"]["recipients"][0], "-o", age, self.evil("x.tar.gz"))
+        self.write_sidecar(age, self.fitting(fields, age))
+        self.assertRefused(os.path.basename(age))
+
+    def test_a_file_from_elsewhere_takes_the_word_of_the_user(self):
+        path = self.path("foreign.tar.gz")
+        run("tar", "czf", path, "-C", self.files, ".")
+        self.assertRefused("--file", path, "--source", "files", says=["--unauthenticated"])
+        self.bam("import", path, expect=4)
+        self.assertEqual(self.visible(), [])
+        self.assertSays(self.assertRestores("--file", path, "--source", "files", "--unauthenticated"), "without proof")
+        self.bam("import", path, "--unauthenticated")
+        self.assertRefused("foreign.tar.gz", "--source", "files")
+        del self.document["encryption"]
+        # A site without a key has nothing to prove anything with.
+        self.assertRestores("foreign.tar.gz", "--source", "files")
+
+    def test_an_older_unencrypted_backup_is_what_it_was(self):
+        made = self.backup("files")
+        fields = self.fitting(self.sidecar_of(made["path"]), made["path"])
+        self.write_sidecar(made["path"], fields)
+        os.unlink(self.path("state/made.json"))
+        self.assertSays(self.assertRestores("latest"), "without proof")
+        self.bam("verify")
+        self.document["profiles"]["default"]["encryption"] = "aes256"
+        self.assertRefused("latest", says=["--unauthenticated"])
+        self.assertRestores("latest", "--unauthenticated")
+
+    def test_nothing_unproven_is_handed_on(self):
+        self.document["destinations"]["other"] = {"type": "directory", "path": self.path("other")}
+        made = self.backup("files", "manual,other")
+        fields = self.sidecar_of(made["path"])
+        shutil.rmtree(self.path("other"))
+        self.evil(made["file"])
+        self.write_sidecar(made["path"], self.fitting(fields, made["path"]))
+        self.bam("replicate", expect=3)
+        self.assertEqual(glob.glob(self.path("other/*")), [])
+
+    def test_planted_backups_push_nothing_out(self):
+        self.document["schedules"] = {"nightly": {"source": "files", "profile": "secret", "destinations": ["manual"],
+                                                  "every": 3600, "keep": 2}}
+        first = self.run_schedule()
+        second = self.run_schedule()
+        fields = self.sidecar_of(os.path.join(self.destination(), second))
+        for number in range(4):
+            path = self.evil(f"Planted-{number}.tar.gz")
+            later = str(int(fields["bam_id"].strip('"')) + 1 + number)
+            self.write_sidecar(path, self.fitting(fields, path) | {
+                "bam_id": f'"{later}"', "datestamp": f'"{later}"', "filename": f'"Planted-{number}"'})
+        self.bam("prune")
+        self.assertTrue({first, second} <= set(self.visible()), self.visible())
+
+    def run_schedule(self):
+        before = set(self.visible())
+        self.bam("run", "nightly")
+        return [name for name in set(self.visible()) - before if not name.endswith(".info")][0]
+
+
+class Iterations(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.write("sites/default/files/a", "a")
+
+    def test_a_number_from_outside_is_bounded(self):
+        made = self.backup("files", "manual", "secret")
+        with open(made["path"] + ".info") as file:
+            text = file.read()
+        for number in ("0", "-5", "100000000", "4294967297", "many"):
+            with self.subTest(number):
+                with open(made["path"] + ".info", "w") as file:
+                    file.write(text.replace(f'"{ITERATIONS}"', f'"{number}"'))
+                result = self.bam("restore", "latest", "--yes", expect=4)
+                self.assertSays(result, "iterations")
+                self.bam("verify", expect=4)
+
+    def test_one_that_the_user_names_is_taken(self):
+        self.document["encryption"]["iterations"] = 4321
+        made = self.backup("files", "manual", "secret")
+        os.unlink(made["path"] + ".info")
+        del self.document["encryption"]["iterations"]
+        self.bam("restore", made["file"], "--source", "files", "--unauthenticated", "--yes", expect=4)
+        self.bam("restore", made["file"], "--source", "files", "--unauthenticated", "--yes", "--iterations", "4321")
+
+
+if __name__ == "__main__":
+    unittest.main()
