@@ -105,6 +105,9 @@ Examples:
         /// Write the figures to this file for Prometheus' node exporter
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         prometheus: Option<PathBuf>,
+        /// Of which site: its address or name, or `all` [default: the configuration's own]
+        #[arg(long, value_name = "SITE")]
+        site: Option<String>,
     },
 
     /// Complete copies that are missing somewhere
@@ -112,7 +115,11 @@ Examples:
 Examples:
   bam replicate
   bam replicate -q      in cron: says something only when a copy cannot be completed")]
-    Replicate,
+    Replicate {
+        /// Of which site: its address or name, or `all` [default: the configuration's own]
+        #[arg(long, value_name = "SITE")]
+        site: Option<String>,
+    },
 
     /// Delete backups that are too old by their schedule's `keep`
     #[command(after_help = "\
@@ -127,6 +134,9 @@ Examples:
         /// Only tell what would go, and why
         #[arg(long, short = 'n')]
         dry_run: bool,
+        /// Of which site: its address or name, or `all` [default: the configuration's own]
+        #[arg(long, value_name = "SITE")]
+        site: Option<String>,
     },
 
     /// Write a backup to a disk that you take away, with a checksum and instructions
@@ -142,6 +152,12 @@ Examples:
         /// A folder, or the name of the file to be
         #[arg(value_hint = ValueHint::AnyPath)]
         path: PathBuf,
+        /// Only of this source
+        #[arg(long, value_name = "SOURCE")]
+        source: Option<String>,
+        /// Of which site: its address or name, or `all` [default: the configuration's own]
+        #[arg(long, value_name = "SITE")]
+        site: Option<String>,
     },
 
     /// Take a backup file in, Backup and Migrate's too, after checking it
@@ -197,6 +213,7 @@ Examples:
 Examples:
   bam backups               at every destination
   bam backups offsite       at one
+  bam backups --site all    other sites' in the same folders, too
   bam backups --from sftp://backup@host/backups
                             without a configuration
   bam backups --json | jq -r '.backups[0].id'")]
@@ -211,6 +228,8 @@ Examples:
   bam restore 1795388661                         by ID (see `bam backups`)
   bam restore latest --source db --yes           the newest backup of the database, without asking
   bam restore PECELab-2026-11-23T00-23-00.mysql.gz.enc
+  bam restore latest --site https://live.example.org --source db
+                                                 another site's, in the same folder
   bam restore --file /mnt/usb/old.mysql.gz --source db --unauthenticated
                                                  a file from elsewhere that has no sidecar
 
@@ -425,6 +444,9 @@ pub struct Backups {
     pub destination: Option<String>,
     #[command(flatten)]
     pub place: Place,
+    /// Of which site: its address or name, or `all` [default: the configuration's own]
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
 }
 
 /// Where backups are, for machines without a configuration.
@@ -471,6 +493,9 @@ pub struct Which {
     pub unauthenticated: bool,
     #[command(flatten)]
     pub place: Place,
+    /// Of which site: its address or name, or `all` [default: the configuration's own]
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -548,6 +573,12 @@ pub struct Drill {
     /// Drill also what nothing proves to be unchanged: Backup and Migrate's, other sites'
     #[arg(long)]
     pub unauthenticated: bool,
+    /// Only of this source
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// Of which site: its address or name, or `all` [default: the configuration's own]
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -560,6 +591,12 @@ pub struct Verify {
     /// Only there, several separated by commas [default: everywhere]
     #[arg(long, value_name = "DESTINATION")]
     pub destination: Option<String>,
+    /// Only of this source
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// Of which site: its address or name, or `all` [default: the configuration's own]
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -585,6 +622,9 @@ pub struct Rekey {
     /// Take backups that no MAC proves, although the new file will have one
     #[arg(long)]
     pub unauthenticated: bool,
+    /// Of which site: its address or name, or `all` [default: the configuration's own]
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
 }
 
 /// Encryptions to re-encrypt to.
@@ -604,6 +644,12 @@ pub struct Delete {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+    /// Only of this source
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// Of which site: its address or name, or `all` [default: the configuration's own]
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -10,10 +10,9 @@ use bam::destination::host_key;
 use bam::job::{self, Request, Way, choose};
 use bam::{Code, Error, Result};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 
-pub fn replicate(document: Document, output: &Output) -> Result<u8> {
-    let result = run(document, Request::Replicate, output)?;
+pub fn replicate(document: Document, site: Option<String>, output: &Output) -> Result<u8> {
+    let result = run(document, Request::Replicate { site }, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || {
         let made = list(&result, "copies").filter(|copy| copy["ok"] == true);
@@ -34,6 +33,7 @@ pub fn rekey(document: Document, args: Rekey, output: &Output) -> Result<u8> {
             Strong::Age => EncryptionKind::Age,
         }),
         unauthenticated: args.unauthenticated,
+        site: args.site,
     });
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
@@ -55,8 +55,8 @@ pub fn rekey(document: Document, args: Rekey, output: &Output) -> Result<u8> {
     Ok(exit_code(&result))
 }
 
-pub fn prune(document: Document, schedules: Vec<String>, dry_run: bool, output: &Output) -> Result<u8> {
-    let result = run(document, Request::Prune { schedules, dry_run }, output)?;
+pub fn prune(document: Document, request: Request, dry_run: bool, output: &Output) -> Result<u8> {
+    let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || {
         let rows: Vec<_> = list(&result, "decisions")
@@ -82,8 +82,8 @@ pub fn prune(document: Document, schedules: Vec<String>, dry_run: bool, output: 
     Ok(exit_code(&result))
 }
 
-pub fn export(document: Document, id: String, path: PathBuf, output: &Output) -> Result<u8> {
-    let result = run(document, Request::Export { id, path }, output)?;
+pub fn export(document: Document, request: Request, output: &Output) -> Result<u8> {
+    let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || {
         format!(

@@ -6,8 +6,8 @@ use crate::print::{Output, date};
 use crate::signals::Hold;
 use bam::job::Restore;
 use bam::job::look::{self, Item};
-use bam::{Monitor, Result};
-use serde_json::json;
+use bam::{Monitor, NoteKind, Result};
+use serde_json::{Value, json};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub fn ls(global: &Global, mut args: Ls, output: &Output) -> Result<u8> {
     let hold = Hold::begin()?;
     hold.cancels(Arc::clone(&monitor));
     let looked = look::ls(&document, &ask, path, args.tables, &mut each, &monitor);
-    let notes = json!(monitor.notes());
+    let notes = notes(&monitor, looked.is_ok());
     output.notes(&notes);
     let looked = out.done(looked)?;
     if let (true, Some(looked)) = (global.json, looked) {
@@ -56,8 +56,15 @@ pub fn cat(global: &Global, mut args: Cat, output: &Output) -> Result<u8> {
     let hold = Hold::begin()?;
     hold.cancels(Arc::clone(&monitor));
     let written = look::cat(&document, &ask, path, &mut out, &monitor);
-    output.notes(&json!(monitor.notes()));
+    output.notes(&notes(&monitor, written.is_ok()));
     out.done(written).map(|_| 0)
+}
+
+/// What the work had to say; of one that failed only what may explain it.
+fn notes(monitor: &Monitor, good: bool) -> Value {
+    let mut notes = monitor.notes();
+    notes.retain(|note| good || note.kind != NoteKind::Info);
+    json!(notes)
 }
 
 /// Standard output. A reader that goes away (`bam ls latest | head`) ends the work, and is no failure.

@@ -49,12 +49,18 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
     match cli.verb {
         Verb::Backup(args) => verbs::backup(configuration::load(&global)?, args, output),
         Verb::Run { schedules } => verbs::run_schedules(&configuration::load(&global)?, schedules, output),
-        Verb::Status { prometheus } => policy::status(configuration::load(&global)?, prometheus, output),
-        Verb::Replicate => copies::replicate(configuration::load(&global)?, output),
-        Verb::Prune { schedules, dry_run } => {
-            copies::prune(configuration::load(&global)?, schedules, dry_run, output)
+        Verb::Status { prometheus, site } => {
+            policy::status(configuration::load(&global)?, prometheus, site, output)
         }
-        Verb::Export { id, path } => copies::export(configuration::load(&global)?, id, path, output),
+        Verb::Replicate { site } => copies::replicate(configuration::load(&global)?, site, output),
+        Verb::Prune { schedules, dry_run, site } => {
+            let request = Request::Prune { schedules, dry_run, site };
+            copies::prune(configuration::load(&global)?, request, dry_run, output)
+        }
+        Verb::Export { id, path, source, site } => {
+            let request = Request::Export { id, path, source, site };
+            copies::export(configuration::load(&global)?, request, output)
+        }
         Verb::Import { file, destination, unauthenticated } => {
             let request = Request::Import { file, destination, unauthenticated };
             copies::import(configuration::load(&global)?, request, output)

@@ -11,8 +11,13 @@ use serde_json::Value;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-pub fn status(document: Document, prometheus: Option<PathBuf>, output: &Output) -> Result<u8> {
-    let result = run(document, Request::Status, output)?;
+pub fn status(
+    document: Document,
+    prometheus: Option<PathBuf>,
+    site: Option<String>,
+    output: &Output,
+) -> Result<u8> {
+    let result = run(document, Request::Status { site }, output)?;
     if let Some(path) = prometheus {
         write_metrics(&path, &metrics(&result))?;
     }

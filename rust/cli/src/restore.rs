@@ -23,36 +23,40 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
     // Onto a site, and that is in a configuration.
     configuration::load(global)?;
     let document = place::document(global, &args.which.place, false)?;
-    let which = &args.which;
-    if !args.yes && !args.dry_run {
-        let what = match (&which.file, &which.id) {
-            (Some(file), _) => file.display().to_string(),
-            (None, Some(id)) => {
-                describe(&document, id, which.source.as_deref(), which.destination.as_deref())?
-            }
-            (None, None) => String::new(),
-        };
-        let mut parts: Vec<String> = args.paths.iter().map(|path| path.display().to_string()).collect();
-        parts.extend(args.tables.iter().map(|table| format!("table {table}")));
-        let part = if parts.is_empty() { String::new() } else { format!("{} of ", parts.join(", ")) };
-        let onto = which.source.as_ref().map(|source| format!(" onto {source}")).unwrap_or_default();
-        let site = what.contains(".sitearchive.")
-            || which.source.as_ref().is_some_and(|source| is_site(&document, source));
-        let code = match site && !args.code && parts.is_empty() {
-            true => " The code stays as it is; --code restores it, too.",
-            false => "",
-        };
-        ask(&format!("Restore {part}{what}{onto}, replacing what is there now?{code}"), "restore")?;
-    }
-    let request = Request::Restore(job::Restore {
+    let mut request = job::Restore {
         code: args.code,
         settings: args.settings,
         paths: args.paths,
         tables: args.tables,
         dry_run: args.dry_run,
         ..args.which.into()
-    });
-    let result = run(document, request, output)?;
+    };
+    if !args.yes && !args.dry_run {
+        let what = match &request.file {
+            Some(file) => match job::other_site(&document, file)? {
+                Some(site) => format!("{} of ANOTHER SITE, {site},", file.display()),
+                None => file.display().to_string(),
+            },
+            None => {
+                let (id, what) = describe(&document, &request, output)?;
+                // What was asked about, even where a newer one appears meanwhile.
+                request.id = Some(id);
+                what
+            }
+        };
+        let mut parts: Vec<String> = request.paths.iter().map(|path| path.display().to_string()).collect();
+        parts.extend(request.tables.iter().map(|table| format!("table {table}")));
+        let part = if parts.is_empty() { String::new() } else { format!("{} of ", parts.join(", ")) };
+        let onto = request.source.as_ref().map(|source| format!(" onto {source}")).unwrap_or_default();
+        let site = what.contains(".sitearchive.")
+            || request.source.as_ref().is_some_and(|source| is_site(&document, source));
+        let code = match site && !request.code && parts.is_empty() {
+            true => " The code stays as it is; --code restores it, too.",
+            false => "",
+        };
+        ask(&format!("Restore {part}{what}{onto}, replacing what is there now?{code}"), "restore")?;
+    }
+    let result = run(document, Request::Restore(request), output)?;
     if args.dry_run {
         output.notes(&result["notes"]);
         output.result(&result, || planned(&result));

@@ -2,6 +2,7 @@
 //! (docs/json.md) goes out as it is.
 
 use crate::args::{Backup, Backups, Delete, Drill, Verify};
+use crate::copies::or_dash;
 use crate::maintenance::Offline;
 use crate::print::{Align::Left, Align::Right, Output, confirm, date, size, table, text};
 use crate::signals::Hold;
@@ -107,33 +108,21 @@ fn go_offline(document: &Document, profile: &str, output: &Output) -> Result<Opt
 }
 
 pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8> {
-    let result = run(document, Request::Backups { destinations: names(args.destination)? }, output)?;
+    let request = Request::Backups { destinations: names(args.destination)?, site: args.site };
+    let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || {
         let now = Timestamp::now().as_second();
-        let rows: Vec<_> = list(&result, "backups")
-            .map(|backup| {
-                let id = backup["id"].as_i64().unwrap_or_default();
-                let places: Vec<&str> =
-                    list(backup, "copies").map(|copy| text(copy, "destination")).collect();
-                let verified = backup["verified"].as_i64().map_or("-".into(), date);
-                let encrypted = if text(backup, "encryption") == "none" { "no" } else { "yes" };
-                [
-                    id.to_string(),
-                    text(backup, "source").into(),
-                    date(id),
-                    duration::rough(u64::try_from(now.saturating_sub(id)).unwrap_or(0)),
-                    size(number(backup, "size")),
-                    encrypted.into(),
-                    verified,
-                    places.join(","),
-                    text(backup, "file").into(),
-                ]
-            })
-            .collect();
-        if rows.is_empty() {
-            return "There are no backups.\n".into();
+        let backups: Vec<&Value> = list(&result, "backups").collect();
+        let sites: Vec<String> = backups.iter().map(|backup| site_of(backup)).collect();
+        let several = sites.iter().any(|site| Some(site) != sites.first());
+        if backups.is_empty() {
+            return match list(&result, "other_sites").next() {
+                Some(_) => "There are no backups of this site.\n".into(),
+                None => "There are no backups.\n".into(),
+            };
         }
+        let rows = backups.iter().map(|backup| listed(backup, now));
         let heading = [
             ("id", Left),
             ("source", Left),
@@ -145,14 +134,56 @@ pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8>
             ("destinations", Left),
             ("file", Left),
         ];
-        table(heading, &rows)
+        if !several {
+            return table(heading, &rows.collect::<Vec<_>>());
+        }
+        let rows: Vec<_> = rows
+            .zip(sites)
+            .map(|([id, source, date, age, size, encrypted, verified, places, file], site)| {
+                [id, site, source, date, age, size, encrypted, verified, places, file]
+            })
+            .collect();
+        let [id, source, date, age, size, encrypted, verified, places, file] = heading;
+        table([id, ("site", Left), source, date, age, size, encrypted, verified, places, file], &rows)
     });
     Ok(exit_code(&result))
 }
 
+/// A backup as a row of the list.
+fn listed(backup: &Value, now: i64) -> [String; 9] {
+    let id = backup["id"].as_i64().unwrap_or_default();
+    let time = backup["time"].as_i64().unwrap_or(id);
+    let places: Vec<&str> = list(backup, "copies").map(|copy| text(copy, "destination")).collect();
+    let encrypted = if text(backup, "encryption") == "none" { "no" } else { "yes" };
+    [
+        id.to_string(),
+        text(backup, "source").into(),
+        date(time),
+        duration::rough(u64::try_from(now.saturating_sub(time)).unwrap_or(0)),
+        size(number(backup, "size")),
+        encrypted.into(),
+        backup["verified"].as_i64().map_or("-".into(), date),
+        places.join(","),
+        text(backup, "file").into(),
+    ]
+}
+
+/// Whose a backup is, for the list: address, else name. A question mark where it does not say.
+fn site_of(backup: &Value) -> String {
+    let told = ["site_url", "site"].map(|key| text(backup, key));
+    let site = told.into_iter().find(|told| !told.is_empty());
+    match (site, backup["site_assumed"] == true) {
+        (Some(site), false) => site.into(),
+        (Some(site), true) => format!("{site}?"),
+        (None, _) => "?".into(),
+    }
+}
+
 pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
     let sample = args.sample;
-    let request = Request::Verify { id: args.id, destinations: names(args.destination)?, sample };
+    let (source, site) = (args.source, args.site);
+    let request =
+        Request::Verify { id: args.id, destinations: names(args.destination)?, sample, source, site };
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || {
@@ -178,8 +209,13 @@ pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
 }
 
 pub fn drill(document: Document, args: Drill, output: &Output) -> Result<u8> {
-    let destinations = names(args.destination)?;
-    let request = Request::Drill { id: args.id, destinations, unauthenticated: args.unauthenticated };
+    let request = Request::Drill {
+        id: args.id,
+        destinations: names(args.destination)?,
+        source: args.source,
+        site: args.site,
+        unauthenticated: args.unauthenticated,
+    };
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || {
@@ -203,15 +239,30 @@ fn drilled(drill: &Value) -> String {
     format!("{} restores: {}, in {seconds:.1} s.\n", text(drill, "file"), parts.join("; "))
 }
 
-pub fn delete(document: Document, args: Delete, output: &Output) -> Result<u8> {
+pub fn delete(document: Document, mut args: Delete, output: &Output) -> Result<u8> {
+    let destinations = names(args.destination)?;
     if !args.yes {
-        let what = describe(&document, &args.id, None, args.destination.as_deref())?;
+        let one = job::Restore {
+            id: Some(args.id.clone()),
+            site: args.site.clone(),
+            source: args.source.clone(),
+            destination: match destinations.as_slice() {
+                [one] => Some(one.clone()),
+                _ => None,
+            },
+            ..job::Restore::default()
+        };
+        let (id, what) = describe(&document, &one, output)?;
         ask(&format!("Erase {what} for good?"), "delete")?;
+        // What was asked about, even where a newer one appears meanwhile.
+        args.id = id;
     }
-    let request = Request::Delete { id: args.id, destinations: names(args.destination)? };
+    let request = Request::Delete { id: args.id, destinations, source: args.source, site: args.site };
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
-    output.result(&result, || format!("Erased {}.\n", text(&result, "file")));
+    output.result(&result, || {
+        format!("Erased {} ({} of {}).\n", text(&result, "file"), result["id"], or_dash(&result["source"]))
+    });
     Ok(exit_code(&result))
 }
 
@@ -230,31 +281,22 @@ pub fn ask(question: &str, verb: &str) -> Result<()> {
     Err(Error::new(Code::Cancelled, "not confirmed; nothing was changed"))
 }
 
-/// The backup that `id` means, in words.
-pub fn describe(
-    document: &Document,
-    id: &str,
-    source: Option<&str>,
-    destination: Option<&str>,
-) -> Result<String> {
-    let request = Request::Backups { destinations: destination.map(str::to_owned).into_iter().collect() };
-    let listing = run(document.clone(), request, &Output::new(false, true))?;
-    let found = list(&listing, "backups").find(|backup| {
-        (id == "latest" && source.is_none_or(|source| text(backup, "source") == source))
-            || backup["id"].as_i64().is_some_and(|number| id.parse() == Ok(number))
-            || text(backup, "file") == id
-    });
-    let backup = found.ok_or_else(|| {
-        Error::new(Code::NotFound, format!("there is no backup '{id}'"))
-            .hint("`bam backups` lists what is there")
-    })?;
-    let made = backup["id"].as_i64().map(date).unwrap_or_default();
-    Ok(format!(
-        "backup {} of {} from {made} ({})",
-        backup["id"],
-        text(backup, "source"),
-        text(backup, "file")
-    ))
+/// The backup that is meant, by what names it from now on and in words.
+pub fn describe(document: &Document, asked: &job::Restore, output: &Output) -> Result<(String, String)> {
+    let _hold = Hold::begin()?;
+    let meant = job::meant(document, asked, &Monitor::new())?;
+    output.notes(&serde_json::json!(meant.notes));
+    let backup = &meant.backup;
+    let whose = match &meant.other_site {
+        Some(site) => format!(" of ANOTHER SITE, {site},"),
+        None => String::new(),
+    };
+    let source = backup.source.as_deref().unwrap_or("an unknown source");
+    let made = date(i64::try_from(backup.time).unwrap_or_default());
+    // The number is what was printed; where it is ambiguous, only the file's name got us here.
+    let name =
+        if asked.id.as_ref() == Some(&backup.file) { backup.file.clone() } else { backup.id.to_string() };
+    Ok((name, format!("backup {} of {source}{whose} from {made} ({})", backup.id, backup.file)))
 }
 
 pub fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {

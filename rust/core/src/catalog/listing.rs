@@ -1,15 +1,15 @@
 //! Which backups there are: what every destination lists, put together.
 //!
 //! Copies of one backup are found by ID and file name (and digest, where both tell one). A copy that lost its sidecar
-//! joins the backup of its name and size. IDs are meant to be unique; where two backups claim one all the same (two
-//! sites that share a folder), the first by name keeps it and the others get the next free seconds, with a note.
+//! joins the backup of its name and size. An ID means what it meant when it was printed: where two backups claim one
+//! (two sites that share a folder, files of others), it is ambiguous, and nothing is numbered anew.
 
-use super::{BackupId, FileName, Kind, Sidecar, key};
+use super::{BackupId, FileName, Kind, Sidecar, SiteIdentity, Sites, key};
 use crate::config::{Compression, EncryptionKind};
 use crate::destination::{Destination, Listed};
-use crate::{Code, Error, Note, NoteKind, Result};
+use crate::{Note, NoteKind};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What one destination lists.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Place {
     pub host: String,
     /// The folder there.
     pub folder: String,
+    /// Whether that is a folder of this machine.
+    pub local: bool,
     /// Its files.
     pub files: Vec<Listed>,
 }
@@ -34,6 +36,9 @@ pub struct Copy {
     /// The folder there: two destinations may mean the same, which then holds one copy.
     #[serde(skip)]
     pub folder: String,
+    /// Whether that is a folder of this machine.
+    #[serde(skip)]
+    pub local: bool,
     /// Bytes.
     pub size: u64,
     /// Whether its sidecar is there and the size is what it says.
@@ -69,6 +74,12 @@ pub struct Backup {
     pub description: Option<String>,
     /// The site's name.
     pub site: Option<String>,
+    /// The site's address.
+    pub site_url: Option<String>,
+    /// Whether it is the configuration's own site's; null without a configuration.
+    pub own: Option<bool>,
+    /// It does not say whose it is, and counts as the own site's because of the folder that it lies in.
+    pub site_assumed: bool,
     /// What wrote it.
     pub generator: Option<String>,
     /// Bytes of the data file.
@@ -102,6 +113,12 @@ impl Backup {
             profile: field(key::PROFILE),
             description: field(key::DESCRIPTION),
             site: field(key::SITE_NAME),
+            site_url: sidecar
+                .as_ref()
+                .and_then(|sidecar| SiteIdentity::of_sidecar(sidecar).url)
+                .map(|url| url.to_string()),
+            own: None,
+            site_assumed: false,
             generator: field(key::GENERATOR),
             size: listed.size,
             sha256: field(key::SHA256).map(|hex| hex.to_ascii_lowercase()),
@@ -109,6 +126,16 @@ impl Backup {
             copies: Vec::new(),
             sidecar,
         }
+    }
+
+    /// Whose it is, as far as its sidecar tells.
+    pub fn identity(&self) -> SiteIdentity {
+        self.sidecar.as_ref().map(SiteIdentity::of_sidecar).unwrap_or_default()
+    }
+
+    /// Whether bam wrote it.
+    pub fn is_ours(&self) -> bool {
+        self.sidecar.as_ref().is_some_and(|sidecar| sidecar.get(key::FORMAT).is_some())
     }
 
     /// Whether reading it takes a key.
@@ -142,6 +169,7 @@ impl Backup {
             destination: place.destination.clone(),
             host: place.host.clone(),
             folder: place.folder.clone(),
+            local: place.local,
             size: listed.size,
             whole: sidecar.is_some() && told.is_none_or(|told| told == listed.size),
             verified,
@@ -186,6 +214,12 @@ pub struct Listing {
     pub unreachable: BTreeMap<String, String>,
     /// What could not be read, IDs that two backups claim, copies whose size is not what their sidecar says.
     pub notes: Vec<Note>,
+    /// Backups of sites that were not asked for ([`Listing::of_sites`]).
+    #[serde(skip)]
+    pub others: Vec<Backup>,
+    /// Whose backups were asked for, once that was.
+    #[serde(skip)]
+    pub asked: Option<Sites>,
 }
 
 impl Listing {
@@ -214,7 +248,8 @@ impl Listing {
                         text: format!("{id}: {}", note.text),
                     }));
                     let (host, folder) = (destination.host(), destination.folder());
-                    places.push(Place { destination: id, host, folder, files });
+                    let local = destination.pushes();
+                    places.push(Place { destination: id, host, folder, local, files });
                 }
                 Ok(Err(error)) => drop(unreachable.insert(id, error.to_string())),
                 Err(_) => drop(unreachable.insert(id, "listing it stopped at a bug in bam".into())),
@@ -243,7 +278,6 @@ impl Listing {
         for (place, listed, name) in without_sidecar {
             listing.take(&mut by_file, place, listed, &name, None);
         }
-        listing.settle_ids();
         listing.backups.sort_by(|a, b| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
         listing
     }
@@ -278,24 +312,20 @@ impl Listing {
         }
     }
 
-    /// Gives every backup an ID of its own; the same ones for the same files, in whatever order they were listed.
-    fn settle_ids(&mut self) {
-        let claimed: BTreeSet<BackupId> = self.backups.iter().map(|backup| backup.id).collect();
-        let has_own =
-            |backup: &Backup| backup.sidecar.as_ref().is_some_and(|sidecar| sidecar.get(key::ID).is_some());
-        self.backups
-            .sort_by_key(|backup| (backup.id, !has_own(backup), backup.file.clone(), backup.sha256.clone()));
-        let mut given = BTreeSet::new();
-        for backup in &mut self.backups {
-            if !given.insert(backup.id) {
-                let id =
-                    BackupId::new(backup.id.seconds(), |id| claimed.contains(&id) || given.contains(&id));
-                let text =
-                    format!("{} and another backup claim the ID {}: it is {id} here", backup.file, backup.id);
-                self.notes.push(Note { kind: NoteKind::Info, text });
-                given.insert(id);
-                backup.id = id;
-            }
+    /// Says which IDs more than one backup claims.
+    pub(super) fn tell_ambiguous(&mut self) {
+        let mut claims: BTreeMap<BackupId, Vec<&str>> = BTreeMap::new();
+        for backup in &self.backups {
+            claims.entry(backup.id).or_default().push(&backup.file);
+        }
+        for (id, mut files) in claims.into_iter().filter(|(_, files)| files.len() > 1) {
+            files.sort_unstable();
+            let text = format!(
+                "{} backups have the ID {id}, name them by their files: {}",
+                files.len(),
+                files.join(", ")
+            );
+            self.notes.push(Note { kind: NoteKind::Info, text });
         }
     }
 
@@ -307,42 +337,5 @@ impl Listing {
             many => format!("{many} backups are left out, whose sidecars cannot be read: see above"),
         };
         Some(Note { kind: NoteKind::Missing, text })
-    }
-
-    /// The backup that `what` names: an ID, a file name, or `latest`; where given, only of that source and with a copy
-    /// at that destination.
-    pub fn find(&self, what: &str, source: Option<&str>, destination: Option<&str>) -> Result<&Backup> {
-        let wanted = |backup: &&Backup| {
-            source.is_none_or(|source| backup.source.as_deref() == Some(source))
-                && destination.is_none_or(|destination| backup.copy_at(destination).is_some())
-        };
-        let mut candidates = self.backups.iter().filter(wanted);
-        let found = match what.parse::<BackupId>() {
-            _ if what == "latest" => candidates.next(),
-            Ok(id) => candidates.find(|backup| backup.id == id),
-            Err(_) => candidates.find(|backup| backup.file == what),
-        };
-        found.ok_or_else(|| self.not_found(what, source, destination))
-    }
-
-    fn not_found(&self, what: &str, source: Option<&str>, destination: Option<&str>) -> Error {
-        let mut message = match what {
-            "latest" => "there is no backup".to_owned(),
-            what => format!("there is no backup \"{what}\""),
-        };
-        if let Some(source) = source {
-            message += &format!(" of {source}");
-        }
-        if let Some(destination) = destination {
-            message += &format!(" at {destination}");
-        }
-        for (destination, why) in &self.unreachable {
-            message += &format!("; {destination} could not be asked: {why}");
-        }
-        let hint = match self.backups.first() {
-            Some(newest) => format!("`backups` lists them; the newest is {} ({})", newest.id, newest.file),
-            None => "there are no backups at all yet: make one with `backup`".into(),
-        };
-        Error::new(Code::NotFound, message).hint(hint)
     }
 }

@@ -1,8 +1,8 @@
 //! Tests of [`super::Listing`], on Backup and Migrate's own files and on what could go wrong.
 
-use super::{BackupId, Kind, Listing, Place, Sidecar, key};
+use super::{Backup, BackupId, Kind, Listing, Place, Sidecar, Sites, Wanted, key};
 use crate::Code;
-use crate::config::EncryptionKind;
+use crate::config::{Document, EncryptionKind};
 use crate::destination::Listed;
 use std::path::Path;
 
@@ -15,7 +15,24 @@ fn file(name: &str, mtime: i64, fields: &[(&str, &str)]) -> Listed {
 }
 
 fn place(destination: &str, host: &str, files: Vec<Listed>) -> Place {
-    Place { destination: destination.into(), host: host.into(), folder: destination.into(), files }
+    Place {
+        destination: destination.into(),
+        host: host.into(),
+        folder: destination.into(),
+        local: true,
+        files,
+    }
+}
+
+/// What is found of a listing that every site's backups are in.
+fn find<'l>(
+    listing: &'l Listing,
+    what: &str,
+    source: Option<&str>,
+    destination: Option<&str>,
+) -> crate::Result<&'l Backup> {
+    let wanted = Wanted { what, source, destination, now: 1_900_000_000 };
+    listing.find(&wanted).map(|found| found.backup)
 }
 
 fn seen(listing: &Listing) -> Vec<(u64, &str, Vec<&str>)> {
@@ -41,15 +58,15 @@ fn backup_and_migrates_folder_is_listed() {
     assert!(listing.notes.is_empty(), "{:?}", listing.notes);
     assert_eq!(listing.backups.len(), 7, "no sidecars, no README");
 
-    let newest = listing.find("latest", None, None).expect("the newest");
+    let newest = find(&listing, "latest", None, None).expect("the newest");
     assert_eq!((newest.id, newest.kind), (BackupId(1_795_391_463), Kind::SiteArchive));
     assert_eq!(newest.encryption, EncryptionKind::AesModule);
     assert_eq!(newest.source_name.as_deref(), Some("Entire Site (code, files & DB)"));
     assert!(newest.copies.iter().all(|copy| copy.whole));
-    let files = listing.find("latest", Some("pece_bkp"), None).expect("of the source");
+    let files = find(&listing, "latest", Some("pece_bkp"), None).expect("of the source");
     assert_eq!(files.file, "sitename-2026-11-22T23-51-01.tar.gz.aes");
     assert_eq!(
-        listing.find("1795391457", None, None).expect("by ID").file,
+        find(&listing, "1795391457", None, None).expect("by ID").file,
         "plain-2026-11-22T23-50-57.mysql.gz"
     );
     let bare = listing.backups.last().expect("the one without a sidecar");
@@ -101,44 +118,74 @@ fn other_backups_of_the_same_name_stay_apart() {
         place("manual", "a", vec![file("a.tar", 1, &[(key::ID, "60"), (key::SHA256, "aa")])]),
         place("offsite", "b", vec![file("a.tar", 1, &[(key::ID, "60"), (key::SHA256, "bb")])]),
     ]);
-    assert_eq!(seen(&listing), [(61, "a.tar", vec!["offsite"]), (60, "a.tar", vec!["manual"])]);
+    assert_eq!(seen(&listing), [(60, "a.tar", vec!["manual"]), (60, "a.tar", vec!["offsite"])]);
+    let error = find(&listing, "60", None, None).expect_err("nobody may guess");
+    assert!(error.next_step().is_some_and(|hint| hint.contains("--destination")), "{error}");
+    assert!(find(&listing, "60", None, Some("offsite")).is_ok());
 }
 
 #[test]
-fn one_id_means_one_backup_in_whatever_order_they_are_listed() {
+fn an_id_keeps_its_meaning_and_is_ambiguous_where_several_claim_it() {
     let mut files = vec![
         file("b.mysql.gz", 100, &[(key::DATESTAMP, "100")]),
         file("a.tar.gz", 100, &[(key::DATESTAMP, "100")]),
         file("c.tar.gz", 7, &[(key::ID, "100")]),
         file("d.tar.gz", 101, &[]),
     ];
-    let expected = [(103, "b.mysql.gz"), (102, "a.tar.gz"), (101, "d.tar.gz"), (100, "c.tar.gz")];
     for _ in 0..files.len() {
         files.rotate_left(1);
-        let listing = Listing::from_places(&[place("m", "h", files.clone())]);
-        let ids: Vec<_> = listing.backups.iter().map(|backup| (backup.id.0, backup.file.as_str())).collect();
-        assert_eq!(ids, expected);
-        assert_eq!(listing.notes.len(), 2, "both are reported: {:?}", listing.notes);
+        let all = Sites::of(&Document::default(), None);
+        let listing = Listing::from_places(&[place("m", "h", files.clone())]).of_sites(&all).expect("listed");
+        let ids: Vec<_> = listing.backups.iter().map(|backup| backup.id.0).collect();
+        assert_eq!(ids, [101, 100, 100, 100], "nothing is numbered anew");
+        let error = find(&listing, "100", None, None).expect_err("three claim it");
+        assert_eq!(error.code(), Code::Usage);
+        for file in ["a.tar.gz", "b.mysql.gz", "c.tar.gz"] {
+            assert!(error.message().contains(file), "{error}");
+            assert_eq!(find(&listing, file, None, None).expect("by name").id, BackupId(100));
+            assert!(listing.notes.iter().any(|note| note.text.contains(file)), "{:?}", listing.notes);
+        }
     }
+    // One folder that cannot be read takes the meaning of no number along.
+    let alone =
+        Listing::from_places(&[place("m", "h", vec![file("b.mysql.gz", 5, &[(key::DATESTAMP, "100")])])]);
+    assert_eq!(find(&alone, "100", None, None).expect("the only one").file, "b.mysql.gz");
     assert_eq!(BackupId::new(5, |id| id.0 < 8), BackupId(8));
+}
+
+#[test]
+fn what_a_wrong_clock_dated_in_the_future_is_not_the_latest() {
+    let ahead = "2100000000";
+    let listing = Listing::from_places(&[place(
+        "m",
+        "h",
+        vec![file("real.tar", 1, &[(key::ID, "50")]), file("ahead.tar", 1, &[(key::ID, ahead)])],
+    )]);
+    let wanted = Wanted { what: "latest", source: None, destination: None, now: 1_900_000_000 };
+    let found = listing.find(&wanted).expect("found");
+    assert_eq!(found.backup.file, "real.tar");
+    assert!(found.notes.iter().any(|note| note.text.contains("ahead.tar")), "{:?}", found.notes);
+    assert_eq!(find(&listing, ahead, None, None).expect("by number").file, "ahead.tar");
+    let alone = Listing::from_places(&[place("m", "h", vec![file("ahead.tar", 1, &[(key::ID, ahead)])])]);
+    let found = alone.find(&wanted).expect("the only one");
+    assert!(found.notes.iter().any(|note| note.text.contains("the clock was wrong")), "{:?}", found.notes);
 }
 
 #[test]
 fn what_is_not_there_is_said_with_a_way_on() {
     let mut listing = Listing::from_places(&[place("m", "h", vec![file("a.tar", 5, &[])])]);
     listing.unreachable.insert("offsite".into(), "no route to host".into());
-    let error = listing.find("4", Some("db"), None).expect_err("not there");
+    let error = find(&listing, "4", Some("db"), None).expect_err("not there");
     assert_eq!(error.code(), Code::NotFound);
     assert_eq!(
         error.message(),
         "there is no backup \"4\" of db; offsite could not be asked: no route to host"
     );
     assert!(error.next_step().is_some_and(|hint| hint.contains("the newest is 5 (a.tar)")), "{error}");
-    assert_eq!(listing.find("a.tar", None, Some("m")).expect("by name").id, BackupId(5));
-    assert!(listing.find("latest", None, Some("offsite")).is_err());
+    assert_eq!(find(&listing, "a.tar", None, Some("m")).expect("by name").id, BackupId(5));
+    assert!(find(&listing, "latest", None, Some("offsite")).is_err());
     assert!(
-        Listing::default()
-            .find("latest", None, None)
+        find(&Listing::default(), "latest", None, None)
             .expect_err("none")
             .to_string()
             .contains("no backups at all")

@@ -1,11 +1,13 @@
-//! What backups there are: sidecars, names, IDs, listings; which may go, and whether there are enough.
+//! What backups there are: sidecars, names, IDs, listings; whose they are, which may go, and whether there are enough.
 //!
 //! Owns what a backup is called and what is known about it. Knows nothing of transport: listings come from
 //! [`crate::destination`], decisions go back to whoever asked.
 
 mod blocks;
 pub mod date;
+mod find;
 mod id;
+mod identity;
 mod listing;
 #[cfg(test)]
 mod listing_tests;
@@ -13,15 +15,21 @@ mod name;
 mod policy;
 mod retention;
 mod sidecar;
+mod sites;
+#[cfg(test)]
+mod sites_tests;
 mod tokens;
 mod when;
 
 pub use blocks::Blocks;
+pub use find::{Found, Wanted, is_future};
 pub use id::BackupId;
+pub use identity::{Relation, SiteIdentity, SiteUrl};
 pub use listing::{Backup, Copy, Listing, Place};
 pub use name::{FileName, Kind};
 pub use policy::{SourceStatus, Status, status};
 pub use retention::{Decision, Rule};
 pub use sidecar::{Sidecar, hex, key};
+pub use sites::{SiteCount, Sites};
 pub use tokens::Tokens;
 pub use when::next_run;

@@ -1,6 +1,6 @@
 //! Whether there are enough backups: what `status` reports against `policy`. Pure functions over a listing.
 
-use super::{Backup, BackupId, Listing};
+use super::{Backup, BackupId, Listing, is_future};
 use crate::config::{Document, Policy, duration};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -65,8 +65,12 @@ pub fn status(document: &Document, listing: &Listing, now: i64) -> Status {
 
 fn of_source(source: &str, policy: &Policy, backups: &[Backup], now: i64) -> SourceStatus {
     let of_source = || backups.iter().filter(|backup| backup.source.as_deref() == Some(source));
-    let newest = of_source().max_by_key(|backup| (backup.time, backup.id));
-    let verified = of_source().filter_map(|backup| backup.verified).max();
+    // What a wrong clock dated in the future says nothing about how old the newest is.
+    let newest = of_source()
+        .filter(|backup| !is_future(backup.time, now))
+        .max_by_key(|backup| (backup.time, backup.id));
+    let future = of_source().filter(|backup| is_future(backup.time, now)).count();
+    let verified = of_source().filter_map(|backup| backup.verified).filter(|at| !is_future(*at, now)).max();
     let whole = || newest.iter().flat_map(|backup| &backup.copies).filter(|copy| copy.whole);
     let hosts: BTreeSet<&str> = whole().map(|copy| copy.host.as_str()).collect();
     let folders: BTreeSet<_> = whole().map(|copy| (&copy.host, &copy.folder)).collect();
@@ -101,6 +105,9 @@ fn of_source(source: &str, policy: &Policy, backups: &[Backup], now: i64) -> Sou
                 missing.push(format!("the copy at {} is damaged or has no sidecar", copy.destination));
             }
         }
+        _ if future > 0 => missing.push(format!(
+            "there is no backup but {future} dated in the future: the clock was wrong then, or is now"
+        )),
         _ => missing.push("there is no backup".to_owned()),
     }
     if let Some(every) = policy.verify_every.filter(|_| newest.is_some()) {
@@ -171,6 +178,7 @@ mod tests {
             destination: destination.into(),
             host: host.into(),
             folder: destination.into(),
+            local: true,
             files: vec![file],
         }
     }
@@ -221,6 +229,27 @@ mod tests {
         assert_eq!(judged(&places), (false, expected.map(str::to_owned).to_vec()));
         let never = [place("a", "here", 1, None), place("b", "there", 1, None), place("c", "far", 1, None)];
         assert_eq!(judged(&never), (false, vec!["no backup was ever verified".to_owned()]));
+    }
+
+    #[test]
+    fn a_wrong_clock_makes_nothing_good() {
+        let mut places =
+            [place("a", "here", 20, Some(40)), place("b", "there", 20, None), place("c", "far", 20, None)];
+        let mut sidecar = Sidecar::new();
+        let ahead = u64::try_from(NOW).expect("positive") + 400 * DAY;
+        sidecar.set_number(key::ID, ahead);
+        sidecar.set_number(key::VERIFIED, ahead);
+        sidecar.set(key::SOURCE_ID, "db");
+        let file =
+            |name: &str| Listed { name: name.into(), size: 10, mtime: 0, sidecar: Some(sidecar.to_string()) };
+        for place in &mut places {
+            place.files.push(file("ahead.mysql.gz"));
+        }
+        let (ok, missing) = judged(&places);
+        assert!(!ok && missing.len() == 2, "too old, and not verified for too long: {missing:?}");
+        places.iter_mut().for_each(|place| place.files = vec![file("ahead.mysql.gz")]);
+        let (ok, missing) = judged(&places);
+        assert!(!ok && missing.iter().any(|text| text.contains("dated in the future")), "{missing:?}");
     }
 
     #[test]

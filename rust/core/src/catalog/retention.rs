@@ -1,10 +1,10 @@
 //! Which old backups go. Pure functions: whoever deletes asks here first, and `prune --dry-run` shows the same.
 //!
-//! Decided per destination, so that one that missed the newest backup keeps what it has. Only backups of the schedule,
-//! and of this site, count or go.
+//! Decided per destination, so that one that missed the newest backup keeps what it has. Only backups of the schedule
+//! count or go; whoever asks hands in those of one site. What a wrong clock dated in the future neither counts nor goes.
 
-use super::{Backup, BackupId};
-use crate::config::{KEEP_SMART, Site, SmartKeep};
+use super::{Backup, BackupId, is_future};
+use crate::config::{KEEP_SMART, SmartKeep};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -30,14 +30,12 @@ pub struct Rule<'a> {
     pub keep: i64,
     /// What smart delete keeps.
     pub smart: &'a SmartKeep,
-    /// The site, since several may share a folder.
-    pub site: &'a Site,
 }
 
 impl Rule<'_> {
     /// Decides for all backups that have a copy at `destination`, at `now` (Unix time); the newest first.
     ///
-    /// Never goes: what another schedule or site made; the newest; the newest verified one, unless a newer one that
+    /// Never goes: what another schedule made, or is dated in the future; the newest; the newest verified one, unless a newer one that
     /// stays is verified, too: that it was written is no proof that it can be read. A backup that lacks something does not
     /// push out one that lacks nothing.
     pub fn decide(&self, backups: &[Backup], destination: &str, now: i64) -> Vec<Decision> {
@@ -50,7 +48,10 @@ impl Rule<'_> {
             let foreign = match backup.schedule.as_deref() {
                 Some(schedule) if schedule != self.schedule => Some(format!("made by schedule {schedule}")),
                 None => Some("not made by a schedule".to_owned()),
-                Some(_) if !is_of_site(backup, self.site) => Some("made by another site".to_owned()),
+                // Neither may it push out real ones: its clock says nothing about which is newer.
+                Some(_) if is_future(backup.time, now) => {
+                    Some("dated in the future by a wrong clock".to_owned())
+                }
                 Some(_) => None,
             };
             let keep = foreign.is_some();
@@ -173,24 +174,6 @@ fn nearest(times: &[i64], time: i64) -> Option<usize> {
     })
 }
 
-/// Whether a backup is this site's, as far as its sidecar tells: by URL, whatever its scheme; by name where one side
-/// knows no URL (Drush without `--uri` writes `http://default`).
-fn is_of_site(backup: &Backup, site: &Site) -> bool {
-    let url = |url: &str| {
-        let bare =
-            url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/').to_ascii_lowercase();
-        (!bare.is_empty() && bare != "default").then_some(bare)
-    };
-    let theirs = backup.sidecar.as_ref().and_then(|sidecar| url(sidecar.get(super::key::SITE_URL)?));
-    match (theirs, url(&site.url)) {
-        (Some(theirs), Some(ours)) => theirs == ours,
-        _ => match backup.site.as_deref() {
-            Some(name) if !site.name.is_empty() => name == site.name.trim(),
-            _ => true,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,13 +195,18 @@ mod tests {
             }
             Listed { name: format!("b{id}.tar.gz"), size: 1, mtime: 0, sidecar: Some(sidecar.to_string()) }
         });
-        let place =
-            Place { destination: "m".into(), host: "h".into(), folder: "/b".into(), files: files.collect() };
+        let place = Place {
+            destination: "m".into(),
+            host: "h".into(),
+            folder: "/b".into(),
+            local: true,
+            files: files.collect(),
+        };
         Listing::from_places(&[place]).backups
     }
 
-    fn kept_of(backups: &[Backup], keep: i64, site: &Site) -> Vec<u64> {
-        let rule = Rule { schedule: "weekly", keep, smart: &SmartKeep::default(), site };
+    fn kept_of(backups: &[Backup], keep: i64) -> Vec<u64> {
+        let rule = Rule { schedule: "weekly", keep, smart: &SmartKeep::default() };
         let decisions = rule.decide(backups, "m", NOW);
         assert_eq!(decisions.len(), backups.len());
         assert!(decisions.iter().all(|decision| !decision.reason.is_empty()));
@@ -226,7 +214,7 @@ mod tests {
     }
 
     fn kept(backups: &[(u64, &str, bool)], keep: i64) -> Vec<u64> {
-        kept_of(&listing(backups), keep, &Site::default())
+        kept_of(&listing(backups), keep)
     }
 
     #[test]
@@ -264,24 +252,37 @@ mod tests {
             let sidecar = backup.sidecar.as_mut().expect("a sidecar");
             sidecar.set_number(key::MISSING, u64::from(backup.id.0 > 2));
         }
-        assert_eq!(kept_of(&all, 1, &Site::default()), [4, 2]);
-        assert_eq!(kept_of(&all, 2, &Site::default()), [4, 3, 2, 1]);
+        assert_eq!(kept_of(&all, 1), [4, 2]);
+        assert_eq!(kept_of(&all, 2), [4, 3, 2, 1]);
     }
 
     #[test]
-    fn another_sites_backups_are_foreign() {
-        let all = listing(&[(1, "weekly", false), (2, "weekly", false)]);
-        let site = |name: &str, url: &str| Site { name: name.into(), url: url.into(), ..Site::default() };
-        assert_eq!(kept_of(&all, 1, &site("Lab", "http://lab.example.org")), [2], "http or https");
-        assert_eq!(kept_of(&all, 1, &site("Renamed", "https://lab.example.org")), [2]);
-        assert_eq!(kept_of(&all, 1, &site("Lab", "https://other.example.org")), [2, 1]);
-        assert_eq!(kept_of(&all, 1, &site("Lab", "http://default")), [2]);
-        assert_eq!(kept_of(&all, 1, &site("Other", "")), [2, 1]);
+    fn a_wrong_clock_pushes_nothing_out() {
+        let day = 86_400;
+        let ahead = u64::try_from(NOW).expect("positive") + 10 * 365 * day;
+        let of = |keep| {
+            let all = [
+                (1, "weekly", true),
+                (2, "weekly", false),
+                (3, "weekly", false),
+                (ahead, "weekly", true),
+                (ahead + day, "weekly", true),
+            ];
+            kept(&all, keep)
+        };
+        assert_eq!(of(2), [ahead + day, ahead, 3, 2, 1], "the newest verified of the real ones, too");
+        assert_eq!(of(1), [ahead + day, ahead, 3, 1]);
+        let skewed = u64::try_from(NOW).expect("positive") + 60;
+        assert_eq!(
+            kept(&[(1, "weekly", false), (skewed, "weekly", false)], 1),
+            [skewed],
+            "good clocks differ, too"
+        );
     }
 
     #[test]
     fn other_destinations_are_not_touched() {
-        let rule = Rule { schedule: "weekly", keep: 1, smart: &SmartKeep::default(), site: &Site::default() };
+        let rule = Rule { schedule: "weekly", keep: 1, smart: &SmartKeep::default() };
         assert!(rule.decide(&listing(&[(1, "weekly", false)]), "elsewhere", NOW).is_empty());
     }
 

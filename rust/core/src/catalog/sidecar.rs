@@ -50,6 +50,8 @@ pub mod key {
     pub const SCHEDULE_NAME: &str = "schedule_name";
     /// The backup ID.
     pub const ID: &str = "bam_id";
+    /// Whose it is ([`crate::catalog::SiteIdentity`]).
+    pub const SITE: &str = "bam_site";
     /// Version of bam's format.
     pub const FORMAT: &str = "bam_format";
     /// Machine name of the profile.

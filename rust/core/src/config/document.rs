@@ -65,6 +65,13 @@ pub struct Site {
     pub mail: String,
     /// Base URL.
     pub url: String,
+    /// `url` is that of a request or a command line, not one that the site's settings name: it does not tell whose a
+    /// backup is.
+    #[serde(deserialize_with = "lenient::boolean", skip_serializing_if = "std::ops::Not::not")]
+    pub url_uncertain: bool,
+    /// Addresses that the site had or has besides: backups of theirs are this site's, too.
+    #[serde(deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// Time zone for names and tokens, e.g. `Europe/Berlin`; default: the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,

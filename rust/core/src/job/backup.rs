@@ -6,7 +6,7 @@ use super::pipeline::{Cipher, Pipeline};
 use super::seal::Seal;
 use super::sources::Plan;
 use super::{keys, lock, made, places, recover, replicate};
-use crate::catalog::{BackupId, FileName, Listing, Sidecar, Tokens, hex, key};
+use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, Tokens, hex, key};
 use crate::config::{Document, EncryptionKind, Profile};
 use crate::destination::Existing;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
@@ -66,7 +66,7 @@ pub fn make(
     if ready.is_empty() {
         return Err(first_failure(failed));
     }
-    let listing = places::list(&ready, monitor)?;
+    let listing = places::list_all(&ready, monitor)?;
     // What a broken upload left is worth keeping where the backup still lacks that copy: it is resumed.
     let resumable = replicate::resumable(document, &listing);
     for place in &ready {
@@ -154,6 +154,9 @@ fn describe(
     sidecar.set(key::GENERATOR_VERSION, env!("CARGO_PKG_VERSION"));
     sidecar.set(key::SITE_URL, &site.url);
     sidecar.set(key::SITE_NAME, &site.name);
+    if let Some(identity) = SiteIdentity::of(document) {
+        sidecar.set(key::SITE, identity.words());
+    }
     sidecar.set(key::DRUPAL_VERSION, &site.drupal_version);
     sidecar.set(key::SOURCE_ID, &choice.source);
     sidecar.set(key::SOURCE_TYPE, plan.sidecar_type());

@@ -15,15 +15,17 @@ use super::elsewhere::{self, Elsewhere};
 use super::keys::Ring;
 use super::open::Opened;
 use super::pipe::pipe;
+use super::select::Ask;
 use super::{apply, lock, places};
 use crate::archive::{EntryKind, Layout, Member, Part, Reader, Segment, show};
-use crate::catalog::{Backup, Kind, key};
+use crate::catalog::{Backup, Kind, is_future, key};
 use crate::config::{Connection, Database, Document, Driver, EncryptionKind};
 use crate::destination::Destination;
 use crate::source::database::{self, Contents, DumpSettings, Fingerprint, Table};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde_json::{Map, Value, json};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -47,23 +49,18 @@ const TOLD: usize = 20;
 /// Drills one backup, or the newest of every source. Fails with [`Code::Integrity`] where something differs.
 pub fn run(
     document: &Document,
-    id: Option<&str>,
-    destinations: &[String],
+    ask: &Ask<'_>,
     unauthenticated: bool,
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {
     let state_dir = lock::state_dir(document)?;
     let dir = state_dir.join("drill");
     let _lock = lock::acquire(&Document { state_dir: Some(dir.clone()), ..Document::default() })?;
-    let places = places::open(document, destinations)?;
-    let listing = places::list(&places, monitor)?;
-    let chosen: Vec<&Backup> = match id {
-        Some(id) => vec![listing.find(id, None, None)?],
-        None => {
-            let mut seen = BTreeSet::new();
-            listing.backups.iter().filter(|backup| seen.insert(backup.source.clone())).collect()
-        }
-    };
+    let there = ask.list(document, monitor)?;
+    let mut chosen = ask.choose(&there.listing, monitor)?;
+    if ask.id.is_none() {
+        chosen = newest_of_each(chosen);
+    }
     let (mut drills, mut failed) = (Vec::new(), None);
     let closed = !Ring::of(document).has_identities();
     for backup in chosen {
@@ -74,7 +71,7 @@ pub fn run(
         }
         let started = Instant::now();
         let drill = Drill { document, dir: &dir, unauthenticated, monitor };
-        let outcome = drill.backup(backup, &places);
+        let outcome = drill.backup(backup, &there.places);
         let cleaned = drill.clean();
         if let Err(error) = &outcome
             && error.code() == Code::Cancelled
@@ -109,6 +106,18 @@ pub fn run(
         Some(error) => Err(error),
         None => Ok(json!({ "drills": drills })),
     }
+}
+
+/// The newest backup of every source of every site, those last that are dated in the future.
+fn newest_of_each(mut backups: Vec<&Backup>) -> Vec<&Backup> {
+    let now = jiff::Timestamp::now().as_second();
+    backups.sort_by_key(|backup| (is_future(backup.time, now), Reverse((backup.time, backup.id))));
+    let mut seen = BTreeSet::new();
+    backups.retain(|backup| {
+        let site = if backup.own == Some(true) { String::new() } else { backup.identity().describe() };
+        seen.insert((site, backup.source.clone()))
+    });
+    backups
 }
 
 /// How the last drills went, by source.

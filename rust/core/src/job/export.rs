@@ -1,6 +1,7 @@
 //! Offline copies: a backup written to a disk that is then taken away, and files taken in from elsewhere.
 
 use super::open::Local;
+use super::select::Ask;
 use super::{choose, lock, places};
 use crate::catalog::{BackupId, FileName, Sidecar, hex, key};
 use crate::config::{Document, EncryptionKind};
@@ -19,12 +20,11 @@ const HOWTO: &str = "RESTORE.txt";
 const STATE: &str = "exports.json";
 
 /// Writes a backup, its sidecar, SHA256SUMS and RESTORE.txt into the folder `to`, or under the name `to`.
-pub fn export(document: &Document, id: &str, to: &Path, monitor: &Arc<Monitor>) -> Result<Value> {
+pub fn export(document: &Document, ask: &Ask<'_>, to: &Path, monitor: &Arc<Monitor>) -> Result<Value> {
     let state_dir = lock::state_dir(document)?;
-    let all = places::open(document, &[])?;
-    let listing = places::list(&all, monitor)?;
-    let backup = listing.find(id, None, None)?;
-    let local = places::fetch_nearest(&all, backup, &state_dir, monitor, |local| {
+    let there = ask.list(document, monitor)?;
+    let backup = ask.find(&there.listing, monitor)?;
+    let local = places::fetch_nearest(&there.places, backup, &state_dir, monitor, |local| {
         // A file of somebody else's has nothing to be checked by.
         match local.sidecar().is_some_and(|sidecar| sidecar.get(key::SHA256).is_some()) {
             true => local.checked(monitor),

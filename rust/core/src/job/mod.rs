@@ -39,6 +39,7 @@ mod restore;
 mod sample;
 pub mod schedule;
 mod seal;
+mod select;
 pub mod site;
 mod sources;
 pub mod state;
@@ -51,6 +52,7 @@ mod verify;
 pub use decrypt::{decrypt, keys_of};
 pub use recover::Way;
 pub use request::{Rekey, Request, Restore};
+pub use select::{Meant, meant, other_site};
 
 use crate::config::Document;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Progress, Result};
@@ -172,34 +174,49 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             };
             backup::run(document, &ask, monitor)?
         }
-        Request::Backups { destinations } => {
-            let listing = places::list(&places::open(document, destinations)?, monitor)?;
+        Request::Backups { destinations, site } => {
+            let all = places::open(document, destinations)?;
+            let listing = places::list(document, &all, site.as_deref(), monitor)?;
             if let Some(note) = listing.incomplete() {
                 monitor.note(note.kind, note.text);
             }
-            json!({ "backups": listing.backups, "unreachable": listing.unreachable })
+            json!({
+                "backups": listing.backups,
+                "unreachable": listing.unreachable,
+                "other_sites": listing.other_sites(),
+            })
         }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,
-        Request::Verify { id, destinations, sample: None } => {
-            verify::run(document, id.as_deref(), destinations, monitor)?
+        Request::Verify { id, destinations, sample, source, site } => {
+            let ask = select::Ask::new(id.as_deref(), destinations, source.as_deref(), site.as_deref());
+            match sample {
+                None => verify::run(document, &ask, monitor)?,
+                Some(percent) => sample::run(document, &ask, *percent, monitor)?,
+            }
         }
-        Request::Verify { id, destinations, sample: Some(percent) } => {
-            sample::run(document, id.as_deref(), destinations, *percent, monitor)?
-        }
-        Request::Drill { id, destinations, unauthenticated } => {
-            drill::run(document, id.as_deref(), destinations, *unauthenticated, monitor)?
+        Request::Drill { id, destinations, source, site, unauthenticated } => {
+            let ask = select::Ask::new(id.as_deref(), destinations, source.as_deref(), site.as_deref());
+            drill::run(document, &ask, *unauthenticated, monitor)?
         }
         Request::Rekey(ask) => rekey::run(document, ask, monitor)?,
         Request::Run { schedule } => schedule::run(document, schedule, monitor)?,
-        Request::Replicate => replicate::run(document, monitor)?,
-        Request::Prune { schedules, dry_run } => prune::run(document, schedules, *dry_run, monitor)?,
-        Request::Export { id, path } => export::export(document, id, path, monitor)?,
+        Request::Replicate { site } => replicate::run(document, site.as_deref(), monitor)?,
+        Request::Prune { schedules, dry_run, site } => {
+            prune::run(document, schedules, *dry_run, site.as_deref(), monitor)?
+        }
+        Request::Export { id, path, source, site } => {
+            let ask = select::Ask::new(Some(id), &[], source.as_deref(), site.as_deref());
+            export::export(document, &ask, path, monitor)?
+        }
         Request::Import { file, destination, unauthenticated } => {
             let to = destination.as_deref().unwrap_or("manual");
             export::import(document, file, to, *unauthenticated, monitor)?
         }
-        Request::Status => status::run(document, monitor)?,
-        Request::Delete { id, destinations } => remove::run(document, id, destinations, monitor)?,
+        Request::Status { site } => status::run(document, site.as_deref(), monitor)?,
+        Request::Delete { id, destinations, source, site } => {
+            let ask = select::Ask::new(Some(id), destinations, source.as_deref(), site.as_deref());
+            remove::run(document, &ask, monitor)?
+        }
         Request::Recover { way } => {
             let _lock = lock::acquire(document)?;
             let found = recover::recover(document, &lock::state_dir(document)?, *way, monitor)?;

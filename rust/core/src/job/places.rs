@@ -3,7 +3,7 @@
 use super::choose;
 use super::deliver::Outcome;
 use super::open::Local;
-use crate::catalog::{Backup, FileName, Listing};
+use crate::catalog::{Backup, FileName, Listing, Sites, Wanted};
 use crate::config::{DestinationType, Document};
 use crate::destination::{self, Broken, Destination};
 use crate::{Code, Error, Monitor, NoteKind, Result};
@@ -81,8 +81,39 @@ pub fn clean(place: &dyn Destination, resumable: &[String], monitor: &Monitor) -
     }
 }
 
-/// All backups at these places. A place that cannot be listed is a note; when none can, that is a failure.
-pub fn list(places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Listing> {
+/// The backups at these places that are the document's own site's, or those of the site that is asked for. A place that
+/// cannot be listed is a note, and so is what was passed over; when no place can be listed, that is a failure.
+pub fn list(
+    document: &Document,
+    places: &[Arc<dyn Destination>],
+    site: Option<&str>,
+    monitor: &Monitor,
+) -> Result<Listing> {
+    let listing = list_all(places, monitor)?.of_sites(&Sites::of(document, site))?;
+    for note in &listing.notes {
+        monitor.note(note.kind, note.text.clone());
+    }
+    Ok(listing)
+}
+
+/// The backup of a listing that is meant; what is to be said about the choice becomes notes.
+pub fn find<'l>(
+    listing: &'l Listing,
+    what: &str,
+    source: Option<&str>,
+    destination: Option<&str>,
+    monitor: &Monitor,
+) -> Result<&'l Backup> {
+    let now = jiff::Timestamp::now().as_second();
+    let found = listing.find(&Wanted { what, source, destination, now })?;
+    for note in found.notes {
+        monitor.note(note.kind, note.text);
+    }
+    Ok(found.backup)
+}
+
+/// All backups at these places, whosesoever.
+pub fn list_all(places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Listing> {
     let asked: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
     asked.iter().for_each(|place| place.attend(&monitor.flag()));
     let listing = Listing::of(&asked);
@@ -97,9 +128,6 @@ pub fn list(places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Listin
     }
     for (name, why) in &listing.unreachable {
         monitor.note(NoteKind::Missing, format!("destination {name} is left out: {why}"));
-    }
-    for note in &listing.notes {
-        monitor.note(note.kind, note.text.clone());
     }
     Ok(listing)
 }

@@ -15,6 +15,7 @@ pub fn run(
     document: &Document,
     schedules: &[String],
     dry_run: bool,
+    site: Option<&str>,
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {
     let _lock = lock::acquire(document)?;
@@ -26,7 +27,7 @@ pub fn run(
     for name in known.iter().filter(|name| schedules.is_empty() || schedules.iter().any(|s| s == *name)) {
         let settings = document.schedules.get(*name);
         let all = places::open(document, settings.map_or(&[], |schedule| &schedule.destinations))?;
-        decisions.extend(apply(document, name, &all, dry_run, monitor)?);
+        decisions.extend(apply(document, name, &all, dry_run, site, monitor)?);
     }
     Ok(json!({ "dry_run": dry_run, "decisions": decisions }))
 }
@@ -37,23 +38,30 @@ pub fn apply(
     schedule: &str,
     all: &[Arc<dyn Destination>],
     dry_run: bool,
+    site: Option<&str>,
     monitor: &Arc<Monitor>,
 ) -> Result<Vec<Value>> {
     let Some(settings) = document.schedules.get(schedule) else { return Ok(Vec::new()) };
-    let rule = Rule { schedule, keep: settings.keep, smart: &document.smart_keep, site: &document.site };
-    let listing = places::list(all, monitor)?;
+    let rule = Rule { schedule, keep: settings.keep, smart: &document.smart_keep };
+    let listing = places::list(document, all, site, monitor)?;
+    // Each site's by themselves: the newest of one must not push out another's.
+    let sites: Vec<Vec<Backup>> =
+        listing.by_site().into_iter().map(|backups| backups.into_iter().cloned().collect()).collect();
     let now = jiff::Timestamp::now().as_second();
     let mut told = Vec::new();
     for place in all.iter().filter(|place| !listing.unreachable.contains_key(place.id())) {
-        // What this site's key has not sealed pushes nothing out that it has. It goes when enough newer ones are sealed.
-        let (sealed, other) = by_seal(document, place, schedule, &listing.backups, monitor)?;
-        let mut decisions = rule.decide(&sealed, place.id(), now);
-        for backup in other {
-            let id = backup.id;
-            let mut among = sealed.clone();
-            among.insert(among.partition_point(|known| known.id > id), backup);
-            let decided = rule.decide(&among, place.id(), now);
-            decisions.extend(decided.into_iter().filter(|decision| decision.id == id));
+        let mut decisions = Vec::new();
+        for backups in &sites {
+            // What this site's key has not sealed pushes nothing out that it has. It goes when enough newer ones are sealed.
+            let (sealed, other) = by_seal(document, place, schedule, backups, monitor)?;
+            decisions.extend(rule.decide(&sealed, place.id(), now));
+            for backup in other {
+                let id = backup.id;
+                let mut among = sealed.clone();
+                among.insert(among.partition_point(|known| known.id > id), backup);
+                let decided = rule.decide(&among, place.id(), now);
+                decisions.extend(decided.into_iter().filter(|decision| decision.id == id));
+            }
         }
         for decision in decisions {
             monitor.check()?;

@@ -38,7 +38,7 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
     let chosen: Vec<&Backup> = if ask.ids.is_empty() {
         listing.backups.iter().filter(|backup| backup.is_encrypted() || is_sealed(backup)).collect()
     } else {
-        ask.ids.iter().map(|id| listing.find(id, None, None)).collect::<Result<_>>()?
+        ask.ids.iter().map(|id| places::find(&listing, id, None, None, monitor)).collect::<Result<_>>()?
     };
     let mut failed = None;
     for backup in chosen {
@@ -126,7 +126,7 @@ impl Run<'_> {
                 places::clean(&**place, &[], self.monitor)?;
             }
         }
-        places::list(self.all, self.monitor)
+        places::list(self.document, self.all, self.ask.site.as_deref(), self.monitor)
     }
 
     fn tell(&mut self, backup: &Backup, destination: &str, done: &str, error: Option<&Error>) {

@@ -1,19 +1,19 @@
 //! Erasing one backup wherever it lies.
 
-use super::{lock, places};
+use super::lock;
+use super::select::Ask;
 use crate::config::Document;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Erases every copy, and says which could not be reached. Fails when none could.
-pub fn run(document: &Document, id: &str, destinations: &[String], monitor: &Arc<Monitor>) -> Result<Value> {
+pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
     let _lock = lock::acquire(document)?;
-    let places = places::open(document, destinations)?;
-    let listing = places::list(&places, monitor)?;
-    let backup = listing.find(id, None, None)?;
+    let there = ask.list(document, monitor)?;
+    let backup = ask.find(&there.listing, monitor)?;
     let (mut erased, mut failed) = (Vec::new(), Vec::new());
-    for place in places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
+    for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
         match place.remove(&backup.file) {
             Ok(()) => erased.push(place.id()),
             Err(error) => {
@@ -26,5 +26,7 @@ pub fn run(document: &Document, id: &str, destinations: &[String], monitor: &Arc
         return Err(Error::new(Code::Destination, format!("{} could not be erased anywhere", backup.file))
             .hint("see the reasons above"));
     }
-    Ok(json!({"id": backup.id, "file": backup.file, "erased": erased, "failed": failed}))
+    Ok(
+        json!({"id": backup.id, "file": backup.file, "source": backup.source, "erased": erased, "failed": failed}),
+    )
 }

@@ -1,7 +1,7 @@
 //! Bringing missing copies up to date: a backup lacks copies where its sidecar names destinations that do not list it.
 
 use super::{lock, places, trust};
-use crate::catalog::{Backup, Listing, key};
+use crate::catalog::{Backup, Listing, is_future, key};
 use crate::config::Document;
 use crate::destination::{Destination, Existing, Follow};
 use crate::{Code, Monitor, NoteKind, Phase, Result};
@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Copies everything that is missing somewhere. The result lists each copy made.
-pub fn run(document: &Document, monitor: &Arc<Monitor>) -> Result<Value> {
+pub fn run(document: &Document, site: Option<&str>, monitor: &Arc<Monitor>) -> Result<Value> {
     let _lock = lock::acquire(document)?;
     let all = places::open(document, &[])?;
-    let made = bring_up_to_date(document, &all, monitor)?;
+    let made = bring_up_to_date(document, &all, site, monitor)?;
     Ok(json!({ "copies": made }))
 }
 
@@ -21,10 +21,11 @@ pub fn run(document: &Document, monitor: &Arc<Monitor>) -> Result<Value> {
 pub fn bring_up_to_date(
     document: &Document,
     all: &[Arc<dyn Destination>],
+    site: Option<&str>,
     monitor: &Arc<Monitor>,
 ) -> Result<Vec<Value>> {
     let state_dir = lock::state_dir(document)?;
-    let listing = places::list(all, monitor)?;
+    let listing = places::list(document, all, site, monitor)?;
     let mut made = Vec::new();
     for (backup, missing) in wanting(document, &listing) {
         for name in missing {
@@ -58,13 +59,17 @@ pub fn resumable(document: &Document, listing: &Listing) -> Vec<String> {
 /// Backups with the destinations that lack them, the newest first. Of a schedule that keeps so many, older ones are
 /// left alone: they would go again at once.
 fn wanting<'a>(document: &Document, listing: &'a Listing) -> Vec<(&'a Backup, Vec<String>)> {
+    let now = jiff::Timestamp::now().as_second();
     let mut found = Vec::new();
     for backup in &listing.backups {
         let Some(sidecar) = backup.sidecar.as_ref().filter(|sidecar| sidecar.get(key::SHA256).is_some())
         else {
             continue;
         };
-        let newer = |other: &&Backup| other.schedule == backup.schedule && other.id > backup.id;
+        // One that a wrong clock dated in the future does not push others out.
+        let newer = |other: &&Backup| {
+            other.schedule == backup.schedule && other.id > backup.id && !is_future(other.time, now)
+        };
         let keep =
             backup.schedule.as_ref().and_then(|name| document.schedules.get(name)).map_or(0, |s| s.keep);
         let allowed = match keep {

@@ -31,15 +31,29 @@ pub enum Request {
         schedule: String,
     },
     /// Completes copies that are missing at destinations which their backup was made for.
-    Replicate,
+    Replicate {
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
+    },
     /// How the backups stand against the policy.
-    Status,
+    Status {
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
+    },
     /// Writes a backup to a folder or file outside the destinations, with a checksum and instructions.
     Export {
         /// Which backup.
         id: String,
         /// A folder, or the name of the file to be.
         path: PathBuf,
+        /// Only of this source.
+        #[serde(default)]
+        source: Option<String>,
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
     },
     /// Takes a backup file in, after checking it.
     Import {
@@ -60,12 +74,18 @@ pub enum Request {
         /// Only tell what would go, and why.
         #[serde(default)]
         dry_run: bool,
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
     },
     /// Lists backups, newest first.
     Backups {
         /// Where to look; default everywhere.
         #[serde(default)]
         destinations: Vec<String>,
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
     },
     /// Restores one backup.
     Restore(Restore),
@@ -80,6 +100,12 @@ pub enum Request {
         /// Read only so many percent of each copy, and do not record it as a verification.
         #[serde(default)]
         sample: Option<f64>,
+        /// Only of this source.
+        #[serde(default)]
+        source: Option<String>,
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
     },
     /// Restores a backup into a scratch folder and a scratch database, compares, and throws it away.
     Drill {
@@ -92,6 +118,12 @@ pub enum Request {
         /// Where to look; default everywhere.
         #[serde(default)]
         destinations: Vec<String>,
+        /// Only of this source.
+        #[serde(default)]
+        source: Option<String>,
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
     },
     /// Encrypts existing backups anew, with the current key.
     Rekey(Rekey),
@@ -108,6 +140,12 @@ pub enum Request {
         /// Where; default everywhere.
         #[serde(default)]
         destinations: Vec<String>,
+        /// Only of this source.
+        #[serde(default)]
+        source: Option<String>,
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
     },
 }
 
@@ -119,6 +157,8 @@ pub struct Rekey {
     pub ids: Vec<String>,
     /// Where; none: everywhere.
     pub destinations: Vec<String>,
+    /// Of which site: its address or name, or `all`; default the document's own.
+    pub site: Option<String>,
     /// `aes256` or `age`; default the encryption that a backup has, and `aes256` for the aes module's.
     pub to: Option<EncryptionKind>,
     /// Take what no MAC proves, although the new file will have one.
@@ -131,6 +171,8 @@ pub struct Rekey {
 pub struct Restore {
     /// Which backup. Not needed where `file` is given.
     pub id: Option<String>,
+    /// Of which site: its address or name, or `all`; default the document's own. A file of another site needs it, too.
+    pub site: Option<String>,
     /// Restore onto this source; default the one it was made from.
     pub source: Option<String>,
     /// Take it from this destination; default the nearest that has it.

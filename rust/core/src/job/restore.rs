@@ -5,8 +5,8 @@ use super::journal::Journal;
 use super::open::{Local, Opened};
 use super::recover::{self, Way};
 use super::request::Restore;
-use super::{choose, elsewhere, keep, lock, partial, places, plan, trust};
-use crate::catalog::{Kind, key};
+use super::{choose, elsewhere, keep, lock, partial, places, plan, select, trust};
+use crate::catalog::{Kind, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
@@ -29,6 +29,10 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
         monitor.note(NoteKind::Warning, format!("{pending}; what is shown here may not be so before that"));
     }
     let local = find(document, ask, &state_dir, monitor)?;
+    // A file that is named may be looked into, whosesoever it is; onto the site goes the site's own.
+    if let (Some(_), Some(sidecar)) = (&ask.file, local.sidecar()) {
+        Sites::of(document, ask.site.as_deref()).check(&SiteIdentity::of_sidecar(sidecar), &local.name)?;
+    }
     let opened = local.prove(document, ask.unauthenticated, monitor)?;
     let source_name = source_of(document, ask, &opened)?;
     let source = choose::source(document, &source_name)?;
@@ -80,15 +84,19 @@ pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<
     if let Some(path) = &ask.file {
         return Local::from_path(path);
     }
-    let id = ask.id.as_deref().ok_or_else(|| {
-        Error::new(Code::Usage, "which backup?").hint("give its ID, its file name, or `latest`")
-    })?;
+    let id = ask.id.as_deref().ok_or_else(select::which)?;
     let names: Vec<String> = ask.destination.iter().cloned().collect();
     let opened = places::open(document, &names)?;
-    let listed = places::list(&opened, monitor)?;
+    let listed = places::list(document, &opened, ask.site.as_deref(), monitor)?;
     // A source besides an ID or a name says where to put it; with `latest` it says which.
     let made_from = ask.source.as_deref().filter(|_| id == "latest");
-    let backup = listed.find(id, made_from, ask.destination.as_deref())?;
+    let backup = places::find(&listed, id, made_from, ask.destination.as_deref(), monitor)?;
+    if backup.own == Some(false) {
+        monitor.note(
+            NoteKind::Warning,
+            format!("{} is of another site: {}", backup.file, backup.identity().describe()),
+        );
+    }
     let never_plain = trust::is_known_encrypted(&listed, backup);
     places::fetch_nearest(&opened, backup, state_dir, monitor, |local| Ok(local.known_encrypted(never_plain)))
 }

@@ -2,8 +2,8 @@
 //!
 //! What was not read is not proven, so nothing of it is recorded as a verification.
 
-use super::places;
-use crate::catalog::{Backup, Blocks, Sidecar, key};
+use super::select::Ask;
+use crate::catalog::{Blocks, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
@@ -17,27 +17,17 @@ const STRETCHES: usize = 4;
 
 /// Samples one backup, or all: `percent` of each copy's blocks, at least one. Fails with [`Code::Integrity`] when a copy
 /// is damaged, after looking at the others.
-pub fn run(
-    document: &Document,
-    id: Option<&str>,
-    destinations: &[String],
-    percent: f64,
-    monitor: &Arc<Monitor>,
-) -> Result<Value> {
+pub fn run(document: &Document, ask: &Ask<'_>, percent: f64, monitor: &Arc<Monitor>) -> Result<Value> {
     if !(percent > 0.0 && percent <= 100.0) {
         return Err(Error::new(Code::Usage, format!("a sample of {percent} % is not possible"))
             .hint("more than 0, at most 100"));
     }
-    let places = places::open(document, destinations)?;
-    let listed = places::list(&places, monitor)?;
-    let chosen: Vec<&Backup> = match id {
-        Some(id) => vec![listed.find(id, None, None)?],
-        None => listed.backups.iter().collect(),
-    };
+    let there = ask.list(document, monitor)?;
+    let chosen = ask.choose(&there.listing, monitor)?;
     monitor.phase(Phase::Verifying);
     let (mut copies, mut damaged) = (Vec::new(), Vec::new());
     for backup in chosen {
-        for place in &places {
+        for place in &there.places {
             let Some(copy) = backup.copy_at(place.id()) else { continue };
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
             let read = match copy.whole {

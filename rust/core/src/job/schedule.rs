@@ -47,9 +47,9 @@ fn make(document: &Document, name: &str, choice: &Choice, monitor: &Arc<Monitor>
     let mut result = backup::make(document, choice, &profile, None, monitor)?;
     // From here on there is a backup: whatever else goes wrong is told, and does not undo that.
     let all = places::open(document, &choice.destinations)?;
-    let copied = replicate::bring_up_to_date(document, &all, monitor).map(Value::from);
+    let copied = replicate::bring_up_to_date(document, &all, None, monitor).map(Value::from);
     let copied = told(copied, "older copies could not be completed", monitor)?;
-    let pruned = prune::apply(document, name, &all, false, monitor)
+    let pruned = prune::apply(document, name, &all, false, None, monitor)
         .map(|pruned| pruned.into_iter().filter(|told| told["keep"] == false).collect());
     let pruned = told(pruned, "what is too old could not be removed", monitor)?;
     if let Value::Object(map) = &mut result {

@@ -1,20 +1,24 @@
 //! The state of a site's backups against its policy, for monitoring.
 
 use super::{drill, export, lock, places, recover, schedule, site, state};
-use crate::catalog::{self, Copy};
+use crate::catalog::{self, Copy, Sites};
 use crate::config::Document;
 use crate::{Monitor, NoteKind, Result};
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// What is there, what is missing, what comes next. A destination that does not answer is part of the answer.
-pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
+pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Result<Value> {
     let state_dir = lock::state_dir(document)?;
     site::bring_back(document, monitor);
     let all = places::open(document, &[])?;
-    let asked: Vec<_> = all.iter().map(AsRef::as_ref).collect();
-    asked.iter().for_each(|place| place.attend(&monitor.flag()));
-    let mut listing = catalog::Listing::of(&asked);
+    let places: Vec<_> = all.iter().map(AsRef::as_ref).collect();
+    places.iter().for_each(|place| place.attend(&monitor.flag()));
+    let sites = Sites::of(document, asked);
+    let mut listing = catalog::Listing::of(&places).of_sites(&sites)?;
+    for note in &listing.notes {
+        monitor.note(note.kind, note.text.clone());
+    }
     for backup in &mut listing.backups {
         for path in export::exported(&state_dir, &backup.file)? {
             backup.copies.push(offline(&path, backup.size));
@@ -66,6 +70,7 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
         map.insert("schedules".into(), next.into());
         map.insert("drills".into(), drills.into());
         map.insert("policy".into(), json!(document.policy));
+        map.insert("other_sites".into(), json!(listing.other_sites()));
     }
     Ok(result)
 }
@@ -73,5 +78,13 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
 /// A copy on a disk that was taken away: on a machine of its own, and believed in until it is looked at again.
 fn offline(path: &Path, size: u64) -> Copy {
     let place = format!("offline copy {}", path.display());
-    Copy { destination: place.clone(), host: place.clone(), folder: place, size, whole: true, verified: None }
+    Copy {
+        destination: place.clone(),
+        host: place.clone(),
+        folder: place,
+        local: false,
+        size,
+        whole: true,
+        verified: None,
+    }
 }

@@ -208,7 +208,7 @@ pub fn is_known_encrypted(listing: &Listing, backup: &Backup) -> bool {
         FileName::parse(file).map(|name| FileName { encryption: EncryptionKind::None, ..name }.to_string())
     };
     !backup.is_encrypted()
-        && listing.backups.iter().any(|other| {
+        && listing.backups.iter().chain(&listing.others).any(|other| {
             other.is_encrypted() && (plain(&other.file) == plain(&backup.file) || other.id == backup.id)
         })
 }

@@ -2,8 +2,9 @@
 
 use super::keys::Ring;
 use super::open::Local;
-use super::{lock, places, trust};
-use crate::catalog::{Backup, Sidecar, key};
+use super::select::Ask;
+use super::{lock, trust};
+use crate::catalog::{Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::encrypt::Kind;
@@ -13,28 +14,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Verifies one backup, or all. Fails with [`Code::Integrity`] when a copy is damaged, after looking at the others.
-pub fn run(
-    document: &Document,
-    id: Option<&str>,
-    destinations: &[String],
-    monitor: &Arc<Monitor>,
-) -> Result<Value> {
+pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
     let state_dir = lock::state_dir(document)?;
-    let places = places::open(document, destinations)?;
-    let listed = places::list(&places, monitor)?;
-    let chosen: Vec<&Backup> = match id {
-        Some(id) => vec![listed.find(id, None, None)?],
-        None => listed.backups.iter().collect(),
-    };
-    if let (None, Some(note)) = (id, listed.incomplete()) {
+    let there = ask.list(document, monitor)?;
+    let chosen = ask.choose(&there.listing, monitor)?;
+    if let (None, Some(note)) = (ask.id, there.listing.incomplete()) {
         monitor.note(note.kind, note.text);
     }
     let (mut copies, mut damaged) = (Vec::new(), Vec::new());
     for backup in chosen {
-        for place in places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
+        for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
             monitor.phase(Phase::Verifying);
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
-            let never_plain = trust::is_known_encrypted(&listed, backup);
+            let never_plain = trust::is_known_encrypted(&there.listing, backup);
             let checked = copy(document, place, &backup.file, never_plain, &state_dir, monitor);
             if let Err(error) = &checked {
                 if error.code() == Code::Cancelled {

@@ -1,0 +1,106 @@
+//! Which backups a request is about: listed, of the right site, and the one that is meant among them.
+
+use super::open::Local;
+use super::places;
+use super::request::Restore;
+use crate::catalog::{Backup, Listing, Relation, SiteIdentity};
+use crate::config::Document;
+use crate::destination::Destination;
+use crate::{Code, Error, Monitor, Note, Result};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// An ID, a file name or `latest`; none: all.
+    pub id: Option<&'a str>,
+    /// Where to look; none: everywhere.
+    pub destinations: &'a [String],
+    /// Only of this source.
+    pub source: Option<&'a str>,
+    /// Of this site.
+    pub site: Option<&'a str>,
+}
+
+/// The destinations of a request and what they list.
+pub struct Selection {
+    /// Those that were asked.
+    pub places: Vec<Arc<dyn Destination>>,
+    /// The right site's backups.
+    pub listing: Listing,
+}
+
+impl<'a> Ask<'a> {
+    /// All of it.
+    pub fn new(
+        id: Option<&'a str>,
+        destinations: &'a [String],
+        source: Option<&'a str>,
+        site: Option<&'a str>,
+    ) -> Ask<'a> {
+        Ask { id, destinations, source, site }
+    }
+
+    /// Lists what there is.
+    pub fn list(&self, document: &Document, monitor: &Monitor) -> Result<Selection> {
+        let places = places::open(document, self.destinations)?;
+        let listing = places::list(document, &places, self.site, monitor)?;
+        Ok(Selection { places, listing })
+    }
+
+    /// The one that is meant, where one is; else all of the source.
+    pub fn choose<'l>(&self, listing: &'l Listing, monitor: &Monitor) -> Result<Vec<&'l Backup>> {
+        match self.id {
+            Some(_) => Ok(vec![self.find(listing, monitor)?]),
+            None => {
+                let of_source = |backup: &&Backup| {
+                    self.source.is_none_or(|source| backup.source.as_deref() == Some(source))
+                };
+                Ok(listing.backups.iter().filter(of_source).collect())
+            }
+        }
+    }
+
+    /// The one that is meant.
+    pub fn find<'l>(&self, listing: &'l Listing, monitor: &Monitor) -> Result<&'l Backup> {
+        let id = self.id.ok_or_else(which)?;
+        places::find(listing, id, self.source, None, monitor)
+    }
+}
+
+/// Nobody said which backup.
+pub fn which() -> Error {
+    Error::new(Code::Usage, "which backup?").hint("give its ID, its file name, or `latest`")
+}
+
+/// The backup that a request means, for whoever asks before it is run.
+#[derive(Debug, Clone)]
+pub struct Meant {
+    /// The backup.
+    pub backup: Backup,
+    /// The other site that it is of; none where it is the document's own.
+    pub other_site: Option<String>,
+    /// What is to be said about the choice.
+    pub notes: Vec<Note>,
+}
+
+/// The other site that a backup file is of, in words; none where it is the document's own, or does not say.
+pub fn other_site(document: &Document, file: &Path) -> Result<Option<String>> {
+    let local = Local::from_path(file)?;
+    let theirs = local.sidecar().map(SiteIdentity::of_sidecar).unwrap_or_default();
+    let own = SiteIdentity::of(document);
+    Ok(own.filter(|own| own.relation(&theirs) == Relation::Other).map(|_| theirs.describe()))
+}
+
+/// Finds the backup that a restore (or, by the same rules, a deletion) means, without touching it.
+pub fn meant(document: &Document, ask: &Restore, monitor: &Monitor) -> Result<Meant> {
+    let id = ask.id.as_deref().ok_or_else(which)?;
+    let names: Vec<String> = ask.destination.iter().cloned().collect();
+    let all = places::open(document, &names)?;
+    let listing = places::list(document, &all, ask.site.as_deref(), monitor)?;
+    let source = ask.source.as_deref().filter(|_| id == "latest");
+    let backup = places::find(&listing, id, source, None, monitor)?.clone();
+    let other_site = (backup.own == Some(false)).then(|| backup.identity().describe());
+    Ok(Meant { backup, other_site, notes: monitor.notes() })
+}
