@@ -19,7 +19,7 @@ final class LocatorTest extends Scratch
         foreach ($sites as $site) {
             $this->write("root/sites/$site/settings.php", '<?php');
         }
-        $this->write('root/sites/sites.php', "<?php\n\$sites['alias.net'] = 'mapped';\n\$sites['gone.net'] = 'gone';\n");
+        $this->write('root/sites/sites.php', "<?php\n\$sites['alias.net'] = 'mapped';\n");
         $this->assertSame($confPath, Locator::confPath("$this->folder/root", $uri));
     }
 
@@ -37,10 +37,33 @@ final class LocatorTest extends Scratch
             'a path below it' => ['http://example.org/lab/more', 'sites/example.org.lab'],
             'a bare name' => ['example.org', 'sites/example.org'],
             'sites.php' => ['http://alias.net', 'sites/mapped'],
-            'sites.php with a folder that is gone' => ['http://gone.net', 'sites/default'],
-            'unknown' => ['http://elsewhere.com', 'sites/default'],
-            'climbing out' => ['http://../../etc', 'sites/default'],
+            'a bare default' => ['default', 'sites/default'],
         ];
+    }
+
+    /**
+     * @dataProvider typos
+     */
+    public function testAnAddressThatNoSiteHasIsNotTakenForTheDefault(string $uri): void
+    {
+        $this->write('root/sites/default/settings.php', "<?php\n\$base_url = 'http://main.org/sub';\n");
+        $this->assertSame('sites/default', Locator::confPath("$this->folder/root", $uri), 'there is no other');
+        $this->write('root/sites/shop.example.org/settings.php', '<?php');
+        $this->assertSame('sites/default', Locator::confPath("$this->folder/root", 'https://main.org/sub/'));
+        $this->assertSame('sites/default', Locator::confPath("$this->folder/root"));
+        try {
+            Locator::confPath("$this->folder/root", $uri);
+            $this->fail('it found one');
+        } catch (BamException $failure) {
+            $this->assertSame(2, $failure->exitCode());
+            $this->assertStringContainsString($uri, $failure->getMessage());
+            $this->assertStringContainsString('default, shop.example.org', $failure->hint());
+        }
+    }
+
+    public function typos(): array
+    {
+        return [['shpo.example.org'], ['http://elsewhere.com'], ['http://../../etc'], ['main.org']];
     }
 
     public function testWhereThereIsNoneTheOthersAreNamed(): void

@@ -27,6 +27,20 @@ abstract class DocumentBuilder
     }
 
     /**
+     * What tells the site from others.
+     *
+     * @param mixed $aliases Addresses that it had or has besides.
+     * @return array<string, mixed>
+     */
+    protected static function identity(Site $site, $aliases): array
+    {
+        $url = $site->url();
+        $aliases = array_values(array_filter((array) $aliases, 'is_string'));
+        return ($url === '' ? [] : ['url' => $url] + ($site->urlIsSet() ? [] : ['url_uncertain' => true]))
+            + ($aliases === [] ? [] : ['aliases' => $aliases]);
+    }
+
+    /**
      * The databases of settings.php.
      *
      * @param string $base The folder that relative paths of SQLite files count from.

@@ -13,6 +13,10 @@ final class Locator
     /**
      * The folder with settings.php, relative to the docroot.
      *
+     * Drupal takes sites/default for every address that it does not know. A program that overwrites does not, where
+     * there are several sites: the address may be mistyped. The default site is then meant by "default", by its
+     * $base_url, or by what sites.php says.
+     *
      * @param string $uri The site's address, as much of it as is known: http://example.org/sub, example.org, default.
      */
     public static function confPath(string $root, string $uri = ''): string
@@ -30,9 +34,19 @@ final class Locator
         if ($found !== null) {
             return $found;
         }
-        $sites = array_map(static function (string $file): string {
-            return basename(dirname($file));
-        }, glob($root . '/sites/*/settings.php') ?: []);
+        $sites = self::sites($root);
+        if (in_array('default', $sites, true)) {
+            if ($host === 'default' || count($sites) === 1 || self::isDefault($root, $host, $path)) {
+                return 'sites/default';
+            }
+            throw new BamException(
+                'not_found',
+                "no site in $root/sites has the address \"$uri\"",
+                'there are: ' . implode(', ', $sites) . '. Drupal would take sites/default: if that is meant, say --uri '
+                    . "default, or name the address in sites.php (\$sites['$host'] = 'default';)",
+                2
+            );
+        }
         throw new BamException(
             'not_found',
             "there is no settings.php for " . ($uri === '' ? 'the default site' : "\"$uri\"") . " in $root/sites",
@@ -74,7 +88,31 @@ final class Locator
                 }
             }
         }
-        return is_file("$root/sites/default/settings.php") ? 'sites/default' : null;
+        return null;
+    }
+
+    /**
+     * The folders below sites/ that have a settings.php.
+     *
+     * @return string[]
+     */
+    private static function sites(string $root): array
+    {
+        return array_map(static function (string $file): string {
+            return basename(dirname($file));
+        }, glob($root . '/sites/*/settings.php') ?: []);
+    }
+
+    /**
+     * Whether the default site's settings.php says that it has this address.
+     */
+    private static function isDefault(string $root, string $host, string $path): bool
+    {
+        $text = (string) @file_get_contents("$root/sites/default/settings.php");
+        if (!preg_match('/^[ \t]*\$base_url\s*=\s*([\'"])([^\'"]+)\1/m', $text, $found)) {
+            return false;
+        }
+        return self::split($found[2]) === [$host, $path];
     }
 
     /**

@@ -28,6 +28,12 @@ interface Site
     public function url(): string;
 
     /**
+     * Whether the site's settings name that address. Else it is the one that a request or a command line happened to
+     * use, and does not tell whose a backup is.
+     */
+    public function urlIsSet(): bool;
+
+    /**
      * The $databases of settings.php.
      *
      * @return array<string, array<string, array<mixed>>>

@@ -72,10 +72,9 @@ final class Drupal10DocumentBuilder extends DocumentBuilder
         return [
             'root' => $root,
             'conf_path' => $this->site->confPath(),
-        ] + self::optional([
+        ] + self::identity($this->site, $this->site->setting('bam_site_aliases')) + self::optional([
             'name' => (string) ($own['name'] ?? ''),
             'mail' => (string) ($own['mail'] ?? ''),
-            'url' => $this->site->url(),
             'timezone' => (string) ($this->site->config('system.date')['timezone']['default'] ?? ''),
             'drupal_version' => $this->site->version(),
             'public_path' => $public === '' ? '' : $this->fromRoot($public),

@@ -77,9 +77,31 @@ final class Drupal10Site implements Site
 
     public function url(): string
     {
-        $candidates = [$this->uri, (string) getenv('DRUSH_OPTIONS_URI'), $this->drushUri()];
+        $asked = self::address([$this->uri, (string) getenv('DRUSH_OPTIONS_URI')]);
+        return $asked === '' ? $this->setUrl() : $asked;
+    }
+
+    public function urlIsSet(): bool
+    {
+        return $this->url() === $this->setUrl();
+    }
+
+    /**
+     * The address that drush.yml or the site's state names.
+     */
+    private function setUrl(): string
+    {
         $known = $this->values['state']['bam.url'] ?? '';
-        $candidates[] = is_string($known) ? $known : '';
+        return self::address([$this->drushUri(), is_string($known) ? $known : '']);
+    }
+
+    /**
+     * The first of these that is an address.
+     *
+     * @param string[] $candidates
+     */
+    private static function address(array $candidates): string
+    {
         foreach ($candidates as $candidate) {
             [$host] = Locator::split($candidate);
             // A bare word chooses among sites; what Drush makes up names none.

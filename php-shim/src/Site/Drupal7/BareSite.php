@@ -69,6 +69,11 @@ final class BareSite implements Drupal7Site
         return strpos($this->uri, '.') === false ? '' : preg_replace('#^(?!https?://)#', 'http://', $this->uri);
     }
 
+    public function urlIsSet(): bool
+    {
+        return $this->settings->baseUrl !== '';
+    }
+
     public function databases(): array
     {
         return $this->settings->databases;

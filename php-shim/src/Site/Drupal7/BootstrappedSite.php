@@ -31,6 +31,14 @@ final class BootstrappedSite implements Drupal7Site
         return parse_url($url, PHP_URL_HOST) === 'default' ? '' : $url;
     }
 
+    public function urlIsSet(): bool
+    {
+        // Drupal makes one of the request where settings.php names none.
+        $scheme = ($GLOBALS['is_https'] ?? false) ? 'https' : 'http';
+        $folder = rtrim(dirname((string) ($_SERVER['SCRIPT_NAME'] ?? '')), '\\/');
+        return $this->url() !== '' && $this->url() !== "$scheme://" . ($_SERVER['HTTP_HOST'] ?? '') . $folder;
+    }
+
     public function databases(): array
     {
         return (array) $GLOBALS['databases'];

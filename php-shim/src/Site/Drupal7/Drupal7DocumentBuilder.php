@@ -46,17 +46,16 @@ final class Drupal7DocumentBuilder extends DocumentBuilder
     }
 
     /**
-     * @return array<string, string>
+     * @return array<string, mixed>
      */
     private function site(): array
     {
         return [
             'root' => $this->site->root(),
             'conf_path' => $this->site->confPath(),
-        ] + self::optional([
+        ] + self::identity($this->site, $this->site->variable('bam_site_aliases')) + self::optional([
             'name' => $this->text('site_name'),
             'mail' => $this->text('site_mail'),
-            'url' => $this->site->url(),
             'timezone' => $this->text('date_default_timezone'),
             'drupal_version' => $this->site->version(),
             'public_path' => $this->text('file_public_path'),

@@ -72,8 +72,10 @@ pub struct SiteIdentity {
     pub folder: Option<String>,
     /// Its name: for people, and where nothing else tells. Two sites may have the same.
     pub name: Option<String>,
-    /// Addresses that it had or has besides.
-    pub aliases: Vec<SiteUrl>,
+    /// The address that it was reached by, which its settings do not name: for people only.
+    pub told: Option<SiteUrl>,
+    /// What it is called besides: addresses that it had, the folder's word in `bam_site`.
+    pub aliases: Vec<String>,
 }
 
 /// How a backup's site stands to one's own.
@@ -93,13 +95,15 @@ impl SiteIdentity {
     pub fn of(document: &Document) -> Option<SiteIdentity> {
         let site = &document.site;
         let folder = folder_of(document);
-        let url = SiteUrl::parse(&site.url).filter(|_| !site.url_uncertain);
+        let (url, told) = match SiteUrl::parse(&site.url) {
+            told if site.url_uncertain => (None, told),
+            url => (url, None),
+        };
         if url.is_none() && folder.is_none() && document.sources.is_empty() {
             return None;
         }
         let name = Some(site.name.trim().to_owned()).filter(|name| !name.is_empty());
-        let aliases = site.aliases.iter().filter_map(|alias| SiteUrl::parse(alias)).collect();
-        Some(SiteIdentity { url, folder, name, aliases })
+        Some(SiteIdentity { url, folder, name, told, aliases: site.aliases.clone() })
     }
 
     /// What a sidecar says. Backup and Migrate's `siteurl` and that of older versions count as the address.
@@ -119,6 +123,9 @@ impl SiteIdentity {
             }
             None => found.url = sidecar.get(key::SITE_URL).and_then(SiteUrl::parse),
         }
+        if found.url.is_none() {
+            found.told = sidecar.get(key::SITE_URL).and_then(SiteUrl::parse);
+        }
         found
     }
 
@@ -136,15 +143,11 @@ impl SiteIdentity {
 
     /// How the site of a backup stands to this one.
     pub fn relation(&self, theirs: &SiteIdentity) -> Relation {
-        if let (Some(own), Some(their)) = (&self.url, &theirs.url) {
-            return if own == their || self.aliases.contains(their) {
-                Relation::Same
-            } else {
-                Relation::Other
-            };
-        }
-        if theirs.url.as_ref().is_some_and(|their| self.aliases.contains(their)) {
+        if self.aliases.iter().any(|alias| theirs.is_at(alias)) {
             return Relation::Same;
+        }
+        if let (Some(own), Some(their)) = (&self.url, &theirs.url) {
+            return if own == their { Relation::Same } else { Relation::Other };
         }
         if let (Some(own), Some(their)) = (&self.folder, &theirs.folder) {
             return if own == their { Relation::Same } else { Relation::Other };
@@ -164,19 +167,33 @@ impl SiteIdentity {
     pub fn is_meant_by(&self, text: &str) -> bool {
         let text = text.trim();
         let named = self.name.as_ref().is_some_and(|name| name.to_lowercase() == text.to_lowercase());
-        let folder = text.strip_prefix(FOLDER).is_some_and(|hash| self.folder.as_deref() == Some(hash));
         let url = SiteUrl::parse(text);
-        named
-            || folder
-            || url.is_some_and(|url| self.url.as_ref() == Some(&url) || self.aliases.contains(&url))
+        let mut aliases = self.aliases.iter().map(|alias| SiteUrl::parse(alias));
+        named || self.is_at(text) || aliases.any(|alias| alias.is_some() && alias == url)
+    }
+
+    /// Whether that is its address, or its folder's word.
+    fn is_at(&self, text: &str) -> bool {
+        match text.strip_prefix(FOLDER) {
+            Some(hash) => self.folder.as_deref() == Some(hash),
+            None => SiteUrl::parse(text).is_some_and(|url| Some(&url) == self.address()),
+        }
+    }
+
+    /// Its address as people know it, whether or not it decides anything.
+    pub fn address(&self) -> Option<&SiteUrl> {
+        self.url.as_ref().or(self.told.as_ref())
     }
 
     /// The site in words: `Lab (http://lab.example.org)`.
     pub fn describe(&self) -> String {
-        let address = match (&self.url, &self.folder) {
+        let folder = self.folder.as_ref().map(|hash| format!("{FOLDER}{hash}"));
+        let address = match (&self.url, &self.told) {
             (Some(url), _) => Some(url.to_string()),
-            (None, Some(hash)) => Some(format!("{FOLDER}{hash}")),
-            (None, None) => None,
+            (None, Some(told)) => {
+                Some(folder.map_or_else(|| told.to_string(), |folder| format!("{told}, {folder}")))
+            }
+            (None, None) => folder,
         };
         match (&self.name, address) {
             (Some(name), Some(address)) => format!("{name} ({address})"),
@@ -234,7 +251,7 @@ mod tests {
             url: address.map(url),
             folder: folder.map(str::to_owned),
             name: name.map(str::to_owned),
-            aliases: Vec::new(),
+            ..SiteIdentity::default()
         }
     }
 
@@ -282,7 +299,7 @@ mod tests {
         let unaddressed = identity(None, Some("f1"), Some("Lab"));
         assert_eq!(unaddressed.relation(&identity(Some("http://b.org"), Some("f1"), None)), Same);
         assert_eq!(unaddressed.relation(&identity(Some("http://b.org"), Some("f2"), None)), Other);
-        let moved = SiteIdentity { aliases: vec![url("http://old.org")], ..own };
+        let moved = SiteIdentity { aliases: vec!["http://old.org".into()], ..own };
         assert_eq!(moved.relation(&identity(Some("https://old.org"), None, Some("Old"))), Same);
     }
 
@@ -324,6 +341,11 @@ mod tests {
         }
         assert_eq!(SiteIdentity::of(&Document::default()), None, "a bare machine has no site");
         let guessed = document("site: {root: /nowhere, url: 'http://a.org', url_uncertain: true}");
-        assert_eq!(SiteIdentity::of(&guessed).expect("a site").url, None);
+        let guessed = SiteIdentity::of(&guessed).expect("a site");
+        assert_eq!((&guessed.url, guessed.told.clone()), (&None, Some(url("http://a.org"))));
+        // It decides nothing, but people may name it.
+        let theirs = identity(Some("http://a.org"), Some("other"), None);
+        assert_eq!(guessed.relation(&theirs), Relation::Other);
+        assert!(guessed.is_meant_by("a.org"));
     }
 }

@@ -115,8 +115,7 @@ impl Backup {
             site: field(key::SITE_NAME),
             site_url: sidecar
                 .as_ref()
-                .and_then(|sidecar| SiteIdentity::of_sidecar(sidecar).url)
-                .map(|url| url.to_string()),
+                .and_then(|sidecar| SiteIdentity::of_sidecar(sidecar).address().map(ToString::to_string)),
             own: None,
             site_assumed: false,
             generator: field(key::GENERATOR),

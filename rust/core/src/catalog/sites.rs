@@ -101,7 +101,7 @@ impl Sites {
             (_, Some(own)) => format!("not of this site, {}", own.describe()),
             _ => "not of this site".into(),
         };
-        let name = theirs.url.as_ref().map(ToString::to_string).or_else(|| theirs.name.clone());
+        let name = theirs.address().map(ToString::to_string).or_else(|| theirs.name.clone());
         let how = name.map_or_else(|| "--site all".into(), |name| format!("--site {}", quoted(&name)));
         Error::new(Code::Usage, format!("{what} is of the site {}, {wanted}", theirs.describe()))
             .hint(format!("if it is meant, say so with {how}{}", self.renamed(theirs)))
@@ -109,7 +109,7 @@ impl Sites {
 
     /// A word on a site that changed its address.
     fn renamed(&self, theirs: &SiteIdentity) -> String {
-        match (&self.own, &theirs.url) {
+        match (&self.own, theirs.address()) {
             (Some(own), Some(url)) if own.same_folder(theirs) => format!(
                 "; it was made from this very folder and database: if the site had that address before, add {url} to site.aliases"
             ),
@@ -248,7 +248,7 @@ impl Listing {
 pub(super) fn count<'b>(backups: impl IntoIterator<Item = &'b Backup>) -> Vec<SiteCount> {
     let told = |(site, backups): (SiteIdentity, Vec<&Backup>)| SiteCount {
         site: site.describe(),
-        url: site.url.as_ref().map(SiteUrl::to_string),
+        url: site.address().map(SiteUrl::to_string),
         name: site.name,
         backups: backups.len(),
     };
