@@ -42,8 +42,8 @@ final class Locator
             throw new BamException(
                 'not_found',
                 "no site in $root/sites has the address \"$uri\"",
-                'there are: ' . implode(', ', $sites) . '. Drupal would take sites/default: if that is meant, say --uri '
-                    . "default, or name the address in sites.php (\$sites['$host'] = 'default';)",
+                'there are: ' . implode(', ', $sites) . '. Drupal would take sites/default: if that is meant, say '
+                    . "--uri default, or name the address in sites.php (\$sites['$host'] = 'default';)",
                 2
             );
         }

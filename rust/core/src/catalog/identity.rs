@@ -48,6 +48,7 @@ impl SiteUrl {
         let text = text.trim();
         let parsed = match text.contains("://") {
             true => Url::parse(text).ok()?,
+            false if text.contains('@') => return None,
             false => Url::parse(&format!("http://{text}")).ok()?,
         };
         let host = parsed.host_str()?.trim_end_matches('.');
@@ -70,7 +71,7 @@ pub struct SiteIdentity {
     pub url: Option<SiteUrl>,
     /// Hash of docroot and database.
     pub folder: Option<String>,
-    /// Its name: for people, and where nothing else tells. Two sites may have the same.
+    /// Its name: for people. Sites are renamed, and two may have the same.
     pub name: Option<String>,
     /// The address that it was reached by, which its settings do not name: for people only.
     pub told: Option<SiteUrl>,
@@ -152,10 +153,7 @@ impl SiteIdentity {
         if let (Some(own), Some(their)) = (&self.folder, &theirs.folder) {
             return if own == their { Relation::Same } else { Relation::Other };
         }
-        match (&self.name, &theirs.name) {
-            (Some(own), Some(their)) if own != their => Relation::Other,
-            _ => Relation::Unknown,
-        }
+        Relation::Unknown
     }
 
     /// Whether both are the same folder and database, whatever their addresses.
@@ -276,13 +274,15 @@ mod tests {
             assert_ne!(url(other), url("http://lab.example.org"), "{other}");
         }
         assert_eq!(url("https://Lab.org/Sub/").to_string(), "https://lab.org/Sub");
-        for none in ["", " ", "http://default", "default", "http://", "ftp://lab.org", "mailto:x@y", "a b"] {
+        for none in
+            ["", " ", "http://default", "default", "http://", "ftp://lab.org", "mailto:x@y", "a b", "a@b"]
+        {
             assert_eq!(SiteUrl::parse(none), None, "{none}");
         }
     }
 
     #[test]
-    fn addresses_decide_then_the_folder_then_the_name() {
+    fn addresses_decide_then_the_folder() {
         use Relation::{Other, Same, Unknown};
         let own = identity(Some("http://a.org"), Some("f1"), Some("Lab"));
         for (theirs, relation) in [
@@ -292,7 +292,7 @@ mod tests {
             (identity(None, Some("f2"), Some("Lab")), Other),
             (identity(None, None, Some("Lab")), Unknown),
             (identity(None, None, None), Unknown),
-            (identity(None, None, Some("Shop")), Other),
+            (identity(None, None, Some("Shop")), Unknown),
         ] {
             assert_eq!(own.relation(&theirs), relation, "{theirs:?}");
         }

@@ -6,7 +6,7 @@ use super::{Backup, Copy, Listing, Relation, SiteIdentity, SiteUrl};
 use crate::config::Document;
 use crate::{Code, Error, Note, NoteKind, Result};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What stands for every site after `--site`.
@@ -152,29 +152,37 @@ impl Listing {
     }
 
     /// Says of each backup whether it is the own site's. Of those that do not tell, those are that lie in a folder of
-    /// the site's own, or in one that no other site's lie in.
+    /// the site's own, or in one where no other site's lie: neither one that says so, nor several by their names.
     fn mark(&mut self, sites: &Sites) {
         let Some(own) = &sites.own else { return };
         // Backup and Migrate writes the address of the request that it served: in the site's own folder it may say what
         // it likes.
         let at_home = |backup: &Backup| backup.copies.iter().any(|copy| sites.is_own_folder(copy));
-        let relations: Vec<Relation> = (self.backups.iter())
-            .map(|backup| match own.relation(&backup.identity()) {
+        let (mut relations, mut shared) = (Vec::new(), BTreeSet::new());
+        let mut names: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+        for backup in &self.backups {
+            let relation = match own.relation(&backup.identity()) {
                 Relation::Other if !backup.is_ours() && at_home(backup) => Relation::Unknown,
                 relation => relation,
-            })
-            .collect();
-        let shared: BTreeSet<(String, String)> = (self.backups.iter().zip(&relations))
-            .filter(|(_, relation)| **relation == Relation::Other)
-            .flat_map(|(backup, _)| &backup.copies)
-            .map(|copy| (copy.host.clone(), copy.folder.clone()))
-            .collect();
-        for (backup, relation) in self.backups.iter_mut().zip(relations) {
-            let alone = || {
-                let mut copies = backup.copies.iter();
-                copies.any(|copy| !shared.contains(&(copy.host.clone(), copy.folder.clone())))
             };
-            let assumed = relation == Relation::Unknown && (at_home(backup) || alone());
+            for copy in &backup.copies {
+                let folder = (copy.host.clone(), copy.folder.clone());
+                if relation == Relation::Other {
+                    shared.insert(folder);
+                } else if let (Relation::Unknown, Some(name)) = (relation, &backup.site) {
+                    names.entry(folder).or_default().insert(name.clone());
+                }
+            }
+            relations.push(relation);
+        }
+        for (backup, relation) in self.backups.iter_mut().zip(relations) {
+            let alone = |copy: &Copy| {
+                let folder = (copy.host.clone(), copy.folder.clone());
+                let several = names.get(&folder).is_some_and(|names| names.len() > 1);
+                !shared.contains(&folder) && (!several || backup.site.is_some() && backup.site == own.name)
+            };
+            let assumed =
+                relation == Relation::Unknown && (at_home(backup) || backup.copies.iter().any(alone));
             backup.own = Some(assumed || relation == Relation::Same);
             backup.site_assumed = assumed;
         }

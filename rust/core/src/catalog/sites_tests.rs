@@ -106,6 +106,13 @@ fn what_does_not_say_whose_it_is_counts_where_no_other_site_is() {
     let shared =
         of(&[place("/b", vec![dump(), ours("b1.tar", 1, "http://b.org")])], &a, None).expect("listed");
     assert_eq!(names(&shared), [""; 0]);
+    let drush =
+        |name: &str, site: &str| file(name, 5, &[(key::SITE_URL, "http://default/"), (key::SITE_NAME, site)]);
+    let renamed = of(&[place("/b", vec![drush("x.tar", "Old name")])], &a, None).expect("listed");
+    assert_eq!(names(&renamed), ["x.tar"]);
+    let two =
+        of(&[place("/b", vec![drush("x.tar", "A"), drush("y.tar", "B"), dump()])], &a, None).expect("listed");
+    assert_eq!(names(&two), ["x.tar"], "two sites by their names");
     let elsewhere = [place("/b", vec![ours("b1.tar", 1, "http://b.org")]), place("/c", vec![dump()])];
     assert_eq!(names(&of(&elsewhere, &a, None).expect("listed")), ["dump.mysql.gz"]);
 }
