@@ -207,10 +207,12 @@ pub fn is_known_encrypted(listing: &Listing, backup: &Backup) -> bool {
     let plain = |file: &str| {
         FileName::parse(file).map(|name| FileName { encryption: EncryptionKind::None, ..name }.to_string())
     };
+    let same_name = |other: &Backup| plain(&other.file) == plain(&backup.file);
+    let of_site = |other: &Backup| same_name(other) || other.id == backup.id;
+    // Numbers are a site's own.
     !backup.is_encrypted()
-        && listing.backups.iter().chain(&listing.others).any(|other| {
-            other.is_encrypted() && (plain(&other.file) == plain(&backup.file) || other.id == backup.id)
-        })
+        && (listing.backups.iter().any(|other| other.is_encrypted() && of_site(other))
+            || listing.others.iter().any(|other| other.is_encrypted() && same_name(other)))
 }
 
 /// Whether a backup without a MAC may be one that this site made before unencrypted ones got it: all that the site makes
