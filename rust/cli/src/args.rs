@@ -268,7 +268,9 @@ The backup is checked before the first byte comes out.
 Examples:
   bam cat 1795388661 sites/default/files/logo.png > logo.png
   bam cat latest --source db | less
-  bam cat latest --source archive database.sql | grep CREATE")]
+  bam cat latest --source archive database.sql | grep CREATE
+  bam cat latest --raw | ssh elsewhere 'cat > backup.tar.gz.enc'
+                                         the file itself, as it lies at its destination, not checked")]
     Cat(Cat),
 
     /// Read every byte of backups and check it
@@ -517,6 +519,15 @@ pub struct Cat {
     /// Which file; none for a database
     #[arg(value_hint = ValueHint::AnyPath)]
     pub path: Option<PathBuf>,
+    /// The backup file itself, as it lies there: encrypted where it is, and not checked
+    #[arg(long, conflicts_with_all = ["path", "file"])]
+    pub raw: bool,
+    /// With --raw: from this byte on
+    #[arg(long, value_name = "BYTES", requires = "raw", default_value_t = 0, conflicts_with = "sidecar")]
+    pub offset: u64,
+    /// With --raw: the sidecar that belongs beside it
+    #[arg(long, requires = "raw")]
+    pub sidecar: bool,
 }
 
 #[derive(Debug, Args)]

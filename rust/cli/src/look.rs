@@ -6,6 +6,7 @@ use crate::print::{Output, date};
 use crate::signals::Hold;
 use bam::job::Restore;
 use bam::job::look::{self, Item};
+use bam::job::raw::{self, Raw};
 use bam::{Monitor, NoteKind, Result};
 use serde_json::{Value, json};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -55,7 +56,11 @@ pub fn cat(global: &Global, mut args: Cat, output: &Output) -> Result<u8> {
     let monitor = Arc::new(Monitor::new());
     let hold = Hold::begin()?;
     hold.cancels(Arc::clone(&monitor));
-    let written = look::cat(&document, &ask, path, &mut out, &monitor);
+    let written = match (args.raw, args.sidecar) {
+        (false, _) => look::cat(&document, &ask, path, &mut out, &monitor),
+        (true, true) => raw::raw(&document, &ask, Raw::Sidecar, &mut out, &monitor),
+        (true, false) => raw::raw(&document, &ask, Raw::File(args.offset), &mut out, &monitor),
+    };
     output.notes(&notes(&monitor, written.is_ok()));
     out.done(written).map(|_| 0)
 }

@@ -30,6 +30,7 @@ mod pipeline;
 mod places;
 mod plan;
 mod prune;
+pub mod raw;
 mod recover;
 mod rekey;
 mod remove;
