@@ -315,6 +315,17 @@ class Leftovers(Site):
         self.assertEqual(self.strays(), [])
         self.assertNotIn("leftovers.json", os.listdir(self.path("state")))
 
+    def test_a_backup_with_a_path_of_15000_folders_is_refused_at_once(self):
+        hostile = self.path("deep.tar.gz")
+        with tarfile.open(hostile, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+            tar.addfile(tarfile.TarInfo("/".join(["d"] * 15_000) + "/x"))
+        before = tree(self.files)
+        result = self.bam("restore", "--file", hostile, "--source", "files", "--unauthenticated", "--yes", expect=4)
+        self.assertSays(result, "15001 folders", "refused")
+        self.assertLess(len(result.err), 2000)
+        self.assertEqual(tree(self.files), before)
+        self.assertEqual(self.strays(), [])
+
     def test_a_path_of_15000_folders_goes(self):
         made = self.backup("files")
         before = tree(self.files)

@@ -119,7 +119,7 @@ impl Error {
                     Code::Permission => Some("give the user who runs this access to it"),
                     _ => None,
                 };
-                let mut error = Error::new(code, format!("{what} {}", path.display())).because(cause);
+                let mut error = Error::new(code, format!("{what} {}", shortened(path))).because(cause);
                 error.hint = hint.map(str::to_owned);
                 error
             }
@@ -170,6 +170,15 @@ impl Error {
         self.message = format!("{}; then: {}", self.message, second.message);
         self.hint = second.hint.clone().or(self.hint);
         self
+    }
+}
+
+/// Nobody reads a path of thousands of characters.
+pub(crate) fn shortened(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.char_indices().nth(1000) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
     }
 }
 

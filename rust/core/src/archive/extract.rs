@@ -6,7 +6,8 @@
 
 use super::beneath::{make_dir_all, open_dir};
 use super::place::{
-    LOOK, Place, in_place_of_root, leads_out, make_folder, refuse_climbing, replacing, split, times,
+    LOOK, Place, in_place_of_root, leads_out, make_folder, refuse_climbing, refuse_deep, replacing, split,
+    times,
 };
 use super::{Entry, EntryKind, Member, Owners, Reader, Segment, show};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
@@ -134,6 +135,7 @@ impl<'a> Extractor<'a> {
         let entry = &member.entry;
         refuse_climbing(&entry.path, &entry.path)?;
         let Some(place) = (self.select)(&entry.path) else { return Ok(false) };
+        refuse_deep(&place.path)?;
         refuse_climbing(&place.path, &entry.path)?;
         self.monitor.set_current(show(&entry.path));
         self.monitor.add_entry();

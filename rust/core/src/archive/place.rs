@@ -69,6 +69,25 @@ pub fn times(mtime: i64) -> Timestamps {
     }
 }
 
+/// How deep a path may go, and how long it may be: what no program can name by its path (PATH_MAX is 4096 bytes) is no
+/// part of a site, and what is much deeper keeps a machine busy for hours.
+const MAX_DEPTH: usize = 4096;
+const MAX_PATH: usize = 64 * 1024;
+
+/// Refuses a path that is only there to do harm.
+pub fn refuse_deep(path: &[u8]) -> Result<()> {
+    let depth = path.split(|byte| *byte == b'/').count();
+    if depth <= MAX_DEPTH && path.len() <= MAX_PATH {
+        return Ok(());
+    }
+    let start = show(path.get(..100).unwrap_or(path));
+    let text = format!(
+        "a path of {depth} folders and {} bytes, {start}…, is more than {MAX_DEPTH} folders or {MAX_PATH} bytes: refused",
+        path.len()
+    );
+    Err(Error::new(Code::Integrity, text).hint(LOOK))
+}
+
 pub fn refuse_climbing(path: &[u8], member: &[u8]) -> Result<()> {
     if path.split(|b| *b == b'/').any(|part| part == b"..") || path.contains(&0) {
         let text = format!("{} would be written outside the folder: refused", show(member));

@@ -12,6 +12,7 @@
 //! A killed drill leaves some of these behind; the next one begins with removing them.
 
 use super::elsewhere::{self, Elsewhere};
+use super::erase::erase;
 use super::keys::Ring;
 use super::open::Opened;
 use super::pipe::pipe;
@@ -295,12 +296,13 @@ impl Drill<'_> {
             if path.file_name().is_some_and(|name| name == "lock") {
                 continue;
             }
-            let removed = if path.is_dir() && !path.is_symlink() {
-                fs::remove_dir_all(&path)
-            } else {
-                fs::remove_file(&path)
-            };
-            removed.at("cannot remove", &path)?;
+            if let Some(remains) = erase(&path) {
+                return Err(Error::new(
+                    Code::Io,
+                    format!("the drill's folder cannot be removed: {}", remains.told()),
+                )
+                .hint("see what holds it, then remove it"));
+            }
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Removing a folder with all that is in it, as far as that goes: whatever its depth and breadth, in bounded memory, and
 //! never beyond the file system it lies on. What cannot be removed is told, and stays.
 
+use crate::error::shortened;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
@@ -36,15 +37,6 @@ impl Remains {
             0 => names.join(", "),
             more => format!("{} and {more} more", names.join(", ")),
         }
-    }
-}
-
-/// Nobody reads a path of thousands of characters.
-fn shortened(path: &Path) -> String {
-    let text = path.display().to_string();
-    match text.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
     }
 }
 
@@ -128,7 +120,7 @@ impl Eraser<'_> {
         }
         let folder = opened?;
         let found = fs::fstat(&folder)?;
-        if !self.levels.first().is_none_or(|top| top.id.0 == id(&found).0) || is_mount_point(&folder) {
+        if self.levels.first().is_some_and(|top| top.id.0 != id(&found).0) || is_mount_point(&folder) {
             return Err(Errno::BUSY);
         }
         self.levels.push(Level {

@@ -132,7 +132,14 @@ fn compare(entry: &Entry, live: &Path, seen: &PathSet, files: &mut Files) -> Res
     }
     let found = match fs::symlink_metadata(live) {
         Ok(found) => Some(found),
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+        Err(cause)
+            if matches!(
+                cause.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
+            ) =>
+        {
+            None
+        }
         Err(cause) => return Err(crate::Error::io("cannot look at", live, cause)),
     };
     let group = match found {
