@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -302,6 +303,11 @@ class Servers(SiteTest):
             self.assertLess(time.monotonic() - began, 15)
             self.assertIn(made["file"], listed.out)
             self.assertSays(listed, "far", "no answer")
+            # Remembered: whoever looks again does not wait as long.
+            self.document["destinations"]["far"]["timeout"] = 60
+            began = time.monotonic()
+            self.bam("backups", expect=3)
+            self.assertLess(time.monotonic() - began, 15)
             # A cancel is heard while it waits.
             self.document["destinations"]["far"]["timeout"] = 120
             waiting = self.start("backup", "files", "manual,far")
@@ -314,6 +320,7 @@ class Servers(SiteTest):
         finally:
             os.kill(self.server.process.pid, signal.SIGCONT)
         self.bam("backups")
+        self.assertEqual([name for name in os.listdir(self.path("state")) if name.startswith("silent")], [])
 
     def connections(self):
         """Connections of ours to the server that are established, by the kernel's table (state 01)."""
@@ -351,6 +358,70 @@ class Servers(SiteTest):
         self.assertLess(time.monotonic() - began, 30)
         self.assertSays(made, "far")
         listener.shutdown(socket.SHUT_RDWR)
+
+
+@unittest.skipUnless(os.path.exists(PROGRAM), "openssh-server is not installed")
+class Liars(SiteTest):
+    """A real sshd with an SFTP server that does not do what it says."""
+
+    def lie(self, *lies):
+        self.write("sites/default/files/note", "field note")
+        self.write("sites/default/files/large", os.urandom(3 << 20))
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lying_sftp.py")
+        server = Sshd(extra=f"ForceCommand {sys.executable} {program} {' '.join(lies)}")
+        self.addCleanup(server.close)
+        self.document["destinations"]["far"] = {**server.settings, "timeout": 5}
+        return server
+
+    def peak(self, process):
+        """The most memory of a process that has ended, in MiB."""
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return used.ru_maxrss / 1024
+
+    def test_an_honest_one_is_believed(self):
+        server = self.lie()
+        self.bam("backup", "files", "far")
+        self.assertEqual(hidden(server.backups), [])
+        self.bam("verify")
+
+    def test_short_answers_are_put_together(self):
+        self.lie("short")
+        made = self.bam_json("backup", "files", "far")
+        self.bam("verify")
+        shutil.rmtree(self.files)
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(os.path.getsize(os.path.join(self.files, "large")), 3 << 20)
+
+    def test_a_rename_that_was_none_is_noticed(self):
+        self.lie("rename")
+        made = self.bam("backup", "files", "manual,far", expect=3)
+        self.assertSays(made, "far", "put in place", "not there")
+
+    def test_a_listing_without_end_is_given_up(self):
+        self.lie("endless")
+        made = self.backup("files", "manual")
+        began = time.monotonic()
+        process = self.start("backups")
+        reader = threading.Thread(target=process.stderr.read)
+        reader.start()
+        peak = self.peak(process)
+        reader.join()
+        self.assertEqual(process.returncode, 3)
+        self.assertLess(time.monotonic() - began, 90)
+        self.assertLess(peak, 256)
+        self.assertIn(made["file"].encode(), process.stdout.read())
+
+    def test_answers_without_end_are_given_up(self):
+        self.lie("flood")
+        self.backup("files", "manual")
+        began = time.monotonic()
+        process = self.start("--quiet", "backup", "files", "manual,far")
+        peak = self.peak(process)
+        self.assertEqual(process.returncode, 3)
+        self.assertLess(time.monotonic() - began, 90)
+        self.assertLess(peak, 256)
+        self.assertIn(b"no copy at far", process.stderr.read())
 
 
 if __name__ == "__main__":

@@ -207,7 +207,7 @@ impl Folder {
         let trouble = |cause| self.io_trouble("cannot read", path, &cause);
         if !*short {
             match handle.read(buffer) {
-                Err(cause) if cause.to_string().contains("Unexpected Offset") => {
+                Err(_) if self.was_short() => {
                     *short = true;
                     // What is on its way is forgotten by a step aside.
                     let moved = handle.seek(SeekFrom::Start(offset + 1));
@@ -218,6 +218,12 @@ impl Folder {
         }
         let length = buffer.len().min(ONE_REQUEST);
         handle.read(buffer.get_mut(..length).unwrap_or_default()).map_err(trouble)
+    }
+
+    /// Whether a read failed as libssh2 does at an answer behind a short one. Its words are kept by the session alone.
+    fn was_short(&self) -> bool {
+        let last = ssh2::Error::last_session_error(&self.connection.session);
+        last.is_some_and(|error| error.message().contains("Unexpected Offset"))
     }
 
     /// Reads `buffer.len()` bytes at `offset`.
@@ -298,18 +304,27 @@ impl Folder {
             opened => opened.map_err(|cause| self.trouble("cannot list", path, &cause))?,
         };
         let _allowed = self.connection.watch.at_most(self.server.patience.longer());
-        let mut files = BTreeMap::new();
+        let (mut files, mut bare) = (BTreeMap::new(), Vec::new());
         for _ in 0..ENTRIES_MAX {
             match folder.readdir() {
-                Ok((name, stat)) => {
-                    if let Some(name) = name.to_str().filter(|_| stat.is_file()) {
-                        files.insert(name.to_owned(), to_stat(&stat));
+                Ok((name, stat)) => match name.to_str() {
+                    // What a listing tells besides names is up to the server.
+                    Some(name) if stat.size.is_none() || stat.perm.is_none() || stat.mtime.is_none() => {
+                        bare.push(name.to_owned());
                     }
+                    Some(name) if stat.is_file() => drop(files.insert(name.to_owned(), to_stat(&stat))),
+                    _ => {}
+                },
+                Err(cause) if cause.code() == NO_MORE => {
+                    for name in bare {
+                        let stat = self.stat(&name)?.filter(FileStat::is_file);
+                        files.extend(stat.map(|stat| (name, to_stat(&stat))));
+                    }
+                    return Ok(Some(files));
                 }
-                Err(cause) if cause.code() == NO_MORE => return Ok(Some(files)),
                 Err(cause) => return Err(self.trouble("cannot list", path, &cause)),
             }
-            if files.len() > FILES_MAX {
+            if files.len() + bare.len() > FILES_MAX {
                 break;
             }
         }

@@ -27,6 +27,7 @@ mod retry;
 mod rsync;
 mod server;
 mod sftp;
+mod silence;
 mod upload;
 mod watch;
 
@@ -97,8 +98,9 @@ pub trait Destination: Send + Sync {
     /// [`Monitor`] take its flag by themselves.
     fn attend(&self, _job: &Cancel) {}
 
-    /// Says that it did not answer the last time: looking at it is given up sooner.
-    fn hurry(&self) {}
+    /// Names a file for it to remember in that it did not answer, and since when: for a while, looking at it is then given
+    /// up sooner.
+    fn remember_silence(&self, _file: PathBuf) {}
 
     /// Makes sure that a backup could be written: reachable, there (made where missing), writable.
     fn prepare(&self, monitor: &Monitor) -> Result<()>;

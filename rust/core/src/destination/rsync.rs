@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -157,8 +157,8 @@ impl Destination for Rsync {
         self.remote.attend(job);
     }
 
-    fn hurry(&self) {
-        self.remote.hurry();
+    fn remember_silence(&self, file: PathBuf) {
+        self.remote.remember_silence(file);
     }
 
     fn prepare(&self, monitor: &Monitor) -> Result<()> {

@@ -5,21 +5,18 @@ use super::lease::Held;
 use super::names::{self, check_name};
 use super::retry::{Backoff, Patience, Trouble};
 use super::server::Server;
+use super::silence::{HURRIED, Silence};
 use super::upload::{resume_point, send};
 use super::{Destination, Existing, Follow, Listed, Stat, missing, taken};
 use crate::config::document;
 use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};
 use ssh2::OpenFlags;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// Bytes asked for at once when reading; libssh2 keeps several times that on its way.
 const READ: usize = 1 << 20;
-
-/// How long a server is waited for that was silent the last time.
-const HURRIED: Duration = Duration::from_secs(2);
 
 /// Brings a part up to date from a number of bytes, says how many the server confirmed, where it knows (also after
 /// a failure), and returns the part's SHA-256, where the server has told it meanwhile.
@@ -34,8 +31,8 @@ pub struct Sftp {
     idle: Mutex<Option<Folder>>,
     /// Why the server does not take us: asking again would not change that, and may get us locked out.
     refused: Mutex<Option<Error>>,
-    /// It was silent the last time.
-    hurried: AtomicBool,
+    /// Whether it did not answer lately.
+    silence: Silence,
 }
 
 impl Sftp {
@@ -47,7 +44,7 @@ impl Sftp {
 
     fn new(server: Server, mode: u32) -> Self {
         let (idle, refused) = (Mutex::new(None), Mutex::new(None));
-        Sftp { server, mode, idle, refused, hurried: AtomicBool::new(false) }
+        Sftp { server, mode, idle, refused, silence: Silence::default() }
     }
 
     /// The same with other waits than the usual.
@@ -66,9 +63,16 @@ impl Sftp {
             return Err(error.again().into());
         }
         match server.connect() {
-            Ok(connection) => Ok(Folder { connection, server, mode: self.mode }),
+            Ok(connection) => {
+                self.silence.is_over();
+                Ok(Folder { connection, server, mode: self.mode })
+            }
+            Err(trouble) if trouble.broken => {
+                let hurried = server.patience.timeout < self.server.patience.looking().timeout;
+                Err(Trouble { error: self.silence.goes_on(trouble.error, hurried), broken: true })
+            }
             Err(trouble) => {
-                if !trouble.broken && trouble.error.code() != Code::Cancelled {
+                if trouble.error.code() != Code::Cancelled {
                     *self.refused() = Some(trouble.error.again());
                 }
                 Err(trouble)
@@ -88,7 +92,7 @@ impl Sftp {
     /// The same where nothing is to be done but looking: not for long.
     fn looking<T>(&self, requests: impl Fn(&Folder) -> Result<T, Trouble>) -> Result<T> {
         let mut server = self.server.looking();
-        if self.hurried.load(Ordering::Relaxed) {
+        if self.silence.is_fresh() {
             server.patience.timeout = server.patience.timeout.min(HURRIED);
         }
         self.with_server(&server, requests)
@@ -301,8 +305,8 @@ impl Destination for Sftp {
         self.server.attend(job.clone());
     }
 
-    fn hurry(&self) {
-        self.hurried.store(true, Ordering::Relaxed);
+    fn remember_silence(&self, file: PathBuf) {
+        self.silence.remember_in(file);
     }
 
     fn prepare(&self, monitor: &Monitor) -> Result<()> {

@@ -1,12 +1,13 @@
 //! The destinations of a job: opened, prepared, the failed ones set aside with their errors.
 
-use super::choose;
 use super::deliver::Outcome;
 use super::open::Local;
-use crate::catalog::{Backup, FileName, Listing, Sites, Wanted};
+use super::{choose, lock};
+use crate::catalog::{Backup, FileName, Listing, Sites, Wanted, hex};
 use crate::config::{DestinationType, Document};
 use crate::destination::{self, Broken, Destination};
 use crate::{Code, Error, Monitor, NoteKind, Result};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,7 +26,14 @@ pub fn open(document: &Document, names: &[String]) -> Result<Vec<Arc<dyn Destina
     for name in names {
         let config = choose::destination(document, name)?;
         match destination::open(name, config, &document.site) {
-            Ok(place) => places.push(place.into()),
+            Ok(place) => {
+                if let (false, Ok(state_dir)) = (place.pushes(), lock::state_dir(document)) {
+                    let which = Sha256::digest(place.describe().as_bytes());
+                    let which = hex(which.get(..8).unwrap_or_default());
+                    place.remember_silence(state_dir.join(format!("silent-{which}")));
+                }
+                places.push(place.into());
+            }
             Err(why) => {
                 broken.get_or_insert_with(|| why.again());
                 places.push(Arc::new(Broken::new(name, config, why)));
