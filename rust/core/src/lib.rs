@@ -22,6 +22,7 @@ pub mod compress;
 pub mod config;
 pub mod destination;
 pub mod encrypt;
+mod entries;
 mod error;
 pub mod job;
 mod monitor;

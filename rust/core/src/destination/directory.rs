@@ -9,7 +9,7 @@ use super::names::{self, Kind, SIDECAR_MAX, check_name};
 use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken, unreadable};
 use crate::config::document;
 use crate::{Code, Error, Monitor, Note, Result, ResultExt};
-use rustix::fs::{Advice, AtFlags, CWD, Dir, FlockOperation, Gid, Mode, OFlags, RenameFlags};
+use rustix::fs::{Advice, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
@@ -249,16 +249,14 @@ impl Directory {
 
     /// The files of the folder by name, as far as they are UTF-8; a folder that is not there yet is empty.
     fn files(&self) -> Result<BTreeMap<String, fs::Metadata>> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = match rustix::fs::openat(CWD, &self.path, flags, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => return Ok(BTreeMap::new()),
-            opened => opened.at("cannot list", &self.path)?,
+        let names = match crate::entries::names(&self.path) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            names => names.at("cannot list", &self.path)?,
         };
         let mut files = BTreeMap::new();
-        // Not `fs::read_dir`, which panics where closing the folder fails.
-        for entry in Dir::new(folder).at("cannot list", &self.path)? {
-            let entry = entry.at("cannot list", &self.path)?;
-            let Ok(name) = entry.file_name().to_str() else { continue };
+        for name in names {
+            let name = name.at("cannot list", &self.path)?;
+            let Some(name) = name.to_str() else { continue };
             let path = self.at(name);
             match fs::symlink_metadata(&path) {
                 Ok(metadata) if metadata.is_file() => drop(files.insert(name.to_owned(), metadata)),

@@ -22,6 +22,7 @@ use crate::archive::{EntryKind, Layout, Member, Part, Reader, Segment, show};
 use crate::catalog::{Backup, Kind, is_future, key};
 use crate::config::{Connection, Database, Document, Driver, EncryptionKind};
 use crate::destination::Destination;
+use crate::entries;
 use crate::source::database::{self, Contents, DumpSettings, Fingerprint, Table};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -291,8 +292,8 @@ impl Drill<'_> {
             fs::remove_file(&mark).at("cannot remove", &mark)?;
         }
         // Everything here is a drill's, the hidden folder of a killed restore, too.
-        for entry in fs::read_dir(self.dir).at("cannot list", self.dir)? {
-            let path = entry.at("cannot list", self.dir)?.path();
+        for name in entries::names(self.dir).at("cannot list", self.dir)? {
+            let path = self.dir.join(name.at("cannot list", self.dir)?);
             if path.file_name().is_some_and(|name| name == "lock") {
                 continue;
             }

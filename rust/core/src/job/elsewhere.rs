@@ -22,6 +22,7 @@ use crate::archive::{Extractor, Layout, Part, Place, Reader};
 use crate::beside;
 use crate::catalog::{Kind, key};
 use crate::config::{Connection, Database, Document, Driver, Site};
+use crate::entries;
 use crate::source::database;
 use crate::{Code, Error, Monitor, Phase, Result, ResultExt};
 use serde::Deserialize;
@@ -118,8 +119,8 @@ pub fn claim(to: &Elsewhere, monitor: &Monitor) -> Result<Claimed> {
 }
 
 fn check_empty(folder: &Path) -> Result<()> {
-    match fs::read_dir(folder) {
-        Ok(entries) => match entries.take(1).count() {
+    match entries::names(folder) {
+        Ok(names) => match names.take(1).count() {
             0 => Ok(()),
             _ => Err(Error::new(Code::Usage, format!("the folder {} is not empty", folder.display()))
                 .hint("name one that is empty or does not exist; nothing in it is ever replaced")),

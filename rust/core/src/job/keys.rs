@@ -3,6 +3,7 @@
 use crate::config::{AesModule, Document};
 use crate::encrypt::age::{Identities, Recipients};
 use crate::encrypt::{KeyFile, KeyId, Passphrase, aes_module, kdf};
+use crate::entries;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs;
 use std::io;
@@ -121,10 +122,10 @@ impl Ring {
         if !path.is_dir() {
             return self.add_file(path);
         }
-        let files = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let files = entries::names(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         match files.at("cannot look into the key folder", path) {
             Ok(files) => {
-                let mut files: Vec<PathBuf> = files.iter().map(fs::DirEntry::path).collect();
+                let mut files: Vec<PathBuf> = files.iter().map(|name| path.join(name)).collect();
                 files.retain(|file| {
                     let name = file.file_name().unwrap_or_default().as_encoded_bytes();
                     !name.starts_with(b".") && !name.ends_with(b".pub") && file.is_file()

@@ -25,7 +25,7 @@ pub fn state_dir(document: &Document) -> Result<PathBuf> {
 
 /// Removes a state folder that nothing is left in but the lock.
 pub fn discard(state_dir: &Path) {
-    let Ok(held) = fs::read_dir(state_dir).map(Iterator::count) else { return };
+    let Ok(held) = crate::entries::names(state_dir).map(Iterator::count) else { return };
     if held == 1 {
         let _ = fs::remove_file(state_dir.join(state::LOCK));
     }

@@ -7,6 +7,7 @@ use super::partial::Wanted;
 use crate::archive::{Entry, EntryKind, Layout, Part, Reader, show};
 use crate::catalog::Kind;
 use crate::config::{Driver, names_table};
+use crate::entries;
 use crate::source::database::{self, Contents, Table};
 use crate::source::exclude::plain_path;
 use crate::source::path_set::PathSet;
@@ -178,19 +179,19 @@ fn lost(
     while let Some(folder) = folders.pop() {
         monitor.check()?;
         let path = real.join(&folder);
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
+        let names = match entries::names(&path) {
+            Ok(names) => names,
             Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
             Err(cause) => return Err(crate::Error::io("cannot list", &path, cause)),
         };
-        for entry in entries {
-            let entry = entry.at("cannot list", &path)?;
-            let rest = folder.join(entry.file_name());
+        for name in names {
+            let rest = folder.join(name.at("cannot list", &path)?);
             // A root of its own is looked at on its own.
             if kept.contains(&rest) || inside.live.contains(&root.join(&rest)) {
                 continue;
             }
-            let found = entry.metadata().at("cannot look at", &entry.path())?;
+            let at = real.join(&rest);
+            let found = fs::symlink_metadata(&at).at("cannot look at", &at)?;
             if found.is_dir() {
                 folders.push(rest);
             } else if !seen.contains(root.join(&rest).as_os_str().as_bytes())? {

@@ -10,8 +10,8 @@
 
 use crate::catalog::hex;
 use crate::config::{Document, Site};
-use crate::{Code, Error, Result, ResultExt};
-use rustix::fs::{CWD, Dir, Gid, Mode, OFlags};
+use crate::{Code, Error, Result, ResultExt, entries};
+use rustix::fs::{CWD, Gid, Mode, OFlags};
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io::ErrorKind;
@@ -332,22 +332,12 @@ fn user_name(uid: u32) -> String {
 
 /// The names in a folder, as far as they are UTF-8; none where there is no folder.
 fn entries(dir: &Path) -> Result<Vec<String>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = match rustix::fs::openat(CWD, dir, flags, Mode::empty()) {
-        Err(rustix::io::Errno::NOENT) => return Ok(Vec::new()),
-        opened => opened.at("cannot list", dir)?,
+    let names = match entries::names(dir) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        names => names.at("cannot list", dir)?,
     };
-    let mut names = Vec::new();
-    for entry in Dir::new(folder).at("cannot list", dir)? {
-        let entry = entry.at("cannot list", dir)?;
-        if let Ok(name) = entry.file_name().to_str()
-            && name != "."
-            && name != ".."
-        {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(names)
+    let names = names.collect::<std::io::Result<Vec<_>>>().at("cannot list", dir)?;
+    Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
 }
 
 /// SITE: a hash of the docroot and `conf_path`.

@@ -8,6 +8,7 @@
 
 use super::carry::{self, Carry};
 use super::mounts;
+use crate::entries;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, RenameFlags};
@@ -283,8 +284,8 @@ impl TreeSwap {
             }
             let open = |path: &Path| File::open(path).at("cannot open", path);
             let (from_dir, to_dir) = (open(&from)?, open(&to)?);
-            for entry in fs::read_dir(&from).at("cannot list", &from)? {
-                let name = entry.at("cannot list", &from)?.file_name();
+            for name in entries::names(&from).at("cannot list", &from)? {
+                let name = name.at("cannot list", &from)?;
                 let (path, below) = (from.join(&name), folder.join(&name));
                 let stays = chain.contains(&below) || self.pins.iter().any(|pin| Path::new(pin) == below);
                 if stays || ours.contains(&path) {
@@ -336,8 +337,8 @@ pub fn carry_over(from: &Path, to: &Path) -> Result<()> {
         return fs::rename(from, to).at("cannot move", from);
     }
     if is_folder(from) && is_folder(to) {
-        for entry in fs::read_dir(from).at("cannot list", from)? {
-            let name = entry.at("cannot list", from)?.file_name();
+        for name in entries::names(from).at("cannot list", from)? {
+            let name = name.at("cannot list", from)?;
             carry_over(&from.join(&name), &to.join(&name))?;
         }
     }
