@@ -106,6 +106,8 @@ class Places(SiteTest):
         self.assertEqual(len(self.visible()), 2, "it ran")
 
     def test_what_can_only_be_read_is_verified_all_the_same(self):
+        os.chmod(self.key, 0o640)
+        os.chown(self.key, -1, NOBODY.pw_gid if IS_ROOT else -1)
         made = self.backup("files")
         folder = self.destination()
         os.chmod(folder, 0o755)

@@ -345,7 +345,9 @@ fn is_folder(found: &Stat) -> bool {
 fn names(tree: &Tree<'_>, path: &[u8], names: &mut Vec<Vec<u8>>) -> Result<()> {
     let mut list = || -> Result<(), Errno> {
         let folder = open_dir(tree.dir.as_fd(), path)?;
-        for entry in Dir::read_from(folder)? {
+        // It is open as a place only (O_PATH); `Dir::read_from` would open it once more in the same way.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        for entry in Dir::new(fs::openat(&folder, ".", flags, Mode::empty())?)? {
             match entry?.file_name().to_bytes() {
                 b"." | b".." => {}
                 name => names.push([path, b"/", name].concat()),
