@@ -222,8 +222,7 @@ impl Server {
     /// Why the connection is really gone, where it was us who shut it.
     pub fn told(&self, watch: &Watch, trouble: Trouble) -> Trouble {
         match watch.why(&self.host()) {
-            Some(error) if error.code() == Code::Cancelled => error.into(),
-            Some(error) => Trouble { error, broken: trouble.broken },
+            Some((error, again)) => Trouble { error, broken: again && trouble.broken },
             None => trouble,
         }
     }

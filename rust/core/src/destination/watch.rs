@@ -1,6 +1,6 @@
-//! What ends a wait for a server: the job is cancelled, or it takes longer than anything good would.
+//! What ends a wait for a server: the job is cancelled, or the answer takes longer, or more memory, than any good one would.
 //!
-//! libssh2 looks at neither while bytes come in, and not at the first while none do. A thread beside each connection
+//! libssh2 looks at none of these while bytes come in, and keeps whatever it is sent until somebody asks for it. A thread beside each connection
 //! does, and shuts the socket, which makes whatever waits on it fail at once.
 
 use crate::monitor::TICK;
@@ -22,7 +22,11 @@ struct State {
 enum Why {
     Cancelled,
     TooLong(Duration),
+    TooMuch,
 }
+
+/// How much the process may grow while it waits for one answer, in bytes. Whole runs need less.
+const GROWTH: u64 = 96 << 20;
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -57,17 +61,20 @@ impl Watch {
         Allowed { watch: self, before: std::mem::replace(&mut self.0.state().until, until) }
     }
 
-    /// Why the connection was shut, if it was; `host` is the server.
-    pub fn why(&self, host: &str) -> Option<Error> {
+    /// Why the connection was shut, if it was, and whether another try may fare better; `host` is the server.
+    pub fn why(&self, host: &str) -> Option<(Error, bool)> {
         let why = self.0.state().why?;
-        Some(match why {
+        let error = match why {
             Why::Cancelled => Error::new(Code::Cancelled, "cancelled"),
+            Why::TooMuch => Error::new(Code::Destination, format!("{host}: its answer has no end"))
+                .hint("it is no server to keep backups at: see what it is"),
             Why::TooLong(time) => {
                 let seconds = time.as_secs_f64().ceil();
                 Error::new(Code::Destination, format!("{host}: no end of its answer in {seconds} seconds"))
                     .hint("look at the server and the line to it; a larger `timeout` waits longer")
             }
-        })
+        };
+        Some((error, matches!(why, Why::TooLong(_))))
     }
 }
 
@@ -93,10 +100,17 @@ impl Drop for Allowed<'_> {
 
 fn watch(shared: &Shared, socket: &TcpStream, cancel: &Cancel) {
     let mut state = shared.state();
+    // What is waited for, and how large the process was when that was seen first.
+    let mut before: Option<(Instant, u64)> = None;
     while !state.over {
+        let (waited_for, size) = (state.until.map(|(until, _)| until), memory());
+        if before.map(|(until, _)| until) != waited_for {
+            before = waited_for.map(|until| (until, size));
+        }
+        let grown = before.filter(|(_, before)| size.saturating_sub(*before) > GROWTH).map(|_| Why::TooMuch);
         let late =
             state.until.filter(|(until, _)| Instant::now() >= *until).map(|(_, time)| Why::TooLong(time));
-        let why = if cancel.check().is_err() { Some(Why::Cancelled) } else { late };
+        let why = if cancel.check().is_err() { Some(Why::Cancelled) } else { grown.or(late) };
         if why.is_some() {
             state.why = why;
             let _ = socket.shutdown(Shutdown::Both);
@@ -104,6 +118,14 @@ fn watch(shared: &Shared, socket: &TcpStream, cancel: &Cancel) {
         }
         state = shared.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
     }
+}
+
+/// Bytes of memory that this process has filled (proc(5), RssAnon); 0 where that is not told.
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim_end().parse::<u64>().ok());
+    kib.unwrap_or_default().saturating_mul(1024)
 }
 
 #[cfg(test)]
@@ -126,7 +148,7 @@ mod tests {
         assert!(watch.why("h").is_none());
         monitor.cancel();
         assert_eq!(near.read(&mut [0]).expect("shut"), 0);
-        assert_eq!(watch.why("h").map(|error| error.code()), Some(Code::Cancelled));
+        assert_eq!(watch.why("h").map(|(error, _)| error.code()), Some(Code::Cancelled));
     }
 
     #[test]
@@ -140,7 +162,23 @@ mod tests {
         while near.read(&mut block).is_ok_and(|read| read > 0) {}
         drop(near);
         flood.join().expect("ended");
-        let why = watch.why("h").expect("shut").to_string();
-        assert!(why.starts_with("h: no end of its answer in 1 seconds"), "{why}");
+        let (why, again) = watch.why("h").expect("shut");
+        assert!(again && why.message().starts_with("h: no end of its answer in 1 seconds"), "{why}");
+    }
+
+    #[test]
+    fn an_answer_that_fills_memory_is_not_waited_for() {
+        let (mut near, _far) = pair();
+        let watch = Watch::start(&near, &Cancel::default()).expect("watched");
+        let _allowed = watch.at_most(Duration::from_secs(300));
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        // Until the socket is shut.
+        near.set_read_timeout(Some(Duration::from_millis(50))).expect("set");
+        while near.read(&mut [0]).is_err() {
+            assert!(kept.len() < 100, "never shut");
+            kept.push(vec![7; 8 << 20]);
+        }
+        let (why, again) = watch.why("h").expect("shut");
+        assert!(!again && why.message().contains("no end"), "{why}");
     }
 }
