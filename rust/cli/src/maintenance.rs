@@ -8,7 +8,10 @@ use bam::job::site;
 /// The document with the PHP shim's `bam-maintenance` in it, where the site is a Drupal and it names nothing else.
 pub fn with_program(mut document: Document, uri: Option<&str>) -> Document {
     let site = &mut document.site;
-    if !site.maintenance_command.is_empty() || !site.root.join("includes/bootstrap.inc").is_file() {
+    // Only Drupal since 8 has a docroot in a project; its code may still have to be restored.
+    let drupal =
+        site.root.join("includes/bootstrap.inc").is_file() || site.is_modern() || site.docroot() != site.root;
+    if !site.maintenance_command.is_empty() || !drupal {
         return document;
     }
     // Where there is none, the engine does without.

@@ -66,8 +66,8 @@ final class Drupal10DocumentBuilder extends DocumentBuilder
         $root = $this->site->root();
         $sync = is_string($sync) && $sync !== '' ? $this->site->fromDocroot($sync) : $root;
         if (strncmp("$sync/", "$root/", strlen($root) + 1) !== 0) {
-            $this->notes[] = "the folder of exported configuration, $sync, lies outside of $root and is in no backup of "
-                . 'the whole site: make a source of type files of it';
+            $this->notes[] = "the folder of exported configuration, $sync, lies outside of $root and is in no backup "
+                . 'of the whole site: make a source of type files of it';
         }
         return [
             'root' => $root,

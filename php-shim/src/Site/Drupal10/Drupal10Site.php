@@ -2,6 +2,7 @@
 
 namespace Bam\Site\Drupal10;
 
+use Bam\BamException;
 use Bam\Site\DatabaseInfo;
 use Bam\Site\DocumentBuilder;
 use Bam\Site\Locator;
@@ -15,6 +16,8 @@ final class Drupal10Site implements Site
 {
     /** The configuration that is read, by the beginnings of its names. */
     private const READ = ['system.site', 'system.date', 'system.file', 'bam.', 'backup_migrate.', 'key.key.'];
+    /** Backends of caches that are neither the database nor this process's. */
+    private const ELSEWHERE = '/^cache\.backend\.(?!database|null|memory|chainedfast|apcu|php)(\w+)/';
     /** `uri` below `options` in a drush.yml. */
     private const URI = '/^options:\s*\n(?:[ \t]+.*\n|\s*\n)*?[ \t]+uri:\s*[\'"]?([^\s\'"]+)/m';
 
@@ -45,6 +48,22 @@ final class Drupal10Site implements Site
     {
         $sitePath = Locator::confPath($project->docroot(), $uri);
         return new self($project, $sitePath, SettingsFile::load($project, $sitePath, $uri), $uri);
+    }
+
+    /**
+     * The site of the Drupal that runs in this process.
+     *
+     * @param string $uri Its address, where that is known.
+     */
+    public static function running(string $uri = ''): self
+    {
+        $docroot = \Drupal::root();
+        $project = Project::around($docroot);
+        if ($project === null) {
+            throw new BamException('not_found', "$docroot is not the docroot of a Drupal 10 site");
+        }
+        $sitePath = (string) \Drupal::getContainer()->getParameter('site.path');
+        return new self($project, $sitePath, SettingsFile::ofRunningDrupal(), $uri);
     }
 
     public function project(): Project
@@ -186,6 +205,18 @@ final class Drupal10Site implements Site
         return $this->store;
     }
 
+    /**
+     * The tables over a connection of their own: the server may have closed another one meanwhile, and a restore may
+     * have exchanged what it was connected to.
+     *
+     * @throws \PDOException
+     */
+    public function freshStore(): Store
+    {
+        $database = new DatabaseInfo($this->settings->databases['default']['default'] ?? [], $this->project->docroot());
+        return new Store($database->connect(), $database);
+    }
+
     public function builder(): DocumentBuilder
     {
         return new Drupal10DocumentBuilder($this);
@@ -218,15 +249,41 @@ final class Drupal10Site implements Site
         return strncmp($path, '/', 1) === 0 ? $path : self::plain($this->project->docroot() . "/$path");
     }
 
+    /**
+     * The folder of the public files, absolute.
+     */
+    public function publicFolder(): string
+    {
+        $path = (string) $this->setting('file_public_path');
+        return $this->fromDocroot($path === '' ? "$this->sitePath/files" : $path);
+    }
+
+    /**
+     * Which caches are kept elsewhere than in the database, by the names of their backends: Redis, Memcache.
+     *
+     * @return string[]
+     */
+    public function cachesElsewhere(): array
+    {
+        $cache = $this->setting('cache');
+        $backends = [];
+        $named = is_array($cache) ? array_merge([$cache['default'] ?? ''], (array) ($cache['bins'] ?? [])) : [];
+        foreach ($named as $name) {
+            if (is_string($name) && preg_match(self::ELSEWHERE, $name, $found)) {
+                $backends[$found[1]] = $found[1];
+            }
+        }
+        return array_values($backends);
+    }
+
     private function read(): void
     {
         $info = $this->settings->databases['default']['default'] ?? null;
         if (!is_array($info)) {
             $this->problem = "{$this->confPath()}/settings.php names no default database";
         } else {
-            $database = new DatabaseInfo($info, $this->project->docroot());
             try {
-                $store = new Store($database->connect(), $database);
+                $store = $this->freshStore();
                 $this->config = $store->config(...self::READ);
                 // No site is without a name: an empty table is the ruin of one.
                 if (!isset($this->config['system.site'])) {

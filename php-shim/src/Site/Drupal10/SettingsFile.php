@@ -4,6 +4,8 @@ namespace Bam\Site\Drupal10;
 
 use Bam\BamException;
 use Bam\Site\Locator;
+use Drupal\Core\Database\Database;
+use Drupal\Core\Site\Settings;
 
 /**
  * What settings.php says, and the files that it includes.
@@ -24,6 +26,18 @@ final class SettingsFile
 
     private function __construct()
     {
+    }
+
+    /**
+     * Takes what the Drupal that runs in this process has read: settings.php may not bear being included twice.
+     */
+    public static function ofRunningDrupal(): self
+    {
+        $read = new self();
+        $read->databases = Database::getAllConnectionInfo();
+        $read->settings = Settings::getAll();
+        $read->config = is_array($GLOBALS['config'] ?? null) ? $GLOBALS['config'] : [];
+        return $read;
     }
 
     /**

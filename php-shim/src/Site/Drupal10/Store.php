@@ -107,6 +107,26 @@ final class Store
     }
 
     /**
+     * The caches that have tables, without `cache_`.
+     *
+     * @return string[]
+     */
+    public function cacheBins(): array
+    {
+        $beginning = $this->database->table('cache_');
+        $sql = $this->database->driver() === 'sqlite'
+            ? "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE ? ESCAPE '#'"
+            : 'SELECT table_name FROM information_schema.tables WHERE table_schema = '
+                . ($this->database->driver() === 'mysql' ? 'database()' : 'current_schema()')
+                . " AND table_name LIKE ? ESCAPE '#'";
+        $query = $this->pdo->prepare($sql);
+        $query->execute([strtr($beginning, ['_' => '#_', '%' => '#%', '#' => '##']) . '%']);
+        return array_map(static function (string $table) use ($beginning): string {
+            return substr($table, strlen($beginning));
+        }, $query->fetchAll(\PDO::FETCH_COLUMN));
+    }
+
+    /**
      * Empties cache tables, those that are there.
      *
      * @param string[] $bins Without `cache_`.

@@ -34,10 +34,14 @@ pub struct SiteFacts<'a> {
     pub database: &'a str,
     /// `mysql`, `pgsql` or `sqlite`.
     pub driver: &'a str,
+    /// What Composer brings back is left out.
+    pub composer: bool,
 }
 
 /// The section that Backup and Migrate reads.
 const SITE: &str = "Site 0";
+/// Says that an archive has only the code that Composer cannot bring back.
+const COMPOSER: &str = "bam-code";
 
 impl Manifest {
     /// The manifest of a site archive without prefix folder, docroot below `docroot/`.
@@ -72,7 +76,15 @@ impl Manifest {
         if let Some(private) = facts.private {
             manifest.set(SITE, "bam-files-private", private);
         }
+        if facts.composer {
+            manifest.set(SITE, COMPOSER, "composer");
+        }
         manifest
+    }
+
+    /// Whether what Composer brings back was left out.
+    pub fn lacks_contributed_code(&self) -> bool {
+        self.site(COMPOSER) == Some("composer")
     }
 
     /// Parses INI text as PHP's `parse_ini_file` does, more leniently where Backup and Migrate forgot to escape.
@@ -192,6 +204,7 @@ mod tests {
             private: Some("private"),
             database: "database.sql",
             driver: "mysql",
+            composer: false,
         })
     }
 

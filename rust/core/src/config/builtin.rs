@@ -22,12 +22,16 @@ const NODATA_TABLES: [&str; 11] = [
     "cache_*",
 ];
 
+/// What more there is since Drupal 8 that belongs to the moment: core fills these tables anew.
+const MODERN_NODATA_TABLES: [&str; 4] = ["cachetags", "key_value_expire", "queue", "semaphore"];
+
 /// Tables that the simpletest module leaves behind.
 const EXCLUDE_TABLES: [&str; 1] = ["simpletest*"];
 
 /// Adds what is built in and not there yet.
 pub(super) fn complete(document: &mut Document) {
-    document.profiles.entry("default".into()).or_insert_with(default_profile);
+    let modern = document.site.is_modern();
+    document.profiles.entry("default".into()).or_insert_with(|| default_profile(modern));
 
     let mut sources = Vec::new();
     for name in document.databases.keys() {
@@ -46,16 +50,17 @@ pub(super) fn complete(document: &mut Document) {
 }
 
 fn source(kind: SourceType, database: Option<&str>, path: Option<&str>) -> Source {
-    Source { kind, name: None, database: database.map(str::to_owned), path: path.map(Into::into) }
+    Source { kind, name: None, database: database.map(str::to_owned), path: path.map(Into::into), code: None }
 }
 
-fn default_profile() -> Profile {
-    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let db = SourceSettings {
-        nodata_tables: owned(&NODATA_TABLES),
-        exclude_tables: owned(&EXCLUDE_TABLES),
-        ..SourceSettings::default()
-    };
+fn default_profile(modern: bool) -> Profile {
+    let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    let mut nodata_tables: Vec<String> = owned(&NODATA_TABLES);
+    if modern {
+        nodata_tables.extend(owned(&MODERN_NODATA_TABLES));
+    }
+    let db =
+        SourceSettings { nodata_tables, exclude_tables: owned(&EXCLUDE_TABLES), ..SourceSettings::default() };
     Profile {
         name: Some("Default Settings".into()),
         sources: BTreeMap::from([(DB.to_owned(), db)]),

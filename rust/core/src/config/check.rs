@@ -174,6 +174,9 @@ impl Document {
             (_, Some(_)) => found.push(Problem::new(&key("path"), "only a source of type files has a path")),
             (_, None) => {}
         }
+        if source.code.is_some() && source.kind != SourceType::Archive {
+            found.push(Problem::new(&key("code"), "only a source of type archive has code"));
+        }
         match (source.kind, source.database.as_deref()) {
             (SourceType::Files, Some(_)) => {
                 found.push(Problem::new(&key("database"), "a source of type files has no database"));

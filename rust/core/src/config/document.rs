@@ -143,6 +143,19 @@ pub struct Source {
     /// For `files`: relative to `site.root`, or absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// For `archive`: how much of the code; default all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<SourceCode>,
+}
+
+/// How much of a site's code an archive holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceCode {
+    /// All of it.
+    All,
+    /// What Composer cannot bring back from `composer.lock`: the site's own code, patches, configuration.
+    Composer,
 }
 
 /// What kind of place a destination is.

@@ -15,6 +15,23 @@ impl Site {
         if self.conf_path.is_empty() { "sites/default" } else { self.conf_path.as_str() }
     }
 
+    /// The docroot, absolute: `root`, or the folder in it that `conf_path` names before `sites`.
+    pub fn docroot(&self) -> PathBuf {
+        let conf_path = self.conf_path_or_default().trim_matches('/');
+        match conf_path.split_once("/sites/") {
+            Some((docroot, _)) if !conf_path.starts_with("sites/") => self.root.join(docroot),
+            _ => self.root.clone(),
+        }
+    }
+
+    /// Whether its Drupal is of the generation that began with 8: by its version, else by its code.
+    pub fn is_modern(&self) -> bool {
+        match self.drupal_version.split('.').next().and_then(|major| major.parse::<u32>().ok()) {
+            Some(major) => major >= 8,
+            None => !self.root.as_os_str().is_empty() && self.docroot().join("core/lib/Drupal.php").is_file(),
+        }
+    }
+
     /// The public files (`public://`), absolute. Default `CONF_PATH/files`.
     pub fn public_dir(&self) -> PathBuf {
         match &self.public_path {
@@ -88,6 +105,22 @@ mod tests {
             Path::new("/var/www/../private/backup_migrate/manual")
         );
         assert_eq!(resolve("temporary://x"), std::env::temp_dir().join("x"));
+    }
+
+    #[test]
+    fn the_docroot_may_lie_in_a_project() {
+        let docroot = |conf_path: &str| Site { conf_path: conf_path.into(), ..site() }.docroot();
+        for (conf_path, found) in [
+            ("", "/var/www"),
+            ("sites/default", "/var/www"),
+            ("web/sites/example.org", "/var/www/web"),
+            ("public/cms/sites/default/", "/var/www/public/cms"),
+            ("sites/odd/sites/default", "/var/www"),
+        ] {
+            assert_eq!(docroot(conf_path), Path::new(found), "{conf_path}");
+        }
+        let modern = |version: &str| Site { drupal_version: version.into(), ..site() }.is_modern();
+        assert!(modern("10.6.15") && modern("8.9.20") && !modern("7.105") && !modern(""));
     }
 
     #[test]

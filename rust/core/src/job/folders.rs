@@ -112,6 +112,15 @@ impl<'t> Folders<'t> {
         if !target.settings && site.conf_dir().join("settings.php").exists() {
             folders.settings = Some([archive.conf_path.as_slice(), b"/settings.php"].concat());
         }
+        if target.code && archive.manifest.lacks_contributed_code() && !site.root.join("vendor").is_dir() {
+            monitor.note(
+                NoteKind::Missing,
+                format!(
+                    "the backup leaves contributed code to Composer: run `composer install` in {}",
+                    site.root.display()
+                ),
+            );
+        }
         folders
     }
 

@@ -2,7 +2,7 @@
 //! belongs to this machine and not to the site: its settings.
 
 use super::{places, sources};
-use crate::config::{Document, Driver, Site, Source, SourceType};
+use crate::config::{Document, Site, Source, SourceType};
 use crate::source::exclude::{plain_path, real_path};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub fn of(
     for settings in profiles.into_iter().chain([None]).filter(|_| excludes) {
         let excludes = match source.kind {
             SourceType::Files => sources::files_excludes(document, settings, base),
-            _ => sources::archive_excludes(document, settings),
+            _ => sources::archive_excludes(document, source, settings),
         };
         kept.extend(excludes.below(live));
     }
@@ -30,13 +30,7 @@ pub fn of(
     let folders = places::local_folders(document).into_iter().filter_map(|path| path.canonicalize().ok());
     kept.extend(folders.filter_map(below));
     // A database that is a file is restored as a database.
-    for file in database_files(document) {
-        for ending in ["", "-wal", "-shm", "-journal"] {
-            let mut name = file.clone().into_os_string();
-            name.push(ending);
-            kept.extend(below(name.into()));
-        }
-    }
+    kept.extend(sources::database_files(document).into_iter().map(|path| real_path(&path)).filter_map(below));
     if !settings {
         let site = &document.site;
         // Of a folder alone what keeps it private.
@@ -51,12 +45,6 @@ pub fn of(
     kept
 }
 
-fn database_files(document: &Document) -> Vec<PathBuf> {
-    let connections = document.databases.keys().filter_map(|name| document.connection(name).ok());
-    let files = connections.filter(|connection| connection.driver == Driver::Sqlite);
-    files.map(|connection| real_path(&connection.path)).collect()
-}
-
 /// Whether a live path of the site is what belongs to this machine: passwords, addresses, what the web server is told.
 /// Of the private files what keeps them private.
 pub fn is_of_this_machine(site: &Site, live: &Path) -> bool {
@@ -64,7 +52,12 @@ pub fn is_of_this_machine(site: &Site, live: &Path) -> bool {
         return true;
     }
     let Ok(path) = live.strip_prefix(plain_path(&site.root)) else { return false };
-    let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap_or_default()).collect();
+    if path.parent() == Some(Path::new("")) && path.to_str().is_some_and(is_setting_of_root) {
+        return true;
+    }
+    // In a Composer project the docroot is a folder of it.
+    let in_docroot = live.strip_prefix(plain_path(&site.docroot())).unwrap_or(path);
+    let parts: Vec<&str> = in_docroot.iter().map(|part| part.to_str().unwrap_or_default()).collect();
     match parts.as_slice() {
         [name] => is_setting_of_root(name),
         ["sites", "sites.php"] => true,
@@ -90,12 +83,12 @@ fn is_setting(name: &str) -> bool {
 
 /// Those that there are, with all links above them resolved.
 fn of_this_machine(site: &Site) -> Vec<PathBuf> {
-    let root = plain_path(&site.root);
-    let mut folders = vec![root.clone(), root.join("sites"), plain_path(&site.conf_dir())];
+    let (root, docroot) = (plain_path(&site.root), plain_path(&site.docroot()));
+    let mut folders = vec![root, docroot.join("sites"), plain_path(&site.conf_dir()), docroot.clone()];
     folders.extend(site.private_dir().map(|private| plain_path(&private)));
     let entries =
         |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    folders.extend(entries(&root.join("sites")).filter(|path| path.is_dir()));
+    folders.extend(entries(&docroot.join("sites")).filter(|path| path.is_dir()));
     let all = folders.iter().flat_map(|folder| entries(folder)).filter(|path| is_of_this_machine(site, path));
     all.filter_map(|path| Some(real_path(path.parent()?).join(path.file_name()?))).collect()
 }
@@ -124,6 +117,12 @@ mod tests {
         ] {
             assert!(is_of_this_machine(&site, Path::new(path)), "{path}");
         }
+        let project = Site { root: "/w".into(), conf_path: "web/sites/default".into(), ..Site::default() };
+        for path in ["/w/.env", "/w/web/sites/default/settings.local.php", "/w/web/sites/other/settings.php"]
+        {
+            assert!(is_of_this_machine(&project, Path::new(path)), "{path}");
+        }
+        assert!(!is_of_this_machine(&project, Path::new("/w/composer.json")));
         for path in [
             "/w/sites/default/default.settings.php",
             "/w/sites/default/default.services.yml",

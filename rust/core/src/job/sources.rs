@@ -8,11 +8,12 @@ use crate::archive::{self, Entry, EntryKind, Manifest, SiteFacts};
 use crate::catalog::{Kind, Sidecar, key};
 use crate::compress;
 use crate::config::{
-    CompressionLevel, Connection, Document, Driver, Profile, Source, SourceSettings, SourceType,
+    CompressionLevel, Connection, Document, Driver, Profile, Source, SourceCode, SourceSettings, SourceType,
 };
 use crate::source::database::{self, DumpReport, DumpSettings};
 use crate::source::exclude::{self, Excludes, plain_path, real_path};
 use crate::source::files::{FileTree, TreeReport};
+use crate::source::{composer, machine};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -63,6 +64,7 @@ struct Facts {
     conf_path: String,
     public: String,
     private: Option<String>,
+    composer: bool,
 }
 
 impl Plan {
@@ -88,7 +90,7 @@ impl Plan {
                 let excludes = files_excludes(document, settings, &folder);
                 plan.add_tree(folder, b"", excludes)?;
             }
-            SourceType::Archive => plan.add_site(document, settings, monitor)?,
+            SourceType::Archive => plan.add_site(document, source, settings, monitor)?,
         }
         // A backup never contains backups, least of all itself, nor what a restore could not remove.
         let strays = recover::strays(&super::lock::state_dir(document)?);
@@ -144,6 +146,7 @@ impl Plan {
     fn add_site(
         &mut self,
         document: &Document,
+        source: &Source,
         settings: Option<&SourceSettings>,
         monitor: &Monitor,
     ) -> Result<()> {
@@ -156,7 +159,18 @@ impl Plan {
             .hint("set site.root in the configuration"));
         }
         self.sidecar_type = "archive";
-        let excludes = || archive_excludes(document, settings);
+        let excludes = || archive_excludes(document, source, settings);
+        let composer = source.code == Some(SourceCode::Composer);
+        if composer && composer::folders(&site.root).is_none() {
+            return Err(Error::new(
+                Code::Config,
+                format!(
+                    "{} has no composer.json and composer.lock that could bring its code back",
+                    site.root.display()
+                ),
+            )
+            .hint("leave \"code: composer\" out of the source, so that all code is in the backup"));
+        }
         self.add_tree(site.root.clone(), b"docroot", excludes())?;
         let inside = |path: &Path| relative_to(path, &site.root);
         let public = site.public_dir();
@@ -166,6 +180,7 @@ impl Plan {
             conf_path: site.conf_path_or_default().to_owned(),
             public: format!("{}/files", site.conf_path_or_default()),
             private: None,
+            composer,
         };
         match inside(&public) {
             Some(path) => facts.public = path,
@@ -303,6 +318,7 @@ impl Plan {
             conf_path: &facts.conf_path,
             public_path: &facts.public,
             private: facts.private.as_deref(),
+            composer: facts.composer,
             database: file,
             driver,
         });
@@ -409,15 +425,37 @@ pub fn folder(document: &Document, name: &str, source: &Source) -> Result<PathBu
 
 /// What a files source leaves out.
 pub fn files_excludes(document: &Document, settings: Option<&SourceSettings>, folder: &Path) -> Excludes {
-    let lines = settings.and_then(|s| s.exclude.clone()).unwrap_or_else(exclude::default_of_files);
-    Excludes::new(lines, folder, &document.site)
+    let lines =
+        settings.and_then(|s| s.exclude.clone()).unwrap_or_else(|| exclude::default_of_files(&document.site));
+    let mut excludes = Excludes::new(lines, folder, &document.site);
+    database_files(document).iter().for_each(|path| excludes.add_path(path));
+    excludes
 }
 
 /// What a site archive leaves out.
-pub fn archive_excludes(document: &Document, settings: Option<&SourceSettings>) -> Excludes {
+pub fn archive_excludes(document: &Document, source: &Source, settings: Option<&SourceSettings>) -> Excludes {
     let site = &document.site;
-    let lines = settings.and_then(|s| s.exclude.clone()).unwrap_or_else(|| exclude::default_of_archive(site));
-    Excludes::new(lines, &site.root, site)
+    let mut excludes = match settings.and_then(|s| s.exclude.clone()) {
+        Some(lines) => Excludes::new(lines, &site.root, site),
+        None => {
+            let mut excludes = Excludes::new(exclude::default_of_archive(site), &site.root, site);
+            machine::files(site).iter().for_each(|path| excludes.add_path(path));
+            excludes
+        }
+    };
+    database_files(document).iter().for_each(|path| excludes.add_path(path));
+    if source.code == Some(SourceCode::Composer) {
+        composer::folders(&site.root).unwrap_or_default().iter().for_each(|path| excludes.add_path(path));
+    }
+    excludes
+}
+
+/// The files of SQLite databases: they are dumped and loaded as databases, and never go along as files, where they would
+/// be a second time, and torn.
+pub fn database_files(document: &Document) -> Vec<PathBuf> {
+    let connections = document.databases.keys().filter_map(|name| document.connection(name).ok());
+    let of_sqlite = connections.filter(|connection| connection.driver == Driver::Sqlite);
+    of_sqlite.flat_map(|connection| database::files(&connection)).collect()
 }
 
 /// `path` relative to `root`, where it lies below it and its name is text.

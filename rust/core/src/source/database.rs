@@ -198,6 +198,14 @@ pub fn dump(
     .map_err(|error| error.context(format!("database {}", connection.label())))
 }
 
+/// The files that a database consists of, where it is one of files: with the logs that may lie beside it.
+pub fn files(connection: &Connection) -> Vec<PathBuf> {
+    match connection.driver {
+        Driver::Sqlite => sqlite::files(connection),
+        Driver::Mysql | Driver::Pgsql => Vec::new(),
+    }
+}
+
 /// A table of a live database or a dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Table {

@@ -25,15 +25,19 @@ pub struct Excludes {
     paths: HashMap<OsString, HashSet<PathBuf>>,
 }
 
+/// The same since Drupal 8: compiled templates, which are code of another state of the site.
+const MODERN: &str = "php";
+
 /// The default list of a files source.
-pub fn default_of_files() -> Vec<String> {
-    DEFAULT.map(str::to_owned).to_vec()
+pub fn default_of_files(site: &Site) -> Vec<String> {
+    DEFAULT.into_iter().chain(site.is_modern().then_some(MODERN)).map(str::to_owned).collect()
 }
 
 /// The default list of a whole-site source: that of the public files, backups, settings.php (it holds the database's
-/// password) and the temporary folder.
+/// password) and the temporary folder. What else is of one machine alone: [`crate::source::machine`].
 pub fn default_of_archive(site: &Site) -> Vec<String> {
-    let mut list: Vec<String> = DEFAULT.iter().map(|name| format!("public://{name}")).collect();
+    let mut list: Vec<String> =
+        default_of_files(site).into_iter().map(|name| format!("public://{name}")).collect();
     list.push("private://backup_migrate".into());
     list.push(format!("{}/settings.php", site.conf_path_or_default()));
     list.push("temporary://".into());

@@ -4,6 +4,7 @@
 //! Knows nothing of compression, encryption and destinations.
 
 mod ahead;
+pub mod composer;
 mod content;
 pub mod database;
 mod drupal;
@@ -11,6 +12,7 @@ pub mod exclude;
 pub mod files;
 #[cfg(test)]
 mod files_tests;
+pub mod machine;
 pub mod mysql;
 mod names;
 pub mod path_set;

@@ -6,7 +6,7 @@
 
 use crate::config::{Connection as Settings, names_table};
 use crate::source::database::{Contents, DumpReport, DumpSettings, LoadReport, LoadSettings, Table};
-use crate::source::drupal::{MODE, Tables};
+use crate::source::drupal::Tables;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -36,6 +36,13 @@ fn file(settings: &Settings) -> PathBuf {
     path.push("-");
     path.push(&settings.prefix);
     PathBuf::from(path)
+}
+
+/// The file and the logs that SQLite keeps beside it.
+pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
+    let file = file(settings);
+    let logs = ["-journal", "-wal", "-shm"].map(|log| beside(&file, log));
+    std::iter::once(file).chain(logs).collect()
 }
 
 /// See [`crate::source::database::dump`]. The dump is in rollback mode, so that it is one file wherever it is opened.
@@ -82,7 +89,7 @@ pub(crate) fn contents(input: &mut dyn Read, spool_dir: &Path, monitor: &Monitor
     check_magic(spool.path())?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let read = || {
-        let database = Connection::open_with_flags(spool.path(), flags)?;
+        let database = Connection::open_with_flags(spool.path(), flags).and_then(collated)?;
         let excluded = left_out(&database)?;
         let tables = inventory(&database, true)?.into_iter().filter(|table| table.name != LEFT_OUT).collect();
         Ok(Contents { tables, prefix: None, excluded, complete: true })
@@ -132,7 +139,7 @@ fn inventory(database: &Connection, count: bool) -> rusqlite::Result<Vec<Table>>
 /// An empty database and its file, which has no name: should we be killed, it is gone.
 fn unlinked(folder: &Path) -> Result<(Connection, File)> {
     let file = tempfile::NamedTempFile::new_in(folder).at("cannot write in", folder)?;
-    let database = Connection::open(file.path())
+    let database = connect(file.path())
         // Journals lie beside a file's name.
         .and_then(|database| {
             database.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;").map(|()| database)
@@ -223,7 +230,7 @@ impl Replacement {
         out.sync_all().at("cannot write", &self.new)?;
         drop(out);
         check_magic(&self.new)?;
-        let new = Connection::open(&self.new).map_err(damaged)?;
+        let new = connect(&self.new).map_err(damaged)?;
         new.execute_batch("PRAGMA journal_mode=DELETE; PRAGMA foreign_keys=OFF;").map_err(damaged)?;
         let verdict: String =
             new.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(damaged)?;
@@ -263,7 +270,7 @@ impl Replacement {
     fn save_old(&self, live: &Path, monitor: &Monitor) -> Result<Option<Connection>> {
         drop(private_file(&self.old)?);
         let copy = || {
-            let mut old = Connection::open(&self.old)?;
+            let mut old = connect(&self.old)?;
             copy_pages(&open_raw(live)?, &mut old, monitor)?;
             old.execute_batch("PRAGMA journal_mode=DELETE")?;
             Ok(old)
@@ -311,7 +318,7 @@ impl Replacement {
             if live {
                 fs::copy(&self.old, &self.new).map_err(io)?;
             }
-            let new = Connection::open(&self.new)?;
+            let new = connect(&self.new)?;
             new.execute_batch("PRAGMA journal_mode=DELETE; PRAGMA foreign_keys=OFF;")?;
             for table in &tables {
                 new.execute_batch(&format!("DROP TABLE IF EXISTS {}", quote(table)))?;
@@ -385,12 +392,17 @@ fn drupal_tables(database: &Connection) -> rusqlite::Result<Tables> {
 
 /// Maintenance mode as a site has it: names, and values in hexadecimal.
 fn mode(live: &Connection) -> rusqlite::Result<Option<Vec<(String, String)>>> {
-    let Some(table) = drupal_tables(live)?.variable else { return Ok(None) };
-    let names = MODE.map(|name| format!("'{name}'")).join(", ");
-    let mut statement =
-        live.prepare(&format!("SELECT name, hex(value) FROM {} WHERE name IN ({names})", quote(&table)))?;
-    let pairs = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    pairs.collect::<rusqlite::Result<Vec<_>>>().map(Some)
+    let questions = drupal_tables(live)?.questions(quote, |column| format!("hex({column})"));
+    if questions.is_empty() {
+        return Ok(None);
+    }
+    let mut mode = Vec::new();
+    for question in questions {
+        let mut statement = live.prepare(&question)?;
+        let pairs = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        mode.extend(pairs.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    Ok(Some(mode))
 }
 
 /// Makes the live database what `from` is.
@@ -528,9 +540,23 @@ fn open(path: &Path) -> Result<Connection> {
     open_raw(path).map_err(|cause| failed(path, cause))
 }
 
+/// Opens a database, or makes it.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open(path).and_then(collated)
+}
+
+/// With the collation that Drupal's tables have since 8: without it SQLite can neither check nor write their indexes. It
+/// compares as Drupal does (`Unicode::strcasecmp()`): in small letters, each letter by itself.
+fn collated(database: Connection) -> rusqlite::Result<Connection> {
+    let small = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<String>();
+    database.create_collation("NOCASE_UTF8", move |one, other| small(one).cmp(&small(other)))?;
+    Ok(database)
+}
+
 /// Opens a database that exists. A reader of a database with a write-ahead log must write its index.
 fn open_raw(path: &Path) -> rusqlite::Result<Connection> {
-    let open = |flags| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let open =
+        |flags| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).and_then(collated);
     let database =
         open(OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|_| open(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
     database.busy_timeout(PATIENCE)?;

@@ -5,7 +5,7 @@ use super::replace::{Replacement, Way};
 use super::schema::columns;
 use super::session::{Session, quote, string};
 use crate::config::Connection;
-use crate::source::drupal::{MODE, Tables};
+use crate::source::drupal::Tables;
 use crate::{Code, Monitor, Result, ResultExt};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -14,8 +14,8 @@ impl Replacement {
     /// See [`crate::source::database::Replacement::adapt`].
     pub(crate) fn adapt(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
-        let live = tables_of(&mut session, &connection.name, &connection.prefix)?;
-        let mode = mode(connection, live.variable.as_deref(), monitor)?;
+        let mut live = tables_of(&mut session, &connection.name, &connection.prefix)?;
+        let mode = mode(connection, &live, monitor)?;
         let bytes = |hex: &str| format!("X'{hex}'");
         if self.way == Way::Beside {
             let tables = tables_of(&mut session, &self.new, &connection.prefix)?;
@@ -24,14 +24,10 @@ impl Replacement {
             return statements.iter().try_for_each(|statement| session.run(statement));
         }
         // Taken to be like the live ones that they replace: they are not there yet to be asked.
-        let comes = |table: &String| self.tables.contains(table);
-        let tables = Tables {
-            variable: live.variable.filter(comes),
-            caches: live.caches.into_iter().filter(comes).collect(),
-        };
+        live.retain(|table| self.tables.contains(table));
         // The script may have ended with another delimiter.
         let mut script = String::from("DELIMITER ;\n");
-        for statement in tables.statements(mode.as_deref(), quote, bytes, "TRUNCATE TABLE") {
+        for statement in live.statements(mode.as_deref(), quote, bytes, "TRUNCATE TABLE") {
             script += &statement;
             script += ";\n";
         }
@@ -42,9 +38,10 @@ impl Replacement {
 }
 
 fn tables_of(session: &mut Session<'_>, database: &str, prefix: &str) -> Result<Tables> {
+    let names: String = Tables::endings().map(|ending| format!(" OR TABLE_NAME LIKE '%{ending}'")).collect();
     let rows = session.rows(&format!(
         "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS \
-         WHERE TABLE_SCHEMA = {} AND TABLE_NAME LIKE '%cache%' OR TABLE_SCHEMA = {0} AND TABLE_NAME LIKE '%variable'",
+         WHERE TABLE_SCHEMA = {} AND (TABLE_NAME LIKE '%cache%'{names})",
         string(database)
     ))?;
     let pairs = rows.into_iter().map(|row| columns(row).map(|[table, column]| (table, column)));
@@ -53,21 +50,23 @@ fn tables_of(session: &mut Session<'_>, database: &str, prefix: &str) -> Result<
 
 /// Maintenance mode as the live site has it: names, and values in hexadecimal. `None` where there is no table, or it
 /// is beyond reading, which is a reason to restore it.
-fn mode(
-    connection: &Connection,
-    variable: Option<&str>,
-    monitor: &Monitor,
-) -> Result<Option<Vec<(String, String)>>> {
-    let Some(table) = variable else { return Ok(None) };
-    let names = MODE.map(string).join(", ");
-    let mut session = Session::open(connection, Some(&connection.name), monitor)?;
-    let asked = format!("SELECT name, HEX(value) FROM {} WHERE name IN ({names})", quote(table));
-    match session.rows(&asked) {
-        Ok(rows) => {
-            let pairs = rows.into_iter().map(|row| columns(row).map(|[name, value]| (name, value)));
-            pairs.collect::<Result<Vec<_>>>().map(Some)
-        }
-        Err(error) if error.code() == Code::Cancelled => Err(error),
-        Err(_) => Ok(None),
+fn mode(connection: &Connection, live: &Tables, monitor: &Monitor) -> Result<Option<Vec<(String, String)>>> {
+    let questions = live.questions(quote, |column| format!("HEX({column})"));
+    if questions.is_empty() {
+        return Ok(None);
     }
+    let mut session = Session::open(connection, Some(&connection.name), monitor)?;
+    let mut mode = Vec::new();
+    for question in questions {
+        match session.rows(&question) {
+            Ok(rows) => {
+                for row in rows {
+                    mode.push(columns(row).map(|[name, value]| (name, value))?);
+                }
+            }
+            Err(error) if error.code() == Code::Cancelled => return Err(error),
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(mode))
 }

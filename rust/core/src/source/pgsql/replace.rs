@@ -14,7 +14,7 @@ use super::script::{About, Script};
 use super::session::{my_turn, options, quote, rows, string, transaction};
 use crate::config::{Connection, names_table};
 use crate::source::database::{LoadReport, LoadSettings};
-use crate::source::drupal::{MODE, Tables};
+use crate::source::drupal::Tables;
 use crate::source::sql::renamed;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde::{Deserialize, Serialize};
@@ -275,19 +275,17 @@ impl Replacement {
             Ok(Tables::find(pairs.collect::<Result<Vec<_>>>()?, &connection.prefix))
         };
         let within = |schema: &str, table: &str| format!("{}.{}", quote(schema), quote(table));
-        let mode = match tables(&self.live)?.variable {
-            None => None,
-            Some(table) => {
-                let names = MODE.map(string).join(", ");
-                let table = within(&self.live, &table);
-                let sql = format!(
-                    "SELECT name, pg_catalog.encode(value, 'hex') FROM {table} WHERE name IN ({names})"
-                );
-                let pairs =
-                    rows(connection, &sql, monitor)?.into_iter().map(|row| columns(row).map(|[a, b]| (a, b)));
-                Some(pairs.collect::<Result<Vec<_>>>()?)
+        let questions = tables(&self.live)?.questions(
+            |table| within(&self.live, table),
+            |column| format!("pg_catalog.encode({column}, 'hex')"),
+        );
+        let mut mode = (!questions.is_empty()).then(Vec::new);
+        for question in questions {
+            for row in rows(connection, &question, monitor)? {
+                let pair = columns(row).map(|[name, value]| (name, value))?;
+                mode.get_or_insert_default().push(pair);
             }
-        };
+        }
         let bytes = |hex: &str| format!("pg_catalog.decode('{hex}', 'hex')");
         let statements = tables(&self.new)?.statements(
             mode.as_deref(),
