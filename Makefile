@@ -62,8 +62,8 @@ install:
 	install -m 755 $(built)/bam $(to)/bin/bam
 	install -m 644 $(built)/libbam.so $(to)/lib/libbam.so
 	install -m 644 include/bam.h $(to)/include/bam.h
-	rm -rf $(addprefix $(DESTDIR)$(share)/,php-shim drush drupal7)
-	cp -r --no-preserve=ownership php-shim drush $(wildcard drupal7) $(DESTDIR)$(share)/
+	rm -rf $(addprefix $(DESTDIR)$(share)/,php-shim drush drupal7 drupal10)
+	cp -r --no-preserve=ownership php-shim drush $(wildcard drupal7 drupal10) $(DESTDIR)$(share)/
 	rm -rf $(DESTDIR)$(share)/php-shim/tests $(DESTDIR)$(share)/php-shim/vendor
 	install -d $(DESTDIR)$(DRUSH_COMMANDS)
 	ln -sfn $(share)/drush $(DESTDIR)$(DRUSH_COMMANDS)/bam

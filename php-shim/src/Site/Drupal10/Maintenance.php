@@ -8,8 +8,8 @@ use Bam\Process;
  * Maintenance mode of Drupal 8 to 11 around a run, which must end however the run ends.
  *
  * begin() leaves a record of who put the site offline in the state `bam.maintenance`; whoever comes across that of a
- * run that is gone (kill -9, a power cut) puts the site back online: repair(). The record lies in the database, so that a
- * dump made while the site is offline carries it: a restore sees by it what is not the site's own wish.
+ * run that is gone (kill -9, a power cut) puts the site back online: repair(). The record lies in the database, so that
+ * a dump made while the site is offline carries it: a restore sees by it what is not the site's own wish.
  *
  * Works on the database alone, so that a site can be sent offline whose Drupal does not start. What Drupal has cached
  * in the database goes along; where its caches are elsewhere (Redis, Memcache), Drupal is started to empty them.

@@ -1,0 +1,197 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Drupal\bam;
+
+use Drupal\Component\Datetime\TimeInterface;
+use Drupal\Core\Queue\QueueFactory;
+use Drupal\Core\State\StateInterface;
+use Drupal\Core\StringTranslation\StringTranslationTrait;
+use Psr\Log\LoggerInterface;
+
+/**
+ * Which schedules are due, and starting them.
+ *
+ * What is due goes into a queue; its worker starts the program. From the
+ * command line the backups are made before cron ends; from the web they go on
+ * in the background.
+ */
+final class Cron {
+
+  use StringTranslationTrait;
+
+  /**
+   * The part of a period that cron may come too early.
+   *
+   * Without it a daily backup, found not due by a cron run that comes a second
+   * early, would wait for the next run.
+   */
+  private const SLACK = 0.01;
+
+  public function __construct(
+    private readonly Program $program,
+    private readonly SiteConfiguration $site,
+    private readonly Jobs $jobs,
+    private readonly LastRuns $lastRuns,
+    private readonly QueueFactory $queues,
+    private readonly StateInterface $state,
+    private readonly TimeInterface $time,
+    private readonly LoggerInterface $logger,
+  ) {}
+
+  /**
+   * Puts what is due into the queue.
+   */
+  public function run(): void {
+    // Settings do not say where the site is; only requests know.
+    $url = $GLOBALS['base_url'] ?? '';
+    $host = (string) parse_url($url, PHP_URL_HOST);
+    if (PHP_SAPI !== 'cli' && $host !== '' && $this->state->get('bam.url') !== $url) {
+      $this->state->set('bam.url', $url);
+    }
+    $this->jobs->collect();
+    if (!$this->program->isInstalled()) {
+      $this->logger->error('The program bam, or the PHP classes that belong to it, were not found. Install it, or say in the settings where it is.');
+      return;
+    }
+    $queue = $this->queues->get('bam_schedule');
+    // One at a time: what is due stays due until the next cron run.
+    if ($this->jobs->open() !== [] || $queue->numberOfItems() > 0) {
+      return;
+    }
+    foreach ($this->due() as $name) {
+      $queue->createItem(['schedule' => $name]);
+    }
+  }
+
+  /**
+   * The schedules that are due, longest waiting first.
+   *
+   * @return string[]
+   *   Names.
+   */
+  public function due(): array {
+    $now = $this->time->getCurrentTime();
+    $document = $this->site->document();
+    $due = [];
+    foreach ($document['schedules'] as $name => $schedule) {
+      $last = $this->lastRuns->get((string) $name);
+      if (!$this->isDue((string) $name, $schedule, $last, $now)) {
+        continue;
+      }
+      $problem = self::problem($schedule, $document);
+      if ($problem === NULL) {
+        $due[$name] = $last;
+      }
+      else {
+        $this->logger->error('The schedule %name is due but cannot run: there is no %missing among the @section.', [
+          '%name' => $name,
+          '%missing' => $problem[1],
+          '@section' => $problem[0],
+        ]);
+      }
+    }
+    asort($due);
+    return array_map('strval', array_keys($due));
+  }
+
+  /**
+   * Starts a schedule now, due or not.
+   *
+   * @return string
+   *   The run's ID.
+   *
+   * @throws \RuntimeException
+   *   If it cannot be started.
+   */
+  public function start(string $name, bool $wait): string {
+    $schedule = $this->site->document()['schedules'][$name] ?? NULL;
+    if ($schedule === NULL) {
+      throw new \RuntimeException((string) $this->t('There is no schedule @name.', ['@name' => $name]));
+    }
+    $before = $this->lastRuns->get($name);
+    $job = [
+      'kind' => 'schedule',
+      'schedule' => $name,
+      'started' => $this->time->getCurrentTime(),
+      'previous_run' => $before,
+      'title' => (string) $this->t('Scheduled backup @name', ['@name' => $this->site->label('schedules', $name)]),
+      'arguments' => ['run', '--', $name],
+    ];
+    // Before it starts: whoever looks now, in another cron run or in Backup and
+    // Migrate, must not find it due.
+    $this->lastRuns->set($name, $job['started']);
+    try {
+      [$id] = $this->jobs->start([$job], $wait);
+    }
+    catch (\RuntimeException $cause) {
+      $this->lastRuns->set($name, $before);
+      throw $cause;
+    }
+    if ($wait) {
+      $this->jobs->collect();
+    }
+    return $id;
+  }
+
+  /**
+   * Tells whether a schedule is due.
+   */
+  private function isDue(string $name, array $schedule, int $last, int $now): bool {
+    if (!($schedule['enabled'] ?? TRUE)) {
+      return FALSE;
+    }
+    if (($schedule['cron'] ?? '') !== '') {
+      $next = $this->nextByCrontab($name, $schedule, $last);
+      return $next !== NULL && $next <= $now;
+    }
+    $every = (int) ($schedule['every'] ?? 0);
+    return $every > 0 && $now - $last >= $every - $every * self::SLACK;
+  }
+
+  /**
+   * The first time after the last run that a crontab expression names.
+   *
+   * The program works it out. It is asked once, not at each cron run.
+   */
+  private function nextByCrontab(string $name, array $schedule, int $last): ?int {
+    $key = [$schedule['cron'], $last, date_default_timezone_get()];
+    $known = $this->state->get('bam.next_runs') ?? [];
+    if (($known[$name]['key'] ?? NULL) !== $key) {
+      $answer = $this->program->ask(['schedules'], 20);
+      $told = $answer['schedules'][$name] ?? [];
+      if (!isset($told['next_run'])) {
+        $this->logger->error('When is the schedule %name due? @error', [
+          '%name' => $name,
+          '@error' => $told['problem'] ?? $answer['error']['message'] ?? '',
+        ]);
+        return NULL;
+      }
+      $known[$name] = ['key' => $key, 'next' => (int) $told['next_run']];
+      $this->state->set('bam.next_runs', $known);
+    }
+    return $known[$name]['next'];
+  }
+
+  /**
+   * Tells what a schedule needs and the configuration does not have.
+   *
+   * @return array{0: string, 1: string}|null
+   *   The section and the name that is missing there; NULL if all is there.
+   */
+  private static function problem(array $schedule, array $document): ?array {
+    $profile = (string) ($schedule['profile'] ?? 'default');
+    // That one is built in.
+    if ($profile !== 'default' && !isset($document['profiles'][$profile])) {
+      return ['profiles', $profile];
+    }
+    foreach ((array) ($schedule['destinations'] ?? []) ?: [''] as $destination) {
+      if (!isset($document['destinations'][$destination])) {
+        return ['destinations', (string) $destination];
+      }
+    }
+    return NULL;
+  }
+
+}

@@ -1,0 +1,106 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Drupal\bam\Entity;
+
+use Drupal\Core\Config\Entity\ConfigEntityBase;
+
+/**
+ * A backup destination. Its keys are those of bam's configuration document.
+ *
+ * @ConfigEntityType(
+ *   id = "bam_destination",
+ *   label = @Translation("Destination"),
+ *   label_collection = @Translation("Destinations"),
+ *   label_singular = @Translation("destination"),
+ *   label_plural = @Translation("destinations"),
+ *   label_count = @PluralTranslation(
+ *     singular = "@count destination",
+ *     plural = "@count destinations",
+ *   ),
+ *   config_prefix = "destination",
+ *   admin_permission = "administer bam",
+ *   handlers = {
+ *     "list_builder" = "Drupal\bam\DestinationListBuilder",
+ *     "form" = {
+ *       "add" = "Drupal\bam\Form\DestinationForm",
+ *       "edit" = "Drupal\bam\Form\DestinationForm",
+ *       "delete" = "Drupal\Core\Entity\EntityDeleteForm",
+ *     },
+ *     "route_provider" = {
+ *       "html" = "Drupal\Core\Entity\Routing\AdminHtmlRouteProvider",
+ *     },
+ *   },
+ *   entity_keys = {
+ *     "id" = "id",
+ *     "label" = "label",
+ *     "uuid" = "uuid",
+ *   },
+ *   links = {
+ *     "collection" = "/admin/config/system/bam/destinations",
+ *     "add-form" = "/admin/config/system/bam/destinations/add",
+ *     "edit-form" = "/admin/config/system/bam/destinations/{bam_destination}",
+ *     "delete-form" = "/admin/config/system/bam/destinations/{bam_destination}/delete",
+ *   },
+ *   config_export = {
+ *     "id",
+ *     "label",
+ *     "type",
+ *     "path",
+ *     "url",
+ *     "identity_file",
+ *     "host_key",
+ *     "password_file",
+ *     "password_key",
+ *   }
+ * )
+ */
+final class Destination extends ConfigEntityBase {
+
+  /**
+   * The machine name.
+   */
+  protected ?string $id = NULL;
+
+  /**
+   * What people call it.
+   */
+  protected ?string $label = NULL;
+
+  /**
+   * Kind: directory, sftp or rsync.
+   */
+  protected string $type = 'directory';
+
+  /**
+   * For directories: the folder.
+   */
+  protected string $path = '';
+
+  /**
+   * For other machines: the address, without a password.
+   */
+  protected string $url = '';
+
+  /**
+   * The file with the private key for SSH.
+   */
+  protected string $identity_file = '';
+
+  /**
+   * The key of the server, as ssh-keygen prints it.
+   */
+  protected string $host_key = '';
+
+  /**
+   * The file with the password.
+   */
+  protected string $password_file = '';
+
+  /**
+   * The key of the Key module with the password.
+   */
+  protected string $password_key = '';
+
+}

@@ -1,0 +1,54 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Drupal\bam\EventSubscriber;
+
+use Bam\Site\Drupal10\Maintenance;
+use Drupal\bam\Jobs;
+use Drupal\bam\Program;
+use Drupal\Core\State\StateInterface;
+use Psr\Log\LoggerInterface;
+use Symfony\Component\EventDispatcher\EventSubscriberInterface;
+use Symfony\Component\HttpKernel\KernelEvents;
+
+/**
+ * Notices runs that have ended, and takes the site out of a maintenance mode.
+ *
+ * The latter if a run was killed that had put it there. With nothing under way
+ * this costs one look into a folder, after the page is sent.
+ */
+final class EndOfRequest implements EventSubscriberInterface {
+
+  public function __construct(
+    private readonly Jobs $jobs,
+    private readonly Program $program,
+    private readonly StateInterface $state,
+    private readonly LoggerInterface $logger,
+  ) {}
+
+  /**
+   * {@inheritdoc}
+   */
+  public static function getSubscribedEvents(): array {
+    return [KernelEvents::TERMINATE => 'onTerminate'];
+  }
+
+  /**
+   * After the page is sent.
+   */
+  public function onTerminate(): void {
+    if ($this->jobs->open() !== []) {
+      $this->jobs->collect();
+    }
+    if ($this->state->get('bam.maintenance') === NULL || !$this->program->loadShim()) {
+      return;
+    }
+    $site = $this->program->site();
+    if ($site->store() !== NULL && (new Maintenance($site, $site->store()))->repair()) {
+      $this->state->resetCache();
+      $this->logger->warning('The site was still offline after a backup or restore that was killed; it is back online.');
+    }
+  }
+
+}

@@ -1,0 +1,96 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Drupal\bam\Form;
+
+use Drupal\bam\Controller\OverviewController;
+use Drupal\Core\Form\FormBase;
+use Drupal\Core\Form\FormStateInterface;
+
+/**
+ * Back up now.
+ */
+final class BackupForm extends FormBase {
+
+  use StartsRun;
+
+  /**
+   * {@inheritdoc}
+   */
+  public function getFormId(): string {
+    return 'bam_backup_form';
+  }
+
+  /**
+   * {@inheritdoc}
+   */
+  public function buildForm(array $form, FormStateInterface $form_state): array {
+    $error = $this->site->complete()['error'] ?? NULL;
+    if ($error !== NULL) {
+      return ['error' => OverviewController::message('error', [$error['message'], $error['hint'] ?? ''])];
+    }
+    $sources = $this->site->options('sources');
+    $destinations = $this->site->options('destinations');
+    if ($destinations === []) {
+      $form['none'] = OverviewController::message('warning', [
+        $this->t('There is no destination yet. <a href=":url">Add one</a>.', [':url' => '/admin/config/system/bam/destinations/add']),
+      ]);
+    }
+    $form['source'] = [
+      '#type' => 'select',
+      '#title' => $this->t('What'),
+      '#options' => $sources,
+      '#default_value' => isset($sources['db']) ? 'db' : NULL,
+      '#required' => TRUE,
+    ];
+    $form['destinations'] = [
+      '#type' => 'checkboxes',
+      '#title' => $this->t('Where to'),
+      '#description' => $this->t('Several at once cost no more time than the slowest of them.'),
+      '#options' => $destinations,
+      '#default_value' => isset($destinations['manual']) ? ['manual'] : [],
+      '#required' => TRUE,
+    ];
+    $form['profile'] = [
+      '#type' => 'select',
+      '#title' => $this->t('How'),
+      '#description' => $this->t('Compression, encryption, what is left out, and who hears of it, are said in the profile.'),
+      '#options' => $this->site->options('profiles'),
+      '#default_value' => $this->site->complete()['default_profile'] ?? 'default',
+      '#required' => TRUE,
+    ];
+    $form['description'] = [
+      '#type' => 'textfield',
+      '#title' => $this->t('Note'),
+      '#description' => $this->t('A few words to keep with the backup, such as: before the update.'),
+      '#maxlength' => 255,
+    ];
+    $form['actions'] = ['#type' => 'actions'];
+    $form['actions']['submit'] = ['#type' => 'submit', '#value' => $this->t('Back up now'), '#button_type' => 'primary'];
+    return $form;
+  }
+
+  /**
+   * {@inheritdoc}
+   */
+  public function submitForm(array &$form, FormStateInterface $form_state): void {
+    $source = (string) $form_state->getValue('source');
+    $profile = (string) $form_state->getValue('profile');
+    $destinations = array_map('strval', array_values(array_filter($form_state->getValue('destinations'), 'is_string')));
+    $arguments = ['backup'];
+    $note = trim((string) $form_state->getValue('description'));
+    if ($note !== '') {
+      // One word with its value: nothing that it says is taken for an option.
+      $arguments[] = "--description=$note";
+    }
+    array_push($arguments, '--', $source, implode(',', $destinations), $profile);
+    $this->start($form_state, [
+      'kind' => 'backup',
+      'title' => (string) $this->t('Backup of @source', ['@source' => $this->site->label('sources', $source)]),
+      'arguments' => $arguments,
+      'notify' => $this->site->complete()['profiles'][$profile]['notify'] ?? [],
+    ]);
+  }
+
+}

@@ -1,0 +1,288 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Drupal\bam;
+
+use Bam\BamException;
+use Bam\Site\Drupal10\Drupal10Site;
+use Drupal\Core\Config\ConfigFactoryInterface;
+use Drupal\Core\File\FileSystemInterface;
+use Drupal\Core\StringTranslation\StringTranslationTrait;
+
+/**
+ * The program `bam` and the PHP classes beside it: finding and running them.
+ *
+ * Nothing secret is ever in its arguments: it asks the site for its settings.
+ */
+final class Program {
+
+  use StringTranslationTrait;
+
+  private ?bool $shim = NULL;
+
+  public function __construct(
+    private readonly ConfigFactoryInterface $config,
+    private readonly FileSystemInterface $files,
+    private readonly string $root,
+    private readonly string $sitePath,
+  ) {}
+
+  /**
+   * Where the program is: as set, else where it may be installed.
+   *
+   * @return string|null
+   *   An absolute path, or NULL if there is none.
+   */
+  public function path(): ?string {
+    $set = (string) $this->config->get('bam.settings')->get('program');
+    if ($set !== '') {
+      return $this->problem($set) === NULL ? $set : NULL;
+    }
+    $here = (string) realpath(dirname(__DIR__));
+    $places = [
+      // PREFIX/share/bam/drupal10 -> PREFIX/bin; then a checkout of the sources.
+      dirname($here, 3) . '/bin/bam',
+      '/usr/local/bin/bam',
+      '/usr/bin/bam',
+      dirname($here) . '/target/release/bam',
+      dirname($here) . '/target/debug/bam',
+    ];
+    foreach ($places as $place) {
+      if (@is_file($place) && @is_executable($place) && $this->problem($place) === NULL) {
+        return $place;
+      }
+    }
+    return NULL;
+  }
+
+  /**
+   * Tells why a path cannot be the backup program, or NULL if it can.
+   */
+  public function problem(string $path): ?string {
+    if (!str_starts_with($path, '/')) {
+      return (string) $this->t('@path is not an absolute path.', ['@path' => $path]);
+    }
+    $real = @realpath($path);
+    if ($real === FALSE || !is_file($real)) {
+      return (string) $this->t('There is no file @path.', ['@path' => $path]);
+    }
+    if (!is_executable($real)) {
+      return (string) $this->t('@path is not executable for the user that PHP runs as.', ['@path' => $path]);
+    }
+    // What a visitor could upload must never be run.
+    $places = array_map([$this->files, 'realpath'], ['public://', 'private://', 'temporary://']);
+    foreach (array_filter([$this->root, ...$places]) as $folder) {
+      if (str_starts_with($real, rtrim($folder, '/') . '/')) {
+        return (string) $this->t('@path lies in @folder, where files can be uploaded to. Install the program elsewhere.', [
+          '@path' => $path,
+          '@folder' => $folder,
+        ]);
+      }
+    }
+    return NULL;
+  }
+
+  /**
+   * Makes the classes of php-shim known, unless Composer did.
+   *
+   * @return bool
+   *   Whether they are there.
+   */
+  public function loadShim(): bool {
+    if ($this->shim === NULL) {
+      $places = [dirname((string) realpath(dirname(__DIR__))) . '/php-shim', '/usr/local/share/bam/php-shim', '/usr/share/bam/php-shim'];
+      $places = array_filter($places, static fn (string $place): bool => @is_file("$place/autoload.php"));
+      if (!class_exists(BamException::class) && $places !== []) {
+        require_once reset($places) . '/autoload.php';
+      }
+      $this->shim = class_exists(BamException::class);
+    }
+    return $this->shim;
+  }
+
+  /**
+   * Whether backups can be made at all.
+   */
+  public function isInstalled(): bool {
+    return $this->loadShim() && $this->path() !== NULL;
+  }
+
+  /**
+   * The site, as the classes of php-shim see it.
+   *
+   * @throws \Bam\BamException
+   */
+  public function site(): Drupal10Site {
+    if (!$this->loadShim()) {
+      throw new \RuntimeException((string) $this->t('The PHP classes that belong to the program bam were not found.'));
+    }
+    return Drupal10Site::running($this->uri());
+  }
+
+  /**
+   * The command line for a verb of the program, as a list.
+   *
+   * @param string[] $arguments
+   *   The verb and its arguments.
+   * @param string|null $statusFile
+   *   Where it shall tell how far it is.
+   *
+   * @return string[]
+   *   The program and its arguments.
+   */
+  public function command(array $arguments, ?string $statusFile = NULL): array {
+    $command = [(string) $this->path(), '--root', $this->root, '--json', '--quiet'];
+    if ($this->uri() !== '') {
+      array_push($command, '--uri', $this->uri());
+    }
+    if ($statusFile !== NULL) {
+      array_push($command, '--status-file', $statusFile);
+    }
+    return [...$command, ...$arguments];
+  }
+
+  /**
+   * The environment for the program: ours, with what a web server leaves out.
+   *
+   * @return array<string, string>
+   *   Variables.
+   */
+  public function environment(): array {
+    $environment = getenv() + ['PATH' => '/usr/local/bin:/usr/bin:/bin', 'LANG' => 'C.UTF-8'];
+    if (!isset($environment['HOME']) && function_exists('posix_getpwuid')) {
+      $me = posix_getpwuid(posix_geteuid());
+      // SSH looks for keys and known hosts there.
+      $environment['HOME'] = $me ? $me['dir'] : '/';
+    }
+    if ($this->loadShim()) {
+      $environment['BAM_PHP_SHIM'] = dirname((string) (new \ReflectionClass(BamException::class))->getFileName(), 2);
+    }
+    // The copy of the configuration needs a place that can be written to:
+    // users of web servers have no home to speak of.
+    $folder = $this->stateFolder(TRUE);
+    if (PHP_SAPI !== 'cli' && $folder !== NULL) {
+      $environment += ['XDG_STATE_HOME' => $folder];
+    }
+    return $environment;
+  }
+
+  /**
+   * The folder with the records of runs; one for each site and system user.
+   *
+   * Not in the database, which a restore replaces, nor below the docroot.
+   *
+   * @param bool $create
+   *   Whether to create it if it is missing.
+   *
+   * @return string|null
+   *   Its path, or NULL if it does not exist, or belongs to somebody else.
+   */
+  public function stateFolder(bool $create = FALSE): ?string {
+    $me = function_exists('posix_geteuid') ? posix_geteuid() : getmyuid();
+    $base = (string) $this->config->get('bam.settings')->get('state_dir');
+    if ($base === '') {
+      // /var/tmp survives a restart of the machine. It may be closed to PHP by
+      // open_basedir, the site's own temporary folder never is.
+      $base = @is_writable('/var/tmp') ? '/var/tmp' : $this->files->getTempDirectory();
+    }
+    $folder = "$base/bam-jobs-$me-" . substr(hash('sha256', "$this->root\0$this->sitePath"), 0, 16);
+    if ($create && !is_dir($folder)) {
+      @mkdir($folder, 0700, TRUE);
+    }
+    // Anybody may create a folder of that name in /var/tmp: only ours will do.
+    $found = @lstat($folder);
+    $ours = $found && ($found['mode'] & 0170000) === 0040000 && $found['uid'] === $me && ($found['mode'] & 022) === 0;
+    return $ours ? $folder : NULL;
+  }
+
+  /**
+   * Runs a program to its end, without a shell, and takes what it prints.
+   *
+   * @param string[] $command
+   *   Program and arguments.
+   * @param int $seconds
+   *   It is stopped when it takes longer.
+   *
+   * @return array{exit_code: int|null, output: string, errors: string}
+   *   The exit code is NULL if it could not be started or was stopped.
+   */
+  public function execute(array $command, int $seconds): array {
+    $result = ['exit_code' => NULL, 'output' => '', 'errors' => ''];
+    $process = @proc_open($command, [['file', '/dev/null', 'r'], ['pipe', 'w'], ['pipe', 'w']], $pipes, $this->root, $this->environment());
+    if (!is_resource($process)) {
+      $result['errors'] = (string) $this->t('@program cannot be started; is proc_open() switched off in php.ini (disable_functions)?', ['@program' => $command[0]]);
+      return $result;
+    }
+    $open = ['output' => $pipes[1], 'errors' => $pipes[2]];
+    $limits = ['output' => 16 << 20, 'errors' => 1 << 16];
+    $deadline = microtime(TRUE) + $seconds;
+    $late = FALSE;
+    while ($open !== []) {
+      $ready = array_values($open);
+      $none = [];
+      $wait = max(0, $deadline - microtime(TRUE));
+      $late = !@stream_select($ready, $none, $none, (int) $wait, (int) (fmod($wait, 1) * 1000000));
+      if ($late) {
+        break;
+      }
+      foreach ($ready as $pipe) {
+        $name = array_search($pipe, $open, TRUE);
+        $bytes = fread($pipe, 65536);
+        if ($bytes === '' || $bytes === FALSE) {
+          unset($open[$name]);
+        }
+        elseif (strlen($result[$name]) < $limits[$name]) {
+          $result[$name] .= $bytes;
+        }
+      }
+    }
+    if ($late) {
+      proc_terminate($process);
+      $result['errors'] = (string) $this->t('It took longer than @count seconds and was stopped.', ['@count' => $seconds]);
+    }
+    array_map('fclose', $pipes);
+    $code = proc_close($process);
+    $result['exit_code'] = $late ? NULL : $code;
+    return $result;
+  }
+
+  /**
+   * Runs a quick verb of the program and returns what it answers.
+   *
+   * @param string[] $arguments
+   *   The verb and its arguments.
+   * @param int $seconds
+   *   How long it may take.
+   *
+   * @return array<string, mixed>
+   *   The program's JSON; on failure with the key `error`: `message` and
+   *   `hint`, plain text.
+   */
+  public function ask(array $arguments, int $seconds = 60): array {
+    if ($this->path() === NULL) {
+      return [
+        'error' => [
+          'message' => (string) $this->t('The program bam was not found.'),
+          'hint' => (string) $this->t('Install it, or say in the settings where it is.'),
+        ],
+      ];
+    }
+    $run = $this->execute($this->command($arguments), $seconds);
+    $answer = json_decode($run['output'], TRUE);
+    if (is_array($answer) && $answer !== []) {
+      return $answer;
+    }
+    $message = trim($run['errors']);
+    $nothing = (string) $this->t('It ended with code @code and said nothing.', ['@code' => $run['exit_code'] ?? '-']);
+    return ['error' => ['message' => $message !== '' ? $message : $nothing, 'hint' => '']];
+  }
+
+  /**
+   * Which of several sites this is; empty where there is one.
+   */
+  private function uri(): string {
+    return $this->sitePath === 'sites/default' ? '' : $GLOBALS['base_url'] ?? basename($this->sitePath);
+  }
+
+}
