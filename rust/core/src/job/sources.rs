@@ -20,6 +20,7 @@ use std::io::{self, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The compression of a dump that waits on disk for its turn in the tar: fast, and small enough.
 const SPOOL_LEVEL: i32 = 1;
@@ -271,7 +272,7 @@ impl Plan {
             }
             (None, None) => {
                 let mut tar = archive::Writer::new(out);
-                let files = self.write_trees(&mut tar, monitor)?;
+                let files = self.write_trees(&mut tar, &AtomicBool::new(false), monitor)?;
                 tar.finish()?;
                 Ok(Wrote { files: Some(files), dump: None })
             }
@@ -281,12 +282,18 @@ impl Plan {
         }
     }
 
-    fn write_trees(&self, tar: &mut archive::Writer<&mut Pipeline>, monitor: &Monitor) -> Result<TreeReport> {
+    /// Ends with an error once `stop` is set.
+    fn write_trees(
+        &self,
+        tar: &mut archive::Writer<&mut Pipeline>,
+        stop: &AtomicBool,
+        monitor: &Monitor,
+    ) -> Result<TreeReport> {
         let mut total = TreeReport::default();
         for tree in &self.trees {
             let mut append = |entry: &Entry, body: &mut dyn Read| {
                 monitor.set_current(archive::show(&entry.path));
-                tar.append(entry, body).map(drop)
+                tar.append(entry, &mut Stoppable { body, stop }).map(drop)
             };
             let report = tree.walk(monitor, &mut append)?;
             total.files += report.files;
@@ -324,14 +331,21 @@ impl Plan {
         });
         let mtime = i64::try_from(now).unwrap_or_default();
         let gzip = out.splices();
+        let failed = AtomicBool::new(false);
+        let failed = &failed;
         std::thread::scope(|scope| {
             // tar wants the dump's size before its bytes: it waits on disk while the files are archived.
             let spooling = database.map(|(connection, settings)| {
-                scope.spawn(move || Spooled::dump(connection, settings, spool_dir, gzip, monitor))
+                scope.spawn(move || {
+                    let spooled = Spooled::dump(connection, settings, spool_dir, gzip, monitor);
+                    // Without a dump the files go nowhere: no need to read and send them for hours.
+                    failed.store(spooled.is_err(), Relaxed);
+                    spooled
+                })
             });
             let mut tar = archive::Writer::new(out);
             tar.append_bytes(b"MANIFEST.ini", 0o644, mtime, manifest.to_string().as_bytes())?;
-            let walked = self.write_trees(&mut tar, monitor);
+            let walked = self.write_trees(&mut tar, failed, monitor);
             if walked.is_err() {
                 // The dump must not go on for minutes for nothing.
                 monitor.cancel();
@@ -341,6 +355,11 @@ impl Plan {
                     .join()
                     .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the dump stopped at a bug in bam")))
             });
+            // Where the dump has failed, that is why the files did not come to their end.
+            let spooled = match spooled {
+                Some(Err(error)) if failed.load(Relaxed) && walked.is_err() => return Err(error),
+                other => other,
+            };
             let mut wrote = Wrote { files: Some(walked?), dump: None };
             if let Some(spooled) = spooled {
                 let spooled = spooled?;
@@ -350,6 +369,21 @@ impl Plan {
             tar.finish()?;
             Ok(wrote)
         })
+    }
+}
+
+/// A file's body that ends with an error once `stop` is set.
+struct Stoppable<'a> {
+    body: &'a mut dyn Read,
+    stop: &'a AtomicBool,
+}
+
+impl Read for Stoppable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.load(Relaxed) {
+            return Err(io::Error::other("given up, since something else has failed"));
+        }
+        self.body.read(buffer)
     }
 }
 
