@@ -38,6 +38,8 @@ pub struct Target<'a> {
     pub settings: bool,
     /// Of a database only these tables, with or without prefix; `*` at the end stands for anything. Empty: all.
     pub tables: &'a [String],
+    /// Of a dump of several databases this one.
+    pub only: Option<&'a str>,
     /// Tables get the table prefix that the document says.
     pub translate: bool,
     /// The backup's MAC proves that it is ours: set-user-ID and set-group-ID bits come back, too.
@@ -115,6 +117,7 @@ fn load(
     let settings = LoadSettings {
         tables: (!target.tables.is_empty()).then(|| target.tables.to_vec()),
         prefix: target.translate.then(|| connection.prefix.clone()),
+        database: target.only.map(str::to_owned),
         ..LoadSettings::default()
     };
     let loaded = replacement.load(&connection, dump, &settings, monitor);

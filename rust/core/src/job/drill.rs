@@ -354,7 +354,7 @@ impl Drill<'_> {
             }
             Some(expected) => (expected.into_iter().map(counted).collect(), self.counts(connection)?),
             None => {
-                let Contents { tables, .. } = database::contents(driver, dump, self.dir, self.monitor)?;
+                let Contents { tables, .. } = database::contents(driver, dump, None, self.dir, self.monitor)?;
                 (of_tables(tables), self.counts(connection)?)
             }
         };

@@ -57,6 +57,8 @@ pub struct Claimed {
     /// What the journal needs to know of the place.
     document: Document,
     state_dir: PathBuf,
+    /// Of a dump of several databases this one.
+    only: Option<String>,
     scratch: bool,
     _lock: Lock,
 }
@@ -64,7 +66,8 @@ pub struct Claimed {
 /// A restore to elsewhere, from finding the backup on. The result is described in docs/json.md.
 pub fn run(document: &Document, ask: &Restore, to: &Elsewhere, monitor: &Arc<Monitor>) -> Result<Value> {
     let started = Instant::now();
-    let place = claim(to, monitor)?;
+    let mut place = claim(to, monitor)?;
+    place.only.clone_from(&ask.only);
     let opened = restore::find(document, ask, &place.state_dir, monitor)?.prove(
         document,
         ask.unauthenticated,
@@ -103,8 +106,15 @@ pub fn claim(to: &Elsewhere, monitor: &Monitor) -> Result<Claimed> {
     };
     let lock = lock::acquire(&document)?;
     let state_dir = lock::state_dir(&document)?;
-    let claimed =
-        Claimed { folder, connection, document, state_dir, scratch: to.state_dir.is_none(), _lock: lock };
+    let claimed = Claimed {
+        folder,
+        connection,
+        document,
+        state_dir,
+        only: None,
+        scratch: to.state_dir.is_none(),
+        _lock: lock,
+    };
     recover::recover(&claimed.document, &claimed.state_dir, Way::Either, monitor)?;
     if let Some(folder) = &claimed.folder {
         check_empty(folder)?;
@@ -150,6 +160,7 @@ impl Claimed {
             code: true,
             settings: true,
             tables: &[],
+            only: self.only.as_deref(),
             translate: false,
             authentic: opened.is_authentic(),
             keep: &keep,

@@ -350,6 +350,7 @@ mod tests {
             code,
             settings: false,
             tables: &[],
+            only: None,
             translate: true,
             authentic: false,
             keep: &|_| Vec::new(),

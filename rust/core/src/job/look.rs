@@ -91,7 +91,7 @@ pub fn ls(
     let (opened, survey) = open(document, ask, monitor)?;
     let state_dir = lock::state_dir(document)?;
     let told = |driver: Option<Driver>, input: &mut dyn Read, each: &mut dyn FnMut(Item) -> Result<()>| {
-        let contents = database::contents(driver, input, &state_dir, monitor)?;
+        let contents = database::contents(driver, input, None, &state_dir, monitor)?;
         contents.tables.into_iter().try_for_each(|table| each(Item::Table(table)))
     };
     let wrong = |text: String| Err(Error::new(Code::Usage, text));

@@ -209,7 +209,7 @@ fn tables(
     monitor: &Monitor,
 ) -> Result<Tables> {
     let connection = target.document.connection(&target.database)?;
-    let contents = database::contents(driver, dump, target.state_dir, monitor)?;
+    let contents = database::contents(driver, dump, target.only, target.state_dir, monitor)?;
     let Contents { tables, excluded, complete, .. } = contents.with_prefix(&connection.prefix);
     let wanted =
         |name: &str| target.tables.is_empty() || names_table(target.tables, name, &connection.prefix);

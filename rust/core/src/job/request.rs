@@ -190,6 +190,8 @@ pub struct Restore {
     pub paths: Vec<PathBuf>,
     /// Only these tables, with or without prefix; `cache_*` stands for all that begin so.
     pub tables: Vec<String>,
+    /// Of a dump of several MariaDB or MySQL databases only this one.
+    pub only: Option<String>,
     /// Only tell what would be replaced, added and lost.
     pub dry_run: bool,
     /// Not onto the site, but there. Then nothing of the document counts but its destinations and keys.

@@ -215,6 +215,7 @@ fn put(
         code: ask.code || !ask.paths.is_empty(),
         settings: ask.settings,
         tables: &ask.tables,
+        only: ask.only.as_deref(),
         translate: true,
         authentic: opened.is_authentic(),
         keep: &keep,

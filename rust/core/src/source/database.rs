@@ -68,6 +68,8 @@ pub struct LoadSettings {
     /// The prefix that tables are to have; `None`: the dump's. Where the dump does not tell its own they stay as they
     /// are, with a note.
     pub prefix: Option<String>,
+    /// Of a dump of several MariaDB or MySQL databases only this one; without it such a dump is refused.
+    pub database: Option<String>,
     /// Take what is left of a dump that was cut short, and go on without views and triggers that the server refuses.
     pub ignore_errors: bool,
 }
@@ -114,16 +116,18 @@ impl Contents {
     }
 }
 
-/// Reads a dump to its end; `driver` says what kind it is, where that is known. `spool_dir` is a private folder.
+/// Reads a dump to its end; `driver` says what kind it is, where that is known; of a dump of several MariaDB or MySQL
+/// databases `only` says which is meant. `spool_dir` is a private folder.
 pub fn contents(
     driver: Option<Driver>,
     input: &mut dyn Read,
+    only: Option<&str>,
     spool_dir: &Path,
     monitor: &Monitor,
 ) -> Result<Contents> {
     match driver {
         Some(Driver::Sqlite) => sqlite::contents(input, spool_dir, monitor),
-        Some(Driver::Mysql) | None => mysql::contents(input, monitor),
+        Some(Driver::Mysql) | None => mysql::contents(input, only, monitor),
         Some(Driver::Pgsql) => pgsql::contents(input, monitor),
     }
 }

@@ -189,8 +189,13 @@ impl Server {
         self.connection(name)
     }
 
-    /// Everything that makes a database what it is, one text per table, view, trigger and routine.
+    /// Everything that makes a database what it is, one text per table, view, trigger and routine, whatever it is called.
     pub fn fingerprint(&self, database: &str) -> Vec<String> {
+        let own = format!("{}.", quote(database));
+        self.texts(database).into_iter().map(|text| text.replace(&own, "")).collect()
+    }
+
+    fn texts(&self, database: &str) -> Vec<String> {
         let list = |sql: &str| -> Vec<String> { self.sql(database, sql).lines().map(unescape).collect() };
         let mut all = Vec::new();
         for table in list(

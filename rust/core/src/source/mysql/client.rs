@@ -30,9 +30,9 @@ impl Program {
 /// Debian's package of both.
 const PACKAGE: &str = "mariadb-client";
 
-/// How the SQL client is called for loading: it takes no commands of its own, and does not come back to a server that
-/// has ended its session.
-pub(crate) const LOADING: [&str; 3] = ["--batch", "--binary-mode", "--skip-reconnect"];
+/// How the SQL client is called for loading: it takes no commands of its own, leaves the comments in routines, and does
+/// not come back to a server that has ended its session.
+pub(crate) const LOADING: [&str; 4] = ["--batch", "--binary-mode", "--comments", "--skip-reconnect"];
 /// For loading: the client then passes over bytes, of which none that UTF-8 puts into a character means anything to
 /// it, instead of looking for characters. The server is told by statements what they are.
 pub(crate) const LANE_CHARSET: &str = "--default-character-set=latin1";
@@ -231,6 +231,19 @@ fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
                 .into(),
         ),
         Some(1194 | 1195) => (Code::Database, "repair the table (REPAIR TABLE), or leave it out".into()),
+        Some(1115 | 1273) => (
+            Code::Database,
+            "the dump comes from a server that knows more character sets or collations than this one: replace the name by one \
+             that this server has (SHOW COLLATION). MySQL 8's, for one: decompress the dump, sed -i \
+             's/utf8mb4_0900_ai_ci/utf8mb4_unicode_520_ci/g' DUMP, then bam restore --file DUMP"
+                .into(),
+        ),
+        Some(1118 | 1173 | 3750) => (
+            Code::Database,
+            "the server is stricter than the one that was dumped: set innodb_strict_mode, innodb_force_primary_key or \
+             sql_require_primary_key to OFF for the restore, or grant SESSION_VARIABLES_ADMIN to the user"
+                .into(),
+        ),
         Some(1356) => {
             (Code::Database, "drop or repair this view, or run again with ignore_errors".into())
         }

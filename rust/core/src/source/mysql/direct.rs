@@ -5,6 +5,7 @@ use super::dump;
 use super::intake::{Intake, Step};
 use super::loader;
 use super::replace::{Loaded, Replacement, finish_file, objects_in, remove};
+use super::rights::Definers;
 use super::schema::columns;
 use super::script::Script;
 use super::session::{Session, quote};
@@ -139,7 +140,8 @@ fn make_way(it: &Replacement, session: &mut Session<'_>) -> Result<()> {
 fn feed(it: &Replacement, connection: &Connection, path: &Path, monitor: &Monitor) -> Result<()> {
     let file = File::open(path).at("cannot read", path)?;
     let file = zstd::Decoder::new(file).at("cannot read", path)?;
-    let mut intake = Intake::new(file, None, false, monitor).with_definers(true);
+    let definers = Definers::of(&mut Session::open(connection, None, monitor)?)?;
+    let mut intake = Intake::new(file, None, false, monitor).with_definers(definers);
     loader::load(it, connection, &connection.name, true, monitor, |loader| {
         while let Some(step) = intake.next()? {
             loader.take(&step)?;

@@ -4,23 +4,28 @@ use super::client::{self, FORCE, Program};
 use super::exact;
 use super::inserts::Layout;
 use super::merge::{self, Body, Feed};
+use super::objects;
+use super::rights;
 use super::schema::{Schema, Table};
 use super::select::Select;
 use super::session::{Session, quote};
 use super::wire;
 use crate::config::Connection;
 use crate::source::database::{DumpReport, DumpSettings};
-use crate::source::sql::{Item, Kind, Splitter, Statement, without_database, without_definer};
+use crate::source::sql::without_schema;
 use crate::source::tool::Tool;
 use crate::{Code, Monitor, NoteKind, Result};
 use serde_json::json;
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::Stdio;
 
 /// The dump's first line. A loader knows by it that the format's promises hold.
 pub(crate) const FIRST_LINE: &str = "-- bam MySQL dump 1";
-/// Begins the line that names, as JSON, the tables that were left out although the database has them.
+/// Begins the line that names, as JSON, the database.
+pub(crate) const DATABASE: &str = "-- database: ";
+/// Begins a line with, as JSON, a view that did not work (`view`) and its `definition`.
+pub(crate) const BROKEN: &str = "-- bam-broken-view: ";
+/// Begins the line that names, as JSON, the tables and views that were left out although the database has them.
 pub(crate) const EXCLUDED: &str = "-- bam-excluded: ";
 /// Begins the line that names the site's table prefix, likewise.
 pub(crate) const PREFIX: &str = "-- bam-prefix: ";
@@ -49,10 +54,12 @@ const HEADER: &str = "\
 /*!40014 SET @OLD_FOREIGN_KEY_CHECKS=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */;
 /*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */;
 /*!40111 SET @OLD_SQL_NOTES=@@SQL_NOTES, SQL_NOTES=0 */;
+/*M!100100 SET @OLD_INNODB_STRICT_MODE=@@INNODB_STRICT_MODE, INNODB_STRICT_MODE=0 */;
 
 ";
 
 const FOOTER: &str = "
+/*M!100100 SET INNODB_STRICT_MODE=@OLD_INNODB_STRICT_MODE */;
 /*!40111 SET SQL_NOTES=@OLD_SQL_NOTES */;
 /*!40101 SET SQL_MODE=@OLD_SQL_MODE */;
 /*!40014 SET FOREIGN_KEY_CHECKS=@OLD_FOREIGN_KEY_CHECKS */;
@@ -72,11 +79,10 @@ pub(crate) fn dump(
 ) -> Result<DumpReport> {
     let mut session = Session::open(connection, Some(&connection.name), monitor)?;
     let mut schema = Schema::read(&mut session, settings, &connection.prefix)?;
-    if settings.ignore_errors {
-        schema.leave_broken_views(connection, monitor)?;
-    }
     monitor.set_current(connection.label());
-    let others = others(connection, settings, &schema, false, monitor)?;
+    rights::tell_of_hidden(connection, &schema.tables, monitor)?;
+    // First: what the server refuses shows before hours of rows.
+    let others = objects::others(connection, settings.ignore_errors, &mut schema, monitor)?;
     let mut dumper = Dumper {
         connection,
         settings,
@@ -88,14 +94,14 @@ pub(crate) fn dump(
     dumper.header()?;
     dumper.tables()?;
     writeln!(dumper.out, "\n{MARKER}")?;
-    dumper.out.write_all(&others)?;
+    dumper.out.write_all(&others.text)?;
     write!(dumper.out, "{FOOTER}\n{LAST_LINE}\n")?;
     dumper.out.flush()?;
     let with_rows = schema.with_rows().count();
     Ok(DumpReport {
         tables: with_rows as u64,
         empty_tables: (schema.tables.len() - with_rows) as u64,
-        others: (schema.views.len() + schema.triggers + schema.routines + schema.events) as u64,
+        others: others.count as u64,
         bytes: dumper.out.bytes,
     })
 }
@@ -133,9 +139,15 @@ impl<'a> Dumper<'a> {
         let (schema, connection) = (self.schema, self.connection);
         let out = &mut self.out;
         writeln!(out, "{FIRST_LINE}\n-- server: {}", json!(schema.server))?;
-        writeln!(out, "-- database: {}", json!(connection.name))?;
+        writeln!(out, "{DATABASE}{}", json!(connection.name))?;
         writeln!(out, "{PREFIX}{}", json!(connection.prefix))?;
-        writeln!(out, "{EXCLUDED}{}\n", json!(schema.excluded))?;
+        let left: Vec<&String> =
+            schema.excluded.iter().chain(schema.broken.iter().map(|view| &view.name)).collect();
+        writeln!(out, "{EXCLUDED}{}", json!(left))?;
+        for view in &schema.broken {
+            writeln!(out, "{BROKEN}{}", json!({ "view": view.name, "definition": view.definition }))?;
+        }
+        writeln!(out)?;
         out.write_all(HEADER.as_bytes())?;
         Ok(())
     }
@@ -207,18 +219,23 @@ impl<'a> Dumper<'a> {
             let name = quote(&table.name);
             let mut shown = match self.asking()?.rows(&format!("SHOW CREATE TABLE {name}")) {
                 Ok(rows) => rows,
-                Err(error) if self.settings.ignore_errors && error.code() != Code::Cancelled => {
+                // A table of others' rows says nothing once these are out of reach: not its loss.
+                Err(error)
+                    if (self.settings.ignore_errors || !table.own_rows)
+                        && error.code() != Code::Cancelled =>
+                {
                     self.asking = None;
                     let label = self.connection.label();
                     let lost = format!("database {label}: table {}: {error}", table.name);
                     self.monitor.note(NoteKind::Missing, lost);
+                    writeln!(self.out, "{EXCLUDED}{}", json!([table.name]))?;
                     continue;
                 }
                 Err(error) => return Err(error.context(format!("table {}", table.name))),
             };
             let definition = shown.pop().and_then(|row| row.into_iter().nth(1)).ok_or_else(wire::shape)?;
             writeln!(self.out, "DROP TABLE IF EXISTS {name};")?;
-            self.out.write_all(&definition)?;
+            self.out.write_all(&without_schema(&definition, self.connection.name.as_bytes()))?;
             self.out.write_all(b";\n")?;
         }
         Ok(())
@@ -335,44 +352,6 @@ fn by_client(tables: &[&Table]) -> Way {
     if !versioned && tables.iter().any(|table| table.rounded()) { Way::Exact } else { Way::Client }
 }
 
-/// What follows the rows, ready to be written; with or without definers. Made first: what the server refuses shows before hours of rows.
-pub(crate) fn others(
-    connection: &Connection,
-    settings: &DumpSettings,
-    schema: &Schema,
-    definers: bool,
-    monitor: &Monitor,
-) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let mut part = |options: &[&str], names: &[String]| -> Result<()> {
-        let (mut tool, name) = start(connection, settings, options, names)?;
-        portable(Body::new(tool.output(monitor, None)?)?, &schema.views, definers, &mut text)?;
-        let lenient = settings.ignore_errors || options.contains(&FORCE);
-        client::dump_outcome(tool, name, connection, lenient, monitor)
-    };
-    if !schema.views.is_empty() {
-        part(&STRUCTURE, &schema.views)?;
-    }
-    if !schema.triggered.is_empty() {
-        part(&TRIGGERS, &schema.triggered)?;
-    }
-    if schema.routines + schema.events > 0 {
-        // With no name at all the client would look at every table and view.
-        let any: Vec<String> = schema.tables.iter().take(1).map(|table| table.name.clone()).collect();
-        let mut options = ROUTINES.to_vec();
-        if !schema.hidden.is_empty() {
-            options.push(FORCE);
-        }
-        part(&options, &any)?;
-    } else {
-        for (object, name) in &schema.hidden {
-            let text = format!("{object} {name} was left out: {} may not read it", connection.user);
-            monitor.note(NoteKind::Missing, text);
-        }
-    }
-    Ok(text)
-}
-
 /// Starts a dump client on some tables or views, without a header, footer, comments or locks of its own.
 fn start<'n>(
     connection: &Connection,
@@ -391,33 +370,6 @@ fn start<'n>(
     client::spawn(Program::Dump, connection, arguments, None, Stdio::null(), Stdio::piped())
 }
 
-/// Copies statements so that anybody can load them: without definers, without the database's name.
-fn portable(input: impl io::Read, views: &[String], definers: bool, out: &mut Vec<u8>) -> Result<()> {
-    let mut splitter = Splitter::new(input);
-    while let Some(item) = splitter.next()? {
-        let Item::Statement { text, .. } = item else { continue };
-        if Statement::parse(text).kind == Kind::Drop {
-            // Only a view's stand-in may be dropped here: the tables are full by then.
-            let name = Statement::parse(text).name;
-            if !views.iter().any(|view| view.as_bytes() == &*name) {
-                continue;
-            }
-        }
-        let text = text.trim_ascii_end();
-        let text = if definers { Cow::Borrowed(text) } else { without_definer(text) };
-        let text = without_database(&text);
-        if memchr::memchr(b';', &text).is_none() {
-            out.extend_from_slice(&text);
-            out.extend_from_slice(b";\n");
-        } else {
-            out.extend_from_slice(b"DELIMITER ;;\n");
-            out.extend_from_slice(&text);
-            out.extend_from_slice(b"\n;;\nDELIMITER ;\n");
-        }
-    }
-    Ok(())
-}
-
 const COMMON: [&str; 5] = [
     "--compact",
     "--skip-lock-tables",
@@ -430,6 +382,3 @@ const COMMON: [&str; 5] = [
 const ROWS: [&str; 5] =
     ["--single-transaction", "--quick", "--no-create-info", "--skip-triggers", "--disable-keys"];
 const STRUCTURE: [&str; 3] = ["--no-data", "--skip-triggers", "--add-drop-table"];
-const TRIGGERS: [&str; 3] = ["--no-data", "--no-create-info", "--triggers"];
-const ROUTINES: [&str; 6] =
-    ["--no-data", "--no-create-info", "--skip-triggers", "--routines", "--events", "--add-drop-table"];

@@ -41,8 +41,9 @@ pub(crate) fn start(connection: &Connection, tables: &[&Table]) -> Result<(Tool,
         let layout = Layout::of(table);
         let nulls = table.columns.iter().map(|column| format!("{} IS NULL", quote(&column.name)));
         let nulls = nulls.collect::<Vec<_>>().join(", ");
+        let nulls = if nulls.is_empty() { "'-'".to_owned() } else { format!("CONCAT({nulls})") };
         script.push_str(&format!(
-            "SELECT '{}';\nSELECT CONCAT({nulls}), {} FROM {};\n",
+            "SELECT '{}';\nSELECT {nulls}, {} FROM {};\n",
             String::from_utf8_lossy(TABLE),
             layout.values,
             layout.name,
@@ -128,6 +129,11 @@ impl<R: BufRead> Lines<R> {
 
 /// `(1,'it\'s',NULL)`; `None` where the line has another number of columns.
 fn tuple(line: &[u8], numbers: &[bool], out: &mut Vec<u8>) -> Option<()> {
+    if numbers.is_empty() {
+        // All its columns are computed.
+        out.extend_from_slice(b"()");
+        return Some(());
+    }
     let mut fields = line.split(|&byte| byte == b'\t');
     let nulls = fields.next().filter(|nulls| nulls.len() == numbers.len())?;
     let mut open = b'(';

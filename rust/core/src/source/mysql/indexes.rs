@@ -13,6 +13,9 @@ pub(super) struct Facts {
     pub(super) transactional: bool,
     /// All texts in it are UTF-8, and no type takes bytes for something else.
     pub(super) utf8: bool,
+    /// It has a unique key besides the primary one, and one that the server keeps as a hash of long values.
+    pub(super) unique: bool,
+    pub(super) hashed: bool,
     /// Its columns, in order.
     columns: Vec<String>,
     /// Which of them the server can number.
@@ -78,6 +81,15 @@ pub(super) fn facts(session: &mut Session<'_>, table: Option<&str>) -> Result<Ha
         // Rows without a list of columns pass those over.
         if !extra.contains("INVISIBLE") {
             facts.columns.push(name);
+        }
+    }
+    for row in session.rows(&format!(
+        "SELECT TABLE_NAME, MAX(INDEX_TYPE = 'HASH') FROM information_schema.STATISTICS \
+         WHERE TABLE_SCHEMA = DATABASE() AND NON_UNIQUE = 0 AND INDEX_NAME <> 'PRIMARY'{which} GROUP BY TABLE_NAME"
+    ))? {
+        let [table, hashed] = columns(row)?;
+        if let Some(facts) = found.get_mut(&table) {
+            (facts.unique, facts.hashed) = (true, hashed == "1");
         }
     }
     Ok(found)

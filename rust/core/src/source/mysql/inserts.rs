@@ -50,7 +50,8 @@ impl Layout {
         Layout {
             insert,
             name,
-            values: values.join(", "),
+            // Something has to be asked for, to know how many rows there are.
+            values: if values.is_empty() { "1".to_owned() } else { values.join(", ") },
             numbers: table.columns.iter().map(|column| column.number).collect(),
             keys: !table.transactions,
         }

@@ -3,15 +3,17 @@
 //! Our own dumps, mysqldump's and mariadb-dump's (so Drush's), and Backup and Migrate's are known by their first
 //! lines and tell by their last ones that they are whole. Of any dump at least the last statement must be.
 
-use super::dump::{EXCLUDED, FIRST_LINE, LAST_LINE, MARKER, PREFIX};
+use super::dump::{BROKEN, DATABASE, EXCLUDED, FIRST_LINE, LAST_LINE, MARKER, PREFIX};
+use super::rights::Definers;
 use super::session::quote;
-use crate::config::names_table;
+use crate::config::{Connection, names_table};
 use crate::source::sql::{
-    Found, Item, Kind, Splitter, Statement, names_any, renamed, trigger_table, with_prefix, without_database,
-    without_definer,
+    Found, Item, Kind, Splitter, Statement, Syntax, Utf8, definer_of, names_any, renamed, trigger_table,
+    used_database, with_prefix, without_database, without_definer, without_schema,
 };
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::Read;
 
 /// Who made a dump.
@@ -40,17 +42,28 @@ pub(crate) enum Step<'a> {
 pub(crate) struct Piece<'a> {
     pub(crate) text: Cow<'a, [u8]>,
     pub(crate) delimiter: &'a [u8],
+    /// By which rules the server reads it.
+    pub(crate) syntax: Syntax,
 }
 
 /// A dump that is being read.
 pub(crate) struct Intake<'m, R> {
-    splitter: Splitter<R>,
+    splitter: Splitter<Utf8<R>>,
     monitor: &'m Monitor,
     /// Only these tables are wanted.
     only: Option<Vec<String>>,
     lenient: bool,
-    /// Whether definers stay.
-    definers: bool,
+    /// Which definers stay, and those that did not.
+    definers: Definers,
+    adapted: BTreeSet<String>,
+    /// The database that was dumped, where the dump tells; the one that its statements use, and those that it used.
+    database: Option<String>,
+    using: Option<String>,
+    used: BTreeSet<String>,
+    /// Of a dump of several databases only this one is wanted.
+    only_database: Option<String>,
+    /// Views of which the dump keeps the definition alone.
+    broken: Vec<String>,
     origin: Origin,
     /// Tables that were left out when the dump was made; known of our own dumps.
     excluded: Vec<String>,
@@ -74,11 +87,17 @@ impl<'m, R: Read> Intake<'m, R> {
     /// is a note, no error.
     pub(crate) fn new(input: R, only: Option<Vec<String>>, lenient: bool, monitor: &'m Monitor) -> Self {
         Intake {
-            splitter: Splitter::new(input),
+            splitter: Splitter::new(Utf8::new(input)),
             monitor,
             only,
             lenient,
-            definers: false,
+            definers: Definers::Strip,
+            adapted: BTreeSet::new(),
+            database: None,
+            using: None,
+            used: BTreeSet::new(),
+            only_database: None,
+            broken: Vec::new(),
             origin: Origin::Unknown,
             excluded: Vec::new(),
             prefix: None,
@@ -91,9 +110,15 @@ impl<'m, R: Read> Intake<'m, R> {
         }
     }
 
-    /// The same, leaving definers in (or not).
-    pub(crate) fn with_definers(mut self, definers: bool) -> Self {
+    /// The same, leaving definers in as they say.
+    pub(crate) fn with_definers(mut self, definers: Definers) -> Self {
         self.definers = definers;
+        self
+    }
+
+    /// The same, taking of a dump of several databases only this one.
+    pub(crate) fn with_only_database(mut self, name: Option<String>) -> Self {
+        self.only_database = name;
         self
     }
 
@@ -147,21 +172,31 @@ impl<'m, R: Read> Intake<'m, R> {
         self.statements += 1;
         let line = self.splitter.line(&found);
         let prefixes = self.prefix.as_deref().zip(self.new_prefix.as_deref()).filter(|(from, to)| from != to);
+        let syntax = self.splitter.syntax();
         let Item::Statement { text, delimiter } = self.splitter.item(found) else { return Ok(None) };
-        let piece = Piece { text: Cow::Borrowed(text), delimiter };
+        let database = self.using.as_deref().or(self.database.as_deref());
+        let text = match (&decision, database) {
+            (Decision::Table(Kind::Create | Kind::Alter, _), Some(database)) => {
+                without_schema(text, database.as_bytes())
+            }
+            _ => Cow::Borrowed(text),
+        };
         Ok(Some(match decision {
-            Decision::Session => Step::Session(piece),
+            Decision::Session => Step::Session(Piece { text, delimiter, syntax }),
             Decision::Table(kind, name) => match prefixes {
                 Some((from, to)) => {
-                    let piece = Piece { text: with_prefix(text, from, to), delimiter };
+                    let text = Cow::Owned(with_prefix(&text, from, to).into_owned());
+                    let piece = Piece { text, delimiter, syntax };
                     Step::Table { kind, name: renamed(&name, from, to).into_owned(), line, piece }
                 }
-                None => Step::Table { kind, name, line, piece },
+                None => Step::Table { kind, name, line, piece: Piece { text, delimiter, syntax } },
             },
             Decision::Later(undo) => {
-                let text = if self.definers { Cow::Borrowed(text) } else { without_definer(text) };
+                let definer = definer_of(&text).filter(|definer| !self.definers.keeps(definer));
+                let text = if definer.is_some() { without_definer(&text) } else { text };
+                self.adapted.extend(definer);
                 let text = Cow::Owned(without_database(&text).into_owned());
-                Step::Later { piece: Piece { text, delimiter }, undo }
+                Step::Later { piece: Piece { text, delimiter, syntax }, undo }
             }
         }))
     }
@@ -179,16 +214,81 @@ impl<'m, R: Read> Intake<'m, R> {
                 Item::Statement { text, .. } if text.trim_ascii().is_empty() => continue,
                 Item::Statement { text, delimiter } => (text, delimiter.is_empty()),
             };
+            if !self.splitter.is_certain() {
+                let what =
+                    "the SQL dump sets sql_mode or its character set to what only the server would know";
+                return Err(Error::new(Code::Unsupported, what)
+                    .hint("edit that SET statement so that it names the value itself"));
+            }
+            if let Some(name) = used_database(text) {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                self.turn_to(name)?;
+                continue;
+            }
+            let syntax = self.splitter.syntax();
             let last = memchr::memmem::find(text.get(..200).unwrap_or(text), BACKUP_MIGRATE_END).is_some();
-            let decision = self.decide(text)?;
+            let decision = self.decide(text, syntax)?;
             self.cut = cut;
             self.completed += u32::from(last && self.origin == Origin::BackupMigrate);
             match decision {
-                Some(decision) => return Ok(Some((found, decision))),
-                None => continue,
+                Some(decision) if self.is_wanted_here() || matches!(decision, Decision::Session) => {
+                    return Ok(Some((found, decision)));
+                }
+                _ => continue,
             }
         }
         Ok(None)
+    }
+
+    /// What follows is about another database: of a dump of several only one can be meant.
+    fn turn_to(&mut self, name: String) -> Result<()> {
+        if self.only_database.is_none()
+            && let Some(first) = self.used.iter().find(|first| **first != name)
+        {
+            let text = format!("the SQL dump holds several databases, {first} and {name} among them");
+            let hint = format!("say which one is to be restored: --only {first}, or --only {name}");
+            return Err(Error::new(Code::Unsupported, text).hint(hint));
+        }
+        self.used.insert(name.clone());
+        self.using = Some(name);
+        Ok(())
+    }
+
+    /// Says what the dump has that did not come through as it is; once it is read.
+    pub(crate) fn tell(&self, connection: &Connection) {
+        if self.splitter.input().is_utf16() {
+            self.monitor.note(NoteKind::Info, "the SQL dump is in UTF-16: it was read as such");
+        }
+        for view in &self.broken {
+            let text = format!(
+                "view {view} did not work when the backup was made: the dump keeps its definition in a comment, and \
+                 nothing of it was loaded"
+            );
+            self.monitor.note(NoteKind::Missing, text);
+        }
+        if !self.adapted.is_empty() {
+            let names: Vec<&str> = self.adapted.iter().map(String::as_str).collect();
+            let why = match self.definers {
+                Definers::Strip => {
+                    format!("{} may set no other (GRANT SET USER ON *.*)", connection.user)
+                }
+                _ => "this server has no such account".to_owned(),
+            };
+            let text = format!(
+                "views, triggers and routines that ran as {} now run as {}: {why}",
+                names.join(", "),
+                connection.user
+            );
+            self.monitor.note(NoteKind::Info, text);
+        }
+    }
+
+    /// Whether the database that is being used is the one that is wanted.
+    fn is_wanted_here(&self) -> bool {
+        match (&self.only_database, &self.using) {
+            (Some(only), Some(using)) => only == using,
+            _ => true,
+        }
     }
 
     fn comment(&mut self, line: &[u8]) {
@@ -202,10 +302,18 @@ impl<'m, R: Read> Intake<'m, R> {
             (self.origin, self.begun) = (Origin::BackupMigrate, self.begun + 1);
         } else if line.starts_with(LAST_LINE) {
             self.completed += 1;
+        } else if self.origin == Origin::DumpClient && line.starts_with("-- Host: ") {
+            // -- Host: localhost    Database: d7
+            let name = line.split_once("Database: ").map(|(_, name)| name.trim().to_owned());
+            self.database = name.filter(|name| !name.is_empty());
         } else if self.origin == Origin::Bam {
             if let Some(names) = line.strip_prefix(EXCLUDED).and_then(json) {
                 let names = names.as_array().into_iter().flatten();
-                self.excluded = names.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+                self.excluded.extend(names.filter_map(|name| name.as_str().map(str::to_owned)));
+            } else if let Some(name) = line.strip_prefix(DATABASE).and_then(json) {
+                self.database = name.as_str().map(str::to_owned);
+            } else if let Some(view) = line.strip_prefix(BROKEN).and_then(json) {
+                self.broken.extend(view.get("view").and_then(|name| name.as_str()).map(str::to_owned));
             } else if let Some(prefix) = line.strip_prefix(PREFIX).and_then(json) {
                 self.prefix = prefix.as_str().map(str::to_owned);
             } else if line == MARKER {
@@ -222,8 +330,11 @@ impl<'m, R: Read> Intake<'m, R> {
     }
 
     /// What is to happen with a statement; `None`: nothing.
-    fn decide(&self, text: &[u8]) -> Result<Option<Decision>> {
-        let statement = Statement::parse(text);
+    fn decide(&self, text: &[u8], syntax: Syntax) -> Result<Option<Decision>> {
+        let statement = Statement::parse_as(text, syntax);
+        if !self.is_wanted_here() && statement.kind != Kind::Set {
+            return Ok(None);
+        }
         if let Some(database) = &statement.database {
             let (database, name) =
                 (String::from_utf8_lossy(database), String::from_utf8_lossy(&statement.name));
@@ -263,7 +374,9 @@ impl<'m, R: Read> Intake<'m, R> {
                     ));
                 }
                 let undo = format!("DROP {} IF EXISTS {}", statement.object, quote(&name));
-                wanted.then_some(Decision::Later(statement.creates.then_some(undo)))
+                // Packages are known in Oracle's mode alone, where the dump drops them.
+                let undo = (statement.creates && !statement.object.starts_with("PACKAGE")).then_some(undo);
+                wanted.then_some(Decision::Later(undo))
             }
         })
     }
@@ -278,6 +391,15 @@ impl<'m, R: Read> Intake<'m, R> {
 
     /// Fails where the dump was cut short.
     fn whole(&self) -> Result<()> {
+        if let Some(only) = &self.only_database
+            && !self.used.contains(only)
+            && (!self.used.is_empty() || self.database.as_ref().is_some_and(|name| name != only))
+        {
+            let named = self.used.iter().chain(self.database.as_ref().filter(|_| self.used.is_empty()));
+            let names: Vec<&str> = named.map(String::as_str).collect();
+            let text = format!("the SQL dump has no database {only}; it has {}", names.join(", "));
+            return Err(Error::new(Code::NotFound, text).hint("give --only one of these"));
+        }
         let torn = self.splitter.torn() || self.cut || self.completed < self.begun;
         if !torn {
             return Ok(());
@@ -339,7 +461,6 @@ mod tests {
                 "later CREATE  VIEW v AS SELECT 1 [DROP VIEW IF EXISTS `v`]",
                 "later ALTER DATABASE  CHARACTER SET utf8mb4 []",
                 "the SQL dump's statements CREATE DATABASE were not run",
-                "the SQL dump's statements USE X were not run",
             ]
         );
     }
@@ -378,6 +499,45 @@ mod tests {
             let done = run(sql, None);
             assert_eq!(done.is_ok(), whole, "{sql}: {done:?}");
             assert!(done.is_ok() || done.unwrap_err().code() == Code::Integrity);
+        }
+    }
+
+    #[test]
+    fn of_several_databases_one_is_taken() {
+        let sql = "USE a;SET @x=1;CREATE TABLE t (x int);CREATE VIEW v AS SELECT 1;USE `b``c`;CREATE TABLE u (y int);USE a;\
+                   DROP VIEW v;";
+        let error = run(sql, None).unwrap_err();
+        assert!(error.message().contains("a and b`c"), "{error}");
+        let monitor = Monitor::new();
+        let tables = |only: &str| -> Result<Vec<String>> {
+            let mut intake =
+                Intake::new(sql.as_bytes(), None, false, &monitor).with_only_database(Some(only.to_owned()));
+            let mut names = Vec::new();
+            while let Some(step) = intake.next()? {
+                match step {
+                    Step::Table { name, .. } => names.push(name),
+                    Step::Later { .. } => names.push("later".to_owned()),
+                    Step::Session(_) => {}
+                }
+            }
+            Ok(names)
+        };
+        assert_eq!(tables("a").unwrap(), ["t", "later", "later"]);
+        assert_eq!(tables("b`c").unwrap(), ["u"]);
+        assert!(tables("c").unwrap_err().message().contains("it has a, b`c"));
+    }
+
+    #[test]
+    fn what_begins_with_a_mark_or_is_utf_16_is_read() {
+        let sql = "CREATE TABLE a (b int);";
+        let marked = [b"\xef\xbb\xbf".as_slice(), sql.as_bytes()].concat();
+        let wide: Vec<u8> =
+            "\u{feff}".chars().chain(sql.chars()).map(|c| c as u16).flat_map(u16::to_le_bytes).collect();
+        for bytes in [marked, wide] {
+            let monitor = Monitor::new();
+            let mut intake = Intake::new(bytes.as_slice(), None, false, &monitor);
+            let Some(Step::Table { name, piece, .. }) = intake.next().unwrap() else { panic!() };
+            assert_eq!((name.as_str(), &*piece.text), ("a", b"CREATE TABLE a (b int)".as_slice()));
         }
     }
 

@@ -39,8 +39,8 @@ pub(crate) fn tables(connection: &Connection, count: bool, monitor: &Monitor) ->
 }
 
 /// See [`crate::source::database::contents`].
-pub(crate) fn contents(input: &mut dyn Read, monitor: &Monitor) -> Result<Contents> {
-    let mut intake = Intake::new(input, None, false, monitor);
+pub(crate) fn contents(input: &mut dyn Read, only: Option<&str>, monitor: &Monitor) -> Result<Contents> {
+    let mut intake = Intake::new(input, None, false, monitor).with_only_database(only.map(str::to_owned));
     let mut tables: BTreeMap<String, Table> = BTreeMap::new();
     while let Some(step) = intake.next()? {
         let Step::Table { kind, name, piece, .. } = step else { continue };

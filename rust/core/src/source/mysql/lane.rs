@@ -5,7 +5,7 @@ use super::console::Console;
 use super::replace::Replacement;
 use super::wire;
 use crate::config::Connection;
-use crate::source::sql::Splitter;
+use crate::source::sql::{Charset, Splitter};
 use crate::{Monitor, Result};
 use mysql::Conn;
 use mysql::prelude::Queryable;
@@ -39,8 +39,24 @@ impl<'c> Lane<'c> {
         stop: &'c AtomicBool,
         monitor: &'c Monitor,
     ) -> Result<Console<'c>> {
+        Lane::client_of(it, connection, (database, live, number), Charset::Plain, stop, monitor)
+    }
+
+    /// The same for text in a character set that the client must know.
+    pub(super) fn client_of(
+        it: &Replacement,
+        connection: &'c Connection,
+        (database, live, number): (&str, bool, usize),
+        charset: Charset,
+        stop: &'c AtomicBool,
+        monitor: &'c Monitor,
+    ) -> Result<Console<'c>> {
         let lock = it.lock_option(number);
-        let options: &[&str] = if live { &[LANE_CHARSET, &lock] } else { &[LANE_CHARSET] };
+        let charset = charset.name().map(|name| format!("--default-character-set={name}"));
+        // The server reads the database's name by the client's character set.
+        let plain = if database.is_ascii() { LANE_CHARSET } else { "--default-character-set=utf8mb4" };
+        let charset = charset.as_deref().unwrap_or(plain);
+        let options: &[&str] = if live { &[charset, &lock] } else { &[charset] };
         Console::start(connection, Some(database), options, Some(it.leash()?), Some(stop), monitor)
     }
 
@@ -50,6 +66,11 @@ impl<'c> Lane<'c> {
             Lane::Server(conn, _) => Some(conn.connection_id()),
             Lane::Client(_) => None,
         }
+    }
+
+    /// Whether it can be used after an error.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self, Lane::Server(..))
     }
 
     /// Lines it was given before what is fed next, as errors count them.

@@ -5,6 +5,7 @@
 use super::lane::Lane as Connected;
 use crate::monitor::TICK;
 use crate::{Code, Error, Monitor, Result};
+use memchr::memchr_iter;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,6 +15,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 const WAITING: usize = 2 << 20;
 /// Bytes that may wait and be under way in all; a longer piece goes alone.
 const MOST: usize = 8 << 20;
+/// How often a transaction is tried that the server has ended because of another.
+const TRIES: u32 = 10;
 /// Bytes between two commits: enough to make them cheap. A connection with nothing to do commits, too.
 const COMMIT: usize = 8 << 20;
 
@@ -26,6 +29,12 @@ pub(super) struct Piece {
     pub(super) tables: Vec<usize>,
     /// Commit at once.
     pub(super) commit: bool,
+    /// It is a transaction of its own, which is done again where the server ends it for the sake of another.
+    pub(super) alone: bool,
+    /// Its statements are each as long as the server takes them: not to be sent in one packet.
+    pub(super) long: bool,
+    /// So many bytes of `text` set up the session; what comes after them can be run again.
+    pub(super) prefix: usize,
     /// Lines of `text` (from 0) and the lines of the dump that they came from, where a statement begins.
     pub(super) lines: Vec<(u64, u64)>,
 }
@@ -200,27 +209,58 @@ impl<'m> Lanes<'m> {
                 session = Some(opened);
             }
             let Some(session) = session.as_mut() else { return Ok(()) };
-            let from = session.lines();
-            session.feed(&piece.text).map_err(|error| placed(error, from, &piece.lines))?;
+            if piece.alone && uncommitted > 0 {
+                self.commit(session, &mut tables)?;
+                uncommitted = 0;
+            }
+            self.feed(session, &piece)?;
             uncommitted += piece.text.len();
             tables.extend(piece.tables);
             let mut state = self.state();
             state.bytes -= piece.text.len();
             let idle = state.lanes.get(number).is_none_or(|lane| lane.waiting.is_empty());
             drop(state);
-            if idle || piece.commit || uncommitted >= COMMIT {
-                session.feed(b"COMMIT;\n")?;
+            if idle || piece.commit || piece.alone || uncommitted >= COMMIT {
+                self.commit(session, &mut tables)?;
                 uncommitted = 0;
-                let mut state = self.state();
-                for table in tables.drain(..) {
-                    if let Some(progress) = state.tables.get_mut(table) {
-                        progress.pending -= 1;
-                        progress.begun = true;
-                    }
-                }
             }
             self.changed.notify_all();
         }
+    }
+
+    fn commit(&self, session: &mut Connected<'_>, tables: &mut Vec<usize>) -> Result<()> {
+        session.feed(b"COMMIT;\n")?;
+        let mut state = self.state();
+        for table in tables.drain(..) {
+            if let Some(progress) = state.tables.get_mut(table) {
+                progress.pending -= 1;
+                progress.begun = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a piece, again where the server has ended its transaction.
+    fn feed(&self, session: &mut Connected<'_>, piece: &Piece) -> Result<()> {
+        let from = session.lines();
+        let mut result = session.feed(&piece.text).map_err(|error| placed(error, from, &piece.lines));
+        let (prefix, body) = piece.text.split_at(piece.prefix.min(piece.text.len()));
+        for _ in 1..TRIES {
+            match &result {
+                Err(error) if piece.alone && session.goes_on() && is_conflict(error) => {}
+                _ => break,
+            }
+            if self.stop.load(Relaxed) {
+                break;
+            }
+            let breaks = memchr_iter(b'\n', prefix).count() as u64;
+            let lines = piece.lines.iter().map(|&(at, dump)| (at.saturating_sub(breaks), dump));
+            let lines: Vec<(u64, u64)> = lines.collect();
+            session.feed(b"ROLLBACK;\n")?;
+            let from = session.lines();
+            result = session.feed(body).map_err(|error| placed(error, from, &lines));
+        }
+        result
     }
 
     /// The next piece for a connection; `None`: there is none any more.
@@ -242,6 +282,11 @@ impl<'m> Lanes<'m> {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// Whether the server has ended a transaction because of another one: a deadlock, or a lock that took too long.
+fn is_conflict(error: &Error) -> bool {
+    ["ERROR 1213 (", "ERROR 1205 ("].iter().any(|number| error.message().contains(number))
 }
 
 /// Says where in the dump the statement stands, not where in what one client was given: `from` lines came before.

@@ -13,6 +13,9 @@
 //! - Secondary indexes of many rows are built when these are in ([`super::indexes`]).
 //! - Texts that are UTF-8 on both sides are sent as bytes: the server then does not look at each character.
 //! - Short INSERTs become long ones.
+//!
+//! INSERTs that are too long for the server are [`super::long_rows`]'s; text under other modes or in a character set that
+//! clients must know goes over the main connection.
 
 use super::console::Console;
 use super::indexes::{self, Facts};
@@ -20,12 +23,15 @@ use super::intake::{self, Step};
 use super::lane::Lane;
 use super::lanes::{Lanes, Piece, placed};
 use super::leash;
+use super::long_rows::{self, Part};
 use super::replace::Replacement;
 use super::script::Script;
-use super::session::Session;
+use super::session::{Session, text};
 use crate::config::Connection;
-use crate::source::sql::{self, Kind, Needs, Numbering, Statement, has_word, numbering};
-use crate::{Code, Error, Monitor, Result};
+use crate::source::sql::{
+    self, Charset, Kind, Needs, Numbering, Statement, Syntax, has_word, numbering, without_directories,
+};
+use crate::{Code, Error, Monitor, NoteKind, Result};
 use memchr::memchr_iter;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -77,6 +83,9 @@ pub(super) fn load<T>(
     let all = if straight { 2 * count } else { count };
     let lanes = Lanes::new(all, monitor);
     let (lanes, stop) = (&lanes, lanes.stop());
+    let mut asking = Session::open(connection, Some(database), monitor)?;
+    let prologue = prologue(connection, database, &mut asking, monitor)?;
+    let prologue = prologue.as_slice();
     let open = move |number: usize| -> Result<Lane<'_>> {
         let wanted = (database, live, number);
         let lane = if number <= all - count { Lane::straight(it, connection, wanted)? } else { None };
@@ -84,19 +93,29 @@ pub(super) fn load<T>(
             Some(lane) => lane,
             None => Lane::Client(Lane::client(it, connection, wanted, stop, monitor)?),
         };
-        lane.feed(PROLOGUE)?;
+        lane.feed(prologue)?;
         Ok(lane)
     };
     // Statements of all kinds, with delimiters of their own.
-    let mut main = Lane::client(it, connection, (database, live, 0), stop, monitor)?;
-    main.feed(PROLOGUE)?;
+    let main = Lane::client(it, connection, (database, live, 0), stop, monitor)?;
+    // Another one for text in a character set that clients must know; while the first has its lock, it needs another.
+    let again = move |charset: Charset| {
+        let wanted = (database, live, all + 1);
+        let mut main = Lane::client_of(it, connection, wanted, charset, stop, monitor)?;
+        main.feed(prologue)?;
+        Ok(main)
+    };
     std::thread::scope(|scope| {
         for number in 0..all {
             scope.spawn(move || lanes.work(number, || open(number + 1)));
         }
-        let done = Session::open(connection, Some(database), monitor).and_then(|asking| {
-            let mut loader =
-                Loader::new(lanes, (all, count), &mut main, asking, (connection, database), monitor);
+        let done = packet(&mut asking).and_then(|packet| {
+            let mut loader = Loader {
+                packet,
+                live,
+                ..Loader::new(lanes, (all, count), (main, &again), asking, (connection, database), monitor)
+            };
+            loader.main.feed(prologue)?;
             let done = work(&mut loader)?;
             loader.finish()?;
             Ok(done)
@@ -109,6 +128,35 @@ pub(super) fn load<T>(
         // Why a connection was lost is said by who lost it.
         done.map_err(|error| lanes.error().unwrap_or(error))
     })
+}
+
+/// The longest packet that the server takes.
+fn packet(asking: &mut Session<'_>) -> Result<usize> {
+    let found = asking.column("SELECT @@max_allowed_packet")?.pop();
+    Ok(found.and_then(|number| number.parse().ok()).unwrap_or(usize::MAX))
+}
+
+/// What every connection is told first. Where the server is stricter than the one that made the tables, and lets us, it is
+/// less so for us.
+fn prologue<'c>(
+    connection: &'c Connection,
+    database: &str,
+    asking: &mut Session<'c>,
+    monitor: &'c Monitor,
+) -> Result<Vec<u8>> {
+    let mut prologue = PROLOGUE.to_vec();
+    let strict = "SHOW VARIABLES WHERE Value = 'ON' AND Variable_name IN ('innodb_strict_mode', 'sql_require_primary_key')";
+    for row in asking.rows(strict)? {
+        let Some(name) = row.into_iter().next().map(text) else { continue };
+        let set = format!("SET SESSION {name}=0");
+        match asking.run(&set) {
+            Ok(()) => prologue.extend_from_slice(format!("{set};\n").as_bytes()),
+            Err(error) if error.code() == Code::Cancelled => return Err(error),
+            // MySQL wants a privilege for it. An error ends a session.
+            Err(_) => *asking = Session::open(connection, Some(database), monitor)?,
+        }
+    }
+    Ok(prologue)
 }
 
 /// A table as far as loading it goes.
@@ -134,7 +182,15 @@ struct Table {
 pub(super) struct Loader<'l, 'c> {
     lanes: &'l Lanes<'l>,
     /// For everything that is not for the lanes.
-    main: &'l mut Console<'c>,
+    main: Console<'c>,
+    /// Makes another one.
+    again: &'l dyn Fn(Charset) -> Result<Console<'c>>,
+    /// Which text it reads.
+    charset: Charset,
+    /// The longest packet that the server takes.
+    packet: usize,
+    /// It is the live database that is loaded into.
+    live: bool,
     /// For questions.
     asking: Session<'c>,
     connection: &'c Connection,
@@ -168,7 +224,7 @@ impl<'l, 'c> Loader<'l, 'c> {
     fn new(
         lanes: &'l Lanes<'l>,
         (all, count): (usize, usize),
-        main: &'l mut Console<'c>,
+        (main, again): (Console<'c>, &'l dyn Fn(Charset) -> Result<Console<'c>>),
         asking: Session<'c>,
         (connection, database): (&'c Connection, &'l str),
         monitor: &'c Monitor,
@@ -176,6 +232,10 @@ impl<'l, 'c> Loader<'l, 'c> {
         Loader {
             lanes,
             main,
+            again,
+            charset: Charset::Plain,
+            packet: usize::MAX,
+            live: false,
             asking,
             connection,
             database,
@@ -211,15 +271,36 @@ impl<'l, 'c> Loader<'l, 'c> {
                 self.setting(&piece.text)
             }
             Step::Later { piece, .. } => {
+                self.read_by(piece.syntax)?;
                 self.go_serial()?;
                 self.flush()?;
                 self.main.feed(&script(piece)?)
             }
             Step::Table { kind, name, line, piece } => {
                 self.total += piece.text.len() as u64;
+                self.read_by(piece.syntax)?;
                 self.table(*kind, name, *line, piece)
             }
         }
+    }
+
+    /// Makes sure that what comes is read as it is meant: only the main connection's client follows modes, and it
+    /// must be told character sets when it starts.
+    fn read_by(&mut self, syntax: Syntax) -> Result<()> {
+        if syntax == Syntax::default() && (self.charset == Charset::Plain || !self.serial) {
+            return Ok(());
+        }
+        self.go_serial()?;
+        if syntax.charset != self.charset {
+            self.flush()?;
+            self.main.feed(b"COMMIT;\n")?;
+            self.main = (self.again)(syntax.charset)?;
+            self.charset = syntax.charset;
+            let all = self.forgotten + self.settings.len();
+            let text = self.unseen(self.forgotten, all);
+            self.main.feed(&text)?;
+        }
+        Ok(())
     }
 
     fn setting(&mut self, text: &[u8]) -> Result<()> {
@@ -229,8 +310,14 @@ impl<'l, 'c> Loader<'l, 'c> {
             self.append(&statement);
             self.settings_within += 1;
         }
-        if !self.serial {
-            self.settings.push_back(statement);
+        self.settings.push_back(statement);
+        if self.serial {
+            // Nobody else needs them, unless the main connection is made anew.
+            while self.settings.len() > REMEMBERED {
+                self.settings.pop_front();
+                self.forgotten += 1;
+            }
+        } else {
             if self.piece.text.is_empty() {
                 self.settings_before = self.forgotten + self.settings.len();
             }
@@ -242,10 +329,22 @@ impl<'l, 'c> Loader<'l, 'c> {
     }
 
     fn table(&mut self, kind: Kind, name: &str, line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+        let bare;
+        let piece = if kind == Kind::Create && !self.live && has_word(&piece.text, &[b"DIRECTORY"]) {
+            bare = self.without_folder(name, piece);
+            &bare
+        } else {
+            piece
+        };
         let text: &[u8] = &piece.text;
         let statement = Statement::parse(text);
         let needs = Needs::of(text, &statement);
         let number = self.number(name);
+        if let Needs::Rows { values, order } = needs
+            && long_rows::is_too_long(text.len(), self.packet)
+        {
+            return self.long_rows(number, text, values, order, line);
+        }
         if self.serial {
             return self.serially(text, line, piece);
         }
@@ -292,6 +391,57 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
     }
 
+    /// An INSERT that the server would not take as a whole.
+    fn long_rows(&mut self, number: usize, text: &[u8], values: usize, order: bool, line: u64) -> Result<()> {
+        let (head, rows) = text.split_at(values.min(text.len()));
+        let found = match self.counted_place(number, head)? {
+            Some(place) => numbering(rows, place),
+            None => Some(Numbering::Counted),
+        };
+        let order = match found {
+            Some(Numbering::Given) => order,
+            Some(Numbering::Zero) => true,
+            _ => {
+                self.go_serial()?;
+                true
+            }
+        };
+        long_rows::parts(text, head, self.packet, |part| match part {
+            Part::Row(row) if self.serial => {
+                self.piece.lines.push((self.breaks, line));
+                self.append(head);
+                self.append(row);
+                self.append(b";\n");
+                if self.piece.text.len() >= PIECE { self.flush() } else { Ok(()) }
+            }
+            Part::Row(row) => self.rows(number, head, row, order, line),
+            Part::Script(script) => {
+                self.flush()?;
+                if !self.serial {
+                    self.lanes.wait_for(number)?;
+                    self.piece.tables.push(number);
+                    (self.piece.commit, self.piece.long) = (true, true);
+                }
+                self.piece.lines.push((self.breaks, line));
+                self.append(&script);
+                self.flush()
+            }
+        })
+    }
+
+    /// A table whose files are to lie in a folder of its own, without that: such tables cannot move to another database.
+    fn without_folder<'p>(&self, name: &str, piece: &'p intake::Piece<'p>) -> intake::Piece<'p> {
+        let text = format!(
+            "the files of table {name} lie with the others now, not in the folder that the dump names (DATA DIRECTORY)"
+        );
+        self.monitor.note(NoteKind::Warning, text);
+        intake::Piece {
+            text: without_directories(&piece.text),
+            delimiter: piece.delimiter,
+            syntax: piece.syntax,
+        }
+    }
+
     /// Any change of one table but its making.
     fn alter(&mut self, number: usize, text: &[u8], line: u64) -> Result<()> {
         let of_keys = has_word(text, &[b"KEYS"]);
@@ -334,10 +484,13 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
         let progress = self.lanes.progress(number);
         let anywhere = if progress.begun { self.may_spread(number)? } else { progress.pending == 0 };
+        let unique = progress.begun && anywhere && self.facts(number)?.unique;
         let lane = (!anywhere).then_some(progress.lane);
         let known = self.piece.tables.contains(&number);
         let length = self.piece.text.len();
-        if length + head.len() + rows.len() > PIECE
+        // A straight lane sends a piece as one packet.
+        let most = PIECE.min(self.packet / 2);
+        if length + head.len() + rows.len() > most
             || !known && length >= SHARED
             || lane.is_some() && self.lane.is_some() && lane != self.lane
         {
@@ -348,6 +501,8 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
         self.lane = self.lane.or(lane);
         self.piece.commit |= !progress.begun;
+        // Two connections that look for the same key may wait for each other.
+        self.piece.alone |= unique;
         if self.head == head && self.insert + rows.len() < MERGED && self.piece.text.ends_with(b";\n") {
             self.piece.text.truncate(self.piece.text.len() - 2);
             self.piece.text.extend_from_slice(b",\n");
@@ -360,7 +515,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
         self.append(rows);
         self.append(b";\n");
-        if self.piece.text.len() >= PIECE { self.flush() } else { Ok(()) }
+        if self.piece.text.len() >= most { self.flush() } else { Ok(()) }
     }
 
     fn append(&mut self, text: &[u8]) {
@@ -406,8 +561,11 @@ impl<'l, 'c> Loader<'l, 'c> {
             prefix.extend_from_slice(AS_BYTES);
             suffix = AS_BEFORE;
         }
+        // What is set in between cannot be set twice.
+        piece.alone &= within == 0;
         if !prefix.is_empty() {
             let breaks = memchr_iter(b'\n', &prefix).count() as u64;
+            piece.prefix = prefix.len();
             piece.lines.iter_mut().for_each(|(at, _)| *at += breaks);
             prefix.reserve_exact(piece.text.len() + suffix.len());
             prefix.append(&mut piece.text);
@@ -421,7 +579,7 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     /// Who is to have a piece: `lane`, else anybody who may.
     fn choose(&self, lane: Option<usize>, piece: &Piece) -> Result<usize> {
-        let text = Lane::may_go_straight(&piece.text);
+        let text = !piece.long && Lane::may_go_straight(&piece.text);
         let among = match lane {
             Some(lane) if text || !self.straight.contains(&lane) => lane..lane + 1,
             _ if text && !self.straight.is_empty() => self.straight.clone(),
@@ -560,7 +718,10 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     fn may_spread(&mut self, number: usize) -> Result<bool> {
         let ordered = self.tables.get(number).is_none_or(|table| table.ordered);
-        Ok(!ordered && self.facts(number)?.transactional)
+        let straight = !self.straight.is_empty();
+        let facts = self.facts(number)?;
+        // Rows of a table with unique keys can meet a deadlock, after which a client is gone.
+        Ok(!ordered && facts.transactional && !facts.hashed && (straight || !facts.unique))
     }
 
     /// See [`Facts::counted_place`].
@@ -611,7 +772,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
         self.lanes.wait_for(number)?;
         let text = [AS_UTF8, statements.concat().as_bytes(), AS_BEFORE].concat();
-        let piece = Piece { text, tables: vec![number], commit: true, lines: Vec::new() };
+        let piece = Piece { text, tables: vec![number], commit: true, ..Piece::default() };
         self.lanes.give(self.choose(None, &piece)?, piece);
         Ok(())
     }

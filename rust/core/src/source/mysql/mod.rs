@@ -7,7 +7,7 @@
 //! header     character set, time zone, checks off; what was left out
 //! structure  DROP and CREATE of all sequences and tables, by name
 //! rows       INSERTs, one table after another, or several interleaved statement by statement
-//! -- bam: views, triggers, routines, events
+//! -- bam: views, triggers, routines, events   each after what it needs, with its definer
 //! footer     what the header changed, put back
 //! -- Dump completed
 //! ```
@@ -26,11 +26,16 @@ mod lane;
 mod lanes;
 mod leash;
 mod loader;
+mod long_rows;
 mod merge;
+mod moving;
+mod objects;
 mod replace;
+mod rights;
 mod schema;
 mod script;
 mod select;
+
 mod session;
 mod straight;
 mod wire;

@@ -7,9 +7,12 @@
 
 use super::client;
 use super::direct;
-use super::dump::{self, FIRST_LINE, LAST_LINE, MARKER};
+use super::dump::{FIRST_LINE, LAST_LINE, MARKER};
 use super::intake::{Intake, Origin, Step};
 use super::loader;
+use super::moving;
+use super::objects;
+use super::rights::Definers;
 use super::schema::{self, Schema, columns};
 use super::script::Script;
 use super::session::{Session, quote, string};
@@ -52,6 +55,9 @@ pub struct Replacement {
     pub(super) moved: Vec<String>,
     /// Statements that remove the views, triggers, routines and events which the dump makes.
     pub(super) undo: Vec<String>,
+    /// Statements by which defaults take their numbers from the live database's sequences once they are there.
+    #[serde(default)]
+    defaults: Vec<String>,
     /// Go on without views and the like that the server refuses.
     pub(super) lenient: bool,
 }
@@ -81,6 +87,7 @@ impl Replacement {
             tables: Vec::new(),
             moved: Vec::new(),
             undo: Vec::new(),
+            defaults: Vec::new(),
             lenient: false,
         })
     }
@@ -95,34 +102,34 @@ impl Replacement {
     ) -> Result<LoadReport> {
         self.lenient = settings.ignore_errors;
         let (charset, collation) = find_or_make(connection, monitor)?;
+        let definers = Definers::of(&mut Session::open(connection, None, monitor)?)?;
         let mut intake = Intake::new(input, settings.tables.clone(), settings.ignore_errors, monitor)
-            .with_prefix(settings.prefix.clone());
-        let loaded = match self.make_room(connection, &charset, &collation, monitor) {
-            Ok(()) => {
+            .with_prefix(settings.prefix.clone())
+            .with_definers(definers)
+            .with_only_database(settings.database.clone());
+        let loaded = match self.why_direct(connection, &charset, &collation, monitor)? {
+            None => {
                 self.way = Way::Beside;
                 self.load_beside(connection, &mut intake, monitor)?
             }
-            Err(error) if error.code() == Code::Permission => {
+            Some(why) => {
                 self.way = Way::Direct;
-                monitor.note(
-                    NoteKind::Info,
-                    format!(
-                        "{} may not create the databases {} and {}: the restore first makes a safety dump, and the \
-                         site sees the tables while they are loaded; to avoid that, grant all on `{}\\_bam\\_%`.*",
-                        connection.user, self.new, self.old, connection.name
-                    ),
+                let text = format!(
+                    "{why}: the restore first makes a safety dump, and the site sees the tables while they are loaded"
                 );
+                monitor.note(NoteKind::Info, text);
                 direct::spool(self, &mut intake, monitor)?
             }
-            Err(error) => return Err(error),
         };
         if let Some((from, to)) = intake.translation() {
             let text =
                 format!("the backup's tables have the prefix \"{from}\": they get the site's, \"{to}\"");
             monitor.note(NoteKind::Info, text);
         }
+        intake.tell(connection);
         let mut session = Session::open(connection, Some(&connection.name), monitor)?;
         if self.way == Way::Beside {
+            self.defaults = moving::defaults(&mut session, &self.new)?;
             self.tables = tables_in(&mut session, &self.new)?;
             let mark = self.mark();
             self.tables.retain(|table| *table != mark);
@@ -141,6 +148,30 @@ impl Replacement {
         Ok(report)
     }
 
+    /// Makes room beside the live database, or says why the dump cannot be loaded there.
+    fn why_direct(
+        &self,
+        connection: &Connection,
+        charset: &str,
+        collation: &str,
+        monitor: &Monitor,
+    ) -> Result<Option<String>> {
+        let folders = moving::with_folders(&mut Session::open(connection, Some(&connection.name), monitor)?)?;
+        if let Some(table) = folders.first() {
+            let text =
+                format!("the files of table {table} are in a folder of their own and cannot trade places");
+            return Ok(Some(text));
+        }
+        match self.make_room(connection, charset, collation, monitor) {
+            Ok(()) => Ok(None),
+            Err(error) if error.code() == Code::Permission => Ok(Some(format!(
+                "{} may not create the databases {} and {} (to avoid this, grant all on `{}\\_bam\\_%`.*)",
+                connection.user, self.new, self.old, connection.name
+            ))),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes the two databases, each with a mark, and tries out what the swap will need.
     fn make_room(
         &self,
@@ -154,11 +185,11 @@ impl Replacement {
         for database in [&self.new, &self.old] {
             let name = quote(database);
             session.run(&format!("CREATE DATABASE {name} CHARACTER SET {charset} COLLATE {collation}"))?;
-            session.run(&format!("CREATE TABLE {name}.{mark} (id int)"))?;
+            session.run(&format!("CREATE TABLE {name}.{mark} (id int PRIMARY KEY)"))?;
         }
         let (new, old) = (quote(&self.new), quote(&self.old));
         session.run(&format!(
-            "CREATE TABLE {new}.bam_try (id int); INSERT INTO {new}.bam_try VALUES (1); \
+            "CREATE TABLE {new}.bam_try (id int PRIMARY KEY); INSERT INTO {new}.bam_try VALUES (1); \
              RENAME TABLE {new}.bam_try TO {old}.bam_try; DROP TABLE {old}.bam_try"
         ))
     }
@@ -317,15 +348,15 @@ impl Replacement {
     /// Saves the live views, triggers, routines and events as a script, twice: with their definers, and without, for
     /// a user who may not set definers.
     fn save_others(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        let settings = DumpSettings { ignore_errors: true, ..DumpSettings::default() };
         let mut session = Session::open(connection, Some(&connection.name), monitor)?;
-        let mut schema = Schema::read(&mut session, &settings, "")?;
+        let mut schema = Schema::read(&mut session, &DumpSettings::default(), "")?;
         drop(session);
         // What cannot be saved, a broken view for one, is no news in this job's notes.
         let quiet = Monitor::new();
-        schema.leave_broken_views(connection, &quiet)?;
-        let text = dump::others(connection, &settings, &schema, true, &quiet)?;
-        for (path, definers) in [(self.before(), true), (self.before_without_definers(), false)] {
+        let text = objects::others(connection, true, &mut schema, &quiet)?.text;
+        for (path, definers) in
+            [(self.before(), Definers::Keep), (self.before_without_definers(), Definers::Strip)]
+        {
             let mut script = Script::new(BufWriter::new(self.create(&path)?));
             let parts = [FIRST_LINE, "\n", MARKER, "\n"].concat();
             let all = parts.as_bytes().chain(text.as_slice()).chain(LAST_LINE.as_bytes());
@@ -369,6 +400,9 @@ impl Replacement {
                         &mut session,
                         [(&self.moved, None, Some(&self.old)), (&self.tables, Some(&self.new), None)],
                     )?;
+                }
+                for statement in &self.defaults {
+                    session.run(statement)?;
                 }
             }
         }

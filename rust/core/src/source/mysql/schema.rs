@@ -1,9 +1,10 @@
 //! What a database consists of, and what of it a dump takes.
 
-use super::session::{Row, Session, quote, text};
-use crate::config::{Connection, names_table};
+use super::objects::BrokenView;
+use super::session::{Row, Session, text};
+use crate::config::names_table;
 use crate::source::database::DumpSettings;
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Code, Error, Result};
 
 /// One table (or sequence).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) struct Table {
     pub(crate) size: u64,
     /// The same of its indexes.
     pub(crate) index_size: u64,
+    /// Whether its rows are its own: some engines show those of other tables or servers.
+    pub(crate) own_rows: bool,
     /// A sequence: has no rows.
     pub(crate) sequence: bool,
     /// Keeps its history (`WITH SYSTEM VERSIONING`).
@@ -29,9 +32,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Whether dump clients would round some of its numbers. (Their `--dump-history` has no other way.)
+    /// Whether dump clients would round some of its numbers, or cannot read it for want of a column. (Their
+    /// `--dump-history` has no other way.)
     pub(crate) fn rounded(&self) -> bool {
-        self.rows && !self.versioned && self.columns.iter().any(|column| column.float)
+        let floats = self.columns.is_empty() || self.columns.iter().any(|column| column.float);
+        self.rows && !self.versioned && floats
     }
 }
 
@@ -55,20 +60,22 @@ pub(crate) struct Schema {
     pub(crate) server: String,
     pub(crate) tables: Vec<Table>,
     pub(crate) views: Vec<String>,
-    /// Tables that have triggers, and how many there are of these.
-    pub(crate) triggered: Vec<String>,
-    pub(crate) triggers: usize,
-    /// Those whose definition can be read.
-    pub(crate) routines: usize,
-    /// The others, with what they are.
-    pub(crate) hidden: Vec<(&'static str, String)>,
-    pub(crate) events: usize,
+    /// Views that do not work.
+    pub(crate) broken: Vec<BrokenView>,
+    /// Of the tables that are taken, in the order in which they run.
+    pub(crate) triggers: Vec<String>,
+    /// With what they are.
+    pub(crate) routines: Vec<(String, String)>,
+    pub(crate) events: Vec<String>,
     /// What the settings leave out and the database has.
     pub(crate) excluded: Vec<String>,
 }
 
 /// Engines whose reads follow a snapshot (`InnoDB`'s other names are old).
 const TRANSACTIONS: [&str; 4] = ["InnoDB", "ROCKSDB", "TokuDB", "XtraDB"];
+/// Engines whose tables show rows that are kept elsewhere: what dump clients pass over, too.
+const OTHERS_ROWS: [&str; 9] =
+    ["MRG_MyISAM", "MERGE", "MRG_ISAM", "FEDERATED", "CONNECT", "SPIDER", "OQGRAPH", "SPHINX", "VP"];
 
 impl Schema {
     /// Asks the server; `settings` decide what is taken, `prefix` is the site's.
@@ -88,8 +95,10 @@ impl Schema {
                 schema.views.push(name);
             } else {
                 let sequence = kind == "SEQUENCE";
+                let own_rows = !OTHERS_ROWS.iter().any(|known| known.eq_ignore_ascii_case(&engine));
                 schema.tables.push(Table {
-                    rows: !sequence && !names_table(&settings.nodata_tables, &name, prefix),
+                    own_rows,
+                    rows: !sequence && own_rows && !names_table(&settings.nodata_tables, &name, prefix),
                     transactions: TRANSACTIONS.iter().any(|known| known.eq_ignore_ascii_case(&engine)),
                     size: size.parse().unwrap_or_default(),
                     index_size: index_size.parse().unwrap_or_default(),
@@ -102,49 +111,26 @@ impl Schema {
             }
         }
         schema.read_columns(session)?;
-        for table in session.column(
-            "SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() \
-             ORDER BY BINARY EVENT_OBJECT_TABLE",
+        for row in session.rows(
+            "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() \
+             ORDER BY BINARY EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER",
         )? {
+            let [name, table] = columns(row)?;
             if schema.tables.iter().any(|known| known.name == table) {
-                schema.triggers += 1;
-                if schema.triggered.last() != Some(&table) {
-                    schema.triggered.push(table);
-                }
+                schema.triggers.push(name);
             }
         }
-        let counts = session.rows(
-            "SELECT (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()), \
-             (SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE())",
+        for row in session.rows(
+            "SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() \
+             ORDER BY FIELD(ROUTINE_TYPE, 'PACKAGE', 'PACKAGE BODY', 'FUNCTION', 'PROCEDURE'), BINARY ROUTINE_NAME",
+        )? {
+            let [kind, name] = columns(row)?;
+            schema.routines.push((kind, name));
+        }
+        schema.events = session.column(
+            "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY BINARY EVENT_NAME",
         )?;
-        let [routines, events] = columns(counts.into_iter().next().unwrap_or_default())?;
-        schema.hidden = hidden_routines(session)?;
-        schema.routines = routines.parse::<usize>().unwrap_or_default().saturating_sub(schema.hidden.len());
-        schema.events = events.parse().unwrap_or_default();
         Ok(schema)
-    }
-
-    /// Takes out the views that refer to what is not there any more, with a note each: no server would load them.
-    pub(crate) fn leave_broken_views(&mut self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        let mut session = None;
-        let mut whole = Vec::with_capacity(self.views.len());
-        for view in std::mem::take(&mut self.views) {
-            // An error ends a session.
-            let mut asking = match session.take() {
-                Some(session) => session,
-                None => Session::open(connection, Some(&connection.name), monitor)?,
-            };
-            match asking.run(&format!("SHOW FIELDS FROM {}", quote(&view))) {
-                Ok(()) => {
-                    session = Some(asking);
-                    whole.push(view);
-                }
-                Err(error) if error.code() == Code::Cancelled => return Err(error),
-                Err(error) => monitor.note(NoteKind::Missing, format!("view {view} was left out: {error}")),
-            }
-        }
-        self.views = whole;
-        Ok(())
     }
 
     fn read_columns(&mut self, session: &mut Session<'_>) -> Result<()> {

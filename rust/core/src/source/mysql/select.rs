@@ -101,6 +101,11 @@ fn length(value: &Value) -> usize {
 
 /// `(1,'it\'s',NULL)`; `None` where the row has another number of columns, or something that is no text.
 fn tuple(row: &Row, numbers: &[bool], out: &mut Vec<u8>) -> Option<()> {
+    if numbers.is_empty() {
+        // All its columns are computed.
+        out.extend_from_slice(b"()");
+        return Some(());
+    }
     if row.len() != numbers.len() {
         return None;
     }

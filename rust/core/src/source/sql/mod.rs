@@ -7,11 +7,16 @@ mod prefix;
 mod rows;
 mod splitter;
 mod statement;
+mod syntax;
+mod unicode;
 
 pub(crate) use needs::{Needs, Numbering, column_list, numbering};
 pub(crate) use prefix::{renamed, with_prefix};
 pub(crate) use rows::{for_each_row, rows};
 pub(crate) use splitter::{Found, Item, Splitter};
 pub(crate) use statement::{
-    Kind, Statement, has_word, names_any, trigger_table, without_database, without_definer,
+    Kind, Statement, definer_of, has_word, names_any, names_in, trigger_table, used_database,
+    without_database, without_definer, without_directories, without_schema,
 };
+pub(crate) use syntax::{Charset, Syntax};
+pub(crate) use unicode::Utf8;

@@ -2,6 +2,7 @@
 //!
 //! Memory is bounded by the longest statement. Bytes are bytes: blobs between quotes need be no valid text.
 
+use super::syntax::{Charset, Modes, Syntax};
 use crate::{Code, Error, Result};
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 use std::io::Read;
@@ -80,6 +81,9 @@ pub(crate) struct Splitter<R> {
     /// Lines that end before `counted`, a place in `buffer`.
     lines: u64,
     counted: usize,
+    /// What the statements have set so far, and what held for the last one.
+    modes: Modes,
+    syntax: Syntax,
 }
 
 impl<R: Read> Splitter<R> {
@@ -98,9 +102,16 @@ impl<R: Read> Splitter<R> {
             read: 0,
             lines: 0,
             counted: 0,
+            modes: Modes::default(),
+            syntax: Syntax::default(),
         };
         splitter.set_delimiter(b";".to_vec());
         splitter
+    }
+
+    /// What is being read.
+    pub(crate) fn input(&self) -> &R {
+        &self.input
     }
 
     /// Bytes read from the input so far.
@@ -127,6 +138,7 @@ impl<R: Read> Splitter<R> {
     }
 
     /// The next item; `None` at the end.
+    #[cfg(test)]
     pub(crate) fn next(&mut self) -> Result<Option<Item<'_>>> {
         let found = self.advance()?;
         Ok(found.map(|found| self.item(found)))
@@ -139,6 +151,16 @@ impl<R: Read> Splitter<R> {
             None => Item::Comment(of(text)),
             Some(delimiter) => Item::Statement { text: of(text), delimiter: of(delimiter) },
         }
+    }
+
+    /// By which rules the last statement is read.
+    pub(crate) fn syntax(&self) -> Syntax {
+        self.syntax
+    }
+
+    /// Whether it is certain by which rules the next one is.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.modes.known()
     }
 
     fn set_delimiter(&mut self, delimiter: Vec<u8>) {
@@ -177,7 +199,21 @@ impl<R: Read> Splitter<R> {
                     }
                 }
                 State::Text => {
-                    let Some(ahead) = self.rest().iter().position(|&byte| self.is_special(byte)) else {
+                    let syntax = self.modes.syntax();
+                    let found = match syntax.charset {
+                        Charset::Plain => self.rest().iter().position(|&byte| self.is_special(byte)),
+                        charset => match self.among_characters(charset, |byte| self.is_special(byte)) {
+                            Ok(found) => Some(found),
+                            Err(passed) => {
+                                self.at += passed;
+                                if self.fill()? {
+                                    continue;
+                                }
+                                None
+                            }
+                        },
+                    };
+                    let Some(ahead) = found else {
                         self.at = self.filled;
                         if self.fill()? {
                             continue;
@@ -191,6 +227,8 @@ impl<R: Read> Splitter<R> {
                         self.at += self.delimiter.len();
                         self.start = self.at;
                         self.state = State::Between;
+                        self.syntax = self.modes.syntax();
+                        self.modes.see(self.buffer.get(text.clone()).unwrap_or_default());
                         return Ok(Some((text.clone(), Some(text.end..self.at))));
                     }
                     self.inside = true;
@@ -207,7 +245,26 @@ impl<R: Read> Splitter<R> {
                     let rest = self.rest();
                     // A doubled quote ends one string and begins the next: the same in effect. Identifiers know no
                     // escapes.
-                    let found = if quote == b'`' { memchr(quote, rest) } else { memchr2(quote, b'\\', rest) };
+                    let syntax = self.modes.syntax();
+                    let escapes = syntax.escapes(quote);
+                    let found = match syntax.charset {
+                        Charset::Plain if escapes => memchr2(quote, b'\\', rest),
+                        Charset::Plain => memchr(quote, rest),
+                        charset => {
+                            let ends = |byte| byte == quote || escapes && byte == b'\\';
+                            match self.among_characters(charset, ends) {
+                                Ok(found) => Some(found),
+                                Err(passed) => {
+                                    self.at += passed;
+                                    if self.fill()? {
+                                        continue;
+                                    }
+                                    None
+                                }
+                            }
+                        }
+                    };
+                    let rest = self.rest();
                     let Some(ahead) = found else {
                         self.at = self.filled;
                         if self.fill()? {
@@ -215,7 +272,7 @@ impl<R: Read> Splitter<R> {
                         }
                         return Ok(self.last_statement());
                     };
-                    let escape = rest.get(ahead) == Some(&b'\\');
+                    let escape = escapes && rest.get(ahead) == Some(&b'\\');
                     self.state = if escape { State::Escaped(quote) } else { State::Text };
                     self.at += ahead + 1;
                 }
@@ -272,6 +329,30 @@ impl<R: Read> Splitter<R> {
 
     fn rest(&self) -> &[u8] {
         self.buffer.get(self.at..self.filled).unwrap_or_default()
+    }
+
+    /// The place of the first byte that is `wanted` and no part of a longer character; else how many bytes were passed
+    /// over, up to a character that may go on.
+    fn among_characters(
+        &self,
+        charset: Charset,
+        wanted: impl Fn(u8) -> bool,
+    ) -> std::result::Result<usize, usize> {
+        let rest = self.rest();
+        let mut at = 0;
+        while let Some(&byte) = rest.get(at) {
+            if byte >= 0x80 {
+                if at + 1 == rest.len() && charset.leads(byte) && !self.ended {
+                    break;
+                }
+                at += charset.length(rest.get(at..).unwrap_or_default());
+            } else if wanted(byte) {
+                return Ok(at);
+            } else {
+                at += 1;
+            }
+        }
+        Err(at)
     }
 
     fn is_special(&self, byte: u8) -> bool {
@@ -431,6 +512,34 @@ mod tests {
         check(";;a;", &["|;", "|;", "a|;"]);
         check("", &[]);
         check(" \n\t", &[]);
+    }
+
+    #[test]
+    fn modes_and_character_sets_say_where_a_string_ends() {
+        check(
+            "a '\\';b';SET sql_mode='NO_BACKSLASH_ESCAPES';a 'C:\\';b;SET sql_mode='';c '\\';';",
+            &[
+                "a '\\';b'|;",
+                "SET sql_mode='NO_BACKSLASH_ESCAPES'|;",
+                "a 'C:\\'|;",
+                "b|;",
+                "SET sql_mode=''|;",
+                "c '\\';'|;",
+            ],
+        );
+        check(
+            "SET sql_mode='ANSI_QUOTES';a \"b\\\";c;",
+            &["SET sql_mode='ANSI_QUOTES'|;", "a \"b\\\"|;", "c|;"],
+        );
+        // U+8AA0 in GBK, and in Shift JIS U+8868.
+        for (charset, character) in [("gbk", b"\xd5\x5c"), ("big5", b"\xa5\x5c"), ("sjis", b"\x95\x5c")] {
+            let sql =
+                [b"SET NAMES ", charset.as_bytes(), b";a '", character, b"'; b '\\'", character, b"';c;"]
+                    .concat();
+            for drip in [1, 2, 3, 1 << 20] {
+                assert_eq!(split(&sql, drip).len(), 4, "{charset}, {drip} bytes a time");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What one SQL statement does, as far as loading a dump must know: the kind, and the table it is about.
 
+use super::syntax::Syntax;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -52,7 +53,12 @@ pub(crate) struct Statement<'a> {
 impl<'a> Statement<'a> {
     /// Looks at the beginning of `text`.
     pub(crate) fn parse(text: &'a [u8]) -> Statement<'a> {
-        let mut tokens = Tokens::new(text);
+        Statement::parse_as(text, Syntax::default())
+    }
+
+    /// The same where the server reads strings by other rules.
+    pub(crate) fn parse_as(text: &'a [u8], syntax: Syntax) -> Statement<'a> {
+        let mut tokens = Tokens::with(text, syntax);
         let creates = tokens.clone().take(b"CREATE");
         let kind = tokens.kind();
         let object = tokens.object;
@@ -94,6 +100,20 @@ pub(crate) fn without_database(text: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Owned([before.unwrap_or_default(), after.unwrap_or_default()].concat());
     }
     Cow::Borrowed(text)
+}
+
+/// The database that the statements after `USE name` are about.
+pub(crate) fn used_database(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let mut tokens = Tokens::new(text);
+    if !tokens.take(b"USE") {
+        return None;
+    }
+    // As the client reads it: up to the line's end, quoted or not.
+    let name = tokens.next()?;
+    match text.get(name.at.start) {
+        Some(b'`' | b'"') => Some(name.unquoted(text)),
+        _ => Some(Cow::Borrowed(text.get(name.at.start..)?.trim_ascii_end())),
+    }
 }
 
 /// The table of a trigger: `CREATE … TRIGGER name BEFORE INSERT ON table …`.
@@ -147,6 +167,99 @@ pub(crate) fn without_definer(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// The text of a CREATE TABLE or VIEW with sequences and columns of `database` named without it: servers put the database
+/// before sequences that defaults take their numbers from, and before some columns, and a copy would count with the
+/// original's.
+pub(crate) fn without_schema<'t>(text: &'t [u8], database: &[u8]) -> Cow<'t, [u8]> {
+    let quoted = format!("`{}`.`", String::from_utf8_lossy(database).replace('`', "``"));
+    if memchr::memmem::find(text, quoted.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut done) = (Vec::new(), 0);
+    let mut tokens = Tokens::new(text);
+    while let Some(token) = tokens.next() {
+        // `database`.`table`.`column`
+        if text.get(token.at.start) == Some(&b'`') && token.unquoted(text) == database {
+            let mut after = tokens.clone();
+            if after.take(b".") {
+                let rest = after.at;
+                if after.name().is_some() && after.take(b".") {
+                    out.extend_from_slice(text.get(done..token.at.start).unwrap_or_default());
+                    done = rest;
+                    tokens = after;
+                }
+            }
+            continue;
+        }
+        if ![b"NEXTVAL".as_slice(), b"LASTVAL", b"SETVAL"].iter().any(|word| token.is(text, word))
+            || !tokens.take(b"(")
+        {
+            continue;
+        }
+        if let Some(name) = tokens.name()
+            && name.unquoted(text) == database
+            && tokens.take(b".")
+        {
+            out.extend_from_slice(text.get(done..name.at.start).unwrap_or_default());
+            done = tokens.at;
+        }
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.extend_from_slice(text.get(done..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
+/// The text of a CREATE TABLE without folders for the table's files (`DATA DIRECTORY`, `INDEX DIRECTORY`).
+pub(crate) fn without_directories(text: &[u8]) -> Cow<'_, [u8]> {
+    let (mut out, mut done) = (Vec::new(), 0);
+    let mut tokens = Tokens::new(text);
+    while let Some(token) = tokens.next() {
+        if !token.is(text, b"DATA") && !token.is(text, b"INDEX") || !tokens.take(b"DIRECTORY") {
+            continue;
+        }
+        tokens.take(b"=");
+        let folder = tokens.next();
+        if folder.is_some_and(|folder| text.get(folder.at.start) == Some(&b'\'')) {
+            out.extend_from_slice(text.get(done..token.at.start).unwrap_or_default());
+            done = tokens.at;
+        }
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.extend_from_slice(text.get(done..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
+/// All names in `text`, and what could be one, outside strings and comments.
+pub(crate) fn names_in(text: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let mut tokens = Tokens::new(text);
+    let mut names = Vec::new();
+    while let Some(token) = tokens.next() {
+        if text.get(token.at.start).is_some_and(|&byte| is_word(byte) || byte == b'`' || byte == b'"') {
+            names.push(token.unquoted(text));
+        }
+    }
+    names
+}
+
+/// Who a view or routine runs as, `user@host` without quotes, where the text says so.
+pub(crate) fn definer_of(text: &[u8]) -> Option<String> {
+    let clause = text.get(definer(text)?)?;
+    let mut tokens = Tokens::new(clause);
+    (tokens.take(b"DEFINER") && tokens.take(b"=")).then_some(())?;
+    let user = tokens.next()?;
+    let plain = |token: &Token| {
+        let name = token.unquoted(clause);
+        let name = name.strip_prefix(b"'").and_then(|name| name.strip_suffix(b"'")).unwrap_or(&name);
+        String::from_utf8_lossy(name).into_owned()
+    };
+    let host = if tokens.take(b"@") { tokens.next().map(|host| plain(&host)) } else { None };
+    Some(format!("{}@{}", plain(&user), host.unwrap_or_default()))
+}
+
 /// Whether one of `words` comes in `text`, outside quotes and comments.
 pub(crate) fn has_word(text: &[u8], words: &[&[u8]]) -> bool {
     Tokens::new(text).has_any(words)
@@ -192,17 +305,17 @@ fn definer(text: &[u8]) -> Option<Range<usize>> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Token {
-    at: Range<usize>,
+pub(super) struct Token {
+    pub(super) at: Range<usize>,
 }
 
 impl Token {
-    fn is(&self, text: &[u8], word: &[u8]) -> bool {
+    pub(super) fn is(&self, text: &[u8], word: &[u8]) -> bool {
         text.get(self.at.clone()).is_some_and(|found| found.eq_ignore_ascii_case(word))
     }
 
     /// The name without quotes; ANSI mode quotes names with `"`.
-    fn unquoted<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+    pub(super) fn unquoted<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let raw = text.get(self.at.clone()).unwrap_or_default();
         let Some((&quote @ (b'`' | b'"'), rest)) = raw.split_first() else { return Cow::Borrowed(raw) };
         let inner = rest.strip_suffix(&[quote]).unwrap_or(rest);
@@ -223,28 +336,37 @@ impl Token {
 
 /// Words, quoted things and signs; comments and the marks of conditional comments are passed over.
 #[derive(Debug, Clone)]
-struct Tokens<'a> {
+pub(super) struct Tokens<'a> {
     text: &'a [u8],
     at: usize,
+    syntax: Syntax,
     /// Set by [`Tokens::kind`].
     object: &'static str,
 }
 
 impl<'a> Tokens<'a> {
     fn new(text: &'a [u8]) -> Self {
-        Tokens { text, at: 0, object: "" }
+        Tokens::with(text, Syntax::default())
+    }
+
+    pub(super) fn with(text: &'a [u8], syntax: Syntax) -> Self {
+        Tokens { text, at: 0, syntax, object: "" }
+    }
+
+    pub(super) fn text(&self) -> &'a [u8] {
+        self.text
     }
 
     fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn next(&mut self) -> Option<Token> {
+    pub(super) fn next(&mut self) -> Option<Token> {
         self.skip();
         let start = self.at;
         let rest = self.rest();
         let length = match *rest.first()? {
-            quote @ (b'`' | b'"' | b'\'') => quoted(rest, quote),
+            quote @ (b'`' | b'"' | b'\'') => self.syntax.quoted(rest, quote),
             byte if is_word(byte) => rest.iter().take_while(|&&byte| is_word(byte)).count(),
             _ => 1,
         };
@@ -273,7 +395,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// Takes the next token if it is `word`.
-    fn take(&mut self, word: &[u8]) -> bool {
+    pub(super) fn take(&mut self, word: &[u8]) -> bool {
         let mut after = self.clone();
         let found = after.next().is_some_and(|token| token.is(self.text, word));
         if found {
@@ -282,7 +404,7 @@ impl<'a> Tokens<'a> {
         found
     }
 
-    fn take_any(&mut self, words: &[&[u8]]) -> bool {
+    pub(super) fn take_any(&mut self, words: &[&[u8]]) -> bool {
         words.iter().any(|word| self.take(word))
     }
 
@@ -458,20 +580,6 @@ fn count_digits(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// How long the quoted thing at the beginning of `text` is, quotes included.
-fn quoted(text: &[u8], quote: u8) -> usize {
-    let mut at = 1;
-    while let Some(&byte) = text.get(at) {
-        match byte {
-            b'\\' if quote != b'`' => at += 2,
-            byte if byte == quote && text.get(at + 1) == Some(&quote) => at += 2,
-            byte if byte == quote => return at + 1,
-            _ => at += 1,
-        }
-    }
-    text.len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -542,6 +650,49 @@ mod tests {
         );
         assert_eq!(trigger_table(b"CREATE PROCEDURE x() begin insert on y"), None);
         assert!(!Statement::parse(b"DROP VIEW IF EXISTS v").creates);
+    }
+
+    #[test]
+    fn who_a_routine_runs_as() {
+        for (text, found) in [
+            ("CREATE DEFINER=`ro``ot`@`%` PROCEDURE p() select 1", Some("ro`ot@%")),
+            ("CREATE DEFINER='a'@'b.c' VIEW v AS select 1", Some("a@b.c")),
+            ("CREATE DEFINER=\"a\"@\"b\" VIEW v AS select 1", Some("a@b")),
+            ("CREATE DEFINER=`editors` VIEW v AS select 1", Some("editors@")),
+            ("CREATE VIEW v AS select 'DEFINER=x@y'", None),
+        ] {
+            assert_eq!(definer_of(text.as_bytes()).as_deref(), found, "{text}");
+        }
+        for (text, found) in
+            [("USE `a``b`", Some("a`b")), ("use my-db ", Some("my-db")), ("USED", None), ("SET a = 1", None)]
+        {
+            assert_eq!(used_database(text.as_bytes()).as_deref(), found.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn folders_of_tables_go() {
+        let with = b"CREATE TABLE `t` (`data directory` int COMMENT 'DATA DIRECTORY=''/x') ENGINE=MyISAM DATA DIRECTORY='/a b/' \
+            INDEX DIRECTORY='/c' COMMENT='x'";
+        let without = b"CREATE TABLE `t` (`data directory` int COMMENT 'DATA DIRECTORY=''/x') ENGINE=MyISAM   COMMENT='x'";
+        assert_eq!(String::from_utf8_lossy(&without_directories(with)), String::from_utf8_lossy(without));
+    }
+
+    #[test]
+    fn sequences_are_named_without_their_database() {
+        for (with, without) in [
+            ("`id` bigint DEFAULT nextval(`d7`.`s1`),", "`id` bigint DEFAULT nextval(`s1`),"),
+            (
+                "`id` int DEFAULT (nextval(`d``7`.`s`) + lastval(`d``7`.`s`))",
+                "`id` int DEFAULT (nextval(`s`) + lastval(`s`))",
+            ),
+            ("select `d7`.`t`.`a` from `d7`.`t`", "select `t`.`a` from `d7`.`t`"),
+            ("`id` int DEFAULT nextval(`other`.`s1`)", "`id` int DEFAULT nextval(`other`.`s1`)"),
+            ("`id` text DEFAULT 'nextval(`d7`.`s1`)'", "`id` text DEFAULT 'nextval(`d7`.`s1`)'"),
+        ] {
+            let database: &[u8] = if with.contains("d``7") { b"d`7" } else { b"d7" };
+            assert_eq!(String::from_utf8_lossy(&without_schema(with.as_bytes(), database)), without);
+        }
     }
 
     #[test]
