@@ -541,6 +541,9 @@ pub struct Restore {
     /// Only these tables, with or without prefix, separated by commas; cache_* stands for all that begin so
     #[arg(long = "table", value_name = "TABLES", value_delimiter = ',')]
     pub tables: Vec<String>,
+    /// Of a SQL dump of several databases (`mysqldump --databases`) only this one
+    #[arg(long, value_name = "DATABASE")]
+    pub only: Option<String>,
     /// Replace settings.php, too, where the backup has it
     #[arg(long)]
     pub settings: bool,

@@ -28,6 +28,7 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
         settings: args.settings,
         paths: args.paths,
         tables: args.tables,
+        only: args.only,
         dry_run: args.dry_run,
         ..args.which.into()
     };
