@@ -260,7 +260,9 @@ class Elsewhere(Site):
         for mount in ("mount -t tmpfs none $files", "mkdir -p $files/below; mount -t tmpfs none $files/below",
                       "mkdir -p sites/all; mount -t tmpfs none sites/all",
                       "rm -r $files; mkdir -p ../fs; mount -t tmpfs none ../fs; mkdir ../fs/files; ln -s ../../../fs/files $files",
-                      "mkdir -p ../other; mount --bind ../other $files"):
+                      "mkdir -p ../other; mount --bind ../other $files",
+                      # As containers bring it.
+                      "echo mounted >../settings; mount --bind ../settings sites/default/settings.php"):
             for options in ("", "--code"):
                 with self.subTest(mount=mount, options=options):
                     self.write("sites/default/settings.php", "of this machine", mode=0o440)
@@ -280,6 +282,15 @@ class Elsewhere(Site):
                     shutil.rmtree(self.root)
                     self.write("index.php", "<?php // backed up")
                     os.makedirs(self.files)
+
+    @unittest.skipUnless(can_mount(), "nothing can be mounted here")
+    def test_what_cannot_be_replaced_is_refused_before_anything_moves(self):
+        said = self.mounted("""
+            echo new >robots.txt; echo damaged >../mounted; bam backup archive
+            mount --bind ../mounted robots.txt; echo live >index.php
+            ! bam restore latest --source archive --code --yes
+            test "$(cat index.php)" = live; test "$(cat robots.txt)" = damaged""")
+        self.assertIn("robots.txt is a mount point", said)
 
     @unittest.skipUnless(can_mount(), "nothing can be mounted here")
     def test_a_folder_with_a_mount_point_in_it_is_no_single_path(self):

@@ -165,6 +165,14 @@ pub fn tar(
             // Nothing may be meant for it.
             Err(error) if folders.is_inner(root) => {
                 staged.push(target.state_dir.to_owned());
+                let error = match live.is_dir() {
+                    true => error,
+                    false => Error::new(
+                        Code::Unsupported,
+                        format!("{} is a mount point and no folder: it cannot be replaced", live.display()),
+                    )
+                    .hint("unmount it first, or name what else is wanted with --path"),
+                };
                 refused.insert(root, error);
                 journal.leave(live, target.document, monitor)?;
             }

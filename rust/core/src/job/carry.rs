@@ -1,7 +1,8 @@
 //! What of a live folder outlives its replacement: it is in the new tree before the two trade places.
 //!
-//! Files get a second name in the new tree (or a copy, where that cannot be), so they are in both. Folders move, right
-//! before the swap; which ones is on record, so that a swap that is taken back takes them back, too. Paths are resolved
+//! Files get a second name in the new tree (or a copy, where that cannot be), so they are in both. Folders, and files
+//! that can only be moved, move right before the swap; which ones is on record, so that a swap that is taken back takes
+//! them back, too. Paths are resolved
 //! below their tree and through no link: an archive that has a link where the site has a folder cannot have anything
 //! carried out of the site.
 
@@ -18,7 +19,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Folders that move from the live tree to the new one. Serialisable, for the restore's journal.
+/// What moves from the live tree to the new one. Serialisable, for the restore's journal.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Carry {
     moves: Vec<OsString>,
@@ -79,8 +80,11 @@ impl Carry {
                 // The new one wins.
                 (false, Some(_)) | (true, Some(false)) => {}
                 (false, None) => {
-                    let shared = with_its_time(&to, || share(&from, &to, name, &found));
-                    shared.at("cannot keep", &old.at(&path))?;
+                    match with_its_time(&to, || share(&from, &to, name, &found)) {
+                        // Nobody else's to read or to link, but ours to move.
+                        Err(Errno::ACCESS | Errno::PERM) => carry.moves.push(OsString::from_vec(path)),
+                        shared => shared.at("cannot keep", &old.at(&path))?,
+                    }
                 }
                 (true, None) if !holds_pin => {
                     can_move(&from, &to, name)

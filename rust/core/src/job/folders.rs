@@ -211,11 +211,16 @@ impl<'t> Folders<'t> {
             },
             _ => None,
         }?;
+        // Few names come into question; of the others nobody needs the path.
+        let may_stay = [&b"settings."[..], b"services", b"sites.php", b"."].iter().any(|start| {
+            let name = place.path.rsplit(|byte| *byte == b'/').next();
+            name.is_some_and(|name| name.starts_with(start))
+        });
         let stays = || {
             let live = self.live_path(&place);
             keep::is_of_this_machine(&self.target.document.site, &live) && fs::symlink_metadata(live).is_ok()
         };
-        (self.files.is_some() || self.target.settings || !stays()).then_some((place, seen))
+        (!may_stay || self.files.is_some() || self.target.settings || !stays()).then_some((place, seen))
     }
 
     /// Where a place in an outer root really is.

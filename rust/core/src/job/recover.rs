@@ -22,11 +22,11 @@ pub enum Way {
     Finish,
 }
 
-/// What [`recover`] can do with a restore that stopped in this state, in words; `None` where only one way is left.
+/// What [`recover`] can do with a restore that stopped in this state, in words.
 fn ways(state: State) -> &'static str {
     match state {
-        State::Staging => "it changed nothing; `bam recover` removes its traces",
-        State::Staged | State::Checked => {
+        State::Staging | State::Staged => "it changed nothing; `bam recover` removes its traces",
+        State::Checked => {
             "its data is whole, and nothing was changed: `bam recover` removes it, `bam recover --finish` puts it in place"
         }
         State::Swapping => {
