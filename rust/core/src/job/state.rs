@@ -290,9 +290,7 @@ fn share(place: &Path, group: u32) -> Result<()> {
 
 /// The group of those who run the site: that of its files, else that of its settings. `None`: root runs it alone.
 fn group_of(site: &Site) -> Option<u32> {
-    if site.root.parent().is_none() {
-        return None;
-    }
+    site.root.parent()?;
     let folder = site.root.join(if site.conf_path.is_empty() { "sites/default" } else { &site.conf_path });
     let public = match &site.public_path {
         Some(public) => site.root.join(public),
