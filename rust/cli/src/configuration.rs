@@ -5,6 +5,7 @@ use crate::maintenance;
 use bam::config::Document;
 use bam::{Code, Error, Result, Secret};
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -38,17 +39,34 @@ pub fn find(global: &Global) -> Result<Option<Document>> {
     if let Some(root) = &global.root {
         return from_site(root, global.uri.as_deref()).map(|(document, _)| Some(document));
     }
-    let file = match &global.config {
-        // To say so as a mistake in the command, not as a failure of reading.
-        Some(file) if !file.exists() => {
+    let document = file(global)?.as_deref().map(Document::load).transpose()?;
+    Ok(document.map(|document| maintenance::with_program(document, None)))
+}
+
+/// The file that [`find`] reads, as it was named; `None` where none is named and no default exists.
+pub fn file(global: &Global) -> Result<Option<PathBuf>> {
+    if let Some(file) = &global.config {
+        if !is_there(file)? {
             return Err(Error::new(Code::Config, format!("there is no configuration {}", file.display()))
                 .hint("check the name after --config"));
         }
-        Some(file) => Some(file.as_path()),
-        None => DEFAULTS.iter().map(Path::new).find(|file| file.exists()),
-    };
-    let document = file.map(Document::load).transpose()?;
-    Ok(document.map(|document| maintenance::with_program(document, None)))
+        return Ok(Some(file.clone()));
+    }
+    for file in DEFAULTS.map(Path::new) {
+        if is_there(file)? {
+            return Ok(Some(file.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a file or folder is there. One in a folder that we may not look into is not taken for missing.
+fn is_there(path: &Path) -> Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(_) => Ok(true),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(cause) => Err(Document::unreadable(path, cause)),
+    }
 }
 
 /// Asks the shim for the document of the Drupal site in `root`.
@@ -70,7 +88,7 @@ pub struct Said {
 
 /// Runs one of the shim's programs on the Drupal site in `root`.
 pub fn ask_site(name: &str, root: &Path, uri: Option<&str>, words: &[&OsStr]) -> Result<Said> {
-    if !root.is_dir() {
+    if !is_there(root)? || !root.is_dir() {
         return Err(Error::new(Code::Usage, format!("{} is not a folder", root.display()))
             .hint("--root wants the folder that Drupal's index.php is in"));
     }

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use unicode_width::UnicodeWidthStr;
 
 /// Where things are printed. Results go to standard output, everything else to standard error. A reader that goes away
 /// (`bam backups | head -1`) is no error: the verb's exit code stays.
@@ -119,29 +120,61 @@ pub enum Align {
 }
 
 /// A table with aligned columns and a heading in capitals. Control characters in cells become `?`: file names come
-/// from outside and must not drive the terminal.
+/// from outside and must not drive the terminal. On a terminal that is too narrow for its lines, each row becomes a
+/// block of lines, one a cell, so that IDs and names can still be copied whole.
 pub fn table<const N: usize>(heading: [(&str, Align); N], rows: &[[String; N]]) -> String {
+    let width = terminal_size::terminal_size_of(std::io::stdout());
+    laid_out(heading, rows, width.map(|(width, _)| usize::from(width.0)))
+}
+
+fn laid_out<const N: usize>(
+    heading: [(&str, Align); N],
+    rows: &[[String; N]],
+    available: Option<usize>,
+) -> String {
     let clean = |cell: &str| cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
     let mut lines = vec![heading.map(|(name, _)| name.to_uppercase())];
     lines.extend(rows.iter().map(|row| row.each_ref().map(|cell| clean(cell))));
     let mut widths = [0; N];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(cell.width());
         }
+    }
+    if available.is_some_and(|available| widths.iter().sum::<usize>() + 2 * (N - 1) > available) {
+        return blocks(&lines);
     }
     let mut text = String::new();
     for line in &lines {
         let cells: Vec<String> = (line.iter().zip(widths).zip(heading))
-            .map(|((cell, width), (_, align))| match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
+            .map(|((cell, width), (_, align))| {
+                let gap = " ".repeat(width - cell.width());
+                match align {
+                    Align::Left => format!("{cell}{gap}"),
+                    Align::Right => format!("{gap}{cell}"),
+                }
             })
             .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
     text
+}
+
+/// The rows below a heading as blocks of `HEADING  cell` lines. Empty cells are left out.
+fn blocks<const N: usize>(lines: &[[String; N]]) -> String {
+    let Some((heading, rows)) = lines.split_first() else { return String::new() };
+    let widest = heading.iter().map(|name| name.width()).max().unwrap_or(0);
+    let blocks: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let cells = heading.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
+            cells
+                .map(|(name, cell)| format!("{name}{}  {cell}\n", " ".repeat(widest - name.width())))
+                .collect()
+        })
+        .collect();
+    blocks.join("\n")
 }
 
 /// A size as people read it: `512 B`, `1.2 MB`. Powers of 1000.
@@ -184,6 +217,21 @@ mod tests {
         let rows = [["a\u{1b}[2J".into(), "5".into()], ["longer name".into(), "123".into()]];
         let text = table([("name", Align::Left), ("n", Align::Right)], &rows);
         assert_eq!(text, "NAME           N\na?[2J          5\nlonger name  123\n");
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_blocks_that_can_be_copied_from() {
+        let heading = [("id", Align::Left), ("", Align::Left), ("file", Align::Left)];
+        let rows = [["1795388661", "", "a-long-name.tar.gz"], ["1795388662", "!", "b.tar.gz"]]
+            .map(|row| row.map(str::to_owned));
+        assert!(laid_out(heading, &rows, Some(34)).starts_with("ID "), "it fits");
+        assert_eq!(
+            laid_out(heading, &rows, Some(30)),
+            "ID    1795388661\nFILE  a-long-name.tar.gz\n\nID    1795388662\n      !\nFILE  b.tar.gz\n"
+        );
+        let wide = [["文件".into(), "1".into()], ["ab".into(), "2".into()]];
+        let text = laid_out([("name", Align::Left), ("n", Align::Left)], &wide, None);
+        assert_eq!(text, "NAME  N\n文件  1\nab    2\n");
     }
 
     #[test]

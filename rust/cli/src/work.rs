@@ -5,8 +5,9 @@ use crate::signals::Hold;
 use bam::config::Document;
 use bam::job::{Job, Request};
 use bam::{NoteKind, Phase, Progress, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::Value;
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,12 +53,15 @@ impl Bar {
     fn draw(&self, progress: &Progress, cancelled: bool) {
         let known = progress.bytes_total > 0;
         let template = if known {
-            "{prefix:<10} {bar:24} {percent:>3}%  {msg}  {binary_bytes_per_sec}  {eta} left"
+            "{prefix:<10} {bar:24} {percent:>3}%  {msg}  {speed}  {eta} left"
         } else {
             "{prefix:<10} {spinner} {msg}"
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            self.0.set_style(style);
+            // In the units of everything else that bam says.
+            self.0.set_style(style.with_key("speed", |state: &ProgressState, out: &mut dyn Write| {
+                let _ = write!(out, "{}/s", size(state.per_sec() as u64));
+            }));
         }
         self.0.set_prefix(if cancelled { "Cancelling" } else { name(progress.phase) });
         // A tree that grew since it was measured must not show more than 100 %.

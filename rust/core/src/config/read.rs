@@ -5,7 +5,7 @@ use crate::{Code, Error, Note, NoteKind, Result, ResultExt};
 use serde::Deserialize;
 use serde_path_to_error::Segment;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -62,14 +62,16 @@ impl Document {
     /// and passwords may be relative to the file's folder, or begin with `~/`. A file that holds passwords and is
     /// readable by others gives a warning ([`Document::check`]).
     pub fn load(path: &Path) -> Result<Document> {
-        let file = File::open(path).at("cannot read", path)?;
-        let open = exposure::is_open(&file.metadata().at("cannot read", path)?);
-        let mut text = Zeroizing::new(String::new());
-        file.take(LONGEST).read_to_string(&mut text).at("cannot read", path)?;
+        let unreadable = |cause| Document::unreadable(path, cause);
+        let file = File::open(path).map_err(unreadable)?;
+        let open = exposure::is_open(&file.metadata().map_err(unreadable)?);
+        let mut bytes = Zeroizing::new(Vec::new());
+        file.take(LONGEST).read_to_end(&mut bytes).map_err(unreadable)?;
+        let text = std::str::from_utf8(&bytes).map_err(|cause| not_utf8(path, &bytes, cause.valid_up_to()))?;
         let read = if path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("json")) {
-            Document::from_json(&text)
+            Document::from_json(text)
         } else {
-            Document::from_yaml(&text)
+            Document::from_yaml(text)
         };
         let mut document = read.map_err(|error| error.context(path.display()))?;
         document.anchor(path.parent().unwrap_or(Path::new("")))?;
@@ -80,6 +82,18 @@ impl Document {
             });
         }
         Ok(document)
+    }
+
+    /// The failure to read the configuration at `path`, which is one of the configuration, whatever the reason.
+    pub fn unreadable(path: &Path, cause: io::Error) -> Error {
+        let hint = match cause.kind() {
+            ErrorKind::PermissionDenied => {
+                "run this as root, or as a user who may read it (it holds passwords: not everybody)"
+            }
+            _ => "check its name",
+        };
+        let what = format!("cannot read the configuration {}", path.display());
+        Error::new(Code::Config, what).because(cause).hint(hint)
     }
 
     /// Makes the paths absolute that are relative to the configuration file.
@@ -114,6 +128,16 @@ impl Document {
         self.state_dir.iter_mut().for_each(anchor);
         Ok(())
     }
+}
+
+/// Where the text stops to be UTF-8, counted in lines; nothing of it is repeated.
+fn not_utf8(path: &Path, bytes: &[u8], at: usize) -> Error {
+    let line = 1 + bytes.iter().take(at).filter(|byte| **byte == b'\n').count();
+    let hint = match bytes.first_chunk::<2>() {
+        Some([0xff, 0xfe] | [0xfe, 0xff]) => "it looks like UTF-16: save it as UTF-8",
+        _ => "save it as UTF-8, e.g. with `iconv -f latin1 -t utf-8`",
+    };
+    Error::new(Code::Config, format!("{} is not UTF-8 (line {line})", path.display())).hint(hint)
 }
 
 /// `key path, line 3, column 5` as far as known.

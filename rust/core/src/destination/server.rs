@@ -331,15 +331,18 @@ impl Server {
     /// Offers at most so many keys.
     fn by_key(&self, session: &Session, user: &str, most: usize, tried: &mut Tried) -> Result<bool, Trouble> {
         let files = match &self.identity_file {
-            Some(file) if !file.is_file() => {
-                return Err(Error::new(
-                    Code::Config,
-                    format!("destination {}: there is no identity_file {}", self.id, file.display()),
-                )
-                .hint("make a key with ssh-keygen -t ed25519, or correct the path")
-                .into());
+            Some(file) => {
+                std::fs::File::open(file).map_err(|cause| {
+                    let what =
+                        format!("destination {}: cannot read the identity_file {}", self.id, file.display());
+                    let hint = match cause.kind() {
+                        ErrorKind::PermissionDenied => "give it to the user who runs this",
+                        _ => "make a key with ssh-keygen -t ed25519, or correct the path",
+                    };
+                    Error::new(Code::Config, what).because(cause).hint(hint)
+                })?;
+                vec![file.clone()]
             }
-            Some(file) => vec![file.clone()],
             None => {
                 let usual = ["id_ed25519", "id_ecdsa", "id_rsa"];
                 let usual = usual.map(|name| at_home(&Path::new("~/.ssh").join(name)));
