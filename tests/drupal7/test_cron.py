@@ -121,7 +121,7 @@ class Cron(ModuleTest):
         self.drush("cron")
         self.assertEqual((len(self.stored("scheduled")), len(self.mails())), (1, 1))
 
-    def test_a_failure_is_told_with_what_to_do_and_waits_for_the_next_period(self):
+    def test_a_failure_is_told_with_what_to_do_and_tried_again_after_a_while(self):
         self.profile()
         self.schedule("nightly", source_id="gone")
         self.drush("cron")
@@ -130,6 +130,10 @@ class Cron(ModuleTest):
         self.assertEqual([mail["to"] for mail in mails], ["sos@example.org"], self.log())
         self.assertIn("gone", mails[0]["body"])
         self.assertIn("What to do", mails[0]["body"])
+        self.php("$results = variable_get('bam_results'); $results['nightly']['time'] -= 301; "
+                 "variable_set('bam_results', $results);")
+        self.drush("cron")
+        self.assertEqual(len(self.mails()), 2, self.log())
 
     def test_crontab_expressions(self):
         self.profile(notify_success_enable=0)

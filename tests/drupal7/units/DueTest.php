@@ -55,6 +55,22 @@ final class DueTest extends TestCase
         $this->assertFalse(bam_schedule_is_due($schedule, 1, self::NOW, 0.01, null), 'one that nobody understands');
     }
 
+    public function testARunThatFailedIsDueAgainSoonAndThenLessOften(): void
+    {
+        $schedule = ['enabled' => true, 'every' => 604800, 'cron' => null];
+        $retry = static function (array $schedule, int $failures): ?int {
+            return bam_schedule_retry($schedule, ['failures' => $failures, 'time' => 1000]);
+        };
+        $this->assertNull(bam_schedule_retry($schedule, []));
+        $this->assertNull($retry($schedule, 0));
+        $waits = array_map(static fn (int $failures): int => $retry($schedule, $failures) - 1000, [1, 2, 3, 4, 50]);
+        $this->assertSame([300, 900, 3600, 14400, 14400], $waits);
+        foreach ([['cron' => 'none'], ['every' => 0], ['enabled' => false]] as $asked) {
+            $this->assertNull($retry($asked + $schedule, 1), 'it runs only when asked');
+        }
+        $this->assertSame(1300, $retry(['cron' => '0 4 * * 6'] + $schedule, 1));
+    }
+
     public function testWhatAScheduleNeedsAndIsNotThereIsTold(): void
     {
         $document = ['profiles' => ['mine' => []], 'destinations' => ['manual' => [], '7' => []]];
