@@ -71,7 +71,7 @@ class Site(SiteTest):
 
 class Stays(Site):
     SETTINGS = ("sites/default/settings.php", "sites/default/settings.local.php", "sites/default/services.yml",
-                "sites/other.org/settings.php", "sites/sites.php", ".env")
+                "sites/other.org/settings.php", "sites/other.org/services.yml", "sites/sites.php", ".env")
 
     def test_what_belongs_to_the_machine_stays_in_a_restore_of_the_code(self):
         for name in self.SETTINGS:
@@ -91,9 +91,9 @@ class Stays(Site):
         self.assertEqual(self.get("index.php"), "<?php // backed up")
         self.assertFalse(os.path.exists(self.root + "/shell.php"))
         # Where there are none any more, the backup's come back.
-        os.remove(self.root + "/sites/other.org/settings.php")
+        os.remove(self.root + "/sites/other.org/services.yml")
         self.bam("restore", str(made["id"]), "--code", "--yes")
-        self.assertEqual(self.get("sites/other.org/settings.php"), "as backed up")
+        self.assertEqual(self.get("sites/other.org/services.yml"), "as backed up")
         self.bam("restore", str(made["id"]), "--code", "--settings", "--yes")
         self.assertEqual(self.get("sites/default/services.yml"), "as backed up")
 

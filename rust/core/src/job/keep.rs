@@ -51,22 +51,25 @@ pub fn is_of_this_machine(site: &Site, live: &Path) -> bool {
     if site.private_dir().is_some_and(|private| plain_path(&private).join(".htaccess") == live) {
         return true;
     }
-    let Ok(path) = live.strip_prefix(plain_path(&site.root)) else { return false };
-    if path.parent() == Some(Path::new("")) && path.to_str().is_some_and(is_setting_of_root) {
-        return true;
+    let root = plain_path(&site.root);
+    let parts = |base: &Path| -> Option<Vec<String>> {
+        let path = live.strip_prefix(base).ok()?;
+        Some(path.iter().map(|part| part.to_string_lossy().into_owned()).collect())
+    };
+    if live.parent() == Some(&plain_path(&site.conf_dir())) {
+        return live.file_name().is_some_and(|name| is_setting(&name.to_string_lossy()));
     }
-    // In a Composer project the docroot is a folder of it.
-    let in_docroot = live.strip_prefix(plain_path(&site.docroot())).unwrap_or(path);
-    let parts: Vec<&str> = in_docroot.iter().map(|part| part.to_str().unwrap_or_default()).collect();
-    match parts.as_slice() {
+    // A Composer project has its docroot in a folder of its own.
+    let docroot = plain_path(&site.docroot());
+    if let Some([name]) = parts(&root).as_deref() {
+        return is_setting_of_root(name);
+    }
+    let Some(parts) = parts(&docroot) else { return false };
+    match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [name] => is_setting_of_root(name),
         ["sites", "sites.php"] => true,
         ["sites", _, name] => is_setting(name),
-        _ => {
-            site.conf_path_or_default().trim_matches('/')
-                == path.parent().map_or("".into(), Path::to_string_lossy)
-                && parts.last().is_some_and(|name| is_setting(name))
-        }
+        _ => false,
     }
 }
 
@@ -96,6 +99,25 @@ fn of_this_machine(site: &Site) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_composer_project_has_its_sites_below_the_docroot() {
+        let site = Site {
+            root: "/w".into(),
+            conf_path: "web/sites/default".into(),
+            drupal_version: "10.6.15".into(),
+            ..Site::default()
+        };
+        for path in [
+            "/w/.env",
+            "/w/web/sites/default/settings.php",
+            "/w/web/sites/other/services.yml",
+            "/w/web/sites/sites.php",
+        ] {
+            assert!(is_of_this_machine(&site, Path::new(path)), "{path}");
+        }
+        assert!(!is_of_this_machine(&site, Path::new("/w/web/sites/default/default.settings.php")));
+    }
 
     #[test]
     fn what_belongs_to_the_machine() {
