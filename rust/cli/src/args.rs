@@ -15,7 +15,7 @@ Exit codes:
 
 First steps:
   bam keygen /etc/bam/key         make a key (keep a copy of it off this machine)
-  bam config check                is everything in bam.yml as it should be?
+  bam config check                is everything as bam.yml says?
   bam backup                      back up the database
   bam backups                     what is there, with the IDs
   bam restore 1795388661          put that one back
@@ -196,7 +196,7 @@ Examples:
         finish: bool,
     },
 
-    /// Install a timer that runs the schedules
+    /// Let the schedules run by themselves
     Schedule {
         #[command(subcommand)]
         what: ScheduleVerb,
@@ -392,8 +392,11 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub enum ScheduleVerb {
-    /// Write a systemd timer, or a cron.d line where there is no systemd, that runs `bam run` every ten minutes
+    /// Write a systemd timer, or a cron.d file where there is no systemd, that runs `bam run` every ten minutes
     #[command(after_help = "\
+One for each configuration, named after the site. It is written only where it would work: the user exists and can read \
+configuration and keys, something reads the timer, and there is a schedule to run.
+
 Examples:
   bam --config /etc/bam/bam.yml schedule install
   bam --root /var/www/drupal schedule install --user www-data
@@ -409,6 +412,10 @@ Examples:
         #[arg(long)]
         print: bool,
     },
+    /// Take away the timer of this configuration
+    Remove,
+    /// Tell who runs the schedules of this configuration, and when they run; exit code 3 where nobody does
+    Status,
 }
 
 #[derive(Debug, Subcommand)]
@@ -687,12 +694,23 @@ pub struct Decrypt {
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
-    /// Say what is wrong with the configuration
+    /// Look whether all is as the configuration says: site, keys, databases, destinations, schedules
     #[command(after_help = "\
+It connects to every database and says which rights are lacking, with the GRANT lines; it puts a small file at every \
+destination and removes it again, and asks the site's web server whether it hands out what lies below the docroot. \
+Nothing is called good that was not looked at.
+
+Exit codes: 0 all is good; 2 the configuration has to be changed; 3 something is missing or does not answer.
+
 Examples:
   bam config check
-  bam --root /var/www/drupal config check")]
-    Check,
+  bam config check --offline     only whether what is written can be read
+  bam --root /var/www/drupal config check --json")]
+    Check {
+        /// Only read what is written; look at nothing else
+        #[arg(long)]
+        offline: bool,
+    },
     /// Print the configuration
     #[command(after_help = "\
 With --root it writes a bam.yml to start from.

@@ -1,44 +1,12 @@
-//! What the configuration holds: `sources`, `destinations`, `profiles`, `schedules`, `config check` and `config export`.
+//! What the configuration holds: `sources`, `destinations`, `profiles`, `schedules` and `config export`.
 
-use crate::args::{Format, Global};
-use crate::configuration;
+use crate::args::Format;
 use crate::print::{Align, Output, date, table, text};
+use bam::Result;
 use bam::catalog::next_run;
 use bam::config::{Document, KEEP_ALL, KEEP_SMART, duration};
-use bam::{Note, NoteKind, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-
-/// Says what is wrong with the configuration: exit code 2 where it contradicts itself, else warnings at most.
-pub fn check(global: &Global, output: &Output) -> Result<u8> {
-    let (document, said) = configuration::load_with_notes(global)?;
-    let mut notes = document.check();
-    notes.extend(said.into_iter().map(|text| Note { kind: NoteKind::Warning, text }));
-    let notes = json!(notes);
-    output.notes(&notes);
-    let code = match document.validate() {
-        Ok(()) => 0,
-        Err(error) => error.code().exit_code(),
-    };
-    let counts = [
-        ("databases", document.databases.len()),
-        ("sources", document.sources.len()),
-        ("destinations", document.destinations.len()),
-        ("profiles", document.profiles.len()),
-        ("schedules", document.schedules.len()),
-    ];
-    let mut value = json!({ "notes": notes, "exit_code": code });
-    for (name, count) in counts {
-        value[name] = count.into();
-    }
-    output.result(&value, || {
-        let found: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        let verdict =
-            if code == 0 { "The configuration is good" } else { "The configuration contradicts itself" };
-        format!("{verdict}: {}.\n", found.join(", "))
-    });
-    Ok(code)
-}
 
 /// Prints the configuration, without passwords and keys unless asked.
 pub fn export(document: &Document, format: Format, secrets: bool, output: &Output) -> Result<u8> {
@@ -90,6 +58,11 @@ pub fn profiles(document: &Document, output: &Output) -> Result<u8> {
 /// Besides what the document says: `next_run` (Unix time; due when it is past; null: only when asked), or the `problem`
 /// that hides it.
 pub fn schedules(document: &Document, output: &Output) -> Result<u8> {
+    schedules_with(document, json!({}), output)
+}
+
+/// The same with what else is to stand in the JSON.
+pub fn schedules_with(document: &Document, besides: Value, output: &Output) -> Result<u8> {
     let now = Timestamp::now().as_second();
     let mut section = section(document, "schedules")?;
     for (name, schedule) in &document.schedules {
@@ -105,7 +78,7 @@ pub fn schedules(document: &Document, output: &Output) -> Result<u8> {
     }
     let heading =
         ["id", "enabled", "every", "source", "destinations", "profile", "keep", "last run", "next run"];
-    list(&section, "schedules", heading, output, |id, item| {
+    list_with(&section, "schedules", besides, heading, output, |id, item| {
         let enabled = if item["enabled"].as_bool() == Some(true) { "yes" } else { "no" };
         let when = match item["cron"].as_str() {
             Some(cron) => cron.to_owned(),
@@ -141,7 +114,21 @@ fn list<const N: usize>(
     output: &Output,
     row: impl Fn(&str, &Value) -> [String; N],
 ) -> Result<u8> {
-    output.result(&json!({ name: section }), || {
+    list_with(section, name, json!({}), heading, output, row)
+}
+
+/// The same with what else is to stand in the JSON.
+fn list_with<const N: usize>(
+    section: &Value,
+    name: &str,
+    besides: Value,
+    heading: [&str; N],
+    output: &Output,
+    row: impl Fn(&str, &Value) -> [String; N],
+) -> Result<u8> {
+    let mut value = besides;
+    value[name] = section.clone();
+    output.result(&value, || {
         let rows: Vec<_> =
             section.as_object().into_iter().flatten().map(|(id, item)| row(id, item)).collect();
         if rows.is_empty() {

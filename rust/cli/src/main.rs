@@ -2,6 +2,7 @@
 //! draws its progress and prints its result. What the verbs do is the engine's.
 
 mod args;
+mod check;
 mod configuration;
 mod copies;
 mod decrypt;
@@ -76,6 +77,8 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Schedule { what: ScheduleVerb::Install { user, cron, print } } => {
             timer::install(&global, &user, cron, print, output)
         }
+        Verb::Schedule { what: ScheduleVerb::Remove } => timer::remove(&global, output),
+        Verb::Schedule { what: ScheduleVerb::Status } => timer::status(&global, output),
         Verb::Destination { what: DestinationVerb::Trust { name, yes } } => {
             copies::trust(&configuration::load(&global)?, &name, yes, output)
         }
@@ -86,7 +89,7 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Verify(args) => verbs::verify(configuration::load(&global)?, args, output),
         Verb::Delete(args) => verbs::delete(configuration::load(&global)?, args, output),
         Verb::Decrypt(args) => decrypt::run(&global, args, output),
-        Verb::Config { what: ConfigVerb::Check } => lists::check(&global, output),
+        Verb::Config { what: ConfigVerb::Check { offline } } => check::check(&global, offline, output),
         Verb::Config { what: ConfigVerb::Export { format, secrets } } => {
             lists::export(&configuration::load(&global)?, format, secrets, output)
         }

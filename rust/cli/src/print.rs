@@ -34,6 +34,11 @@ impl Output {
         self.status.is_some()
     }
 
+    /// Whether only what needs attention is printed.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet && !self.json
+    }
+
     /// How far a job is.
     pub fn progress(&self, progress: &Progress) {
         if let Some(status) = &self.status {

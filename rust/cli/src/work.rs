@@ -37,7 +37,7 @@ pub fn run(document: Document, request: Request, output: &Output) -> Result<Valu
     }
     job.finish().inspect_err(|_| {
         // A result brings its notes along; a failure's would be lost.
-        for note in monitor.notes().iter().filter(|note| note.kind == NoteKind::Warning) {
+        for note in monitor.notes().iter().filter(|note| note.kind != NoteKind::Info) {
             output.warn(&note.text);
         }
     })

@@ -42,30 +42,25 @@ impl Document {
         self.problems().into_iter().next().map_or(Ok(()), |problem| Err(problem.into_error(None)))
     }
 
+    /// Every contradiction.
+    pub fn contradictions(&self) -> Vec<Error> {
+        self.problems().into_iter().map(|problem| problem.into_error(None)).collect()
+    }
+
     /// All that deserves attention: what was noticed while reading, every contradiction, and what looks like a mistake.
     pub fn check(&self) -> Vec<Note> {
+        let mut notes = self.remarks();
+        notes.extend(self.remarks_on_keys());
+        notes
+    }
+
+    /// The same but for what concerns keys.
+    pub(crate) fn remarks(&self) -> Vec<Note> {
         let mut notes = self.notes.clone();
         notes.extend(self.exposed());
         let problems = self.problems().into_iter().map(|problem| problem.into_error(None).to_string());
         notes.extend(problems.map(|text| Note { kind: NoteKind::Warning, text }));
-        let keyless = self.encryption.key_file.is_none()
-            && self.encryption.key.is_none()
-            && self.encryption.key_env.is_none();
         for (name, profile) in &self.profiles {
-            if profile.encryption == EncryptionKind::Aes256 && keyless && self.encryption.aes_module.is_none()
-            {
-                let text = format!(
-                    "profile {name} encrypts, but there is no key: set encryption.key_file (see `bam keygen`)"
-                );
-                notes.push(Note { kind: NoteKind::Warning, text });
-            }
-            if profile.encryption == EncryptionKind::Age && self.encryption.recipients.is_empty() {
-                let text = format!(
-                    "profile {name} encrypts with age, but nobody could open it: set encryption.recipients (see \
-                     `bam keygen --age`)"
-                );
-                notes.push(Note { kind: NoteKind::Warning, text });
-            }
             for source in profile.sources.keys().filter(|source| !self.sources.contains_key(*source)) {
                 let text =
                     format!("profile {name} has settings for the source {source}, which does not exist");
@@ -90,6 +85,30 @@ impl Document {
                     "schedule {name} is enabled, but has neither `every` nor `cron`: it runs only when asked"
                 );
                 notes.push(Note { kind: NoteKind::Info, text });
+            }
+        }
+        notes
+    }
+
+    fn remarks_on_keys(&self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        let keyless = self.encryption.key_file.is_none()
+            && self.encryption.key.is_none()
+            && self.encryption.key_env.is_none();
+        for (name, profile) in &self.profiles {
+            if profile.encryption == EncryptionKind::Aes256 && keyless && self.encryption.aes_module.is_none()
+            {
+                let text = format!(
+                    "profile {name} encrypts, but there is no key: set encryption.key_file (see `bam keygen`)"
+                );
+                notes.push(Note { kind: NoteKind::Warning, text });
+            }
+            if profile.encryption == EncryptionKind::Age && self.encryption.recipients.is_empty() {
+                let text = format!(
+                    "profile {name} encrypts with age, but nobody could open it: set encryption.recipients (see \
+                     `bam keygen --age`)"
+                );
+                notes.push(Note { kind: NoteKind::Warning, text });
             }
         }
         notes

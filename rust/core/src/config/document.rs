@@ -46,6 +46,9 @@ pub struct Document {
     /// What `keep: smart` keeps.
     #[serde(deserialize_with = "lenient::or_default")]
     pub smart_keep: SmartKeep,
+    /// The file it was read from.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
     /// What was noticed while the document was read; [`Document::check`] tells it.
     #[serde(skip)]
     pub notes: Vec<Note>,
@@ -83,6 +86,9 @@ pub struct Site {
     /// Private files, absolute or relative to `root`; none where the site has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_path: Option<PathBuf>,
+    /// The Drupal module whose cron runs the site's schedules; none where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
     /// The temporary folder of the site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temporary_path: Option<PathBuf>,

@@ -67,7 +67,8 @@ impl Document {
         let open = exposure::is_open(&file.metadata().map_err(unreadable)?);
         let mut bytes = Zeroizing::new(Vec::new());
         file.take(LONGEST).read_to_end(&mut bytes).map_err(unreadable)?;
-        let text = std::str::from_utf8(&bytes).map_err(|cause| not_utf8(path, &bytes, cause.valid_up_to()))?;
+        let text =
+            std::str::from_utf8(&bytes).map_err(|cause| not_utf8(path, &bytes, cause.valid_up_to()))?;
         let read = if path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("json")) {
             Document::from_json(text)
         } else {
@@ -75,6 +76,7 @@ impl Document {
         };
         let mut document = read.map_err(|error| error.context(path.display()))?;
         document.anchor(path.parent().unwrap_or(Path::new("")))?;
+        document.file = Some(std::path::absolute(path).at("cannot find", path)?);
         if open && !mask::secrets(&document).is_empty() {
             document.notes.push(Note {
                 kind: NoteKind::Warning,

@@ -320,6 +320,26 @@ impl Destination for Directory {
         self.path.display().to_string()
     }
 
+    fn is_there(&self) -> Result<bool> {
+        match fs::metadata(&self.path) {
+            Ok(found) if found.is_dir() => Ok(true),
+            Ok(_) => Err(Error::new(Code::Config, format!("{} is no folder", self.path.display()))
+                .hint(format!("correct destinations.{}.path", self.id))),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+            Err(cause) => Err(Error::io("cannot look at", &self.path, cause)),
+        }
+    }
+
+    fn try_out(&self) -> Result<()> {
+        let path = self.create_with(&names::trial(), names::TRIAL)?;
+        let back = read_text(&path);
+        fs::remove_file(&path).at("cannot remove", &path)?;
+        match back?.as_deref() {
+            Some(names::TRIAL) => Ok(()),
+            _ => Err(names::trial_failed(&self.describe())),
+        }
+    }
+
     fn prepare(&self, _monitor: &Monitor) -> Result<()> {
         if !self.path.is_dir() {
             DirBuilder::new()

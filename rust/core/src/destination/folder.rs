@@ -270,17 +270,34 @@ impl Folder {
         }
     }
 
-    /// Makes the folder, with its parents, where it is missing.
-    pub fn make(&self) -> Result<(), Trouble> {
+    /// Whether the folder itself is there.
+    pub fn is_made(&self) -> Result<bool, Trouble> {
         let path = Path::new(&self.server.location.path);
         match self.ask(|sftp| sftp.stat(path)) {
-            Ok(stat) if stat.is_dir() => return Ok(()),
-            Ok(_) => {
-                return Err(Error::new(Code::Destination, format!("{} is not a folder", self.place())).into());
-            }
-            Err(cause) if is_missing(&cause) => {}
-            Err(cause) => return Err(self.trouble("cannot look at", path, &cause)),
+            Ok(stat) if stat.is_dir() => Ok(true),
+            Ok(_) => Err(Error::new(Code::Destination, format!("{} is not a folder", self.place())).into()),
+            Err(cause) if is_missing(&cause) => Ok(false),
+            Err(cause) => Err(self.trouble("cannot look at", path, &cause)),
         }
+    }
+
+    /// See [`super::Destination::try_out`].
+    pub fn try_out(&self) -> Result<(), Trouble> {
+        let name = names::trial();
+        let tried = self.create_with(&name, names::TRIAL).and_then(|()| self.read_text(&name));
+        let removed = self.remove(&name);
+        match tried?.as_deref() {
+            Some(names::TRIAL) => removed.map(drop),
+            _ => Err(names::trial_failed(&self.place()).into()),
+        }
+    }
+
+    /// Makes the folder, with its parents, where it is missing.
+    pub fn make(&self) -> Result<(), Trouble> {
+        if self.is_made()? {
+            return Ok(());
+        }
+        let path = Path::new(&self.server.location.path);
         let mut missing: Vec<&Path> = Vec::new();
         for parent in path.ancestors().filter(|parent| !parent.as_os_str().is_empty()) {
             if self.ask(|sftp| sftp.stat(parent)).is_ok() {

@@ -102,6 +102,12 @@ pub trait Destination: Send + Sync {
     /// up sooner.
     fn remember_silence(&self, _file: PathBuf) {}
 
+    /// Whether the folder is there. Fails where that cannot be found out.
+    fn is_there(&self) -> Result<bool>;
+
+    /// Writes a small hidden file into the folder, which must be there, reads it back and removes it.
+    fn try_out(&self) -> Result<()>;
+
     /// Makes sure that a backup could be written: reachable, there (made where missing), writable.
     fn prepare(&self, monitor: &Monitor) -> Result<()>;
 

@@ -27,6 +27,20 @@ pub fn check_name(name: &str) -> Result<()> {
     Err(Error::new(Code::Usage, format!("the backup name {name:?} {wrong}")).hint("use another file name"))
 }
 
+/// A hidden file that is written to find out whether a place takes files. Unlike parts it has no name of a backup in it.
+pub(super) fn trial() -> String {
+    format!(".bam-trial-{}-{}", std::process::id(), getrandom::u32().unwrap_or_default())
+}
+
+/// What a trial holds.
+pub(super) const TRIAL: &str = "bam tries whether this place takes files and gives them back.\n";
+
+/// What came back of a trial is not what was written.
+pub(super) fn trial_failed(place: &str) -> Error {
+    Error::new(Code::Integrity, format!("{place}: a small file did not come back as it was written"))
+        .hint("check the disk there")
+}
+
 /// `NAME.info`
 pub(super) fn sidecar(name: &str) -> String {
     format!("{name}.info")

@@ -161,6 +161,14 @@ impl Destination for Rsync {
         self.remote.remember_silence(file);
     }
 
+    fn is_there(&self) -> Result<bool> {
+        self.remote.is_there()
+    }
+
+    fn try_out(&self) -> Result<()> {
+        self.remote.try_out()
+    }
+
     fn prepare(&self, monitor: &Monitor) -> Result<()> {
         self.remote.prepare(monitor)
     }

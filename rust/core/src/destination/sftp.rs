@@ -309,6 +309,14 @@ impl Destination for Sftp {
         self.silence.remember_in(file);
     }
 
+    fn is_there(&self) -> Result<bool> {
+        self.with(Folder::is_made)
+    }
+
+    fn try_out(&self) -> Result<()> {
+        self.with(Folder::try_out)
+    }
+
     fn prepare(&self, monitor: &Monitor) -> Result<()> {
         self.server.attend(monitor.flag());
         self.with(|folder| {

@@ -225,6 +225,11 @@ fn broken() -> Error {
     Error::new(Code::Internal, "the key derivation stopped at a bug in bam")
 }
 
+/// 128 random bits as 32 hex digits.
+pub fn random_hex() -> Result<String> {
+    Ok(format!("{:032x}", u128::from_be_bytes(random()?)))
+}
+
 /// Random bytes from the operating system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];

@@ -27,6 +27,7 @@ mod real_aes;
 #[cfg(test)]
 mod testing;
 
+pub use kdf::random_hex;
 pub(crate) use key::eight_bytes;
 pub use key::{KeyCheck, KeyFile, KeyId};
 pub use mac::MacKey;

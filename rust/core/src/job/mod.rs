@@ -6,6 +6,7 @@
 mod apply;
 mod backup;
 mod carry;
+pub mod check;
 pub mod choose;
 mod decrypt;
 mod deliver;
@@ -157,7 +158,8 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
     if let Value::Object(map) = &mut result {
         let notes = monitor.notes();
         let partial = notes.iter().any(|note| note.kind == NoteKind::Missing);
-        map.insert("exit_code".into(), if partial { Code::Partial.exit_code() } else { 0 }.into());
+        let code = if partial { Code::Partial.exit_code() } else { 0 };
+        map.entry("exit_code").or_insert(code.into());
         map.insert("notes".into(), json!(notes));
     }
     Ok(result)
@@ -214,6 +216,7 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             export::import(document, file, to, *unauthenticated, monitor)?
         }
         Request::Status { site } => status::run(document, site.as_deref(), monitor)?,
+        Request::Check => check::run(document, monitor)?,
         Request::Delete { id, destinations, source, site } => {
             let ask = select::Ask::new(Some(id), destinations, source.as_deref(), site.as_deref());
             remove::run(document, &ask, monitor)?

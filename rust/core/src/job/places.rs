@@ -89,9 +89,32 @@ pub fn clean(place: &dyn Destination, resumable: &[String], monitor: &Monitor) -
     }
 }
 
+/// The same as [`list_made`]; a place whose folder is not there is told of, too: a wrong path is no place without backups.
+pub fn list(
+    document: &Document,
+    places: &[Arc<dyn Destination>],
+    site: Option<&str>,
+    monitor: &Monitor,
+) -> Result<Listing> {
+    let listing = list_made(document, places, site, monitor)?;
+    for place in places {
+        let empty = !listing.backups.iter().any(|backup| backup.copy_at(place.id()).is_some());
+        if !empty || listing.unreachable.contains_key(place.id()) || !matches!(place.is_there(), Ok(false)) {
+            continue;
+        }
+        let text = format!("destination {}: there is no folder {}", place.id(), place.describe());
+        // Folders of this machine are there from the first backup on; of a server somebody may have mistyped the path.
+        match place.pushes() {
+            true => monitor.note(NoteKind::Info, text),
+            false => monitor.note(NoteKind::Missing, text + "; if backups should be there, correct its path"),
+        }
+    }
+    Ok(listing)
+}
+
 /// The backups at these places that are the document's own site's, or those of the site that is asked for. A place that
 /// cannot be listed is a note, and so is what was passed over; when no place can be listed, that is a failure.
-pub fn list(
+pub fn list_made(
     document: &Document,
     places: &[Arc<dyn Destination>],
     site: Option<&str>,

@@ -25,7 +25,8 @@ pub fn bring_up_to_date(
     monitor: &Arc<Monitor>,
 ) -> Result<Vec<Value>> {
     let state_dir = lock::state_dir(document)?;
-    let listing = places::list(document, all, site, monitor)?;
+    // A folder that is not there is made when a copy goes there.
+    let listing = places::list_made(document, all, site, monitor)?;
     let mut made = Vec::new();
     for (backup, missing) in wanting(document, &listing) {
         for name in missing {

@@ -42,6 +42,8 @@ pub enum Request {
         #[serde(default)]
         site: Option<String>,
     },
+    /// Looks whether what the document says is so: site, keys, databases, destinations.
+    Check,
     /// Writes a backup to a folder or file outside the destinations, with a checksum and instructions.
     Export {
         /// Which backup.

@@ -17,6 +17,7 @@ pub mod mysql;
 mod names;
 pub mod path_set;
 pub mod pgsql;
+pub mod rights;
 mod sql;
 pub mod sqlite;
 #[cfg(test)]

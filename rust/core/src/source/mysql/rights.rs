@@ -14,17 +14,17 @@ const MOST_TABLES: usize = 3000;
 
 /// One line of `SHOW GRANTS`.
 #[derive(Debug, PartialEq, Eq)]
-struct Grant {
+pub(super) struct Grant {
     privileges: Vec<String>,
     /// A pattern as LIKE has it; `*` for all.
-    database: String,
+    pub(super) database: String,
     /// `*` for all.
-    object: String,
+    pub(super) object: String,
 }
 
 impl Grant {
     /// `GRANT SELECT, TRIGGER ON `d7\_%`.* TO …`; `None` for grants of roles, and of what is no table or database.
-    fn parse(line: &str) -> Option<Grant> {
+    pub(super) fn parse(line: &str) -> Option<Grant> {
         let line = line.strip_prefix("GRANT ")?;
         let (privileges, rest) = line.split_once(" ON ")?;
         let mut rest = rest;
@@ -36,11 +36,11 @@ impl Grant {
         Some(Grant { privileges, database, object })
     }
 
-    fn is_of(&self, database: &str) -> bool {
+    pub(super) fn is_of(&self, database: &str) -> bool {
         self.database == "*" || like(database, &self.database)
     }
 
-    fn has(&self, privilege: &str) -> bool {
+    pub(super) fn has(&self, privilege: &str) -> bool {
         self.privileges.iter().any(|one| one == privilege || one == "ALL PRIVILEGES" || one == "ALL")
     }
 }

@@ -1,0 +1,64 @@
+//! The databases: whether they answer, and whether their users may do what backups and restores need.
+
+use super::{Finding, State, web};
+use crate::config::{Document, Driver};
+use crate::source::rights::{For, Rights, rights};
+use crate::{Code, Monitor, Result};
+
+pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for name in document.databases.keys() {
+        let looked = document.connection(name).and_then(|connection| {
+            let found = rights(&connection, monitor)?;
+            Ok((connection, found))
+        });
+        monitor.check()?;
+        match looked {
+            Ok((connection, found)) => {
+                let drills = document.policy.verify_every.is_some();
+                findings.extend(told(name, &connection.label(), &found, drills));
+                if connection.driver == Driver::Sqlite
+                    && web::lies_in(&connection.path, &document.site.root).is_some()
+                {
+                    let text = format!("{} lies in the docroot", connection.path.display());
+                    findings.push(Finding::new("database", name, State::Notice, text).hint(
+                        "Drupal's .htaccess keeps Apache from handing it out; see to that with other web servers",
+                    ));
+                }
+            }
+            Err(error) => {
+                let finding = Finding::failed("database", name, &error);
+                // The connection is refused for good: what the configuration says of it is wrong.
+                let state = if error.code() == Code::NotFound { State::Missing } else { finding.state };
+                findings.push(Finding { state, ..finding });
+            }
+        }
+    }
+    Ok(findings)
+}
+
+fn told(name: &str, label: &str, rights: &Rights, drills: bool) -> Vec<Finding> {
+    let user = if rights.user.is_empty() { String::new() } else { format!(" as {}", rights.user) };
+    let seen = format!("{label}{user}, {} tables, {}", rights.tables, rights.server);
+    let mut findings = vec![Finding::new("database", name, State::Good, seen)];
+    for purpose in [For::Backup, For::Restore, For::Beside] {
+        for lack in rights.lacks.iter().filter(|lack| lack.purpose == purpose) {
+            let (state, for_want) = match purpose {
+                For::Backup => (State::Missing, "backups are not whole for want of"),
+                For::Restore => (State::Missing, "a restore fails for want of"),
+                For::Beside if drills => {
+                    (State::Missing, "drills, which verify_every wants, fail for want of")
+                }
+                For::Beside => (
+                    State::Notice,
+                    "restores go straight into the live database, and drills cannot run, for want of",
+                ),
+            };
+            findings.push(
+                Finding::new("database", name, state, format!("{for_want}: {}", lack.what))
+                    .hint(format!("as the server's administrator: {}", lack.remedy)),
+            );
+        }
+    }
+    findings
+}

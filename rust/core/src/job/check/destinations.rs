@@ -1,0 +1,167 @@
+//! The destinations: whether each is there, takes a file and gives it back, has room, and is kept from the web.
+
+use super::web::{self, Served};
+use super::{Finding, State};
+use crate::config::{Destination, DestinationType, Document};
+use crate::destination;
+use crate::{Code, Error, Monitor, Result, ResultExt};
+use std::path::{Path, PathBuf};
+
+/// Seconds that a server may be silent while somebody waits for the answer.
+const PATIENCE: u64 = 15;
+/// With less room than this no backup gets far.
+const LITTLE: u64 = 100_000_000;
+
+pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding>> {
+    if document.destinations.is_empty() {
+        let finding =
+            Finding::new("destination", "", State::Wrong, "backups have nowhere to go: no destination");
+        return Ok(vec![finding.hint("add one under \"destinations\", or with `bam destination add`")]);
+    }
+    // All at once: one that is silent must not make the others wait.
+    let found: Vec<Vec<Finding>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = document
+            .destinations
+            .iter()
+            .map(|(name, config)| scope.spawn(move || one(document, name, config, monitor)))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
+    });
+    monitor.check()?;
+    let mut findings: Vec<Finding> = found.into_iter().flatten().collect();
+    if document.destinations.values().all(|place| place.kind == DestinationType::Directory) {
+        let text = "all backups stay on this machine: what takes it takes them along";
+        findings.push(
+            Finding::new("destination", "", State::Notice, text)
+                .hint("add a place elsewhere: bam destination add sftp://backup@host/backups"),
+        );
+    }
+    Ok(findings)
+}
+
+pub(super) fn one(document: &Document, name: &str, config: &Destination, monitor: &Monitor) -> Vec<Finding> {
+    let mut config = config.clone();
+    config.timeout = Some(config.timeout.map_or(PATIENCE, |seconds| seconds.min(PATIENCE)));
+    let looked = match config.kind {
+        DestinationType::Directory => folder(document, name, &config, monitor),
+        _ => server(document, name, &config),
+    };
+    looked.unwrap_or_else(|error| vec![Finding::failed("destination", name, &error)])
+}
+
+fn server(document: &Document, name: &str, config: &Destination) -> Result<Vec<Finding>> {
+    let place = destination::open(name, config, &document.site)?;
+    let label = place.describe();
+    if !place.is_there()? {
+        let text = format!("{label}: the server is right and lets us in, but this folder is not there");
+        return Ok(vec![
+            Finding::new("destination", name, State::Missing, text)
+                .hint("if the path is as it should be, the first backup makes it; or make it now"),
+        ]);
+    }
+    place.try_out()?;
+    Ok(vec![Finding::new(
+        "destination",
+        name,
+        State::Good,
+        format!("{label}, {}", room(place.free_space()?)),
+    )]
+    .into_iter()
+    .chain(tight(name, place.free_space()?))
+    .collect())
+}
+
+fn folder(document: &Document, name: &str, config: &Destination, monitor: &Monitor) -> Result<Vec<Finding>> {
+    let place = destination::open(name, config, &document.site)?;
+    let path = config.path.as_deref().map_or(Ok(PathBuf::new()), |path| document.site.resolve(path))?;
+    let mut findings = Vec::new();
+    let (there, free) = (place.is_there()?, free_around(&path)?);
+    if there {
+        place.try_out()?;
+        findings.push(Finding::new(
+            "destination",
+            name,
+            State::Good,
+            format!("{}, {}", path.display(), room(Some(free))),
+        ));
+    } else {
+        let parent = nearest(&path);
+        rustix::fs::access(parent, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+            .at("cannot make the destination's folder below", parent)?;
+        let text = format!(
+            "{} is not there yet; the first backup makes it, on the file system of {}, {}",
+            path.display(),
+            parent.display(),
+            room(Some(free))
+        );
+        findings.push(Finding::new("destination", name, State::Notice, text));
+    }
+    findings.extend(tight(name, Some(free)));
+    if let Some(inside) = web::lies_in(&path, &document.site.root) {
+        findings.push(on_the_web(document, name, &path, &inside, there, monitor));
+    }
+    Ok(findings)
+}
+
+/// A folder below the docroot: whether the web server hands out what lies in it.
+fn on_the_web(
+    document: &Document,
+    name: &str,
+    path: &Path,
+    inside: &Path,
+    there: bool,
+    monitor: &Monitor,
+) -> Finding {
+    let finding = |state, text: String| {
+        Finding::new("destination", name, state, text)
+            .hint("choose a folder outside of the docroot, e.g. below /var/backups")
+    };
+    let lies = format!("{} lies in the docroot", path.display());
+    let served = match there {
+        true => web::served(&document.site, path, inside, monitor),
+        false => Served::Unknown("it is not there yet".into()),
+    };
+    match served {
+        Served::Yes(url) => finding(
+            State::Wrong,
+            format!("{lies}, and the web server hands out what is in it: {url} was there for everybody"),
+        ),
+        Served::No(answer) => finding(
+            State::Notice,
+            format!("{lies}; the web server did not hand out a file from it ({answer})"),
+        ),
+        Served::Unknown(why) => finding(
+            State::Wrong,
+            format!("{lies}, and whether the web server hands out what is in it is not known: {why}"),
+        ),
+    }
+}
+
+fn tight(name: &str, free: Option<u64>) -> Option<Finding> {
+    let free = free.filter(|free| *free < LITTLE)?;
+    let text = format!("hardly any room is left: {free} bytes");
+    Some(Finding::new("destination", name, State::Missing, text).hint("free some space there"))
+}
+
+fn room(free: Option<u64>) -> String {
+    match free {
+        Some(free) if free >= 10_000_000_000 => format!("{} GB free", free / 1_000_000_000),
+        Some(free) => format!("{} MB free", free / 1_000_000),
+        None => "how much is free it does not tell".into(),
+    }
+}
+
+/// The part of a path that is there.
+fn nearest(path: &Path) -> &Path {
+    path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"))
+}
+
+fn free_around(path: &Path) -> Result<u64> {
+    let parent = nearest(path);
+    if !parent.is_dir() {
+        return Err(Error::new(Code::Config, format!("{} is no folder", parent.display()))
+            .hint("correct the path of this destination"));
+    }
+    let room = rustix::fs::statvfs(parent).at("cannot ask for the free space of", parent)?;
+    Ok(room.f_bavail.saturating_mul(room.f_frsize))
+}

@@ -1,0 +1,120 @@
+//! The keys: whether there is one where one is needed, whether it can be used, and who else can read it.
+
+use super::{Finding, State};
+use crate::Note;
+use crate::archive::Owners;
+use crate::config::{Document, EncryptionKind};
+use crate::encrypt::{KeyFile, age::Recipients, key};
+use crate::job::keys::passphrase;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+pub(super) fn look(document: &Document) -> Vec<Finding> {
+    let encryption = &document.encryption;
+    let mut findings = Vec::new();
+    let uses = |kind: EncryptionKind| -> Vec<&str> {
+        let using = document.profiles.iter().filter(|(_, profile)| profile.encryption == kind);
+        using.map(|(name, _)| name.as_str()).collect()
+    };
+    let (secret, public, module) =
+        (uses(EncryptionKind::Aes256), uses(EncryptionKind::Age), uses(EncryptionKind::AesModule));
+    if let Some(path) = &encryption.key_file {
+        findings.push(file(path));
+    } else if encryption.key.is_some() || encryption.key_env.is_some() || encryption.aes_module.is_some() {
+        findings.push(match passphrase(document) {
+            Ok(_) => Finding::new("key", "", State::Good, "the configuration holds it"),
+            Err(error) => Finding::failed("key", "", &error),
+        });
+    } else if !secret.is_empty() {
+        let text = format!("there is no key, and the profiles that encrypt need one: {}", secret.join(", "));
+        findings.push(Finding::new("key", "", State::Wrong, text).hint(
+            "make one with `bam keygen /etc/bam/key`, set encryption.key_file to it, and keep a copy elsewhere",
+        ));
+    }
+    for path in &encryption.keys {
+        findings.push(match fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
+                Finding::new("key", "", State::Good, format!("older keys are in {}", path.display()))
+            }
+            _ => match KeyFile::read(path) {
+                // Not a passphrase: secret age keys.
+                Ok(KeyFile::Identities(_)) => private(path, Vec::new()),
+                _ => file(path),
+            },
+        });
+    }
+    if !public.is_empty() || !encryption.recipients.is_empty() {
+        findings.push(match Recipients::parse(&encryption.recipients) {
+            Ok(_) if encryption.recipients.is_empty() => {
+                let text = format!("nobody could open what these profiles encrypt: {}", public.join(", "));
+                Finding::new("key", "", State::Wrong, text)
+                    .hint("set encryption.recipients to the public keys that `bam keygen --age` prints")
+            }
+            Ok(_) => {
+                let count = encryption.recipients.len();
+                let text = format!("{count} public key{}", if count == 1 { "" } else { "s" });
+                Finding::new("key", "", State::Good, text)
+            }
+            Err(error) => Finding::failed("key", "", &error),
+        });
+    }
+    if !module.is_empty() && encryption.aes_module.is_none() {
+        let text = format!("there are no settings of the aes module for the profiles {}", module.join(", "));
+        findings.push(Finding::new("key", "", State::Wrong, text).hint("use encryption: aes256"));
+    }
+    if findings.is_empty() {
+        let text =
+            "there is no key, and no profile encrypts: backups can be read by whoever gets hold of one";
+        findings.push(
+            Finding::new("key", "", State::Notice, text)
+                .hint("make one with `bam keygen /etc/bam/key` and set encryption: aes256 in the profiles"),
+        );
+    }
+    findings
+}
+
+/// A key file: usable, and private.
+fn file(path: &Path) -> Finding {
+    let notes = match key::check(path) {
+        Ok(notes) => notes,
+        Err(error) => {
+            let finding = Finding { state: State::Wrong, ..Finding::failed("key", "", &error) };
+            return match finding.hint {
+                Some(_) => finding,
+                None => finding.hint("make one with `bam keygen`, or correct encryption.key_file"),
+            };
+        }
+    };
+    private(path, notes)
+}
+
+fn private(path: &Path, notes: Vec<Note>) -> Finding {
+    let readers = readers(path);
+    match notes.as_slice() {
+        [] => Finding::new("key", "", State::Good, format!("{}, which {readers} can read", path.display())),
+        [first, rest @ ..] => {
+            let rest = rest.iter().map(|note| format!("; {}", note.text)).collect::<String>();
+            // A key that others can read encrypts nothing from them.
+            let open = fs::metadata(path).is_ok_and(|found| found.mode() & 0o077 != 0);
+            let state = if open { State::Wrong } else { State::Notice };
+            Finding::new("key", "", state, format!("{}{rest}", first.text))
+        }
+    }
+}
+
+/// Who can read a file, by its owner, group and mode.
+fn readers(path: &Path) -> String {
+    let Ok(found) = fs::metadata(path) else { return "nobody".into() };
+    let owners = Owners::of_this_machine();
+    let name = |name: &[u8], number: u32| match name {
+        b"" => format!("user {number}"),
+        name => String::from_utf8_lossy(name).into_owned(),
+    };
+    let owner = name(owners.user_name(found.uid()), found.uid());
+    match found.mode() & 0o044 {
+        0 => format!("{owner} alone"),
+        0o040 => format!("{owner} and the group {}", name(owners.group_name(found.gid()), found.gid())),
+        _ => "everybody".into(),
+    }
+}

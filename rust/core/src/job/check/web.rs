@@ -1,0 +1,112 @@
+//! Whether the web server hands out what lies in a folder: a request for a file that was just put there.
+
+use crate::config::Site;
+use crate::{Monitor, encrypt};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What stays as it is in the path of a URL.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'_').remove(b'-').remove(b'.');
+
+pub(super) enum Served {
+    /// At this URL.
+    Yes(String),
+    /// This came instead.
+    No(String),
+    /// It could not be found out, and why.
+    Unknown(String),
+}
+
+/// The rest of `path` below `root`, links followed; `None` where it lies elsewhere.
+pub(super) fn lies_in(path: &Path, root: &Path) -> Option<PathBuf> {
+    if root.as_os_str().is_empty() {
+        return None;
+    }
+    let root = fs::canonicalize(root).ok()?;
+    // The part that is there, with the rest behind it.
+    let there = path.ancestors().find_map(|part| Some((fs::canonicalize(part).ok()?, part)))?;
+    let rest = path.strip_prefix(there.1).ok()?;
+    let real = if rest.as_os_str().is_empty() { there.0 } else { there.0.join(rest) };
+    real.strip_prefix(&root).ok().map(Path::to_owned)
+}
+
+/// Asks the site's own web server for a file that is put into `folder`, which is `inside` of the docroot.
+pub(super) fn served(site: &Site, folder: &Path, inside: &Path, monitor: &Monitor) -> Served {
+    let base = site.url.trim_end_matches('/');
+    if !base.starts_with("http://") && !base.starts_with("https://") {
+        return Served::Unknown("site.url, by which to ask for it, is not set".into());
+    }
+    let Ok(token) = encrypt::random_hex() else { return Served::Unknown("no random name".into()) };
+    let name = format!("bam-check-{token}.txt");
+    let path = folder.join(&name);
+    let put = || -> std::io::Result<()> {
+        fs::OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(token.as_bytes())?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
+    };
+    if let Err(cause) = put() {
+        return Served::Unknown(format!("cannot put a file there to ask for: {cause}"));
+    }
+    let url = format!("{base}/{}", percent_encode(inside.join(&name).as_os_str().as_bytes(), IN_PATH));
+    let answer = if monitor.check().is_ok() { ask(&url) } else { Err("cancelled".into()) };
+    let _ = fs::remove_file(&path);
+    match answer {
+        Ok((_, body)) if body.contains(&token) => Served::Yes(url),
+        Ok((status, _)) => Served::No(format!("HTTP {status}")),
+        Err(why) => Served::Unknown(why),
+    }
+}
+
+/// Status and body. The certificate does not matter: what counts is whether our own bytes come back.
+fn ask(url: &str) -> Result<(String, String), String> {
+    let options = format!(
+        "url = \"{url}\"\nsilent\nshow-error\nlocation\ninsecure\nmax-time = 10\nmax-filesize = 1000000\n\
+         write-out = \"\\n%{{http_code}}\"\n"
+    );
+    let mut child = Command::new("curl")
+        .args(["--disable", "--config", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|cause| format!("cannot run curl: {cause}"))?;
+    if let Some(mut input) = child.stdin.take() {
+        // A curl that ends without reading says so.
+        let _ = input.write_all(options.as_bytes());
+    }
+    let done = child.wait_with_output().map_err(|cause| format!("cannot run curl: {cause}"))?;
+    if !done.status.success() {
+        return Err(String::from_utf8_lossy(&done.stderr).trim().to_owned());
+    }
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    let (body, status) = text.rsplit_once('\n').unwrap_or(("", &text));
+    Ok((status.to_owned(), body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_do_not_hide_that_a_folder_is_inside() {
+        let top = tempfile::tempdir().expect("a folder");
+        let root = top.path().join("docroot");
+        fs::create_dir_all(root.join("sites")).expect("made");
+        std::os::unix::fs::symlink(root.join("sites"), top.path().join("link")).expect("linked");
+        std::os::unix::fs::symlink(top.path(), root.join("out")).expect("linked");
+        for (path, inside) in [
+            ("docroot/sites/x/y", Some("sites/x/y")),
+            ("link/b", Some("sites/b")),
+            ("docroot/out/elsewhere", None),
+            ("docroot-2/b", None),
+            ("docroot", Some("")),
+        ] {
+            assert_eq!(lies_in(&top.path().join(path), &root).as_deref(), inside.map(Path::new), "{path}");
+        }
+        assert_eq!(lies_in(Path::new("/x"), Path::new("")), None);
+    }
+}

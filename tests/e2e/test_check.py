@@ -1,0 +1,255 @@
+"""`bam config check` looks: at the site, the keys, the databases, the destinations, the schedules, and says good of nothing
+that it has not seen. And what is written but cannot be read is said to be just that."""
+
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import threading
+import unittest
+
+import mariadb
+import sshd
+from bamtest import BAM, SiteTest
+
+
+class WebServer:
+    """Hands out a folder on the loopback interface, or refuses all of it."""
+
+    def __init__(self, folder, refuses=False):
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *arguments):
+                super().__init__(*arguments, directory=folder)
+
+            def do_GET(self):
+                return self.send_error(403) if refuses else super().do_GET()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Check(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.write("includes/bootstrap.inc", "<?php")
+        self.write("sites/default/settings.php", "<?php")
+        self.write("sites/default/files/note", "field note")
+        os.mkdir(self.path("backups"))
+
+    def looked(self, expect):
+        """What was found, by area."""
+        found = {}
+        result = self.finish(self.start("--json", "config", "check"))
+        self.assertEqual(result.code, expect, result)
+        for finding in json.loads(result.out)["looked"]:
+            found.setdefault(finding["area"], []).append(finding)
+        return found
+
+    def assertFound(self, found, area, state, *words):
+        said = [f"{one['text']} {one.get('hint', '')}" for one in found[area] if one["state"] == state]
+        fitting = [text for text in said if all(word in text for word in words)]
+        self.assertTrue(fitting, f"no {state} with {words} in {found[area]}")
+
+    def test_a_site_that_is_as_it_should_be(self):
+        found = self.looked(0)
+        self.assertFound(found, "site", "good", self.root)
+        self.assertFound(found, "key", "good", self.key, "root alone" if os.geteuid() == 0 else "alone")
+        self.assertFound(found, "source", "good", self.files)
+        self.assertFound(found, "destination", "good", self.path("backups"), "free")
+        self.assertFound(found, "destination", "notice", "this machine")
+        self.assertEqual(os.listdir(self.path("backups")), [], "the trial is gone")
+        shown = self.bam("config", "check").out
+        self.assertIn("looked at are good", shown)
+        self.assertIn("good     key:", shown)
+
+    def test_offline_looks_at_nothing(self):
+        self.document["destinations"]["manual"]["path"] = "/proc/no/such"
+        self.document["encryption"]["key_file"] = self.path("no-key")
+        self.assertIn("Nothing else was looked at", self.bam("config", "check", "--offline").out)
+
+    def test_no_site_no_sources_no_destination(self):
+        found = self.looked_at({})
+        self.assertFound(found, "site", "wrong", "site.root")
+        self.assertFound(found, "source", "wrong", "nothing to back up")
+        self.assertFound(found, "destination", "wrong", "nowhere to go")
+        del self.document["site"]["root"]
+        self.document["sources"]["files"]["path"] = self.files
+        self.assertFound(self.looked(3), "site", "missing", "site.root")
+        self.document["site"]["root"] = self.path("gone")
+        self.assertFound(self.looked(2), "site", "wrong", "gone")
+
+    def looked_at(self, document):
+        before, self.document = self.document, document
+        try:
+            return self.looked(2)
+        finally:
+            self.document = before
+
+    def test_a_source_that_is_not_there(self):
+        self.document["sources"]["media"] = {"type": "files", "path": "sites/default/meida"}
+        self.assertFound(self.looked(3), "source", "missing", "meida")
+
+    def test_keys(self):
+        os.chmod(self.key, 0o644)
+        self.assertFound(self.looked(2), "key", "wrong", "0644", "chmod 600")
+        os.remove(self.key)
+        self.assertFound(self.looked(2), "key", "wrong", self.key, "keygen")
+        self.document["encryption"] = {}
+        self.assertFound(self.looked(2), "key", "wrong", "there is no key", "secret")
+        del self.document["profiles"]["secret"]
+        self.assertFound(self.looked(0), "key", "notice", "no profile encrypts")
+
+    def test_secrets_below_the_docroot(self):
+        os.rename(self.key, os.path.join(self.root, "key"))
+        self.document["encryption"]["key_file"] = os.path.join(self.root, "key")
+        self.assertFound(self.looked(2), "site", "wrong", "key file", "docroot")
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_a_destination_below_the_docroot(self):
+        inside = self.path("site/backups")
+        os.mkdir(inside)
+        self.document["destinations"]["manual"]["path"] = inside
+        open_server = WebServer(self.root)
+        self.addCleanup(open_server.close)
+        self.document["site"]["url"] = open_server.url
+        self.assertFound(self.looked(2), "destination", "wrong", "hands out", f"{open_server.url}/backups/")
+        closed = WebServer(self.root, refuses=True)
+        self.addCleanup(closed.close)
+        self.document["site"]["url"] = closed.url
+        self.assertFound(self.looked(0), "destination", "notice", "docroot", "403")
+        self.document["site"]["url"] = ""
+        self.assertFound(self.looked(2), "destination", "wrong", "not known", "site.url")
+        self.assertEqual(os.listdir(inside), [])
+        # A link does not hide it.
+        os.symlink(inside, self.path("link"))
+        self.document["destinations"]["manual"]["path"] = self.path("link")
+        self.assertFound(self.looked(2), "destination", "wrong", "docroot")
+
+    def test_a_destination_that_cannot_be(self):
+        with open(self.path("file"), "w") as file:
+            file.write("no folder")
+        self.document["destinations"]["manual"]["path"] = self.path("file")
+        self.assertFound(self.looked(2), "destination", "wrong", "no folder")
+        self.document["destinations"]["manual"]["path"] = self.path("new/folder")
+        self.assertFound(self.looked(0), "destination", "notice", "not there yet", "first backup makes it")
+        self.assertFalse(os.path.exists(self.path("new")), "looking makes nothing")
+
+    def test_a_schedule_that_nobody_runs(self):
+        self.assertFound(self.looked(0), "schedule", "notice", "no schedule")
+        self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual"], "every": "1d"}}
+        self.assertFound(self.looked(3), "schedule", "missing", "bam schedule install")
+
+    def test_what_is_wrong_in_it_is_wrong(self):
+        self.document["profiles"]["default"]["sources"] = {"nosuch": {}}
+        self.assertFound(self.looked(0), "configuration", "notice", "nosuch")
+
+
+class Databases(Check):
+    """The same, asked of a real server."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = mariadb.server()
+        self.server.sql("drop database if exists `che_ck`; create database `che_ck`; drop user if exists looker@localhost;"
+                        "create user looker@localhost identified by 'right-pass';"
+                        "create table che_ck.node (nid int primary key)")
+        self.document["databases"] = {"db": {"url": "mysql://looker:right-pass@localhost/che_ck",
+                                             "socket": self.server.socket}}
+        self.addCleanup(self.server.sql, "drop database if exists che_ck; drop user if exists looker@localhost")
+
+    def test_rights_and_the_statements_that_give_them(self):
+        self.server.sql("grant select, show view on `che\\_ck`.* to looker@localhost")
+        found = self.looked(3)
+        self.assertFound(found, "database", "missing", "not whole", "TRIGGER, EVENT")
+        lines = [one["hint"].split(": ", 1)[1] for one in found["database"] if "hint" in one]
+        self.assertEqual(len(lines), 3, lines)
+        # They are pasted as they are.
+        for line in lines:
+            self.server.sql(line)
+        found = self.looked(0)
+        self.assertEqual([one["state"] for one in found["database"]], ["good"], found)
+        self.assertFound(found, "database", "good", "che_ck", "looker@localhost", "1 tables")
+
+    def test_a_wrong_password_and_a_server_that_is_not_there(self):
+        self.document["databases"]["db"]["url"] = "mysql://looker:wrong-pass@localhost/che_ck"
+        found = self.looked(2)
+        self.assertFound(found, "database", "wrong", "password")
+        self.assertNotIn("wrong-pass", str(found))
+        self.document["databases"]["db"]["socket"] = self.path("no.sock")
+        self.assertFound(self.looked(3), "database", "missing", "running")
+
+
+class Servers(Check):
+    """Destinations at a real SSH server."""
+
+    def setUp(self):
+        super().setUp()
+        self.sshd = sshd.Sshd()
+        self.addCleanup(self.sshd.close)
+        self.document["destinations"]["offsite"] = self.sshd.settings
+
+    def test_a_server_that_takes_files(self):
+        found = self.looked(0)
+        self.assertFound(found, "destination", "good", self.sshd.backups, "free")
+        self.assertEqual(os.listdir(self.sshd.backups), [], "the trial is gone")
+
+    def test_a_folder_that_is_not_there(self):
+        self.document["destinations"]["offsite"] = {**self.sshd.settings, "url": self.sshd.url + "-typo"}
+        self.assertFound(self.looked(3), "destination", "missing", "-typo", "not there")
+        for arguments in (["backups"], ["backups", "offsite"]):
+            self.assertSays(self.bam(*arguments, expect=3), "there is no folder", "-typo")
+        self.assertSays(self.bam("restore", "latest", "--yes", expect=1), "there is no folder", "-typo")
+
+    def test_a_server_that_nobody_trusts_or_that_does_not_let_us_in(self):
+        self.document["destinations"]["offsite"] = {**self.sshd.settings, "known_hosts": self.path("none")}
+        self.assertFound(self.looked(3), "destination", "missing", "unknown", "bam destination trust offsite")
+        self.document["destinations"]["offsite"] = {**self.sshd.settings, "identity_file": self.path("no-id")}
+        self.assertFound(self.looked(2), "destination", "wrong", "no-id")
+        self.sshd.stop()
+        self.document["destinations"]["offsite"] = self.sshd.settings
+        self.assertFound(self.looked(3), "destination", "missing", "127.0.0.1")
+
+
+class Readable(SiteTest):
+    """What is there and may not be read is not said to be missing."""
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "wants root, to become somebody else")
+    def test_a_configuration_that_may_not_be_read(self):
+        config = self.write_document()
+        os.chmod(self.top, 0o711)
+        os.mkdir(self.path("private"), 0o700)
+        os.rename(config, self.path("private/bam.yml"))
+        program = shutil.copy(BAM, self.path("bam"))
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        for arguments in (["--config", self.path("private/bam.yml")], []):
+            here = self.path("private") if not arguments else "/"
+            # The folder is opened before the rights go: as for a shell whose user changed.
+            done = subprocess.run(nobody + [program, *arguments, "backups"], cwd=here, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("Permission denied", done.stderr)
+            self.assertNotIn("there is no configuration", done.stderr)
+
+    def test_a_configuration_that_is_not_utf8(self):
+        path = self.path("latin1.yml")
+        for content, words in [(b"site:\n  name: \"Caf\xe9\"\n", ["line 2", "UTF-8"]),
+                               ("site: {}\n".encode("utf-16"), ["UTF-16"])]:
+            with open(path, "wb") as file:
+                file.write(content)
+            result = self.bam("config", "check", "--offline", config=path, expect=2)
+            self.assertSays(result, *words)
+
+
+# The cases of the class alone are run; its children add theirs.
+for inherited in (Databases, Servers):
+    for name in [name for name in dir(Check) if name.startswith("test_")]:
+        if name not in vars(inherited):
+            setattr(inherited, name, None)
