@@ -10,16 +10,16 @@ final class Format
     private const SPANS = ['year' => 31536000, 'month' => 2592000, 'day' => 86400, 'hour' => 3600, 'minute' => 60];
 
     /**
-     * 1.4 GB, in steps of 1000 as disks and ISO 80000 count.
+     * 1.4 GB, in steps of 1000 as disks and ISO 80000 count: the same text as `bam` prints.
      */
     public static function bytes(int $bytes): string
     {
-        $units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+        $units = ['B', 'kB', 'MB', 'GB', 'TB'];
         $size = (float) $bytes;
-        for ($unit = 0; $size >= 999.5 && $unit < count($units) - 1; $unit++) {
+        for ($unit = 0; $size >= 999.95 && $unit < count($units) - 1; $unit++) {
             $size /= 1000;
         }
-        return ($unit === 0 || $size >= 99.5 ? round($size) : number_format($size, 1)) . ' ' . $units[$unit];
+        return ($unit === 0 ? $bytes : number_format($size, 1, '.', '')) . ' ' . $units[$unit];
     }
 
     /**

@@ -1,8 +1,10 @@
 """A copy of the real site for each test: its files in a scratch folder, its database in the tests' own MariaDB."""
 
 import atexit
+import glob
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -23,7 +25,10 @@ BAM = os.path.abspath(os.environ.get("BAM_BIN", os.path.join(TOP, "target/debug/
 EXPORTS = os.path.join(TOP, "tests/fixtures/exports")
 # A hang is a failure. Nothing here takes a tenth of it.
 LIMIT = 300
-PASSWORD = "p@ss'w\"ör#d\\1"
+# As odd as Drush 8 can write it into the option file of its own database client: no " and no \.
+PASSWORD = "p@ss'w ör#d%1"
+# Modules that tests work with, where the given site's code has them.
+WANTED = ("backup_migrate", "ctools")
 
 
 class Origin:
@@ -33,23 +38,41 @@ class Origin:
 
     @classmethod
     def get(cls):
+        """The given site. What makes it unfit for the tests is found out once, and said for each of them."""
         if cls._only is None:
-            cls._only = cls()
+            try:
+                cls._only = cls()
+            except (OSError, RuntimeError, KeyError, subprocess.SubprocessError) as unfit:
+                cls._only = unfit
+        if isinstance(cls._only, Exception):
+            raise cls._only
         return cls._only
 
     def __init__(self):
-        subprocess.run(["cargo", "build", "--quiet", "--workspace"], cwd=TOP, check=True, timeout=1800)
+        if "BAM_BIN" not in os.environ:
+            subprocess.run(["cargo", "build", "--quiet", "--package", "bam-cli", "--package", "bam-capi"], cwd=TOP,
+                           check=True, timeout=1800)
+        beside = os.path.join(os.path.dirname(BAM), "libbam.so")
+        if os.path.exists(beside):
+            os.environ.setdefault("BAM_LIBRARY", beside)
         self.top = tempfile.mkdtemp(prefix="bam-drush-origin-")
         atexit.register(shutil.rmtree, self.top, ignore_errors=True)
-        read = subprocess.run(["php", EXPORTER, "--root", GIVEN], stdout=subprocess.PIPE, check=True,
+        read = subprocess.run(["php", EXPORTER, "--root", GIVEN], capture_output=True, text=True,
                               env={**os.environ, "XDG_STATE_HOME": os.path.join(self.top, "state")})
+        if read.returncode:
+            raise RuntimeError(f"BAM_TEST_DRUPAL_ROOT={GIVEN} is no site that can be read: {read.stderr}")
         document = json.loads(read.stdout)
+        if not document["databases"]["db"]["url"].startswith("mysql"):
+            raise RuntimeError(f"BAM_TEST_DRUPAL_ROOT={GIVEN} must have its data in MariaDB or MySQL")
+        version = subprocess.run([DRUSH, "version", "--pipe"], capture_output=True, text=True)
+        if not re.match(r"8\.", version.stdout.strip()):
+            raise RuntimeError(f"BAM_TEST_DRUSH={DRUSH} must be Drush 8: {version.stdout}{version.stderr}")
         copy(GIVEN, os.path.join(self.top, "drupal"))
         private = document["site"].get("private_path")
         os.mkdir(os.path.join(self.top, "private"))
         if private and os.path.isdir(os.path.join(GIVEN, private)):
             copy(os.path.join(GIVEN, private), os.path.join(self.top, "private"))
-        self.dump = os.path.join(self.top, "site.sql")
+        self.raw = self.dump = os.path.join(self.top, "site.sql")
         self.dump_database(document["databases"]["db"])
 
     def dump_database(self, database):
@@ -105,6 +128,10 @@ class SiteTest(unittest.TestCase):
         self.settings = os.path.join(self.root, "sites/default/settings.php")
         os.chmod(self.settings, 0o600)
         with open(self.settings, "a", encoding="utf-8") as file:
+            # What the given site says of bam, and of other settings that tests make, is not for its copies.
+            file.write("\nforeach (array_keys(isset($conf) ? $conf : array()) as $name) {\n"
+                       "  if (preg_match('/^(bam_|aes_|backup_migrate_|mail_system|site_|maintenance_)/', $name)) {\n"
+                       "    unset($conf[$name]);\n  }\n}\nunset($name, $base_url);\n")
             file.write("\n$databases['default']['default'] = array('driver' => 'mysql', 'database' => 'site', "
                        "'username' => 'site', 'host' => 'localhost', 'prefix' => '', 'charset' => 'utf8mb4', "
                        "'collation' => 'utf8mb4_general_ci', "
@@ -113,6 +140,36 @@ class SiteTest(unittest.TestCase):
                        f"$conf['file_temporary_path'] = {php(os.path.join(self.top, 'tmp'))};\n"
                        f"$conf['mailbox'] = {php(self.mailbox)};\n"
                        f"require_once {php(os.path.join(TOP, 'tests/drush/mailbox.php'))};\n")
+        if origin.dump == origin.raw:
+            self.prepare(origin)
+
+    def prepare(self, origin):
+        """Once: a database with what the tests look at, whatever the given site has."""
+        self.sql("create table if not exists bam_odd (id int primary key, data longblob, words text) engine=InnoDB "
+                 "default charset=utf8mb4; replace into bam_odd values (1, x'00ff0a0d275c', 'ünï \\\\ words'), "
+                 "(2, null, ''), (3, repeat('x', 70000), null); "
+                 "delete from variable where name like 'bam\\_%' or name like 'aes\\_%' or "
+                 "name like 'backup\\_migrate\\_%' or name = 'maintenance_mode'; delete from cache_bootstrap;")
+        known = json.loads(self.php("echo json_encode(array_keys(system_rebuild_module_data()));"))
+        for module in WANTED:
+            if module in known:
+                self.drush("-y", "pm-enable", module)
+        if "backup_migrate" in known:
+            for items in ("profiles", "schedules", "destinations", "sources"):
+                self.sql(f"delete from backup_migrate_{items}")
+        self.php("for ($n = 0; $n < 3; $n++) { node_save((object) array('type' => key(node_type_get_types()), "
+                 "'title' => \"A node, ünï $n\", 'language' => 'und', 'uid' => 1, 'status' => 1)); }")
+        command = [word.replace("mariadb", "mariadb-dump", 1) if word == "mariadb" else word
+                   for word in self.server.client() if word != "--binary-mode"]
+        prepared = os.path.join(origin.top, "prepared.sql")
+        with open(prepared, "wb") as file:
+            subprocess.run([*command, "--hex-blob", "site"], stdout=file, check=True)
+        origin.dump = prepared
+
+    def require_module(self, name):
+        """Skips a test of what only comes with a module, by name."""
+        if not glob.glob(os.path.join(glob.escape(self.root), f"sites/*/modules/**/{name}.module"), recursive=True):
+            self.skipTest(f"the given site has no module {name}")
 
     def load(self, dump):
         """The database as the given site has it."""
@@ -129,6 +186,10 @@ class SiteTest(unittest.TestCase):
 
     def start(self, *arguments, include=True, **options):
         """Starts Drush on the copy, with the commands of this checkout in its global folder."""
+        for word, module in (("backup_migrate", "backup_migrate"), ("--engine=backup_migrate", "backup_migrate"),
+                             ("bam_test_feature", "ctools")):
+            if word in arguments:
+                self.require_module(module)
         command = [DRUSH, "-r", self.root, *(["--include=" + os.path.join(TOP, "drush")] if include else []), *arguments]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    env=self.environment(), cwd=self.top, **options)
@@ -151,6 +212,8 @@ class SiteTest(unittest.TestCase):
         return json.loads(result.out)
 
     def sql(self, statements):
+        if re.search("backup_migrate_(profile|schedule|source|destination)s", statements):
+            self.require_module("backup_migrate")
         return self.server.sql(statements, "site")
 
     def php(self, code):

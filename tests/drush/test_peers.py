@@ -53,6 +53,7 @@ class Peers(SiteTest):
                      f"variable_set('aes_key_storage_method', 'Database'); variable_set('aes_key', {php(KEY)});")
 
     def test_backup_and_migrate_restores_what_we_write(self):
+        self.require_module("backup_migrate")
         self.profile("none")
         base = str(self.json("bam-backup", "archive", "manual", "pece_backup")["id"])
         for encryption, ending in (("none", ""), ("aes-module", ".aes")):

@@ -5,6 +5,7 @@ import os
 import shutil
 
 from drupalsite import TOP, SiteTest
+from sshd import Sshd
 
 
 class Lists(SiteTest):
@@ -83,6 +84,98 @@ class Lists(SiteTest):
                     self.assertIn("the whole site", self.drush("help", command, include=False).out)
                     self.drush(command, "no-such-source", include=False, expect=2)
                 os.unlink(place)
+
+
+class Check(SiteTest):
+    """What bam-check and the commands about destinations see, and what they change."""
+
+    def setUp(self):
+        super().setUp()
+        self.sshd = Sshd()
+        self.addCleanup(self.sshd.close)
+
+    def add(self, *arguments, **options):
+        return self.drush("-y", "bam-destination-add", self.sshd.url, f"--identity={self.sshd.path('id')}", *arguments,
+                          **options)
+
+    def test_a_destination_is_shown_tried_stored_and_used(self):
+        added = self.add()
+        self.assertIn(self.sshd.fingerprint().split()[1], added.err)
+        self.assertIn("good", added.out)
+        # Whoever makes backups, with whatever known_hosts.
+        made = self.json("bam-backup", "db", "offsite")
+        self.assertEqual([name for name in os.listdir(self.sshd.backups) if not name.endswith(".info")], [made["file"]])
+        self.assertEqual(self.json("bam-destinations")["offsite"]["host_key"], self.sshd.fingerprint().split()[1])
+        self.drush("bam-destination-try", "offsite")
+        self.drush("-y", "bam-destination-trust", "offsite")
+        self.add(expect=2)
+        self.sshd.stop()
+        self.drush("bam-destination-try", "offsite", expect=3)
+
+    def test_what_does_not_work_is_not_added(self):
+        self.add("--host-key=SHA256:" + "A" * 43, expect=1)
+        self.drush("-n", "bam-destination-add", self.sshd.url, f"--identity={self.sshd.path('id')}", expect=75)
+        self.drush("bam-destination-add", "sftp://me:pass-word@127.0.0.1/b", expect=2)
+        self.drush("bam-destination-add", os.path.join(self.top, "no-folder"), expect=2)
+        self.assertNotIn("offsite", self.json("bam-destinations"))
+
+    def test_a_folder_is_added_too(self):
+        os.mkdir(os.path.join(self.top, "nas"))
+        self.drush("bam-destination-add", os.path.join(self.top, "nas"))
+        self.drush("bam-backup", "db", "nas")
+        self.assertEqual(len(os.listdir(os.path.join(self.top, "nas"))), 2)
+
+    def test_check_looks_at_the_site(self):
+        self.drush("bam-key", f"--file={self.top}/keys/key")
+        looked = self.json("bam-check")["looked"]
+        states = {(one["area"], one["name"]): one["state"] for one in looked}
+        self.assertEqual((states["site", ""], states["key", ""], states["database", "db"]), ("good",) * 3, looked)
+        os.chmod(f"{self.top}/keys/key", 0o644)
+        shown = self.drush("bam-check", expect=2)
+        self.assertIn("WRONG", shown.out)
+        self.assertIn("chmod 600", shown.out)
+
+    def test_hints_name_commands_that_can_be_typed(self):
+        failed = self.drush("bam-restore", "12345", expect=1)
+        self.assertIn("`drush bam-", failed.err)
+        self.assertNotIn("`bam backup", failed.err)
+
+
+class DatabaseDown(SiteTest):
+    """What goes on while the site's database does not answer."""
+
+    def take_down(self):
+        with open(self.settings, "a") as file:
+            file.write("$databases['default']['default']['unix_socket'] = '/nonexistent/socket';\n")
+
+    def test_backups_are_listed_restored_and_made_from_the_copy_of_the_settings(self):
+        made = self.json("bam-backup", "files")
+        self.take_down()
+        self.assertEqual([one["id"] for one in self.json("bam-backups")], [made["id"]])
+        tried = self.drush("bam-restore", str(made["id"]), "--dry-run")
+        self.assertIn("gives no settings", " ".join(tried.err.split()))
+        self.assertEqual(self.json("bam-backup", "files")["source"], "files")
+        failed = self.drush("bam-backup", "db", expect=1)
+        self.assertIn("database", failed.err)
+        self.assertNotIn("could not find a Drupal site", failed.err)
+        self.assertIn("does not answer", " ".join(self.drush("bam-key", expect=1).err.split()))
+
+    def test_without_a_copy_it_is_not_said_that_there_are_no_backups(self):
+        made = self.json("bam-backup", "files")
+        shutil.rmtree(self.state)
+        self.take_down()
+        # settings.php names the private folder, so some destinations are known. The database may know more.
+        listed = self.drush("bam-restore", "12345", "--dry-run", expect=1)
+        self.assertIn("only the database of this site knows", " ".join(listed.err.split()))
+        self.assertEqual(self.json("bam-backups")[0]["id"], made["id"])
+        shutil.rmtree(self.state, ignore_errors=True)
+        with open(self.settings, "a") as file:
+            file.write("unset($conf['file_private_path']);\n")
+        for command in (["bam-restore", "latest", "--dry-run"], ["bam-backups"], ["bam-backup", "files"]):
+            said = " ".join(self.drush(*command, expect=2).err.split())
+            self.assertIn("where the backups of this site are is not known", said)
+            self.assertNotIn("no backups", said)
+            self.assertIn("bam restore --from", said)
 
 
 class Keys(SiteTest):

@@ -12,6 +12,7 @@ final class Configuration
     private Document $document;
     /** @var string[] */
     private array $notes;
+    private bool $complete = true;
 
     /**
      * @param string[] $notes
@@ -36,6 +37,14 @@ final class Configuration
     }
 
     /**
+     * Whether all settings are known. If not, what only the site's database tells is missing: destinations, profiles.
+     */
+    public function isComplete(): bool
+    {
+        return $this->complete;
+    }
+
+    /**
      * Reads a site: from its database while that answers, else from the copy kept of its last good answer.
      */
     public static function of(Site $site): self
@@ -52,7 +61,9 @@ final class Configuration
             $why = "the site's database gives no settings: {$site->problem()}; ";
             if ($copy === null) {
                 $why .= 'there is no copy of them from better days, so only what settings.php says is known';
-                return new self($document, array_merge([$why], $notes));
+                $poor = new self($document, array_merge([$why], $notes));
+                $poor->complete = false;
+                return $poor;
             }
             $kept = $copy['document']->with('databases', $document->map('databases'));
             return new self($kept, [$why . 'using the copy of ' . date('Y-m-d H:i', $copy['saved'])]);

@@ -8,19 +8,37 @@ use Bam\Json;
 /**
  * A copy of the last good configuration, for the day when the site's database cannot tell it any more.
  *
- * It lies in the home of whoever runs bam, never below the docroot, readable by nobody else: it holds the passwords
- * of destinations and the key of the aes module, which in Drupal are in the database only, so that without this copy
- * a lost database would take the means to restore it along. What settings.php says (databases) is not in it.
+ * It lies in the home of whoever runs bam, and in the site's state folder where there is one, so that root and the web
+ * server's user have each other's; never below the docroot, never readable by others: it holds the passwords of
+ * destinations and the key of the aes module, which in Drupal are in the database only, so that without this copy a lost
+ * database would take the means to restore it along. What settings.php says (databases) is not in it.
+ *
+ * Root also reads the copy of the user to whom the site belongs: who writes that could as well write the settings
+ * themselves, from which root would read the same.
  */
 final class KeptCopy
 {
     private const FORMAT = 1;
 
-    private string $file;
+    /** Where the engine keeps what is remembered of a site, in a folder of its own each. */
+    private const SHARED = '/var/lib/bam';
 
-    private function __construct(string $file)
+    /** @var string Where we keep ours. */
+    private string $file;
+    /** @var string[] Where copies may be, ours first. */
+    private array $places;
+    /** @var int[] Whose copies are believed. */
+    private array $owners;
+
+    /**
+     * @param string[] $places
+     * @param int[] $owners
+     */
+    private function __construct(string $file, array $places, array $owners)
     {
         $this->file = $file;
+        $this->places = array_merge([$file], $places);
+        $this->owners = $owners;
     }
 
     /**
@@ -28,17 +46,34 @@ final class KeptCopy
      */
     public static function of(string $root, string $confPath): ?self
     {
+        $us = function_exists('posix_geteuid') ? posix_geteuid() : null;
         $state = (string) getenv('XDG_STATE_HOME');
         if (strncmp($state, '/', 1) !== 0) {
-            $user = function_exists('posix_geteuid') ? posix_getpwuid(posix_geteuid()) : false;
-            $home = $user !== false ? $user['dir'] : (string) getenv('HOME');
-            $state = "$home/.local/state";
+            $state = self::stateOf($us);
         }
         if (strncmp($state, '/', 1) !== 0 || strncmp("$state/", rtrim($root, '/') . '/', strlen($root) + 1) === 0) {
             return null;
         }
-        $name = preg_replace('/[^A-Za-z0-9.-]+/', '-', trim($root, '/'));
-        return new self("$state/bam/$name-" . substr(hash('sha256', "$root\0$confPath"), 0, 12) . '.json');
+        $hash = hash('sha256', "$root\0$confPath");
+        $name = preg_replace('/[^A-Za-z0-9.-]+/', '-', trim($root, '/')) . '-' . substr($hash, 0, 12) . '.json';
+        $places = [self::SHARED . '/' . substr($hash, 0, 16) . '/configuration.json'];
+        $owners = $us === null ? [] : [$us, 0];
+        // The web server's user, whose files are there.
+        $owner = @fileowner("$root/$confPath/files");
+        if ($us === 0 && is_int($owner) && $owner !== 0) {
+            $owners[] = $owner;
+            $places[] = self::stateOf($owner) . "/bam/$name";
+        }
+        return new self("$state/bam/$name", $places, $owners);
+    }
+
+    /**
+     * The folder for state in somebody's home.
+     */
+    private static function stateOf(?int $uid): string
+    {
+        $user = $uid !== null ? posix_getpwuid($uid) : false;
+        return ($user !== false ? $user['dir'] : (string) getenv('HOME')) . '/.local/state';
     }
 
     public function path(): string
@@ -47,23 +82,39 @@ final class KeptCopy
     }
 
     /**
-     * The copy; null where there is none, or where it is not ours alone.
+     * The newest copy; null where there is none that is to be believed.
      *
      * @return array{saved: int, document: Document, code: array<string, string[]>}|null
      */
     public function load(): ?array
     {
-        clearstatcache(true, $this->file);
-        $stat = @lstat($this->file);
-        // A regular file of ours that others can neither read nor write: nobody slipped us another site's passwords.
-        if ($stat === false || ($stat['mode'] & 0170077) !== 0100000) {
+        $newest = null;
+        foreach ($this->places as $file) {
+            $found = $this->read($file);
+            if ($found !== null && ($newest === null || $found['saved'] > $newest['saved'])) {
+                $newest = $found;
+            }
+        }
+        return $newest;
+    }
+
+    /**
+     * @return array{saved: int, document: Document, code: array<string, string[]>}|null
+     */
+    private function read(string $file): ?array
+    {
+        clearstatcache(true, $file);
+        $stat = @lstat($file);
+        // A regular file that others can neither read nor write: nobody slipped us another site's passwords. The group
+        // is that of the site's folder.
+        if ($stat === false || ($stat['mode'] & 0170037) !== 0100000) {
             return null;
         }
-        if (function_exists('posix_geteuid') && $stat['uid'] !== posix_geteuid()) {
+        if ($this->owners !== [] && !in_array($stat['uid'], $this->owners, true)) {
             return null;
         }
         try {
-            $kept = Json::decode((string) file_get_contents($this->file));
+            $kept = Json::decode((string) @file_get_contents($file));
         } catch (\JsonException $damaged) {
             return null;
         }
@@ -92,16 +143,31 @@ final class KeptCopy
             'code' => (object) $code,
         ]);
         $folder = dirname($this->file);
-        if (!is_dir($folder) && !@mkdir($folder, 0700, true)) {
-            return false;
+        $kept = (is_dir($folder) || @mkdir($folder, 0700, true)) && self::write($this->file, $json, 0600);
+        foreach ($this->places as $file) {
+            // The engine makes that folder, for a group that all who may run bam on this site are in.
+            if (strncmp($file, self::SHARED . '/', strlen(self::SHARED) + 1) === 0 && is_dir(dirname($file))) {
+                $kept = self::write($file, $json, 0640) || $kept;
+            }
         }
-        $mask = umask(0077);
-        $part = @tempnam($folder, '.kept');
+        return $kept;
+    }
+
+    /**
+     * By a file that nobody else made and that is written through its handle: others may write in the folder, too.
+     */
+    private static function write(string $file, string $json, int $mode): bool
+    {
+        $part = dirname($file) . '/.kept' . bin2hex(random_bytes(8));
+        $mask = umask(0777 & ~$mode);
+        $handle = @fopen($part, 'x');
         umask($mask);
-        if ($part === false || dirname($part) !== $folder) {
+        if ($handle === false) {
             return false;
         }
-        if (@file_put_contents($part, $json) !== strlen($json) || !@rename($part, $this->file)) {
+        $written = fwrite($handle, $json) === strlen($json);
+        $written = fclose($handle) && $written;
+        if (!$written || !@rename($part, $file)) {
             @unlink($part);
             return false;
         }

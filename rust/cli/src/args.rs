@@ -431,6 +431,45 @@ Compare the fingerprint with what the server's administrator tells you (ssh-keyg
         #[arg(long, short)]
         yes: bool,
     },
+    /// Add a place where backups go: to bam.yml, or with --root to the Drupal site
+    #[command(after_help = "\
+The server's key is shown; once you say that it is right, it is kept with the destination, so that it counts for whoever \
+makes backups, the web server's user too. Then the place is tried: a small file is put there, read back and removed. Only \
+what works is added.
+
+Examples:
+  bam destination add sftp://backup@host/backups --identity /etc/bam/id_ed25519
+  bam --root /var/www/drupal destination add sftp://backup@host/~/site offsite --identity /etc/bam/id_ed25519
+  bam destination add backup@host:/backups mirror     through rsync
+  bam destination add /mnt/nas/backups")]
+    Add(AddDestination),
+    /// Put a small file at a destination, read it back and remove it
+    Try {
+        /// The destination
+        name: String,
+    },
+}
+
+/// A new destination.
+#[derive(Debug, Args)]
+pub struct AddDestination {
+    /// `sftp://user@host[:port]/folder`, user@host:folder (through rsync), or a folder of this machine
+    #[arg(value_name = "PLACE", value_hint = ValueHint::DirPath)]
+    pub address: String,
+    /// What to call it [default: offsite, or the folder's name]
+    pub name: Option<String>,
+    /// The SSH key to log in with, readable by whoever makes backups
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub identity: Option<PathBuf>,
+    /// A file whose first line is the password at the server
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub password_file: Option<PathBuf>,
+    /// The server's host key, as `ssh-keygen -l` prints it; then nothing is asked
+    #[arg(long, value_name = "SHA256:…")]
+    pub host_key: Option<String>,
+    /// Take the key that the server shows, without asking
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -42,7 +42,7 @@ fn syntax(document: &Document, said: Vec<String>, output: &Output) -> Result<u8>
 fn look(global: &Global, document: Document, said: Vec<String>, output: &Output) -> Result<u8> {
     let schedules = timer::look(global, &document)?;
     let counts = counts(&document);
-    let mut result = run(document, Request::Check, output)?;
+    let mut result = run(document, Request::Check { destination: None }, output)?;
     let engine = exit_code_of(&result);
     let own = said.into_iter().map(|text| Finding::new("configuration", "", State::Notice, text));
     let own: Vec<Finding> = own.chain(schedules).collect();
@@ -84,7 +84,7 @@ fn lines(result: &Value) -> String {
 }
 
 /// `good     database db: …`, and what to do on a line of its own.
-fn line(finding: &Value) -> String {
+pub fn line(finding: &Value) -> String {
     let word = |key: &str| finding[key].as_str().unwrap_or_default();
     let state = match word("state") {
         "missing" => "MISSING",

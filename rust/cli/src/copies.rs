@@ -3,13 +3,12 @@
 use crate::args::{Rekey, Strong};
 use crate::names;
 use crate::print::{Align::Left, Output, table, text};
-use crate::verbs::{ask, exit_code, list};
+use crate::verbs::{exit_code, list};
 use crate::work::run;
 use bam::config::{Document, EncryptionKind};
-use bam::destination::host_key;
-use bam::job::{self, Request, Way, choose};
-use bam::{Code, Error, Result};
-use serde_json::{Value, json};
+use bam::Result;
+use bam::job::{self, Request, Way};
+use serde_json::Value;
 
 pub fn replicate(document: Document, site: Option<String>, output: &Output) -> Result<u8> {
     let result = run(document, Request::Replicate { site }, output)?;
@@ -117,34 +116,6 @@ pub fn recover(document: Document, way: Way, output: &Output) -> Result<u8> {
         None => "No restore was interrupted.\n".into(),
     });
     Ok(exit_code(&result))
-}
-
-pub fn trust(document: &Document, name: &str, yes: bool, output: &Output) -> Result<u8> {
-    let key = host_key(name, choose::destination(document, name)?)?.ok_or_else(|| {
-        Error::new(
-            Code::Usage,
-            format!("destination {name} is a folder of this machine: there is no host key"),
-        )
-    })?;
-    if let Some(warning) = &key.warning {
-        return Err(Error::new(Code::Destination, warning.clone()));
-    }
-    let told = json!({"host": key.host, "type": key.key_type, "fingerprint": key.fingerprint, "known": key.known,
-                      "known_hosts": key.known_hosts, "line": key.line});
-    if key.known {
-        output.result(&told, || {
-            format!("The key of {} is known: {} {}\n", key.host, key.key_type, key.fingerprint)
-        });
-        return Ok(0);
-    }
-    if !yes {
-        output.say(&format!("{} has the key\n  {} {}", key.host, key.key_type, key.fingerprint));
-        ask("Is that what its administrator says?", "destination trust")?;
-    }
-    key.remember()?;
-    output
-        .result(&told, || format!("The key of {} is recorded in {}.\n", key.host, key.known_hosts.display()));
-    Ok(0)
 }
 
 /// A JSON value's text for a table; `-` where there is none.

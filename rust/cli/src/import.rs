@@ -23,6 +23,11 @@ pub fn run(global: &Global, args: ImportSettings, output: &Output) -> Result<u8>
     }
 }
 
+/// Imports one export file into a site; what is there of the same name is an error.
+pub fn import_into_site(root: &Path, uri: Option<&str>, file: &Path) -> Result<()> {
+    configuration::ask_site(IMPORTER, root, uri, &[file.as_os_str()]).map(drop)
+}
+
 fn into_site(root: &Path, uri: Option<&str>, args: &ImportSettings, output: &Output) -> Result<u8> {
     let mut words = Vec::new();
     if args.replace {

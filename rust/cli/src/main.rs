@@ -6,6 +6,7 @@ mod check;
 mod configuration;
 mod copies;
 mod decrypt;
+mod destination;
 mod import;
 mod keygen;
 mod lists;
@@ -21,6 +22,7 @@ mod status;
 mod timer;
 mod verbs;
 mod work;
+mod yaml_edit;
 
 use args::{Cli, ConfigVerb, DestinationVerb, ScheduleVerb, Verb};
 use bam::job::{Request, Way};
@@ -32,6 +34,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut output = Output::new(cli.global.json, cli.global.quiet);
+    output.for_site(&cli.global);
     let watched = cli.global.status_file.clone().map_or(Ok(()), |path| output.watch(path));
     let outcome = watched.and_then(|()| run(cli, &output));
     output.end(&outcome);
@@ -80,7 +83,11 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Schedule { what: ScheduleVerb::Remove } => timer::remove(&global, output),
         Verb::Schedule { what: ScheduleVerb::Status } => timer::status(&global, output),
         Verb::Destination { what: DestinationVerb::Trust { name, yes } } => {
-            copies::trust(&configuration::load(&global)?, &name, yes, output)
+            destination::trust(&configuration::load(&global)?, &name, yes, output)
+        }
+        Verb::Destination { what: DestinationVerb::Add(args) } => destination::add(&global, args, output),
+        Verb::Destination { what: DestinationVerb::Try { name } } => {
+            destination::try_out(&configuration::load(&global)?, &name, output)
         }
         Verb::Backups(args) => verbs::backups(place::document(&global, &args.place, false)?, args, output),
         Verb::Ls(args) => look::ls(&global, args, output),

@@ -1,5 +1,6 @@
 //! What people and scripts see: aligned tables, sizes, dates, notes, errors.
 
+use crate::args::Global;
 use crate::status::{StatusFile, failure};
 use bam::{Error, Progress, Result};
 use jiff::Timestamp;
@@ -16,11 +17,34 @@ pub struct Output {
     json: bool,
     quiet: bool,
     status: Option<StatusFile>,
+    /// What follows `bam` in commands that are told, so that they mean this site: ` --root /var/www`.
+    place: String,
 }
 
 impl Output {
     pub fn new(json: bool, quiet: bool) -> Self {
-        Output { json, quiet, status: None }
+        Output { json, quiet, status: None, place: String::new() }
+    }
+
+    /// Commands that are told get the same `--config` or `--root` that this one was given.
+    pub fn for_site(&mut self, global: &Global) {
+        let words = match (&global.config, &global.root, &global.uri) {
+            (Some(config), _, _) => vec!["--config".into(), config.display().to_string()],
+            (None, Some(root), None) => vec!["--root".into(), root.display().to_string()],
+            (None, Some(root), Some(uri)) => {
+                vec!["--root".into(), root.display().to_string(), "--uri".into(), uri.clone()]
+            }
+            (None, None, _) => Vec::new(),
+        };
+        self.place = words.iter().map(|word| format!(" {}", typed(word))).collect();
+    }
+
+    /// A text with the commands in it as they are to be typed here.
+    fn typed(&self, text: &str) -> String {
+        match self.place.as_str() {
+            "" => text.to_owned(),
+            place => text.replace("`bam ", &format!("`bam{place} ")).replace(&format!("`bam{place} --"), "`bam --"),
+        }
     }
 
     /// Besides, tells whoever reads the status file at `path`.
@@ -66,7 +90,7 @@ impl Output {
         if self.json {
             self.text(format!("{value:#}\n").as_bytes());
         } else if !self.quiet {
-            self.text(lines().as_bytes());
+            self.text(self.typed(&lines()).as_bytes());
         }
     }
 
@@ -79,13 +103,13 @@ impl Output {
     /// One line of comment on standard error.
     pub fn say(&self, line: &str) {
         if !self.quiet && !self.json {
-            let _ = writeln!(std::io::stderr(), "{line}");
+            let _ = writeln!(std::io::stderr(), "{}", self.typed(line));
         }
     }
 
     /// One line on standard error that even cron shall see.
     pub fn warn(&self, line: &str) {
-        let _ = writeln!(std::io::stderr(), "bam: warning: {line}");
+        let _ = writeln!(std::io::stderr(), "bam: warning: {}", self.typed(line));
     }
 
     /// The notes of a result, `[{kind, text}]`.
@@ -102,14 +126,23 @@ impl Output {
     /// A failure: what and why, then what to do.
     pub fn error(&self, error: &Error) {
         let mut err = std::io::stderr().lock();
-        let _ = writeln!(err, "bam: {}", error.message());
+        let _ = writeln!(err, "bam: {}", self.typed(error.message()));
         if let Some(hint) = error.next_step() {
-            let _ = writeln!(err, "     {hint}");
+            let _ = writeln!(err, "     {}", self.typed(hint));
         }
         if self.json {
             self.text(format!("{:#}\n", failure(error)).as_bytes());
         }
     }
+}
+
+/// A word as the shell takes it.
+fn typed(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@%+=,~".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// The text under `key`, or nothing.
@@ -237,6 +270,16 @@ mod tests {
         let wide = [["文件".into(), "1".into()], ["ab".into(), "2".into()]];
         let text = laid_out([("name", Align::Left), ("n", Align::Left)], &wide, None);
         assert_eq!(text, "NAME  N\n文件  1\nab    2\n");
+    }
+
+    #[test]
+    fn commands_that_are_told_mean_the_same_site() {
+        let mut output = Output::new(false, false);
+        output.place = format!(" --root {}", typed("/srv/it's"));
+        assert_eq!(
+            output.typed("run `bam backups`, then `bam --version`; bam is good"),
+            "run `bam --root '/srv/it'\\''s' backups`, then `bam --version`; bam is good"
+        );
     }
 
     #[test]

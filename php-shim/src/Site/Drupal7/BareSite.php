@@ -99,6 +99,23 @@ final class BareSite implements Drupal7Site
         return $items;
     }
 
+    public function cronModule(): string
+    {
+        if ($this->pdo === null || $this->database === null) {
+            return '';
+        }
+        $names = "'" . implode("', '", self::CRON_MODULES) . "'";
+        try {
+            $table = $this->database->table('system');
+            $found = $this->pdo->query(
+                "SELECT name FROM $table WHERE type = 'module' AND status = 1 AND name IN ($names)"
+            )->fetchAll(\PDO::FETCH_COLUMN);
+        } catch (\PDOException $missing) {
+            return '';
+        }
+        return current(array_intersect(self::CRON_MODULES, $found)) ?: '';
+    }
+
     public function problem(): ?string
     {
         return $this->problem;

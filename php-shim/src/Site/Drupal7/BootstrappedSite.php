@@ -49,6 +49,16 @@ final class BootstrappedSite implements Drupal7Site
         return variable_get($name, $default);
     }
 
+    public function cronModule(): string
+    {
+        foreach (self::CRON_MODULES as $module) {
+            if (module_exists($module)) {
+                return $module;
+            }
+        }
+        return '';
+    }
+
     public function problem(): ?string
     {
         return null;

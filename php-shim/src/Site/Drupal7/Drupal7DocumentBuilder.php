@@ -57,6 +57,7 @@ final class Drupal7DocumentBuilder extends DocumentBuilder
             'name' => $this->text('site_name'),
             'mail' => $this->text('site_mail'),
             'timezone' => $this->text('date_default_timezone'),
+            'cron' => $this->site->cronModule(),
             'drupal_version' => $this->site->version(),
             'public_path' => $this->text('file_public_path'),
             'private_path' => $this->text('file_private_path'),

@@ -9,6 +9,9 @@ use Bam\Site\Site;
  */
 interface Drupal7Site extends Site
 {
+    /** Modules that run Backup and Migrate's schedules; the first that is enabled does. */
+    public const CRON_MODULES = ['bam', 'backup_migrate'];
+
     /**
      * A variable; $conf in settings.php wins over the database.
      *
@@ -16,6 +19,11 @@ interface Drupal7Site extends Site
      * @return mixed
      */
     public function variable(string $name, $default = null);
+
+    /**
+     * The module whose cron runs the schedules; empty where none of them is enabled, or nobody can tell.
+     */
+    public function cronModule(): string;
 
     /**
      * Backup and Migrate's items of a type (Items::TYPES), in the shape in which it exports them.

@@ -14,7 +14,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The user of that name, wherever accounts are kept.
+    /// The user of that name or number, wherever accounts are kept.
     pub fn find(name: &str) -> Result<Account> {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
             return Err(Error::new(Code::Usage, format!("'{name}' is no user's name")));
@@ -33,8 +33,14 @@ impl Account {
             Error::new(Code::Usage, format!("there is no user {name} on this machine"))
                 .hint("the web server's is often www-data, apache or nginx")
         })?;
+        let name = line.split(':').next().unwrap_or(name);
         let us = fs::metadata("/proc/self").is_ok_and(|found| found.uid() == uid);
         Ok(Account { name: name.to_owned(), us })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether the user may do to a file what `test` calls so: `-r` read, `-x` run it. Asked as that user: by

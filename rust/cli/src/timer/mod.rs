@@ -8,7 +8,7 @@ use crate::args::Global;
 use crate::configuration;
 use crate::lists;
 use crate::print::Output;
-use account::Account;
+pub use account::Account;
 use bam::config::{CRON_NONE, Document, Schedule};
 use bam::job::check::{Finding, State};
 use bam::{Code, Error, Result, ResultExt};
@@ -139,7 +139,7 @@ pub fn look(global: &Global, document: &Document) -> Result<Vec<Finding>> {
                 State::Missing,
                 "nobody runs the schedules: no timer and no cron line of this machine does".into(),
             )
-            .hint("bam schedule install"),
+            .hint("`bam schedule install`"),
         }]);
     }
     let mut findings = Vec::new();
@@ -223,7 +223,7 @@ fn daemon(kind: Kind) -> Result<()> {
     match kind {
         Kind::Systemd if has_systemd() => Ok(()),
         Kind::Systemd => Err(Error::new(Code::NotFound, "systemd does not run here")
-            .hint("use cron: bam schedule install --cron")),
+            .hint("use cron: `bam schedule install --cron`")),
         Kind::Cron if account::runs(&["cron", "crond"]) => Ok(()),
         Kind::Cron => Err(Error::new(Code::NotFound, "no cron runs here, and no systemd either")
             .hint("install one and start it, e.g. apt install cron && service cron start")),

@@ -131,10 +131,10 @@ impl Listing {
             self.backups.iter().max_by_key(|backup| (!is_future(backup.time, wanted.now), backup.time));
         let hint = match (newest, self.others.len()) {
             (Some(newest), _) => {
-                format!("`backups` lists them; the newest is {} ({})", newest.id, newest.file)
+                format!("`bam backups` lists them; the newest is {} ({})", newest.id, newest.file)
             }
             (None, 0) if self.unreachable.is_empty() => {
-                "there are no backups at all yet: make one with `backup`".into()
+                "there are no backups at all yet: make one with `bam backup`".into()
             }
             (None, 0) => "see why above".into(),
             (None, _) => {

@@ -8,6 +8,7 @@ use crate::config::document;
 use crate::{Code, Error, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// Kinds of host keys in the order in which they are asked for, with the signatures that go with them.
@@ -104,7 +105,7 @@ impl Server {
                          there), then {}; or add this line to {}: {}",
                         match is_address(id) {
                             true => format!("say --host-key {}", known_hosts::fingerprint(key)),
-                            false => format!("run: bam destination trust {id}"),
+                            false => format!("run `bam destination trust {id}`"),
                         },
                         file.unwrap_or_default(),
                         known_hosts::line(&self.location.host, self.location.port, key)
@@ -148,7 +149,7 @@ pub(super) fn parse_pin(text: &str) -> Result<String> {
 }
 
 /// A server's key, shown to a person who decides whether it is the right one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostKey {
     /// `host` or `[host]:port`.
     pub host: String,

@@ -158,5 +158,5 @@ pub(super) fn no_room(folder: &Folder, needed: Option<(u64, u64)>) -> Error {
         None => String::new(),
     };
     Error::new(Code::Space, format!("the disk is full on {}{how}", folder.place()))
-        .hint("free some space there (bam prune, or a larger disk), then run it again")
+        .hint("free some space there (`bam prune`, or a larger disk), then run it again")
 }

@@ -30,7 +30,7 @@ pub fn passphrase(document: &Document) -> Result<Passphrase> {
         Some(AesModule { key: Some(key), .. }) => Passphrase::from_first_line(key.expose()),
         Some(AesModule { key_file: Some(path), .. }) => Passphrase::from_file(path),
         _ => Err(Error::new(Code::Key, "no key is set, but the backup is to be encrypted")
-            .hint("make one with `bam keygen FILE` or `drush bam-key`, and set encryption.key_file")),
+            .hint("make one with `bam keygen FILE`, and set encryption.key_file")),
     }
 }
 

@@ -216,7 +216,15 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             export::import(document, file, to, *unauthenticated, monitor)?
         }
         Request::Status { site } => status::run(document, site.as_deref(), monitor)?,
-        Request::Check => check::run(document, monitor)?,
+        Request::Check { destination: None } => check::run(document, monitor)?,
+        Request::Check { destination: Some(name) } => {
+            let looked = check::destination(document, name, monitor)?;
+            json!({ "looked": looked, "exit_code": check::exit_code(&looked) })
+        }
+        Request::HostKey { destination } => {
+            let config = choose::destination(document, destination)?;
+            json!({ "host_key": crate::destination::host_key(destination, config)? })
+        }
         Request::Delete { id, destinations, source, site } => {
             let ask = select::Ask::new(Some(id), destinations, source.as_deref(), site.as_deref());
             remove::run(document, &ask, monitor)?

@@ -120,6 +120,11 @@ pub fn list_made(
     site: Option<&str>,
     monitor: &Monitor,
 ) -> Result<Listing> {
+    if places.is_empty() {
+        return Err(Error::new(Code::Config, "no destination is known: where backups are nobody says").hint(
+            "add one with `bam destination add`; or name the place, `bam backups --from PLACE`, or a file, --file FILE",
+        ));
+    }
     let listing = list_all(places, monitor)?.of_sites(&Sites::of(document, site))?;
     for note in &listing.notes {
         monitor.note(note.kind, note.text.clone());

@@ -43,7 +43,16 @@ pub enum Request {
         site: Option<String>,
     },
     /// Looks whether what the document says is so: site, keys, databases, destinations.
-    Check,
+    Check {
+        /// Only this destination.
+        #[serde(default)]
+        destination: Option<String>,
+    },
+    /// The key of a destination's server, asked for without logging in.
+    HostKey {
+        /// The destination.
+        destination: String,
+    },
     /// Writes a backup to a folder or file outside the destinations, with a checksum and instructions.
     Export {
         /// Which backup.

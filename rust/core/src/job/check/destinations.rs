@@ -33,7 +33,7 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
         let text = "all backups stay on this machine: what takes it takes them along";
         findings.push(
             Finding::new("destination", "", State::Notice, text)
-                .hint("add a place elsewhere: bam destination add sftp://backup@host/backups"),
+                .hint("add a place elsewhere: `bam destination add sftp://backup@host/backups`"),
         );
     }
     Ok(findings)

@@ -104,7 +104,7 @@ impl Replacement {
                     ),
                 };
                 return Err(Error::new(Code::Locked, what)
-                    .hint("wait until SHOW PROCESSLIST shows it no more, or KILL it, then run bam recover"));
+                    .hint("wait until SHOW PROCESSLIST shows it no more, or KILL it, then run `bam recover`"));
             }
             kill(connection, &sessions)?;
             monitor.check()?;
