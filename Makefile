@@ -15,7 +15,7 @@ share := $(PREFIX)/share/bam
 .PHONY: help build demo test lint bench site install uninstall
 
 help:
-	@echo 'make demo      what bam does, on a small sample site, in a minute'
+	@echo 'make demo      what bam does, on a small sample site (compiles it first: some minutes, once)'
 	@echo 'make test      every test there is; the last line counts them'
 	@echo 'make lint      rustfmt, clippy, php -l, shellcheck, cargo deny'
 	@echo 'make bench     speed and memory beside other tools'
@@ -25,12 +25,16 @@ help:
 
 build:
 	@tests/need build
-	cargo build --profile $(PROFILE) --locked
+	cargo build --profile $(PROFILE) --locked --package bam-cli --package bam-capi
 
+# Built fast rather than to be fast, without the release's slow linking: the demonstration moves a few megabytes. What is
+# compiled for it the tests need as well.
+demo: demo_built := target/debug
 demo:
 	@tests/need build demo
-	@cargo build --profile $(PROFILE) --locked --quiet
-	@tests/demo/run $(built)/bam
+	@[ -x $(demo_built)/bam ] || echo 'Compiling bam first: once, a few minutes, as long as cargo counts the crates below.'
+	cargo build --locked --package bam-cli --package bam-capi
+	@tests/demo/run $(demo_built)/bam
 
 test:
 	@tests/need build test
@@ -73,6 +77,8 @@ install:
 	$(built)/bam completions fish > $(to)/share/fish/vendor_completions.d/bam.fish
 
 uninstall:
+	@for file in /etc/cron.d/bam-* /etc/systemd/system/bam-*.timer; do [ ! -e "$(DESTDIR)$$file" ] || \
+	  echo "$$file runs bam and stays: remove it, or before this \`bam --config FILE schedule remove\`"; done
 	rm -f $(to)/bin/bam $(to)/lib/libbam.so $(to)/include/bam.h $(DESTDIR)$(DRUSH_COMMANDS)/bam
 	rm -f $(to)/share/bash-completion/completions/bam $(to)/share/zsh/site-functions/_bam
 	rm -f $(to)/share/fish/vendor_completions.d/bam.fish

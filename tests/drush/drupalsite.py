@@ -109,6 +109,9 @@ class Result:
 class SiteTest(unittest.TestCase):
     """One test, one copy of the site."""
 
+    # Whether the copy has a key already.
+    has_key = True
+
     def setUp(self):
         if not GIVEN or not DRUSH:
             self.skipTest("BAM_TEST_DRUPAL_ROOT and BAM_TEST_DRUSH name no site")
@@ -140,6 +143,17 @@ class SiteTest(unittest.TestCase):
                        f"$conf['file_temporary_path'] = {php(os.path.join(self.top, 'tmp'))};\n"
                        f"$conf['mailbox'] = {php(self.mailbox)};\n"
                        f"require_once {php(os.path.join(TOP, 'tests/drush/mailbox.php'))};\n")
+            if self.has_key:
+                key = os.path.join(self.top, "site.key")
+                with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), "w") as line:
+                    line.write("a key of the tests, long enough\n")
+                file.write(f"$conf['bam_key_file'] = {php(key)};\n")
+        # Files of visitors, beside those that the given site may have.
+        for name in ("field/image/a b.txt", "field/ünï.txt", "note.txt"):
+            path = os.path.join(self.root, "sites/default/files", name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(name)
         if origin.dump == origin.raw:
             self.prepare(origin)
 

@@ -89,6 +89,8 @@ class Lists(SiteTest):
 class Check(SiteTest):
     """What bam-check and the commands about destinations see, and what they change."""
 
+    has_key = False
+
     def setUp(self):
         super().setUp()
         self.sshd = Sshd()
@@ -179,6 +181,8 @@ class DatabaseDown(SiteTest):
 
 
 class Keys(SiteTest):
+    has_key = False
+
     def test_a_key_is_made_once_outside_the_docroot_and_used(self):
         key = os.path.join(self.top, "keys/site.key")
         made = self.json("bam-key", f"--file={key}")

@@ -42,6 +42,14 @@ impl Destination for Broken {
         format!("destination {}", self.id)
     }
 
+    fn is_there(&self) -> Result<bool> {
+        Err(self.why())
+    }
+
+    fn try_out(&self) -> Result<()> {
+        Err(self.why())
+    }
+
     fn prepare(&self, _monitor: &Monitor) -> Result<()> {
         Err(self.why())
     }

@@ -332,7 +332,7 @@ impl Destination for Directory {
 
     fn try_out(&self) -> Result<()> {
         let path = self.create_with(&names::trial(), names::TRIAL)?;
-        let back = read_text(&path);
+        let back = read_text(&path, SIDECAR_MAX);
         fs::remove_file(&path).at("cannot remove", &path)?;
         match back?.as_deref() {
             Some(names::TRIAL) => Ok(()),

@@ -284,7 +284,7 @@ impl Folder {
     /// See [`super::Destination::try_out`].
     pub fn try_out(&self) -> Result<(), Trouble> {
         let name = names::trial();
-        let tried = self.create_with(&name, names::TRIAL).and_then(|()| self.read_text(&name));
+        let tried = self.create_with(&name, names::TRIAL).and_then(|()| self.read_text(&name, SIDECAR_MAX));
         let removed = self.remove(&name);
         match tried?.as_deref() {
             Some(names::TRIAL) => removed.map(drop),
