@@ -33,11 +33,11 @@ class Examples(SiteTest):
         os.chmod(path, 0o600)
         schedules = json.loads(self.bam("--json", "schedules", config=path).out)
         self.assertIn("weekly", schedules["schedules"])
-        checked = self.bam("config", "check", config=path)
+        checked = self.bam("config", "check", "--offline", config=path)
         self.assertNotIn("warning", checked.err.lower())
 
     def test_cron(self):
-        self.assertEqual(self.shown("--cron"), {"/etc/cron.d/bam": example("cron.d").rstrip("\n")})
+        self.assertEqual(self.shown("--cron"), {"/etc/cron.d/bam-example-org": example("cron.d").rstrip("\n")})
 
     @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not installed")
     def test_systemd_understands_the_units(self):

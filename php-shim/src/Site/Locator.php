@@ -21,6 +21,13 @@ final class Locator
      */
     public static function confPath(string $root, string $uri = ''): string
     {
+        // What we may not look into is not taken for missing.
+        foreach ([$root, "$root/sites", "$root/sites/default"] as $folder) {
+            if (is_dir($folder) && !is_executable($folder)) {
+                $hint = 'run this as the user that owns the site';
+                throw new BamException('permission', "cannot look into $folder: permission denied", $hint, 1);
+            }
+        }
         if (!is_dir($root . '/sites')) {
             throw new BamException(
                 'not_found',

@@ -5,8 +5,8 @@ use crate::names;
 use crate::print::{Align::Left, Output, table, text};
 use crate::verbs::{exit_code, list};
 use crate::work::run;
-use bam::config::{Document, EncryptionKind};
 use bam::Result;
+use bam::config::{Document, EncryptionKind};
 use bam::job::{self, Request, Way};
 use serde_json::Value;
 

@@ -38,7 +38,10 @@ pub fn add(global: &Global, args: AddDestination, output: &Output) -> Result<u8>
             .hint("give another name behind the address"));
     }
     if !remote && (args.identity.is_some() || args.password_file.is_some() || args.host_key.is_some()) {
-        return Err(Error::new(Code::Usage, format!("{label} is a folder of this machine: nobody logs in there")));
+        return Err(Error::new(
+            Code::Usage,
+            format!("{label} is a folder of this machine: nobody logs in there"),
+        ));
     }
     destination.identity_file = args.identity.as_deref().map(absolute).transpose()?;
     destination.password_file = args.password_file.as_deref().map(absolute).transpose()?;
@@ -76,7 +79,10 @@ pub fn add(global: &Global, args: AddDestination, output: &Output) -> Result<u8>
     let result = json!({"name": name, "configuration": place, "looked": told, "exit_code": code});
     output.result(&result, || {
         let lines: String = told.iter().map(|finding| check::line(finding) + "\n").collect();
-        format!("{lines}Destination {name} is in {} now: `bam backup db {name}` sends a backup there.\n", place.display())
+        format!(
+            "{lines}Destination {name} is in {} now: `bam backup db {name}` sends a backup there.\n",
+            place.display()
+        )
     });
     Ok(code)
 }
@@ -164,9 +170,10 @@ fn warn_of_users(document: &Document, destination: &Destination, output: &Output
 
 /// Adds the entry to the file that the document came from, all the rest of which stays as it is.
 fn into_file(document: &Document, name: &str, destination: &Destination) -> Result<PathBuf> {
-    let file = document.file.as_ref().ok_or_else(|| {
-        Error::new(Code::Config, "the configuration is no file that could be added to")
-    })?;
+    let file = document
+        .file
+        .as_ref()
+        .ok_or_else(|| Error::new(Code::Config, "the configuration is no file that could be added to"))?;
     // A link stays one.
     let file = fs::canonicalize(file).at("cannot find", file)?;
     let text = fs::read_to_string(&file).at("cannot read", &file)?;
@@ -178,15 +185,19 @@ fn into_file(document: &Document, name: &str, destination: &Destination) -> Resu
                 && file.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("json"))
         })
         .ok_or_else(|| {
-            Error::new(Code::Unsupported, format!("{} is written in a way that is not edited by itself", file.display()))
-                .hint(by_hand())
+            Error::new(
+                Code::Unsupported,
+                format!("{} is written in a way that is not edited by itself", file.display()),
+            )
+            .hint(by_hand())
         })?;
     let found = fs::metadata(&file).at("cannot look at", &file)?;
     let folder = file.parent().unwrap_or(Path::new("/"));
     let mut new = tempfile::NamedTempFile::new_in(folder).at("cannot write in", folder)?;
     new.write_all(edited.as_bytes()).at("cannot write", new.path())?;
     new.as_file().set_permissions(found.permissions()).at("cannot set the permissions of", &file)?;
-    std::os::unix::fs::chown(new.path(), Some(found.uid()), Some(found.gid())).at("cannot set the owner of", &file)?;
+    std::os::unix::fs::chown(new.path(), Some(found.uid()), Some(found.gid()))
+        .at("cannot set the owner of", &file)?;
     new.as_file().sync_all().at("cannot write", &file)?;
     new.persist(&file).map_err(|cause| Error::io("cannot replace", &file, cause.error))?;
     Ok(file)
@@ -200,7 +211,9 @@ fn entry(destination: &Destination) -> String {
         DestinationType::Rsync => "rsync",
     };
     let mut parts = vec![format!("type: {kind}")];
-    parts.extend(settings(destination).into_iter().map(|(key, value)| format!("{key}: {}", Value::from(value))));
+    parts.extend(
+        settings(destination).into_iter().map(|(key, value)| format!("{key}: {}", Value::from(value))),
+    );
     format!("{{ {} }}", parts.join(", "))
 }
 

@@ -43,7 +43,9 @@ impl Output {
     fn typed(&self, text: &str) -> String {
         match self.place.as_str() {
             "" => text.to_owned(),
-            place => text.replace("`bam ", &format!("`bam{place} ")).replace(&format!("`bam{place} --"), "`bam --"),
+            place => {
+                text.replace("`bam ", &format!("`bam{place} ")).replace(&format!("`bam{place} --"), "`bam --")
+            }
         }
     }
 

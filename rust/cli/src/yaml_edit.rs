@@ -24,9 +24,14 @@ pub fn with_entry(text: &str, section: &str, name: &str, entry: &str) -> Option<
     let body = lines.get(at + 1..)?;
     let inside = |line: &&&str| line.starts_with(' ') || line.trim().is_empty() || line.starts_with('#');
     let length = body.iter().take_while(inside).count();
-    let is_entry = |line: &&str| line.starts_with(' ') && !line.trim_start().starts_with('#') && !line.trim().is_empty();
+    let is_entry =
+        |line: &&str| line.starts_with(' ') && !line.trim_start().starts_with('#') && !line.trim().is_empty();
     let last = body.iter().take(length).rposition(is_entry).map_or(0, |last| last + 1);
-    let indent = body.iter().take(length).find(|line| is_entry(line)).map_or(2, |line| line.len() - line.trim_start().len());
+    let indent = body
+        .iter()
+        .take(length)
+        .find(|line| is_entry(line))
+        .map_or(2, |line| line.len() - line.trim_start().len());
     let new = format!("{}{name}: {entry}", " ".repeat(indent));
     lines.insert(at + 1 + last, &new);
     Some(lines.join("\n") + "\n")

@@ -103,8 +103,9 @@ impl Replacement {
                         sessions.join(", ")
                     ),
                 };
-                return Err(Error::new(Code::Locked, what)
-                    .hint("wait until SHOW PROCESSLIST shows it no more, or KILL it, then run `bam recover`"));
+                return Err(Error::new(Code::Locked, what).hint(
+                    "wait until SHOW PROCESSLIST shows it no more, or KILL it, then run `bam recover`",
+                ));
             }
             kill(connection, &sessions)?;
             monitor.check()?;
