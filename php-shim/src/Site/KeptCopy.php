@@ -8,8 +8,8 @@ use Bam\Json;
 /**
  * A copy of the last good configuration, for the day when the site's database cannot tell it any more.
  *
- * It lies in the home of whoever runs bam, and in the site's state folder where there is one, so that root and the web
- * server's user have each other's; never below the docroot, never readable by others: it holds the passwords of
+ * It lies in the home of whoever runs bam, and in his folder of the site's state where root has made that (job/state.rs of
+ * the engine), so that the web server's user has root's and root the web server's; never below the docroot, never readable by others: it holds the passwords of
  * destinations and the key of the aes module, which in Drupal are in the database only, so that without this copy a lost
  * database would take the means to restore it along. What settings.php says (databases) is not in it.
  *
@@ -20,11 +20,13 @@ final class KeptCopy
 {
     private const FORMAT = 1;
 
-    /** Where the engine keeps what is remembered of a site, in a folder of its own each. */
-    private const SHARED = '/var/lib/bam';
+    /** Where the engine keeps what is remembered of sites: SITE/uUID/. */
+    private const STATE = '/var/lib/bam';
 
     /** @var string Where we keep ours. */
     private string $file;
+    /** @var string|null Where we keep it for others, if there is such a folder. */
+    private ?string $shared;
     /** @var string[] Where copies may be, ours first. */
     private array $places;
     /** @var int[] Whose copies are believed. */
@@ -34,9 +36,10 @@ final class KeptCopy
      * @param string[] $places
      * @param int[] $owners
      */
-    private function __construct(string $file, array $places, array $owners)
+    private function __construct(string $file, ?string $shared, array $places, array $owners)
     {
         $this->file = $file;
+        $this->shared = $shared;
         $this->places = array_merge([$file], $places);
         $this->owners = $owners;
     }
@@ -56,7 +59,7 @@ final class KeptCopy
         }
         $hash = hash('sha256', "$root\0$confPath");
         $name = preg_replace('/[^A-Za-z0-9.-]+/', '-', trim($root, '/')) . '-' . substr($hash, 0, 12) . '.json';
-        $places = [self::SHARED . '/' . substr($hash, 0, 16) . '/configuration.json'];
+        $places = [];
         $owners = $us === null ? [] : [$us, 0];
         // The web server's user, whose files are there.
         $owner = @fileowner("$root/$confPath/files");
@@ -64,7 +67,11 @@ final class KeptCopy
             $owners[] = $owner;
             $places[] = self::stateOf($owner) . "/bam/$name";
         }
-        return new self("$state/bam/$name", $places, $owners);
+        $all = self::STATE . '/' . substr($hash, 0, 16);
+        foreach ($owners as $user) {
+            $places[] = "$all/u$user/configuration.json";
+        }
+        return new self("$state/bam/$name", $us === null ? null : "$all/u$us/configuration.json", $places, $owners);
     }
 
     /**
@@ -144,11 +151,8 @@ final class KeptCopy
         ]);
         $folder = dirname($this->file);
         $kept = (is_dir($folder) || @mkdir($folder, 0700, true)) && self::write($this->file, $json, 0600);
-        foreach ($this->places as $file) {
-            // The engine makes that folder, for a group that all who may run bam on this site are in.
-            if (strncmp($file, self::SHARED . '/', strlen(self::SHARED) + 1) === 0 && is_dir(dirname($file))) {
-                $kept = self::write($file, $json, 0640) || $kept;
-            }
+        if ($this->shared !== null && is_dir(dirname($this->shared))) {
+            $kept = self::write($this->shared, $json, 0640) || $kept;
         }
         return $kept;
     }

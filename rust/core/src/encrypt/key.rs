@@ -145,9 +145,10 @@ pub fn check(path: &Path) -> Result<Vec<Note>> {
     let name = path.display();
     let mut notes = Vec::new();
     let mut warn = |text: String| notes.push(Note { kind: NoteKind::Warning, text });
-    if meta.mode() & 0o077 != 0 {
+    // The group is left out: root and the site's users share one.
+    if meta.mode() & 0o007 != 0 {
         warn(format!(
-            "key file {name} has mode {:04o}: others than its owner can use it; run `chmod 600 {name}`",
+            "key file {name} has mode {:04o}: anybody on this machine can use it; run `chmod 600 {name}`",
             meta.mode() & 0o7777
         ));
     }
@@ -204,10 +205,10 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("key");
         fs::write(&path, "secret\r\n").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let notes = check(&path).unwrap();
         assert_eq!(notes.len(), 3);
-        assert!(notes[0].text.contains("0640"));
+        assert!(notes[0].text.contains("0644"));
         assert!(notes.iter().all(|note| !note.text.contains("secret")));
     }
 

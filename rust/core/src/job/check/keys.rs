@@ -96,7 +96,7 @@ fn private(path: &Path, notes: Vec<Note>) -> Finding {
         [first, rest @ ..] => {
             let rest = rest.iter().map(|note| format!("; {}", note.text)).collect::<String>();
             // A key that others can read encrypts nothing from them.
-            let open = fs::metadata(path).is_ok_and(|found| found.mode() & 0o077 != 0);
+            let open = fs::metadata(path).is_ok_and(|found| found.mode() & 0o007 != 0);
             let state = if open { State::Wrong } else { State::Notice };
             Finding::new("key", "", state, format!("{}{rest}", first.text))
         }
