@@ -97,7 +97,7 @@ class ThroughPhp(SiteTest):
         return done
 
     def test_the_sites_settings_are_found(self):
-        self.at_root("config", "check")
+        self.at_root("config", "check", "--offline")
         said = self.at_root("sources").stdout.decode()
         for source in ("db", "files", "archive"):
             self.assertIn(source, said)
