@@ -43,5 +43,5 @@ mod wire;
 
 pub(crate) use dump::dump;
 pub(crate) use inventory::{contents, fingerprints, remove, tables};
-pub use replace::Replacement;
 pub(crate) use privileges::rights;
+pub use replace::Replacement;
