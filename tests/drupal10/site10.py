@@ -69,6 +69,8 @@ class Site:
         os.makedirs(self.root + "/private")
         os.makedirs(self.root + "/drush", exist_ok=True)
         os.chmod(self.conf, 0o755)
+        # What is tested is this tree, not what the project has of it.
+        shutil.rmtree(self.root + "/vendor/bam", ignore_errors=True)
         module = os.path.join(self.docroot, "modules/contrib/bam")
         if os.path.islink(module):
             os.unlink(module)

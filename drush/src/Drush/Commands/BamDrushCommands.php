@@ -32,7 +32,10 @@ if (!class_exists(Run::class)) {
  */
 final class BamDrushCommands extends DrushCommands {
 
-  private const FOR_PEOPLE = ['table', 'list', 'sections', 'string'];
+  /**
+   * Formats that keep the structure of a result; others show what people see.
+   */
+  private const STRUCTURED = ['json', 'yaml', 'xml', 'php', 'print-r', 'var_dump', 'var_export'];
 
   /**
    * Back up a source, now: a database, a folder, or the whole site.
@@ -56,7 +59,7 @@ final class BamDrushCommands extends DrushCommands {
   ])]
   #[CLI\Complete(method_name_or_callable: 'completeWhat')]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function backup(?string $what = NULL, ?string $destination = NULL, ?string $profile = NULL, array $options = ['format' => 'table', 'description' => self::REQ]): mixed {
+  public function backup(?string $what = NULL, ?string $destination = NULL, ?string $profile = NULL, array $options = ['format' => 'table', 'description' => self::REQ]): PropertyList|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::backup($run->backup(array_filter([
       'job' => 'backup',
       'what' => $what,
@@ -81,7 +84,7 @@ final class BamDrushCommands extends DrushCommands {
     'seconds' => 'Time',
   ])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function schedule(string $schedule, array $options = ['format' => 'table']): mixed {
+  public function schedule(string $schedule, array $options = ['format' => 'table']): PropertyList|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::backup(
       $run->backup(['job' => 'run', 'schedule' => $schedule]),
       $this->forPeople($options),
@@ -107,7 +110,7 @@ final class BamDrushCommands extends DrushCommands {
     'file' => 'File',
   ])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function backups(?string $destination = NULL, array $options = ['format' => 'table']): mixed {
+  public function backups(?string $destination = NULL, array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::backups(
       $run->job(['job' => 'backups', 'destinations' => self::names($destination)]),
       $this->forPeople($options),
@@ -158,7 +161,7 @@ final class BamDrushCommands extends DrushCommands {
       'dry-run' => FALSE,
       'unauthenticated' => FALSE,
     ],
-  ): mixed {
+  ): PropertyList|CommandResult|array {
     return $this->run($options, function (Run $run) use ($id, $destination, $file, $options): mixed {
       $request = array_filter([
         'job' => 'restore',
@@ -208,7 +211,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Argument(name: 'destination', description: 'Check the copies of one destination; several with commas. Without it: all.')]
   #[CLI\FieldLabels(labels: ['id' => 'ID', 'file' => 'File', 'destination' => 'Destination', 'result' => 'Result'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function verify(?string $id = NULL, ?string $destination = NULL, array $options = ['format' => 'table']): mixed {
+  public function verify(?string $id = NULL, ?string $destination = NULL, array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::copies($run->job(array_filter([
       'job' => 'verify',
       'id' => $id,
@@ -222,7 +225,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Command(name: 'bam:replicate', aliases: ['bam-replicate'])]
   #[CLI\FieldLabels(labels: ['file' => 'File', 'destination' => 'Destination', 'result' => 'Result'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function replicate(array $options = ['format' => 'table']): mixed {
+  public function replicate(array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::copies($run->job(['job' => 'replicate']), dt('copied'), $this->forPeople($options)));
   }
 
@@ -233,7 +236,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Argument(name: 'id', description: 'A backup by its ID or its file name.')]
   #[CLI\FieldLabels(labels: ['file' => 'File', 'destination' => 'Destination', 'result' => 'Result'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function delete(string $id, array $options = ['format' => 'table']): mixed {
+  public function delete(string $id, array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
     return $this->run($options, function (Run $run) use ($id, $options): mixed {
       $this->confirmed(dt('Erase !what at every destination, for good?', ['!what' => $this->describe($run, $id, NULL)]));
       return Rows::erased($run->job(['job' => 'delete', 'id' => $id]), $this->forPeople($options));
@@ -248,7 +251,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Option(name: 'dry-run', description: 'Only tell what would go, and why.')]
   #[CLI\FieldLabels(labels: ['file' => 'File', 'schedule' => 'Schedule', 'destination' => 'Destination', 'action' => 'What happens', 'reason' => 'Why'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function prune(array $schedules, array $options = ['format' => 'table', 'dry-run' => FALSE]): mixed {
+  public function prune(array $schedules, array $options = ['format' => 'table', 'dry-run' => FALSE]): RowsOfFields|CommandResult|array {
     return $this->run($options, function (Run $run) use ($schedules, $options): mixed {
       if (!$options['dry-run']) {
         $this->confirmed(dt('Delete the backups that are too old, for good?'));
@@ -272,7 +275,7 @@ final class BamDrushCommands extends DrushCommands {
     'hosts' => 'Hosts',
   ])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function status(array $options = ['format' => 'table']): mixed {
+  public function status(array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::status($run->job(['job' => 'status']), $this->forPeople($options)));
   }
 
@@ -284,7 +287,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Argument(name: 'path', description: 'A folder, or the name of the file to be.')]
   #[CLI\FieldLabels(labels: ['id' => 'ID', 'path' => 'Written to', 'sha256' => 'SHA-256'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function export(string $id, string $path, array $options = ['format' => 'table']): mixed {
+  public function export(string $id, string $path, array $options = ['format' => 'table']): PropertyList|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::one(
       $run->job(['job' => 'export', 'id' => $id, 'path' => self::path($path)]),
       $this->forPeople($options),
@@ -300,7 +303,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Option(name: 'unauthenticated', description: 'Take it although nothing proves that it is unchanged.')]
   #[CLI\FieldLabels(labels: ['id' => 'ID', 'file' => 'File', 'destination' => 'Destination'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function import(string $file, string $destination = 'manual', array $options = ['format' => 'table', 'unauthenticated' => FALSE]): mixed {
+  public function import(string $file, string $destination = 'manual', array $options = ['format' => 'table', 'unauthenticated' => FALSE]): PropertyList|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::one($run->job([
       'job' => 'import',
       'file' => self::path($file),
@@ -315,7 +318,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Command(name: 'bam:sources', aliases: [])]
   #[CLI\FieldLabels(labels: ['id' => 'ID', 'name' => 'Name', 'type' => 'Type', 'where' => 'Where'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function sources(array $options = ['format' => 'table']): mixed {
+  public function sources(array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
     return $this->part('sources', $options);
   }
 
@@ -325,7 +328,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Command(name: 'bam:destinations', aliases: [])]
   #[CLI\FieldLabels(labels: ['id' => 'ID', 'name' => 'Name', 'type' => 'Type', 'where' => 'Where'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function destinations(array $options = ['format' => 'table']): mixed {
+  public function destinations(array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
     return $this->part('destinations', $options);
   }
 
@@ -342,7 +345,7 @@ final class BamDrushCommands extends DrushCommands {
     'sources' => 'Sources',
   ])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function profiles(array $options = ['format' => 'table']): mixed {
+  public function profiles(array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
     return $this->part('profiles', $options);
   }
 
@@ -362,7 +365,7 @@ final class BamDrushCommands extends DrushCommands {
     'last_run' => 'Last run',
   ])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function schedules(array $options = ['format' => 'table']): mixed {
+  public function schedules(array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
     return $this->part('schedules', $options);
   }
 
@@ -373,7 +376,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Option(name: 'secrets', description: 'Passwords and keys, too: the output must not be readable by others.')]
   #[CLI\Usage(name: '(umask 077; drush bam:export-config --secrets > bam.yml)', description: 'Make a configuration file for the bam command.')]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function exportConfig(array $options = ['format' => 'yaml', 'secrets' => FALSE]): mixed {
+  public function exportConfig(array $options = ['format' => 'yaml', 'secrets' => FALSE]): CommandResult|array {
     return $this->run($options, static fn (Run $run) => $run->complete((bool) $options['secrets'])->toArray());
   }
 
@@ -384,7 +387,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Argument(name: 'files', description: 'One or more files: what Backup and Migrate of Drupal 7 exported (parsed, never evaluated), or what bam:export-config printed, of a Drupal 7 too. Either all of what they hold is imported or nothing.')]
   #[CLI\FieldLabels(labels: ['type' => 'Type', 'id' => 'ID', 'name' => 'Name', 'action' => 'What happened'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::FULL)]
-  public function importSettings(array $files, array $options = ['format' => 'table']): mixed {
+  public function importSettings(array $files, array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
     return $this->run($options, function () use ($files, $options): mixed {
       $importer = new Importer();
       foreach ($files as $file) {
@@ -409,7 +412,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Option(name: 'file', description: 'Where to make it, or, where it is there already, use this one. Outside of the project.')]
   #[CLI\FieldLabels(labels: ['file' => 'Key file', 'id' => 'Key ID'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function key(array $options = ['format' => 'table', 'file' => self::REQ]): mixed {
+  public function key(array $options = ['format' => 'table', 'file' => self::REQ]): PropertyList|CommandResult|array {
     return $this->run($options, function (Run $run) use ($options): mixed {
       $key = KeyFile::of($run->site(), $options['file'], $this->logger());
       return $this->forPeople($options) ? new PropertyList($key) : $key;
@@ -446,7 +449,7 @@ final class BamDrushCommands extends DrushCommands {
   /**
    * One part of the configuration, with what is built in and without passwords.
    */
-  private function part(string $part, array $options): mixed {
+  private function part(string $part, array $options): RowsOfFields|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::part($run->complete(), $part, $this->forPeople($options)));
   }
 
@@ -458,11 +461,7 @@ final class BamDrushCommands extends DrushCommands {
    * @param callable(\Bam\Drush\Run): mixed $work
    *   What it does; its result is printed.
    */
-  private function run(array $options, callable $work): mixed {
-    if ($this->forPeople($options)) {
-      // Tables would break IDs and file names into pieces that nobody can copy: lines may be as long as they need.
-      $this->commandData?->formatterOptions()?->setWidth(0);
-    }
+  private function run(array $options, callable $work): RowsOfFields|PropertyList|CommandResult|array {
     try {
       $run = $this->open();
       $data = $work($run);
@@ -483,6 +482,10 @@ final class BamDrushCommands extends DrushCommands {
       $this->logger()->error($message);
       return CommandResult::exitCode($failure->exitCode() ?: 1);
     }
+    if ($data instanceof RowsOfFields) {
+      // It would break IDs and file names into pieces that nobody can copy: lines may be as long as they need.
+      $this->commandData?->formatterOptions()?->setWidth(0);
+    }
     return $run->exitCode === 0 ? $data : CommandResult::dataWithExitCode($data, $run->exitCode);
   }
 
@@ -498,7 +501,7 @@ final class BamDrushCommands extends DrushCommands {
    * Whether the output is for people: then sizes and times are spelled out.
    */
   private function forPeople(array $options): bool {
-    return in_array($options['format'] ?? 'table', self::FOR_PEOPLE, TRUE);
+    return !in_array($options['format'] ?? 'table', self::STRUCTURED, TRUE);
   }
 
   /**
