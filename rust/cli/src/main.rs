@@ -32,6 +32,7 @@ use print::Output;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    bam::environment::protect_memory();
     let cli = Cli::parse();
     let mut output = Output::new(cli.global.json, cli.global.quiet);
     output.for_site(&cli.global);

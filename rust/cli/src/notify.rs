@@ -8,6 +8,7 @@ use crate::print::{Output, date, size, text};
 use crate::verbs::{list, number};
 use bam::catalog::Tokens;
 use bam::config::{Document, Notify};
+use bam::environment;
 use bam::{Code, Error, Result};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -112,7 +113,7 @@ fn mail(document: &Document, to: &[String], subject: &str, body: &str) -> Result
          Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{body}",
         to.join(", ")
     );
-    feed(Command::new(program).args(["-t", "-i"]), message.as_bytes())
+    feed(environment::clean(Command::new(program).args(["-t", "-i"])), message.as_bytes())
 }
 
 /// curl reads all of its options, the URL and the body among them, from standard input.
@@ -127,7 +128,7 @@ fn post(url: &[u8], suffix: &str, body: Option<&str>) -> Result<()> {
     }
     let arguments =
         ["--config", "-", "--silent", "--fail", "--max-time", "30", "--retry", "2", "--output", "/dev/null"];
-    feed(Command::new("curl").args(arguments), options.as_bytes())
+    feed(environment::clean(Command::new("curl").args(arguments)), options.as_bytes())
 }
 
 /// In curl's configuration syntax.

@@ -1,5 +1,6 @@
 //! The one error type of the engine: a stable code, what failed and why, and what to do about it.
 
+use crate::config::by_shape;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -90,20 +91,20 @@ pub struct Error {
 impl Error {
     /// A failure of kind `code`; `message` is one sentence without a full stop.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Error { code, message: message.into(), hint: None, source: None }
+        Error { code, message: by_shape(message.into()), hint: None, source: None }
     }
 
     /// The same with the next step for the reader.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(by_shape(hint.into()));
         self
     }
 
     /// The same with the error that caused it; its text is appended to the message.
     #[must_use]
     pub fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.message = format!("{}: {cause}", self.message);
+        self.message = format!("{}: {}", self.message, by_shape(cause.to_string()));
         self.source = Some(Box::new(cause));
         self
     }
@@ -155,7 +156,7 @@ impl Error {
     /// The same failure told in a wider context: `what: message`.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> Self {
-        self.message = format!("{what}: {}", self.message);
+        self.message = format!("{}: {}", by_shape(what.to_string()), self.message);
         self
     }
 

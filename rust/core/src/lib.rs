@@ -23,6 +23,7 @@ pub mod config;
 pub mod destination;
 pub mod encrypt;
 mod entries;
+pub mod environment;
 mod error;
 pub mod job;
 mod monitor;

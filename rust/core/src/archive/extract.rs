@@ -9,10 +9,10 @@ use super::place::{
     LOOK, Place, in_place_of_root, leads_out, make_folder, refuse_climbing, refuse_deep, replacing, split,
     times,
 };
-use super::{Entry, EntryKind, Member, Owners, Reader, Segment, show};
+use super::{Attribute, Entry, EntryKind, Member, Owners, Reader, Segment, extras, show};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid, XattrFlags};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,6 +21,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+const ACCESS_ACL: &str = "system.posix_acl_access";
+const DEFAULT_ACL: &str = "system.posix_acl_default";
 
 /// What to restore besides content, modes and times.
 #[derive(Debug, Clone, Copy)]
@@ -70,13 +73,17 @@ pub struct Extractor<'a> {
     /// The folder of the last member: the next one mostly lies there, too.
     parent: Option<(Place, Arc<OwnedFd>)>,
     /// What folders get at the end, when nothing disturbs their times any more.
-    folders: BTreeMap<(usize, Vec<u8>), Attributes>,
+    folders: BTreeMap<(usize, Vec<u8>), (Attributes, Vec<Attribute>)>,
+    /// Kinds of attributes that were told not to be restored.
+    told: Vec<&'static str>,
     report: ExtractReport,
 }
 
 struct Root {
     path: PathBuf,
     dir: OwnedFd,
+    /// What is made in it gets an access control list from it, which no archive meant.
+    inherits: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +92,7 @@ struct Attributes {
     uid: Option<u32>,
     gid: Option<u32>,
     /// `None` for folders that the archive does not mention.
-    mtime: Option<i64>,
+    mtime: Option<(i64, u32)>,
 }
 
 /// The mode of folders that the archive does not mention; their owner is that of the first member in them.
@@ -102,7 +109,8 @@ impl<'a> Extractor<'a> {
         let open = |path: &&Path| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let dir = fs::open(*path, flags, Mode::empty()).at("cannot open the folder", path)?;
-            Ok(Root { path: path.to_path_buf(), dir })
+            let inherits = fs::getxattr_query(*path, DEFAULT_ACL).is_ok_and(|len| len > 0);
+            Ok(Root { path: path.to_path_buf(), dir, inherits })
         };
         Ok(Extractor {
             roots: roots.iter().map(open).collect::<Result<_>>()?,
@@ -112,6 +120,7 @@ impl<'a> Extractor<'a> {
             monitor,
             parent: None,
             folders: BTreeMap::new(),
+            told: Vec::new(),
             report: ExtractReport::default(),
         })
     }
@@ -166,21 +175,28 @@ impl<'a> Extractor<'a> {
 
     /// Gives folders their modes, owners and times, the innermost first.
     pub fn finish(mut self) -> Result<ExtractReport> {
-        while let Some(((root, path), attributes)) = self.folders.pop_last() {
+        while let Some(((root, path), (attributes, extras))) = self.folders.pop_last() {
             let place = Place { root, path };
             self.monitor.check()?;
-            self.set_folder(&place, attributes)
+            self.set_folder(&place, attributes, &extras)
                 .map_err(|e| self.failed("cannot set the mode of", &place, e))?;
         }
         Ok(self.report)
     }
 
-    fn set_folder(&mut self, place: &Place, attributes: Attributes) -> Result<(), Errno> {
+    fn set_folder(
+        &mut self,
+        place: &Place,
+        attributes: Attributes,
+        extras: &[Attribute],
+    ) -> Result<(), Errno> {
         let handle = open_dir(self.root(place)?, &place.path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = fs::openat(&handle, ".", flags, Mode::empty())?;
         self.own(attributes, |uid, gid| fs::fchown(&dir, uid, gid))?;
+        self.set_extras(&dir, place, extras, true);
         fs::fchmod(&dir, Mode::from_raw_mode(attributes.mode & 0o3777))?;
+        self.set_extras(&dir, place, extras, false);
         attributes.mtime.map_or(Ok(()), |mtime| fs::futimens(&dir, &times(mtime)))
     }
 
@@ -193,7 +209,60 @@ impl<'a> Extractor<'a> {
         }
         // To the kernel the highest number means "leave it".
         let real = |id| Some(id).filter(|id| self.options.owners && *id != u32::MAX);
-        Attributes { mode, uid: real(uid), gid: real(gid), mtime: Some(mtime) }
+        let mtime = Some((mtime, member.entry.extras.nanos));
+        Attributes { mode, uid: real(uid), gid: real(gid), mtime }
+    }
+
+    /// Gives a file or folder its attributes: what needs the right to write, which its mode may take away, or the rest.
+    ///
+    /// What gives power over the machine (`security.capability`, `trusted.…`) comes back only as root, and only from an
+    /// archive whose origin is proven; other attributes of `security` and `system` belong to the machine.
+    fn set_extras(&mut self, file: impl AsFd, place: &Place, attributes: &[Attribute], writing: bool) {
+        if !writing && self.roots.get(place.root).is_some_and(|root| root.inherits) {
+            for name in [ACCESS_ACL, DEFAULT_ACL] {
+                // It may have got none.
+                let _ = fs::fremovexattr(&file, name);
+            }
+        }
+        for attribute in attributes {
+            let name = attribute.name.as_slice();
+            let power = name == b"security.capability" || name.starts_with(b"trusted.");
+            if writing != name.starts_with(b"user.") || (!power && !writing && !extras::is_acl(name)) {
+                continue;
+            }
+            let kind = match (power, writing) {
+                (true, _) if !(self.options.special_bits && self.options.owners) => {
+                    self.tell(
+                        "capabilities and attributes of the system",
+                        place,
+                        "their origin is not proven",
+                    );
+                    continue;
+                }
+                (true, _) => "capabilities and attributes of the system",
+                (false, true) => "extended attributes",
+                (false, false) => "access control lists",
+            };
+            let owners = (!self.options.numeric_owners).then_some(&self.owners);
+            let set = match extras::for_file_system(attribute, owners) {
+                Some((name, value)) => {
+                    fs::fsetxattr(&file, name, &value, XattrFlags::empty()).map_err(|cause| cause.to_string())
+                }
+                None => Err("it names somebody whom this machine does not know".to_owned()),
+            };
+            if let Err(why) = set {
+                self.tell(kind, place, &why);
+            }
+        }
+    }
+
+    /// Says, once for each kind, that it could not be restored.
+    fn tell(&mut self, kind: &'static str, place: &Place, why: &str) {
+        if !self.told.contains(&kind) {
+            self.told.push(kind);
+            let text = format!("{kind} are not restored, of {} for one: {why}", self.path(place).display());
+            self.monitor.note(NoteKind::Missing, text);
+        }
     }
 
     /// Gives something its owner. Where the system does not let us (a container without that user, a file system
@@ -225,7 +294,7 @@ impl<'a> Extractor<'a> {
                 return Err(self.failed("cannot make the folder", &place, e));
             }
         }
-        self.folders.insert((place.root, place.path), attributes);
+        self.folders.insert((place.root, place.path), (attributes, entry.extras.attributes.clone()));
         Ok(())
     }
 
@@ -238,7 +307,8 @@ impl<'a> Extractor<'a> {
         let dir = self.parent(entry, parent, attributes)?;
         let made = replacing(&dir, name, || fs::symlinkat(target, &dir, name)).and_then(|()| {
             self.own(attributes, |uid, gid| fs::chownat(&dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW))?;
-            fs::utimensat(&dir, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
+            let times = times((entry.mtime, entry.extras.nanos));
+            fs::utimensat(&dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)
         });
         self.report.symlinks += 1;
         self.replaced(place);
@@ -322,7 +392,7 @@ impl<'a> Extractor<'a> {
         self.replaced(place);
         let file = File::from(made.map_err(|e| self.failed("cannot make the file", place, e))?);
         let filled = self.fill(entry, place, &file, data, sparse_size, body).and_then(|()| {
-            self.set_file(&file, entry, attributes)
+            self.set_file(&file, entry, place, attributes)
                 .map_err(|e| self.failed("cannot set the mode of", place, e))
         });
         if filled.is_err() {
@@ -366,8 +436,15 @@ impl<'a> Extractor<'a> {
         Ok(())
     }
 
-    fn set_file(&mut self, file: &File, entry: &Entry, attributes: Attributes) -> Result<(), Errno> {
+    fn set_file(
+        &mut self,
+        file: &File,
+        entry: &Entry,
+        place: &Place,
+        attributes: Attributes,
+    ) -> Result<(), Errno> {
         self.own(attributes, |uid, gid| fs::fchown(file, uid, gid))?;
+        self.set_extras(file, place, &entry.extras.attributes, true);
         let mut mode = attributes.mode & 0o7777;
         if mode & 0o6000 != 0 && !(self.options.special_bits && self.options.owners) {
             mode &= 0o1777;
@@ -375,7 +452,8 @@ impl<'a> Extractor<'a> {
             self.monitor.note(NoteKind::Warning, text);
         }
         fs::fchmod(file, Mode::from_raw_mode(mode))?;
-        fs::futimens(file, &times(entry.mtime))
+        self.set_extras(file, place, &entry.extras.attributes, false);
+        fs::futimens(file, &times((entry.mtime, entry.extras.nanos)))
     }
 
     /// The handle of a folder, made with its parents where it is missing.
@@ -413,7 +491,7 @@ impl<'a> Extractor<'a> {
         let dir = make_dir_all(self.root(place)?, &place.path, |path| made.push(path.to_vec()))?;
         for path in made {
             let unmentioned = Attributes { mode: UNMENTIONED, mtime: None, ..attributes };
-            self.folders.insert((place.root, path), unmentioned);
+            self.folders.insert((place.root, path), (unmentioned, Vec::new()));
         }
         Ok(dir)
     }

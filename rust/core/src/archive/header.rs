@@ -11,6 +11,8 @@ pub const LINK_LEN: usize = 100;
 
 /// What stands in for the name of the member that holds a long name.
 const LONG_LINK: &[u8] = b"././@LongLink";
+/// And for that of a pax header; readers that know none make a file of it.
+const EXTENDED: &[u8] = b"././@PaxHeader";
 
 /// The path as the tar shows it: folders end in `/`, the folder of everything is `./`.
 pub fn stored_path(entry: &Entry) -> Vec<u8> {
@@ -55,10 +57,19 @@ pub fn build(entry: &Entry, user: &[u8], group: &[u8]) -> Result<Header> {
 
 /// The header of a member of type `L` or `K`, whose content of `size` bytes is a name and a NUL.
 pub fn long_name(flag: u8, size: u64) -> Header {
+    about_the_next(flag, LONG_LINK, size)
+}
+
+/// The header of a member of type `x`, whose content of `size` bytes is records about the next one.
+pub fn extended(size: u64) -> Header {
+    about_the_next(b'x', EXTENDED, size)
+}
+
+fn about_the_next(flag: u8, name: &[u8], size: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(EntryType::new(flag));
     if let Some(gnu) = header.as_gnu_mut() {
-        put(&mut gnu.name, LONG_LINK);
+        put(&mut gnu.name, name);
         field::write(&mut gnu.mode, 0o644);
         field::write(&mut gnu.uid, 0);
         field::write(&mut gnu.gid, 0);

@@ -17,9 +17,12 @@ const MANIFEST: &[u8] = b"MANIFEST.ini";
 #[derive(Debug, Default)]
 pub struct Survey {
     manifest: Option<(Vec<u8>, Manifest)>,
-    /// Whether a member lies elsewhere than in `files/`, and whether any lies there.
-    outside_files: bool,
-    in_files: bool,
+    /// The innermost folder that everything lies in, as far as it was seen.
+    around: Option<Vec<u8>>,
+    /// A folder that holds nothing so far.
+    pending: Option<Vec<u8>>,
+    /// The folder of everything is a member itself: then nothing is around it.
+    is_rooted: bool,
     /// For archives that lost their manifest.
     has_docroot: bool,
     has_dump: bool,
@@ -88,10 +91,7 @@ impl Survey {
             None => (Some(path), &b""[..]),
         };
         let first = first.unwrap_or_default();
-        match first == b"files" {
-            true => self.in_files = true,
-            false => self.outside_files = true,
-        }
+        self.lies(path, entry.kind == EntryKind::Directory);
         self.has_docroot |= first == b"docroot";
         self.has_dump |= is_dump(path);
         let prefix = if rest == MANIFEST { Some(first) } else { (path == MANIFEST).then_some(&b""[..]) };
@@ -122,12 +122,67 @@ impl Survey {
             // A docroot may hold a file called MANIFEST.ini; ours says where the dump or the docroot is.
             Some((prefix, manifest)) if manifest.site("docroot").is_some() => site(prefix, manifest),
             _ if self.has_docroot && self.has_dump => site(Vec::new(), Manifest::default()),
-            _ => {
-                let base = if self.in_files && !self.outside_files { b"files".to_vec() } else { Vec::new() };
-                Layout::Files { base }
-            }
+            _ => Layout::Files { base: base_of(&self.around).to_vec() },
         }
     }
+
+    /// No more members come.
+    pub fn end(&mut self) {
+        if let Some(folder) = self.pending.take() {
+            self.share(&folder);
+        }
+        if self.is_rooted {
+            self.around = None;
+        }
+    }
+
+    /// The one folder at the top that everything lies in, where there is one.
+    pub fn top(&self) -> Option<&[u8]> {
+        let around = self.around.as_deref()?;
+        around.split(|b| *b == b'/').next().filter(|top| !top.is_empty())
+    }
+
+    fn lies(&mut self, path: &[u8], is_folder: bool) {
+        if let Some(folder) = self.pending.take()
+            && below(path, &folder).is_none()
+        {
+            self.share(&folder);
+        }
+        if path.is_empty() {
+            self.is_rooted = true;
+        } else if is_folder {
+            self.pending = Some(path.to_vec());
+        } else {
+            let slash = path.iter().rposition(|b| *b == b'/');
+            self.share(slash.and_then(|slash| path.get(..slash)).unwrap_or_default());
+        }
+    }
+
+    /// Something lies in this folder.
+    fn share(&mut self, folder: &[u8]) {
+        let Some(around) = &self.around else {
+            self.around = Some(folder.to_vec());
+            return;
+        };
+        let parts = around.split(|b| *b == b'/').zip(folder.split(|b| *b == b'/'));
+        let same: Vec<&[u8]> = parts.take_while(|(one, other)| one == other).map(|(one, _)| one).collect();
+        self.around = Some(same.join(&b'/'));
+    }
+}
+
+/// The outermost of the folders around everything that is a site's folder of files by its name: `files`,
+/// `sites/default/files`, Pantheon's `files_live`.
+fn base_of(around: &Option<Vec<u8>>) -> &[u8] {
+    let around = around.as_deref().unwrap_or_default();
+    let mut end = 0;
+    for part in around.split(|b| *b == b'/') {
+        end += part.len();
+        if part == b"files" || part.starts_with(b"files_") {
+            return around.get(..end).unwrap_or_default();
+        }
+        end += 1;
+    }
+    b""
 }
 
 fn is_dump(path: &[u8]) -> bool {
@@ -210,9 +265,18 @@ mod tests {
         let mut survey = Survey::default();
         for (path, content) in members {
             let kind = EntryKind::File { size: content.len() as u64 };
-            let entry = Entry { path: path.as_bytes().to_vec(), kind, mode: 0o644, uid: 0, gid: 0, mtime: 0 };
+            let entry = Entry {
+                path: path.as_bytes().to_vec(),
+                kind,
+                mode: 0o644,
+                uid: 0,
+                gid: 0,
+                mtime: 0,
+                extras: Default::default(),
+            };
             survey.observe(&entry, &mut content.as_bytes()).unwrap();
         }
+        survey.end();
         survey.layout()
     }
 
@@ -247,6 +311,12 @@ mod tests {
     fn a_files_folder_counts_only_when_everything_lies_in_it() {
         assert_eq!(survey(&[("files/a", ""), ("files/b/c", "")]), Layout::Files { base: b"files".to_vec() });
         assert_eq!(survey(&[("files/a", ""), ("b", "")]), Layout::Files { base: Vec::new() });
+        let deep =
+            survey(&[("var/www/sites/default/files/a/b", ""), ("var/www/sites/default/files/a/c", "")]);
+        assert_eq!(deep, Layout::Files { base: b"var/www/sites/default/files".to_vec() });
+        let pantheon = survey(&[("files_live/a", ""), ("files_live/b/c", "")]);
+        assert_eq!(pantheon, Layout::Files { base: b"files_live".to_vec() });
+        assert_eq!(survey(&[("field/a", ""), ("field/b", "")]), Layout::Files { base: Vec::new() });
         assert_eq!(survey(&[]), Layout::Files { base: Vec::new() });
         let lookalike = survey(&[("MANIFEST.ini", "[x]\ny = z\n"), ("a", "")]);
         assert_eq!(lookalike.part(b"a"), Part::File(b"a"));

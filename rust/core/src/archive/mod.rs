@@ -9,6 +9,7 @@
 
 pub(crate) mod beneath;
 mod extract;
+mod extras;
 mod field;
 mod header;
 mod layout;
@@ -23,10 +24,11 @@ mod tests;
 mod write;
 
 pub use extract::{ExtractOptions, ExtractReport, Extractor};
+pub use extras::{Attribute, Extras};
 pub use layout::{Layout, Part, Site, Survey};
 pub use manifest::{Manifest, SiteFacts};
 pub use owners::Owners;
-pub use place::Place;
+pub use place::{Place, within_limits};
 pub use read::{Member, Reader};
 pub use sparse::{Segment, plan as plan_segments};
 pub use write::{Appended, Writer};
@@ -50,6 +52,8 @@ pub struct Entry {
     pub gid: u32,
     /// Modification time, seconds since 1970 (may be negative).
     pub mtime: i64,
+    /// Its fraction, access control lists, extended attributes.
+    pub extras: Extras,
 }
 
 /// What a member is.

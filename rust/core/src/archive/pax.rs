@@ -3,6 +3,7 @@
 //! POSIX.1-2017, pax, "pax Extended Header"; GNU tar manual D.1.2 for the sparse records. The `tar` crate's parser
 //! splits at newlines, which file names may hold, so records are cut here by their lengths.
 
+use super::extras::{self, Attribute};
 use super::sparse::Map;
 use crate::{Code, Error, Result};
 
@@ -23,8 +24,10 @@ pub struct Overrides {
     pub user: Option<Vec<u8>>,
     /// Group's name.
     pub group: Option<Vec<u8>>,
-    /// Modification time, whole seconds.
-    pub mtime: Option<i64>,
+    /// Modification time: whole seconds, and nanoseconds upwards from them.
+    pub mtime: Option<(i64, u32)>,
+    /// Access control lists and extended attributes.
+    pub attributes: Vec<Attribute>,
     /// Size of a sparse file, its holes counted.
     pub real_size: Option<u64>,
     /// Its map, when it is here (GNU sparse formats 0.0 and 0.1).
@@ -77,18 +80,26 @@ impl Overrides {
                 let offset = offset.take().ok_or_else(damaged)?;
                 self.map.get_or_insert_default().add(offset, number(value)?)?;
             }
-            _ => {}
+            _ => self.attributes.extend(extras::attribute(key, value)),
         }
         Ok(())
     }
 }
 
-/// Decimal seconds with an optional fraction; the fraction is cut towards the past, as `stat` shows it.
-fn seconds(value: &[u8]) -> Result<i64> {
+/// Decimal seconds with an optional fraction; the fraction counts from the past, as `stat` shows it.
+fn seconds(value: &[u8]) -> Result<(i64, u32)> {
     let mut parts = value.splitn(2, |b| *b == b'.');
     let whole = number::<i64>(parts.next().unwrap_or_default())?;
-    let fraction = parts.next().is_some_and(|f| f.iter().any(|b| *b != b'0'));
-    Ok(if fraction && value.starts_with(b"-") { whole.saturating_sub(1) } else { whole })
+    let mut nanos = 0;
+    let digits = parts.next().unwrap_or_default().iter().copied().chain(std::iter::repeat(b'0'));
+    for digit in digits.take(9) {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10).ok_or_else(damaged)?;
+        nanos = nanos * 10 + u32::from(digit);
+    }
+    Ok(match nanos > 0 && value.starts_with(b"-") {
+        true => (whole.saturating_sub(1), 1_000_000_000 - nanos),
+        false => (whole, nanos),
+    })
 }
 
 fn number<N: std::str::FromStr>(text: &[u8]) -> Result<N> {
@@ -114,7 +125,7 @@ mod tests {
         let text = record("path", "a\n11 size=7\nb") + &record("mtime", "-1.5") + &record("uid", "70000");
         let found = parse(text.as_bytes()).unwrap();
         assert_eq!(found.path.unwrap(), b"a\n11 size=7\nb");
-        assert_eq!((found.mtime, found.uid, found.size), (Some(-2), Some(70000), None));
+        assert_eq!((found.mtime, found.uid, found.size), (Some((-2, 500_000_000)), Some(70000), None));
     }
 
     #[test]

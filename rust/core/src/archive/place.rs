@@ -62,10 +62,10 @@ pub fn split(place: &Place) -> Option<(Place, &[u8])> {
     }
 }
 
-pub fn times(mtime: i64) -> Timestamps {
+pub fn times((seconds, nanos): (i64, u32)) -> Timestamps {
     Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW },
-        last_modification: Timespec { tv_sec: mtime, tv_nsec: 0 },
+        last_modification: Timespec { tv_sec: seconds, tv_nsec: nanos.into() },
     }
 }
 
@@ -73,6 +73,11 @@ pub fn times(mtime: i64) -> Timestamps {
 /// part of a site, and what is much deeper keeps a machine busy for hours.
 const MAX_DEPTH: usize = 4096;
 const MAX_PATH: usize = 64 * 1024;
+
+/// Whether a folder's content will have paths that a restore takes, with room for what lies around it in an archive.
+pub fn within_limits(folder: &[u8]) -> bool {
+    folder.len() + 1024 <= MAX_PATH && folder.split(|byte| *byte == b'/').count() + 16 <= MAX_DEPTH
+}
 
 /// Refuses a path that is only there to do harm.
 pub fn refuse_deep(path: &[u8]) -> Result<()> {

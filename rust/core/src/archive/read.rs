@@ -4,7 +4,7 @@
 //! archive is an error of [`Code::Integrity`] that names the member.
 
 use super::sparse::Map;
-use super::{BLOCK, Entry, EntryKind, field, header, pax, show};
+use super::{BLOCK, Entry, EntryKind, Extras, field, header, pax, show};
 use crate::{Code, Error, Result};
 use std::io::{self, BufRead, BufReader, Read};
 use tar::Header;
@@ -41,6 +41,9 @@ pub struct Reader<R> {
     current: Vec<u8>,
     members: u64,
     ended: bool,
+    /// It may end without its mark.
+    forgives: bool,
+    unmarked: bool,
 }
 
 /// What the members before a member said about it.
@@ -62,7 +65,20 @@ impl<R: Read> Reader<R> {
             current: Vec::new(),
             members: 0,
             ended: false,
+            forgives: false,
+            unmarked: false,
         }
+    }
+
+    /// Takes an archive whose end mark is missing behind a whole member, as GNU tar and bsdtar do: other programs leave
+    /// it out. Ours never lack it.
+    pub fn forgive_no_end_mark(&mut self) {
+        self.forgives = true;
+    }
+
+    /// Whether the end mark was missing.
+    pub fn is_unmarked(&self) -> bool {
+        self.unmarked
     }
 
     /// Bytes of archive read so far.
@@ -142,6 +158,10 @@ impl<R: Read> Reader<R> {
             None => number(field, what).map(|id| u32::try_from(id).unwrap_or(u32::MAX)),
         };
         let (user, group) = owner_names(header);
+        let (mtime, nanos) = match pax.mtime {
+            Some(mtime) => mtime,
+            None => (number(&old.mtime, "time")?, 0),
+        };
         Ok(Member {
             entry: Entry {
                 path: self.current.clone(),
@@ -149,10 +169,8 @@ impl<R: Read> Reader<R> {
                 mode: (number(&old.mode, "mode")? & 0o7777) as u32,
                 uid: id(pax.uid, &old.uid, "owner")?,
                 gid: id(pax.gid, &old.gid, "group")?,
-                mtime: match pax.mtime {
-                    Some(mtime) => mtime,
-                    None => number(&old.mtime, "time")?,
-                },
+                mtime,
+                extras: Extras { nanos, attributes: pax.attributes },
             },
             user: pax.user.unwrap_or(user),
             group: pax.group.unwrap_or(group),
@@ -219,12 +237,19 @@ impl<R: Read> Reader<R> {
     fn next_header(&mut self) -> Result<Option<Header>> {
         let mut header = Header::new_old();
         let got = self.block(header.as_mut_bytes())?;
+        if got == 0 && self.members > 0 && self.forgives {
+            self.unmarked = true;
+            return Ok(None);
+        }
         if got == 0 {
             let text = match self.members {
                 0 => "there is no tar archive here: the file is empty".to_owned(),
                 _ => format!("the archive is cut off after {}: its end mark is missing", show(&self.current)),
             };
             return Err(Error::new(Code::Integrity, text).hint("use another copy of this backup"));
+        }
+        if got < BLOCK && self.members == 0 {
+            return Err(no_tar());
         }
         if got < BLOCK {
             return Err(self.cut());
@@ -234,8 +259,7 @@ impl<R: Read> Reader<R> {
         }
         if !header::checksum_is_right(header.as_bytes()) {
             return Err(match self.members {
-                0 => Error::new(Code::Integrity, "this is no tar archive")
-                    .hint("check what kind of file it is"),
+                0 => no_tar(),
                 _ => self.damaged("header after it"),
             });
         }
@@ -362,6 +386,10 @@ impl<R: Read> Read for Reader<R> {
         self.consume(got);
         Ok(got)
     }
+}
+
+fn no_tar() -> Error {
+    Error::new(Code::Integrity, "this is no tar archive").hint("check what kind of file it is")
 }
 
 /// The owner's and group's names, which lie at the same place in GNU and ustar headers; v7 has none.

@@ -1,6 +1,6 @@
 //! Writes GNU tar.
 
-use super::{BLOCK, Entry, EntryKind, Owners, header, show, sparse};
+use super::{BLOCK, Entry, EntryKind, Extras, Owners, header, show, sparse};
 use crate::{Code, Error, Result};
 use std::io::{Read, Write};
 
@@ -65,6 +65,12 @@ impl<W: Write> Writer<W> {
             extensions = sparse::encode(gnu, *size, data);
         }
         header.set_cksum();
+        if !entry.extras.is_empty() {
+            let records = entry.extras.records(entry.mtime, &self.owners);
+            self.put(header::extended(records.len() as u64).as_bytes())?;
+            self.put(&records)?;
+            self.pad(records.len() as u64)?;
+        }
         if let EntryKind::Symlink(target) | EntryKind::Hardlink(target) = &entry.kind {
             self.long(b'K', target, header::LINK_LEN)?;
         }
@@ -82,6 +88,7 @@ impl<W: Write> Writer<W> {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             mtime,
+            extras: Extras::default(),
         };
         self.append(&entry, &mut &*content).map(drop)
     }

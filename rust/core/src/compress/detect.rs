@@ -13,6 +13,12 @@ pub enum What {
     Bzip2,
     Zip,
     Xz,
+    Lzma,
+    Lzip,
+    Lz4,
+    Lzop,
+    /// `compress`, `.Z`.
+    Compress,
     SevenZip,
     Rar,
     Tar,
@@ -44,6 +50,11 @@ impl What {
             What::Bzip2 => "a bzip2 file",
             What::Zip => "a zip archive",
             What::Xz => "an xz file",
+            What::Lzma => "an lzma file",
+            What::Lzip => "an lzip file",
+            What::Lz4 => "an lz4 file",
+            What::Lzop => "an lzop file",
+            What::Compress => "a file of the old program compress (.Z)",
             What::SevenZip => "a 7-Zip archive",
             What::Rar => "a RAR archive",
             What::Tar => "a tar archive",
@@ -61,14 +72,37 @@ impl What {
     }
 }
 
+impl What {
+    /// For what bam does not read: the command that unpacks it.
+    pub fn unpacked_by(self) -> Option<&'static str> {
+        Some(match self {
+            What::Xz => "xz -d",
+            What::Lzma => "unlzma",
+            What::Lzip => "lzip -d",
+            What::Lz4 => "lz4 -d",
+            What::Lzop => "lzop -d",
+            What::Compress => "uncompress",
+            What::SevenZip => "7z x",
+            What::Rar => "unrar x",
+            _ => return None,
+        })
+    }
+}
+
 /// Marks at the very beginning.
-const MAGIC: [(&[u8], What); 19] = [
+const MAGIC: [(&[u8], What); 25] = [
     (b"\x1f\x8b\x08", What::Gzip),
     (b"\x28\xb5\x2f\xfd", What::Zstd),
     (b"BZh", What::Bzip2),
     (b"PK\x03\x04", What::Zip),
     (b"PK\x05\x06", What::Zip),
     (b"\xfd7zXZ\0", What::Xz),
+    (b"\x5d\0\0\x80\0", What::Lzma),
+    (b"LZIP", What::Lzip),
+    (b"\x04\x22\x4d\x18", What::Lz4),
+    (b"\x02\x21\x4c\x18", What::Lz4),
+    (b"\x89LZO\0\r\n\x1a\n", What::Lzop),
+    (b"\x1f\x9d", What::Compress),
     (b"7z\xbc\xaf\x27\x1c", What::SevenZip),
     (b"Rar!\x1a\x07", What::Rar),
     (b"SQLite format 3\0", What::Sqlite),
@@ -197,6 +231,8 @@ mod tests {
             ("echo x | gzip", What::Gzip),
             ("echo x | zstd -c", What::Zstd),
             ("echo x | bzip2", What::Bzip2),
+            ("printf '\\037\\235\\220x'", What::Compress),
+            ("printf '\\004\\042\\115\\030x'", What::Lz4),
             ("echo x | zip -q - -", What::Zip),
             ("tar cf - -C / etc/passwd", What::Tar),
             ("tar --format=v7 -cf - -C / etc/passwd", What::Tar),

@@ -29,6 +29,26 @@ pub fn without_password(url: &Secret) -> String {
     masked.unwrap_or_else(|| text.into_owned())
 }
 
+/// A text without the passwords of all URLs in it: what somebody wrote in the wrong place ends up in a message, too.
+pub(crate) fn by_shape(text: String) -> String {
+    if !text.contains("://") {
+        return text;
+    }
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("://") {
+        let start = rest.get(..at).and_then(|before| before.rfind(ends)).map_or(0, |space| space + 1);
+        let start = (start..=at).find(|index| rest.is_char_boundary(*index)).unwrap_or(at);
+        let end = rest.get(at..).and_then(|url| url.find(ends)).map_or(rest.len(), |len| at + len);
+        masked.push_str(rest.get(..start).unwrap_or_default());
+        masked.push_str(&without_password(&Secret::new(rest.get(start..end).unwrap_or_default())));
+        rest = rest.get(end..).unwrap_or_default();
+    }
+    masked.push_str(rest);
+    masked
+}
+
 /// Whether a URL carries a password.
 fn has_password(url: &Secret) -> bool {
     without_password(url).as_bytes() != url.expose()
@@ -102,6 +122,33 @@ mod tests {
         assert_eq!(masked("mysql://u:p@h/d@7"), "mysql://u:[hidden]@h/d@7");
         for plain in ["mysql://u@h/d7", "sqlite:/srv/d7.sqlite", "backup@host:/backups", "sftp://host:22/a"] {
             assert_eq!(masked(plain), plain);
+        }
+    }
+
+    #[test]
+    fn passwords_in_any_text_are_hidden() {
+        for (text, expected) in [
+            ("there is no key \"mysql://u:pw@h/n\" (x)", "there is no key \"mysql://u:[hidden]@h/n\" (x)"),
+            ("a sftp://u:p/w@h/b and pgsql://v:q@i", "a sftp://u:[hidden]@h/b and pgsql://v:[hidden]@i"),
+            ("see https://example.org/a:b, or ü://u:p@h", "see https://example.org/a:b, or ü://u:[hidden]@h"),
+            ("nothing: here", "nothing: here"),
+            ("://", "://"),
+        ] {
+            assert_eq!(by_shape(text.to_owned()), expected);
+        }
+        let error =
+            Document::from_yaml("databases: { db: { \"mysql://u:s3cret@h/n\" } }").expect_err("no url");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+        // Whatever is around it, and however often.
+        let mut seed = 7u64;
+        for _ in 0..2000 {
+            let mut noise = String::new();
+            for _ in 0..12 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                noise.extend(["ü", ":", "/", "@", " ", "\"", "://", "x", "`"].get((seed >> 40) as usize % 9));
+            }
+            let masked = by_shape(format!("{noise} mysql://user:s3cret@host/{noise}"));
+            assert!(!masked.contains("s3cret"), "{masked}");
         }
     }
 

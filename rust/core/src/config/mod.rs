@@ -24,6 +24,7 @@ pub use builtin::names_table;
 pub use connection::{Connection, Driver};
 pub use cron::{CRON_NONE, parse_cron};
 pub use document::*;
+pub(crate) use mask::by_shape;
 pub use mask::{HIDDEN, to_yaml, without_password};
 
 /// `keep` of a schedule: all backups.

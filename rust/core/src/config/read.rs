@@ -31,6 +31,7 @@ impl Document {
             explain(&path, value_place.or(own_place), &message)
         })?;
         builtin::complete(&mut document);
+        crate::environment::remember(&document);
         match document.problems().into_iter().next() {
             None => Ok(document),
             Some(problem) => {
@@ -55,6 +56,7 @@ impl Document {
             explain(&track.path(), place, &cause.to_string())
         })?;
         builtin::complete(&mut document);
+        crate::environment::remember(&document);
         Ok(document)
     }
 

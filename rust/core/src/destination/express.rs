@@ -107,6 +107,7 @@ impl Express {
         }
         let settings = Settings::write(server, key).ok()?;
         let mut command = Command::new("ssh");
+        crate::environment::clean(&mut command);
         command.arg("-F").arg(&settings.file).args(["-s", HOST, "sftp"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         let mut child = command.spawn().ok()?;

@@ -65,6 +65,7 @@ impl Rsync {
         let ssh = Settings::write(&folder.server, &folder.connection.host_key)?;
         let mut said = tempfile::tempfile().map_err(Error::from)?;
         let mut command = Command::new("rsync");
+        crate::environment::clean(&mut command);
         command.args(["--protect-args", "--copy-links", "--inplace"]);
         command.arg(if offset > 0 { "--append-verify" } else { "--whole-file" });
         command

@@ -236,7 +236,10 @@ pub fn begin(
     files: bool,
 ) -> Result<(Layout, Option<Member>)> {
     match survey {
-        Some(layout) => Ok((layout, None)),
+        Some(layout) => {
+            reader.forgive_no_end_mark();
+            Ok((layout, None))
+        }
         None if files => Ok((Layout::Files { base: Vec::new() }, None)),
         None => {
             let member = reader.next_member()?.ok_or_else(no_site)?;

@@ -341,7 +341,15 @@ mod tests {
                         bam-files-private = private\n";
         let mut survey = Survey::default();
         let kind = EntryKind::File { size: manifest.len() as u64 };
-        let entry = Entry { path: b"MANIFEST.ini".to_vec(), kind, mode: 0o644, uid: 0, gid: 0, mtime: 0 };
+        let entry = Entry {
+            path: b"MANIFEST.ini".to_vec(),
+            kind,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            extras: Default::default(),
+        };
         survey.observe(&entry, &mut manifest.as_bytes()).expect("a manifest");
         let layout = survey.layout();
         let document: Document =

@@ -4,7 +4,7 @@
 
 use super::keys::{self, Fit};
 use super::trust::{self, Demand};
-use crate::archive::{Layout, Reader, Survey};
+use crate::archive::{Layout, Reader, Survey, show};
 use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::compress::{self, detect::What};
 use crate::config::Document;
@@ -367,10 +367,25 @@ impl Opened {
         let (compressed, what) = peek(self.decrypted()?)?;
         let promised = self.name.as_ref().map_or(compress::Kind::None, |name| name.compression);
         let kind = compress::Kind::detect_as(what);
+        self.refuse_unread(what)?;
         if kind == compress::Kind::None && promised != kind {
             return Err(self.not_as_named(what));
         }
         let (plain, what) = peek(compress::reader(kind, compressed, 0)?)?;
+        self.refuse_unread(what)?;
+        if kind == compress::Kind::Zip
+            && self.name.is_none()
+            && !matches!(what, What::Tar | What::Sql | What::Sqlite)
+        {
+            return Err(Error::new(
+                Code::Unsupported,
+                format!(
+                    "{} is a zip archive of files; bam reads a zip that holds one backup",
+                    self.local.name
+                ),
+            )
+            .hint("unpack it and make a tar: `unzip FILE -d FOLDER; tar czf files.tar.gz -C FOLDER .`"));
+        }
         let fits = match self.kind() {
             Some(Kind::Tar | Kind::SiteArchive) => matches!(what, What::Tar | What::Empty),
             Some(Kind::Sqlite) => what == What::Sqlite,
@@ -380,6 +395,16 @@ impl Opened {
             None => what != What::Unknown,
         };
         if fits { Ok(plain) } else { Err(self.not_as_named(what)) }
+    }
+
+    /// What bam does not read is named for what it is: it is not damaged.
+    fn refuse_unread(&self, what: What) -> Result<()> {
+        let Some(command) = what.unpacked_by() else { return Ok(()) };
+        Err(Error::new(
+            Code::Unsupported,
+            format!("{} is {}, which bam does not read", self.local.name, what.describe()),
+        )
+        .hint(format!("unpack it first: `{command} {}`", self.local.name)))
     }
 
     fn not_as_named(&self, what: What) -> Error {
@@ -438,12 +463,33 @@ impl Opened {
     /// Reads a tar to its end without putting anything anywhere: whether it is whole, and how it is laid out.
     fn survey(&self, monitor: &Monitor) -> Result<Layout> {
         let mut reader = Reader::new(self.decode()?);
+        reader.forgive_no_end_mark();
         let mut survey = Survey::default();
         while let Some(member) = reader.next_member()? {
             monitor.check()?;
             survey.observe(&member.entry, &mut reader)?;
         }
-        Ok(survey.layout())
+        survey.end();
+        let name = &self.local.name;
+        if reader.is_unmarked() {
+            let text = format!("{name} has no end mark: it may be cut off; all that is there is read");
+            monitor.note(NoteKind::Warning, text);
+        }
+        let top = survey.top().map(<[u8]>::to_vec);
+        let layout = survey.layout();
+        if let (Layout::Files { base }, Some(top)) = (&layout, top) {
+            let text = match base.is_empty() {
+                false => {
+                    format!("everything in {name} lies in its folder {}, whose content is meant", show(base))
+                }
+                true => format!(
+                    "everything in {name} lies in one folder, {}, which stays around it: it becomes a folder inside",
+                    show(&top)
+                ),
+            };
+            monitor.note(NoteKind::Warning, text);
+        }
+        Ok(layout)
     }
 
     /// Reads everything to its end: whether it decrypts and decompresses.

@@ -8,11 +8,13 @@ use crate::archive::{self, Entry, EntryKind, Manifest, SiteFacts};
 use crate::catalog::{Kind, Sidecar, key};
 use crate::compress;
 use crate::config::{
-    CompressionLevel, Connection, Document, Driver, Profile, Source, SourceCode, SourceSettings, SourceType,
+    CompressionLevel, Connection, Document, Driver, Profile, Site, Source, SourceCode, SourceSettings,
+    SourceType,
 };
 use crate::source::database::{self, DumpReport, DumpSettings};
 use crate::source::exclude::{self, Excludes, plain_path, real_path};
 use crate::source::files::{FileTree, TreeReport};
+use crate::source::reach::Reach;
 use crate::source::{composer, machine};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs::File;
@@ -31,6 +33,8 @@ pub struct Plan {
     sidecar_type: &'static str,
     database: Option<(Connection, DumpSettings)>,
     trees: Vec<FileTree>,
+    /// Real paths that links may lead into.
+    named: Vec<PathBuf>,
     manifest: Option<Facts>,
     ignore_errors: bool,
 }
@@ -78,6 +82,7 @@ impl Plan {
             sidecar_type: "filesource",
             database: None,
             trees: Vec::new(),
+            named: named_folders(document),
             manifest: None,
             ignore_errors: profile.ignore_errors,
         };
@@ -89,7 +94,7 @@ impl Plan {
             SourceType::Files => {
                 let folder = folder(document, &choice.source, source)?;
                 let excludes = files_excludes(document, settings, &folder);
-                plan.add_tree(folder, b"", excludes)?;
+                plan.add_tree(&document.site, folder, b"", excludes)?;
             }
             SourceType::Archive => plan.add_site(document, source, settings, monitor)?,
         }
@@ -126,7 +131,7 @@ impl Plan {
         Ok(())
     }
 
-    fn add_tree(&mut self, folder: PathBuf, prefix: &[u8], excludes: Excludes) -> Result<()> {
+    fn add_tree(&mut self, site: &Site, folder: PathBuf, prefix: &[u8], excludes: Excludes) -> Result<()> {
         if !folder.is_dir() {
             return Err(Error::new(
                 Code::NotFound,
@@ -134,10 +139,18 @@ impl Plan {
             )
             .hint("check the source's path in the configuration"));
         }
+        if let Some(link) = astray(site, &folder) {
+            return Err(Error::new(
+                Code::Permission,
+                format!("{} is a link to what its owner may not read: it is not followed", link.display()),
+            )
+            .hint("look who put it there; where it is right, let root make it"));
+        }
         self.trees.push(FileTree {
             base: folder,
             prefix: prefix.to_vec(),
             excludes,
+            named: self.named.clone(),
             ignore_errors: self.ignore_errors,
             threads: None,
         });
@@ -172,7 +185,7 @@ impl Plan {
             )
             .hint("leave \"code: composer\" out of the source, so that all code is in the backup"));
         }
-        self.add_tree(site.root.clone(), b"docroot", excludes())?;
+        self.add_tree(site, site.root.clone(), b"docroot", excludes())?;
         let inside = |path: &Path| relative_to(path, &site.root);
         let public = site.public_dir();
         let mut facts = Facts {
@@ -188,7 +201,7 @@ impl Plan {
             None if public.is_dir() => {
                 // Where Drupal looks for them by default, so that any tool restores them.
                 let prefix = format!("docroot/{}", facts.public);
-                self.add_tree(public, prefix.as_bytes(), excludes())?;
+                self.add_tree(site, public, prefix.as_bytes(), excludes())?;
             }
             None => {}
         }
@@ -197,7 +210,7 @@ impl Plan {
                 Some(path) => facts.private = Some(format!("docroot/{path}")),
                 None => {
                     facts.private = Some("private".into());
-                    self.add_tree(private, b"private", excludes())?;
+                    self.add_tree(site, private, b"private", excludes())?;
                 }
             },
             Some(private) => monitor.note(
@@ -432,6 +445,7 @@ impl Spooled {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             mtime,
+            extras: Default::default(),
         };
         if self.final_form {
             return tar.append_by(&entry, |out| out.splice(self.report.bytes, &mut self.file));
@@ -446,6 +460,36 @@ impl Spooled {
         }
         Ok(())
     }
+}
+
+/// The folders that the configuration and the site's own settings name, without links: others' links may lead there.
+fn named_folders(document: &Document) -> Vec<PathBuf> {
+    let site = &document.site;
+    let sources = document.sources.values().filter_map(|source| site.resolve(source.path.as_ref()?).ok());
+    let own = [site.root.clone(), site.public_dir()].into_iter().chain(site.private_dir());
+    let named =
+        sources.chain(own).filter(|path| !path.as_os_str().is_empty() && astray(site, path).is_none());
+    named.filter_map(|path| path.canonicalize().ok()).collect()
+}
+
+/// A link on the way to a folder that the web server's user may have put there, inside the public files, and that leads
+/// to what its owner may not read.
+fn astray(site: &Site, folder: &Path) -> Option<PathBuf> {
+    let inside = folder.strip_prefix(site.public_dir()).ok()?;
+    let mut path = site.public_dir();
+    for part in inside.components() {
+        path.push(part);
+        let link = rustix::fs::lstat(&path).ok()?;
+        if !rustix::fs::FileType::from_raw_mode(link.st_mode).is_symlink() {
+            continue;
+        }
+        let (real, to) = (path.canonicalize().ok()?, rustix::fs::stat(&path).ok()?);
+        let reach = Reach::of(link.st_uid);
+        if !(reach.reads(&to) && reach.gets_to(real.as_os_str().as_bytes())) {
+            return Some(path);
+        }
+    }
+    None
 }
 
 /// The folder of a files source.

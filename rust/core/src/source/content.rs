@@ -1,7 +1,8 @@
 //! The content of one file: its holes, reading it without disturbing the page cache, and whether it changed meanwhile.
 
-use super::walk::{Place, open};
-use crate::archive::{EntryKind, Segment, plan_segments};
+use super::attributes;
+use super::walk::{Place, id, open};
+use crate::archive::{Attribute, EntryKind, Segment, plan_segments};
 use crate::{Error, Monitor};
 use rustix::fd::OwnedFd;
 use rustix::fs::{self, Advice, FileType, OFlags, SeekFrom, Stat};
@@ -27,6 +28,8 @@ const CACHED: u64 = 8 * 1024 * 1024;
 pub struct Opened {
     /// What it was when it was opened.
     pub stat: Stat,
+    /// Its access control list and extended attributes.
+    pub attributes: Vec<Attribute>,
     /// `None` once everything was read.
     file: Option<OwnedFd>,
     /// What was read ahead, from its beginning.
@@ -40,11 +43,27 @@ impl Opened {
     /// Opens a file that the walk found and makes sure that it is one.
     pub fn new(path: &[u8], place: &Place) -> Result<Self, Errno> {
         let name = path.get(place.name..).unwrap_or_default();
-        let file = open(&place.dir, name, if place.follow { OFlags::empty() } else { OFlags::NOFOLLOW })?;
+        let flags = if place.follow.is_some() { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let file = open(&place.dir, name, flags)?;
         let stat = fs::fstat(&file)?;
+        // The link leads elsewhere than a moment ago.
+        if place.follow.is_some_and(|expected| expected != id(&stat)) {
+            return Err(Errno::NOENT);
+        }
+        if place.reach.as_ref().is_some_and(|reach| !reach.reads(&stat)) {
+            return Err(Errno::ACCESS);
+        }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                Ok(Opened { stat, file: Some(file), head: Vec::new(), cold: None, changed: false })
+                let attributes = attributes::of(&file);
+                Ok(Opened {
+                    stat,
+                    attributes,
+                    file: Some(file),
+                    head: Vec::new(),
+                    cold: None,
+                    changed: false,
+                })
             }
             // It was, a moment ago.
             _ => Err(Errno::NOENT),

@@ -7,8 +7,8 @@
 use super::ahead;
 use super::content::{Body, Opened};
 use super::exclude::Excludes;
-use super::walk::{Found, Id, Losses, Place, Walk, What, id, lost};
-use crate::archive::{Entry, EntryKind, show};
+use super::walk::{Found, Id, Losses, Place, Walk, What, id, lost, withheld};
+use crate::archive::{Attribute, Entry, EntryKind, Extras, show};
 use crate::{Monitor, NoteKind, Result};
 use rustix::fs::Stat;
 use rustix::io::Errno;
@@ -27,6 +27,8 @@ pub struct FileTree {
     pub prefix: Vec<u8>,
     /// What is left out.
     pub excludes: Excludes,
+    /// Real paths of folders that links may lead into, whoever made them.
+    pub named: Vec<PathBuf>,
     /// Go on without what cannot be read, with a note of [`NoteKind::Missing`].
     pub ignore_errors: bool,
     /// How many threads open files ahead; 0 opens each when it is its turn. Default: as many as pay.
@@ -54,9 +56,11 @@ pub struct TreeReport {
     pub missing: u64,
 }
 
-/// How many files with several names are remembered. Beyond that, further names are archived as files of their own, so
-/// that memory stays bounded.
-const MAX_LINKED: usize = 100_000;
+/// How much of memory those files with several names may take that are remembered. Beyond that, further names are
+/// archived as files of their own.
+const MAX_LINKED: usize = 12 << 20;
+/// What one takes besides its path.
+const LINKED: usize = 64;
 
 /// Threads that open files ahead. They mostly wait for the disk, so their number does not follow the cores'.
 const THREADS: usize = 6;
@@ -71,16 +75,18 @@ impl FileTree {
     /// Errors: the folder cannot be read; something in it cannot (unless errors are ignored); `visit` fails; the job
     /// is cancelled.
     pub fn walk(&self, monitor: &Monitor, visit: &mut Visit<'_>) -> Result<TreeReport> {
-        let (walk, base) = Walk::new(&self.base, &self.excludes, self.ignore_errors, monitor)?;
+        let (walk, base, attributes) =
+            Walk::new(&self.base, &self.excludes, &self.named, self.ignore_errors, monitor)?;
         let pass = Pass {
             tree: self,
             monitor,
             visit,
             linked: HashMap::new(),
+            linked_bytes: 0,
             losses: Losses::default(),
             report: TreeReport::default(),
         };
-        pass.run(walk, &base)
+        pass.run(walk, &base, attributes)
     }
 }
 
@@ -91,19 +97,24 @@ struct Pass<'a, 'v> {
     visit: &'a mut Visit<'v>,
     /// Files that were archived and may be met again, by another name.
     linked: HashMap<Id, Vec<u8>>,
+    linked_bytes: usize,
     losses: Losses,
     report: TreeReport,
 }
 
 impl Pass<'_, '_> {
-    fn run(mut self, walk: Walk<'_>, base: &Stat) -> Result<TreeReport> {
-        self.bare(b"", base, EntryKind::Directory)?;
+    fn run(mut self, walk: Walk<'_>, base: &Stat, attributes: Vec<Attribute>) -> Result<TreeReport> {
+        self.bare(b"", base, EntryKind::Directory, attributes)?;
         let threads = self.tree.threads.unwrap_or(THREADS);
         let in_walk = ahead::run(walk, threads, &mut |(Found { path, what }, opened)| {
             self.monitor.check()?;
             match (what, opened) {
-                (What::Folder(stat), _) => self.bare(&path, &stat, EntryKind::Directory),
-                (What::Link(stat, target), _) => self.bare(&path, &stat, EntryKind::Symlink(target)),
+                (What::Folder(stat, attributes), _) => {
+                    self.bare(&path, &stat, EntryKind::Directory, attributes)
+                }
+                (What::Link(stat, target), _) => {
+                    self.bare(&path, &stat, EntryKind::Symlink(target), Vec::new())
+                }
                 // Opening ahead needs descriptors, which the others have given back by now.
                 (What::File(place), Some(Err(Errno::MFILE | Errno::NFILE)) | None) => {
                     self.file(&path, &place, Opened::new(&path, &place))
@@ -119,12 +130,12 @@ impl Pass<'_, '_> {
     }
 
     /// A member without a body.
-    fn bare(&mut self, path: &[u8], stat: &Stat, kind: EntryKind) -> Result<()> {
+    fn bare(&mut self, path: &[u8], stat: &Stat, kind: EntryKind, attributes: Vec<Attribute>) -> Result<()> {
         match kind {
             EntryKind::Directory => self.report.directories += 1,
             _ => self.report.links += 1,
         }
-        let entry = self.entry(path, stat, kind);
+        let entry = self.entry(path, stat, kind, attributes);
         self.monitor.add_entry();
         (self.visit)(&entry, &mut io::empty())
     }
@@ -133,22 +144,29 @@ impl Pass<'_, '_> {
         let (base, ignore_errors) = (&self.tree.base, self.tree.ignore_errors);
         let opened = match opened {
             Ok(opened) => opened,
+            Err(Errno::ACCESS) if place.reach.is_some() => {
+                self.monitor.note(NoteKind::Missing, withheld(path));
+                self.losses.missing += 1;
+                return Ok(());
+            }
             Err(e) => return lost(path, e, base, ignore_errors, self.monitor, &mut self.losses),
         };
         let stat = &opened.stat;
-        if stat.st_nlink > 1 || place.follow {
+        if stat.st_nlink > 1 || place.follow.is_some() {
             if let Some(first) = self.linked.get(&id(stat)) {
-                return self.bare(path, stat, EntryKind::Hardlink(first.clone()));
+                return self.bare(path, stat, EntryKind::Hardlink(first.clone()), Vec::new());
             }
-            if self.linked.len() < MAX_LINKED {
-                self.linked.insert(id(stat), self.archived(path));
+            if self.linked_bytes < MAX_LINKED {
+                let first = self.archived(path);
+                self.linked_bytes += first.len() + LINKED;
+                self.linked.insert(id(stat), first);
             }
         }
         self.report.files += 1;
         self.report.bytes += opened.size();
         self.monitor.add_entry();
         self.monitor.set_current(show(path));
-        let entry = self.entry(path, stat, opened.kind());
+        let entry = self.entry(path, stat, opened.kind(), opened.attributes.clone());
         let absolute = base.join(OsStr::from_bytes(path));
         let mut body = Body::new(&opened, &entry.kind, &absolute, ignore_errors, self.monitor);
         (self.visit)(&entry, &mut body)?;
@@ -173,7 +191,7 @@ impl Pass<'_, '_> {
         }
     }
 
-    fn entry(&self, path: &[u8], stat: &Stat, kind: EntryKind) -> Entry {
+    fn entry(&self, path: &[u8], stat: &Stat, kind: EntryKind, attributes: Vec<Attribute>) -> Entry {
         Entry {
             path: self.archived(path),
             kind,
@@ -182,6 +200,8 @@ impl Pass<'_, '_> {
             gid: stat.st_gid,
             #[allow(clippy::unnecessary_cast, reason = "unsigned on some architectures")]
             mtime: stat.st_mtime as i64,
+            #[allow(clippy::unnecessary_cast, reason = "signed on some architectures")]
+            extras: Extras { nanos: stat.st_mtime_nsec as u32, attributes },
         }
     }
 }

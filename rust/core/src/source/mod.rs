@@ -4,6 +4,7 @@
 //! Knows nothing of compression, encryption and destinations.
 
 mod ahead;
+mod attributes;
 pub mod composer;
 mod content;
 pub mod database;
@@ -17,6 +18,7 @@ pub mod mysql;
 mod names;
 pub mod path_set;
 pub mod pgsql;
+pub(crate) mod reach;
 pub mod rights;
 mod sql;
 pub mod sqlite;

@@ -200,6 +200,7 @@ impl Write for Input<'_> {
 pub(crate) fn command(program: impl AsRef<OsStr>, unset: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.env("LC_ALL", "C");
+    crate::environment::clean(&mut command);
     for name in unset {
         command.env_remove(name);
     }

@@ -2,12 +2,15 @@
 //!
 //! Folders are opened below their open parent and never through a link, so that nobody can lead the walk
 //! astray while it goes. Symbolic links that lead out of the tree are followed once (shared storage is often
-//! attached so); whatever would be met a second time, loops included, becomes a link to where it was met
+//! attached so), where the configuration names what they lead to, or as far as whoever made them may read it by
+//! themselves (`reach`): root must not fetch for others what they may not see. Whatever would be met a second time, loops included, becomes a link to where it was met
 //! first. Links inside the tree, and dangling ones, stay what they are.
 
+use super::attributes;
 use super::exclude::Excludes;
 use super::names::Names;
-use crate::archive::show;
+use super::reach::Reach;
+use crate::archive::{Attribute, show, within_limits};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
@@ -53,7 +56,7 @@ pub struct Found {
 
 #[derive(Debug)]
 pub enum What {
-    Folder(Stat),
+    Folder(Stat, Vec<Attribute>),
     Link(Stat, Vec<u8>),
     File(Place),
 }
@@ -64,8 +67,17 @@ pub struct Place {
     pub dir: Arc<OwnedFd>,
     /// Where its name begins in the path.
     pub name: usize,
-    /// It is the target of a link that leads out.
-    pub follow: bool,
+    /// It is the target of a link that leads out, and this.
+    pub follow: Option<Id>,
+    /// Whoever made the link on the way here, who must be able to read it.
+    pub reach: Option<Arc<Reach>>,
+}
+
+/// Where a link leads.
+struct Outside<'p> {
+    real: &'p [u8],
+    id: Id,
+    reach: Option<Arc<Reach>>,
 }
 
 /// Counts of what did not go as planned.
@@ -95,6 +107,8 @@ struct Level {
     tree: usize,
     /// It was reached through a link.
     followed: bool,
+    /// By whoever made that link, or one further up.
+    reach: Option<Arc<Reach>>,
 }
 
 /// A folder whose content is archived as a whole: the base, or the target of a link that leads out.
@@ -107,6 +121,9 @@ struct Tree {
 pub struct Walk<'a> {
     base: PathBuf,
     excludes: &'a Excludes,
+    /// Folders that links may lead into, whoever made them.
+    named: &'a [PathBuf],
+    reaches: HashMap<u32, Arc<Reach>>,
     ignore_errors: bool,
     monitor: &'a Monitor,
     levels: Vec<Level>,
@@ -124,15 +141,18 @@ impl<'a> Walk<'a> {
     pub fn new(
         base: &Path,
         excludes: &'a Excludes,
+        named: &'a [PathBuf],
         ignore_errors: bool,
         monitor: &'a Monitor,
-    ) -> Result<(Self, Stat)> {
+    ) -> Result<(Self, Stat, Vec<Attribute>)> {
         let failed = |e: Errno| Error::io("cannot read the folder", base, e.into());
         let dir = open(fs::CWD, base, OFlags::DIRECTORY).map_err(failed)?;
         let stat = fs::fstat(&dir).map_err(failed)?;
         let mut walk = Walk {
             base: super::exclude::plain_path(base),
             excludes,
+            named,
+            reaches: HashMap::new(),
             ignore_errors,
             monitor,
             levels: Vec::new(),
@@ -151,8 +171,9 @@ impl<'a> Walk<'a> {
         }
         let tree = walk.add_tree(real.as_os_str().as_bytes(), id(&stat));
         let names = Names::read(&dir, &mut walk.listing).map_err(failed)?;
-        walk.push(dir, names, id(&stat), tree, true);
-        Ok((walk, stat))
+        let attributes = attributes::of(&dir);
+        walk.push(dir, names, id(&stat), tree, true, None);
+        Ok((walk, stat, attributes))
     }
 
     /// The next thing worth archiving.
@@ -185,7 +206,10 @@ impl<'a> Walk<'a> {
     /// Looks closer at the name that begins at `at`.
     fn look(&mut self, dir: Arc<OwnedFd>, at: usize, kind: FileType) -> Result<Option<What>> {
         match kind {
-            FileType::RegularFile => Ok(Some(What::File(Place { dir, name: at, follow: false }))),
+            FileType::RegularFile => {
+                let reach = self.levels.last().and_then(|level| level.reach.clone());
+                Ok(Some(What::File(Place { dir, name: at, follow: None, reach })))
+            }
             FileType::Directory => self.folder(&dir, at, None),
             FileType::Symlink => self.link(dir, at),
             FileType::Unknown => {
@@ -204,8 +228,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Goes down into a folder; with `real`, through a link to that path outside.
-    fn folder(&mut self, dir: &OwnedFd, at: usize, real: Option<(&[u8], Id)>) -> Result<Option<What>> {
+    /// Goes down into a folder; with `real`, through a link to that path outside, as far as whoever made it can read.
+    fn folder(&mut self, dir: &OwnedFd, at: usize, real: Option<Outside<'_>>) -> Result<Option<What>> {
+        if !within_limits(&self.path) {
+            let shown: String = show(&self.path).chars().take(80).collect();
+            let text = format!("{shown}… lies too deep, or its path is too long: left out");
+            self.monitor.note(NoteKind::Missing, text);
+            self.losses.missing += 1;
+            return Ok(None);
+        }
         let flags = if real.is_some() { OFlags::DIRECTORY } else { OFlags::DIRECTORY | OFlags::NOFOLLOW };
         let opened = open(dir, self.name(at), flags).and_then(|dir| {
             let stat = fs::fstat(&dir)?;
@@ -225,17 +256,27 @@ impl<'a> Walk<'a> {
         {
             return Ok(self.skip("part of a file system without files"));
         }
+        let followed = real.is_some();
+        let reach = match &real {
+            Some(outside) => outside.reach.clone(),
+            None => self.levels.last().and_then(|up| up.reach.clone()),
+        };
+        if reach.as_ref().is_some_and(|reach| !reach.reads(&stat)) {
+            self.withhold();
+            return Ok(None);
+        }
         let names = match Names::read(&dir, &mut self.listing) {
             Ok(names) => names,
             Err(e) => return self.lost(e).map(|()| None),
         };
         let tree = match real {
-            Some((_, expected)) if expected != id(&stat) => return self.lost(Errno::NOENT).map(|()| None),
-            Some((real, id)) => self.add_tree(real, id),
+            Some(outside) if outside.id != id(&stat) => return self.lost(Errno::NOENT).map(|()| None),
+            Some(outside) => self.add_tree(outside.real, outside.id),
             None => self.levels.last().map_or(0, |up| up.tree),
         };
-        self.push(dir, names, id(&stat), tree, real.is_some());
-        Ok(Some(What::Folder(stat)))
+        let attributes = attributes::of(&dir);
+        self.push(dir, names, id(&stat), tree, followed, reach);
+        Ok(Some(What::Folder(stat, attributes)))
     }
 
     fn link(&mut self, dir: Arc<OwnedFd>, at: usize) -> Result<Option<What>> {
@@ -267,11 +308,49 @@ impl<'a> Walk<'a> {
         if self.excludes.contains(Path::new(OsStr::from_bytes(&real))) {
             return Ok(None);
         }
+        let Ok(reach) = self.may_follow(&stat, &real, &to) else {
+            let text = format!(
+                "{} is a link to {}, which its owner may not read: it stays a link (where that belongs into the backup, \
+                 make a source of type files of it, or let root make the link)",
+                show(&self.path),
+                show(&real)
+            );
+            self.monitor.note(NoteKind::Warning, text);
+            return Ok(Some(What::Link(stat, target)));
+        };
         match FileType::from_raw_mode(to.st_mode) {
-            FileType::Directory => self.folder(&dir, at, Some((&real, id(&to)))),
-            FileType::RegularFile => Ok(Some(What::File(Place { dir, name: at, follow: true }))),
+            FileType::Directory => self.folder(&dir, at, Some(Outside { real: &real, id: id(&to), reach })),
+            FileType::RegularFile => {
+                Ok(Some(What::File(Place { dir, name: at, follow: Some(id(&to)), reach })))
+            }
             _ => Ok(Some(What::Link(stat, target))),
         }
+    }
+
+    /// Whether a link that leads out is followed, and as whom: nobody in particular where the configuration names the
+    /// folder, else whoever made the link, and the one further up who may have made what this one was found in.
+    fn may_follow(&mut self, link: &Stat, real: &[u8], to: &Stat) -> Result<Option<Arc<Reach>>, ()> {
+        let path = Path::new(OsStr::from_bytes(real));
+        if self.named.iter().any(|named| path.starts_with(named)) {
+            return Ok(None);
+        }
+        let above = self.levels.last().and_then(|level| level.reach.clone());
+        let maker =
+            Arc::clone(self.reaches.entry(link.st_uid).or_insert_with(|| Arc::new(Reach::of(link.st_uid))));
+        for reach in [Some(&maker), above.as_ref()].into_iter().flatten() {
+            if !(reach.reads(to) && reach.gets_to(real)) {
+                return Err(());
+            }
+        }
+        // Root's links are followed as root, but not from where another's has led.
+        Ok(if link.st_uid == 0 { above } else { Some(maker) })
+    }
+
+    /// What the maker of a link may not read does not come along behind it.
+    fn withhold(&mut self) {
+        let text = withheld(&self.path);
+        self.monitor.note(NoteKind::Missing, text);
+        self.losses.missing += 1;
     }
 
     /// The path of what a link leads to, without links.
@@ -322,7 +401,15 @@ impl<'a> Walk<'a> {
         number
     }
 
-    fn push(&mut self, dir: OwnedFd, names: Names, id: Id, tree: usize, followed: bool) {
+    fn push(
+        &mut self,
+        dir: OwnedFd,
+        names: Names,
+        id: Id,
+        tree: usize,
+        followed: bool,
+        reach: Option<Arc<Reach>>,
+    ) {
         let last = self.levels.len().saturating_sub(1);
         if last >= SHALLOW
             && !last.is_multiple_of(KEPT)
@@ -331,7 +418,7 @@ impl<'a> Walk<'a> {
             up.dir = None;
         }
         let len = self.path.len();
-        self.levels.push(Level { dir: Some(Arc::new(dir)), names, len, id, tree, followed });
+        self.levels.push(Level { dir: Some(Arc::new(dir)), names, len, id, tree, followed, reach });
     }
 
     /// The folder being walked; opened anew where it was closed on the way down. `None` if it is gone.
@@ -392,6 +479,11 @@ impl<'a> Walk<'a> {
         self.path = path;
         lost
     }
+}
+
+/// What is said of something that was found behind a link whose maker may not read it.
+pub fn withheld(path: &[u8]) -> String {
+    format!("{} lies behind a link whose owner may not read it: left out", show(path))
 }
 
 /// Something that was listed cannot be opened. What is gone, or has become something else, is a warning; all else an

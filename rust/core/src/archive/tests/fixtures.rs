@@ -15,6 +15,7 @@ fn survey(name: &str) -> Layout {
     while let Some(member) = reader.next_member().unwrap() {
         survey.observe(&member.entry, &mut reader).unwrap();
     }
+    survey.end();
     survey.layout()
 }
 

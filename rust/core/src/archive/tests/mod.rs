@@ -37,7 +37,7 @@ fn run(command: &mut std::process::Command) -> Vec<u8> {
 fn entry(path: &str, kind: EntryKind) -> Entry {
     let mode = if kind == EntryKind::Directory { 0o755 } else { 0o644 };
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    Entry { path: path.into(), kind, mode, uid, gid, mtime: 1_600_000_000 }
+    Entry { path: path.into(), kind, mode, uid, gid, mtime: 1_600_000_000, extras: Extras::default() }
 }
 
 /// A file's entry and content.

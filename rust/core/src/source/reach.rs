@@ -1,0 +1,67 @@
+//! Who may read what: whether a user could follow a symbolic link of their own by themselves.
+//!
+//! Root can read everything, and whoever may write to a folder of the site may put a link there. So a link is followed
+//! only as far as the one who made it could have followed it: by the permission bits of what it leads to, and of all
+//! folders on the way. (Access control lists can only take that away; whom they let in besides is not asked.)
+
+use rustix::fs::{Mode, Stat, stat};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A user, with all groups that this machine's files tell.
+#[derive(Debug)]
+pub struct Reach {
+    uid: u32,
+    gids: BTreeSet<u32>,
+}
+
+impl Reach {
+    /// Of a user by number. The primary group is that of /etc/passwd.
+    pub fn of(uid: u32) -> Reach {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+        let passwd = read("/etc/passwd");
+        let own = passwd.lines().map(fields).find(|line| line.get(2) == Some(&uid.to_string()));
+        let mut gids: BTreeSet<u32> = BTreeSet::new();
+        if let Some(own) = own {
+            gids.extend(own.get(3).and_then(|gid| gid.parse::<u32>().ok()));
+            let name = own.first().cloned().unwrap_or_default();
+            for line in read("/etc/group").lines().map(fields) {
+                let members = line.get(3).map(String::as_str).unwrap_or_default();
+                if members.split(',').any(|member| member == name) {
+                    gids.extend(line.get(2).and_then(|gid| gid.parse::<u32>().ok()));
+                }
+            }
+        }
+        Reach { uid, gids }
+    }
+
+    /// Whether they may read it; a folder also be in it.
+    pub fn reads(&self, what: &Stat) -> bool {
+        let folder = rustix::fs::FileType::from_raw_mode(what.st_mode).is_dir();
+        self.has(what, if folder { 0o5 } else { 0o4 })
+    }
+
+    /// Whether they may go to what this real path names.
+    pub fn gets_to(&self, real: &[u8]) -> bool {
+        let path = Path::new(OsStr::from_bytes(real));
+        path.ancestors().skip(1).all(|folder| stat(folder).is_ok_and(|folder| self.has(&folder, 0o1)))
+    }
+
+    fn has(&self, what: &Stat, bits: u32) -> bool {
+        if self.uid == 0 {
+            return true;
+        }
+        let mode = Mode::from_raw_mode(what.st_mode).bits();
+        let granted = if what.st_uid == self.uid {
+            mode >> 6
+        } else if self.gids.contains(&what.st_gid) {
+            mode >> 3
+        } else {
+            mode
+        };
+        granted & bits == bits
+    }
+}
