@@ -5,6 +5,7 @@ namespace Bam\Tests;
 use Bam\BamException;
 use Bam\Site\Configuration;
 use Bam\Site\Drupal10\Drupal10Site;
+use Bam\Site\Drupal10\Maintenance;
 use Bam\Site\Drupal10\Project;
 use Bam\Site\Sites;
 
@@ -306,5 +307,58 @@ final class Drupal10Test extends Scratch
         $root = $this->project('DATABASE', ['bam.source.x' => ['label' => 'X', 'type' => 'files', 'path' => new \ArrayObject([1])]]);
         $this->assertInstanceOf(Drupal10Site::class, Sites::open($root));
         $this->assertNotInstanceOf(\ArrayObject::class, $this->read($root)->document()->map('sources')['x']['path']);
+    }
+
+    public function testMaintenanceModeIsTakenAndGivenBackWithItsMessageAndItsCaches(): void
+    {
+        $root = $this->project('DATABASE', ['system.maintenance' => ['message' => 'Ours', 'langcode' => 'en']]);
+        $pdo = new \PDO("sqlite:$this->folder/site.sqlite");
+        $pdo->exec('CREATE TABLE cache_page (cid TEXT); CREATE TABLE cache_bootstrap (cid TEXT)');
+        $fill = static function () use ($pdo): void {
+            $pdo->exec("INSERT INTO cache_page VALUES ('x'); INSERT INTO cache_bootstrap VALUES ('state')");
+        };
+        $rows = static function () use ($pdo): int {
+            return (int) $pdo->query('SELECT (SELECT COUNT(*) FROM cache_page) + (SELECT COUNT(*) FROM cache_bootstrap)')->fetchColumn();
+        };
+        $site = Sites::open($root);
+        $store = $site->store();
+        $maintenance = new Maintenance($site, $store);
+        $mode = static function () use ($store): array {
+            $state = $store->values('state');
+            return [$state['system.maintenance_mode'] ?? null, isset($state['bam.maintenance'])];
+        };
+
+        $fill();
+        $this->assertTrue($maintenance->begin('Back soon', getmypid()));
+        $this->assertSame([true, true], $mode());
+        $this->assertSame('Back soon', $store->config('system.maintenance')['system.maintenance']['message']);
+        $this->assertSame(0, $rows(), 'core serves cached pages in maintenance mode, too');
+        $this->assertFalse($maintenance->begin('', getmypid()), 'it is offline');
+        $this->assertFalse($maintenance->repair(), 'this process lives');
+        $fill();
+        $maintenance->end();
+        $this->assertSame([false, false], $mode());
+        $this->assertSame(['message' => 'Ours', 'langcode' => 'en'], $store->config('system.maintenance')['system.maintenance']);
+        $this->assertSame(0, $rows());
+
+        // A site that is offline by its own wish stays so.
+        $store->set('state', 'system.maintenance_mode', true);
+        $this->assertFalse($maintenance->begin('', getmypid()));
+        $this->assertSame([true, false], $mode());
+
+        // A run that is gone.
+        $process = proc_open(['true'], [], $pipes);
+        $gone = proc_get_status($process)['pid'];
+        proc_close($process);
+        $store->set('state', 'bam.maintenance', ['pid' => $gone, 'host' => php_uname('n'), 'since' => time()]);
+        $this->assertTrue($maintenance->repair());
+        $this->assertSame([false, false], $mode());
+    }
+
+    public function testCachesElsewhereAreNamed(): void
+    {
+        $root = $this->project('DATABASE $settings["cache"]["default"] = "cache.backend.redis";'
+            . '$settings["cache"]["bins"] = ["bootstrap" => "cache.backend.chainedfast", "form" => "cache.backend.database"];');
+        $this->assertSame(['redis'], Sites::open($root)->cachesElsewhere());
     }
 }
