@@ -96,7 +96,7 @@ class Schedules(SiteTest):
         self.bam("status", expect=3)
         usb = self.path("usb")
         os.mkdir(usb)
-        self.bam("export", "latest", usb)
+        self.bam("export", "latest", usb, "--host", "usb")
         self.bam("status")
         subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=usb, check=True)
         command = next(line.strip() for line in open(f"{usb}/RESTORE.txt") if "openssl" in line)

@@ -141,17 +141,35 @@ Examples:
 
     /// Write a backup to a disk that you take away, with a checksum and instructions
     #[command(after_help = "\
-Beside the backup lie its sidecar, SHA256SUMS for `sha256sum -c`, and RESTORE.txt, which says how to open it without \
-this software. `bam status` counts it as a copy on a machine of its own.
+Beside the backup lie its sidecar, SHA256SUMS for `sha256sum -c`, and NAME.RESTORE.txt, which says how to open it with \
+and without this software (RESTORE.txt has the pages of all backups there). `bam status` counts it as a copy by the file \
+system that it lies on: a folder of this machine's own disks is none on another machine. When a disk is lost or \
+overwritten, let bam forget its copies.
 
 Examples:
-  bam export latest /media/usb/")]
+  bam export latest /media/usb
+  bam export latest /media/usb --source archive --with-program
+  bam export latest /mnt/nas --host nas      counts as a copy on the machine nas
+  bam export --forget /media/usb             those copies are gone
+  bam export --forget 1795388661             those of one backup")]
     Export {
-        /// The backup's ID, its file name, or `latest`
+        /// The backup's ID, its file name, or `latest`; with --forget also a path, a disk or a host
         id: String,
-        /// A folder, or the name of the file to be
-        #[arg(value_hint = ValueHint::AnyPath)]
-        path: PathBuf,
+        /// The folder
+        #[arg(value_hint = ValueHint::DirPath, required_unless_present = "forget")]
+        path: Option<PathBuf>,
+        /// Make the folder where it is missing
+        #[arg(long)]
+        create: bool,
+        /// The machine that the copy counts as [default: by the file system that it lies on]
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
+        /// Put this program beside it
+        #[arg(long)]
+        with_program: bool,
+        /// Do not export: forget copies that were
+        #[arg(long, conflicts_with_all = ["create", "host", "with_program", "source", "site"])]
+        forget: bool,
         /// Only of this source
         #[arg(long, value_name = "SOURCE")]
         source: Option<String>,

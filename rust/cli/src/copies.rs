@@ -86,10 +86,22 @@ pub fn export(document: Document, request: Request, output: &Output) -> Result<u
     output.notes(&result["notes"]);
     output.result(&result, || {
         format!(
-            "Backup {} is at {}. RESTORE.txt beside it says how to open it.\n",
+            "Backup {} of {} is at {}, which counts as a copy on {}.\n{} says how to open it.\n",
             result["id"],
-            text(&result, "path")
+            or_dash(&result["source"]),
+            text(&result, "path"),
+            text(&result, "host"),
+            text(&result, "howto"),
         )
+    });
+    Ok(exit_code(&result))
+}
+
+pub fn forget(document: Document, request: Request, output: &Output) -> Result<u8> {
+    let result = run(document, request, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || {
+        list(&result, "forgotten").map(|copy| format!("{} is forgotten.\n", text(copy, "path"))).collect()
     });
     Ok(exit_code(&result))
 }

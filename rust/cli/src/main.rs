@@ -62,8 +62,13 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
             let request = Request::Prune { schedules, dry_run, site };
             copies::prune(configuration::load(&global)?, request, dry_run, output)
         }
-        Verb::Export { id, path, source, site } => {
-            let request = Request::Export { id, path, source, site };
+        Verb::Export { id: what, path, forget: true, .. } => {
+            copies::forget(configuration::load(&global)?, Request::Forget { what, path }, output)
+        }
+        Verb::Export { id, path, create, host, with_program, source, site, forget: false } => {
+            let program = with_program.then(std::env::current_exe).transpose()?;
+            let path = path.unwrap_or_default();
+            let request = Request::Export { id, path, create, host, program, source, site };
             copies::export(configuration::load(&global)?, request, output)
         }
         Verb::Import { file, destination, unauthenticated } => {

@@ -226,6 +226,10 @@ pub fn drill(document: Document, args: Drill, output: &Output) -> Result<u8> {
 }
 
 fn drilled(drill: &Value) -> String {
+    if drill["ok"] != true {
+        // Why is among the notes.
+        return format!("{} was not drilled.\n", text(drill, "file"));
+    }
     let mut parts = Vec::new();
     if number(drill, "tables") > 0 {
         let how = if drill["rows_compared"] == true { "each compared" } else { "counted" };

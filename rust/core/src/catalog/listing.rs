@@ -99,7 +99,12 @@ impl Backup {
     fn new(file: &str, name: &FileName, listed: &Listed, sidecar: Option<Sidecar>) -> Backup {
         let field = |key: &str| sidecar.as_ref().and_then(|sidecar| sidecar.get(key)).map(str::to_owned);
         let id = BackupId::of(sidecar.as_ref(), listed.mtime);
-        let time = sidecar.as_ref().and_then(|sidecar| sidecar.number(key::DATESTAMP)).unwrap_or(id.0);
+        // Without a sidecar the name's date is better than the file's, which a copy loses.
+        let time = match &sidecar {
+            Some(sidecar) => sidecar.number(key::DATESTAMP),
+            None => name.date(None),
+        };
+        let time = time.unwrap_or(id.0);
         Backup {
             id,
             time,

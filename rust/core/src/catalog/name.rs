@@ -126,6 +126,50 @@ impl FileName {
         name
     }
 
+    /// The Unix time that the name tells, as profiles write it by default (`2026-11-23T00-23-00`) and most others do
+    /// (`20261123_0023`); the last where there are several. In this time zone, or the system's.
+    pub fn date(&self, timezone: Option<&str>) -> Option<u64> {
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let number =
+            |text: &str, at: usize, len: usize| -> Option<i8> { text.get(at..at + len)?.parse().ok() };
+        let zone = date::zone(timezone);
+        let mut found = None;
+        for (start, _) in self.base.char_indices().filter(|(_, c)| c.is_ascii_digit()) {
+            if start > 0 && self.base.as_bytes().get(start - 1).is_some_and(u8::is_ascii_digit) {
+                continue;
+            }
+            // At most one letter or sign between two parts, none within.
+            let mut parts = String::new();
+            let mut gap = false;
+            for c in self.base.get(start..).unwrap_or_default().chars() {
+                match c {
+                    c if c.is_ascii_digit() && parts.len() < 14 => {
+                        parts.push(c);
+                        gap = false;
+                    }
+                    '-' | '_' | '.' | 'T' | ':' if !gap && matches!(parts.len(), 4 | 6 | 8 | 10 | 12) => {
+                        gap = true
+                    }
+                    _ => break,
+                }
+            }
+            let Some(year) = parts.get(..4).filter(|year| digits(year) && parts.len() >= 8) else { continue };
+            let (Ok(year), Some(month), Some(day)) =
+                (year.parse(), number(&parts, 4, 2), number(&parts, 6, 2))
+            else {
+                continue;
+            };
+            let part = |at| number(&parts, at, 2).unwrap_or(0);
+            let Ok(civil) = jiff::civil::DateTime::new(year, month, day, part(8), part(10), part(12), 0)
+            else {
+                continue;
+            };
+            let Ok(zoned) = civil.to_zoned(zone.clone()) else { continue };
+            found = u64::try_from(zoned.timestamp().as_second()).ok().filter(|_| year >= 1990).or(found);
+        }
+        found
+    }
+
     /// This name where the profile overwrites or it is free; else the first free one of `BASE-1`, `BASE-2` ….
     /// `taken` says whether any destination has such a file.
     pub fn free<E>(
@@ -268,6 +312,30 @@ mod tests {
         assert_eq!(free(0), Ok("a-2.tar.gz".into()));
         assert_eq!(free(1), Ok("a-2.tar.gz".into()), "the same second");
         assert_eq!(free(2), Ok("a.tar.gz".into()));
+    }
+
+    #[test]
+    fn a_name_tells_its_date() {
+        let date = |base: &str| {
+            let name = format!("{base}.mysql.gz");
+            FileName::parse(&name).expect("a backup").date(Some("UTC"))
+        };
+        let then = Some(1_795_391_457);
+        for dated in [
+            "plain-2026-11-22T23-50-57",
+            "20261122235057",
+            "a_20261122_235057",
+            "2001-01-01-x-2026-11-22-23-50-57",
+        ] {
+            assert_eq!(date(dated), then, "{dated}");
+        }
+        assert_eq!(date("x-2026-11-22"), Some(1_795_391_457 - 85_857));
+        assert_eq!(date("x-20261122-2350"), Some(1_795_391_400));
+        for none in ["x", "site-7", "123456789", "2026-13-01", "2026-02-30", "0001-01-01", "20261"] {
+            assert_eq!(date(none), None, "{none}");
+        }
+        let name = FileName::parse("x-2026-11-22T23-50-57.sql").expect("a backup");
+        assert_eq!(name.date(Some("Europe/Berlin")), Some(1_795_391_457 - 3600));
     }
 
     #[test]

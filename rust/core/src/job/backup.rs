@@ -5,10 +5,10 @@ use super::deliver::{Delivery, Outcome, Written};
 use super::pipeline::{Cipher, Pipeline};
 use super::seal::Seal;
 use super::sources::Plan;
-use super::{keys, lock, made, places, recover, replicate};
+use super::{ids, keys, lock, made, places, recover, replicate};
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, Tokens, hex, key};
-use crate::config::{Document, EncryptionKind, Profile};
-use crate::destination::Existing;
+use crate::config::{DestinationType, Document, EncryptionKind, Profile};
+use crate::destination::{self, Existing};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -105,6 +105,20 @@ pub fn make(
     report(choice, &named, &outcomes, bytes_in, &written, started, monitor)
 }
 
+/// The numbers that are taken, as far as can be seen at once: where the backup goes, and in the other folders of this
+/// machine. What lies at servers that are not asked now, this site gave and remembers ([`ids`]).
+fn numbers(document: &Document, listing: &Listing) -> BTreeSet<BackupId> {
+    let mut ids: BTreeSet<BackupId> = listing.backups.iter().map(|backup| backup.id).collect();
+    let here = document.destinations.iter().filter(|(_, place)| place.kind == DestinationType::Directory);
+    for (name, config) in here {
+        let listed = destination::open(name, config, &document.site);
+        if let Ok(place) = listed {
+            ids.extend(Listing::of(&[&*place]).backups.iter().map(|backup| backup.id));
+        }
+    }
+    ids
+}
+
 /// What the backup is called.
 struct Named {
     id: BackupId,
@@ -114,13 +128,9 @@ struct Named {
 
 impl Named {
     fn find(document: &Document, profile: &Profile, plan: &Plan, listing: &Listing) -> Result<Named> {
-        let (mut ids, mut files) = (BTreeSet::new(), BTreeSet::new());
-        for backup in &listing.backups {
-            ids.insert(backup.id);
-            files.insert(backup.file.as_str());
-        }
+        let files: BTreeSet<&str> = listing.backups.iter().map(|backup| backup.file.as_str()).collect();
         let now = jiff::Timestamp::now().as_second();
-        let id = BackupId::new(now, |id| ids.contains(&id));
+        let id = ids::give(&lock::state_dir(document)?, now, &numbers(document, listing))?;
         let name = FileName::of(profile, plan.kind(), &Tokens::of(&document.site, now));
         let name = name.free(profile, |candidate| Ok::<_, Error>(files.contains(candidate)))?;
         let existing = if profile.append_timestamp == 2 { Existing::Replace } else { Existing::Keep };

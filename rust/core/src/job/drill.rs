@@ -36,6 +36,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 const RESULTS: &str = "drills.json";
@@ -63,16 +64,23 @@ pub fn run(
     if ask.id.is_none() {
         chosen = newest_of_each(chosen);
     }
-    let (mut drills, mut failed) = (Vec::new(), None);
+    let (mut drills, mut failed, mut done) = (Vec::new(), None, false);
     let closed = !Ring::of(document).has_identities();
     for backup in chosen {
         if closed && backup.encryption == EncryptionKind::Age {
-            let text = format!("{} cannot be drilled here: no identity is here to decrypt it", backup.file);
+            let why = "no identity is here to decrypt it";
+            let text = format!("{} cannot be drilled here: {why}", backup.file);
             monitor.note(NoteKind::Info, text);
+            let told = json!({
+                "id": backup.id, "file": backup.file, "source": backup.source, "ok": null, "skipped": why,
+                "time": jiff::Timestamp::now().as_second(),
+            });
+            remember(document, &state_dir, backup, &told)?;
+            drills.push(told);
             continue;
         }
         let started = Instant::now();
-        let drill = Drill { document, dir: &dir, unauthenticated, monitor };
+        let drill = Drill { document, dir: &dir, unauthenticated, monitor, blocked: AtomicBool::new(false) };
         let outcome = drill.backup(backup, &there.places);
         let cleaned = drill.clean();
         if let Err(error) = &outcome
@@ -95,14 +103,23 @@ pub fn run(
             verdict
         });
         let verdict = verdict.and(cleaned);
-        told["ok"] = verdict.is_ok().into();
+        // For want of a place to restore to: that says nothing of the backup.
+        let blocked = verdict.is_err() && drill.blocked.load(Relaxed);
+        told["ok"] = if blocked { Value::Null } else { verdict.is_ok().into() };
         told["error"] = json!(verdict.as_ref().err().map(ToString::to_string));
-        remember(&state_dir, backup.source.as_deref().unwrap_or_default(), &told)?;
+        remember(document, &state_dir, backup, &told)?;
         drills.push(told);
-        if let Err(error) = verdict {
+        done |= !blocked;
+        if let (Err(error), true) = (&verdict, blocked) {
+            monitor.note(NoteKind::Missing, format!("{} was not drilled: {error}", backup.file));
+        } else if let Err(error) = verdict {
             monitor.note(NoteKind::Missing, format!("the drill of {} failed: {error}", backup.file));
             failed.get_or_insert(error);
         }
+    }
+    if !done && failed.is_none() {
+        let text = if drills.is_empty() { "there is no backup to drill" } else { "no backup was drilled" };
+        monitor.note(NoteKind::Missing, text);
     }
     match failed {
         Some(error) => Err(error),
@@ -130,13 +147,19 @@ pub fn results(state_dir: &Path) -> Result<Map<String, Value>> {
 /// Whether the policy wants a drill at `now` (Unix time): `verify_every` has passed since the last one, good or bad.
 pub fn is_due(document: &Document, now: i64) -> Result<bool> {
     let Some(every) = document.policy.verify_every else { return Ok(false) };
-    let last =
-        results(&lock::state_dir(document)?)?.values().filter_map(|drill| drill["time"].as_i64()).max();
+    let drills = results(&lock::state_dir(document)?)?;
+    // A time in the future was told by a wrong clock.
+    let last = drills.values().filter_map(|drill| drill["time"].as_i64()).filter(|last| *last <= now).max();
     Ok(last.is_none_or(|last| last.saturating_add(i64::try_from(every).unwrap_or(i64::MAX)) <= now))
 }
 
-fn remember(state_dir: &Path, source: &str, told: &Value) -> Result<()> {
+/// Keeps what is told of a source of this site. Of a backup whose source is unknown nobody would ever drill a newer one,
+/// and its failure would stand for ever.
+fn remember(document: &Document, state_dir: &Path, backup: &Backup, told: &Value) -> Result<()> {
+    let known = |source: &&str| document.sources.contains_key(*source) && backup.own != Some(false);
+    let Some(source) = backup.source.as_deref().filter(known) else { return Ok(()) };
     let mut all = lock::read_state(&state_dir.join(RESULTS))?;
+    all.retain(|source, _| document.sources.contains_key(source));
     all.insert(source.to_owned(), told.clone());
     lock::write_state(&state_dir.join(RESULTS), Value::Object(all).to_string().as_bytes())
 }
@@ -146,6 +169,8 @@ struct Drill<'a> {
     dir: &'a Path,
     unauthenticated: bool,
     monitor: &'a Arc<Monitor>,
+    /// Whether it failed at the place to restore to.
+    blocked: AtomicBool,
 }
 
 /// What came out, and where it differs.
@@ -183,6 +208,22 @@ impl Seen {
     }
 }
 
+/// Where the server refuses the scratch database: what is to be allowed.
+fn grants(error: Error, connection: &Connection) -> Error {
+    let name = &connection.name;
+    let user = if connection.user.is_empty() { "USER" } else { &connection.user };
+    let (error, hint) = match (connection.driver, error.next_step()) {
+        (_, Some(_)) | (Driver::Sqlite, _) => return error,
+        // In a grant _ stands for any one letter.
+        (Driver::Mysql, None) => (
+            error,
+            format!("allow it: GRANT ALL ON `{}`.* TO '{user}'@'localhost';", name.replace('_', "\\_")),
+        ),
+        (Driver::Pgsql, None) => (error, format!("allow it: ALTER ROLE \"{user}\" CREATEDB;")),
+    };
+    error.context(format!("the scratch database {name} cannot be used")).hint(hint)
+}
+
 impl Drill<'_> {
     fn backup(&self, backup: &Backup, all: &[Arc<dyn Destination>]) -> Result<Seen> {
         self.clean()?;
@@ -196,7 +237,9 @@ impl Drill<'_> {
         let only_database = opened.kind().is_some_and(Kind::is_database);
         let folder = (!only_database || database.is_none()).then(|| self.dir.join("site"));
         if let Some((_, connection)) = &database {
-            self.mark(connection)?;
+            self.mark(connection)
+                .inspect_err(|_| self.blocked.store(true, Relaxed))
+                .map_err(|error| grants(error, connection))?;
         }
         let to = Elsewhere {
             folder: folder.clone(),

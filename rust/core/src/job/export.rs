@@ -1,26 +1,45 @@
 //! Offline copies: a backup written to a disk that is then taken away, and files taken in from elsewhere.
 
+use super::exports::{self, Disk};
 use super::open::Local;
 use super::select::Ask;
-use super::{choose, lock, places};
-use crate::catalog::{BackupId, FileName, Sidecar, hex, key};
-use crate::config::{Document, EncryptionKind};
+use super::{choose, howto, lock, places};
+use crate::catalog::{BackupId, FileName, Relation, Sidecar, SiteIdentity, hex, is_future, key};
+use crate::config::Document;
 use crate::destination::{self, Destination as _, Directory, Existing, Follow};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 const SUMS: &str = "SHA256SUMS";
-const HOWTO: &str = "RESTORE.txt";
-/// Which exports there are: `{FILE: [{"path": …, "time": …}]}`; `status` counts each as a copy on a machine of its own.
-const STATE: &str = "exports.json";
+const PROGRAM: &str = "bam";
 
-/// Writes a backup, its sidecar, SHA256SUMS and RESTORE.txt into the folder `to`, or under the name `to`.
-pub fn export(document: &Document, ask: &Ask<'_>, to: &Path, monitor: &Arc<Monitor>) -> Result<Value> {
+/// How a backup is exported.
+#[derive(Debug, Clone, Copy)]
+pub struct Export<'a> {
+    /// A folder.
+    pub to: &'a Path,
+    /// Make it where it is missing.
+    pub create: bool,
+    /// The machine that the copy counts as; default by the file system.
+    pub host: Option<&'a str>,
+    /// A program to put beside it.
+    pub program: Option<&'a Path>,
+}
+
+/// Writes a backup, its sidecar, SHA256SUMS and how to restore it into a folder.
+pub fn export(
+    document: &Document,
+    ask: &Ask<'_>,
+    export: &Export<'_>,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
+    let folder = export.to;
+    check_folder(folder, export.create)?;
     let state_dir = lock::state_dir(document)?;
     let there = ask.list(document, monitor)?;
     let backup = ask.find(&there.listing, monitor)?;
@@ -31,34 +50,78 @@ pub fn export(document: &Document, ask: &Ask<'_>, to: &Path, monitor: &Arc<Monit
             false => Ok(local),
         }
     })?;
-    let (folder, name) = match (to.is_dir(), to.parent(), to.file_name()) {
-        (false, Some(parent), Some(name)) if !to.as_os_str().as_encoded_bytes().ends_with(b"/") => (
-            if parent.as_os_str().is_empty() { Path::new(".") } else { parent },
-            name.to_string_lossy().into_owned(),
-        ),
-        _ => (to, backup.file.clone()),
-    };
     let place = Directory::new("export", folder);
     place.prepare(monitor)?;
-    let text = local
-        .sidecar()
-        .map_or_else(|| lone_sidecar(&backup.file, backup.id, backup.size), Clone::clone)
-        .to_string();
+    let name = &backup.file;
+    let sidecar = local.sidecar().map_or_else(|| lone_sidecar(name, backup.id, backup.size), Clone::clone);
+    let text = sidecar.to_string();
     place.follow(
-        &name,
+        name,
         Existing::Keep,
         &Follow::finished(local.into_file())?,
         &|| Ok(text.clone()),
         monitor,
     )?;
     let hash = place
-        .sha256(&name, monitor)?
+        .sha256(name, monitor)?
         .ok_or_else(|| Error::new(Code::Internal, "a folder did not tell a hash"))?;
-    add_sum(&folder.join(SUMS), &name, &hash)?;
-    let howto = folder.join(HOWTO);
-    fs::write(&howto, how_to_restore(&name, &Sidecar::parse(&text))).at("cannot write", &howto)?;
-    remember(&state_dir, &backup.file, &folder.join(&name))?;
-    Ok(json!({"id": backup.id, "file": backup.file, "path": folder.join(&name), "sha256": hex(&hash)}))
+    let sums = folder.join(SUMS);
+    add_sum(&sums, name, &hash)?;
+    if let Some(program) = export.program {
+        let beside = folder.join(PROGRAM);
+        fs::copy(program, &beside).at("cannot write", &beside)?;
+        let hash = place
+            .sha256(PROGRAM, monitor)?
+            .ok_or_else(|| Error::new(Code::Internal, "a folder did not tell a hash"))?;
+        add_sum(&sums, PROGRAM, &hash)?;
+    }
+    let page = folder.join(format!("{name}{}", howto::SUFFIX));
+    fs::write(&page, howto::of(name, &sidecar, folder.join(PROGRAM).is_file())).at("cannot write", &page)?;
+    let all = folder.join(howto::ALL);
+    fs::write(&all, howto::all(folder)).at("cannot write", &all)?;
+    let disk = Disk::of(document, folder);
+    let host = match (export.host, &disk) {
+        (Some(host), _) => host.to_owned(),
+        (None, Some(disk)) => disk.host(),
+        (None, None) => place.host(),
+    };
+    if export.host.is_none() && disk.as_ref().is_some_and(|disk| disk.is_ours) {
+        let text = format!(
+            "{} lies on a file system of this site's own machine: the copy does not count as one on another (is the disk \
+             mounted? --host NAME tells where else it is)",
+            folder.display()
+        );
+        monitor.note(NoteKind::Warning, text);
+    }
+    let path = folder.join(name);
+    exports::remember(&state_dir, backup, &path, disk.as_ref(), &host)?;
+    Ok(json!({
+        "id": backup.id,
+        "file": name,
+        "source": backup.source,
+        "path": path,
+        "howto": page,
+        "host": host,
+        "sha256": hex(&hash),
+    }))
+}
+
+/// Only a folder that exists: what looks like one may be a disk that is not mounted, or a slip of the pen.
+fn check_folder(folder: &Path, create: bool) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let shown = folder.display();
+    if folder.exists() {
+        return Err(
+            Error::new(Code::Usage, format!("{shown} is not a folder")).hint("name the folder to export to")
+        );
+    }
+    if create {
+        return fs::create_dir_all(folder).at("cannot make the folder", folder);
+    }
+    Err(Error::new(Code::Usage, format!("there is no folder {shown}"))
+        .hint("mount the disk that it is on, or let it be made with --create"))
 }
 
 /// Takes a backup file in, from Backup and Migrate too, after checking it.
@@ -83,24 +146,34 @@ pub fn import(
     opened.read_through(monitor)?;
     let meta = fs::metadata(file).at("cannot look at", file)?;
     let modified = meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-    let time = BackupId(modified.map_or(0, |age| age.as_secs()));
+    let modified = modified.map_or(0, |age| age.as_secs());
+    let now = jiff::Timestamp::now().as_second();
+    // The name's date survives copying, the file's does not.
+    let time = FileName::parse(&name)
+        .and_then(|name| name.date(document.site.timezone.as_deref()))
+        .filter(|time| !is_future(*time, now))
+        .map_or(BackupId(modified), BackupId);
     let sidecar = sidecar.unwrap_or_else(|| {
         monitor.note(NoteKind::Info, format!("{name} has no sidecar: one is made, dated {time}"));
-        lone_sidecar(&name, time, meta.len())
+        let mut sidecar = lone_sidecar(&name, time, meta.len());
+        // Whoever takes it in says whose it is.
+        if let Some(own) = SiteIdentity::of(document) {
+            sidecar.set(key::SITE, own.words());
+            sidecar.set(key::SITE_NAME, &document.site.name);
+        }
+        sidecar
     });
+    let theirs = SiteIdentity::of_sidecar(&sidecar);
+    if SiteIdentity::of(document).is_some_and(|own| own.relation(&theirs) == Relation::Other) {
+        let text = format!("{name} is of another site, {}: --site shows and restores it", theirs.describe());
+        monitor.note(NoteKind::Warning, text);
+    }
     place.prepare(monitor)?;
     let source = fs::File::open(file).at("cannot read", file)?;
     let text = sidecar.to_string();
     place.follow(&name, Existing::Keep, &Follow::finished(source)?, &|| Ok(text.clone()), monitor)?;
     let modified = i64::try_from(time.0).unwrap_or_default();
     Ok(json!({"id": BackupId::of(Some(&sidecar), modified), "file": name, "destination": to}))
-}
-
-/// The paths that a backup was exported to, newest last.
-pub fn exported(state_dir: &Path, file: &str) -> Result<Vec<PathBuf>> {
-    let all = lock::read_shared(state_dir, STATE)?;
-    let entries = all.get(file).and_then(Value::as_array).cloned().unwrap_or_default();
-    Ok(entries.iter().filter_map(|entry| entry["path"].as_str().map(PathBuf::from)).collect())
 }
 
 /// The sidecar of a file that came without one.
@@ -125,60 +198,4 @@ fn add_sum(path: &Path, name: &str, hash: &[u8; 32]) -> Result<()> {
         text.lines().filter(|line| !line.ends_with(&ending)).map(|line| format!("{line}\n")).collect();
     let _ = writeln!(lines, "{}{ending}", hex(hash));
     lock::write_state(path, lines.as_bytes())
-}
-
-fn how_to_restore(name: &str, sidecar: &Sidecar) -> String {
-    let iterations = sidecar.number(key::KDF_ITERATIONS).unwrap_or(600_000);
-    let parsed = FileName::parse(name);
-    let kind = parsed.as_ref().map(|name| name.kind);
-    let decrypt = match parsed.as_ref().map(|name| name.encryption) {
-        Some(EncryptionKind::Aes256) => {
-            format!("openssl enc -d -aes-256-cbc -pbkdf2 -iter {iterations} -in {name} -pass file:KEYFILE")
-        }
-        Some(EncryptionKind::Age) => format!("age -d -i IDENTITY {name}"),
-        Some(EncryptionKind::AesModule) => "bam decrypt -o - ".to_owned() + name,
-        _ => format!("cat {name}"),
-    };
-    let decompress = match parsed.as_ref().map(|name| name.compression.extension()) {
-        Some("gz") => " | gunzip",
-        Some("zst") => " | zstd -d --long=31",
-        Some("bz2") => " | bunzip2",
-        Some("zip") => " | funzip",
-        _ => "",
-    };
-    let (what, last) = match kind {
-        Some(kind) if kind.is_database() => ("a database", "your database's client, e.g.:  mysql DATABASE"),
-        Some(crate::catalog::Kind::SiteArchive) => (
-            "a whole site: docroot/ is the docroot, database.sql the database (load it with the mysql client)",
-            "tar x",
-        ),
-        _ => ("files", "tar x"),
-    };
-    format!(
-        "This folder holds a backup made by bam on {made}.\n\n\
-         File:     {name}\nContent:  {what}\nSite:     {site}\n\n\
-         Is it undamaged?\n\n    sha256sum -c SHA256SUMS\n\n\
-         Look into it with bam, or put it back on the machine that it is of:\n\n    \
-         bam restore --file {name} --key KEYFILE --into FOLDER\n    bam restore --file {name} --yes\n\n\
-         Or without bam. KEYFILE is the file whose first line is the key:\n\n    {decrypt}{decompress} | {last}\n",
-        made = sidecar
-            .number(key::DATESTAMP)
-            .and_then(|time| jiff::Timestamp::from_second(i64::try_from(time).ok()?).ok())
-            .map_or_else(|| "an unknown date".to_owned(), |time| time.to_string()),
-        site = sidecar.get(key::SITE_NAME).unwrap_or("unknown"),
-    )
-}
-
-fn remembered(state_dir: &Path) -> Result<Map<String, Value>> {
-    lock::read_state(&state_dir.join(STATE))
-}
-
-fn remember(state_dir: &Path, file: &str, path: &Path) -> Result<()> {
-    let mut all = remembered(state_dir)?;
-    let entry = json!({"path": fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), "time": jiff::Timestamp::now().as_second()});
-    if let Some(entries) = all.entry(file).or_insert_with(|| json!([])).as_array_mut() {
-        entries.retain(|old| old["path"] != entry["path"]);
-        entries.push(entry);
-    }
-    lock::write_state(&state_dir.join(STATE), Value::Object(all).to_string().as_bytes())
 }

@@ -14,7 +14,10 @@ pub mod drill;
 pub mod elsewhere;
 mod erase;
 mod export;
+mod exports;
 mod folders;
+mod howto;
+mod ids;
 mod journal;
 mod keep;
 pub mod keys;
@@ -207,9 +210,19 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
         Request::Prune { schedules, dry_run, site } => {
             prune::run(document, schedules, *dry_run, site.as_deref(), monitor)?
         }
-        Request::Export { id, path, source, site } => {
+        Request::Export { id, path, create, host, program, source, site } => {
             let ask = select::Ask::new(Some(id), &[], source.as_deref(), site.as_deref());
-            export::export(document, &ask, path, monitor)?
+            let (host, program) = (host.as_deref(), program.as_deref());
+            export::export(
+                document,
+                &ask,
+                &export::Export { to: path, create: *create, host, program },
+                monitor,
+            )?
+        }
+        Request::Forget { what, path } => {
+            let _lock = lock::acquire(document)?;
+            exports::forget(document, what, path.as_deref())?
         }
         Request::Import { file, destination, unauthenticated } => {
             let to = destination.as_deref().unwrap_or("manual");

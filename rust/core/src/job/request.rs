@@ -53,18 +53,35 @@ pub enum Request {
         /// The destination.
         destination: String,
     },
-    /// Writes a backup to a folder or file outside the destinations, with a checksum and instructions.
+    /// Writes a backup into a folder outside the destinations, with a checksum and instructions.
     Export {
         /// Which backup.
         id: String,
-        /// A folder, or the name of the file to be.
+        /// The folder.
         path: PathBuf,
+        /// Make it where it is missing.
+        #[serde(default)]
+        create: bool,
+        /// The machine that the copy counts as; default by the file system that it lies on.
+        #[serde(default)]
+        host: Option<String>,
+        /// A program to put beside it: bam itself.
+        #[serde(default)]
+        program: Option<PathBuf>,
         /// Only of this source.
         #[serde(default)]
         source: Option<String>,
         /// Of which site: its address or name, or `all`; default the document's own.
         #[serde(default)]
         site: Option<String>,
+    },
+    /// Forgets exported copies: the disk was lost, overwritten or given away.
+    Forget {
+        /// A backup's ID or file name, a path that they lie below, or the disk or machine that they count as.
+        what: String,
+        /// Only those below this path.
+        #[serde(default)]
+        path: Option<PathBuf>,
     },
     /// Takes a backup file in, after checking it.
     Import {

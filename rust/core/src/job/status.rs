@@ -1,11 +1,11 @@
 //! The state of a site's backups against its policy, for monitoring.
 
-use super::{drill, export, lock, places, recover, schedule, site, state};
+use super::exports::Exported;
+use super::{drill, exports, lock, places, recover, schedule, site, state};
 use crate::catalog::{self, Copy, Sites};
 use crate::config::Document;
 use crate::{Monitor, NoteKind, Result};
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// What is there, what is missing, what comes next. A destination that does not answer is part of the answer.
 pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Result<Value> {
@@ -16,12 +16,12 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     places.iter().for_each(|place| place.attend(&monitor.flag()));
     let sites = Sites::of(document, asked);
     let mut listing = catalog::Listing::of(&places).of_sites(&sites)?;
-    for note in &listing.notes {
+    for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Info) {
         monitor.note(note.kind, note.text.clone());
     }
     for backup in &mut listing.backups {
-        for path in export::exported(&state_dir, &backup.file)? {
-            backup.copies.push(offline(&path, backup.size));
+        for exported in exports::of(document, &state_dir, backup)? {
+            backup.copies.push(offline(&exported, backup.size));
         }
     }
     let now = jiff::Timestamp::now().as_second();
@@ -49,9 +49,12 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
         monitor.note(NoteKind::Info, advice);
     }
     let drills = drill::results(&state_dir)?;
-    for (source, told) in drills.iter().filter(|(_, told)| told["ok"] == false) {
-        let why = told["error"].as_str().unwrap_or_default();
-        monitor.note(NoteKind::Missing, format!("{source}: the last drill failed: {why}"));
+    // Of what the site has today.
+    for (source, told) in drills.iter().filter(|(source, _)| document.sources.contains_key(*source)) {
+        let Some(why) = told["error"].as_str().filter(|_| told["ok"] != true) else { continue };
+        let how =
+            if told["ok"] == false { "the last drill failed" } else { "the last drill could not be made" };
+        monitor.note(NoteKind::Missing, format!("{source}: {how}: {why}"));
     }
     let mut next = serde_json::Map::new();
     for (name, settings) in &document.schedules {
@@ -75,12 +78,12 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     Ok(result)
 }
 
-/// A copy on a disk that was taken away: on a machine of its own, and believed in until it is looked at again.
-fn offline(path: &Path, size: u64) -> Copy {
-    let place = format!("offline copy {}", path.display());
+/// A copy on a disk that was taken away: believed in until it is looked at again.
+fn offline(exported: &Exported, size: u64) -> Copy {
+    let place = format!("offline copy {}", exported.path.display());
     Copy {
         destination: place.clone(),
-        host: place.clone(),
+        host: exported.host.clone(),
         folder: place,
         local: false,
         size,
