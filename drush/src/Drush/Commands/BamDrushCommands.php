@@ -98,6 +98,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Argument(name: 'destination', description: 'List those of one destination; several with commas. Without it: all.')]
   #[CLI\Usage(name: 'drush bam:backups', description: 'All backups, with their ID numbers.')]
   #[CLI\Usage(name: 'drush bam:backups manual --format=json', description: 'Those in one place, for a script.')]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
   #[CLI\FieldLabels(labels: [
     'id' => 'ID',
     'source' => 'Source',
@@ -110,9 +111,9 @@ final class BamDrushCommands extends DrushCommands {
     'file' => 'File',
   ])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function backups(?string $destination = NULL, array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
+  public function backups(?string $destination = NULL, array $options = ['format' => 'table', 'site' => self::REQ]): RowsOfFields|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::backups(
-      $run->job(['job' => 'backups', 'destinations' => self::names($destination)]),
+      $run->job(['job' => 'backups', 'destinations' => self::names($destination)] + self::which($options)),
       $this->forPeople($options),
     ));
   }
@@ -135,6 +136,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Usage(name: 'drush bam:restore 1795388661', description: 'Restore that backup, after a confirmation.')]
   #[CLI\Usage(name: 'drush -y bam:restore latest', description: 'Restore the newest, without one.')]
   #[CLI\Usage(name: 'drush bam:restore latest --dry-run', description: 'What would that replace, add and lose?')]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
   #[CLI\FieldLabels(labels: [
     'id' => 'ID',
     'file' => 'File',
@@ -153,6 +155,7 @@ final class BamDrushCommands extends DrushCommands {
     array $options = [
       'format' => 'table',
       'source' => self::REQ,
+      'site' => self::REQ,
       'from' => self::REQ,
       'code' => FALSE,
       'settings' => FALSE,
@@ -166,6 +169,7 @@ final class BamDrushCommands extends DrushCommands {
       $request = array_filter([
         'job' => 'restore',
         'source' => $options['source'],
+        'site' => $options['site'],
         'destination' => $options['from'],
         'unauthenticated' => (bool) $options['unauthenticated'],
         'code' => (bool) $options['code'],
@@ -188,7 +192,7 @@ final class BamDrushCommands extends DrushCommands {
       }
       if (empty($request['dry_run'])) {
         $parts = [...($request['paths'] ?? []), ...($request['tables'] ?? [])];
-        $what = $request['file'] ?? $this->describe($run, $request['id'], $request['destination'] ?? NULL);
+        $what = $request['file'] ?? $this->describe($run, array_intersect_key($request, array_flip(['id', 'source', 'destination', 'site'])));
         $this->confirmed(dt('Restore !parts!what!onto, replacing what is there now?', [
           '!parts' => $parts === [] ? '' : implode(', ', $parts) . ' of ',
           '!what' => $what,
@@ -209,24 +213,27 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Command(name: 'bam:verify', aliases: ['bam-verify'])]
   #[CLI\Argument(name: 'id', description: 'A backup by its ID, its file name, or "latest". Without it: all.')]
   #[CLI\Argument(name: 'destination', description: 'Check the copies of one destination; several with commas. Without it: all.')]
+  #[CLI\Option(name: 'source', description: 'Only of this source.')]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
   #[CLI\FieldLabels(labels: ['id' => 'ID', 'file' => 'File', 'destination' => 'Destination', 'result' => 'Result'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function verify(?string $id = NULL, ?string $destination = NULL, array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
+  public function verify(?string $id = NULL, ?string $destination = NULL, array $options = ['format' => 'table', 'source' => self::REQ, 'site' => self::REQ]): RowsOfFields|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::copies($run->job(array_filter([
       'job' => 'verify',
       'id' => $id,
       'destinations' => self::names($destination),
-    ])), dt('good'), $this->forPeople($options)));
+    ] + self::which($options))), dt('good'), $this->forPeople($options)));
   }
 
   /**
    * Complete copies that are missing at destinations which their backup was made for.
    */
   #[CLI\Command(name: 'bam:replicate', aliases: ['bam-replicate'])]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
   #[CLI\FieldLabels(labels: ['file' => 'File', 'destination' => 'Destination', 'result' => 'Result'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function replicate(array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
-    return $this->run($options, fn (Run $run) => Rows::copies($run->job(['job' => 'replicate']), dt('copied'), $this->forPeople($options)));
+  public function replicate(array $options = ['format' => 'table', 'site' => self::REQ]): RowsOfFields|CommandResult|array {
+    return $this->run($options, fn (Run $run) => Rows::copies($run->job(['job' => 'replicate'] + self::which($options)), dt('copied'), $this->forPeople($options)));
   }
 
   /**
@@ -234,12 +241,14 @@ final class BamDrushCommands extends DrushCommands {
    */
   #[CLI\Command(name: 'bam:delete', aliases: ['bam-delete'])]
   #[CLI\Argument(name: 'id', description: 'A backup by its ID or its file name.')]
+  #[CLI\Option(name: 'source', description: 'Only of this source.')]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
   #[CLI\FieldLabels(labels: ['file' => 'File', 'destination' => 'Destination', 'result' => 'Result'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function delete(string $id, array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
+  public function delete(string $id, array $options = ['format' => 'table', 'source' => self::REQ, 'site' => self::REQ]): RowsOfFields|CommandResult|array {
     return $this->run($options, function (Run $run) use ($id, $options): mixed {
-      $this->confirmed(dt('Erase !what at every destination, for good?', ['!what' => $this->describe($run, $id, NULL)]));
-      return Rows::erased($run->job(['job' => 'delete', 'id' => $id]), $this->forPeople($options));
+      $this->confirmed(dt('Erase !what at every destination, for good?', ['!what' => $this->describe($run, ['id' => $id] + self::which($options))]));
+      return Rows::erased($run->job(['job' => 'delete', 'id' => $id] + self::which($options)), $this->forPeople($options));
     });
   }
 
@@ -249,14 +258,15 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Command(name: 'bam:prune', aliases: ['bam-prune'])]
   #[CLI\Argument(name: 'schedules', description: 'One or more schedules. Without it: all.')]
   #[CLI\Option(name: 'dry-run', description: 'Only tell what would go, and why.')]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
   #[CLI\FieldLabels(labels: ['file' => 'File', 'schedule' => 'Schedule', 'destination' => 'Destination', 'action' => 'What happens', 'reason' => 'Why'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function prune(array $schedules, array $options = ['format' => 'table', 'dry-run' => FALSE]): RowsOfFields|CommandResult|array {
+  public function prune(array $schedules, array $options = ['format' => 'table', 'dry-run' => FALSE, 'site' => self::REQ]): RowsOfFields|CommandResult|array {
     return $this->run($options, function (Run $run) use ($schedules, $options): mixed {
       if (!$options['dry-run']) {
         $this->confirmed(dt('Delete the backups that are too old, for good?'));
       }
-      $request = ['job' => 'prune', 'schedules' => $schedules, 'dry_run' => (bool) $options['dry-run']];
+      $request = ['job' => 'prune', 'schedules' => $schedules, 'dry_run' => (bool) $options['dry-run']] + self::which($options);
       return Rows::pruned($run->job($request), $this->forPeople($options));
     });
   }
@@ -265,6 +275,7 @@ final class BamDrushCommands extends DrushCommands {
    * Tell how the backups stand against the policy. Exit code 3 where something is missing.
    */
   #[CLI\Command(name: 'bam:status', aliases: ['bam-status'])]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
   #[CLI\FieldLabels(labels: [
     'source' => 'Source',
     'state' => 'State',
@@ -275,8 +286,8 @@ final class BamDrushCommands extends DrushCommands {
     'hosts' => 'Hosts',
   ])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function status(array $options = ['format' => 'table']): RowsOfFields|CommandResult|array {
-    return $this->run($options, fn (Run $run) => Rows::status($run->job(['job' => 'status']), $this->forPeople($options)));
+  public function status(array $options = ['format' => 'table', 'site' => self::REQ]): RowsOfFields|CommandResult|array {
+    return $this->run($options, fn (Run $run) => Rows::status($run->job(['job' => 'status'] + self::which($options)), $this->forPeople($options)));
   }
 
   /**
@@ -284,12 +295,17 @@ final class BamDrushCommands extends DrushCommands {
    */
   #[CLI\Command(name: 'bam:export', aliases: ['bam-export'])]
   #[CLI\Argument(name: 'id', description: 'A backup by its ID, its file name, or "latest".')]
-  #[CLI\Argument(name: 'path', description: 'A folder, or the name of the file to be.')]
+  #[CLI\Argument(name: 'path', description: 'A folder that exists.')]
+  #[CLI\Option(name: 'source', description: 'Only of this source.')]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
+  #[CLI\Option(name: 'host', description: 'The machine that the copy counts as. Without it: by the file system that it lies on.')]
+  #[CLI\Option(name: 'create', description: 'Make the folder where it is missing.')]
   #[CLI\FieldLabels(labels: ['id' => 'ID', 'path' => 'Written to', 'sha256' => 'SHA-256'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function export(string $id, string $path, array $options = ['format' => 'table']): PropertyList|CommandResult|array {
+  public function export(string $id, string $path, array $options = ['format' => 'table', 'source' => self::REQ, 'site' => self::REQ, 'host' => self::REQ, 'create' => FALSE]): PropertyList|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::one(
-      $run->job(['job' => 'export', 'id' => $id, 'path' => self::path($path)]),
+      $run->job(['job' => 'export', 'id' => $id, 'path' => self::path($path), 'create' => (bool) $options['create']]
+        + self::which($options)),
       $this->forPeople($options),
     ));
   }
@@ -516,19 +532,27 @@ final class BamDrushCommands extends DrushCommands {
   /**
    * The backup that somebody means, in words.
    */
-  private function describe(Run $run, string $id, ?string $destination): string {
-    $listing = $run->job(['job' => 'backups', 'destinations' => self::names($destination)]);
-    foreach ($listing['backups'] as $backup) {
-      if (in_array($id, ['latest', (string) $backup['id'], $backup['file']], TRUE)) {
-        return dt('backup !id of !source from !date (!file)', [
-          '!id' => $backup['id'],
-          '!source' => $backup['source'],
-          '!date' => Format::time($backup['id']),
-          '!file' => Format::name($backup['file']),
-        ]);
-      }
-    }
-    throw new BamException('not_found', "there is no backup \"$id\"", '`drush bam:backups` lists what is there');
+  private function describe(Run $run, array $which): string {
+    $found = $run->job(['job' => 'find'] + $which);
+    $backup = $found['backup'];
+    return dt('backup !id of !source!site from !date (!file)', [
+      '!id' => $backup['id'],
+      '!source' => $backup['source'],
+      '!site' => isset($found['other_site']) ? dt(' of ANOTHER SITE, !site,', ['!site' => Format::name($found['other_site'])]) : '',
+      '!date' => Format::time($backup['time']),
+      '!file' => Format::name($backup['file']),
+    ]);
+  }
+
+  /**
+   * Whose backups a command works on, and what else narrows them.
+   *
+   * @return array<string, string>
+   *   The keys of a request.
+   */
+  private static function which(array $options): array {
+    $known = array_intersect_key($options, array_flip(['site', 'source', 'host']));
+    return array_filter($known, static fn ($value): bool => is_string($value) && $value !== '');
   }
 
   /**

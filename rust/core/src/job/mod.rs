@@ -192,6 +192,17 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
                 "other_sites": listing.other_sites(),
             })
         }
+        Request::Find { id, destination, source, site } => {
+            let ask = Restore {
+                id: Some(id.clone()),
+                destination: destination.clone(),
+                source: source.clone(),
+                site: site.clone(),
+                ..Restore::default()
+            };
+            let meant = select::meant(document, &ask, monitor)?;
+            json!({ "backup": meant.backup, "other_site": meant.other_site })
+        }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,
         Request::Verify { id, destinations, sample, source, site } => {
             let ask = select::Ask::new(id.as_deref(), destinations, source.as_deref(), site.as_deref());

@@ -115,6 +115,20 @@ pub enum Request {
         #[serde(default)]
         site: Option<String>,
     },
+    /// Says which backup a restore or a deletion would mean, and changes nothing.
+    Find {
+        /// Which backup.
+        id: String,
+        /// Only with a copy there.
+        #[serde(default)]
+        destination: Option<String>,
+        /// With `latest`: of this source.
+        #[serde(default)]
+        source: Option<String>,
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
+    },
     /// Restores one backup.
     Restore(Restore),
     /// Reads every byte of every copy and checks it.
