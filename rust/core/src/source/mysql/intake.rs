@@ -491,7 +491,8 @@ mod tests {
             ("-- MySQL dump 10.13\n-- Dump completed\n-- MySQL dump 10.13\nSET a=1;\n", false),
             ("-- Backup and Migrate (Drupal) MySQL Dump\nSET a=1;\n", false),
             (
-                "-- Backup and Migrate (Drupal) MySQL Dump\n/*!40101 SET \
+                "-- Backup and Migrate (Drupal) MySQL Dump\n\
+                 /*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;\n/*!40101 SET \
                  CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT */;\n",
                 true,
             ),

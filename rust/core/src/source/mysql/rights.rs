@@ -55,11 +55,9 @@ fn name(rest: &mut &str) -> Option<String> {
     let mut found = String::new();
     let mut characters = rest.char_indices().skip(1).peekable();
     while let Some((at, character)) = characters.next() {
-        if character == quote {
-            if characters.next_if(|(_, next)| *next == quote).is_none() {
-                *rest = rest.get(at + 1..)?;
-                return Some(found);
-            }
+        if character == quote && characters.next_if(|(_, next)| *next == quote).is_none() {
+            *rest = rest.get(at + 1..)?;
+            return Some(found);
         }
         found.push(character);
     }

@@ -84,18 +84,21 @@ impl Schema {
         let mut schema = Schema { server, ..Schema::default() };
         let mut rows = session.rows(
             "SELECT TABLE_NAME, TABLE_TYPE, IFNULL(ENGINE, ''), IFNULL(DATA_LENGTH, 0), \
-             IFNULL(INDEX_LENGTH, 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()",
+             IFNULL(INDEX_LENGTH, 0), ENGINE IS NULL AND TABLE_COMMENT LIKE 'Unable to open underlying table%' \
+             FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()",
         )?;
         rows.sort();
         for row in rows {
-            let [name, kind, engine, size, index_size] = columns(row)?;
+            // Of a MERGE table whose tables are gone the server does not know the engine any more.
+            let [name, kind, engine, size, index_size, bereft] = columns(row)?;
             if names_table(&settings.exclude_tables, &name, prefix) {
                 schema.excluded.push(name);
             } else if kind == "VIEW" {
                 schema.views.push(name);
             } else {
                 let sequence = kind == "SEQUENCE";
-                let own_rows = !OTHERS_ROWS.iter().any(|known| known.eq_ignore_ascii_case(&engine));
+                let own_rows =
+                    bereft != "1" && !OTHERS_ROWS.iter().any(|known| known.eq_ignore_ascii_case(&engine));
                 schema.tables.push(Table {
                     own_rows,
                     rows: !sequence && own_rows && !names_table(&settings.nodata_tables, &name, prefix),
