@@ -172,7 +172,7 @@ class SiteTest(unittest.TestCase):
             for items in ("profiles", "schedules", "destinations", "sources"):
                 self.sql(f"delete from backup_migrate_{items}")
         self.php("for ($n = 0; $n < 3; $n++) { node_save((object) array('type' => key(node_type_get_types()), "
-                 "'title' => \"A node, ünï $n\", 'language' => 'und', 'uid' => 1, 'status' => 1)); }")
+                 "'title' => \"A node, ünï $n\", 'language' => 'und', 'uid' => 1, 'status' => 1, 'promote' => 1)); }")
         command = [word.replace("mariadb", "mariadb-dump", 1) if word == "mariadb" else word
                    for word in self.server.client() if word != "--binary-mode"]
         prepared = os.path.join(origin.top, "prepared.sql")
