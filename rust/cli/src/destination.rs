@@ -4,13 +4,14 @@ use crate::args::{AddDestination, Global};
 use crate::import::import_into_site;
 use crate::print::Output;
 use crate::timer::Account;
-use crate::verbs::ask;
+use crate::verbs::{ask, exit_code as exit_code_of};
+use crate::work::run;
 use crate::yaml_edit::with_entry;
 use crate::{check, configuration};
 use bam::config::{Destination, DestinationType, Document};
 use bam::destination::{HostKey, at_address, host_key, open};
 use bam::job::check::{State, destination as look_at, exit_code};
-use bam::job::choose;
+use bam::job::{Request, choose};
 use bam::{Code, Error, Monitor, Result, ResultExt};
 use serde_json::{Value, json};
 use std::fs;
@@ -88,14 +89,13 @@ pub fn add(global: &Global, args: AddDestination, output: &Output) -> Result<u8>
 }
 
 /// Puts a small file there and takes it away again.
-pub fn try_out(document: &Document, name: &str, output: &Output) -> Result<u8> {
-    let looked = look_at(document, name, &Monitor::new())?;
-    let told: Vec<Value> = looked.iter().map(|finding| json!(finding)).collect();
-    let code = exit_code(&looked);
-    output.result(&json!({"looked": told, "exit_code": code}), || {
-        told.iter().map(|finding| check::line(finding) + "\n").collect()
+pub fn try_out(document: Document, name: &str, output: &Output) -> Result<u8> {
+    let result = run(document, Request::Check { destination: Some(name.to_owned()) }, output)?;
+    output.result(&result, || {
+        let looked = result["looked"].as_array().into_iter().flatten();
+        looked.map(|finding| check::line(finding) + "\n").collect()
     });
-    Ok(code)
+    Ok(exit_code_of(&result))
 }
 
 pub fn trust(document: &Document, name: &str, yes: bool, output: &Output) -> Result<u8> {

@@ -93,7 +93,7 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         }
         Verb::Destination { what: DestinationVerb::Add(args) } => destination::add(&global, args, output),
         Verb::Destination { what: DestinationVerb::Try { name } } => {
-            destination::try_out(&configuration::load(&global)?, &name, output)
+            destination::try_out(configuration::load(&global)?, &name, output)
         }
         Verb::Backups(args) => verbs::backups(place::document(&global, &args.place, false)?, args, output),
         Verb::Ls(args) => look::ls(&global, args, output),

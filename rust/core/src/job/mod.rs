@@ -243,7 +243,13 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
         Request::Check { destination: None } => check::run(document, monitor)?,
         Request::Check { destination: Some(name) } => {
             let looked = check::destination(document, name, monitor)?;
-            json!({ "looked": looked, "exit_code": check::exit_code(&looked) })
+            let code = check::exit_code(&looked);
+            // Whoever sets it up has to see the key before anything is said to the server.
+            let key = match code {
+                0 => None,
+                _ => crate::destination::host_key(name, choose::destination(document, name)?).ok().flatten(),
+            };
+            json!({ "looked": looked, "host_key": key, "exit_code": code })
         }
         Request::HostKey { destination } => {
             let config = choose::destination(document, destination)?;
