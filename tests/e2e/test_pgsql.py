@@ -166,6 +166,148 @@ class Pgsql(SiteTest):
             self.assertEqual(self.sql("select count(*) from node"), "2000\n")
         self.assertClean()
 
+    def test_large_objects_come_back_where_they_were(self):
+        self.sql("create table doc (id int primary key, content oid); "
+                 "insert into doc values (1, lo_from_bytea(0, 'hello')), (2, lo_from_bytea(0, 'same')), "
+                 "(3, lo_from_bytea(0, decode(repeat('00ff27', 1000000), 'hex'))), (4, lo_from_bytea(0, 'gone'))")
+        content = "select id, md5(lo_get(content)) from doc order by id"
+        numbers = self.sql("select array_agg(content order by id) from doc")
+        before = self.sql(content)
+        made = self.backup("db")
+        self.sql("select lo_put(content, 0, 'HELLO, and more') from doc where id = 1; "
+                 "select lo_put(content, 2999990, 'changed') from doc where id = 3; select lo_unlink(content) from doc where id = 4; "
+                 "insert into doc values (5, lo_from_bytea(0, 'new'))")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(self.sql(content), before)
+        self.assertEqual(self.sql("select array_agg(content order by id) from doc"), numbers)
+        # The one that is of no table any more, and none of ours besides.
+        self.assertEqual(self.sql("select count(*) from pg_largeobject_metadata"), "5\n")
+        self.sql("select lo_put(content, 0, 'HELLO') from doc where id < 3")
+        self.bam("restore", str(made["id"]), "--table", "doc", "--yes")
+        self.assertEqual(self.sql(content), before)
+        self.assertClean()
+        # One of somebody else's is not changed, nor read, and that is said.
+        self.server.sql(f"alter large object {self.sql('select content from doc where id = 1').strip()} owner to admin", self.name)
+        self.server.sql("select lo_put(content, 0, 'theirs') from doc where id = 1", self.name)
+        self.assertSays(self.bam("restore", str(made["id"]), "--yes", expect=1), "large object", "belongs to admin")
+        self.assertClean()
+        self.assertSays(self.bam("backup", "db", expect=3), "large object")
+
+    def test_what_hangs_on_the_site_from_outside_is_named(self):
+        made = self.backup("db")
+        for makes, named, gone in (
+                ("create view report.v as select count(*) c from public.node", "view report.v", "drop view report.v"),
+                ("create table report.r (nid int references public.node)", "table report.r", "drop table report.r"),
+                ("create table report.c (m public.mood default 'sad'); insert into report.c default values", "table report.c",
+                 "drop table report.c"),
+                ("create table report.d (a numeric, b numeric generated always as (public.greatest_of(a, 1)) stored)", "table report.d",
+                 "drop table report.d"),
+                ("create materialized view report.m as select * from public.titles", "materialized view report.m",
+                 "drop materialized view report.m")):
+            self.sql(f"create schema if not exists report; {makes}")
+            before = self.state()
+            self.assertSays(self.bam("restore", str(made["id"]), "--yes", expect=1), named, "which stays")
+            self.assertEqual(self.state(), before)
+            self.assertClean()
+            self.sql(gone)
+        self.sql("create table report.own (a int); create function report.f() returns bigint language sql as 'select count(*) from public.node'")
+        self.assertSays(self.bam("backup", "db"), "it has others: report")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(self.sql("select report.f()"), "2000\n")
+
+    def test_owners_and_privileges_stay_what_they_were(self):
+        self.server.sql("create role bam_reader; create role bam_auditor")
+        self.addCleanup(self.server.sql, f"drop database if exists {self.name} with (force);\ndrop role bam_reader;\ndrop role bam_auditor;")
+        self.sql("grant select on node, titles to bam_reader; grant select (title) on node to bam_auditor; "
+                 "grant usage on sequence alone to bam_reader; revoke execute on function greatest_of from public; "
+                 "alter default privileges in schema public grant select on tables to bam_auditor")
+        rights = ("select table_name, grantee, privilege_type from information_schema.table_privileges where grantee like 'bam\\_%' "
+                  "order by 1, 2, 3; select relname, relowner::regrole from pg_class where relnamespace = 'public'::regnamespace order by 1; "
+                  "select has_function_privilege('bam_reader', 'greatest_of(numeric, numeric)', 'execute'), "
+                  "has_column_privilege('bam_auditor', 'node', 'title', 'select'), has_sequence_privilege('bam_reader', 'alone', 'usage'); "
+                  "select defaclobjtype, defaclacl from pg_default_acl")
+        before = self.sql(rights)
+        made = self.backup("db")
+        # By the administrator: the site must be able to read what comes back.
+        self.document["databases"]["db"]["url"] = f"pgsql://admin:{quote(postgres.ADMIN, safe='')}@localhost/{self.name}"
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(self.sql(rights), before)
+        self.assertEqual(self.sql("select count(*) from node"), "2000\n")
+
+    def test_an_extension_in_a_schema_of_its_own_comes_along(self):
+        self.server.sql(f"create schema ext; create extension pg_trgm with schema ext; grant usage on schema ext to {self.name}", self.name)
+        self.sql("create index node_trgm on node using gin (title ext.gin_trgm_ops)")
+        made = self.backup("db")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertIn("gin_trgm_ops", self.sql("select indexdef from pg_indexes where indexname = 'node_trgm'"))
+        self.server.sql(f"drop database {self.name} with (force);\ncreate database {self.name} owner {self.name};")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertIn("gin_trgm_ops", self.sql("select indexdef from pg_indexes where indexname = 'node_trgm'"))
+
+    def test_what_a_dump_of_a_schema_cannot_hold_is_said(self):
+        self.sql("create function on_ddl() returns event_trigger language plpgsql as 'begin end'")
+        self.server.sql("create event trigger watch on ddl_command_end execute function public.on_ddl()", self.name)
+        self.assertSays(self.bam("backup", "db", expect=3), "event trigger watch")
+
+    def test_odd_kinds_of_tables(self):
+        self.sql("create table ident (id int generated always as identity (start 7), up text generated always as (upper(t)) stored, t text); "
+                 "insert into ident (t) values ('a'), ('b'); "
+                 "create table parts (d date, v int) partition by range (d); "
+                 "create table parts_1 partition of parts for values from ('2020-01-01') to ('2021-01-01'); "
+                 "create table parts_default partition of parts default; insert into parts values ('2020-05-05', 1), ('2030-01-01', 2); "
+                 "create table child (more int) inherits (moods); insert into child values ('sad', 3); "
+                 "create unlogged table \"Gro\u00df \"\"; drop\" (a int); create domain positive as int check (value > 0); "
+                 "create table doms (p positive); insert into doms values (3); create materialized view later as select 1 as a with no data; "
+                 "create rule no_delete as on delete to doms do instead nothing; create type pair as (a int, b text); "
+                 "create table pairs (p pair[]); insert into pairs values (array[row(1, 'x')::pair]); "
+                 "create aggregate sum_of (int) (sfunc = int4pl, stype = int, initcond = '0'); "
+                 "alter table node enable row level security; create policy all_rows on node using (true); "
+                 "create statistics node_stats on nid, title from node; create collation odd (locale = 'C')")
+        before = self.restored()
+        made = self.backup("db")
+        self.sql("drop table ident, parts, child; delete from node; drop policy all_rows on node")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(self.state(), before)
+        self.sql("insert into ident (t) values ('c')")
+        self.assertEqual(self.sql("select max(id) from ident"), "9\n")
+
+    def test_a_visitor_who_reads_keeps_nobody_out(self):
+        made = self.backup("db")
+        self.sql("update node set title = 'live'")
+        visitor = subprocess.Popen(["psql", "-X", "-q", "-At", "-d", self.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   env=self.server.environment())
+        self.addCleanup(lambda: visitor.poll() is None and visitor.communicate())
+        visitor.stdin.write(b"begin; select count(*) from node;\n")
+        visitor.stdin.flush()
+        self.assertEqual(visitor.stdout.readline(), b"2000\n")
+        self.assertSays(self.bam("restore", str(made["id"]), "--yes", expect=None), "still in use")
+        self.assertEqual(self.sql("select count(*) from node where title = 'live'"), "0\n")
+        visitor.communicate()
+        self.backup("db")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertClean()
+
+    def test_hostile_statements_are_refused(self):
+        self.server.sql(f"create schema report; create table report.r (a int); insert into report.r values (1); "
+                        f"grant all on schema report to {self.name}; grant all on report.r to {self.name}", self.name)
+        before = self.state()
+        out = self.path("out")
+        for text in (f"copy public.evil from program 'touch {out}'", f"copy public.evil to '{out}'", "alter system set x.y = 'z'",
+                     "create role evil superuser", "do $$ begin delete from report.r; end $$", "set session authorization postgres",
+                     "select pg_read_file('/etc/passwd')", "delete from report.r", "insert into report.r values (2)",
+                     "truncate report.r", "drop table report.r"):
+            dump = self.path("evil.sql")
+            with open(dump, "w") as file:
+                file.write(f"create table public.evil (id text);\n{text};\n-- PostgreSQL database dump complete\n")
+            for user in (self.name, "admin"):
+                password = PASSWORD if user == self.name else postgres.ADMIN
+                self.document["databases"]["db"]["url"] = f"pgsql://{user}:{quote(password, safe='')}@localhost/{self.name}"
+                with self.subTest(text=text, user=user):
+                    self.bam("restore", "--file", dump, "--source", "db", "--yes", expect=1)
+                    self.assertEqual(self.state(), before)
+                    self.assertFalse(os.path.exists(out))
+                    self.assertClean()
+
     def test_pg_dumps_own_dump_is_restored(self):
         dump = self.path("theirs.sql")
         with open(dump, "wb") as file:

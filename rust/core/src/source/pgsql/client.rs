@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 /// Debian's package of both clients.
 const PACKAGE: &str = "postgresql-client";
 
+/// Notices of what is dropped along are of no use.
+pub(crate) const QUIET: &str = "SET LOCAL client_min_messages = warning";
+
 /// Variables that would send a client elsewhere or log it in as someone else.
 const UNSET: [&str; 12] = [
     "PGPASSWORD",
@@ -141,7 +144,9 @@ fn advice(said: &str, connection: &Connection) -> (Code, String) {
             Code::Permission,
             format!(
                 "the site's user must own its database and schema: ALTER DATABASE \"{name}\" OWNER TO \"{user}\"; \
-                     ALTER SCHEMA public OWNER TO \"{user}\""
+                     ALTER SCHEMA public OWNER TO \"{user}\"; an extension in its schema must be the user's, too, or move \
+                     out of the way: CREATE SCHEMA extensions; ALTER EXTENSION … SET SCHEMA extensions; ALTER DATABASE \
+                     \"{name}\" SET search_path = public, extensions"
             ),
         );
     }

@@ -1,6 +1,8 @@
 //! Dumping: what is asked of `pg_dump`, and the lines of ours before its own.
 
 use super::client;
+use super::depend::{self, Goes};
+use super::large;
 use super::script::{EXCLUDED, FIRST_LINE, PREFIX, SCHEMA};
 use super::session::{quote, rows, string};
 use crate::config::{Connection, names_table};
@@ -113,6 +115,13 @@ pub(crate) fn dump(
     }
     let mut header = format!("{FIRST_LINE}\n{SCHEMA}{}\n", json!(schema));
     header += &format!("{PREFIX}{}\n{EXCLUDED}{}\n\n", json!(connection.prefix), json!(excluded));
+    for [extension, place] in depend::extensions_elsewhere(connection, &schema, monitor)? {
+        header += &format!(
+            "CREATE SCHEMA IF NOT EXISTS {0};\nCREATE EXTENSION IF NOT EXISTS {1} WITH SCHEMA {0};\n",
+            quote(&place),
+            quote(&extension)
+        );
+    }
     for extension in extensions(connection, &schema, monitor)? {
         // After the comments, and where it is in this database.
         header += &format!(
@@ -120,6 +129,11 @@ pub(crate) fn dump(
             quote(&extension),
             quote(&schema)
         );
+    }
+    say_what_is_not_in_it(connection, &schema, monitor)?;
+    if large::are_dumped(connection, monitor)? {
+        // With --schema they have to be asked for.
+        arguments.push("--blobs".into());
     }
     out.write_all(header.as_bytes())?;
     report.bytes = header.len() as u64;
@@ -129,6 +143,33 @@ pub(crate) fn dump(
     client::outcome(tool, "pg_dump", connection)?;
     report.bytes += copied?;
     Ok(report)
+}
+
+/// What belongs to the whole database and not to a schema is in no dump of one, though it may be the site's; other
+/// schemas are somebody else's.
+fn say_what_is_not_in_it(connection: &Connection, schema: &str, monitor: &Monitor) -> Result<()> {
+    let outside = depend::dependents(connection, schema, Goes::AllBut(&[]), monitor)?;
+    for it in outside.iter().filter(|it| matches!(it.catalog.as_str(), "pg_event_trigger" | "pg_cast")) {
+        let text =
+            format!("{} was left out: it belongs to the whole database, and uses {}", it.what, it.refers_to);
+        monitor.note(NoteKind::Missing, text);
+    }
+    let sql = format!(
+        "SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname !~ '^(pg_|information_schema$|bam_)' \
+         AND n.nspname <> {} AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND NOT EXISTS \
+         (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+         AND d.objid = c.oid AND d.deptype = 'e')) ORDER BY 1",
+        string(schema)
+    );
+    let others: Vec<String> = rows(connection, &sql, monitor)?.into_iter().flatten().collect();
+    if !others.is_empty() {
+        let text = format!(
+            "of the database, the schema {schema} is backed up; it has others: {}",
+            others.join(", ")
+        );
+        monitor.note(NoteKind::Info, text);
+    }
+    Ok(())
 }
 
 fn options(schema: &str) -> Vec<String> {

@@ -9,13 +9,16 @@
 //! -- bam-prefix: ""             the site's table prefix
 //! -- bam-excluded: []           tables that were left out although the database has them
 //! CREATE EXTENSION IF NOT EXISTS …
-//! …                             what pg_dump says
+//! …                             what pg_dump says, all large objects of the database included
 //! -- PostgreSQL database dump complete
 //! ```
 
 mod client;
 mod database;
+mod depend;
+mod dress;
 mod dump;
+mod large;
 mod replace;
 mod rights;
 mod script;

@@ -7,9 +7,12 @@
 //! Extensions may live in the schema, and what depends on them refers to them by their place: they stay where the live
 //! tables are.
 
-use super::client;
+use super::client::{self, QUIET};
 use super::database::find_or_make;
+use super::depend::{self, Goes};
+use super::dress;
 use super::dump::{Relation, columns, extensions, relations, schema_of};
+use super::large;
 use super::script::{About, Script};
 use super::session::{my_turn, options, quote, rows, string, transaction};
 use crate::config::{Connection, names_table};
@@ -20,6 +23,9 @@ use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 use std::process::Stdio;
+
+/// Seconds to wait for whoever still reads the old data, when the new is live already.
+const CLEAN_WAIT: u32 = 10;
 
 /// A replacement under way. Serialisable, for the restore's journal; holds no secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +45,9 @@ pub struct Replacement {
     kept: Vec<String>,
     /// In the live schema when the load began.
     extensions: Vec<String>,
+    /// The dump brought large objects.
+    #[serde(default)]
+    large_objects: bool,
 }
 
 impl Replacement {
@@ -56,6 +65,7 @@ impl Replacement {
             tables: None,
             kept: Vec::new(),
             extensions: Vec::new(),
+            large_objects: false,
         })
     }
 
@@ -73,17 +83,36 @@ impl Replacement {
         self.extensions = extensions(connection, &live, monitor)?;
         let mut counted = Counted { input, bytes: 0, monitor };
         let mut script = Script::new(&mut counted)?;
+        script.large_objects = Some(self.map());
+        script.untrusted = settings.untrusted;
+        let dumped = script.about.schema.clone().unwrap_or_else(|| "public".into());
+        let sql = format!("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname <> {}", string(&dumped));
+        script.others = rows(connection, &sql, monitor)?.into_iter().flatten().collect();
+        if settings.untrusted {
+            warn_of_rights(connection, monitor)?;
+        }
         let about = script.about.clone();
         let names = Names { site: &connection.prefix, dump: about.prefix.as_deref(), settings };
         names.tell(monitor);
         self.run(connection, &live, &mut script, &names, monitor)?;
         let statements = script.statements;
+        self.large_objects = !script.no_large_object;
         self.rename(connection, &names, monitor)?;
+        self.dress(connection, &live, monitor)?;
         let mut report = LoadReport { statements, bytes: counted.bytes, ..LoadReport::default() };
         self.compare(connection, &live, &about, &names, &mut report, monitor)?;
+        if self.large_objects {
+            let only = self.tables.as_deref().map(|tables| (self.new.as_str(), tables));
+            large::compare(connection, &self.map(), only, &self.new, monitor)?;
+        }
         // From here on there is something to swap.
         self.live = live;
         Ok(report)
+    }
+
+    /// The schema in which stand-ins of large objects are noted.
+    fn map(&self) -> String {
+        self.new.replacen("new", "large", 1)
     }
 
     /// Loads the dump beside the live schema, all or nothing.
@@ -169,6 +198,25 @@ impl Replacement {
         if all.is_empty() { Ok(()) } else { transaction(connection, &self.new, &all, monitor) }
     }
 
+    /// Makes the loaded objects like the live ones: their owners, and what others may do with them.
+    fn dress(&self, connection: &Connection, live: &str, monitor: &Monitor) -> Result<()> {
+        let statements = dress::statements(connection, live, &self.new, monitor)?;
+        if statements.is_empty() {
+            return Ok(());
+        }
+        match transaction(connection, &self.new, &statements, monitor) {
+            Err(error) if error.code() == Code::Permission => {
+                let text = format!(
+                    "owners and privileges of the restored tables are not what they were, everything belongs to {}: {error}",
+                    connection.user
+                );
+                monitor.note(NoteKind::Missing, text);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
     /// What makes the new schema one like the live one: its owner where that is possible, its comment, and what others
     /// may do in it.
     fn like_live(
@@ -213,7 +261,7 @@ impl Replacement {
             let chosen: Vec<String> = new.iter().filter(asked).map(|it| it.name.clone()).collect();
             report.tables = chosen.len() as u64;
             report.names.clone_from(&chosen);
-            self.check_references(connection, live, |name| chosen.iter().any(|it| it == name), monitor)?;
+            depend::refuse(connection, live, Goes::Only(&chosen), monitor)?;
             self.tables = Some(chosen);
             return Ok(());
         }
@@ -227,40 +275,7 @@ impl Replacement {
         report.kept.clone_from(&self.kept);
         let gone = old.into_iter().map(|relation| relation.name);
         report.removed = gone.filter(|name| !comes(name) && !self.kept.contains(name)).collect();
-        let kept = self.kept.clone();
-        self.check_references(connection, live, |name| !kept.iter().any(|it| it == name), monitor)
-    }
-
-    /// What stays must not depend on what goes: it would follow the old table, and then go with it.
-    fn check_references(
-        &self,
-        connection: &Connection,
-        live: &str,
-        goes: impl Fn(&str) -> bool,
-        monitor: &Monitor,
-    ) -> Result<()> {
-        let schema = string(live);
-        let sql = format!(
-            "SELECT 'table', c.relname, r.relname FROM pg_catalog.pg_constraint k \
-             JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_class r ON r.oid = k.confrelid \
-             JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace WHERE k.contype = 'f' AND n.nspname = {schema} \
-             UNION SELECT 'view', v.relname, t.relname FROM pg_catalog.pg_depend d \
-             JOIN pg_catalog.pg_rewrite w ON w.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
-             JOIN pg_catalog.pg_class v ON v.oid = w.ev_class JOIN pg_catalog.pg_class t ON t.oid = d.refobjid \
-             AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-             JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE v.oid <> t.oid AND n.nspname = {schema}"
-        );
-        for row in rows(connection, &sql, monitor)? {
-            let [kind, name, referenced] = columns(row)?;
-            if goes(&referenced) && !goes(&name) {
-                return Err(Error::new(
-                    Code::Unsupported,
-                    format!("{kind} {name}, which stays, refers to {referenced}, which is replaced"),
-                )
-                .hint("restore the two together, or drop what refers to the other"));
-            }
-        }
-        Ok(())
+        depend::refuse(connection, live, Goes::AllBut(&self.kept), monitor)
     }
 
     /// See [`crate::source::database::Replacement::adapt`].
@@ -299,9 +314,24 @@ impl Replacement {
         }
     }
 
-    /// See [`crate::source::database::Replacement::check`].
-    pub(crate) fn check(&mut self, _connection: &Connection, _monitor: &Monitor) -> Result<()> {
-        Ok(())
+    /// See [`crate::source::database::Replacement::check`]. The server can take back everything but large objects: the
+    /// swap and its way back are run in a transaction that comes to nothing.
+    pub(crate) fn check(&mut self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        if self.live.is_empty() || exists(connection, &self.old, monitor)? {
+            return Ok(());
+        }
+        let goes = match &self.tables {
+            Some(tables) => Goes::Only(tables),
+            None => Goes::AllBut(&self.kept),
+        };
+        depend::refuse(connection, &self.live, goes, monitor)?;
+        let mut all = self.there_statements();
+        all.extend(self.back_statements());
+        let sql = format!("{}BEGIN;\n{};\nROLLBACK", my_turn(&self.new), all.join(";\n"));
+        rows(connection, &sql, monitor).map(drop).map_err(|error| match is_busy(&error) {
+            true => error.context("a table that is to be replaced is in use; the site is unchanged"),
+            false => error.context("the new data cannot be put in place; the site is unchanged"),
+        })
     }
 
     /// See [`crate::source::database::Replacement::swap`].
@@ -313,6 +343,13 @@ impl Replacement {
         if exists(connection, &self.old, monitor)? {
             return Ok(());
         }
+        let mut all = self.there_statements();
+        all.extend(self.large_objects.then(|| large::swap(&self.map())));
+        transaction(connection, &self.new, &all, monitor)
+    }
+
+    /// What makes the new data live.
+    fn there_statements(&self) -> Vec<String> {
         let (live, new, old) = (quote(&self.live), quote(&self.new), quote(&self.old));
         let mut all = Vec::new();
         if let Some(tables) = &self.tables {
@@ -332,7 +369,7 @@ impl Replacement {
             all.push(format!("ALTER SCHEMA {new} RENAME TO {live}"));
             all.extend(self.carried(&self.live));
         }
-        transaction(connection, &self.new, &all, monitor)
+        all
     }
 
     /// See [`crate::source::database::Replacement::revert`].
@@ -341,6 +378,13 @@ impl Replacement {
         if self.live.is_empty() || !exists(connection, &self.old, monitor)? {
             return Ok(());
         }
+        let mut all = self.back_statements();
+        all.extend(self.large_objects.then(|| large::revert(&self.map())));
+        transaction(connection, &self.new, &all, monitor)
+    }
+
+    /// What makes the old data live again.
+    fn back_statements(&self) -> Vec<String> {
         let (live, new, old) = (quote(&self.live), quote(&self.new), quote(&self.old));
         let mut all = Vec::new();
         if let Some(tables) = &self.tables {
@@ -359,16 +403,30 @@ impl Replacement {
                 false => format!("DROP SCHEMA {old}"),
             });
         }
-        transaction(connection, &self.new, &all, monitor)
+        all
     }
 
     /// See [`crate::source::database::Replacement::clean`].
     pub(crate) fn clean(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        let drop = |schema: &String| format!("DROP SCHEMA IF EXISTS {} CASCADE", quote(schema));
+        // Whatever the journal says: the load may have been killed at its very end.
+        if exists(connection, &self.map(), monitor)? {
+            large::clean(connection, &self.map(), &self.new, monitor)?;
+        }
         // One after the other: each object takes a lock, of which a server has not that many.
-        [&self.new, &self.old]
-            .into_iter()
-            .try_for_each(|schema| transaction(connection, &self.new, &[quiet(), drop(schema)], monitor))
+        [&self.new, &self.old].into_iter().try_for_each(|schema| {
+            let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", quote(schema));
+            let wait = format!("SET LOCAL lock_timeout = '{CLEAN_WAIT}s'");
+            let done = transaction(connection, &self.new, &[QUIET.into(), wait, drop], monitor);
+            done.map_err(|error| match is_busy(&error) {
+                true => Error::new(
+                    error.code(),
+                    format!("the schema {schema}, which is not needed any more, is still in use"),
+                )
+                .because(error)
+                .hint(format!("it goes with a later run, or by: DROP SCHEMA {} CASCADE", quote(schema))),
+                false => error,
+            })
+        })
     }
 
     /// What stays goes from the schema that the other rename made the old (or the new) one to the live (or old) one.
@@ -430,9 +488,23 @@ impl Names<'_> {
     }
 }
 
-/// Notices of what is dropped along are of no use.
-fn quiet() -> String {
-    "SET LOCAL client_min_messages = warning".into()
+/// A dump's functions may be called by its own rows: what they can do is for the server to decide.
+fn warn_of_rights(connection: &Connection, monitor: &Monitor) -> Result<()> {
+    let sql = "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = current_user AND rolsuper";
+    if !rows(connection, sql, monitor)?.is_empty() {
+        let text = format!(
+            "nothing proves whose the backup is, and {} may do anything on the server: only bam's own look at its \
+             statements keeps them to this database; better give the site a role that owns its database alone",
+            connection.user
+        );
+        monitor.note(NoteKind::Warning, text);
+    }
+    Ok(())
+}
+
+/// Whether somebody else held what was asked for, for too long (`lock_not_available`).
+fn is_busy(error: &Error) -> bool {
+    error.message().contains("55P03")
 }
 
 fn exists(connection: &Connection, schema: &str, monitor: &Monitor) -> Result<bool> {

@@ -1,6 +1,7 @@
 //! What of a dump is run on a restore: everything but what belongs to the server it came from - owners, grants,
 //! transactions of its own - and nothing that is not SQL.
 
+use super::large;
 use super::splitter::{Item, Splitter, words};
 use crate::source::database::{Contents, Table};
 use crate::{Code, Error, Monitor, Result};
@@ -37,6 +38,15 @@ pub(crate) struct Script<R> {
     skip: bool,
     ended: bool,
     pub(crate) statements: u64,
+    /// Where stand-ins of large objects are noted; `None`: they are left out.
+    pub(crate) large_objects: Option<String>,
+    /// Whether none was noted yet.
+    pub(crate) no_large_object: bool,
+    instead: Vec<u8>,
+    /// Schemas that are there, besides the dump's: nothing in them is changed.
+    pub(crate) others: Vec<String>,
+    /// Nothing proves whose the dump is.
+    pub(crate) untrusted: bool,
 }
 
 impl<R: Read> Script<R> {
@@ -49,6 +59,11 @@ impl<R: Read> Script<R> {
             skip: false,
             ended: false,
             statements: 0,
+            large_objects: None,
+            no_large_object: true,
+            instead: Vec::new(),
+            others: Vec::new(),
+            untrusted: false,
         };
         script.splitter.header(|line| script.about.take(line))?;
         if let Some(schema) = &script.about.schema {
@@ -59,6 +74,7 @@ impl<R: Read> Script<R> {
 
     /// The next bytes for `psql`; `None` at the end. `takes` says of which tables the rows are wanted.
     pub(crate) fn next(&mut self, takes: &dyn Fn(&str) -> bool) -> Result<Option<&[u8]>> {
+        self.instead.clear();
         loop {
             let verdict = match self.splitter.next()? {
                 None => return Ok(None),
@@ -79,14 +95,26 @@ impl<R: Read> Script<R> {
                 Some(Item::Statement(text)) => {
                     self.statements += 1;
                     self.skip = copied(text).is_some_and(|table| !takes(&table));
-                    !self.skip && wanted(text, &self.schema, self.about.ours)?
+                    if let Some(map) = &self.large_objects
+                        && let Some(instead) = large::instead(text, map, &mut self.no_large_object)
+                    {
+                        self.instead = instead;
+                        break;
+                    }
+                    if self.untrusted && reaches_beyond(text) {
+                        return Err(refused("that no dump of a database needs", text));
+                    }
+                    if let Some(other) = elsewhere(text, &self.others) {
+                        return Err(refused(&format!("about another schema, {other}, which is there"), text));
+                    }
+                    !self.skip && !makes(text, &self.others) && wanted(text, &self.schema, self.about.ours)?
                 }
             };
             if verdict {
                 break;
             }
         }
-        Ok(self.splitter.last())
+        Ok(if self.instead.is_empty() { self.splitter.last() } else { Some(&self.instead) })
     }
 
     /// Whether the dump came to its end.
@@ -193,6 +221,8 @@ fn wanted(statement: &[u8], schema: &str, ours: bool) -> Result<bool> {
         }
         // Wants to own what the server's administrator owns.
         ["COMMENT", "ON", "EXTENSION" | "SCHEMA", ..] => false,
+        // Numbers are given anew.
+        ["COMMENT" | "ALTER", "ON" | "LARGE", "LARGE" | "OBJECT", ..] => false,
         // A setting of PostgreSQL 17's clients that older servers refuse.
         ["SET", "TRANSACTION_TIMEOUT", ..] => false,
         ["SET", "STANDARD_CONFORMING_STRINGS", "=", "ON"] => true,
@@ -211,6 +241,89 @@ fn wanted(statement: &[u8], schema: &str, ours: bool) -> Result<bool> {
         ["ALTER", ..] if !ours && mentions(" OWNER TO ") && !mentions("\n    ADD ") => false,
         _ => true,
     })
+}
+
+/// Whether the statement makes a schema that is there, which takes a right even with IF NOT EXISTS.
+fn makes(statement: &[u8], there: &[String]) -> bool {
+    after(statement, "CREATE SCHEMA IF NOT EXISTS ").is_some_and(|name| there.contains(&name))
+}
+
+/// The schema in front of the first name of a statement that changes something, where it is one of `others`.
+fn elsewhere<'o>(statement: &[u8], others: &'o [String]) -> Option<&'o String> {
+    const CHANGES: [&str; 14] = [
+        "INSERT INTO ",
+        "UPDATE ONLY ",
+        "UPDATE ",
+        "DELETE FROM ONLY ",
+        "DELETE FROM ",
+        "TRUNCATE TABLE ",
+        "TRUNCATE ",
+        "COPY ",
+        "DROP TABLE IF EXISTS ",
+        "DROP TABLE ",
+        "ALTER TABLE ONLY ",
+        "ALTER TABLE ",
+        "CREATE TABLE IF NOT EXISTS ",
+        "CREATE TABLE ",
+    ];
+    let text = std::str::from_utf8(statement.get(..400).unwrap_or(statement))
+        .unwrap_or_else(|error| {
+            std::str::from_utf8(statement.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
+        })
+        .trim_start();
+    let begins =
+        |words: &&&str| text.get(..words.len()).is_some_and(|start| start.eq_ignore_ascii_case(words));
+    let rest = text.get(CHANGES.iter().find(begins)?.len()..)?;
+    let (first, rest) = name(rest.trim_start())?;
+    let quoted = rest.starts_with('.').then_some(first)?;
+    others.iter().find(|other| **other == quoted || **other == quoted.to_lowercase())
+}
+
+/// Whether a statement is about the server, its files or its roles, or could hide anything.
+fn reaches_beyond(statement: &[u8]) -> bool {
+    let first: Vec<String> = words(statement).take(3).collect();
+    let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    match first.as_slice() {
+        ["COPY", ..] => {
+            let all: Vec<String> = words(statement).collect();
+            !all.windows(2).any(|pair| pair == ["FROM", "STDIN"]) || all.iter().any(|word| word == "PROGRAM")
+        }
+        ["ALTER" | "CREATE" | "DROP", what, ..] => {
+            matches!(
+                *what,
+                "SYSTEM"
+                    | "ROLE"
+                    | "USER"
+                    | "GROUP"
+                    | "DATABASE"
+                    | "TABLESPACE"
+                    | "SUBSCRIPTION"
+                    | "LANGUAGE"
+                    | "TRUSTED"
+                    | "PROCEDURAL"
+                    | "OWNED"
+            ) || *first == ["CREATE", "OR", "REPLACE"]
+                && words(statement).nth(3).is_some_and(|word| word == "LANGUAGE")
+        }
+        ["SET" | "RESET", "ROLE" | "SESSION", ..] => true,
+        [
+            "DO" | "CALL" | "LOAD" | "EXECUTE" | "WITH" | "LISTEN" | "NOTIFY" | "CHECKPOINT" | "REASSIGN"
+            | "IMPORT",
+            ..,
+        ] => true,
+        ["SELECT", function, ..] => {
+            let function = function.strip_prefix("PG_CATALOG.").unwrap_or(function);
+            !["SET_CONFIG", "SETVAL", "LO_CREATE", "LO_OPEN", "LOWRITE", "LO_CLOSE", "LO_UNLINK"]
+                .contains(&function)
+        }
+        _ => false,
+    }
+}
+
+fn refused(why: &str, statement: &[u8]) -> Error {
+    let what: String = words(statement).take(4).collect::<Vec<_>>().join(" ").chars().take(80).collect();
+    Error::new(Code::Unsupported, format!("the dump holds a statement {why}: {what} …"))
+        .hint("look at where the dump comes from; pg_dump --schema makes one of the site's schema alone")
 }
 
 fn unreadable(statement: &str) -> Error {
@@ -257,6 +370,42 @@ mod tests {
             assert!(run(bad, &|_| true).is_err(), "{bad}");
         }
         assert_eq!(run("\\restrict a1\nSELECT 1;\n\\unrestrict a1\n", &|_| true).expect("read"), "SELECT 1;");
+    }
+
+    #[test]
+    fn what_reaches_beyond_the_dumps_schema_is_seen() {
+        for text in [
+            "COPY t FROM PROGRAM 'id';",
+            "COPY t FROM '/etc/passwd';",
+            "COPY t (a) TO '/tmp/x';",
+            "ALTER SYSTEM SET archive_command = 'x';",
+            "CREATE ROLE x SUPERUSER;",
+            "SET SESSION AUTHORIZATION postgres;",
+            "DO $$ BEGIN END $$;",
+            "SELECT pg_read_file('/etc/passwd');",
+            "SELECT pg_catalog.lo_export(1, '/tmp/x');",
+            "CREATE OR REPLACE LANGUAGE plpython3u;",
+        ] {
+            assert!(reaches_beyond(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "COPY public.t (a, b) FROM stdin;",
+            "SELECT pg_catalog.set_config('search_path', '', false);",
+            "SELECT pg_catalog.setval('public.s', 1, true);",
+            "SET statement_timeout = 0;",
+            "CREATE TABLE public.t (a int);",
+            "CREATE OR REPLACE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'select 1';",
+        ] {
+            assert!(!reaches_beyond(text.as_bytes()), "{text}");
+        }
+        let others = ["report".to_owned(), "We ird".to_owned()];
+        for text in
+            ["delete from report.r;", "COPY \"We ird\".t FROM stdin;", "ALTER TABLE ONLY REPORT.r ADD a int;"]
+        {
+            assert!(elsewhere(text.as_bytes(), &others).is_some(), "{text}");
+        }
+        assert!(elsewhere(b"INSERT INTO public.report VALUES (1);", &others).is_none());
+        assert!(makes(b"CREATE SCHEMA IF NOT EXISTS \"report\";", &others));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) fn rows(connection: &Connection, sql: &str, monitor: &Monitor) -> Res
     let mut tool = client::spawn("psql", connection, &arguments, Stdio::piped(), Stdio::piped())?;
     let sent = tool.input(monitor).and_then(|mut input| {
         // Errors name values in no other encoding, and nothing waits for ever behind somebody's lock.
-        input.write_all(b"SET client_encoding = 'UTF8'; SET lock_timeout = '60s';\n")?;
+        input.write_all(b"SET client_encoding = 'UTF8'; SET lock_timeout = '30s';\n")?;
         input.write_all(sql.as_bytes())?;
         input.write_all(b";\n")
     });
@@ -56,7 +56,7 @@ pub(crate) fn transaction(
 /// Waits until whoever has this turn is done, and takes it until the connection ends.
 pub(crate) fn my_turn(turn: &str) -> String {
     format!(
-        "SET lock_timeout = '300s'; SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtext({})); SET lock_timeout = '60s';\n",
+        "SET lock_timeout = '300s'; SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtext({})); SET lock_timeout = '30s';\n",
         string(turn)
     )
 }
