@@ -2,10 +2,12 @@
 
 import contextlib
 import gzip
+import io
 import os
 import random
 import shutil
 import sqlite3
+import tarfile
 import unittest
 
 from bamtest import TOP, SiteTest
@@ -152,6 +154,65 @@ class Sqlite(SiteTest):
         made = self.backup("db")
         os.unlink(self.database)
         self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(self.rows(), before)
+
+    def test_what_the_application_defines_is_no_reason_to_refuse(self):
+        def nocase(a, b):
+            return (a.upper() > b.upper()) - (a.upper() < b.upper())
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.create_collation("NOCASE_UTF8", nocase)
+            db.create_collation("ODD", lambda a, b: nocase(a[::-1], b[::-1]))
+            db.create_function("weird", 1, lambda value: 1, deterministic=True)
+            db.execute("create table users (uid integer primary key, name text collate NOCASE_UTF8)")
+            db.execute("create unique index users_name on users (name)")
+            db.executemany("insert into users (name) values (?)", [("\u00e4rger",), ("Zoo",), ("apfel",), ("\u00c4pfel",)])
+        self.document["profiles"]["less"] = {"encryption": "none", "sources": {"db": {"exclude_tables": ["users"]}}}
+        whole, less = self.backup("db", "manual", "default"), self.backup("db", "manual", "less")
+        self.bam("verify", str(whole["id"]))
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.execute("delete from node")
+        # A table that is kept is sorted anew, in Drupal's order.
+        self.bam("restore", str(less["id"]), "--yes")
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.create_collation("NOCASE_UTF8", nocase)
+            self.assertEqual(db.execute("pragma integrity_check").fetchone(), ("ok",))
+            self.assertEqual(db.execute("select uid from users where name = '\u00c4RGER'").fetchall(), [(1,)])
+            self.assertEqual(db.execute("select count(*) from node").fetchone(), (500,))
+            db.create_collation("ODD", lambda a, b: nocase(a[::-1], b[::-1]))
+            db.create_function("weird", 1, lambda value: 1, deterministic=True)
+            db.execute("create table odd (a text collate ODD, b int check (weird(b)))")
+            db.execute("create index odd_a on odd (a)")
+            db.executemany("insert into odd values (?, ?)", [("ab", 1), ("ba", 2), ("cz", 3)])
+        odd = self.backup("db", "manual", "default")
+        self.assertSays(self.bam("restore", str(odd["id"]), "--yes"), "ODD", "was not looked at")
+        self.assertSays(self.bam("restore", str(odd["id"]), "--table", "odd", "--yes", expect=1), "ODD")
+
+    def test_the_database_in_use_is_no_file_among_files(self):
+        self.write("sites/default/files/a", "A")
+        with contextlib.closing(sqlite3.connect(self.database)) as db:
+            db.execute("pragma journal_mode = wal")
+            db.execute("pragma wal_autocheckpoint = 0")
+            with db:
+                db.execute("insert into node values (1000, 'in the log', x'00')")
+            before = self.rows()
+            made = self.backup("files")
+            with tarfile.open(made["path"]) as tar:
+                self.assertEqual([name for name in tar.getnames() if "sqlite" in name], [])
+            # One of before, with a stale copy in it.
+            old = self.path("old.tar")
+            with tarfile.open(old, "w") as tar:
+                for name in ("a", ".ht.sqlite"):
+                    info = tarfile.TarInfo(name)
+                    info.size = 5
+                    tar.addfile(info, io.BytesIO(b"stale"))
+            for backup in ([str(made["id"])], ["--file", old]):
+                self.bam("restore", *backup, "--source", "files", "--yes")
+                self.assertEqual(self.rows(), before)
+            self.document["sources"]["archive"] = {"type": "archive"}
+            site = self.backup("archive")
+            with tarfile.open(site["path"]) as tar:
+                self.assertEqual([name for name in tar.getnames() if "sqlite" in name], ["database.sqlite"])
+        self.bam("restore", str(site["id"]), "--yes")
         self.assertEqual(self.rows(), before)
 
     def test_a_missing_database_is_named(self):

@@ -6,6 +6,7 @@ use super::folders::Folders;
 use super::journal::Journal;
 use super::pipe::{PipeReader, PipeWriter, pipe};
 use super::restore;
+use super::sources;
 use crate::archive::{
     Entry, ExtractOptions, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show,
 };
@@ -118,6 +119,7 @@ fn load(
         tables: (!target.tables.is_empty()).then(|| target.tables.to_vec()),
         prefix: target.translate.then(|| connection.prefix.clone()),
         database: target.only.map(str::to_owned),
+        untrusted: !target.authentic,
         ..LoadSettings::default()
     };
     let loaded = replacement.load(&connection, dump, &settings, monitor);
@@ -334,6 +336,27 @@ pub fn kept(target: &Target<'_>, stay: &[PathBuf], live: &Path) -> Vec<PathBuf> 
     kept.extend(stay.iter().filter_map(|path| path.strip_prefix(&real).ok().map(Path::to_owned)));
     kept.retain(|path| !path.as_os_str().is_empty());
     kept
+}
+
+/// An older backup of the files may hold a copy of the SQLite database in use, which is not to take its place.
+pub fn spare_databases(target: &Target<'_>, journal: &Journal) -> Result<()> {
+    if target.folder.is_none() {
+        return Ok(());
+    }
+    let databases = sources::database_files(target.document);
+    for tree in journal.trees() {
+        for file in databases.iter().map(|file| real_path(file)) {
+            let Ok(inside) = file.strip_prefix(tree.live()) else { continue };
+            let copy = tree.staged().join(inside);
+            match std::fs::remove_file(&copy) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("cannot remove", &copy, cause));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A decoder that runs on a thread of its own, so that decrypting and decompressing overlap with extracting.

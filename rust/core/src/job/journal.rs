@@ -160,6 +160,11 @@ impl Journal {
         self.trees.get_mut(at).ok_or_else(lost)
     }
 
+    /// The folders that are being replaced.
+    pub fn trees(&self) -> &[TreeSwap] {
+        &self.trees
+    }
+
     /// Replaces this folder not after all; what was made for it goes.
     pub fn leave(&mut self, live: &Path, document: &Document, monitor: &Monitor) -> Result<()> {
         let Some(at) = self.trees.iter().position(|tree| tree.live() == real_path(live)) else {

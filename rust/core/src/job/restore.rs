@@ -240,6 +240,7 @@ fn put(
             _ => partial::stage(&target, journal, opened, survey, &ask.paths, monitor)?,
         };
         journal.adapt(document, monitor)?;
+        apply::spare_databases(&target, journal)?;
         journal.check(document, &|live| apply::kept(&target, &applied.stay, live), monitor)?;
         Ok(applied)
     };

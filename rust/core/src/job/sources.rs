@@ -98,6 +98,7 @@ impl Plan {
             }
             SourceType::Archive => plan.add_site(document, source, settings, monitor)?,
         }
+        plan.tell_of_databases(document, monitor);
         // A backup never contains backups, least of all itself, nor what a restore could not remove.
         let strays = recover::strays(&super::lock::state_dir(document)?);
         for folder in places::local_folders(document).into_iter().chain(strays) {
@@ -129,6 +130,19 @@ impl Plan {
         dump.ignore_errors = profile.ignore_errors;
         self.database = Some((connection, dump));
         Ok(())
+    }
+
+    /// A database in use is no file among others, and that is said.
+    fn tell_of_databases(&self, document: &Document, monitor: &Monitor) {
+        for file in database_files(document).into_iter().filter(|file| file.exists()) {
+            let real = exclude::real_path(&file);
+            let log = ["-journal", "-wal", "-shm"].iter().any(|log| file.to_string_lossy().ends_with(log));
+            if !log && self.trees.iter().any(|tree| real.starts_with(exclude::real_path(&tree.base))) {
+                let file = file.display();
+                let text = format!("the SQLite database {file} is left out of the files: it is backed up as a database");
+                monitor.note(NoteKind::Info, text);
+            }
+        }
     }
 
     fn add_tree(&mut self, site: &Site, folder: PathBuf, prefix: &[u8], excludes: Excludes) -> Result<()> {

@@ -70,6 +70,9 @@ pub struct LoadSettings {
     pub prefix: Option<String>,
     /// Of a dump of several MariaDB or MySQL databases only this one; without it such a dump is refused.
     pub database: Option<String>,
+    /// Nothing proves whose the dump is: what it may do is kept to its own database, by the server where that can be
+    /// arranged, else as far as its statements show; which of the two is said.
+    pub untrusted: bool,
     /// Take what is left of a dump that was cut short, and go on without views and triggers that the server refuses.
     pub ignore_errors: bool,
 }

@@ -4,6 +4,8 @@
 //! Drupal 7 keeps a prefixed site's tables in a file of their own, `FILE-PREFIX`
 //! (`DatabaseConnection_sqlite::__construct`): that is then the database.
 
+mod defined;
+
 use crate::config::{Connection as Settings, names_table};
 use crate::source::database::{Contents, DumpReport, DumpSettings, LoadReport, LoadSettings, Table};
 use crate::source::drupal::Tables;
@@ -142,7 +144,8 @@ fn unlinked(folder: &Path) -> Result<(Connection, File)> {
     let database = connect(file.path())
         // Journals lie beside a file's name.
         .and_then(|database| {
-            database.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;").map(|()| database)
+            database.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")?;
+            defined::know(&database).map(|()| database)
         })
         .map_err(|cause| failed(file.path(), cause))?;
     let (bytes, name) = file.into_parts();
@@ -232,11 +235,10 @@ impl Replacement {
         check_magic(&self.new)?;
         let new = connect(&self.new).map_err(damaged)?;
         new.execute_batch("PRAGMA journal_mode=DELETE; PRAGMA foreign_keys=OFF;").map_err(damaged)?;
-        let verdict: String =
-            new.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(damaged)?;
-        if verdict != "ok" {
-            return Err(damaged(rusqlite::Error::InvalidQuery).context(verdict));
-        }
+        defined::check(&new, monitor).map_err(|wrong| match wrong {
+            Ok(verdict) => damaged(rusqlite::Error::InvalidQuery).context(verdict),
+            Err(cause) => damaged(cause),
+        })?;
         let mut report = LoadReport { bytes, ..LoadReport::default() };
         self.missing = !live.metadata().is_ok_and(|found| found.len() > 0);
         let old = match self.missing {
@@ -249,6 +251,10 @@ impl Replacement {
             .transpose()
             .map_err(|cause| failed(&live, cause))?
             .unwrap_or_default();
+        if wanted.tables.is_some() || !left_out(&new).map_err(damaged)?.is_empty() {
+            let both: Vec<&Connection> = std::iter::once(&new).chain(&old).collect();
+            defined::refuse_unknown(&both)?;
+        }
         match &wanted.tables {
             Some(names) => {
                 report.names = self.merge(new, names, &settings.prefix, old.is_some()).map_err(damaged)?;
@@ -548,9 +554,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// With the collation that Drupal's tables have since 8: without it SQLite can neither check nor write their indexes. It
 /// compares as Drupal does (`Unicode::strcasecmp()`): in small letters, each letter by itself.
 fn collated(database: Connection) -> rusqlite::Result<Connection> {
-    let small = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<String>();
-    database.create_collation("NOCASE_UTF8", move |one, other| small(one).cmp(&small(other)))?;
-    Ok(database)
+    defined::know(&database).map(|()| database)
 }
 
 /// Opens a database that exists. A reader of a database with a write-ahead log must write its index.
