@@ -20,7 +20,7 @@ def server():
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, options=()):
         self.top = tempfile.mkdtemp(prefix="bam-mariadb-")
         atexit.register(self.stop)
         self.socket = os.path.join(self.top, "socket")
@@ -32,7 +32,7 @@ class Server:
         self.process = subprocess.Popen(
             ["mariadbd", "--no-defaults", f"--datadir={data}", f"--user={user}", f"--socket={self.socket}",
              f"--pid-file={self.top}/pid", "--skip-networking", "--max-allowed-packet=128M",
-             "--innodb-log-file-size=128M", "--innodb-flush-log-at-trx-commit=0"],
+             "--innodb-log-file-size=128M", "--innodb-flush-log-at-trx-commit=0", *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         last = time.monotonic() + 120
         while subprocess.run(self.client("-e", "select 1"), capture_output=True).returncode:

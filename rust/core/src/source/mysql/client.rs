@@ -211,7 +211,15 @@ fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
     let db = &connection.name;
     match number {
         Some(1045 | 1698) => (Code::Permission, "check the user and the password of this database".into()),
-        Some(1044 | 1142 | 1143 | 1227 | 1370 | 1410 | 1419) => {
+        Some(1418 | 1419) => (
+            Code::Permission,
+            format!(
+                "the server writes a binary log, and {user} has no SUPER privilege there: for triggers and functions set \
+                 log_bin_trust_function_creators (SET GLOBAL log_bin_trust_function_creators = 1, and the same below \
+                 [mysqld] in the server's settings), or GRANT SUPER ON *.* to {user}"
+            ),
+        ),
+        Some(1044 | 1142 | 1143 | 1227 | 1370 | 1410) => {
             (Code::Permission, format!("grant the missing privilege on {db} to {user}"))
         }
         Some(1049) => {

@@ -4,7 +4,7 @@
 use super::dump;
 use super::intake::{Intake, Step};
 use super::loader;
-use super::replace::{Loaded, Replacement, finish_file, objects_in, remove};
+use super::replace::{Loaded, Replacement, finish_file, objects_in, remove, tables_in};
 use super::rights::Definers;
 use super::schema::columns;
 use super::script::Script;
@@ -12,7 +12,7 @@ use super::session::{Session, quote};
 use crate::config::Connection;
 use crate::source::database::DumpSettings;
 use crate::source::sql::Kind;
-use crate::{Code, Monitor, NoteKind, Result, ResultExt};
+use crate::{Code, Error, Monitor, Result, ResultExt};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Read};
@@ -54,41 +54,35 @@ pub(super) fn spool<R: Read>(
     Ok(loaded)
 }
 
-/// Dumps what would be lost.
-pub(super) fn save(
-    it: &Replacement,
-    connection: &Connection,
-    kept: &[String],
-    monitor: &Monitor,
-) -> Result<()> {
-    let path = old_data(it);
-    let part = it.file("old.part");
-    let mut settings = DumpSettings { exclude_tables: kept.to_vec(), ..DumpSettings::default() };
-    let write = |settings: &DumpSettings| {
-        let mut out = zstd::Encoder::new(it.create(&part)?, LEVEL).at("cannot write", &part)?;
-        dump::dump(connection, settings, &mut out, monitor)?;
-        finish_file(BufWriter::new(out.finish().at("cannot write", &part)?), &part)
-    };
-    match write(&settings) {
-        Ok(()) => {}
-        Err(error) if matches!(error.code(), Code::Cancelled | Code::Io | Code::Space) => return Err(error),
-        Err(error) => {
-            // A damaged table must not keep its own replacement out.
-            monitor.note(NoteKind::Warning, format!("the safety dump is not complete: {error}"));
-            settings.ignore_errors = true;
-            write(&settings)?;
+/// Dumps all of the live database, also what is to stay: what a dump of others does is known when it has done it.
+pub(super) fn save(it: &Replacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
+    let (path, part) = (old_data(it), it.file("old.part"));
+    let mut out = zstd::Encoder::new(it.create(&part)?, LEVEL).at("cannot write", &part)?;
+    dump::dump(connection, &DumpSettings::default(), &mut out, monitor).map_err(|error| {
+        if matches!(error.code(), Code::Cancelled | Code::Io | Code::Space) {
+            return error;
         }
-    }
+        // Half of one would be half a site, should the restore have to be taken back.
+        let text = "nothing is restored: without a whole safety dump it could not be taken back";
+        let hint = format!(
+            "repair or drop what cannot be dumped, or let the user make databases, which does without a safety dump: \
+             GRANT ALL ON `{}\\_bam\\_%`.*",
+            connection.name
+        );
+        Error::new(error.code(), text).because(error).hint(hint)
+    })?;
+    finish_file(BufWriter::new(out.finish().at("cannot write", &part)?), &part)?;
     std::fs::rename(&part, &path).at("cannot rename", &part)
 }
 
 /// Makes the new tables in place of the old ones.
 pub(super) fn swap(it: &Replacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
     let mut session = it.my_turn(connection, Some(&connection.name), monitor)?;
+    it.wait_for_tables(connection, monitor)?;
     it.drop_triggers(&mut session, &it.moved)?;
     make_way(it, &mut session)?;
     drop(session);
-    feed(it, connection, &new_data(it), monitor)
+    feed(it, connection, &new_data(it), monitor, |_| true)
 }
 
 /// Makes the old tables again, and what hangs on them.
@@ -98,19 +92,24 @@ pub(super) fn revert(it: &Replacement, connection: &Connection, monitor: &Monito
         // The load did not get to its end; nothing live has changed.
         return Ok(());
     }
+    it.patiently(connection, monitor, || {
+        let mut session = it.my_turn(connection, Some(&connection.name), monitor)?;
+        for drop in &it.undo {
+            session.run(drop)?;
+        }
+        make_way(it, &mut session)
+    })?;
     let mut session = it.my_turn(connection, Some(&connection.name), monitor)?;
-    for drop in &it.undo {
-        session.run(drop)?;
-    }
-    make_way(it, &mut session)?;
     for (object, names) in objects_in(&mut session)? {
         // The safety dump has them all.
         for name in names {
             session.run(&format!("DROP {object} IF EXISTS {}", quote(&name)))?;
         }
     }
+    // Others have stayed as they were, and may have got new rows meanwhile.
+    let stayed: BTreeSet<String> = tables_in(&mut session, &connection.name)?.into_iter().collect();
     drop(session);
-    feed(it, connection, &path, monitor)
+    feed(it, connection, &path, monitor, |table| !stayed.contains(table))
 }
 
 /// Removes the files.
@@ -137,14 +136,24 @@ fn make_way(it: &Replacement, session: &mut Session<'_>) -> Result<()> {
     Ok(())
 }
 
-fn feed(it: &Replacement, connection: &Connection, path: &Path, monitor: &Monitor) -> Result<()> {
+/// Loads one of the two; of tables those that are `wanted`.
+fn feed(
+    it: &Replacement,
+    connection: &Connection,
+    path: &Path,
+    monitor: &Monitor,
+    wanted: impl Fn(&String) -> bool,
+) -> Result<()> {
     let file = File::open(path).at("cannot read", path)?;
     let file = zstd::Decoder::new(file).at("cannot read", path)?;
     let definers = Definers::of(&mut Session::open(connection, None, monitor)?)?;
     let mut intake = Intake::new(file, None, false, monitor).with_definers(definers);
     loader::load(it, connection, &connection.name, true, monitor, |loader| {
         while let Some(step) = intake.next()? {
-            loader.take(&step)?;
+            match &step {
+                Step::Table { name, .. } if !wanted(name) => {}
+                step => loader.take(step)?,
+            }
         }
         Ok(())
     })

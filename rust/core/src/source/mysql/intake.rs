@@ -8,7 +8,7 @@ use super::rights::Definers;
 use super::session::quote;
 use crate::config::{Connection, names_table};
 use crate::source::sql::{
-    Found, Item, Kind, Splitter, Statement, Syntax, Utf8, definer_of, names_any, renamed, trigger_table,
+    Found, Item, Kind, Splitter, Statement, Syntax, Utf8, check_reach, definer_of, names_any, renamed, trigger_table,
     used_database, with_prefix, without_database, without_definer, without_schema,
 };
 use crate::{Code, Error, Monitor, NoteKind, Result};
@@ -228,6 +228,10 @@ impl<'m, R: Read> Intake<'m, R> {
             let syntax = self.splitter.syntax();
             let last = memchr::memmem::find(text.get(..200).unwrap_or(text), BACKUP_MIGRATE_END).is_some();
             let decision = self.decide(text, syntax)?;
+            if decision.is_some() && syntax == Syntax::default() {
+                let Item::Statement { delimiter, .. } = self.splitter.item(found.clone()) else { continue };
+                check_reach(text, delimiter, &Statement::parse(text))?;
+            }
             self.cut = cut;
             self.completed += u32::from(last && self.origin == Origin::BackupMigrate);
             match decision {

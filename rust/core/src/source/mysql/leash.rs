@@ -82,10 +82,11 @@ impl Replacement {
         // Everybody sees their own sessions, and may end them.
         let leftovers = format!(
             "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND (DB IN ({new}, {old}) \
-             OR ID IN ({}) OR INFO LIKE {}) AND USER = \
-             (SELECT USER FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID())",
+             OR ID IN ({}) OR INFO LIKE {}) AND USER IN \
+             ((SELECT USER FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()), {})",
             locks.join(", "),
             string(&format!("%GET_LOCK(%{}%", self.lock_prefix())),
+            string(&self.guest_name()),
         );
         let begun = Instant::now();
         loop {

@@ -3,12 +3,15 @@
 //! Where the user may create databases, the dump is loaded into a *new* one beside the live one, and all tables trade
 //! places in a single `RENAME TABLE`, the live ones going to an *old* one; the server does all of it or nothing
 //! (<https://mariadb.com/kb/en/atomic-ddl/>). Views, triggers, routines and events cannot be renamed across
-//! databases: they follow from a script, and the live ones are saved as one first. Elsewhere see [`super::direct`].
+//! databases: they follow from scripts, which were tried beforehand ([`super::rehearse`]), and those of the live ones
+//! that go are saved first. Elsewhere see [`super::direct`].
 
 use super::client;
 use super::direct;
 use super::dump::{FIRST_LINE, LAST_LINE, MARKER};
+use super::foreign_keys;
 use super::intake::{Intake, Origin, Step};
+use super::leash;
 use super::loader;
 use super::moving;
 use super::objects;
@@ -18,15 +21,22 @@ use super::script::Script;
 use super::session::{Session, quote, string};
 use crate::config::Connection;
 use crate::source::database::{DumpSettings, LoadReport, LoadSettings};
+use crate::source::sql::{Kind, Statement};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Seconds to wait for whoever uses the tables when they trade places.
-const SWAP_WAIT: u32 = 60;
+/// Seconds to wait for whoever uses the tables when they trade places: as long as PHP lets a page take. All others wait
+/// behind us meanwhile.
+pub(super) const SWAP_WAIT: u32 = 30;
+/// How often something that must not be left half done is tried before that is an error.
+const TRIES: u32 = 10;
+/// Seconds that a session may have been at what it does before it is ended for being in the way of that.
+const IN_THE_WAY: u32 = 5;
 
 /// How the new data gets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +57,7 @@ pub struct Replacement {
     pub(super) state_dir: PathBuf,
     /// The databases beside the live one.
     pub(super) new: String,
-    old: String,
+    pub(super) old: String,
     pub(super) way: Way,
     /// Tables and sequences that the dump makes.
     pub(super) tables: Vec<String>,
@@ -58,6 +68,10 @@ pub struct Replacement {
     /// Statements by which defaults take their numbers from the live database's sequences once they are there.
     #[serde(default)]
     defaults: Vec<String>,
+    /// The same for the live ones that the swap replaces or removes, and that taking it back makes again. `None`: the
+    /// journal is of a version that saved all of them, as a script.
+    #[serde(default)]
+    pub(super) touched: Option<Vec<String>>,
     /// Go on without views and the like that the server refuses.
     pub(super) lenient: bool,
 }
@@ -88,6 +102,7 @@ impl Replacement {
             moved: Vec::new(),
             undo: Vec::new(),
             defaults: Vec::new(),
+            touched: None,
             lenient: false,
         })
     }
@@ -110,7 +125,14 @@ impl Replacement {
         let loaded = match self.why_direct(connection, &charset, &collation, monitor)? {
             None => {
                 self.way = Way::Beside;
-                self.load_beside(connection, &mut intake, monitor)?
+                let guest = if settings.untrusted { self.invite(connection, monitor)? } else { None };
+                let loaded = self.load_beside(guest.as_ref().unwrap_or(connection), &mut intake, monitor);
+                loaded.map_err(|error| match &guest {
+                    Some(_) if error.code() == Code::Permission => error
+                        .context("nothing proves whose the backup is, so it may change its own database alone")
+                        .hint("look at what is refused; if it is right, restore it as a user of the site's own database"),
+                    _ => error,
+                })?
             }
             Some(why) => {
                 self.way = Way::Direct;
@@ -142,8 +164,8 @@ impl Replacement {
         self.check_foreign_keys(&mut session)?;
         drop(session);
         match self.way {
-            Way::Direct => direct::save(self, connection, &report.kept, monitor)?,
-            _ => self.save_others(connection, monitor)?,
+            Way::Direct => direct::save(self, connection, monitor)?,
+            _ => self.save_others(connection)?,
         }
         Ok(report)
     }
@@ -220,13 +242,16 @@ impl Replacement {
         monitor: &Monitor,
         each: &mut dyn FnMut(&Step<'_>) -> Result<()>,
     ) -> Result<Loaded> {
-        let mut later = Script::new(BufWriter::new(self.create(&self.after())?));
+        let (mut later, mut events) = (self.script(&self.after())?, self.script(&self.events())?);
         let mut undo = Vec::new();
         let mut current = String::new();
         while let Some(step) = intake.next()? {
             each(&step)?;
             match step {
-                Step::Session(piece) => later.piece(&piece)?,
+                Step::Session(piece) => {
+                    later.piece(&piece)?;
+                    events.piece(&piece)?;
+                }
                 Step::Table { name, .. } => {
                     if name != current {
                         monitor.set_current(&name);
@@ -234,15 +259,22 @@ impl Replacement {
                     }
                 }
                 Step::Later { piece, undo: drop } => {
+                    let statement = Statement::parse(&piece.text);
+                    if statement.kind == Kind::Charset {
+                        // Around routines and around events.
+                        events.piece(&piece)?;
+                    }
+                    let script = if statement.object == "EVENT" { &mut events } else { &mut later };
                     if let Some(drop) = drop {
-                        later.statement(drop.as_bytes())?;
+                        script.statement(drop.as_bytes())?;
                         undo.push(drop);
                     }
-                    later.piece(&piece)?;
+                    script.piece(&piece)?;
                 }
             }
         }
         finish_file(later.into_out(), &self.after())?;
+        finish_file(events.into_out(), &self.events())?;
         let report =
             LoadReport { statements: intake.statements(), bytes: intake.bytes(), ..LoadReport::default() };
         Ok(Loaded { origin: intake.origin(), excluded: intake.excluded(), undo, report })
@@ -302,6 +334,7 @@ impl Replacement {
                     .hint("restore as its definer or as the server's administrator, or with ignore_errors"));
             }
         }
+        let mut touched = Vec::new();
         if whole {
             let mut script = Vec::new();
             for (object, names) in objects_in(session)? {
@@ -312,6 +345,7 @@ impl Replacement {
                     } else if !self.undo.contains(&drop) {
                         report.removed.push(name.clone());
                         writeln!(script, "{drop};")?;
+                        touched.push(drop);
                     }
                 }
             }
@@ -322,62 +356,122 @@ impl Replacement {
             file.write_all(&script).at("cannot write", &path)?;
             file.sync_all().at("cannot write", &path)?;
         }
+        let ours: BTreeSet<String> = self.undo.iter().map(|drop| identity(drop)).collect();
+        for (object, names) in objects_in(session)? {
+            for name in names {
+                let drop = format!("DROP {object} IF EXISTS {}", quote(&name));
+                // A view may have the name of a table that comes.
+                if ours.contains(&identity(&drop)) || object == "VIEW" && self.tables.contains(&name) {
+                    touched.push(drop);
+                }
+            }
+        }
+        for (trigger, table) in triggers_in(session)? {
+            let drop = format!("DROP TRIGGER IF EXISTS {}", quote(&trigger));
+            if self.moved.contains(&table) || ours.contains(&identity(&drop)) {
+                touched.push(drop);
+            }
+        }
+        self.touched = Some(touched);
         Ok(report)
     }
 
-    /// A table that stays must not refer to one that goes: its foreign key would follow the old table.
-    fn check_foreign_keys(&self, session: &mut Session<'_>) -> Result<()> {
-        for row in session.rows(
-            "SELECT TABLE_NAME, REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS \
-             WHERE CONSTRAINT_SCHEMA = DATABASE()",
-        )? {
-            let [table, referenced] = columns(row)?;
-            if self.moved.contains(&referenced) && !self.moved.contains(&table) {
-                return Err(Error::new(
-                    Code::Unsupported,
-                    format!(
-                        "table {table}, which stays, has a foreign key to {referenced}, which is replaced"
-                    ),
-                )
-                .hint("restore the two together, or drop the foreign key"));
-            }
+    /// Saves the live views, triggers, routines and events that the swap touches, as a dump of ours.
+    fn save_others(&self, connection: &Connection) -> Result<()> {
+        let path = self.before();
+        let mut text = [FIRST_LINE, "\n", MARKER, "\n"].concat().into_bytes();
+        if self.touched.as_ref().is_none_or(|touched| !touched.is_empty()) {
+            // What cannot be saved, a broken view for one, is no news in this job's notes.
+            let quiet = Monitor::new();
+            let mut session = Session::open(connection, Some(&connection.name), &quiet)?;
+            let mut schema = Schema::read(&mut session, &DumpSettings::default(), "")?;
+            drop(session);
+            text.extend(objects::others(connection, true, &mut schema, &quiet)?.text);
         }
-        Ok(())
+        text.extend_from_slice(LAST_LINE.as_bytes());
+        let mut file = BufWriter::new(self.create(&path)?);
+        file.write_all(&text).at("cannot write", &path)?;
+        finish_file(file, &path)
     }
 
-    /// Saves the live views, triggers, routines and events as a script, twice: with their definers, and without, for
-    /// a user who may not set definers.
-    fn save_others(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        let mut session = Session::open(connection, Some(&connection.name), monitor)?;
-        let mut schema = Schema::read(&mut session, &DumpSettings::default(), "")?;
+    /// Makes those again that are missing.
+    fn bring_back_others(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        let Some(touched) = &self.touched else {
+            return self.run(connection, &connection.name, &self.before());
+        };
+        let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
+        let mut there = BTreeSet::new();
+        for (object, names) in objects_in(&mut session)? {
+            there.extend(
+                names.iter().map(|name| identity(&format!("DROP {object} IF EXISTS {}", quote(name)))),
+            );
+        }
+        for (trigger, _) in triggers_in(&mut session)? {
+            there.insert(identity(&format!("DROP TRIGGER IF EXISTS {}", quote(&trigger))));
+        }
         drop(session);
-        // What cannot be saved, a broken view for one, is no news in this job's notes.
-        let quiet = Monitor::new();
-        let text = objects::others(connection, true, &mut schema, &quiet)?.text;
-        for (path, definers) in
-            [(self.before(), Definers::Keep), (self.before_without_definers(), Definers::Strip)]
-        {
-            let mut script = Script::new(BufWriter::new(self.create(&path)?));
-            let parts = [FIRST_LINE, "\n", MARKER, "\n"].concat();
-            let all = parts.as_bytes().chain(text.as_slice()).chain(LAST_LINE.as_bytes());
-            let mut intake = Intake::new(all, None, false, &quiet).with_definers(definers);
+        let touched: BTreeSet<String> = touched.iter().map(|drop| identity(drop)).collect();
+        let missing: BTreeSet<&String> = touched.difference(&there).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        // A user who may not set definers becomes the definer.
+        let mut done = Ok(());
+        for definers in [Definers::Keep, Definers::Strip] {
+            let path = self.bring_back();
+            let mut script = self.script(&path)?;
+            let file = File::open(self.before()).at("cannot read", &self.before())?;
+            let quiet = Monitor::new();
+            let mut intake = Intake::new(file, None, false, &quiet).with_definers(definers);
             while let Some(step) = intake.next()? {
-                if let Step::Later { undo: Some(drop), .. } = &step {
-                    script.statement(drop.as_bytes())?;
-                }
                 match step {
-                    Step::Session(piece) | Step::Later { piece, .. } => script.piece(&piece)?,
-                    Step::Table { .. } => {}
+                    Step::Session(piece) => script.piece(&piece)?,
+                    Step::Later { piece, undo: Some(drop) } if missing.contains(&identity(&drop)) => {
+                        script.statement(drop.as_bytes())?;
+                        script.piece(&piece)?;
+                    }
+                    // Around routines.
+                    Step::Later { piece, undo: None } => script.piece(&piece)?,
+                    _ => {}
                 }
             }
             finish_file(script.into_out(), &path)?;
+            done = self.patiently(connection, monitor, || self.run(connection, &connection.name, &path));
+            if done.as_ref().err().is_none_or(|error| error.code() != Code::Permission) {
+                break;
+            }
         }
-        Ok(())
+        done
     }
 
-    /// See [`crate::source::database::Replacement::check`].
-    pub(crate) fn check(&mut self, _connection: &Connection, _monitor: &Monitor) -> Result<()> {
-        Ok(())
+    /// Ends what must not be left half done, whoever holds the tables: after a while those sessions are ended.
+    pub(super) fn patiently(
+        &self,
+        connection: &Connection,
+        monitor: &Monitor,
+        mut work: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
+        for _ in 1..TRIES {
+            match work() {
+                Err(error) if is_busy(&error) => {}
+                done => return done,
+            }
+            let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
+            let holders = session.column(&format!(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND DB = DATABASE() \
+                 AND COMMAND NOT IN ('Daemon', 'Binlog Dump') AND TIME >= {IN_THE_WAY}"
+            ))?;
+            if !holders.is_empty() {
+                let text = format!(
+                    "ended sessions of the database server that held tables of the site for more than {SWAP_WAIT} \
+                     seconds: {}",
+                    holders.join(", ")
+                );
+                monitor.note(NoteKind::Warning, text);
+                leash::kill(connection, &holders)?;
+            }
+        }
+        work()
     }
 
     /// See [`crate::source::database::Replacement::swap`].
@@ -390,6 +484,9 @@ impl Replacement {
             Way::Beside => {
                 let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
                 if !self.swapped(&mut session)? {
+                    if triggers_in(&mut session)?.iter().any(|(_, table)| self.moved.contains(table)) {
+                        self.wait_for_tables(connection, monitor)?;
+                    }
                     self.drop_triggers(&mut session, &self.moved)?;
                     let views = objects_in(&mut session)?;
                     let views = views.into_iter().filter(|(object, _)| *object == "VIEW");
@@ -406,7 +503,29 @@ impl Replacement {
                 }
             }
         }
-        self.run(connection, &self.after(), if self.lenient { &[client::FORCE] } else { &[] })
+        // The new data is live: from here on the way forward is the short one.
+        [self.after(), self.events()].iter().filter(|path| path.exists()).try_for_each(|path| {
+            self.patiently(connection, monitor, || self.run(connection, &connection.name, path))
+        })
+    }
+
+    /// What takes one table after the other begins with this: if somebody holds one of them, it gives up here, when
+    /// nothing is changed.
+    pub(super) fn wait_for_tables(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        let tables: Vec<String> = self.moved.iter().map(|table| format!("{} WRITE", quote(table))).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        // An error ends a session, and not every table can be locked.
+        let mut waiting = Session::open(connection, Some(&connection.name), monitor)?;
+        let locked = waiting.run(&format!(
+            "SET SESSION lock_wait_timeout={SWAP_WAIT}; LOCK TABLES {}; UNLOCK TABLES",
+            tables.join(", ")
+        ));
+        match locked {
+            Err(error) if is_busy(&error) || error.code() == Code::Cancelled => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// See [`crate::source::database::Replacement::revert`].
@@ -416,28 +535,25 @@ impl Replacement {
             Way::Direct => return direct::revert(self, connection, monitor),
             Way::Beside => {}
         }
-        let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
         if !self.before().exists() {
             // The load did not get to its end; nothing live has changed.
             return Ok(());
         }
-        if self.swapped(&mut session)? {
-            for drop in &self.undo {
-                session.run(drop)?;
+        self.patiently(connection, monitor, || {
+            let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
+            if self.swapped(&mut session)? {
+                for drop in &self.undo {
+                    session.run(drop)?;
+                }
+                self.drop_triggers(&mut session, &self.tables)?;
+                self.trade(
+                    &mut session,
+                    [(&self.tables, None, Some(&self.new)), (&self.moved, Some(&self.old), None)],
+                )?;
             }
-            self.drop_triggers(&mut session, &self.tables)?;
-            self.trade(
-                &mut session,
-                [(&self.tables, None, Some(&self.new)), (&self.moved, Some(&self.old), None)],
-            )?;
-        }
-        drop(session);
-        match self.run(connection, &self.before(), &[]) {
-            Err(error) if error.code() == Code::Permission => {
-                self.run(connection, &self.before_without_definers(), &[])
-            }
-            done => done,
-        }
+            Ok(())
+        })?;
+        self.bring_back_others(connection, monitor)
     }
 
     /// See [`crate::source::database::Replacement::clean`].
@@ -454,16 +570,19 @@ impl Replacement {
                 let tables = tables_in(&mut session, database)?;
                 // Killed before it got its mark, it is empty.
                 if !there.is_empty() && (tables.is_empty() || tables.contains(&self.mark())) {
-                    session.run(&format!(
-                        "SET foreign_key_checks=0; DROP DATABASE IF EXISTS {}",
-                        quote(database)
-                    ))?;
+                    foreign_keys::drop_database(&mut session, database, connection, monitor)?;
                 }
             }
         }
-        for path in [self.after(), self.before(), self.before_without_definers(), self.clients()] {
+        self.forget_trials(connection, monitor)?;
+        if self.way != Way::Direct {
+            self.dismiss(connection, monitor)?;
+        }
+        for path in [self.after(), self.events(), self.before(), self.bring_back(), self.clients()] {
             remove(&path)?;
         }
+        // Of a version that kept two scripts.
+        remove(&self.file("before-without-definers.sql"))?;
         direct::clean(self)
     }
 
@@ -484,12 +603,12 @@ impl Replacement {
         Ok(session)
     }
 
-    /// Runs one of our scripts on the live database.
-    fn run(&self, connection: &Connection, path: &Path, options: &[&str]) -> Result<()> {
+    /// Runs one of our scripts on a database.
+    pub(super) fn run(&self, connection: &Connection, database: &str, path: &Path) -> Result<()> {
         let script = File::open(path).at("cannot read", path)?;
         let lock = self.lock_option(0);
-        let options: Vec<&str> = options.iter().copied().chain([lock.as_str()]).collect();
-        client::run_file(connection, Some(&connection.name), script, &options, Some(self.leash()?))
+        let options: &[&str] = if self.lenient { &[client::FORCE, &lock] } else { &[&lock] };
+        client::run_file(connection, Some(database), script, options, Some(self.leash()?))
     }
 
     /// The databases beside the live one.
@@ -535,10 +654,7 @@ impl Replacement {
 
     /// Tables with triggers cannot move to another database.
     pub(super) fn drop_triggers(&self, session: &mut Session<'_>, tables: &[String]) -> Result<()> {
-        for row in session.rows(
-            "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()",
-        )? {
-            let [trigger, table] = columns(row)?;
+        for (trigger, table) in triggers_in(session)? {
             if tables.contains(&table) {
                 session.run(&format!("DROP TRIGGER IF EXISTS {}", quote(&trigger)))?;
             }
@@ -556,19 +672,50 @@ impl Replacement {
         self.state_dir.join(format!("{}-{what}", self.id))
     }
 
+    /// A new script of ours: what it waits for, it does not wait for for ever.
+    fn script(&self, path: &Path) -> Result<Script<BufWriter<File>>> {
+        let mut script = Script::new(BufWriter::new(self.create(path)?));
+        script.statement(format!("SET SESSION lock_wait_timeout={SWAP_WAIT}").as_bytes())?;
+        Ok(script)
+    }
+
     /// What is run once the new tables are in place.
     pub(super) fn after(&self) -> PathBuf {
         self.file("after.sql")
     }
 
-    /// What is run once the old tables are back in place.
+    /// The same for events, which run by themselves.
+    pub(super) fn events(&self) -> PathBuf {
+        self.file("events.sql")
+    }
+
+    /// What the old views, triggers, routines and events are made from again, should the swap be taken back.
     fn before(&self) -> PathBuf {
         self.file("before.sql")
     }
 
-    fn before_without_definers(&self) -> PathBuf {
-        self.file("before-without-definers.sql")
+    /// The part of it that is run then.
+    fn bring_back(&self) -> PathBuf {
+        self.file("bring-back.sql")
     }
+}
+
+/// Whether somebody else held what was asked for, for too long.
+pub(super) fn is_busy(error: &Error) -> bool {
+    ["1205", "1213"].iter().any(|number| error.message().contains(&format!("ERROR {number} ")))
+}
+
+/// What a `DROP … IF EXISTS name` removes, to be compared: names of routines and the like know no case.
+pub(super) fn identity(drop: &str) -> String {
+    if drop.starts_with("DROP VIEW ") { drop.to_owned() } else { drop.to_lowercase() }
+}
+
+/// The live triggers and their tables.
+pub(super) fn triggers_in(session: &mut Session<'_>) -> Result<Vec<(String, String)>> {
+    let rows = session.rows(
+        "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()",
+    )?;
+    rows.into_iter().map(|row| columns(row).map(|[trigger, table]| (trigger, table))).collect()
 }
 
 /// The live database's character set and collation; makes the database where there is none.
@@ -615,6 +762,16 @@ pub(super) fn objects_in(session: &mut Session<'_>) -> Result<Vec<(&'static str,
             "FUNCTION",
             "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() \
              AND ROUTINE_TYPE = 'FUNCTION'",
+        ),
+        (
+            "PACKAGE",
+            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() \
+             AND ROUTINE_TYPE = 'PACKAGE'",
+        ),
+        (
+            "PACKAGE BODY",
+            "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() \
+             AND ROUTINE_TYPE = 'PACKAGE BODY'",
         ),
         ("EVENT", "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()"),
     ] {

@@ -4,6 +4,7 @@
 
 mod needs;
 mod prefix;
+mod reach;
 mod rows;
 mod splitter;
 mod statement;
@@ -12,6 +13,7 @@ mod unicode;
 
 pub(crate) use needs::{Needs, Numbering, column_list, numbering};
 pub(crate) use prefix::{renamed, with_prefix};
+pub(crate) use reach::check as check_reach;
 pub(crate) use rows::{for_each_row, rows};
 pub(crate) use splitter::{Found, Item, Splitter};
 pub(crate) use statement::{
