@@ -206,7 +206,7 @@ class Sqlite(SiteTest):
                     info.size = 5
                     tar.addfile(info, io.BytesIO(b"stale"))
             for backup in ([str(made["id"])], ["--file", old]):
-                self.bam("restore", *backup, "--source", "files", "--yes")
+                self.bam("restore", *backup, "--source", "files", "--unauthenticated", "--yes")
                 self.assertEqual(self.rows(), before)
             self.document["sources"]["archive"] = {"type": "archive"}
             site = self.backup("archive")

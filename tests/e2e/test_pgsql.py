@@ -303,7 +303,7 @@ class Pgsql(SiteTest):
                 password = PASSWORD if user == self.name else postgres.ADMIN
                 self.document["databases"]["db"]["url"] = f"pgsql://{user}:{quote(password, safe='')}@localhost/{self.name}"
                 with self.subTest(text=text, user=user):
-                    self.bam("restore", "--file", dump, "--source", "db", "--yes", expect=1)
+                    self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes", expect=1)
                     self.assertEqual(self.state(), before)
                     self.assertFalse(os.path.exists(out))
                     self.assertClean()

@@ -69,7 +69,7 @@ class Replace(SiteTest):
         server.sql(f"create database {name}; create user u@localhost identified by 'p'; grant all on {name}.* to u@localhost; "
                    f"grant all on `{name}\\_bam\\_%`.* to u@localhost; use {name}; create table node (nid int primary key); "
                    "insert into node values (1); create definer=u@localhost function f() returns int reads sql data return (select count(*) from node); "
-                   "create definer=u@localhost view v as select f() as n; create definer=u@localhost procedure p() select 1")
+                   "create definer=u@localhost view v as select count(*) as n from node; create definer=u@localhost procedure p() select 1")
         made = self.backup("db")
         server.sql("insert into node values (2)", name)
         result = self.bam("restore", str(made["id"]), "--yes", expect=1)
@@ -172,8 +172,8 @@ class Replace(SiteTest):
                 with open(dump, "w") as file:
                     file.write(HEADER + text.format(other=self.other, out=out) + FOOTER)
                 with self.subTest(user=user, text=text):
-                    result = self.bam("restore", "--file", dump, "--source", "db", "--yes", expect=None)
-                    self.assertIn(result.code, (0, 1, 4), result)
+                    result = self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes", expect=None)
+                    self.assertIn(result.code, (0, 1), result)
                     self.assertEqual(mariadb.state(self.other), before[1])
                     self.assertFalse(os.path.exists(out))
                     if result.code:
