@@ -430,8 +430,12 @@ impl Replacement {
                         script.statement(drop.as_bytes())?;
                         script.piece(&piece)?;
                     }
-                    // Around routines.
-                    Step::Later { piece, undo: None } => script.piece(&piece)?,
+                    // Around routines. The rest of these are DROPs, also of what is not missing.
+                    Step::Later { piece, undo: None }
+                        if Statement::parse(&piece.text).kind == Kind::Charset =>
+                    {
+                        script.piece(&piece)?;
+                    }
                     _ => {}
                 }
             }
