@@ -139,7 +139,9 @@ impl Plan {
             let log = ["-journal", "-wal", "-shm"].iter().any(|log| file.to_string_lossy().ends_with(log));
             if !log && self.trees.iter().any(|tree| real.starts_with(exclude::real_path(&tree.base))) {
                 let file = file.display();
-                let text = format!("the SQLite database {file} is left out of the files: it is backed up as a database");
+                let text = format!(
+                    "the SQLite database {file} is left out of the files: it is backed up as a database"
+                );
                 monitor.note(NoteKind::Info, text);
             }
         }

@@ -551,8 +551,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open(path).and_then(collated)
 }
 
-/// With the collation that Drupal's tables have since 8: without it SQLite can neither check nor write their indexes. It
-/// compares as Drupal does (`Unicode::strcasecmp()`): in small letters, each letter by itself.
+/// With what the application defines ([`defined`]): without it SQLite can neither check nor write indexes.
 fn collated(database: Connection) -> rusqlite::Result<Connection> {
     defined::know(&database).map(|()| database)
 }

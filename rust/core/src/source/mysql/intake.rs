@@ -8,8 +8,8 @@ use super::rights::Definers;
 use super::session::quote;
 use crate::config::{Connection, names_table};
 use crate::source::sql::{
-    Found, Item, Kind, Splitter, Statement, Syntax, Utf8, check_reach, definer_of, names_any, renamed, trigger_table,
-    used_database, with_prefix, without_database, without_definer, without_schema,
+    Found, Item, Kind, Splitter, Statement, Syntax, Utf8, check_reach, definer_of, names_any, renamed,
+    trigger_table, used_database, with_prefix, without_database, without_definer, without_schema,
 };
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::borrow::Cow;

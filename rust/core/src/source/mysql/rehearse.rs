@@ -99,7 +99,7 @@ impl Replacement {
         let table = "CREATE, ALTER, DROP, INSERT";
         self.forget_trials(connection, monitor)?;
         session
-            .run(&format!("CREATE TABLE {name} (id int)"))
+            .run(&format!("CREATE TABLE {name} (id int PRIMARY KEY)"))
             .map_err(|error| refused("TABLE", table, error))?;
         if self.way == Way::Beside {
             let old = quote(&self.old);
