@@ -315,7 +315,7 @@ class Pgsql(SiteTest):
             self.server.sql("grant select on node to public", self.name)
             subprocess.run(["pg_dump", "-d", self.name], stdout=file, check=True, env=self.server.environment())
         self.damage()
-        self.bam("restore", "--file", dump, "--source", "db", "--yes")
+        self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes")
         self.assertEqual(self.sql("select count(*) from node"), "2000\n")
         # What a dump of others does not have may have been left out on purpose.
         self.assertEqual(self.sql("select count(*) from later"), "0\n")
@@ -327,7 +327,7 @@ class Pgsql(SiteTest):
             with open(dump, "w") as file:
                 file.write(f"create table evil (id int);\n{line}\n;\n-- PostgreSQL database dump complete\n")
             before = self.state()
-            self.assertSays(self.bam("restore", "--file", dump, "--source", "db", "--yes", expect=4), "command to psql")
+            self.assertSays(self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes", expect=4), "command to psql")
             self.assertEqual(self.state(), before)
             self.assertFalse(os.path.exists("/tmp/bam-was-here"))
             self.assertClean()
@@ -342,7 +342,7 @@ class Pgsql(SiteTest):
             dump = self.path("broken.sql")
             with open(dump, "w") as file:
                 file.write(broken)
-            result = self.bam("restore", "--file", dump, "--source", "db", "--yes", expect=None)
+            result = self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes", expect=None)
             self.assertIn(result.code, (1, 4) if code is None else (code,), result)
             self.assertEqual(self.state(), before)
             self.assertClean()
@@ -371,7 +371,7 @@ class Pgsql(SiteTest):
         with open(dump, "w") as file:
             file.write("-- MySQL dump 10.13\nCREATE TABLE `node` (`nid` int) ENGINE=InnoDB;\n")
         before = self.state()
-        self.assertSays(self.bam("restore", "--file", dump, "--source", "db", "--yes", expect=2), "MySQL", "PostgreSQL")
+        self.assertSays(self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes", expect=2), "MySQL", "PostgreSQL")
         self.assertEqual(self.state(), before)
 
     def test_killed_it_leaves_the_old_site_or_the_new(self):

@@ -39,7 +39,6 @@ mod rights;
 mod schema;
 mod script;
 mod select;
-
 mod session;
 mod straight;
 mod wire;
