@@ -183,7 +183,7 @@ fn from_words(text: &[u8], owners: Option<&Owners>) -> Option<Vec<u8>> {
             "o" => "other",
             kind => kind,
         };
-        let (tag, ..) = TAGS.iter().find(|(_, known, named)| *known == kind && *named == !name.is_empty())?;
+        let (tag, ..) = TAGS.iter().find(|(_, known, named)| *known == kind && *named != name.is_empty())?;
         let told = parts.next().and_then(|id| id.trim().parse::<u32>().ok());
         let own = owners.and_then(|owners| match kind {
             "user" => owners.uid(name.as_bytes()),

@@ -145,7 +145,9 @@ mod tests {
             let mut noise = String::new();
             for _ in 0..12 {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                noise.extend(["ü", ":", "/", "@", " ", "\"", "://", "x", "`"].get((seed >> 40) as usize % 9));
+                noise.extend(
+                    ["ü", ":", "/", "@", " ", "\"", "://", "x", "`"].get((seed >> 40) as usize % 9).copied(),
+                );
             }
             let masked = by_shape(format!("{noise} mysql://user:s3cret@host/{noise}"));
             assert!(!masked.contains("s3cret"), "{masked}");
