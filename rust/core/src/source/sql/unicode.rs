@@ -142,16 +142,26 @@ mod tests {
 
     fn read(bytes: &[u8]) -> io::Result<String> {
         let mut text = String::new();
-        Utf8::new(Drip(bytes)).read_to_string(&mut text)?;
-        let mut again = String::new();
-        Utf8::new(bytes).read_to_string(&mut again)?;
-        assert_eq!(text, again);
+        Utf8::new(bytes).read_to_string(&mut text)?;
+        if bytes.len() < 1000 {
+            let mut again = String::new();
+            Utf8::new(Drip(bytes)).read_to_string(&mut again)?;
+            assert_eq!(text, again);
+        }
         Ok(text)
     }
 
     #[test]
     fn marks_go_and_utf_16_becomes_utf_8() {
-        let text = "INSERT INTO t VALUES ('ä☃😀');\r\n".repeat(5000);
+        for lines in [1, 5000] {
+            come_through(&"INSERT INTO t VALUES ('ä☃😀');\r\n".repeat(lines));
+        }
+        for short in ["", "a", ";;", "ab;"] {
+            assert_eq!(read(short.as_bytes()).unwrap(), short);
+        }
+    }
+
+    fn come_through(text: &str) {
         let wide = |swap: bool| -> Vec<u8> {
             let to = |unit: u16| if swap { unit.to_be_bytes() } else { unit.to_le_bytes() };
             text.encode_utf16().flat_map(to).collect()
@@ -163,9 +173,6 @@ mod tests {
             let whole = [mark.as_slice(), &wide(swap)].concat();
             assert_eq!(read(&whole).unwrap(), text);
             assert!(read(&whole[..whole.len() - 1]).is_err());
-        }
-        for short in ["", "a", ";;", "ab;"] {
-            assert_eq!(read(short.as_bytes()).unwrap(), short);
         }
     }
 }
