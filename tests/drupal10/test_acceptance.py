@@ -107,7 +107,7 @@ class OnMariadb(SiteTest):
     def maintenance(self):
         return ["php", os.path.join(TOP, "php-shim/bin/bam-maintenance"), "--root", self.site.root]
 
-    def test_the_site_is_restored_onto_an_empty_machine(self):
+    def test_with_an_empty_machine_the_site_comes_back_from_a_file(self):
         site = self.site
         site.fill("elsewhere")
         expected = site.facts()
@@ -128,7 +128,8 @@ class OnMariadb(SiteTest):
             site.write(os.path.join(site.conf, name), text)
         # The environment of the settings, which ask for a class loader, is not there yet.
         site.write(os.path.join(site.conf, "settings.php"), saved["settings.php"].replace("|| !$class_loader", ""))
-        site.bam("restore", kept, "--source", "archive", "--code", "--yes")
+        site.bam("import", kept, "manual")
+        site.bam("restore", str(made["id"]), "--code", "--yes")
         self.assertEqual(site.facts(), expected)
 
     def test_a_project_leaves_contributed_code_to_composer(self):
