@@ -8,10 +8,11 @@ use Bam\Json;
 /**
  * A copy of the last good configuration, for the day when the site's database cannot tell it any more.
  *
- * It lies in the home of whoever runs bam, and in his folder of the site's state where root has made that (job/state.rs of
- * the engine), so that the web server's user has root's and root the web server's; never below the docroot, never readable by others: it holds the passwords of
- * destinations and the key of the aes module, which in Drupal are in the database only, so that without this copy a lost
- * database would take the means to restore it along. What settings.php says (databases) is not in it.
+ * It lies in the home of whoever runs bam, and in that user's folder of the site's state where root has made one
+ * (job/state.rs of the engine), so that the web server's user has root's copy and root the web server's; never below
+ * the docroot, never readable by others: it holds the passwords of destinations and the key of the aes module, which
+ * in Drupal are in the database only, so that without this copy a lost database would take the means to restore it
+ * along. What settings.php says (databases) is not in it.
  *
  * Root also reads the copy of the user to whom the site belongs: who writes that could as well write the settings
  * themselves, from which root would read the same.

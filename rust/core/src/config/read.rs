@@ -480,7 +480,7 @@ policy: { copies: 3, distinct_hosts: true, max_age: 8d, verify_every: 30d }
         assert!(Document::load(&path).expect("read").notes.is_empty());
 
         let error = Document::load(&dir.path().join("none.yml")).expect_err("no file");
-        assert_eq!(error.code(), Code::NotFound);
+        assert_eq!(error.code(), Code::Config);
         fs::write(&path, "sourcs: {}\n").expect("written");
         let error = Document::load(&path).expect_err("a typo");
         assert!(error.message().starts_with(path.to_str().expect("UTF-8")), "{error}");

@@ -24,6 +24,11 @@ use std::time::{Duration, Instant};
 
 /// How long what a killed run left may take to end: the server may have to roll back a transaction.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a session may take to end by itself, as it does when its client has gone. MariaDB 10.11 was seen to crash (in
+/// `ha_maria::drop_table`) when a KILL met a session that was making a temporary table, so it is the last resort.
+const GRACE: Duration = Duration::from_secs(1);
+/// A session that was killed has so long before it is killed once more.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Connections that may load into the live database at a time, each with a lock of its own; see [`Replacement::lock_name`].
@@ -89,6 +94,7 @@ impl Replacement {
             string(&self.guest_name()),
         );
         let begun = Instant::now();
+        let mut killed: Option<Instant> = None;
         loop {
             // First the clients: one that has not connected yet shows in no list.
             let clients = self.has_clients()?;
@@ -108,7 +114,10 @@ impl Replacement {
                     "wait until SHOW PROCESSLIST shows it no more, or KILL it, then run `bam recover`",
                 ));
             }
-            kill(connection, &sessions)?;
+            if killed.map_or(begun.elapsed() > GRACE, |last| last.elapsed() > AGAIN) {
+                kill(connection, &sessions)?;
+                killed = Some(Instant::now());
+            }
             monitor.check()?;
             std::thread::sleep(PAUSE);
         }
