@@ -127,8 +127,8 @@ typedef struct bam_progress {
 // Archives a folder into the tar file `file`, compressed as its extension says (.gz, .zst, .bz2, .zip, none). `file`
 // must not exist; it appears when it is whole. Blocks until then.
 //
-// `options_json` may be NULL: `{"exclude": [paths relative to the folder, or absolute], "ignore_errors": false}`. The
-// report: `{"files", "directories", "links", "bytes", "changed", "vanished", "skipped", "missing", "notes"}`.
+// `options_json` may be NULL: `{"exclude": [paths relative to the folder, or absolute, or patterns as in a .gitignore],
+// "ignore_errors": false}`. The report: `{"files", "directories", "links", "bytes", "changed", "vanished", "skipped", "missing", "notes"}`.
 enum bam_status bam_archive_create(const char *folder,
                                    const char *file,
                                    const char *options_json,

@@ -219,7 +219,7 @@ final class Native
     /**
      * Archives a folder into a tar file, compressed as its extension says.
      *
-     * @param string[] $exclude Paths relative to the folder, or absolute.
+     * @param string[] $exclude Paths relative to the folder, or absolute; or patterns as in a .gitignore.
      * @return array<string, mixed> How many files, folders, links, bytes; notes.
      */
     public function createArchive(string $folder, string $file, array $exclude = []): array

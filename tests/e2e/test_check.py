@@ -98,6 +98,23 @@ class Check(SiteTest):
         self.document["sources"]["media"] = {"type": "files", "path": "sites/default/meida"}
         self.assertFound(self.looked(3), "source", "missing", "meida")
 
+    def test_patterns(self):
+        self.write("sites/default/files/deep/film.mp4", "x")
+        self.write("sites/default/files/a[b", "by this very name")
+        self.document["profiles"]["default"]["sources"] = {"files": {"exclude": ["*.mp4", "!film*", "a[b", "less", "note"]}}
+        found = self.looked(0)
+        self.assertFalse([one for one in found["source"] if one["state"] != "good"], found["source"])
+        self.document["profiles"]["default"]["sources"] = {"files": {"exclude": ["*.mpeg", "!*.avi", "vidoes", "/*.mp4"]}}
+        found = self.looked(0)
+        for entry in ("*.mpeg", "!*.avi", "vidoes", "/*.mp4"):
+            self.assertFound(found, "source", "notice", f'"{entry}"', "profiles.default.sources.files.exclude")
+        os.remove(os.path.join(self.files, "a[b"))
+        self.document["profiles"]["default"]["sources"] = {"files": {"exclude": ["a[b"]}}
+        self.assertFound(self.looked(2), "source", "wrong", '"a[b"', "no pattern")
+        self.assertIn("no pattern", self.bam("config", "check", "--offline").err)
+        # B&M's meaning stays, and is said.
+        self.assertIn("no pattern", self.bam("backup", "files").err)
+
     def test_keys(self):
         os.chmod(self.key, 0o644)
         self.assertFound(self.looked(2), "key", "wrong", "0644", "chmod 600")

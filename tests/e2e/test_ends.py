@@ -181,6 +181,56 @@ class Stays(Site):
         self.assertEqual(self.get("sites/default/files/videos/v"), "large")
         self.assertEqual(sorted(os.listdir(self.files + "/styles")), ["thumb"])
 
+    def test_what_a_pattern_leaves_out_stays(self):
+        """And what fits it that was made since; what comes back with ! is in the backup."""
+        raw = os.fsencode(self.files)
+        latin = os.path.join(raw, b"caf\xe9.mp4")
+        for name in ("film.mp4", "deep/er/film.mp4", "trailer.mp4", "cache/page", "deep/cache/page", "text/a.tmp",
+                     "text/deeper/a.tmp", "star*.txt", "starry.txt", "we[ird"):
+            self.write("sites/default/files/" + name, "backed up")
+        with open(latin, "w") as file:
+            file.write("backed up")
+        self.document["profiles"]["default"]["sources"] = {
+            "files": {"exclude": ["*.mp4", "!trailer.mp4", "cach?/", "/text/*.tmp", "star\\*.txt", "we[ird", "styles"]},
+            "archive": {"exclude": ["*.mp4", "!trailer.mp4", "cach?/", "public://text/*.tmp", "star\\*.txt", "we[ird",
+                                    "public://styles"]}}
+        out = ["film.mp4", "deep/er/film.mp4", "cache/page", "deep/cache/page", "text/a.tmp", "star*.txt"]
+        kept = ["a", "trailer.mp4", "text/deeper/a.tmp", "starry.txt"]
+        for source, options in (("files", []), ("archive", []), ("archive", ["--code"])):
+            made = self.backup(source)
+            self.document["profiles"]["default"]["sources"], before = {}, self.document["profiles"]["default"]["sources"]
+            names = {entry["path"] for entry in self.bam_json("ls", str(made["id"]))["entries"]}
+            at = "docroot/sites/default/files/" if source == "archive" else ""
+            for name in out + ["styles/thumb/a", os.path.join(os.path.dirname(out[2]), "page")]:
+                self.assertNotIn(at + name, names)
+            # Only the literal meaning of what is no pattern, in the source's own folder.
+            self.assertEqual(at + "we[ird" in names, source == "archive")
+            for name in kept:
+                self.assertIn(at + name, names)
+            shutil.rmtree(self.files + "/deep/er")
+            live = out[:1] + out[2:] + ["new/since.mp4", "new/er/cache/x", "text/since.tmp"]
+            for name in live:
+                self.write("sites/default/files/" + name, "live")
+            with open(latin, "w") as file:
+                file.write("live")
+            for name in kept + ["new/since.txt", "cache.txt"]:
+                self.write("sites/default/files/" + name, "damaged")
+            lost = self.bam_json("restore", str(made["id"]), *options, "--dry-run")["files"]["lost"]
+            self.assertEqual(sorted(os.path.basename(path) for path in lost["first"]), ["cache.txt", "since.txt"])
+            self.bam("restore", str(made["id"]), *options, "--yes")
+            for name in live:
+                self.assertEqual(self.get("sites/default/files/" + name), "live", name)
+            with open(latin) as file:
+                self.assertEqual(file.read(), "live")
+            for name in kept:
+                self.assertEqual(self.get("sites/default/files/" + name), "backed up", name)
+            for name in ("new/since.txt", "cache.txt"):
+                self.assertFalse(os.path.lexists(os.path.join(self.files, name)), name)
+            self.assertEqual(self.strays(), [])
+            shutil.rmtree(self.files + "/new")
+            self.write("sites/default/files/deep/er/film.mp4", "again")
+            self.document["profiles"]["default"]["sources"] = before
+
     def test_a_database_in_the_files_folder_stays_with_them(self):
         live = self.files + "/.ht.sqlite"
         shutil.move(self.database, live)

@@ -94,7 +94,7 @@ final class ProfileForm extends ItemForm {
         '#type' => 'textarea',
         '#title' => $title,
         '#description' => $key === 'exclude'
-          ? $this->t('One a line: relative to the source, full paths, or public://….')
+          ? $this->t('One a line: relative to the source, full paths, public://…, or patterns such as *.mp4.')
           : $this->t('One a line; cache_* stands for all that begin so.'),
         '#rows' => 4,
         '#default_value' => implode("\n", $settings === NULL ? ($start[$key] ?? []) : ($settings[$key] ?? [])),

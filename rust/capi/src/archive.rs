@@ -39,8 +39,8 @@ struct Extract {
 /// Archives a folder into the tar file `file`, compressed as its extension says (.gz, .zst, .bz2, .zip, none). `file`
 /// must not exist; it appears when it is whole. Blocks until then.
 ///
-/// `options_json` may be NULL: `{"exclude": [paths relative to the folder, or absolute], "ignore_errors": false}`. The
-/// report: `{"files", "directories", "links", "bytes", "changed", "vanished", "skipped", "missing", "notes"}`.
+/// `options_json` may be NULL: `{"exclude": [paths relative to the folder, or absolute, or patterns as in a .gitignore],
+/// "ignore_errors": false}`. The report: `{"files", "directories", "links", "bytes", "changed", "vanished", "skipped", "missing", "notes"}`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bam_archive_create(
     folder: *const c_char,

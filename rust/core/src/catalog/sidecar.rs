@@ -84,6 +84,8 @@ pub mod key {
     pub const TABLES: &str = "bam_tables";
     /// Paths in the archive that were left out on purpose, with all below them ([`super::Sidecar::set_list`]).
     pub const EXCLUDED: &str = "bam_excluded";
+    /// Patterns of what else was left out, in order, as a `.gitignore` at the root of the archive would have them.
+    pub const EXCLUDED_PATTERNS: &str = "bam_excluded_patterns";
     /// CRC-32 of its blocks ([`crate::catalog::blocks::Blocks`]).
     pub const BLOCKS: &str = "bam_blocks";
     /// Destinations that the backup was sent to, by machine name.

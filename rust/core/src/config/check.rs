@@ -6,6 +6,7 @@ use super::{
     CRON_NONE, Destination, DestinationType, Document, EncryptionKind, HIDDEN, Source, SourceType, builtin,
     mask, parse_cron,
 };
+use crate::source::pattern::{Patterns, is_pattern};
 use crate::{Code, Error, Note, NoteKind, Result};
 use std::collections::BTreeMap;
 
@@ -51,6 +52,7 @@ impl Document {
     pub fn check(&self) -> Vec<Note> {
         let mut notes = self.remarks();
         notes.extend(self.remarks_on_keys());
+        notes.extend(self.remarks_on_patterns());
         notes
     }
 
@@ -85,6 +87,27 @@ impl Document {
                     "schedule {name} is enabled, but has neither `every` nor `cron`: it runs only when asked"
                 );
                 notes.push(Note { kind: NoteKind::Info, text });
+            }
+        }
+        notes
+    }
+
+    /// Only looking tells whether they are names of files.
+    fn remarks_on_patterns(&self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        for (name, profile) in &self.profiles {
+            for (source, settings) in &profile.sources {
+                let entries =
+                    settings.exclude.iter().flatten().flat_map(|entry| entry.lines()).map(str::trim);
+                for line in entries.filter(|line| is_pattern(line)) {
+                    if let Err(why) = Patterns::default().add(line, "") {
+                        let text = format!(
+                            "profiles.{name}.sources.{source}.exclude: {line:?} is no pattern ({why}): only what bears just \
+                             that name is left out"
+                        );
+                        notes.push(Note { kind: NoteKind::Warning, text });
+                    }
+                }
             }
         }
         notes

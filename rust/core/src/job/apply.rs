@@ -4,6 +4,7 @@
 
 use super::folders::Folders;
 use super::journal::Journal;
+use super::left_out::LeftOut;
 use super::pipe::{PipeReader, PipeWriter, pipe};
 use super::restore;
 use super::sources;
@@ -47,8 +48,8 @@ pub struct Target<'a> {
     pub authentic: bool,
     /// Finds what of a live folder stays although the backup does not have it; paths relative to the folder.
     pub keep: &'a (dyn Fn(&Path) -> Vec<PathBuf> + Sync),
-    /// What the backup says it left out, as paths in the archive.
-    pub recorded: Option<&'a [Vec<u8>]>,
+    /// What the backup says it left out.
+    pub recorded: Option<&'a LeftOut>,
 }
 
 /// An [`Target::id`] that no other restore has.
@@ -335,6 +336,9 @@ pub fn kept(target: &Target<'_>, stay: &[PathBuf], live: &Path) -> Vec<PathBuf> 
     let real = real_path(live);
     kept.extend(stay.iter().filter_map(|path| path.strip_prefix(&real).ok().map(Path::to_owned)));
     kept.retain(|path| !path.as_os_str().is_empty());
+    // What lies below a kept folder goes with it.
+    kept.sort();
+    kept.dedup_by(|later, earlier| later.starts_with(earlier));
     kept
 }
 

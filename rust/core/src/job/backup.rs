@@ -94,6 +94,10 @@ pub fn make(
     }
     if let Some(excluded) = plan.excluded() {
         sidecar.set_list(key::EXCLUDED, excluded);
+        let patterns = plan.excluded_patterns();
+        if !patterns.is_empty() {
+            sidecar.set_list(key::EXCLUDED_PATTERNS, patterns);
+        }
     }
     seal.seal()?.stamp(&mut sidecar, &finished.written, keys.as_ref());
     sidecar.set_list(key::COPIES, &choice.destinations);

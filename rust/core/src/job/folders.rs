@@ -257,14 +257,34 @@ impl<'t> Folders<'t> {
     /// site. Absolute, without links but the last component.
     pub fn stay(&self) -> Vec<PathBuf> {
         let mut stay = self.links.clone();
-        for path in self.target.recorded.unwrap_or_default() {
+        let Some(recorded) = self.target.recorded else { return stay };
+        for path in &recorded.paths {
             if let Some(place) = self.place(self.layout.part(path)) {
                 let live = self.live_path(&place);
                 let (parent, name) = (live.parent().unwrap_or(&live), live.file_name().unwrap_or_default());
                 stay.push(real_path(parent).join(name));
             }
         }
+        if !recorded.patterns.is_empty() {
+            for (place, at) in self.parts() {
+                let live = real_path(&self.live_path(&self.innermost(place)));
+                stay.extend(recorded.patterns.fitting(&live, &at).into_iter().map(|path| live.join(path)));
+            }
+        }
         stay
+    }
+
+    /// The parts of the site that are restored, and their paths in the archive.
+    fn parts(&self) -> Vec<(Place, Vec<u8>)> {
+        let parts = match self.layout {
+            Layout::Files { .. } => vec![(&self.files, Vec::new())],
+            Layout::Site(archive) => vec![
+                (&self.docroot, archive.docroot.clone()),
+                (&self.public, join(&archive.docroot, &archive.public)),
+                (&self.private, archive.private.clone().unwrap_or_default()),
+            ],
+        };
+        parts.into_iter().filter_map(|(place, at)| Some((place.clone()?, at))).collect()
     }
 
     /// When all is extracted: the roots that the archive does not speak of, which stay, and with them, as paths like those
@@ -289,8 +309,7 @@ impl<'t> Folders<'t> {
                 false => paths.push(real_path(&live)),
             }
             let path = join(&archive.prefix, path);
-            let left_out =
-                self.target.recorded.is_some_and(|all| all.iter().any(|it| below(&path, it).is_some()));
+            let left_out = self.target.recorded.is_some_and(|all| all.speaks_of(&path));
             let empty = fs::read_dir(&live).is_ok_and(|mut entries| entries.next().is_none());
             if live.exists() && !empty {
                 let kind = if left_out { NoteKind::Info } else { NoteKind::Missing };

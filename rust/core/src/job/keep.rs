@@ -25,6 +25,7 @@ pub fn of(
             _ => sources::archive_excludes(document, source, settings),
         };
         kept.extend(excludes.below(live));
+        kept.extend(excludes.fitting(live));
     }
     let below = |path: PathBuf| path.strip_prefix(live).ok().map(Path::to_owned);
     let folders = places::local_folders(document).into_iter().filter_map(|path| path.canonicalize().ok());

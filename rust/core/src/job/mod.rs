@@ -21,6 +21,7 @@ mod ids;
 mod journal;
 mod keep;
 pub mod keys;
+mod left_out;
 mod leftovers;
 pub mod lock;
 pub mod look;

@@ -13,6 +13,7 @@ use crate::source::exclude::plain_path;
 use crate::source::path_set::PathSet;
 use crate::{Monitor, Result, ResultExt};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -174,7 +175,7 @@ fn lost(
     monitor: &Monitor,
 ) -> Result<()> {
     let real = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
-    let kept = apply::kept(target, &inside.stay(), &real);
+    let kept: HashSet<PathBuf> = apply::kept(target, &inside.stay(), &real).into_iter().collect();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         monitor.check()?;

@@ -2,6 +2,7 @@
 
 use super::apply::{self, Target};
 use super::journal::Journal;
+use super::left_out::LeftOut;
 use super::open::{Local, Opened};
 use super::recover::{self, Way};
 use super::request::Restore;
@@ -199,8 +200,7 @@ fn put(
     };
     let base = folder.as_ref().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
     // What the backup left out it says itself; those of old do not.
-    let recorded = opened.sidecar().filter(|sidecar| sidecar.has(key::EXCLUDED));
-    let recorded = recorded.map(|sidecar| sidecar.list(key::EXCLUDED));
+    let recorded = opened.sidecar().and_then(LeftOut::of);
     let keep = |live: &Path| {
         let base = base.as_deref().filter(|base| live.starts_with(base)).unwrap_or(live);
         keep::of(document, source_name, source, (base, live), (recorded.is_none(), ask.settings))
@@ -219,7 +219,7 @@ fn put(
         translate: true,
         authentic: opened.is_authentic(),
         keep: &keep,
-        recorded: recorded.as_deref(),
+        recorded: recorded.as_ref(),
     };
     if ask.dry_run {
         let plan = plan::of(&target, opened, survey, &ask.paths, monitor)?;

@@ -99,6 +99,12 @@ impl Plan {
             SourceType::Archive => plan.add_site(document, source, settings, monitor)?,
         }
         plan.tell_of_databases(document, monitor);
+        for (line, why) in plan.trees.first().map_or(&[][..], |tree| tree.excludes.malformed()) {
+            let text = format!(
+                "{line:?}, which is to be excluded, is no pattern ({why}): only what bears just that name is left out"
+            );
+            monitor.note(NoteKind::Warning, text);
+        }
         // A backup never contains backups, least of all itself, nor what a restore could not remove.
         let strays = recover::strays(&super::lock::state_dir(document)?);
         for folder in places::local_folders(document).into_iter().chain(strays) {
@@ -217,7 +223,10 @@ impl Plan {
             None if public.is_dir() => {
                 // Where Drupal looks for them by default, so that any tool restores them.
                 let prefix = format!("docroot/{}", facts.public);
-                self.add_tree(site, public, prefix.as_bytes(), excludes())?;
+                let excludes = excludes();
+                if !excludes.patterns().exclude_at_or_above(prefix.as_bytes(), b"docroot") {
+                    self.add_tree(site, public, prefix.as_bytes(), excludes)?;
+                }
             }
             None => {}
         }
@@ -279,6 +288,12 @@ impl Plan {
         all.sort();
         all.dedup();
         (!self.trees.is_empty()).then_some(all)
+    }
+
+    /// The patterns of what is left out of the folders, as a `.gitignore` at the root of the archive would have them.
+    pub fn excluded_patterns(&self) -> Vec<String> {
+        let tree = self.trees.first();
+        tree.map_or_else(Vec::new, |tree| tree.excludes.patterns().lines().map(str::to_owned).collect())
     }
 
     /// Whether a database is read.
@@ -530,7 +545,7 @@ pub fn files_excludes(document: &Document, settings: Option<&SourceSettings>, fo
 pub fn archive_excludes(document: &Document, source: &Source, settings: Option<&SourceSettings>) -> Excludes {
     let site = &document.site;
     let mut excludes = match settings.and_then(|s| s.exclude.clone()) {
-        Some(lines) => Excludes::new(lines, &site.root, site),
+        Some(lines) => Excludes::in_archive(lines, &site.root, site, &archive_places(site)),
         None => {
             let mut excludes = Excludes::new(exclude::default_of_archive(site), &site.root, site);
             machine::files(site).iter().for_each(|path| excludes.add_path(path));
@@ -542,6 +557,18 @@ pub fn archive_excludes(document: &Document, source: &Source, settings: Option<&
         composer::folders(&site.root).unwrap_or_default().iter().for_each(|path| excludes.add_path(path));
     }
     excludes
+}
+
+/// The folders of a site archive and their paths in it, as [`Plan::of`] puts them.
+pub(super) fn archive_places(site: &Site) -> Vec<(PathBuf, String)> {
+    let mut places = vec![(site.root.clone(), "docroot".to_owned())];
+    let public = site.public_dir();
+    if relative_to(&public, &site.root).is_none() {
+        places.push((public, format!("docroot/{}/files", site.conf_path_or_default())));
+    }
+    let private = site.private_dir().filter(|private| relative_to(private, &site.root).is_none());
+    places.extend(private.map(|private| (private, "private".to_owned())));
+    places
 }
 
 /// The files of SQLite databases: they are dumped and loaded as databases, and never go along as files, where they would

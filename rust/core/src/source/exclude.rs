@@ -5,9 +5,13 @@
 //! a stream URI; one with a leading slash counts from the source, too, because B&M strips slashes first (a
 //! profile that says `/tmp` means the `tmp` of its source). Lines relative to the docroot work as they do there.
 //!
+//! Beside that, an entry with `*`, `?`, `[` or a leading `!` is a pattern as `.gitignore` has them ([`super::pattern`]). It
+//! is a path as well: a file whose real name it is stays left out, as with B&M.
+//!
 //! One accident of B&M is left out: there a line that matches nothing at the top excludes whatever bears that name
 //! anywhere below, so that files are lost or not depending on whether some other folder exists.
 
+use super::pattern::{self, Patterns};
 use crate::config::Site;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -23,6 +27,12 @@ const DEFAULT: [&str; 9] =
 pub struct Excludes {
     /// By last component, which rules most paths out at once.
     paths: HashMap<OsString, HashSet<PathBuf>>,
+    /// What fits one of these, by its path in the archive.
+    patterns: Patterns,
+    /// Patterns that cannot be understood, and why.
+    malformed: Vec<(String, String)>,
+    /// Folders that are archived, without links, and their paths in the archive; the source's own first.
+    places: Vec<(PathBuf, String)>,
 }
 
 /// The same since Drupal 8: compiled templates, which are code of another state of the site.
@@ -48,7 +58,19 @@ impl Excludes {
     /// From the lines of a profile, for a source whose folder is `base`. What does not exist, or names a scheme that
     /// this site does not have, excludes nothing.
     pub fn new<L: AsRef<str>>(lines: impl IntoIterator<Item = L>, base: &Path, site: &Site) -> Self {
-        let mut excludes = Excludes::default();
+        Self::in_archive(lines, base, site, &[(base.to_owned(), String::new())])
+    }
+
+    /// The same where the folders of the source lie at other places of the archive than its root: `places` are folders
+    /// and their paths in the archive, `base` among them.
+    pub fn in_archive<L: AsRef<str>>(
+        lines: impl IntoIterator<Item = L>,
+        base: &Path,
+        site: &Site,
+        places: &[(PathBuf, String)],
+    ) -> Self {
+        let places = places.iter().map(|(folder, at)| (real_path(folder), at.clone())).collect();
+        let mut excludes = Excludes { places, ..Excludes::default() };
         for line in lines {
             // One entry may hold several lines when a whole text field was taken over.
             for line in line.as_ref().lines() {
@@ -70,6 +92,61 @@ impl Excludes {
         if !line.contains("://") {
             self.add_path(&base.join(relative));
         }
+        if pattern::is_pattern(line)
+            && let Err(why) = self.add_pattern(line, base, site)
+        {
+            self.malformed.push((line.to_owned(), why));
+        }
+    }
+
+    fn add_pattern(&mut self, line: &str, base: &Path, site: &Site) -> Result<(), String> {
+        let (not, text) = line.strip_prefix('!').map_or(("", line), |rest| ("!", rest));
+        let Some((scheme, text)) = text.split_once("://") else {
+            // What is archived of the source counts from here.
+            let place = self.place_of(base).unwrap_or_default();
+            return self.patterns.add(line, &place);
+        };
+        let folder = site.resolve(Path::new(&format!("{scheme}://")));
+        match folder.ok().and_then(|folder| self.place_of(&folder)) {
+            Some(place) => self.patterns.add_anchored(&format!("{not}{text}"), &place),
+            // It is no part of this source, but may be well-formed.
+            None => Patterns::default().add_anchored(&format!("{not}{text}"), ""),
+        }
+    }
+
+    /// The path in the archive of a folder; `None` where it is not archived.
+    fn place_of(&self, folder: &Path) -> Option<String> {
+        let folder = real_path(folder);
+        let inside =
+            self.places.iter().filter_map(|(place, at)| Some((at, folder.strip_prefix(place).ok()?)));
+        let (at, rest) = inside.min_by_key(|(_, rest)| rest.as_os_str().len())?;
+        let rest = rest.to_str()?;
+        Some([at.as_str(), rest].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/"))
+    }
+
+    /// The patterns, for paths in the archive.
+    pub fn patterns(&self) -> &Patterns {
+        &self.patterns
+    }
+
+    /// Patterns that cannot be understood, and why: they leave out what bears just that name.
+    pub fn malformed(&self) -> &[(String, String)] {
+        &self.malformed
+    }
+
+    /// What is there below `folder` that a pattern leaves out, relative to it.
+    pub fn fitting(&self, folder: &Path) -> Vec<PathBuf> {
+        match self.place_of(folder) {
+            Some(at) if !self.patterns.is_empty() => self.patterns.fitting(folder, at.as_bytes()),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether anything that these lines mean is there: a path, or below the folders of the source something that fits.
+    pub fn finds_something(&self) -> bool {
+        let mut paths = self.paths.values().flatten();
+        paths.any(|path| path.symlink_metadata().is_ok())
+            || self.places.iter().any(|(folder, at)| self.patterns.finds_something(folder, at.as_bytes()))
     }
 
     /// Leaves out one path: a destination's folder, the file being written. Relative paths count from the working
@@ -181,6 +258,47 @@ mod tests {
             "/nowhere/www",
         ] {
             assert!(!excludes.contains(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_entry_with_wildcards_is_a_pattern_as_well() {
+        let root = Path::new("/nowhere/www");
+        let base = root.join("sites/default/files");
+        let lines =
+            ["styles", "*.mp4\r\n !keep.mp4", "a[1].txt", "public://x/*.tmp", "private://*.x", "b[", "/top?"];
+        let excludes = Excludes::new(lines, &base, &site(root));
+        let out = |path: &[u8]| excludes.patterns().exclude(path, false);
+        assert!(out(b"deep/\xff.mp4") && out(b"a1.txt") && out(b"x/a.tmp") && out(b"top1"));
+        assert!(
+            !out(b"keep.mp4") && !out(b"y/x/a.tmp") && !out(b"a.x") && !out(b"deep/top1") && !out(b"styles")
+        );
+        assert!(excludes.contains(&base.join("a[1].txt")) && excludes.contains(&base.join("b[")));
+        assert!(matches!(excludes.malformed(), [(line, _)] if line == "b["), "{:?}", excludes.malformed());
+        // What is no pattern is none of them, and what B&M leaves out is none.
+        let plain = Excludes::new(default_of_files(&site(root)), &base, &site(root));
+        assert!(plain.patterns().is_empty() && plain.malformed().is_empty());
+    }
+
+    #[test]
+    fn patterns_of_a_whole_site_reach_its_files_wherever_they_lie() {
+        let root = Path::new("/nowhere/www");
+        let places = [(root.into(), "docroot".into()), ("/nowhere/private".into(), "private".to_owned())];
+        let lines = ["*.mp4", "sites/*/tmp/", "private://*.x", "!private://y.x", "public://*.log"];
+        let excludes = Excludes::in_archive(lines, root, &site(root), &places);
+        let out = |path: &str| excludes.patterns().exclude(path.as_bytes(), true);
+        for path in [
+            "docroot/a.mp4",
+            "private/b/a.mp4",
+            "docroot/sites/x/tmp",
+            "private/a.x",
+            "docroot/sites/default/files/a.log",
+        ] {
+            assert!(out(path), "{path}");
+        }
+        for path in ["private/y.x", "private/z/a.x", "docroot/a.x", "docroot/a.log", "docroot/y/sites/x/tmp"]
+        {
+            assert!(!out(path), "{path}");
         }
     }
 

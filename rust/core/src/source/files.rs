@@ -76,7 +76,7 @@ impl FileTree {
     /// is cancelled.
     pub fn walk(&self, monitor: &Monitor, visit: &mut Visit<'_>) -> Result<TreeReport> {
         let (walk, base, attributes) =
-            Walk::new(&self.base, &self.excludes, &self.named, self.ignore_errors, monitor)?;
+            Walk::new((&self.base, &self.prefix), &self.excludes, &self.named, self.ignore_errors, monitor)?;
         let pass = Pass {
             tree: self,
             monitor,

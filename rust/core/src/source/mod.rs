@@ -17,6 +17,7 @@ pub mod machine;
 pub mod mysql;
 mod names;
 pub mod path_set;
+pub mod pattern;
 pub mod pgsql;
 pub(crate) mod reach;
 pub mod rights;

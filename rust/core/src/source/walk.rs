@@ -120,6 +120,8 @@ struct Tree {
 
 pub struct Walk<'a> {
     base: PathBuf,
+    /// Its path in the archive.
+    prefix: &'a [u8],
     excludes: &'a Excludes,
     /// Folders that links may lead into, whoever made them.
     named: &'a [PathBuf],
@@ -139,7 +141,7 @@ pub struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Opens `base`, a folder; what it says of the folder comes along.
     pub fn new(
-        base: &Path,
+        (base, prefix): (&Path, &'a [u8]),
         excludes: &'a Excludes,
         named: &'a [PathBuf],
         ignore_errors: bool,
@@ -150,6 +152,7 @@ impl<'a> Walk<'a> {
         let stat = fs::fstat(&dir).map_err(failed)?;
         let mut walk = Walk {
             base: super::exclude::plain_path(base),
+            prefix,
             excludes,
             named,
             reaches: HashMap::new(),
@@ -196,6 +199,9 @@ impl<'a> Walk<'a> {
             if known && self.is_excluded(tree) {
                 continue;
             }
+            if kind != FileType::Unknown && self.fits_pattern(kind == FileType::Directory) {
+                continue;
+            }
             let Some(dir) = self.dir()? else { continue };
             if let Some(what) = self.look(dir, at, kind)? {
                 return Ok(Some(Found { path: self.path.clone(), what }));
@@ -218,6 +224,7 @@ impl<'a> Walk<'a> {
                     // A type that stat does not know either would come back here for ever.
                     Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
                         FileType::Unknown => Ok(self.skip("of unknown type")),
+                        kind if self.fits_pattern(kind == FileType::Directory) => Ok(None),
                         kind => self.look(dir, at, kind),
                     },
                 }
@@ -319,6 +326,7 @@ impl<'a> Walk<'a> {
             return Ok(Some(What::Link(stat, target)));
         };
         match FileType::from_raw_mode(to.st_mode) {
+            FileType::Directory if self.fits_pattern(true) => Ok(None),
             FileType::Directory => self.folder(&dir, at, Some(Outside { real: &real, id: id(&to), reach })),
             FileType::RegularFile => {
                 Ok(Some(What::File(Place { dir, name: at, follow: Some(id(&to)), reach })))
@@ -456,6 +464,16 @@ impl<'a> Walk<'a> {
         let rest = rest.strip_prefix(b"/").unwrap_or(rest);
         let real = [real.as_slice(), b"/", rest].concat();
         self.excludes.contains(Path::new(OsStr::from_bytes(&real)))
+    }
+
+    /// Whether a pattern leaves out what is being looked at.
+    fn fits_pattern(&self, is_folder: bool) -> bool {
+        let patterns = self.excludes.patterns();
+        match self.prefix {
+            _ if patterns.is_empty() => false,
+            b"" => patterns.exclude(&self.path, is_folder),
+            prefix => patterns.exclude(&[prefix, b"/", self.path.as_slice()].concat(), is_folder),
+        }
     }
 
     fn name(&self, at: usize) -> &[u8] {

@@ -7,6 +7,7 @@
 
 mod databases;
 mod destinations;
+mod excludes;
 mod keys;
 mod site;
 mod web;
@@ -84,6 +85,7 @@ pub fn exit_code(findings: &[Finding]) -> u8 {
 pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
     let mut findings = said(document);
     findings.extend(site::look(document));
+    findings.extend(excludes::look(document, monitor)?);
     findings.extend(keys::look(document));
     monitor.check()?;
     findings.extend(databases::look(document, monitor)?);

@@ -1,0 +1,30 @@
+//! What a backup says it left out on purpose: a restore leaves it as it is.
+
+use super::folders::below;
+use crate::catalog::{Sidecar, key};
+use crate::source::pattern::Patterns;
+
+/// Paths in the archive.
+#[derive(Debug, Default)]
+pub struct LeftOut {
+    /// These, with all that is below them.
+    pub paths: Vec<Vec<u8>>,
+    /// And what fits these.
+    pub patterns: Patterns,
+}
+
+impl LeftOut {
+    /// As the sidecar has it; `None` where it says nothing, as those of old.
+    pub fn of(sidecar: &Sidecar) -> Option<LeftOut> {
+        sidecar.has(key::EXCLUDED).then(|| {
+            let lines = sidecar.list(key::EXCLUDED_PATTERNS);
+            let lines = lines.iter().filter_map(|line| std::str::from_utf8(line).ok());
+            LeftOut { paths: sidecar.list(key::EXCLUDED), patterns: Patterns::of(lines) }
+        })
+    }
+
+    /// Whether this path was left out as a whole, or anything that is below it by name.
+    pub fn speaks_of(&self, path: &[u8]) -> bool {
+        self.paths.iter().any(|it| below(path, it).is_some()) || self.patterns.exclude_at_or_above(path, b"")
+    }
+}
