@@ -163,7 +163,11 @@ class Stays(Site):
     def test_private_files_that_are_promised_and_not_there_stay(self):
         made = self.backup("archive")
         plain = self.path("promised.sitearchive.tar")
-        run("sh", "-c", f"gunzip -c '{made['path']}' >'{plain}' && tar --delete -f '{plain}' private")
+        # GNU tar's --delete damages archives with pax headers.
+        with tarfile.open(made["path"]) as whole, tarfile.open(plain, "w", format=tarfile.PAX_FORMAT) as tar:
+            for member in whole:
+                if not member.name.startswith("private"):
+                    tar.addfile(member, whole.extractfile(member) if member.isreg() else None)
         for options in ([], ["--code"]):
             result = self.bam("restore", "--file", plain, "--source", "archive", "--unauthenticated", "--yes", *options,
                               expect=3)
@@ -208,7 +212,9 @@ class Stays(Site):
             for name in kept:
                 self.assertIn(at + name, names)
             shutil.rmtree(self.files + "/deep/er")
-            live = out[:1] + out[2:] + ["new/since.mp4", "new/er/cache/x", "text/since.tmp"]
+            # Below a folder that stays as a whole, too.
+            live = out[:1] + out[2:] + ["new/since.mp4", "new/er/cache/x", "text/since.tmp", "styles/film.mp4",
+                                        "styles/thumb/a", "styles/a"]
             for name in live:
                 self.write("sites/default/files/" + name, "live")
             with open(latin, "w") as file:
@@ -453,7 +459,7 @@ class Stopped(Site):
                 state = self.state()
                 expected = ends[state][way]
                 caught.add(state)
-                self.assertIn("bam recover", self.bam("status", expect=3).err)
+                self.assertIn("recover`", self.bam("status", expect=3).err)
                 self.bam("recover", *way.split(), expect=2 if expected is None else 0)
                 if expected is None:
                     self.bam("recover")
