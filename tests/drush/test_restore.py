@@ -84,7 +84,7 @@ class Restore(SiteTest):
 
     def test_a_site_that_does_not_start_is_told(self):
         backup = self.backup()
-        with open(os.path.join(self.root, "sites/all/modules/contrib/token/token.module"), "a") as file:
+        with open(os.path.join(self.root, "modules/node/node.module"), "a") as file:
             file.write("\nbam_no_such_function();\n")
         for result in (self.bam("restore", backup, "--yes", expect=3), self.drush("-y", "bam-restore", backup, expect=3)):
             told = " ".join(result.err.split())

@@ -88,6 +88,8 @@ class ThroughPhp(SiteTest):
         super().setUp()
         self.site = self.path("sample")
         run("php", os.path.join(TOP, "tests/demo/make-site.php"), self.site)
+        # The key that the sample site's settings name.
+        shutil.copy(self.key, os.path.join(self.site, "key"))
 
     def at_root(self, *arguments, check=True):
         done = subprocess.run([BAM, "--root", self.site + "/docroot", *arguments], stdin=subprocess.DEVNULL,

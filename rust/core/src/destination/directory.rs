@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU64;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -118,17 +119,43 @@ impl Directory {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = rustix::fs::openat(CWD, &path, flags, Mode::from_raw_mode(0o600));
         let handle = File::from(made.at("cannot create", &path)?);
-        let dressed = match self.shared() {
-            Some((gid, mode)) => rustix::fs::fchown(&handle, None, Some(gid))
-                .at("cannot set the group of", &path)
-                .and_then(|()| rustix::fs::fchmod(&handle, mode).at("cannot set the permissions of", &path)),
-            None => self.dress(&handle, &path, self.mode),
-        };
-        if let Err(error) = dressed {
+        if let Err(error) = self.share(&handle, &path) {
             let _ = fs::remove_file(&path);
             return Err(error);
         }
         Ok((handle, path))
+    }
+
+    /// Gives a new file the group and the mode that the folder's files have.
+    fn share(&self, handle: &File, path: &Path) -> Result<()> {
+        match self.shared() {
+            Some((gid, mode)) => rustix::fs::fchown(handle, None, Some(gid))
+                .at("cannot set the group of", path)
+                .and_then(|()| rustix::fs::fchmod(handle, mode).at("cannot set the permissions of", path)),
+            None => self.dress(handle, path, self.mode),
+        }
+    }
+
+    /// Writes a small file that appears with its text in it, so that a kill leaves no empty one; `false` where the file
+    /// system has no files without a name.
+    fn create_at_once(&self, file: &str, text: &str) -> Result<bool> {
+        let path = self.at(file);
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let Ok(made) = rustix::fs::openat(CWD, &self.path, flags, Mode::from_raw_mode(0o600)) else {
+            return Ok(false);
+        };
+        let mut handle = File::from(made);
+        self.share(&handle, &path)?;
+        handle.write_all(text.as_bytes()).at("cannot write", &path)?;
+        // open(2), O_TMPFILE: how such a file gets a name without further rights.
+        let nameless = format!("/proc/self/fd/{}", handle.as_raw_fd());
+        match rustix::fs::linkat(CWD, nameless, CWD, &path, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::EXIST) => {
+                Err(Error::io("cannot create", &path, rustix::io::Errno::EXIST.into()))
+            }
+            Err(_) => Ok(false),
+        }
     }
 
     /// Writes a small file whole and flushed; takes it back on failure.
@@ -203,6 +230,9 @@ impl Directory {
             }
         }
         let held = Held::new();
+        if self.create_at_once(&names::lease(name), &held.text())? {
+            return Ok(held);
+        }
         let (mut handle, path) = self.create(&names::lease(name))?;
         let written = handle.write_all(held.text().as_bytes());
         if written.is_err() {
