@@ -13,7 +13,7 @@ import subprocess
 import tarfile
 import unittest
 
-from bamtest import BAM, SiteTest, run, tree
+from bamtest import BAM, SiteTest, program_for_others, run, tree
 
 # Nobody: any user that is not root.
 USER = 65534
@@ -119,8 +119,8 @@ class Stays(Site):
             path = self.write_document()
             os.chown(path, USER, USER)
             os.chmod(path, 0o600)
-            return subprocess.run(["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", BAM, "--config",
-                                   path, *arguments], capture_output=True, text=True)
+            return subprocess.run(["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", program_for_others(),
+                                   "--config", path, *arguments], capture_output=True, text=True)
         if as_user("--version").returncode:
             self.skipTest("the program cannot be run by another user here")
         made = as_user("backup", "archive")

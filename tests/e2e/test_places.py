@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from bamtest import BAM, SiteTest, run
+from bamtest import SiteTest, program_for_others, run
 from sshd import PROGRAM, Sshd
 
 NOBODY = pwd.getpwnam("nobody")
@@ -178,7 +178,7 @@ class Shared(SiteTest):
         config = self.write_document()
         os.chmod(config, 0o644)
         who = ["setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", "--clear-groups"] if web else []
-        return self.inside(*who, BAM, "--config", config, *arguments)
+        return self.inside(*who, program_for_others(), "--config", config, *arguments)
 
     def place(self):
         return "/var/lib/bam/" + self.inside("ls", "/var/lib/bam").stdout.strip()
