@@ -157,7 +157,12 @@ class Encrypted(SiteTest):
         self.damaged_site()
         os.unlink(self.key)
         self.assertRefused(made["id"], 1, self.key)
-        self.bam("backup", "files", "manual", "secret", expect=1)
+        self.assertSays(self.bam("backup", "files", "manual", "secret", expect=2), self.key, "encryption.key_file")
+        with open(self.key, "w") as file:
+            file.write("\n")
+        self.assertSays(self.bam("backup", "files", "manual", "secret", expect=2), "is empty", "keygen")
+        del self.document["encryption"]["key_file"]
+        self.assertSays(self.bam("backup", "files", "manual", "secret", expect=2), "no key is set", "keygen")
         self.assertEqual(self.visible(), [made["file"], made["file"] + ".info"])
 
     def test_verify_tells_good_from_bad(self):

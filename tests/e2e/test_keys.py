@@ -143,14 +143,14 @@ class PublicKeys(SiteTest):
 
     def test_an_identity_is_no_passphrase_and_a_secret_key_no_recipient(self):
         self.document["encryption"]["key_file"] = self.identity
-        self.assertSays(self.bam("backup", "files", "manual", "secret", expect=1), "identity", "recipients")
+        self.assertSays(self.bam("backup", "files", "manual", "secret", expect=2), "identity", "recipients")
         with open(self.identity) as file:
             secret = file.read().split()[-1]
         self.document["encryption"] = {"recipients": [secret]}
         result = self.bam("backup", "files", "manual", "public", expect=2)
         self.assertNotIn(secret, result.err)
         self.document["encryption"] = {}
-        self.assertSays(self.bam("backup", "files", "manual", "public", expect=1), "recipients")
+        self.assertSays(self.bam("backup", "files", "manual", "public", expect=2), "recipients")
         self.assertEqual(self.visible(), [])
 
 

@@ -212,6 +212,112 @@ class Tampered(SiteTest):
         self.bam("replicate", expect=3)
         self.assertEqual(glob.glob(self.path("other/*")), [])
 
+    def test_backups_of_one_second_are_not_taken_for_each_other(self):
+        self.document["profiles"]["default"].update(filename="same", append_timestamp=0)
+        self.document["profiles"]["secret"].update(filename="same", append_timestamp=0)
+        made = [self.backup("files", "manual", profile)["file"] for profile in ("secret", "default", "secret")]
+        self.assertEqual(made, ["same.tar.gz.enc", "same-1.tar.gz", "same-2.tar.gz.enc"])
+        self.bam("status")
+        self.bam("verify")
+
+    def test_nothing_unproven_is_exported(self):
+        os.mkdir(self.path("usb"))
+        for profile, message in (("default", "MAC"), ("secret", "MAC"), ("public", "MAC")):
+            with self.subTest(profile):
+                made = self.backup("files", "manual", profile)
+                fields = self.sidecar_of(made["path"])
+                self.bam("export", made["file"], self.path("usb"))
+                shutil.rmtree(self.path("usb"))
+                os.mkdir(self.path("usb"))
+                self.write_sidecar(made["path"], self.fitting(fields, made["path"]))
+                self.assertSays(self.bam("export", made["file"], self.path("usb"), expect=4), message)
+                self.assertEqual(os.listdir(self.path("usb")), [])
+                self.write_sidecar(made["path"], fields)
+        made = self.backup("files", "manual", "default")
+        with open(self.key) as file:
+            key = file.read()
+        with open(self.key, "w") as file:
+            file.write("of another site entirely\n")
+        self.assertSays(self.bam("export", made["file"], self.path("usb"), expect=4), "another key")
+        self.assertSays(self.bam("export", made["file"], self.path("usb"), "--unauthenticated"), "without proof")
+        with open(self.key, "w") as file:
+            file.write(key)
+        # Backup and Migrate's have nothing to be proven by; what was encrypted never goes out in the clear.
+        foreign = self.evil("Old-2020-02-03T04-05-06.tar.gz")
+        os.utime(foreign, (1580702706, 1580702706))
+        self.assertSays(self.bam("export", os.path.basename(foreign), self.path("usb"), expect=4), "--unauthenticated")
+        self.assertSays(self.bam("export", os.path.basename(foreign), self.path("usb"), "--unauthenticated"),
+                        "without proof")
+        made = self.backup("files", "manual", "secret")
+        plain = self.evil(made["file"].removesuffix(".enc"))
+        self.write_sidecar(plain, self.fitting(self.sidecar_of(made["path"]), plain))
+        os.unlink(made["path"])
+        os.unlink(made["path"] + ".info")
+        for option in ([], ["--unauthenticated"]):
+            self.assertSays(self.bam("export", os.path.basename(plain), self.path("usb"), *option, expect=4), "exchanged")
+
+    def test_status_counts_nothing_unproven(self):
+        self.document["destinations"]["other"] = {"type": "directory", "path": self.path("other")}
+        self.document["schedules"] = {"nightly": {"source": "files", "profile": "secret",
+                                                  "destinations": ["manual", "other"], "every": 3600}}
+        self.document["policy"] = {"copies": 2, "max_age": "2d", "distinct_hosts": False}
+        first = self.backup("files", "manual,other", "secret")
+        made = self.backup("files", "manual,other", "secret")
+        self.bam("status")
+        fields = self.sidecar_of(made["path"])
+        # One copy, its MAC taken off.
+        self.write_sidecar(made["path"], self.fitting(fields, made["path"]))
+        (told,) = self.bam_json("status", expect=3)["sources"]
+        self.assertEqual((told["newest"], told["ok"], told["destinations"]), (made["id"], False, ["other"]))
+        self.assertIn("had a MAC", " ".join(told["missing"]))
+        # All of it: the older one is the newest that counts; also where the site remembers nothing.
+        shutil.copy(made["path"] + ".info", self.path("other"))
+        for memory in (True, False):
+            if not memory:
+                os.unlink(self.path("state/made.json"))
+            (told,) = self.bam_json("status", expect=3)["sources"]
+            self.assertEqual((told["newest"], told["ok"]), (first["id"], False))
+            self.assertIn(made["file"], " ".join(told["missing"]))
+        self.write_sidecar(made["path"], fields)
+        shutil.copy(made["path"] + ".info", self.path("other"))
+        self.bam("status")
+        # An older one that was never proven is no longer of interest.
+        path = self.evil("Planted-1.tar.gz")
+        earlier = str(first["id"] - 10)
+        self.write_sidecar(path, self.fitting(fields, path) | {
+            "bam_id": f'"{earlier}"', "datestamp": f'"{earlier}"', "filename": '"Planted-1"'})
+        self.bam("status")
+
+    def test_status_knows_what_was_encrypted(self):
+        made = self.backup("files", "manual", "secret")
+        self.bam("status")
+        plain = self.evil(made["file"].removesuffix(".enc"))
+        self.write_sidecar(plain, self.fitting(self.sidecar_of(made["path"]), plain))
+        os.unlink(made["path"])
+        os.unlink(made["path"] + ".info")
+        self.assertSays(self.bam("status", expect=3), "was encrypted when it was made")
+
+    def test_status_counts_older_unencrypted_backups(self):
+        made = self.backup("files")
+        self.write_sidecar(made["path"], self.fitting(self.sidecar_of(made["path"]), made["path"]))
+        os.unlink(self.path("state/made.json"))
+        self.bam("status")
+        self.document["profiles"]["default"]["encryption"] = "aes256"
+        self.assertSays(self.bam("status", expect=3), "no MAC")
+
+    def test_status_says_that_a_schedule_has_no_key(self):
+        self.document["schedules"] = {"nightly": {"source": "files", "profile": "secret", "destinations": ["manual"],
+                                                  "every": 3600}}
+        self.backup("files", "manual", "secret")
+        self.bam("status")
+        os.rename(self.key, self.path("away"))
+        self.assertSays(self.bam("status", expect=3), self.key)
+        open(self.key, "w").close()
+        self.assertSays(self.bam("status", expect=3), "is empty")
+        os.unlink(self.key)
+        self.document["schedules"]["nightly"]["profile"] = "default"
+        self.bam("status")
+
     def test_planted_backups_push_nothing_out(self):
         self.document["schedules"] = {"nightly": {"source": "files", "profile": "secret", "destinations": ["manual"],
                                                   "every": 3600, "keep": 2}}

@@ -167,8 +167,11 @@ Examples:
         /// Put this program beside it
         #[arg(long)]
         with_program: bool,
+        /// Take it although nothing proves that it is unchanged: Backup and Migrate's, say
+        #[arg(long)]
+        unauthenticated: bool,
         /// Do not export: forget copies that were
-        #[arg(long, conflicts_with_all = ["create", "host", "with_program", "source", "site"])]
+        #[arg(long, conflicts_with_all = ["create", "host", "with_program", "unauthenticated", "source", "site"])]
         forget: bool,
         /// Only of this source
         #[arg(long, value_name = "SOURCE")]

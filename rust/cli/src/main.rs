@@ -65,10 +65,20 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Export { id: what, path, forget: true, .. } => {
             copies::forget(configuration::load(&global)?, Request::Forget { what, path }, output)
         }
-        Verb::Export { id, path, create, host, with_program, source, site, forget: false } => {
+        Verb::Export {
+            id,
+            path,
+            create,
+            host,
+            with_program,
+            unauthenticated,
+            source,
+            site,
+            forget: false,
+        } => {
             let program = with_program.then(std::env::current_exe).transpose()?;
             let path = path.unwrap_or_default();
-            let request = Request::Export { id, path, create, host, program, source, site };
+            let request = Request::Export { id, path, create, host, program, unauthenticated, source, site };
             copies::export(configuration::load(&global)?, request, output)
         }
         Verb::Import { file, destination, unauthenticated } => {

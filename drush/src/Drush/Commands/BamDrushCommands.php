@@ -300,11 +300,12 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
   #[CLI\Option(name: 'host', description: 'The machine that the copy counts as. Without it: by the file system that it lies on.')]
   #[CLI\Option(name: 'create', description: 'Make the folder where it is missing.')]
+  #[CLI\Option(name: 'unauthenticated', description: 'Take it although nothing proves that it is unchanged.')]
   #[CLI\FieldLabels(labels: ['id' => 'ID', 'path' => 'Written to', 'sha256' => 'SHA-256'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function export(string $id, string $path, array $options = ['format' => 'table', 'source' => self::REQ, 'site' => self::REQ, 'host' => self::REQ, 'create' => FALSE]): PropertyList|CommandResult|array {
+  public function export(string $id, string $path, array $options = ['format' => 'table', 'source' => self::REQ, 'site' => self::REQ, 'host' => self::REQ, 'create' => FALSE, 'unauthenticated' => FALSE]): PropertyList|CommandResult|array {
     return $this->run($options, fn (Run $run) => Rows::one(
-      $run->job(['job' => 'export', 'id' => $id, 'path' => self::path($path), 'create' => (bool) $options['create']]
+      $run->job(['job' => 'export', 'id' => $id, 'path' => self::path($path), 'create' => (bool) $options['create'], 'unauthenticated' => (bool) $options['unauthenticated']]
         + self::which($options)),
       $this->forPeople($options),
     ));

@@ -43,6 +43,9 @@ pub struct Copy {
     pub size: u64,
     /// Whether its sidecar is there and the size is what it says.
     pub whole: bool,
+    /// Whether its sidecar has a MAC; by which key is not looked at.
+    #[serde(skip)]
+    pub sealed: bool,
     /// Unix time at which it was last verified.
     pub verified: Option<u64>,
 }
@@ -176,6 +179,7 @@ impl Backup {
             local: place.local,
             size: listed.size,
             whole: sidecar.is_some() && told.is_none_or(|told| told == listed.size),
+            sealed: sidecar.is_some_and(|sidecar| sidecar.get(key::HMAC_SHA256).is_some()),
             verified,
         });
     }

@@ -132,11 +132,14 @@ struct Named {
 
 impl Named {
     fn find(document: &Document, profile: &Profile, plan: &Plan, listing: &Listing) -> Result<Named> {
-        let files: BTreeSet<&str> = listing.backups.iter().map(|backup| backup.file.as_str()).collect();
+        // However they are encrypted: a plain backup that is called as an encrypted one would pass for that one, exchanged.
+        let files: BTreeSet<String> =
+            listing.backups.iter().filter_map(|backup| made::plain_name(&backup.file)).collect();
+        let is_there = |file: &str| made::plain_name(file).is_some_and(|plain| files.contains(&plain));
         let now = jiff::Timestamp::now().as_second();
         let id = ids::give(&lock::state_dir(document)?, now, &numbers(document, listing))?;
         let name = FileName::of(profile, plan.kind(), &Tokens::of(&document.site, now));
-        let name = name.free(profile, |candidate| Ok::<_, Error>(files.contains(candidate)))?;
+        let name = name.free(profile, |candidate| Ok::<_, Error>(is_there(candidate)))?;
         let existing = if profile.append_timestamp == 2 { Existing::Replace } else { Existing::Keep };
         Ok(Named { id, name, existing })
     }

@@ -3,7 +3,7 @@
 use super::exports::{self, Disk};
 use super::open::Local;
 use super::select::Ask;
-use super::{choose, howto, lock, places};
+use super::{choose, howto, lock, places, trust};
 use crate::catalog::{BackupId, FileName, Relation, Sidecar, SiteIdentity, hex, is_future, key};
 use crate::config::Document;
 use crate::destination::{self, Destination as _, Directory, Existing, Follow};
@@ -29,6 +29,8 @@ pub struct Export<'a> {
     pub host: Option<&'a str>,
     /// A program to put beside it.
     pub program: Option<&'a Path>,
+    /// Also what nothing proves to be unchanged.
+    pub unauthenticated: bool,
 }
 
 /// Writes a backup, its sidecar, SHA256SUMS and how to restore it into a folder.
@@ -43,12 +45,10 @@ pub fn export(
     let state_dir = lock::state_dir(document)?;
     let there = ask.list(document, monitor)?;
     let backup = ask.find(&there.listing, monitor)?;
+    // What somebody else put there is no good copy.
+    let never_plain = trust::is_known_encrypted(&there.listing, backup);
     let local = places::fetch_nearest(&there.places, backup, &state_dir, monitor, |local| {
-        // A file of somebody else's has nothing to be checked by.
-        match local.sidecar().is_some_and(|sidecar| sidecar.get(key::SHA256).is_some()) {
-            true => local.checked(monitor),
-            false => Ok(local),
-        }
+        local.known_encrypted(never_plain).exportable(document, export.unauthenticated, monitor)
     })?;
     let place = Directory::new("export", folder);
     place.prepare(monitor)?;

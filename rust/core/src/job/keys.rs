@@ -34,6 +34,22 @@ pub fn passphrase(document: &Document) -> Result<Passphrase> {
     }
 }
 
+/// What the lack of a key to encrypt with is: something to configure ([`Code::Config`]).
+fn to_configure(error: Error) -> Error {
+    let hint = match error.next_step() {
+        Some(hint) => hint.to_owned(),
+        None => {
+            "correct encryption.key_file, or bring the key back; `bam config check` looks at it".to_owned()
+        }
+    };
+    Error::new(Code::Config, error.message()).hint(hint)
+}
+
+/// The passphrase of a backup that is made now; [`Code::Config`] where there is none.
+pub fn to_encrypt(document: &Document) -> Result<Passphrase> {
+    passphrase(document).map_err(to_configure)
+}
+
 /// The passphrase that backups are sealed with, however they are encrypted; `None` where the site has none.
 pub fn sealing(document: &Document) -> Result<Option<Passphrase>> {
     let settings = &document.encryption;
@@ -53,7 +69,7 @@ pub fn iterations(document: &Document) -> u32 {
 
 /// The public keys of new `.age` files.
 pub fn recipients(document: &Document) -> Result<Recipients> {
-    Recipients::parse(&document.encryption.recipients)
+    Recipients::parse(&document.encryption.recipients).map_err(to_configure)
 }
 
 /// What trying a key on a backup came to.

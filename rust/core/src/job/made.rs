@@ -76,7 +76,8 @@ pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, monitor: &Mo
     made.keep(document, monitor);
 }
 
-fn plain_name(file: &str) -> Option<String> {
+/// A backup's name without the extension of an encryption; `None` for what is no backup's.
+pub fn plain_name(file: &str) -> Option<String> {
     FileName::parse(file).map(|name| FileName { encryption: EncryptionKind::None, ..name }.to_string())
 }
 

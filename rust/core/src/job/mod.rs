@@ -53,6 +53,7 @@ mod status;
 mod swap;
 mod swap_path;
 mod trust;
+mod unproven;
 mod verify;
 
 pub use decrypt::{decrypt, keys_of};
@@ -222,15 +223,12 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
         Request::Prune { schedules, dry_run, site } => {
             prune::run(document, schedules, *dry_run, site.as_deref(), monitor)?
         }
-        Request::Export { id, path, create, host, program, source, site } => {
+        Request::Export { id, path, create, host, program, unauthenticated, source, site } => {
             let ask = select::Ask::new(Some(id), &[], source.as_deref(), site.as_deref());
             let (host, program) = (host.as_deref(), program.as_deref());
-            export::export(
-                document,
-                &ask,
-                &export::Export { to: path, create: *create, host, program },
-                monitor,
-            )?
+            let (create, unauthenticated) = (*create, *unauthenticated);
+            let how = export::Export { to: path, create, host, program, unauthenticated };
+            export::export(document, &ask, &how, monitor)?
         }
         Request::Forget { what, path } => {
             let _lock = lock::acquire(document)?;

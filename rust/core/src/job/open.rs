@@ -162,6 +162,25 @@ impl Local {
         Ok(self)
     }
 
+    /// The same for a copy that is taken away: a file of somebody else's goes along where there is no key, or when the
+    /// user takes it as it is.
+    pub fn exportable(
+        mut self,
+        document: &Document,
+        unauthenticated: bool,
+        monitor: &Monitor,
+    ) -> Result<Local> {
+        // What is ours takes a key to be proven, and only that.
+        if self.encryption()? == encrypt::Kind::Enc && keys::Ring::of(document).is_keyless() {
+            return match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
+                Some(_) => self.checked(monitor),
+                None => Ok(self),
+            };
+        }
+        self.settle(document, Demand::unless(unauthenticated), monitor)?;
+        Ok(self)
+    }
+
     fn open(mut self, document: &Document, demand: Demand, monitor: &Monitor) -> Result<Opened> {
         let parsed = FileName::parse(&self.name);
         let (encryption, keys) = self.settle(document, demand, monitor)?;

@@ -28,7 +28,7 @@ impl Cipher {
     pub fn start(document: &Document, kind: EncryptionKind) -> Result<Cipher> {
         Ok(match kind {
             EncryptionKind::Aes256 => {
-                Cipher::Enc(enc::start(&ring::passphrase(document)?, ring::iterations(document))?)
+                Cipher::Enc(enc::start(&ring::to_encrypt(document)?, ring::iterations(document))?)
             }
             EncryptionKind::AesModule => Cipher::AesModule(ring::aes_settings(document)?),
             EncryptionKind::Age => Cipher::Age(ring::recipients(document)?),

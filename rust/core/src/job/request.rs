@@ -68,6 +68,9 @@ pub enum Request {
         /// A program to put beside it: bam itself.
         #[serde(default)]
         program: Option<PathBuf>,
+        /// Also what nothing proves to be unchanged.
+        #[serde(default)]
+        unauthenticated: bool,
         /// Only of this source.
         #[serde(default)]
         source: Option<String>,

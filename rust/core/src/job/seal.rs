@@ -43,7 +43,7 @@ impl Seal {
             seal.recipients = keys::recipients(document)?.names();
         }
         seal.passphrase = match kind {
-            EncryptionKind::Aes256 => Some(keys::passphrase(document)?),
+            EncryptionKind::Aes256 => Some(keys::to_encrypt(document)?),
             _ => keys::sealing(document).unwrap_or_else(|error| {
                 monitor.note(NoteKind::Missing, unsealed(&error));
                 None

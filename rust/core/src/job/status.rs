@@ -1,7 +1,7 @@
 //! The state of a site's backups against its policy, for monitoring.
 
 use super::exports::Exported;
-use super::{drill, exports, lock, places, recover, schedule, site, state};
+use super::{check, drill, exports, lock, places, recover, schedule, site, state, unproven};
 use crate::catalog::{self, Copy, Sites};
 use crate::config::Document;
 use crate::{Monitor, NoteKind, Result};
@@ -19,13 +19,15 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Info) {
         monitor.note(note.kind, note.text.clone());
     }
+    let taken_out = unproven::take_out(document, &mut listing);
     for backup in &mut listing.backups {
         for exported in exports::of(document, &state_dir, backup)? {
             backup.copies.push(offline(&exported, backup.size));
         }
     }
     let now = jiff::Timestamp::now().as_second();
-    let status = catalog::status(document, &listing, now);
+    let mut status = catalog::status(document, &listing, now);
+    unproven::tell(&taken_out, &mut status, document, monitor);
     for source in &status.sources {
         for missing in &source.missing {
             monitor.note(NoteKind::Missing, format!("{}: {missing}", source.source));
@@ -38,6 +40,10 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     }
     for place in &status.unreachable {
         monitor.note(NoteKind::Missing, format!("not reached: {place}"));
+    }
+    for finding in check::unusable_keys(document) {
+        let hint = finding.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        monitor.note(NoteKind::Missing, format!("key: {}{hint}", finding.text));
     }
     if let Some(pending) = recover::pending(&state_dir) {
         monitor.note(NoteKind::Missing, pending);
@@ -88,6 +94,8 @@ fn offline(exported: &Exported, size: u64) -> Copy {
         local: false,
         size,
         whole: true,
+        // As the export proved.
+        sealed: true,
         verified: None,
     }
 }

@@ -217,7 +217,7 @@ pub fn is_known_encrypted(listing: &Listing, backup: &Backup) -> bool {
 
 /// Whether a backup without a MAC may be one that this site made before unencrypted ones got it: all that the site makes
 /// of its source today is unencrypted, too.
-fn made_so(document: &Document, sidecar: Option<&Sidecar>) -> bool {
+pub fn made_so(document: &Document, sidecar: Option<&Sidecar>) -> bool {
     let Some(source) = sidecar.and_then(|sidecar| sidecar.get(key::SOURCE_ID)) else { return false };
     if !document.sources.contains_key(source) {
         return false;

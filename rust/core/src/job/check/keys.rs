@@ -5,7 +5,8 @@ use crate::Note;
 use crate::archive::Owners;
 use crate::config::{Document, EncryptionKind};
 use crate::encrypt::{KeyFile, age::Recipients, key};
-use crate::job::keys::passphrase;
+use crate::job::choose::profile;
+use crate::job::keys::{aes_settings, passphrase, recipients};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -71,6 +72,22 @@ pub(super) fn look(document: &Document) -> Vec<Finding> {
                 .hint("make one with `bam keygen /etc/bam/key` and set encryption: aes256 in the profiles"),
         );
     }
+    findings
+}
+
+/// The same where a schedule that is on encrypts and could not; else nothing.
+pub(super) fn unusable(document: &Document) -> Vec<Finding> {
+    let scheduled = document.schedules.values().filter(|schedule| schedule.enabled);
+    let mut kinds =
+        scheduled.filter_map(|schedule| Some(profile(document, &schedule.profile).ok()?.encryption));
+    let fails = kinds.any(|kind| match kind {
+        EncryptionKind::Aes256 => passphrase(document).is_err(),
+        EncryptionKind::Age => recipients(document).is_err(),
+        EncryptionKind::AesModule => aes_settings(document).is_err(),
+        EncryptionKind::None => false,
+    });
+    let mut findings = if fails { look(document) } else { Vec::new() };
+    findings.retain(|finding| finding.state >= State::Missing);
     findings
 }
 

@@ -93,6 +93,11 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
     Ok(json!({ "looked": findings, "exit_code": exit_code(&findings) }))
 }
 
+/// What is wrong with the keys, where schedules that are on encrypt and could not.
+pub fn unusable_keys(document: &Document) -> Vec<Finding> {
+    keys::unusable(document)
+}
+
 /// One destination alone, for whoever has just set it up.
 pub fn destination(document: &Document, name: &str, monitor: &Monitor) -> Result<Vec<Finding>> {
     let config = super::choose::destination(document, name)?;
