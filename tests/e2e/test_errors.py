@@ -72,6 +72,8 @@ class Mistakes(SiteTest):
             ("profiles:\n  p: { compression: gzipp }\n", ["gzipp", "gzip", "2"]),
             ("site: { root: /tmp\n", ["typo.yml"]),
             ("schedules:\n  s: { every: soon }\n", ["every"]),
+            ("site: { root: /tmp, timezone: Europe/Berln }\n", ["Europe/Berln", "Europe/Berlin", "1"]),
+            ("site: { root: /tmp, timezone: Mars/X }\n", ["site.timezone", "Mars/X"]),
         ]:
             with self.subTest(text):
                 with open(path, "w") as file:

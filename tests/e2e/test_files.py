@@ -4,6 +4,8 @@ import os
 import random
 import shutil
 import socket
+import subprocess
+import tarfile
 import unittest
 
 from bamtest import SiteTest, digest, tree
@@ -90,6 +92,66 @@ class Trees(SiteTest):
         self.restore(made)
         with open(os.path.join(self.files, "out/inner/page")) as file:
             self.assertEqual(file.read(), "shared storage")
+
+    def test_a_link_that_becomes_a_folder_is_told(self):
+        outside = self.path("outside")
+        os.makedirs(outside)
+        with open(outside + "/page", "w") as file:
+            file.write("shared storage")
+        self.write("sites/default/files/around/plain/page", "x")
+        link = os.path.join(self.files, "around/outdir")
+        os.symlink(outside, link)
+        made = self.backup("files")
+        for paths in ([], ["--path", "around"]):
+            with self.subTest(paths):
+                result = self.bam("restore", str(made["id"]), "--dry-run", *paths)
+                self.assertSays(result, "would become folders", f"{link} -> {outside}")
+                self.assertNotIn("plain", result.err)
+                self.assertTrue(os.path.islink(link))
+                self.assertSays(self.restore(made, *paths), "followed become folders", f"{link} -> {outside}")
+                self.assertFalse(os.path.islink(link))
+                self.assertNotIn("become", self.restore(made, *paths).err, "it is a folder now")
+                shutil.rmtree(link)
+                os.symlink(outside, link)
+        for how in ("--dry-run", "--yes"):
+            result = self.bam("restore", str(made["id"]), how, "--path", "around/outdir", expect=2)
+            self.assertSays(result, "a symbolic link to one here")
+        with open(outside + "/page") as file:
+            self.assertEqual(file.read(), "shared storage")
+
+    def test_folders_deeper_than_a_path_can_name(self):
+        # Python's own way of removing ends at a depth of a thousand.
+        self.addCleanup(subprocess.run, ["rm", "-rf", self.files])
+        here = os.getcwd()
+        self.addCleanup(os.chdir, here)
+        os.chdir(self.files)
+        for _ in range(2100):
+            os.mkdir("d")
+            os.chdir("d")
+        with open("page", "w") as file:
+            file.write("far down")
+        os.chdir(here)
+        made = self.backup("files")
+        self.bam("drill", str(made["id"]))
+        for paths in ([], ["--path", "d"]):
+            plan = self.bam_json("restore", str(made["id"]), "--dry-run", *paths)["files"]
+            self.assertEqual([plan[what]["count"] for what in ("added", "replaced", "unchanged", "lost")],
+                             [0, 0, 1, 0], plan)
+
+    def test_a_dry_run_refuses_what_a_restore_refuses(self):
+        self.write("sites/default/files/page", "x")
+        path = self.path("climbing.tar")
+        for name, link in (("../for/note.txt", None), ("good", "../for/note.txt")):
+            with tarfile.open(path, "w") as archive:
+                archive.add(os.path.join(self.files, "page"), "page")
+                member = tarfile.TarInfo(name)
+                if link:
+                    member.type, member.linkname = tarfile.LNKTYPE, link
+                archive.addfile(member)
+            for how in ("--dry-run", "--yes"):
+                with self.subTest(name=name, how=how):
+                    result = self.bam("restore", "--file", path, "--source", "files", "--unauthenticated", how, expect=4)
+                    self.assertSays(result, name, "outside")
 
     def test_excludes_are_left_out(self):
         for name in ("keep", "styles/s", "css/c", "custom/keep", "custom/drop"):

@@ -1,10 +1,12 @@
 """Two sites with one folder: each verb acts on its own site's backups, and says what it passed over."""
 
+import json
 import os
 import time
 import unittest
 
 from bamtest import SiteTest
+from sshd import PROGRAM, Sshd
 
 
 class SitesTest(SiteTest):
@@ -40,6 +42,49 @@ class SitesTest(SiteTest):
     def content(self, site="site"):
         with open(self.path(f"{site}/sites/default/files/x")) as file:
             return file.read()
+
+
+class AtOnce(SitesTest):
+    """Cron starts the backups of all sites of a machine in the same second."""
+
+    def setUp(self):
+        super().setUp()
+        # A name without a time is the same for all, however fast the machine is.
+        self.document["profiles"]["same"] = {"filename": "same", "append_timestamp": 0, "compression": "none"}
+        for site in ("site", "two"):
+            with open(self.path(site + "/sites/default/files/noise"), "wb") as file:
+                file.write(os.urandom(8 << 20))
+
+    def start_all(self, destinations):
+        for number in range(4):
+            document = {**self.document, "state_dir": self.path(f"state-{number}")}
+            path = self.path(f"{number}.yml")
+            with open(path, "w") as file:
+                json.dump(document, file)
+            os.chmod(path, 0o600)
+            yield self.start("--json", "backup", "files", destinations, "same", config=path)
+
+    def names_of_all(self, destinations):
+        made = [self.finish(process, expect=0) for process in list(self.start_all(destinations))]
+        return sorted(json.loads(result.out)["file"] for result in made)
+
+    def test_each_takes_a_name_of_its_own(self):
+        names = self.names_of_all("manual")
+        self.assertEqual(names, ["same-1.tar", "same-2.tar", "same-3.tar", "same.tar"])
+        self.assertEqual([name for name in self.visible() if not name.endswith(".info")], names)
+        for name in names:
+            self.bam("verify", name)
+        self.assertEqual([file for file in os.listdir(self.destination()) if file.startswith(".")], [])
+
+    @unittest.skipUnless(os.path.exists(PROGRAM), "openssh-server is not installed")
+    def test_also_on_a_server(self):
+        sshd = Sshd()
+        self.addCleanup(sshd.close)
+        self.document["destinations"]["far"] = sshd.settings
+        names = self.names_of_all("far")
+        self.assertEqual(len(set(names)), 4, names)
+        for name in names:
+            self.bam("verify", name, "--destination", "far")
 
 
 class Verbs(SitesTest):

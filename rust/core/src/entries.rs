@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 /// Each name once, in the folder's own order.
-pub(crate) fn names(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<OsString>>> {
+pub(crate) fn names(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(CWD, folder, flags, Mode::empty())?;
     let names = Dir::new(opened)?.map(|entry| match entry {

@@ -86,12 +86,13 @@ pub struct Error {
     message: String,
     hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    of_a_name: bool,
 }
 
 impl Error {
     /// A failure of kind `code`; `message` is one sentence without a full stop.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Error { code, message: by_shape(message.into()), hint: None, source: None }
+        Error { code, message: by_shape(message.into()), hint: None, source: None, of_a_name: false }
     }
 
     /// The same with the next step for the reader.
@@ -150,7 +151,13 @@ impl Error {
     /// The same failure once more, for somebody else; without the error that caused it.
     #[must_use]
     pub fn again(&self) -> Self {
-        Error { code: self.code, message: self.message.clone(), hint: self.hint.clone(), source: None }
+        Error {
+            code: self.code,
+            message: self.message.clone(),
+            hint: self.hint.clone(),
+            source: None,
+            of_a_name: self.of_a_name,
+        }
     }
 
     /// The same failure told in a wider context: `what: message`.
@@ -158,6 +165,18 @@ impl Error {
     pub fn context(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{}: {}", by_shape(what.to_string()), self.message);
         self
+    }
+
+    /// The same failure, which another file name would not have met.
+    #[must_use]
+    pub(crate) fn of_a_name(mut self) -> Self {
+        self.of_a_name = true;
+        self
+    }
+
+    /// Whether a file name is taken, or in use right now: another one may do.
+    pub(crate) fn is_of_a_name(&self) -> bool {
+        self.of_a_name
     }
 
     /// Whether it does not say yet what it is about.
@@ -174,13 +193,19 @@ impl Error {
     }
 }
 
-/// Nobody reads a path of thousands of characters.
+/// The longest path that is told whole, in characters.
+const LONG: usize = 300;
+
+/// Nobody reads a path of thousands of characters: its middle is left out.
 pub(crate) fn shortened(path: &Path) -> String {
     let text = path.display().to_string();
-    match text.char_indices().nth(1000) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
+    let count = text.chars().count();
+    if count <= LONG {
+        return text;
     }
+    let start: String = text.chars().take(LONG / 2).collect();
+    let end: String = text.chars().skip(count - LONG / 2).collect();
+    format!("{start}…{end}")
 }
 
 /// What an error says that nobody has told the path of.
@@ -256,6 +281,14 @@ mod tests {
         let ours = Error::new(Code::Integrity, "the MAC does not match").hint("use another copy");
         let back = Error::from(io::Error::from(ours));
         assert_eq!((back.code(), back.next_step()), (Code::Integrity, Some("use another copy")));
+    }
+
+    #[test]
+    fn a_long_path_is_told_by_its_ends() {
+        let told = shortened(Path::new(&format!("/srv/{}name", "ö/".repeat(3000))));
+        assert!(told.starts_with("/srv/ö/ö/") && told.ends_with("/ö/name") && told.contains('…'), "{told}");
+        assert_eq!(told.chars().count(), LONG + 1);
+        assert_eq!(shortened(Path::new("/srv/a")), "/srv/a");
     }
 
     #[test]

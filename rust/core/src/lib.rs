@@ -26,6 +26,7 @@ mod entries;
 pub mod environment;
 mod error;
 pub mod job;
+mod long_path;
 mod monitor;
 mod secret;
 pub mod source;

@@ -28,6 +28,7 @@ pub use extras::{Attribute, Extras};
 pub use layout::{Layout, Part, Site, Survey};
 pub use manifest::{Manifest, SiteFacts};
 pub use owners::Owners;
+pub(crate) use place::refuse_misplaced;
 pub use place::{Place, within_limits};
 pub use read::{Member, Reader};
 pub use sparse::{Segment, plan as plan_segments};

@@ -1,6 +1,6 @@
 //! Where members go, and the small steps of putting them there.
 
-use super::{Entry, header, show};
+use super::{Entry, EntryKind, header, show};
 use crate::{Code, Error, Result};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, Timespec, Timestamps};
@@ -97,6 +97,19 @@ pub fn refuse_climbing(path: &[u8], member: &[u8]) -> Result<()> {
     if path.split(|b| *b == b'/').any(|part| part == b"..") || path.contains(&0) {
         let text = format!("{} would be written outside the folder: refused", show(member));
         return Err(Error::new(Code::Integrity, text).hint(LOOK));
+    }
+    Ok(())
+}
+
+/// Refuses a member for which there is no place in a folder, as extracting it would; `place` is where it would go.
+pub fn refuse_misplaced(entry: &Entry, place: Option<&Place>) -> Result<()> {
+    refuse_climbing(&entry.path, &entry.path)?;
+    if let Some(place) = place {
+        refuse_deep(&place.path)?;
+        refuse_climbing(&place.path, &entry.path)?;
+        if let EntryKind::Hardlink(target) = &entry.kind {
+            refuse_climbing(target, &entry.path)?;
+        }
     }
     Ok(())
 }

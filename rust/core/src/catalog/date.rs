@@ -18,6 +18,28 @@ pub fn zone(name: Option<&str>) -> TimeZone {
     name.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system)
 }
 
+/// What to write instead of a time zone that the system does not know; `None` where it knows that name, or none at all.
+pub fn unknown_zone(name: &str) -> Option<String> {
+    if TimeZone::get(name).is_ok() {
+        return None;
+    }
+    let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+    let like = |zone: &str| {
+        let city = |zone: &str| zone.rsplit('/').next().unwrap_or_default().to_lowercase();
+        let whole = strsim::damerau_levenshtein(&zone.to_lowercase(), &name.to_lowercase());
+        whole.min(strsim::damerau_levenshtein(&city(zone), &city(name)) + 1)
+    };
+    // UTC is known everywhere.
+    if known.iter().all(|zone| !zone.contains('/')) {
+        return None;
+    }
+    let near = known.iter().map(|zone| (like(zone), zone)).min()?;
+    Some(match near {
+        (distance, zone) if distance <= 1 + name.len() / 4 => format!("did you mean \"{zone}\"?"),
+        _ => "write it as the time zone database does, e.g. Europe/Berlin".to_owned(),
+    })
+}
+
 /// `time` as PHP's `date($format)` prints it. A backslash takes the next letter as it is; letters without meaning stay.
 pub fn format(format: &str, time: &Zoned) -> String {
     let mut text = String::with_capacity(format.len() * 2);

@@ -6,6 +6,7 @@ use super::{
     CRON_NONE, Destination, DestinationType, Document, EncryptionKind, HIDDEN, Source, SourceType, builtin,
     mask, parse_cron,
 };
+use crate::catalog::date;
 use crate::source::pattern::{Patterns, is_pattern};
 use crate::{Code, Error, Note, NoteKind, Result};
 use std::collections::BTreeMap;
@@ -144,6 +145,12 @@ impl Document {
         {
             let problem = Problem::new(&path, format!("{HIDDEN} stands where an export left out the secret"));
             found.push(problem.hint("put the secret there, or export with secrets"));
+        }
+        if let Some(zone) = self.site.timezone.as_deref()
+            && let Some(hint) = date::unknown_zone(zone)
+        {
+            let problem = Problem::new(&["site", "timezone"], format!("there is no time zone \"{zone}\""));
+            found.push(problem.hint(hint));
         }
         for (name, database) in &self.databases {
             if database.url.is_none() {

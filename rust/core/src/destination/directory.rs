@@ -213,6 +213,14 @@ impl Directory {
         }
     }
 
+    /// Fails where another run is writing `name` now.
+    fn refuse_where_held(&self, name: &str) -> Result<()> {
+        match self.holder(name)? {
+            Some(found) if !found.is_over() => Err(found.refusal(name, &self.describe())),
+            _ => Ok(()),
+        }
+    }
+
     /// Says that the hidden files of `name` are made by us, from now on; settles what a run left that has ended.
     fn claim(&self, name: &str) -> Result<Held> {
         match self.holder(name)? {
@@ -224,16 +232,26 @@ impl Directory {
             None => {
                 for file in [names::part(name), names::lease(name)] {
                     if is_there(&self.at(&file))? {
+                        self.refuse_where_held(name)?;
                         return Err(lease::in_the_way(&file, &self.describe()));
                     }
                 }
             }
         }
         let held = Held::new();
-        if self.create_at_once(&names::lease(name), &held.text())? {
-            return Ok(held);
-        }
-        let (mut handle, path) = self.create(&names::lease(name))?;
+        let made = self.create_at_once(&names::lease(name), &held.text()).and_then(|done| match done {
+            true => Ok(None),
+            false => self.create(&names::lease(name)).map(Some),
+        });
+        let (mut handle, path) = match made {
+            Ok(None) => return Ok(held),
+            Ok(Some(made)) => made,
+            Err(error) => {
+                // Another run may have been quicker.
+                self.refuse_where_held(name)?;
+                return Err(error);
+            }
+        };
         let written = handle.write_all(held.text().as_bytes());
         if written.is_err() {
             let _ = fs::remove_file(&path);
@@ -514,6 +532,11 @@ impl Destination for Directory {
             return Err(taken(name, &self.describe()));
         }
         let held = self.claim(name)?;
+        // Another run may have ended since we looked.
+        if existing == Existing::Keep && self.stat(name)?.is_some() {
+            remove_if_there(&self.at(&names::lease(name)))?;
+            return Err(taken(name, &self.describe()));
+        }
         let (file, path) = match self.create(&names::part(name)) {
             Ok(made) => made,
             Err(error) => {

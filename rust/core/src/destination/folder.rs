@@ -127,11 +127,15 @@ impl Folder {
 
     /// A new file with our permissions, in the place of any that is there.
     pub fn create(&self, file: &str) -> Result<ssh2::File, Trouble> {
-        let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
-        let mut handle = match self.open(file, flags) {
-            Err(trouble) if !trouble.broken && self.remove(file)? => self.open(file, flags)?,
-            opened => opened?,
-        };
+        match self.create_new(file) {
+            Err(trouble) if !trouble.broken && self.remove(file)? => self.create_new(file),
+            created => created,
+        }
+    }
+
+    /// The same where nothing is.
+    fn create_new(&self, file: &str) -> Result<ssh2::File, Trouble> {
+        let mut handle = self.open(file, OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE)?;
         if self.mode != 0o600 {
             let stat = FileStat {
                 size: None,
@@ -457,11 +461,21 @@ impl Folder {
         Ok(stat?.map_or(0, |stat| to_stat(&stat).mtime))
     }
 
+    /// Fails where another run is writing `name` now.
+    fn refuse_where_held(&self, name: &str) -> Result<(), Trouble> {
+        match self.holder(name)? {
+            Some(found) if !found.is_over() => Err(found.refusal(name, &self.place()).into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Says that the hidden files of `name` are made by us, from now on. What a run left that has ended stays for the
     /// caller to use. `again`: we may have tried it before, over a connection that was lost meanwhile.
     pub fn claim(&self, name: &str, held: &Held, again: bool) -> Result<(), Trouble> {
         let file = names::lease(name);
-        match self.holder(name)? {
+        let holder = self.holder(name)?;
+        let is_new = holder.is_none() && !again;
+        match holder {
             Some(Found { lease: Some(lease), .. }) if held.is(&lease) => return Ok(()),
             Some(Found { lease: None, .. }) if again => {}
             Some(found) if !found.is_over() => return Err(found.refusal(name, &self.place()).into()),
@@ -469,12 +483,21 @@ impl Folder {
             None => {
                 for file in [names::part(name), file.clone()] {
                     if self.is_there(&file)? {
+                        self.refuse_where_held(name)?;
                         return Err(lease::in_the_way(&file, &self.place()).into());
                     }
                 }
             }
         }
-        let mut handle = self.create(&file)?;
+        // Another run may have been quicker: its lease is not to be replaced.
+        let made = if is_new { self.create_new(&file) } else { self.create(&file) };
+        let mut handle = match made {
+            Err(trouble) if is_new && !trouble.broken => {
+                self.refuse_where_held(name)?;
+                return Err(trouble);
+            }
+            made => made?,
+        };
         let written = handle.write_all(held.text().as_bytes());
         written.map_err(|cause| self.io_trouble("cannot write", &self.path(&file), &cause))
     }

@@ -176,6 +176,7 @@ impl Found {
             "wait until it is done; of a run elsewhere that was killed, what it left is taken over after {} hours",
             STALE.as_secs() / 3600
         ))
+        .of_a_name()
     }
 }
 

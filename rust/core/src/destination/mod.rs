@@ -201,6 +201,7 @@ pub fn open(id: &str, config: &document::Destination, site: &document::Site) -> 
 fn taken(name: &str, place: &str) -> Error {
     Error::new(Code::Destination, format!("{place} holds a backup named {name} already"))
         .hint("use another file name, or the profile setting that overwrites")
+        .of_a_name()
 }
 
 /// `no NAME here`, the same for every kind.

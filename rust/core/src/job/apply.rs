@@ -8,6 +8,7 @@ use super::left_out::LeftOut;
 use super::pipe::{PipeReader, PipeWriter, pipe};
 use super::restore;
 use super::sources;
+use super::unlinked::Unlinked;
 use crate::archive::{
     Entry, ExtractOptions, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show,
 };
@@ -193,14 +194,17 @@ pub fn tar(
         Some(place)
     };
     let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
+    let unlinked = Unlinked::default();
     let mut applied = Applied::default();
     let mut load = |reader: &mut Reader<_>| {
         applied.add_load(load_member(target, journal, reader, monitor)?);
         Ok(())
     };
     members(&layout, first, &mut reader, &mut extractor, Some(&mut load), &|entry| {
+        unlinked.look(&folders, &layout, entry);
         folders.is_link_that_stays(entry)
     })?;
+    unlinked.tell("become", monitor);
     applied.add_extract(&extractor.finish()?);
     if let Some(error) = wanted_root.get().and_then(|root| refused.remove(&root)) {
         return Err(error);

@@ -45,6 +45,30 @@ pub fn make(
     description: Option<&str>,
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {
+    let mut refused = BTreeSet::new();
+    loop {
+        match attempt(document, choice, profile, description, &mut refused, monitor) {
+            Err(error) if error.is_of_a_name() && profile.append_timestamp != 2 && refused.len() < TRIES => {
+                monitor.note(NoteKind::Info, format!("{}; taking another name", error.message()));
+            }
+            done => return done,
+        }
+    }
+}
+
+/// How many names are tried: others may write to the same place at the same moment.
+const TRIES: usize = 20;
+
+/// Makes a backup under a name that is not among `refused`. Where its name turns out to be taken everywhere (see
+/// [`Error::is_of_a_name`]), that is added to them.
+fn attempt(
+    document: &Document,
+    choice: &Choice,
+    profile: &Profile,
+    description: Option<&str>,
+    refused: &mut BTreeSet<String>,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
     let started = Instant::now();
     monitor.note(
         NoteKind::Info,
@@ -72,9 +96,21 @@ pub fn make(
     for place in &ready {
         places::clean(&**place, &resumable, monitor)?;
     }
-    let named = Named::find(document, profile, &plan, &listing)?;
     let state_dir = lock::state_dir(document)?;
-    let delivery = Delivery::start(&named.file(), named.existing, &ready, failed, &state_dir, monitor)?;
+    let now = jiff::Timestamp::now().as_second();
+    let id = ids::give(&state_dir, now, &numbers(document, &listing))?;
+    let (named, delivery) = loop {
+        let named = Named::find(document, profile, &plan, &listing, (id, now), refused)?;
+        let failed = failed.iter().map(Outcome::again).collect();
+        match Delivery::start(&named.file(), named.existing, &ready, failed, &state_dir, monitor) {
+            Err(error)
+                if error.is_of_a_name() && named.existing == Existing::Keep && refused.len() < TRIES =>
+            {
+                refused.insert(named.file());
+            }
+            started => break (named, started?),
+        }
+    };
     let (kind, level) = (profile.compression, profile.compression_level);
     let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher, delivery)?;
     monitor.phase(Phase::BackingUp);
@@ -106,7 +142,11 @@ pub fn make(
     if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
         made::remember(document, &named.file(), &sidecar, monitor);
     }
-    report(choice, &named, &outcomes, bytes_in, &written, started, monitor)
+    let told = report(choice, &named, &outcomes, bytes_in, &written, started, monitor);
+    if told.as_ref().is_err_and(Error::is_of_a_name) {
+        refused.insert(named.file());
+    }
+    told
 }
 
 /// The numbers that are taken, as far as can be seen at once: where the backup goes, and in the other folders of this
@@ -131,13 +171,20 @@ struct Named {
 }
 
 impl Named {
-    fn find(document: &Document, profile: &Profile, plan: &Plan, listing: &Listing) -> Result<Named> {
+    /// The name of backup `id`, made at `now` (Unix time): one that neither is in the listing nor was refused.
+    fn find(
+        document: &Document,
+        profile: &Profile,
+        plan: &Plan,
+        listing: &Listing,
+        (id, now): (BackupId, i64),
+        refused: &BTreeSet<String>,
+    ) -> Result<Named> {
         // However they are encrypted: a plain backup that is called as an encrypted one would pass for that one, exchanged.
-        let files: BTreeSet<String> =
-            listing.backups.iter().filter_map(|backup| made::plain_name(&backup.file)).collect();
+        let listed = listing.backups.iter().map(|backup| backup.file.as_str());
+        let taken = listed.chain(refused.iter().map(String::as_str));
+        let files: BTreeSet<String> = taken.filter_map(made::plain_name).collect();
         let is_there = |file: &str| made::plain_name(file).is_some_and(|plain| files.contains(&plain));
-        let now = jiff::Timestamp::now().as_second();
-        let id = ids::give(&lock::state_dir(document)?, now, &numbers(document, listing))?;
         let name = FileName::of(profile, plan.kind(), &Tokens::of(&document.site, now));
         let name = name.free(profile, |candidate| Ok::<_, Error>(is_there(candidate)))?;
         let existing = if profile.append_timestamp == 2 { Existing::Replace } else { Existing::Keep };
@@ -216,7 +263,9 @@ fn report(
         })
         .collect();
     if there == 0 {
-        return Err(Error::new(
+        let is_of_a_name =
+            outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err()).any(Error::is_of_a_name);
+        let error = Error::new(
             Code::Destination,
             format!(
                 "the backup reached no destination: {}",
@@ -226,7 +275,8 @@ fn report(
                     .collect::<Vec<_>>()
                     .join("; ")
             ),
-        ));
+        );
+        return Err(if is_of_a_name { error.of_a_name() } else { error });
     }
     for outcome in outcomes {
         if let Err(error) = &outcome.result {

@@ -28,6 +28,14 @@ pub struct Outcome {
     pub result: Result<()>,
 }
 
+impl Outcome {
+    /// The same once more.
+    pub fn again(&self) -> Outcome {
+        let result = self.result.as_ref().copied().map_err(Error::again);
+        Outcome { destination: self.destination.clone(), result }
+    }
+}
+
 /// What was written, once all of it was.
 #[derive(Debug, Clone)]
 pub struct Written {
@@ -116,7 +124,8 @@ pub struct Finished {
 
 impl Delivery {
     /// Starts uploads of `name` to all `destinations`; `failed` are those that were lost before. `spool_dir` is
-    /// where the temporary file goes when every destination is remote. Fails when no destination takes it.
+    /// where the temporary file goes when every destination is remote. Fails when no destination takes it, and when a
+    /// folder would under another name ([`Error::is_of_a_name`]).
     pub fn start(
         name: &str,
         existing: Existing,
@@ -151,6 +160,10 @@ impl Delivery {
                 delivery.push_to(Some(destination.id().to_owned()), Sink::Upload(upload, followed))
             });
             if let Err(error) = begun {
+                // With another name this place gets it, too.
+                if existing == Existing::Keep && error.is_of_a_name() {
+                    return Err(error.context(format!("destination {}", destination.id())));
+                }
                 delivery
                     .failed
                     .push(Outcome { destination: destination.id().to_owned(), result: Err(error) });

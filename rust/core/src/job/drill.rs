@@ -23,6 +23,7 @@ use crate::catalog::{Backup, Kind, is_future, key};
 use crate::config::{Connection, Database, Document, Driver, EncryptionKind};
 use crate::destination::Destination;
 use crate::entries;
+use crate::long_path;
 use crate::source::database::{self, Contents, DumpSettings, Fingerprint, Table};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -30,7 +31,7 @@ use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -483,7 +484,7 @@ fn compare_member(
         |path: &[u8]| elsewhere::place(layout, path).map(|path| folder.join(OsStr::from_bytes(&path)));
     let Some(path) = on_disk(&entry.path) else { return Ok(()) };
     let name = show(&entry.path);
-    let live = match fs::symlink_metadata(&path) {
+    let live = match long_path::look(&path) {
         Ok(live) => live,
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
             seen.differs(format!("{name} is missing"));
@@ -506,11 +507,11 @@ fn compare_member(
         EntryKind::Directory => live.is_dir(),
         EntryKind::Symlink(target) => {
             live.is_symlink()
-                && fs::read_link(&path).at("cannot read the link", &path)?.as_os_str().as_bytes()
+                && long_path::read_link(&path).at("cannot read the link", &path)?.as_os_str().as_bytes()
                     == target.as_slice()
         }
         EntryKind::Hardlink(target) => {
-            let other = on_disk(target).and_then(|path| fs::symlink_metadata(path).ok());
+            let other = on_disk(target).and_then(|path| long_path::look(&path).ok());
             other.is_some_and(|other| other.ino() == live.ino())
         }
         EntryKind::Special(_) => true,
@@ -523,7 +524,7 @@ fn compare_member(
 
 /// Compares a file, opened anew, with the archive's bytes of it.
 fn same_content(path: &Path, segments: &[Segment], body: &mut dyn Read) -> Result<bool> {
-    let mut file = File::open(path).at("cannot read", path)?;
+    let mut file = long_path::open(path).at("cannot read", path)?;
     let (mut theirs, mut ours) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     for segment in segments {
         file.seek(SeekFrom::Start(segment.offset)).at("cannot read", path)?;

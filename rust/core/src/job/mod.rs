@@ -53,6 +53,7 @@ mod status;
 mod swap;
 mod swap_path;
 mod trust;
+mod unlinked;
 mod unproven;
 mod verify;
 

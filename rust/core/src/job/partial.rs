@@ -8,6 +8,7 @@ use super::near::Near;
 use super::open::Opened;
 use super::swap::exists;
 use super::swap_path::{NEW, PathSwap};
+use super::unlinked::Unlinked;
 use crate::archive::{EntryKind, Extractor, Layout, Part, Place, Reader, show, unshow};
 use crate::source::exclude::{plain_path, real_path};
 use crate::{Code, Error, Monitor, NoteKind, Result};
@@ -42,7 +43,7 @@ pub fn stage(
     let roots: Vec<&Path> = holders.iter().map(PathBuf::as_path).collect();
     let place = |path: &[u8]| wanted.place(target, &folders, &layout, path);
     let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, place)?;
-    let mut applied = Applied::default();
+    let (unlinked, mut applied) = (Unlinked::default(), Applied::default());
     // Names whose content the archive has under a path that is not wanted.
     let mut linked: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut next = match first {
@@ -59,8 +60,8 @@ pub fn stage(
             && place(content).is_none()
         {
             linked.insert(path.clone(), content.clone());
-        } else {
-            extractor.take(&member, &mut reader)?;
+        } else if extractor.take(&member, &mut reader)? {
+            unlinked.look(&folders, &layout, &member.entry);
         }
         next = reader.next_member()?;
     }
@@ -73,6 +74,7 @@ pub fn stage(
     for path in journal.paths() {
         path.arrived()?;
     }
+    unlinked.tell("become", monitor);
     Ok(applied)
 }
 

@@ -4,10 +4,12 @@ use super::apply::{self, Target};
 use super::folders::Folders;
 use super::open::Opened;
 use super::partial::Wanted;
-use crate::archive::{Entry, EntryKind, Layout, Part, Reader, show};
+use super::swap_path::refuse_link_to_folder;
+use super::unlinked::Unlinked;
+use crate::archive::{Entry, EntryKind, Layout, Part, Reader, refuse_misplaced, show};
 use crate::catalog::Kind;
 use crate::config::{Driver, names_table};
-use crate::entries;
+use crate::long_path;
 use crate::source::database::{self, Contents, Table};
 use crate::source::exclude::plain_path;
 use crate::source::path_set::PathSet;
@@ -98,6 +100,7 @@ pub fn of(
     apply::check_layout(target, &layout)?;
     let folders = Folders::of(target, &layout, monitor);
     let wanted = Wanted::of(target, &folders, &layout, paths)?;
+    let unlinked = Unlinked::default();
     let whole = paths.is_empty() && target.tables.is_empty();
     let (mut files, mut plan, seen) = (Files::default(), Plan::default(), PathSet::new()?);
     let mut next = match first {
@@ -112,14 +115,26 @@ pub fn of(
                 plan.tables = Some(tables(target, Driver::named(&site.driver), &mut reader, monitor)?);
             }
         } else if let Some(place) = folders.place(part) {
+            refuse_misplaced(&member.entry, None)?;
             let live = plain_path(&folders.live_path(&place));
-            if whole || wanted.look(target, &live).is_some() {
+            let asked = if whole { None } else { wanted.look(target, &live) };
+            if whole || asked.is_some() {
+                let is_it =
+                    asked.and_then(|number| wanted.live.get(number)).is_some_and(|path| *path == live);
+                if is_it && member.entry.kind == EntryKind::Directory {
+                    refuse_link_to_folder(&live)?;
+                }
+                refuse_misplaced(&member.entry, Some(&place))?;
                 compare(&member.entry, &live, &seen, &mut files)?;
+                unlinked.look(&folders, &layout, &member.entry);
             }
+        } else {
+            refuse_misplaced(&member.entry, None)?;
         }
         next = reader.next_member()?;
     }
     wanted.check(opened.file())?;
+    unlinked.tell("would become", monitor);
     let roots = if whole { &folders.live } else { &wanted.live };
     for root in roots {
         lost(target, &folders, &plain_path(root), &seen, &mut files.lost, monitor)?;
@@ -132,7 +147,7 @@ fn compare(entry: &Entry, live: &Path, seen: &PathSet, files: &mut Files) -> Res
     if !seen.insert(live.as_os_str().as_bytes())? || entry.kind == EntryKind::Directory {
         return Ok(());
     }
-    let found = match fs::symlink_metadata(live) {
+    let found = match long_path::look(live) {
         Ok(found) => Some(found),
         Err(cause)
             if matches!(
@@ -160,7 +175,9 @@ fn is_same(entry: &Entry, live: &Path, found: &Metadata) -> bool {
         }
         // Its size stands where its content is.
         EntryKind::Hardlink(_) => found.is_file() && found.mtime() == entry.mtime,
-        EntryKind::Symlink(to) => fs::read_link(live).is_ok_and(|found| found.as_os_str().as_bytes() == to),
+        EntryKind::Symlink(to) => {
+            long_path::read_link(live).is_ok_and(|found| found.as_os_str().as_bytes() == to)
+        }
         EntryKind::Directory | EntryKind::Special(_) => false,
     }
 }
@@ -180,7 +197,7 @@ fn lost(
     while let Some(folder) = folders.pop() {
         monitor.check()?;
         let path = real.join(&folder);
-        let names = match entries::names(&path) {
+        let names = match long_path::names(&path) {
             Ok(names) => names,
             Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
             Err(cause) => return Err(crate::Error::io("cannot list", &path, cause)),
@@ -192,7 +209,7 @@ fn lost(
                 continue;
             }
             let at = real.join(&rest);
-            let found = fs::symlink_metadata(&at).at("cannot look at", &at)?;
+            let found = long_path::look(&at).at("cannot look at", &at)?;
             if found.is_dir() {
                 folders.push(rest);
             } else if !seen.contains(root.join(&rest).as_os_str().as_bytes())? {

@@ -35,6 +35,18 @@ pub struct PathSwap {
     keep: Vec<OsString>,
 }
 
+/// Refuses to put a folder in the place of `live` where that is a link to one.
+pub fn refuse_link_to_folder(live: &Path) -> Result<()> {
+    if !fs::symlink_metadata(live).is_ok_and(|found| found.is_symlink()) || !live.is_dir() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::Usage,
+        format!("{} is a folder in the backup and a symbolic link to one here", live.display()),
+    )
+    .hint("name the paths below it"))
+}
+
 impl PathSwap {
     /// Decides how `live`, an absolute path, is replaced; touches nothing. `id` is unique to it.
     pub fn plan(live: &Path, id: &str) -> Result<PathSwap> {
@@ -100,13 +112,8 @@ impl PathSwap {
             }
             Err(cause) => return Err(Error::io("cannot look at", &self.incoming(), cause)),
         };
-        let is_link = fs::symlink_metadata(live).is_ok_and(|found| found.is_symlink());
-        if new.is_dir() && is_link && live.is_dir() {
-            return Err(Error::new(
-                Code::Usage,
-                format!("{} is a folder in the backup and a symbolic link to one here", live.display()),
-            )
-            .hint("name the paths below it"));
+        if new.is_dir() {
+            refuse_link_to_folder(live)?;
         }
         self.inode = Some(new.ino());
         Ok(())
