@@ -6,6 +6,7 @@ import io
 import os
 import random
 import shutil
+import socket
 import sqlite3
 import tarfile
 import unittest
@@ -90,6 +91,17 @@ class MariaDb(SiteTest):
         self.document["databases"]["db"]["socket"] = self.path("no-such-socket")
         self.assertSays(self.bam("backup", "db", expect=1), "no-such-socket")
         self.assertEqual(self.visible(), [])
+
+    def test_a_server_that_takes_connections_and_says_nothing(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            for scheme in ("mysql", "pgsql"):
+                if scheme == "pgsql" and not shutil.which("psql"):
+                    continue
+                self.document["databases"]["db"] = {"url": f"{scheme}://root@127.0.0.1:{port}/zeta"}
+                with self.subTest(scheme):
+                    self.assertSays(self.bam("backup", "db", expect=1), "127.0.0.1", str(port), "server is running")
+                    self.assertEqual(self.visible(), [])
 
     def test_a_wrong_password(self):
         self.sql("create table t (a int)")

@@ -173,6 +173,44 @@ class Formats(SiteTest):
                 self.assertRefused(path, source)
                 self.assertSays(self.restore(path, source, expect=4), word)
 
+    def test_dumps_in_utf_16(self):
+        dump = self.plain(DUMP).decode()
+        for coding in ("utf-16", "utf-16-be", "utf-16-le"):
+            # Python's utf-16 has a mark of its own.
+            content = ("\ufeff" + dump if coding == "utf-16-be" else dump).encode(coding)
+            for name, packed in ((coding + ".sql", content), (coding + ".sql.gz", gzip.compress(content))):
+                with self.subTest(name):
+                    path = self.put(name, packed)
+                    self.assertRestores(path, "db")
+                    self.assertIn("users", self.bam("ls", "--file", path).out)
+
+    def test_a_dump_without_statements_changes_nothing(self):
+        for number, text in enumerate(("", "\n", "-- a comment\n/* another */\n", "create database x; commit;\n")):
+            for name, content in ((f"none-{number}.sql", text.encode()),
+                                  (f"none-{number}.mysql.gz", gzip.compress(text.encode()))):
+                with self.subTest(name, text=text):
+                    path = self.put(name, content)
+                    self.assertRefused(path, "db")
+                    self.assertSays(self.restore(path, "db", expect=4), "no statement in it")
+                    self.assertSays(self.bam("import", path, "--unauthenticated", expect=4), name)
+
+    def test_of_a_dump_that_nothing_proves_the_end_is_looked_at(self):
+        dump = b"-- MySQL dump 10.13\n\nCREATE TABLE `t` (`a` int);\nINSERT INTO `t` VALUES (1);\n"
+        good = {"whole.mysql.gz": dump + b"-- Dump completed\n",
+                # Which of the two is meant is a question for the restore.
+                "two.mysql.gz": b"USE a;\n" + dump + b"USE b;\n" + dump + b"-- Dump completed\n" * 2}
+        bad = {"cut.mysql.gz": dump, "note.mysql.gz": b"hello\n", "empty.sql": b""}
+        for name, text in (good | bad).items():
+            content = text if name.endswith(".sql") else gzip.compress(text)
+            expect = 0 if name in good else 4
+            with self.subTest(name):
+                self.bam("import", self.put(name, content), "--unauthenticated", expect=expect)
+                # What others put there.
+                os.makedirs(self.destination(), exist_ok=True)
+                with open(os.path.join(self.destination(), name), "wb") as file:
+                    file.write(content)
+                self.bam("verify", name, expect=expect)
+
     def retar(self, fixture, rename):
         """The fixture with its members under other names."""
         with tarfile.open(os.path.join(FIXTURES, fixture)) as old, \

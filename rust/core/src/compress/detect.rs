@@ -160,7 +160,27 @@ pub fn what(prefix: &[u8]) -> What {
     if prefix.iter().all(|&byte| byte == 0) {
         return What::Nuls;
     }
-    text(prefix).unwrap_or(What::Unknown)
+    match utf16(prefix) {
+        Some(prefix) => text(prefix.as_bytes()),
+        None => text(prefix),
+    }
+    .unwrap_or(What::Unknown)
+}
+
+/// Text in UTF-16, with a byte order mark or, where it begins in ASCII, without one: PowerShell and editors save dumps
+/// so, and they are read so.
+fn utf16(prefix: &[u8]) -> Option<String> {
+    let (text, order): (&[u8], fn([u8; 2]) -> u16) = match prefix {
+        [0xff, 0xfe, text @ ..] => (text, u16::from_le_bytes),
+        [0xfe, 0xff, text @ ..] => (text, u16::from_be_bytes),
+        [1..=0xff, 0, 1..=0xff, 0, ..] => (prefix, u16::from_le_bytes),
+        [0, 1..=0xff, 0, 1..=0xff, ..] => (prefix, u16::from_be_bytes),
+        _ => return None,
+    };
+    let mut units: Vec<u16> = text.as_chunks::<2>().0.iter().map(|pair| order(*pair)).collect();
+    // Cut in the middle of a character.
+    units.pop_if(|unit| (0xd800..0xdc00).contains(unit));
+    String::from_utf16(&units).ok()
 }
 
 /// A POSIX or GNU header has `ustar` at byte 257. The old format has no mark, so there the checksum decides: the sum
@@ -241,6 +261,10 @@ mod tests {
             ("printf '/*M!999999\\- enable the sandbox mode */ \\n'", What::Sql),
             ("printf 'insert into x values (1);'", What::Sql),
             ("printf '<!DOCTYPE html><html>'", What::Html),
+            ("printf -- '-- MySQL dump\\n-- 😀 é\\n' | iconv -f UTF-8 -t UTF-16", What::Sql),
+            ("printf '\\376\\377'; printf -- '-- MySQL dump\\n' | iconv -f UTF-8 -t UTF-16BE", What::Sql),
+            ("printf -- '-- MySQL dump\\n' | iconv -f UTF-8 -t UTF-16LE", What::Sql),
+            ("printf '\\377\\376\\000\\330\\000\\330'", What::Unknown),
             ("echo hello", What::Text),
             ("printf 'caf\\303'", What::Text),
             ("head -c 600 /dev/zero", What::Nuls),

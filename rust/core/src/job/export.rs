@@ -143,7 +143,7 @@ pub fn import(
     }
     let sidecar = local.sidecar().cloned();
     let opened = local.prove(document, unauthenticated, monitor)?;
-    opened.read_through(monitor)?;
+    opened.examine(document, &lock::state_dir(document)?, monitor)?;
     let meta = fs::metadata(file).at("cannot look at", file)?;
     let modified = meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
     let modified = modified.map_or(0, |age| age.as_secs());

@@ -7,9 +7,10 @@ use super::trust::{self, Demand};
 use crate::archive::{Layout, Reader, Survey, show};
 use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::compress::{self, detect::What};
-use crate::config::Document;
+use crate::config::{Document, Driver};
 use crate::destination::{Destination, Follow, SIDECAR_MAX};
 use crate::encrypt::{self, aes_module, age, enc, kdf};
+use crate::source::database;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -405,11 +406,16 @@ impl Opened {
             )
             .hint("unpack it and make a tar: `unzip FILE -d FOLDER; tar czf files.tar.gz -C FOLDER .`"));
         }
-        let fits = match self.kind() {
+        let kind = self.kind();
+        if what == What::Empty && kind.is_some_and(|kind| kind.is_database() && kind != Kind::Sqlite) {
+            let text = format!("{} is an empty file: there is no statement in it", self.local.name);
+            return Err(Error::new(Code::Integrity, text).hint("use another copy or an older backup"));
+        }
+        let fits = match kind {
             Some(Kind::Tar | Kind::SiteArchive) => matches!(what, What::Tar | What::Empty),
             Some(Kind::Sqlite) => what == What::Sqlite,
             Some(Kind::Mysql | Kind::Pgsql | Kind::Sql) => {
-                matches!(what, What::Sql | What::Text | What::Empty)
+                matches!(what, What::Sql | What::Text)
             }
             None => what != What::Unknown,
         };
@@ -509,6 +515,27 @@ impl Opened {
             monitor.note(NoteKind::Warning, text);
         }
         Ok(layout)
+    }
+
+    /// Reads everything to its end, and of a database that no SHA-256 proves the dump itself: whether there is one and
+    /// whether its end is there.
+    pub fn examine(&self, document: &Document, spool_dir: &Path, monitor: &Monitor) -> Result<()> {
+        let Some(kind) = self.kind().filter(|kind| kind.is_database() && !self.is_checked()) else {
+            return self.read_through(monitor).map(drop);
+        };
+        // A name that ends with .sql does not say of which server; it is read by the rules of the site's.
+        let site = || document.connection("db").map_or(Driver::Mysql, |connection| connection.driver);
+        let driver = kind.driver().unwrap_or_else(site);
+        if driver == Driver::Sqlite && kind != Kind::Sqlite {
+            return self.read_through(monitor).map(drop);
+        }
+        match database::contents(Some(driver), &mut self.decode()?, None, spool_dir, monitor) {
+            // Whole it may be all the same; a restore says what it needs for it.
+            Err(error) if matches!(error.code(), Code::Unsupported | Code::NotFound | Code::Usage) => {
+                self.read_through(monitor).map(drop)
+            }
+            done => done.map(drop).map_err(|error| error.context(&self.local.name)),
+        }
     }
 
     /// Reads everything to its end: whether it decrypts and decompresses.

@@ -85,7 +85,7 @@ fn copy(
             true => local.prove(document, false, monitor)?,
             false => local.show(document, false, monitor)?,
         };
-        opened.read_through(monitor)?;
+        opened.examine(document, spool_dir, monitor)?;
     }
     let Some(text) = place.sidecar(name)? else { return Ok(()) };
     let mut sidecar = Sidecar::parse(&text);

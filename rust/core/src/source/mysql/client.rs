@@ -36,6 +36,9 @@ pub(crate) const LOADING: [&str; 4] = ["--batch", "--binary-mode", "--comments",
 /// For loading: the client then passes over bytes, of which none that UTF-8 puts into a character means anything to
 /// it, instead of looking for characters. The server is told by statements what they are.
 pub(crate) const LANE_CHARSET: &str = "--default-character-set=latin1";
+/// Within how many seconds a server has to let us in. It holds for no statement; the dump client does not know it, and
+/// is started only after others were let in.
+const PATIENCE: &str = "--connect-timeout=20";
 /// It goes on after an error.
 pub(crate) const FORCE: &str = "--force";
 
@@ -66,7 +69,11 @@ pub(crate) fn spawn<A: AsRef<OsStr>>(
     command.arg(format!("--defaults-file={SECRET_PATH}"));
     // MySQL's clients read the login path file in any case: let there be none.
     command.env("MYSQL_TEST_LOGIN_FILE", "/nonexistent");
-    command.args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]).args(arguments);
+    command.args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]);
+    if program == Program::Client {
+        command.arg(PATIENCE);
+    }
+    command.args(arguments);
     let tool = tool::spawn_holding(command, &option_file(connection), held, stdin, stdout)
         .map_err(|cause| Error::new(Code::Database, format!("cannot start {name}")).because(cause))?;
     Ok((tool, name))
@@ -174,7 +181,29 @@ fn complaint(name: &str, status: &str, stderr: &str, connection: &Connection) ->
         true => format!("{name} failed ({status})"),
         false => format!("{name} failed: {last}"),
     };
+    // The client does not say which server it was.
+    if is_silent(&last) {
+        let message = format!("{message}: {} does not answer as a database server", server(connection));
+        return refused(&message, Some(UNREACHABLE), connection);
+    }
     refused(&message, error_number(&stderr), connection)
+}
+
+/// The number that clients give to a server that they cannot connect to (`CR_CONN_HOST_ERROR`).
+const UNREACHABLE: u16 = 2003;
+
+/// Whether a connection was lost before the server let us in: MariaDB's clients and MySQL's say the same.
+fn is_silent(said: &str) -> bool {
+    said.contains("'handshake: ") || said.contains("'reading initial communication packet'")
+}
+
+/// Where the server is.
+fn server(connection: &Connection) -> String {
+    match (&connection.socket, connection.host.as_str(), connection.port) {
+        (Some(socket), _, _) => socket.display().to_string(),
+        (None, "", None) => "localhost".to_owned(),
+        (None, host, port) => format!("{host}:{}", port.unwrap_or(3306)),
+    }
 }
 
 /// What the server has refused under that number, with what is to be done.

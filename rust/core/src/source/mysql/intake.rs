@@ -8,11 +8,12 @@ use super::rights::Definers;
 use super::session::quote;
 use crate::config::{Connection, names_table};
 use crate::source::sql::{
-    Found, Item, Kind, Splitter, Statement, Syntax, Utf8, check_reach, definer_of, names_any, renamed,
-    trigger_table, used_database, with_prefix, without_database, without_definer, without_schema,
+    Found, Item, Kind, Splitter, Statement, Syntax, Utf8, check_reach, definer_of, names_any, no_statement,
+    renamed, trigger_table, used_database, with_prefix, without_database, without_definer, without_schema,
 };
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Read;
 
@@ -77,6 +78,8 @@ pub(crate) struct Intake<'m, R> {
     /// The last statement's end was missing.
     cut: bool,
     statements: u64,
+    /// No statement was met that a restore runs or, as it is not about what is wanted, passes over.
+    empty: Cell<bool>,
 }
 
 /// The last statement of a dump by Backup and Migrate.
@@ -107,6 +110,7 @@ impl<'m, R: Read> Intake<'m, R> {
             tail: false,
             cut: false,
             statements: 0,
+            empty: Cell::new(true),
         }
     }
 
@@ -161,6 +165,11 @@ impl<'m, R: Read> Intake<'m, R> {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.splitter.bytes()
+    }
+
+    /// Fails where the dump, read to its end, has nothing to restore.
+    pub(crate) fn check_content(&self) -> Result<()> {
+        if self.empty.get() { Err(no_statement()) } else { Ok(()) }
     }
 
     /// The next step; `None` at the end of a dump that is whole.
@@ -336,6 +345,9 @@ impl<'m, R: Read> Intake<'m, R> {
     /// What is to happen with a statement; `None`: nothing.
     fn decide(&self, text: &[u8], syntax: Syntax) -> Result<Option<Decision>> {
         let statement = Statement::parse_as(text, syntax);
+        if !matches!(statement.kind, Kind::Foreign | Kind::Idle | Kind::Lock | Kind::Transaction) {
+            self.empty.set(false);
+        }
         if !self.is_wanted_here() && statement.kind != Kind::Set {
             return Ok(None);
         }
@@ -504,6 +516,31 @@ mod tests {
             let done = run(sql, None);
             assert_eq!(done.is_ok(), whole, "{sql}: {done:?}");
             assert!(done.is_ok() || done.unwrap_err().code() == Code::Integrity);
+        }
+    }
+
+    #[test]
+    fn a_dump_without_content_is_told() {
+        for (sql, has) in [
+            ("", false),
+            ("\n\n", false),
+            ("-- a comment\n/* and another */\n;\n", false),
+            ("CREATE DATABASE x;USE x;LOCK TABLES a WRITE;COMMIT;", false),
+            ("hello;", false),
+            // An empty database.
+            ("-- MySQL dump 10.13\n/*!40101 SET NAMES utf8mb4 */;\n-- Dump completed\n", true),
+            ("CREATE TABLE a (b int);", true),
+            ("INSERT INTO a VALUES (1);", true),
+            ("CREATE VIEW v AS SELECT 1;", true),
+        ] {
+            let monitor = Monitor::new();
+            // Of what is not wanted there is something, too.
+            let only = Some(vec!["other".to_owned()]);
+            let mut intake = Intake::new(sql.as_bytes(), only, false, &monitor);
+            while intake.next().unwrap().is_some() {}
+            let checked = intake.check_content();
+            assert_eq!(checked.is_ok(), has, "{sql}");
+            assert!(checked.is_ok() || checked.unwrap_err().code() == Code::Integrity);
         }
     }
 

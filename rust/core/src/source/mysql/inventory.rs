@@ -57,6 +57,7 @@ pub(crate) fn contents(input: &mut dyn Read, only: Option<&str>, monitor: &Monit
             table.rows = table.rows.map(|count| count + rows(&piece.text));
         }
     }
+    intake.check_content()?;
     Ok(Contents {
         tables: tables.into_values().collect(),
         prefix: intake.prefix().map(str::to_owned),

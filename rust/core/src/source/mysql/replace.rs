@@ -273,6 +273,7 @@ impl Replacement {
                 }
             }
         }
+        intake.check_content()?;
         finish_file(later.into_out(), &self.after())?;
         finish_file(events.into_out(), &self.events())?;
         let report =

@@ -39,10 +39,19 @@ pub(super) fn open(connection: &Connection, database: Option<&str>) -> Option<Co
         Some(socket) => options.socket(Some(socket)),
         None => options.ip_or_hostname(Some(&connection.host)).tcp_port(connection.port.unwrap_or(3306)),
     };
-    let mut conn = Conn::new(options).ok()?;
+    let mut conn = login(options)?;
     // No literal of ours has to care about the server's modes, nor a pause about its patience.
     conn.query_drop("SET NAMES utf8mb4, sql_mode='', wait_timeout=86400").ok()?;
     Some(conn)
+}
+
+/// Logs in, on a thread of its own: the crate would wait for ever for the greeting of a server that took the connection
+/// and says nothing, and a limit set on the connection would stay and hold for long statements, too.
+fn login(options: OptsBuilder) -> Option<Conn> {
+    let (ready, conn) = crossbeam_channel::bounded(1);
+    let login = move || drop(Conn::new(options).ok().map(|conn| ready.send(conn)));
+    std::thread::Builder::new().name("bam-login".into()).spawn(login).ok()?;
+    conn.recv_timeout(PATIENCE).ok()
 }
 
 /// The socket, or else TCP; `None` for a server elsewhere. As the clients do, `localhost` means the socket.
@@ -79,4 +88,24 @@ pub(super) fn run(conn: &mut Conn, statements: &[&str], connection: &Connection)
     statements
         .iter()
         .try_for_each(|statement| conn.query_drop(statement).map_err(|error| failed(error, connection)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    #[test]
+    fn a_server_that_says_nothing_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = OptsBuilder::new()
+            .user(Some("root"))
+            .prefer_socket(false)
+            .ip_or_hostname(Some("127.0.0.1"))
+            .tcp_port(silent.local_addr().unwrap().port());
+        let begun = Instant::now();
+        assert!(login(options).is_none());
+        assert!(begun.elapsed() >= PATIENCE);
+    }
 }

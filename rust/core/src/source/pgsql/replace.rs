@@ -13,12 +13,12 @@ use super::depend::{self, Goes};
 use super::dress;
 use super::dump::{Relation, columns, extensions, relations, schema_of};
 use super::large;
-use super::script::{About, Script};
+use super::script::{About, Script, cut_short};
 use super::session::{my_turn, options, quote, rows, string, transaction};
 use crate::config::{Connection, names_table};
 use crate::source::database::{LoadReport, LoadSettings};
 use crate::source::drupal::Tables;
-use crate::source::sql::renamed;
+use crate::source::sql::{no_statement, renamed};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
@@ -156,12 +156,11 @@ impl Replacement {
                     input.write_all(b"\n")?;
                 }
             }
+            if script.statements == 0 {
+                return Err(no_statement());
+            }
             if !script.ended() && !names.settings.ignore_errors {
-                return Err(Error::new(
-                    Code::Integrity,
-                    "the dump is cut short: pg_dump's last line is missing",
-                )
-                .hint("use another copy of this backup"));
+                return Err(cut_short());
             }
             Ok(input.write_all(after.as_bytes())?)
         };

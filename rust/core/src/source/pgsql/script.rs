@@ -4,6 +4,7 @@
 use super::large;
 use super::splitter::{Item, Splitter, words};
 use crate::source::database::{Contents, Table};
+use crate::source::sql::{Utf8, no_statement};
 use crate::{Code, Error, Monitor, Result};
 use std::io::Read;
 
@@ -30,7 +31,7 @@ pub(crate) struct About {
 
 /// A dump, statement by statement, without what is not to be run.
 pub(crate) struct Script<R> {
-    splitter: Splitter<R>,
+    splitter: Splitter<Utf8<R>>,
     pub(crate) about: About,
     /// The schema that is made before the dump is run.
     schema: String,
@@ -53,7 +54,7 @@ impl<R: Read> Script<R> {
     /// Reads the lines in which a dump of ours tells what it is.
     pub(crate) fn new(input: R) -> Result<Script<R>> {
         let mut script = Script {
-            splitter: Splitter::new(input),
+            splitter: Splitter::new(Utf8::new(input)),
             about: About::default(),
             schema: "public".into(),
             skip: false,
@@ -147,11 +148,12 @@ pub(crate) fn contents(input: &mut dyn Read, monitor: &Monitor) -> Result<Conten
         complete: about.ours,
         ..Contents::default()
     };
-    let mut rows_of = None;
+    let (mut rows_of, mut empty, mut ended) = (None, true, false);
     while let Some(item) = splitter.next()? {
         match item {
             Item::Statement(text) => {
                 monitor.check()?;
+                empty &= text.trim_ascii().is_empty();
                 if let Some(name) = after(text, "CREATE TABLE ") {
                     contents.tables.push(Table { name, rows: Some(0), bytes: text.len() as u64 });
                 }
@@ -163,11 +165,24 @@ pub(crate) fn contents(input: &mut dyn Read, monitor: &Monitor) -> Result<Conten
                     table.rows = table.rows.map(|rows| rows + u64::from(line.trim_ascii_end() != b"\\."));
                 }
             }
-            Item::Comment(_) | Item::Command(_) => {}
+            Item::Comment(line) => ended |= line == LAST_LINE,
+            Item::Command(_) => {}
         }
+    }
+    if empty {
+        return Err(no_statement());
+    }
+    if !ended {
+        return Err(cut_short());
     }
     contents.tables.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(contents)
+}
+
+/// A dump whose end is missing.
+pub(crate) fn cut_short() -> Error {
+    Error::new(Code::Integrity, "the dump is cut short: pg_dump's last line is missing")
+        .hint("use another copy of this backup")
 }
 
 /// The table whose rows follow a `COPY`, without its schema.
