@@ -170,7 +170,8 @@ pub fn what(prefix: &[u8]) -> What {
 /// Text in UTF-16, with a byte order mark or, where it begins in ASCII, without one: PowerShell and editors save dumps
 /// so, and they are read so.
 fn utf16(prefix: &[u8]) -> Option<String> {
-    let (text, order): (&[u8], fn([u8; 2]) -> u16) = match prefix {
+    type Order = fn([u8; 2]) -> u16;
+    let (text, order): (&[u8], Order) = match prefix {
         [0xff, 0xfe, text @ ..] => (text, u16::from_le_bytes),
         [0xfe, 0xff, text @ ..] => (text, u16::from_be_bytes),
         [1..=0xff, 0, 1..=0xff, 0, ..] => (prefix, u16::from_le_bytes),

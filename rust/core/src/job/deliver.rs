@@ -537,13 +537,14 @@ mod tests {
     #[test]
     fn a_destination_that_fails_leaves_the_others_alone() {
         let (good, taken) = (place("good"), place("taken"));
-        std::fs::write(taken.dir.path().join("b.tar"), "older").expect("written");
+        // Somebody's own file, where the part would be.
+        std::fs::write(taken.dir.path().join(".b.tar.part"), "older").expect("written");
         let mut delivery = start(&[&taken, &good]).expect("started");
         delivery.write_all(b"new").expect("written");
         let outcomes = delivery.finish().expect("finished").commit("bam_id = \"1\"\n");
         let fared: Vec<_> = outcomes.iter().map(|o| (o.destination.as_str(), o.result.is_ok())).collect();
         assert_eq!(fared, [("taken", false), ("good", true)]);
-        assert_eq!(std::fs::read(taken.dir.path().join("b.tar")).expect("read"), b"older");
+        assert_eq!(std::fs::read(taken.dir.path().join(".b.tar.part")).expect("read"), b"older");
         assert!(start(&[&taken]).is_err_and(|e| e.to_string().contains("destination taken")));
     }
 
