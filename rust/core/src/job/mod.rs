@@ -2,65 +2,50 @@
 //!
 //! A [`Job`] runs one [`Request`] on a thread of its own; whoever started it polls, may cancel, and at the end takes
 //! the result. Knows nothing of formats: those belong to the rooms it calls.
+//!
+//! ```text
+//! backup/   sources ── pipeline ── deliver ── seal: a new backup, at every destination
+//! open/     a backup brought here, proven, decoded
+//! restore/  what was opened, put in place of what the site has: staged, swapped, tidied
+//! verify/   every byte read, a part read, or a restore for trial
+//! copies/   what becomes of backups later: replicated, pruned, removed, exported, imported, encrypted anew
+//! check/    whether the configuration, and all it names, is so
+//! status/   how the backups stand against the policy
+//! ```
+//!
+//! Beside these lies what they share: the [`Request`], which source and profile it means (`choose`), which backup
+//! (`select`), the destinations (`places`), lock and state folder (`lock`, `state`), keys and what is taken without
+//! proof (`keys`, `trust`, `made`), maintenance mode (`site`). `schedule` runs what is due, in turn.
 
-mod apply;
 mod backup;
-mod carry;
 pub mod check;
 pub mod choose;
-mod decrypt;
-mod deliver;
-pub mod drill;
-pub mod elsewhere;
-mod erase;
-mod export;
-mod exports;
-mod folders;
-mod howto;
+mod copies;
 mod ids;
-mod journal;
-mod keep;
 pub mod keys;
-mod left_out;
-mod leftovers;
 pub mod lock;
-pub mod look;
 mod made;
-mod mounts;
-mod near;
 mod open;
-mod partial;
 pub mod pipe;
-mod pipeline;
 mod places;
-mod plan;
-mod prune;
-pub mod raw;
-mod recover;
-mod rekey;
-mod remove;
-mod replicate;
 mod request;
 mod restore;
-mod sample;
 pub mod schedule;
-mod seal;
 mod select;
 pub mod site;
-mod sources;
 pub mod state;
 mod status;
-mod swap;
-mod swap_path;
 mod trust;
-mod unlinked;
-mod unproven;
 mod verify;
 
-pub use decrypt::{decrypt, keys_of};
-pub use recover::Way;
+pub use copies::raw;
+pub use open::decrypt::{decrypt, keys_of};
+pub use open::look;
 pub use request::{Rekey, Request, Restore};
+pub use restore::elsewhere;
+pub use restore::recover::Way;
 pub use select::{Meant, meant, other_site};
+pub use verify::drill;
 
 use crate::config::Document;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Progress, Result};
@@ -211,33 +196,33 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             let ask = select::Ask::new(id.as_deref(), destinations, source.as_deref(), site.as_deref());
             match sample {
                 None => verify::run(document, &ask, monitor)?,
-                Some(percent) => sample::run(document, &ask, *percent, monitor)?,
+                Some(percent) => verify::sample::run(document, &ask, *percent, monitor)?,
             }
         }
         Request::Drill { id, destinations, source, site, unauthenticated } => {
             let ask = select::Ask::new(id.as_deref(), destinations, source.as_deref(), site.as_deref());
             drill::run(document, &ask, *unauthenticated, monitor)?
         }
-        Request::Rekey(ask) => rekey::run(document, ask, monitor)?,
+        Request::Rekey(ask) => copies::rekey::run(document, ask, monitor)?,
         Request::Run { schedule } => schedule::run(document, schedule, monitor)?,
-        Request::Replicate { site } => replicate::run(document, site.as_deref(), monitor)?,
+        Request::Replicate { site } => copies::replicate::run(document, site.as_deref(), monitor)?,
         Request::Prune { schedules, dry_run, site } => {
-            prune::run(document, schedules, *dry_run, site.as_deref(), monitor)?
+            copies::prune::run(document, schedules, *dry_run, site.as_deref(), monitor)?
         }
         Request::Export { id, path, create, host, program, unauthenticated, source, site } => {
             let ask = select::Ask::new(Some(id), &[], source.as_deref(), site.as_deref());
             let (host, program) = (host.as_deref(), program.as_deref());
             let (create, unauthenticated) = (*create, *unauthenticated);
-            let how = export::Export { to: path, create, host, program, unauthenticated };
-            export::export(document, &ask, &how, monitor)?
+            let how = copies::export::Export { to: path, create, host, program, unauthenticated };
+            copies::export::export(document, &ask, &how, monitor)?
         }
         Request::Forget { what, path } => {
             let _lock = lock::acquire(document)?;
-            exports::forget(document, what, path.as_deref())?
+            copies::exports::forget(document, what, path.as_deref())?
         }
         Request::Import { file, destination, unauthenticated } => {
             let to = destination.as_deref().unwrap_or("manual");
-            export::import(document, file, to, *unauthenticated, monitor)?
+            copies::export::import(document, file, to, *unauthenticated, monitor)?
         }
         Request::Status { site } => status::run(document, site.as_deref(), monitor)?,
         Request::Check { destination: None } => check::run(document, monitor)?,
@@ -257,11 +242,11 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
         }
         Request::Delete { id, destinations, source, site } => {
             let ask = select::Ask::new(Some(id), destinations, source.as_deref(), site.as_deref());
-            remove::run(document, &ask, monitor)?
+            copies::remove::run(document, &ask, monitor)?
         }
         Request::Recover { way } => {
             let _lock = lock::acquire(document)?;
-            let found = recover::recover(document, &lock::state_dir(document)?, *way, monitor)?;
+            let found = restore::recover::recover(document, &lock::state_dir(document)?, *way, monitor)?;
             json!({ "found": found })
         }
     })

@@ -1,6 +1,6 @@
 //! The destinations of a job: opened, prepared, the failed ones set aside with their errors.
 
-use super::deliver::Outcome;
+use super::backup::deliver::Outcome;
 use super::open::Local;
 use super::{choose, lock};
 use crate::catalog::{Backup, FileName, Listing, Sites, Wanted, hex};

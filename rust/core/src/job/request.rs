@@ -1,7 +1,7 @@
 //! What can be asked of the engine. The same shape over the C ABI: `{"job": "backup", "what": "db"}`.
 
-use super::elsewhere::Elsewhere;
-use super::recover::Way;
+use super::restore::elsewhere::Elsewhere;
+use super::restore::recover::Way;
 use crate::config::EncryptionKind;
 use serde::Deserialize;
 use std::path::PathBuf;

@@ -1,7 +1,9 @@
 //! One run of a schedule: the backup, then what older runs left undone, then what is too old; and when runs are due.
 
 use super::choose::{self, Choice};
-use super::{backup, lock, places, prune, recover, replicate};
+use super::copies::{prune, replicate};
+use super::restore::recover;
+use super::{backup, lock, places};
 use crate::catalog::next_run;
 use crate::config::{Document, Schedule};
 use crate::{Code, Monitor, NoteKind, Result};

@@ -1,5 +1,5 @@
 //! Which files of a site say what is true of one machine alone, and what nobody else shall know: passwords, addresses, what
-//! a developer switched on. They are in no archive by default. (A restore leaves more as it is: `job::keep`.)
+//! a developer switched on. They are in no archive by default. (A restore leaves more as it is: `job::restore::keep`.)
 
 use crate::config::Site;
 use std::fs;

@@ -2,7 +2,8 @@
 
 use super::{Finding, State};
 use crate::config::{Document, Source, SourceType};
-use crate::job::{choose, sources};
+use crate::job::backup::sources;
+use crate::job::choose;
 use crate::source::exclude::{Excludes, default_of_archive};
 use crate::{Monitor, Result};
 use std::path::PathBuf;

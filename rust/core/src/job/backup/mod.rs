@@ -1,0 +1,309 @@
+//! Backing up: from the choice of source, profile and destinations to backups that are in place.
+//!
+//! A backup runs through this room so: `sources` says which folders and which database are meant and writes them as a
+//! tar or a dump into the `pipeline`, which compresses and encrypts; `deliver` brings the stream to every destination in
+//! one pass and hashes it; `seal` makes the sidecar and its MAC; then [`run`] puts file and sidecar in place everywhere.
+
+pub(super) mod deliver;
+pub(super) mod pipeline;
+pub(super) mod seal;
+pub(super) mod sources;
+
+use self::deliver::{Delivery, Outcome, Written};
+use self::pipeline::{Cipher, Pipeline};
+use self::seal::Seal;
+use self::sources::Plan;
+use super::choose::{self, Choice};
+use super::copies::replicate;
+use super::restore::recover;
+use super::{ids, keys, lock, made, places};
+use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, Tokens, hex, key};
+use crate::config::{DestinationType, Document, EncryptionKind, Profile};
+use crate::destination::{self, Existing};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What was asked for.
+pub struct Ask<'a> {
+    /// A source, profile or schedule.
+    pub what: Option<&'a str>,
+    /// Where to.
+    pub destinations: &'a [String],
+    /// The profile.
+    pub profile: Option<&'a str>,
+    /// A description instead of the profile's.
+    pub description: Option<&'a str>,
+}
+
+/// Makes one backup. The result is described in docs/json.md.
+pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
+    let choice = choose::choose(document, ask.what, ask.destinations, ask.profile)?;
+    let profile = choose::profile(document, &choice.profile)?;
+    let _lock = lock::acquire(document)?;
+    let state_dir = lock::state_dir(document)?;
+    recover::before_a_backup(document, &state_dir, monitor)?;
+    make(document, &choice, &profile, ask.description, monitor)
+}
+
+/// The same when the choice is made and the lock held.
+pub fn make(
+    document: &Document,
+    choice: &Choice,
+    profile: &Profile,
+    description: Option<&str>,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
+    let mut refused = BTreeSet::new();
+    loop {
+        match attempt(document, choice, profile, description, &mut refused, monitor) {
+            Err(error) if error.is_of_a_name() && profile.append_timestamp != 2 && refused.len() < TRIES => {
+                monitor.note(NoteKind::Info, format!("{}; taking another name", error.message()));
+            }
+            done => return done,
+        }
+    }
+}
+
+/// How many names are tried: others may write to the same place at the same moment.
+const TRIES: usize = 20;
+
+/// Makes a backup under a name that is not among `refused`. Where its name turns out to be taken everywhere (see
+/// [`Error::is_of_a_name`]), that is added to them.
+fn attempt(
+    document: &Document,
+    choice: &Choice,
+    profile: &Profile,
+    description: Option<&str>,
+    refused: &mut BTreeSet<String>,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
+    let started = Instant::now();
+    monitor.note(
+        NoteKind::Info,
+        format!(
+            "backing up {} with profile {} to {}",
+            choice.source,
+            choice.profile,
+            choice.destinations.join(", ")
+        ),
+    );
+    let plan = Plan::of(document, choice, profile, monitor)?;
+    if matches!(profile.encryption, EncryptionKind::Aes256 | EncryptionKind::AesModule) {
+        keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
+    }
+    let cipher = Cipher::start(document, profile.encryption)?;
+    let seal = Seal::start(document, profile.encryption, monitor)?;
+    let all = places::open(document, &choice.destinations)?;
+    let (ready, failed) = places::prepare(all, monitor)?;
+    if ready.is_empty() {
+        return Err(first_failure(failed));
+    }
+    let listing = places::list_all(&ready, monitor)?;
+    // What a broken upload left is worth keeping where the backup still lacks that copy: it is resumed.
+    let resumable = replicate::resumable(document, &listing);
+    for place in &ready {
+        places::clean(&**place, &resumable, monitor)?;
+    }
+    let state_dir = lock::state_dir(document)?;
+    let now = jiff::Timestamp::now().as_second();
+    let id = ids::give(&state_dir, now, &numbers(document, &listing))?;
+    let (named, delivery) = loop {
+        let named = Named::find(document, profile, &plan, &listing, (id, now), refused)?;
+        let failed = failed.iter().map(Outcome::again).collect();
+        match Delivery::start(&named.file(), named.existing, &ready, failed, &state_dir, monitor) {
+            Err(error)
+                if error.is_of_a_name() && named.existing == Existing::Keep && refused.len() < TRIES =>
+            {
+                refused.insert(named.file());
+            }
+            started => break (named, started?),
+        }
+    };
+    let (kind, level) = (profile.compression, profile.compression_level);
+    let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher, delivery)?;
+    monitor.phase(Phase::BackingUp);
+    let missing = || monitor.notes().iter().filter(|note| note.kind == NoteKind::Missing).count();
+    let before = missing();
+    let wrote = match plan.write(&mut pipeline, named.id.0, &state_dir, monitor) {
+        Ok(wrote) => wrote,
+        Err(error) => return Err(pipeline.abandon(error)),
+    };
+    let bytes_in = pipeline.bytes();
+    let (finished, keys) = pipeline.finish()?;
+    monitor.phase(Phase::Finishing);
+    let mut sidecar = describe(document, choice, profile, &plan, &named, description);
+    wrote.describe(&mut sidecar);
+    if let Some(missing) = missing().checked_sub(before).filter(|missing| *missing > 0) {
+        sidecar.set_number(key::MISSING, missing as u64);
+    }
+    if let Some(excluded) = plan.excluded() {
+        sidecar.set_list(key::EXCLUDED, excluded);
+        let patterns = plan.excluded_patterns();
+        if !patterns.is_empty() {
+            sidecar.set_list(key::EXCLUDED_PATTERNS, patterns);
+        }
+    }
+    seal.seal()?.stamp(&mut sidecar, &finished.written, keys.as_ref());
+    sidecar.set_list(key::COPIES, &choice.destinations);
+    let written = finished.written.clone();
+    let outcomes = finished.commit(&sidecar.to_string());
+    if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
+        made::remember(document, &named.file(), &sidecar, monitor);
+    }
+    let told = report(choice, &named, &outcomes, bytes_in, &written, started, monitor);
+    if told.as_ref().is_err_and(Error::is_of_a_name) {
+        refused.insert(named.file());
+    }
+    told
+}
+
+/// The numbers that are taken, as far as can be seen at once: where the backup goes, and in the other folders of this
+/// machine. What lies at servers that are not asked now, this site gave and remembers ([`ids`]).
+fn numbers(document: &Document, listing: &Listing) -> BTreeSet<BackupId> {
+    let mut ids: BTreeSet<BackupId> = listing.backups.iter().map(|backup| backup.id).collect();
+    let here = document.destinations.iter().filter(|(_, place)| place.kind == DestinationType::Directory);
+    for (name, config) in here {
+        let listed = destination::open(name, config, &document.site);
+        if let Ok(place) = listed {
+            ids.extend(Listing::of(&[&*place]).backups.iter().map(|backup| backup.id));
+        }
+    }
+    ids
+}
+
+/// What the backup is called.
+struct Named {
+    id: BackupId,
+    name: FileName,
+    existing: Existing,
+}
+
+impl Named {
+    /// The name of backup `id`, made at `now` (Unix time): one that neither is in the listing nor was refused.
+    fn find(
+        document: &Document,
+        profile: &Profile,
+        plan: &Plan,
+        listing: &Listing,
+        (id, now): (BackupId, i64),
+        refused: &BTreeSet<String>,
+    ) -> Result<Named> {
+        // However they are encrypted: a plain backup that is called as an encrypted one would pass for that one, exchanged.
+        let listed = listing.backups.iter().map(|backup| backup.file.as_str());
+        let taken = listed.chain(refused.iter().map(String::as_str));
+        let files: BTreeSet<String> = taken.filter_map(made::plain_name).collect();
+        let is_there = |file: &str| made::plain_name(file).is_some_and(|plain| files.contains(&plain));
+        let name = FileName::of(profile, plan.kind(), &Tokens::of(&document.site, now));
+        let name = name.free(profile, |candidate| Ok::<_, Error>(is_there(candidate)))?;
+        let existing = if profile.append_timestamp == 2 { Existing::Replace } else { Existing::Keep };
+        Ok(Named { id, name, existing })
+    }
+
+    fn file(&self) -> String {
+        self.name.to_string()
+    }
+
+    /// The name inside a zip: without compression and encryption.
+    fn entry(&self) -> String {
+        format!("{}.{}", self.name.base, self.name.kind.extension())
+    }
+}
+
+fn describe(
+    document: &Document,
+    choice: &Choice,
+    profile: &Profile,
+    plan: &Plan,
+    named: &Named,
+    description: Option<&str>,
+) -> Sidecar {
+    let site = &document.site;
+    let mut sidecar = Sidecar::new();
+    sidecar.set(key::FILENAME, &named.name.base);
+    sidecar.set(key::DESCRIPTION, description.unwrap_or(&profile.description));
+    sidecar.set_number(key::DATESTAMP, named.id.0);
+    sidecar.set(key::GENERATOR, "bam");
+    sidecar.set(key::GENERATOR_VERSION, env!("CARGO_PKG_VERSION"));
+    sidecar.set(key::SITE_URL, &site.url);
+    sidecar.set(key::SITE_NAME, &site.name);
+    if let Some(identity) = SiteIdentity::of(document) {
+        sidecar.set(key::SITE, identity.words());
+    }
+    sidecar.set(key::DRUPAL_VERSION, &site.drupal_version);
+    sidecar.set(key::SOURCE_ID, &choice.source);
+    sidecar.set(key::SOURCE_TYPE, plan.sidecar_type());
+    sidecar.set(key::SOURCE_NAME, plan.label());
+    sidecar.set(key::PROFILE, &choice.profile);
+    if let Some(schedule) = &choice.schedule {
+        sidecar.set(key::SCHEDULE_ID, schedule);
+    }
+    sidecar.set_number(key::ID, named.id.0);
+    sidecar.set(key::FORMAT, "1");
+    sidecar
+}
+
+fn first_failure(failed: Vec<Outcome>) -> Error {
+    let first = failed.into_iter().find_map(|o| o.result.err().map(|error| (o.destination, error)));
+    match first {
+        Some((destination, error)) => error.context(format!("destination {destination}")),
+        None => Error::new(Code::Usage, "no destination is given"),
+    }
+}
+
+fn report(
+    choice: &Choice,
+    named: &Named,
+    outcomes: &[Outcome],
+    bytes_in: u64,
+    written: &Written,
+    started: Instant,
+    monitor: &Monitor,
+) -> Result<Value> {
+    let mut there = 0;
+    let destinations: Vec<Value> = outcomes
+        .iter()
+        .map(|outcome| {
+            if outcome.result.is_ok() {
+                there += 1;
+            }
+            let error = outcome.result.as_ref().err().map(ToString::to_string);
+            json!({"name": outcome.destination, "ok": error.is_none(), "error": error})
+        })
+        .collect();
+    if there == 0 {
+        let is_of_a_name =
+            outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err()).any(Error::is_of_a_name);
+        let error = Error::new(
+            Code::Destination,
+            format!(
+                "the backup reached no destination: {}",
+                outcomes
+                    .iter()
+                    .filter_map(|o| o.result.as_ref().err().map(|e| format!("{}: {e}", o.destination)))
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            ),
+        );
+        return Err(if is_of_a_name { error.of_a_name() } else { error });
+    }
+    for outcome in outcomes {
+        if let Err(error) = &outcome.result {
+            monitor.note(NoteKind::Missing, format!("no copy at {}: {error}", outcome.destination));
+        }
+    }
+    Ok(json!({
+        "id": named.id,
+        "file": named.file(),
+        "source": choice.source,
+        "profile": choice.profile,
+        "schedule": choice.schedule,
+        "destinations": destinations,
+        "bytes_in": bytes_in,
+        "bytes_out": written.bytes,
+        "sha256": hex(&written.sha256),
+        "seconds": started.elapsed().as_secs_f64(),
+    }))
+}

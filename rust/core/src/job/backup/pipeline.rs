@@ -1,0 +1,170 @@
+//! The way of the bytes on a backup: compressed on the job's threads, encrypted on another, delivered by more.
+
+use super::deliver::{Delivery, Finished};
+use crate::compress::{self, Encoder};
+use crate::config::{CompressionLevel, Document, EncryptionKind};
+use crate::encrypt::kdf::{Derivation, Keys};
+use crate::encrypt::{aes_module, age, enc};
+use crate::job::keys as ring;
+use crate::job::pipe::{PipeReader, PipeWriter, pipe};
+use crate::{Code, Error, Result};
+use std::io::{self, Read, Write};
+use std::thread::JoinHandle;
+
+/// How the compressed bytes are encrypted.
+pub enum Cipher {
+    /// The `.enc` container; its keys are being derived while the source is already read.
+    Enc(Derivation),
+    /// The format of Drupal's aes module.
+    AesModule(aes_module::Settings),
+    /// The age format, to public keys.
+    Age(age::Recipients),
+    /// In the clear.
+    None,
+}
+
+impl Cipher {
+    /// With the document's current key; its derivation begins.
+    pub fn start(document: &Document, kind: EncryptionKind) -> Result<Cipher> {
+        Ok(match kind {
+            EncryptionKind::Aes256 => {
+                Cipher::Enc(enc::start(&ring::to_encrypt(document)?, ring::iterations(document))?)
+            }
+            EncryptionKind::AesModule => Cipher::AesModule(ring::aes_settings(document)?),
+            EncryptionKind::Age => Cipher::Age(ring::recipients(document)?),
+            EncryptionKind::None => Cipher::None,
+        })
+    }
+}
+
+/// Takes a backup's plain bytes. [`Pipeline::finish`] at the end; dropped before that, nothing appears anywhere.
+pub struct Pipeline {
+    encoder: Encoder<PipeWriter>,
+    level: CompressionLevel,
+    back: JoinHandle<Result<(Finished, Option<Keys>)>>,
+    bytes: u64,
+}
+
+impl Pipeline {
+    /// `entry_name` is the file's name inside a zip.
+    pub fn start(
+        kind: compress::Kind,
+        level: CompressionLevel,
+        entry_name: &str,
+        cipher: Cipher,
+        delivery: Delivery,
+    ) -> Result<Pipeline> {
+        let (writer, reader) = pipe();
+        let encoder = compress::writer(kind, level, entry_name, writer, 0)?;
+        let back = std::thread::Builder::new()
+            .name("bam-encrypt".into())
+            .spawn(move || {
+                let (delivery, keys) = encrypt(reader, cipher, delivery)?;
+                Ok((delivery.finish()?, keys))
+            })
+            .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+        Ok(Pipeline { encoder, level, back, bytes: 0 })
+    }
+
+    /// Bytes before compression.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The level of gzip in which something may be compressed on its own and then be taken over by [`Pipeline::splice`];
+    /// `None` where that is not possible.
+    pub fn splices(&self) -> Option<CompressionLevel> {
+        self.encoder.splices().then_some(self.level)
+    }
+
+    /// Takes over `bytes` bytes that are compressed as [`Pipeline::splices`] says.
+    pub fn splice(&mut self, bytes: u64, ready: &mut impl Read) -> Result<()> {
+        self.bytes += bytes;
+        self.encoder.splice(ready)
+    }
+
+    /// All bytes are written: waits until every destination has them.
+    pub fn finish(self) -> Result<(Finished, Option<Keys>)> {
+        let front = self.encoder.finish().and_then(|writer| Ok(writer.finish()?));
+        match (front, join(self.back)) {
+            (Err(front), Err(back)) => Err(first_cause(front, back)),
+            (Err(error), Ok(_)) => Err(error),
+            (Ok(()), back) => back,
+        }
+    }
+
+    /// The source failed with `cause`: stops everything, and tells the destinations' error where that was why.
+    pub fn abandon(self, cause: Error) -> Error {
+        drop(self.encoder);
+        match join(self.back) {
+            Err(back) => first_cause(cause, back),
+            Ok(_) => cause,
+        }
+    }
+}
+
+/// Of two ends of a pipe that both failed: the one that did not merely notice the other.
+fn first_cause(front: Error, back: Error) -> Error {
+    let noticed = std::error::Error::source(&front)
+        .and_then(|cause| cause.downcast_ref::<io::Error>())
+        .is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe);
+    if noticed || back.code() != Code::Cancelled { back } else { front }
+}
+
+impl Write for Pipeline {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let written = self.encoder.write(buf)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(Error::new(Code::Internal, "encrypting stopped at a bug in bam")))
+}
+
+/// Encrypts everything into `out`, which it does not flush.
+pub fn encrypt<W: Write>(reader: PipeReader, cipher: Cipher, out: W) -> Result<(W, Option<Keys>)> {
+    match cipher {
+        Cipher::Enc(derivation) => {
+            let mut writer = enc::Writer::with_derivation(out, derivation);
+            copy(reader, &mut writer)?;
+            let (out, keys) = writer.finish()?;
+            Ok((out, Some(keys)))
+        }
+        Cipher::AesModule(settings) => {
+            let mut writer = aes_module::Writer::new(out, &settings)?;
+            copy(reader, &mut writer)?;
+            Ok((writer.finish()?, None))
+        }
+        Cipher::Age(recipients) => {
+            let mut writer = age::Writer::new(out, &recipients)?;
+            copy(reader, &mut writer)?;
+            Ok((writer.finish()?, None))
+        }
+        Cipher::None => {
+            let mut out = out;
+            copy(reader, &mut out)?;
+            Ok((out, None))
+        }
+    }
+}
+
+fn copy(mut reader: PipeReader, out: &mut impl Write) -> Result<()> {
+    loop {
+        let block = match reader.next_block() {
+            Ok([]) => return Ok(()),
+            Ok(block) => block,
+            // The source's own error says why; this one only stops the back.
+            Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Error::new(Code::Cancelled, "the backup stopped before its end"));
+            }
+            Err(cause) => return Err(cause.into()),
+        };
+        out.write_all(block)?;
+    }
+}

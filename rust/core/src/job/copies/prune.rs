@@ -1,0 +1,122 @@
+//! Retention: old backups of a schedule go, at each of its destinations.
+
+use crate::catalog::{Backup, Rule};
+use crate::config::Document;
+use crate::destination::Destination;
+use crate::job::choose::unknown;
+use crate::job::made::Made;
+use crate::job::{lock, places, trust};
+use crate::{Code, Monitor, NoteKind, Result};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Applies the rules of the schedules named, or of all. With `dry_run` it only tells what would go and why.
+pub fn run(
+    document: &Document,
+    schedules: &[String],
+    dry_run: bool,
+    site: Option<&str>,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
+    let _lock = lock::acquire(document)?;
+    let known: Vec<&str> = document.schedules.keys().map(String::as_str).collect();
+    if let Some(name) = schedules.iter().find(|name| !document.schedules.contains_key(*name)) {
+        return Err(unknown("schedule", name, &known));
+    }
+    let mut decisions = Vec::new();
+    for name in known.iter().filter(|name| schedules.is_empty() || schedules.iter().any(|s| s == *name)) {
+        let settings = document.schedules.get(*name);
+        let all = places::open(document, settings.map_or(&[], |schedule| &schedule.destinations))?;
+        decisions.extend(apply(document, name, &all, dry_run, site, monitor)?);
+    }
+    Ok(json!({ "dry_run": dry_run, "decisions": decisions }))
+}
+
+/// One schedule's rule at its destinations, `all`, with the lock held.
+pub fn apply(
+    document: &Document,
+    schedule: &str,
+    all: &[Arc<dyn Destination>],
+    dry_run: bool,
+    site: Option<&str>,
+    monitor: &Arc<Monitor>,
+) -> Result<Vec<Value>> {
+    let Some(settings) = document.schedules.get(schedule) else { return Ok(Vec::new()) };
+    let rule = Rule { schedule, keep: settings.keep, smart: &document.smart_keep };
+    let listing = places::list(document, all, site, monitor)?;
+    // Each site's by themselves: the newest of one must not push out another's.
+    let sites: Vec<Vec<Backup>> =
+        listing.by_site().into_iter().map(|backups| backups.into_iter().cloned().collect()).collect();
+    let now = jiff::Timestamp::now().as_second();
+    let mut told = Vec::new();
+    for place in all.iter().filter(|place| !listing.unreachable.contains_key(place.id())) {
+        let mut decisions = Vec::new();
+        for backups in &sites {
+            // What this site's key has not sealed pushes nothing out that it has. It goes when enough newer ones are sealed.
+            let (sealed, other) = by_seal(document, place, schedule, backups, monitor)?;
+            decisions.extend(rule.decide(&sealed, place.id(), now));
+            for backup in other {
+                let id = backup.id;
+                let mut among = sealed.clone();
+                among.insert(among.partition_point(|known| known.id > id), backup);
+                let decided = rule.decide(&among, place.id(), now);
+                decisions.extend(decided.into_iter().filter(|decision| decision.id == id));
+            }
+        }
+        for decision in decisions {
+            monitor.check()?;
+            let mut error = None;
+            if !decision.keep
+                && !dry_run
+                && let Err(failed) = place.remove(&decision.file)
+            {
+                let text = format!("{} should go from {} but did not: {failed}", decision.file, place.id());
+                monitor.note(NoteKind::Missing, text);
+                error = Some(failed.to_string());
+            }
+            told.push(json!({
+                "schedule": schedule,
+                "destination": place.id(),
+                "id": decision.id,
+                "file": decision.file,
+                "keep": decision.keep,
+                "reason": decision.reason,
+                "error": error,
+            }));
+        }
+    }
+    Ok(told)
+}
+
+/// Backups as they are, but for those of the schedule that this site's key has not sealed, which come apart. Where the
+/// site has no key, all are alike.
+fn by_seal(
+    document: &Document,
+    place: &Arc<dyn Destination>,
+    schedule: &str,
+    backups: &[Backup],
+    monitor: &Monitor,
+) -> Result<(Vec<Backup>, Vec<Backup>)> {
+    if !trust::has_key(document) {
+        return Ok((backups.to_vec(), Vec::new()));
+    }
+    let (mut made, mut derived) = (Made::of(document), false);
+    let (mut sealed, mut other) = (Vec::new(), Vec::new());
+    for backup in backups {
+        monitor.check()?;
+        let asked = backup.schedule.as_deref() == Some(schedule) && backup.copy_at(place.id()).is_some();
+        match asked.then(|| trust::is_sealed(document, place, backup, &mut made, monitor)).transpose() {
+            Err(error) if error.code() == Code::Cancelled => return Err(error),
+            Ok(Some(trust::Sealed::Known) | None) => sealed.push(backup.clone()),
+            Ok(Some(trust::Sealed::Proven)) => {
+                derived = true;
+                sealed.push(backup.clone());
+            }
+            Ok(Some(trust::Sealed::Not)) | Err(_) => other.push(backup.clone()),
+        }
+    }
+    if derived {
+        made.keep(document, monitor);
+    }
+    Ok((sealed, other))
+}

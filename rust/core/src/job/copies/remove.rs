@@ -1,0 +1,32 @@
+//! Erasing one backup wherever it lies.
+
+use crate::config::Document;
+use crate::job::lock;
+use crate::job::select::Ask;
+use crate::{Code, Error, Monitor, NoteKind, Result};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Erases every copy, and says which could not be reached. Fails when none could.
+pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
+    let _lock = lock::acquire(document)?;
+    let there = ask.list(document, monitor)?;
+    let backup = ask.find(&there.listing, monitor)?;
+    let (mut erased, mut failed) = (Vec::new(), Vec::new());
+    for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
+        match place.remove(&backup.file) {
+            Ok(()) => erased.push(place.id()),
+            Err(error) => {
+                monitor.note(NoteKind::Missing, format!("still at {}: {error}", place.id()));
+                failed.push(json!({"name": place.id(), "error": error.to_string()}));
+            }
+        }
+    }
+    if erased.is_empty() {
+        return Err(Error::new(Code::Destination, format!("{} could not be erased anywhere", backup.file))
+            .hint("see the reasons above"));
+    }
+    Ok(
+        json!({"id": backup.id, "file": backup.file, "source": backup.source, "erased": erased, "failed": failed}),
+    )
+}

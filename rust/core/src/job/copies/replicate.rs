@@ -1,0 +1,118 @@
+//! Bringing missing copies up to date: a backup lacks copies where its sidecar names destinations that do not list it.
+
+use crate::catalog::{Backup, Listing, is_future, key};
+use crate::config::Document;
+use crate::destination::{Destination, Existing, Follow};
+use crate::job::{lock, places, trust};
+use crate::{Code, Monitor, NoteKind, Phase, Result};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Copies everything that is missing somewhere. The result lists each copy made.
+pub fn run(document: &Document, site: Option<&str>, monitor: &Arc<Monitor>) -> Result<Value> {
+    let _lock = lock::acquire(document)?;
+    let all = places::open(document, &[])?;
+    let made = bring_up_to_date(document, &all, site, monitor)?;
+    Ok(json!({ "copies": made }))
+}
+
+/// The same with the lock held.
+pub fn bring_up_to_date(
+    document: &Document,
+    all: &[Arc<dyn Destination>],
+    site: Option<&str>,
+    monitor: &Arc<Monitor>,
+) -> Result<Vec<Value>> {
+    let state_dir = lock::state_dir(document)?;
+    // A folder that is not there is made when a copy goes there.
+    let listing = places::list_made(document, all, site, monitor)?;
+    let mut made = Vec::new();
+    for (backup, missing) in wanting(document, &listing) {
+        for name in missing {
+            let Some(place) = all.iter().find(|place| place.id() == name) else { continue };
+            // A destination that cannot be listed has been told of already.
+            if listing.unreachable.contains_key(&name) {
+                continue;
+            }
+            monitor.check()?;
+            let copied = copy(document, &listing, backup, place, all, &state_dir, monitor);
+            if let Err(error) = &copied {
+                if error.code() == Code::Cancelled {
+                    return copied.map(|()| made);
+                }
+                monitor.note(NoteKind::Missing, format!("no copy of {} at {name}: {error}", backup.file));
+            }
+            let error = copied.err().map(|error| error.to_string());
+            made.push(
+                json!({"file": backup.file, "destination": name, "ok": error.is_none(), "error": error}),
+            );
+        }
+    }
+    Ok(made)
+}
+
+/// Names that a listing has somewhere and lacks elsewhere: a part of theirs is worth resuming.
+pub fn resumable(document: &Document, listing: &Listing) -> Vec<String> {
+    wanting(document, listing).into_iter().map(|(backup, _)| backup.file.clone()).collect()
+}
+
+/// Backups with the destinations that lack them, the newest first. Of a schedule that keeps so many, older ones are
+/// left alone: they would go again at once.
+fn wanting<'a>(document: &Document, listing: &'a Listing) -> Vec<(&'a Backup, Vec<String>)> {
+    let now = jiff::Timestamp::now().as_second();
+    let mut found = Vec::new();
+    for backup in &listing.backups {
+        let Some(sidecar) = backup.sidecar.as_ref().filter(|sidecar| sidecar.get(key::SHA256).is_some())
+        else {
+            continue;
+        };
+        // One that a wrong clock dated in the future does not push others out.
+        let newer = |other: &&Backup| {
+            other.schedule == backup.schedule && other.id > backup.id && !is_future(other.time, now)
+        };
+        let keep =
+            backup.schedule.as_ref().and_then(|name| document.schedules.get(name)).map_or(0, |s| s.keep);
+        let allowed = match keep {
+            0 => usize::MAX,
+            keep => usize::try_from(keep).unwrap_or(1),
+        };
+        if listing.backups.iter().filter(newer).count() >= allowed {
+            continue;
+        }
+        let wanted = sidecar.list(key::COPIES).into_iter().filter_map(|name| String::from_utf8(name).ok());
+        let missing: Vec<String> = wanted
+            .filter(|name| document.destinations.contains_key(name) && backup.copy_at(name).is_none())
+            .collect();
+        if !missing.is_empty() {
+            found.push((backup, missing));
+        }
+    }
+    found
+}
+
+/// Copies one backup from the nearest good copy. What is damaged is not spread.
+fn copy(
+    document: &Document,
+    listing: &Listing,
+    backup: &Backup,
+    to: &Arc<dyn Destination>,
+    all: &[Arc<dyn Destination>],
+    state_dir: &Path,
+    monitor: &Monitor,
+) -> Result<()> {
+    // Nor is what somebody else put there.
+    let local = places::fetch_nearest(all, backup, state_dir, monitor, |local| {
+        local.known_encrypted(trust::is_known_encrypted(listing, backup)).trusted(document, monitor)
+    })?;
+    monitor.phase(Phase::Finishing);
+    monitor.set_current(format!("{} to {}", backup.file, to.id()));
+    let text = local.sidecar().map(ToString::to_string).unwrap_or_default();
+    to.prepare(monitor)?;
+    let checked = local.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256));
+    let file = Follow::finished(local.into_file())?;
+    if let Some(digest) = checked {
+        file.set_sha256(digest);
+    }
+    to.follow(&backup.file, Existing::Keep, &file, &|| Ok(text.clone()), monitor)
+}

@@ -1,0 +1,303 @@
+//! Looking into a backup: what it holds, and single files out of it.
+//!
+//! Nothing is shown before the backup is proven: by its MAC or its SHA-256; one that has neither is read to its end
+//! first, which at least shows whether it is whole.
+
+use super::Opened;
+use super::near::Near;
+use crate::archive::{Entry, EntryKind, Layout, Part, Reader, Segment, show, unshow};
+use crate::beside;
+use crate::catalog::{Kind, key};
+use crate::config::{Document, Driver};
+use crate::job::request::Restore;
+use crate::job::restore::apply::begin;
+use crate::job::restore::folders::below;
+use crate::job::{lock, restore};
+use crate::source::database::{self, Table};
+use crate::{Code, Error, Monitor, Result};
+use serde::Serialize;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+/// One thing in a backup.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Item {
+    /// A member of an archive.
+    Entry {
+        /// Its path in the archive; control characters and bytes that are not UTF-8 are escaped.
+        path: String,
+        /// `file`, `directory`, `symlink`, `hardlink` or `special`.
+        #[serde(rename = "type")]
+        kind: &'static str,
+        /// Permission bits.
+        mode: u32,
+        /// The owner's name, or number where the archive has no name.
+        user: String,
+        /// The group's, likewise.
+        group: String,
+        /// Bytes.
+        size: u64,
+        /// Unix time of the last change.
+        mtime: i64,
+        /// Where a link points to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
+    },
+    /// A table of a database: `rows`, and `bytes` in the dump.
+    Table(Table),
+}
+
+/// Which backup was looked into.
+#[derive(Debug, Clone, Serialize)]
+pub struct Looked {
+    /// Its ID, where its sidecar tells one.
+    pub id: Option<u64>,
+    /// Its file name.
+    pub file: String,
+}
+
+impl Looked {
+    fn at(opened: &Opened) -> Looked {
+        Looked { id: opened.sidecar().and_then(|s| s.number(key::ID)), file: opened.file().to_owned() }
+    }
+}
+
+/// Finds and proves a backup; `Some` layout where it took a pass to find out.
+fn open(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result<(Opened, Option<Layout>)> {
+    let state_dir = lock::state_dir(document)?;
+    let opened =
+        restore::find(document, ask, &state_dir, monitor)?.show(document, ask.unauthenticated, monitor)?;
+    let database = opened.kind().is_some_and(Kind::is_database);
+    let layout = if database { None } else { opened.foreign_layout(monitor)? };
+    if database && !opened.is_checked() {
+        opened.read_through(monitor)?;
+    }
+    Ok((opened, layout))
+}
+
+/// Tells `each` what a backup holds: members of an archive, all or those that are `path` or lie below it; tables of a
+/// database, or, with `tables`, of the dump in a site archive.
+///
+/// Paths are as the archive has them, or as they are told here; those of the docroot may also be given relative to it.
+pub fn ls(
+    document: &Document,
+    ask: &Restore,
+    path: Option<&[u8]>,
+    tables: bool,
+    each: &mut dyn FnMut(Item) -> Result<()>,
+    monitor: &Arc<Monitor>,
+) -> Result<Looked> {
+    let (opened, survey) = open(document, ask, monitor)?;
+    let state_dir = lock::state_dir(document)?;
+    let told = |driver: Option<Driver>, input: &mut dyn Read, each: &mut dyn FnMut(Item) -> Result<()>| {
+        let contents = database::contents(driver, input, None, &state_dir, monitor)?;
+        contents.tables.into_iter().try_for_each(|table| each(Item::Table(table)))
+    };
+    let wrong = |text: String| Err(Error::new(Code::Usage, text));
+    match opened.kind() {
+        Some(kind) if kind.is_database() => {
+            if path.is_some() {
+                return wrong(format!("{} holds a database: there are no paths in it", opened.file()));
+            }
+            told(kind.driver(), &mut opened.decode()?, each)?;
+            return Ok(Looked::at(&opened));
+        }
+        Some(Kind::Tar) if tables => {
+            return wrong(format!("{} holds files: there are no tables in it", opened.file()));
+        }
+        _ => {}
+    }
+    let mut reader = Reader::new(opened.decode()?);
+    let (layout, first) = begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
+    let mut found = false;
+    let mut near = path.map(|path| Near::to(path.to_vec()));
+    let mut next = match first {
+        Some(member) => Some(member),
+        None => reader.next_member()?,
+    };
+    while let Some(member) = next {
+        monitor.check()?;
+        let at = &member.entry.path;
+        match &layout {
+            Layout::Site(site) if tables && layout.part(at) == Part::Database => {
+                told(Driver::named(&site.driver), &mut reader, each)?;
+                return Ok(Looked::at(&opened));
+            }
+            Layout::Site(_) if tables => {}
+            _ if path.is_none_or(|path| is_below(&layout, at, path)) => {
+                found = true;
+                each(item(&member.entry, &member.user, &member.group))?;
+            }
+            _ if !found => near.iter_mut().for_each(|near| near.offer(told_as(&layout, at))),
+            _ => {}
+        }
+        next = reader.next_member()?;
+    }
+    match path {
+        _ if tables => Err(Error::new(Code::Integrity, format!("{} has no database in it", opened.file()))),
+        Some(path) if !found => Err(not_held(&opened, path, near.as_ref())),
+        _ => Ok(Looked::at(&opened)),
+    }
+}
+
+/// Writes one file of an archive to `out`, or a whole database backup: its dump. How many bytes it was.
+pub fn cat(
+    document: &Document,
+    ask: &Restore,
+    path: Option<&[u8]>,
+    out: &mut dyn Write,
+    monitor: &Arc<Monitor>,
+) -> Result<u64> {
+    let (opened, survey) = open(document, ask, monitor)?;
+    match (opened.kind().is_some_and(Kind::is_database), path) {
+        (true, None) => return beside::copy(opened.decode()?, out, monitor),
+        (true, Some(_)) => {
+            return Err(Error::new(
+                Code::Usage,
+                format!("{} holds a database: there are no paths in it", opened.file()),
+            )
+            .hint("leave the path out to get the whole dump"));
+        }
+        (false, None) => {
+            return Err(Error::new(Code::Usage, format!("{} holds many files: which one?", opened.file()))
+                .hint("`bam ls` lists them"));
+        }
+        (false, Some(_)) => {}
+    }
+    let mut wanted = path.unwrap_or_default().to_vec();
+    let mut near = Near::to(wanted.clone());
+    // A second name of a file has its content under the first, which comes earlier.
+    for _ in 0..2 {
+        let mut reader = Reader::new(opened.decode()?);
+        let (layout, first) = begin(&mut reader, survey.clone(), opened.kind() == Some(Kind::Tar))?;
+        let mut next = match first {
+            Some(member) => Some(member),
+            None => reader.next_member()?,
+        };
+        let mut content = None;
+        while let Some(member) = next {
+            monitor.check()?;
+            let at = &member.entry.path;
+            if is_at(&layout, at, &wanted) {
+                match &member.entry.kind {
+                    EntryKind::File { .. } if layout.part(at) == Part::Manifest => {
+                        // Read already, to know the layout.
+                        let Layout::Site(site) = &layout else {
+                            return Err(not_held(&opened, &wanted, None));
+                        };
+                        let text = site.manifest.to_string();
+                        return beside::copy(text.as_bytes(), out, monitor);
+                    }
+                    EntryKind::File { .. } => return beside::copy(reader, out, monitor),
+                    EntryKind::Sparse { size, data } => return with_holes(reader, *size, data, out, monitor),
+                    EntryKind::Hardlink(target) => {
+                        content = Some(target.clone());
+                        break;
+                    }
+                    other => return Err(no_file(at, other)),
+                }
+            } else if is_below(&layout, at, &wanted) {
+                return Err(no_file(&wanted, &EntryKind::Directory));
+            } else {
+                near.offer(told_as(&layout, at));
+            }
+            next = reader.next_member()?;
+        }
+        match content {
+            Some(content) => wanted = content,
+            None => break,
+        }
+    }
+    Err(not_held(&opened, &wanted, Some(&near)))
+}
+
+fn no_file(path: &[u8], kind: &EntryKind) -> Error {
+    let what = match kind {
+        EntryKind::Directory => "a folder".into(),
+        EntryKind::Symlink(target) => format!("a symbolic link to {}", show(target)),
+        _ => "a device or the like".into(),
+    };
+    Error::new(Code::Usage, format!("{} is {what}, not a file", show(path)))
+}
+
+fn not_held(opened: &Opened, path: &[u8], near: Option<&Near>) -> Error {
+    let error = Error::new(Code::NotFound, format!("{} holds no {}", opened.file(), show(path)));
+    error.hint(near.map_or_else(|| "`bam ls` lists what it holds".to_owned(), Near::hint))
+}
+
+/// A member's path as people name it: relative to the docroot, or as the archive has it.
+fn told_as<'m>(layout: &Layout, member: &'m [u8]) -> &'m [u8] {
+    match layout.part(member) {
+        Part::Docroot(inside) | Part::File(inside) => inside,
+        _ => member,
+    }
+}
+
+/// The path without what people type around it.
+fn plain(path: &[u8]) -> &[u8] {
+    let path = path.strip_prefix(b"./").unwrap_or(path);
+    path.strip_suffix(b"/").unwrap_or(path)
+}
+
+/// Whether a member is what `path` names, in the archive's words or relative to the docroot.
+fn is_at(layout: &Layout, member: &[u8], path: &[u8]) -> bool {
+    rest(layout, member, path) == Some(b"")
+}
+
+/// Whether a member is `path` or lies below it.
+fn is_below(layout: &Layout, member: &[u8], path: &[u8]) -> bool {
+    rest(layout, member, path).is_some()
+}
+
+fn rest<'m>(layout: &Layout, member: &'m [u8], path: &[u8]) -> Option<&'m [u8]> {
+    let as_shown = || rest_of(layout, member, &unshow(path)?);
+    rest_of(layout, member, path).or_else(as_shown)
+}
+
+fn rest_of<'m>(layout: &Layout, member: &'m [u8], path: &[u8]) -> Option<&'m [u8]> {
+    let path = plain(path);
+    below(member, path).or_else(|| match layout.part(member) {
+        Part::Docroot(inside) | Part::File(inside) => below(inside, path),
+        _ => None,
+    })
+}
+
+fn item(entry: &Entry, user: &[u8], group: &[u8]) -> Item {
+    let (kind, target) = match &entry.kind {
+        EntryKind::File { .. } | EntryKind::Sparse { .. } => ("file", None),
+        EntryKind::Directory => ("directory", None),
+        EntryKind::Symlink(target) => ("symlink", Some(show(target))),
+        EntryKind::Hardlink(target) => ("hardlink", Some(show(target))),
+        EntryKind::Special(_) => ("special", None),
+    };
+    let owner = |name: &[u8], number: u32| if name.is_empty() { number.to_string() } else { show(name) };
+    Item::Entry {
+        path: show(&entry.path),
+        kind,
+        mode: entry.mode,
+        user: owner(user, entry.uid),
+        group: owner(group, entry.gid),
+        size: entry.kind.size(),
+        mtime: entry.mtime,
+        target,
+    }
+}
+
+/// The content of a sparse file, its holes as zeros.
+fn with_holes(
+    mut body: impl Read,
+    size: u64,
+    data: &[Segment],
+    out: &mut dyn Write,
+    monitor: &Monitor,
+) -> Result<u64> {
+    let mut at = 0;
+    let end = Segment { offset: size, len: 0 };
+    for segment in data.iter().chain([&end]) {
+        beside::copy(io::repeat(0).take(segment.offset.saturating_sub(at)), out, monitor)?;
+        beside::copy((&mut body).take(segment.len), out, monitor)?;
+        at = segment.offset.saturating_add(segment.len);
+    }
+    Ok(size)
+}

@@ -1,0 +1,557 @@
+//! Opening a backup: bring it to this machine, prove that it is what was written, then decode it.
+//!
+//! Nothing is decrypted before the MAC is checked, and nothing is changed before all of this is done. Restoring, verifying, rekeying and drilling all begin here; `decrypt` and `look` are for whoever wants
+//! the file, or single members of it, and no restore. `near` finds the names that were probably meant.
+
+pub(super) mod decrypt;
+pub mod look;
+pub(super) mod near;
+
+use super::keys::{self, Fit};
+use super::trust::{self, Demand};
+use crate::archive::{Layout, Reader, Survey, show};
+use crate::catalog::{FileName, Kind, Sidecar, key};
+use crate::compress::{self, detect::What};
+use crate::config::{Document, Driver};
+use crate::destination::{Destination, Follow, SIDECAR_MAX};
+use crate::encrypt::{self, aes_module, age, enc, kdf};
+use crate::source::database;
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes read at once while hashing.
+const BLOCK: usize = 1024 * 1024;
+
+/// A backup file on this machine.
+pub struct Local {
+    /// Its file name, which says what it promises to be.
+    pub name: String,
+    /// Where it is, for messages.
+    pub place: String,
+    file: File,
+    sidecar: Option<Sidecar>,
+    /// Named by its path, wherever it lies.
+    pub by_hand: bool,
+    /// Another copy shows that it was encrypted when it was made.
+    pub never_plain: bool,
+}
+
+/// A backup that is proven, or that the user takes as it is.
+pub struct Opened {
+    local: Local,
+    how: Decryption,
+    name: Option<FileName>,
+    authentic: bool,
+}
+
+enum Decryption {
+    Enc(kdf::Keys),
+    AesModule(aes_module::Settings),
+    Age(age::Identities),
+    None,
+}
+
+impl Local {
+    /// A file anywhere on this machine, with the sidecar beside it.
+    pub fn from_path(path: &Path) -> Result<Local> {
+        let file = File::open(path).at("cannot read", path)?;
+        if !file.metadata().at("cannot look at", path)?.is_file() {
+            return Err(Error::new(Code::Usage, format!("{} is not a file", path.display())));
+        }
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".info");
+        let beside = Path::new(&beside);
+        let sidecar = match read_sidecar(beside) {
+            Ok(text) => Some(Sidecar::parse(&String::from_utf8_lossy(&text))),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            Err(cause) => return Err(Error::io("cannot read", beside, cause)),
+        };
+        let place = path.display().to_string();
+        Ok(Local { name, place, file, sidecar, by_hand: true, never_plain: false })
+    }
+
+    /// A backup at a destination; from a remote one it is copied into a temporary file without a name in `spool_dir`.
+    pub fn fetch(
+        place: &Arc<dyn Destination>,
+        name: &str,
+        spool_dir: &Path,
+        monitor: &Monitor,
+    ) -> Result<Local> {
+        let sidecar = place.sidecar(name)?.map(|text| Sidecar::parse(&text));
+        let file = match place.local_path(name) {
+            Some(path) => File::open(&path).at("cannot read", &path)?,
+            None => {
+                let mut input = place.open(name)?;
+                let mut spool =
+                    tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?;
+                let mut block = vec![0; BLOCK];
+                loop {
+                    monitor.check()?;
+                    let read = input.read(&mut block)?;
+                    if read == 0 {
+                        break;
+                    }
+                    monitor.add_in(read as u64);
+                    spool
+                        .write_all(block.get(..read).unwrap_or_default())
+                        .at("cannot keep the download in", spool_dir)?;
+                }
+                spool
+            }
+        };
+        let (name, place) = (name.to_owned(), place.describe());
+        Ok(Local { name, place, file, sidecar, by_hand: false, never_plain: false })
+    }
+
+    /// An open file that is at no place yet.
+    pub fn of(name: &str, place: &str, file: File, sidecar: Sidecar) -> Local {
+        let (name, place) = (name.to_owned(), place.to_owned());
+        Local { name, place, file, sidecar: Some(sidecar), by_hand: true, never_plain: false }
+    }
+
+    /// The same, where another copy is known to be encrypted or not.
+    pub fn known_encrypted(self, never_plain: bool) -> Local {
+        Local { never_plain, ..self }
+    }
+
+    /// What the sidecar says.
+    pub fn sidecar(&self) -> Option<&Sidecar> {
+        self.sidecar.as_ref()
+    }
+
+    /// Checks the bytes against the SHA-256 that the sidecar tells, which takes no key.
+    pub fn checked(mut self, monitor: &Monitor) -> Result<Local> {
+        match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
+            Some(expected) => self.check_hash(&expected, monitor).map(|()| self),
+            None => Err(self.damaged("its sidecar has no SHA-256")),
+        }
+    }
+
+    /// The file itself.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
+    /// How it is encrypted, as its name and its first bytes tell.
+    pub fn encryption(&mut self) -> Result<encrypt::Kind> {
+        let mut prefix = [0; 32];
+        let got = read_prefix(&mut self.file, &mut prefix).map_err(|e| self.failed(e))?;
+        Ok(encrypt::detect(&self.name, prefix.get(..got).unwrap_or_default()))
+    }
+
+    /// Proves the bytes against the sidecar: size, SHA-256, and the MAC by the site's key. What has none is refused where
+    /// the site has a key ([`trust`]), unless the user takes it as it is; what is still possible then is done by
+    /// [`Opened::survey`].
+    pub fn prove(self, document: &Document, unauthenticated: bool, monitor: &Monitor) -> Result<Opened> {
+        self.open(document, Demand::unless(unauthenticated), monitor)
+    }
+
+    /// The same for what is only looked at: where the site's other backups are proven and this one is not, that is said.
+    pub fn show(self, document: &Document, unauthenticated: bool, monitor: &Monitor) -> Result<Opened> {
+        self.open(document, if unauthenticated { Demand::Nothing } else { Demand::Say }, monitor)
+    }
+
+    /// Proves it as [`Local::prove`] does, as far as that takes no decrypting: to hand it on. A machine without any key
+    /// proves no more than its SHA-256.
+    pub fn trusted(mut self, document: &Document, monitor: &Monitor) -> Result<Local> {
+        if self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)).is_none()
+            || keys::Ring::of(document).is_keyless()
+        {
+            return self.checked(monitor);
+        }
+        self.settle(document, Demand::Proof, monitor)?;
+        Ok(self)
+    }
+
+    /// The same for a copy that is taken away: a file of somebody else's goes along where there is no key, or when the
+    /// user takes it as it is.
+    pub fn exportable(
+        mut self,
+        document: &Document,
+        unauthenticated: bool,
+        monitor: &Monitor,
+    ) -> Result<Local> {
+        // What is ours takes a key to be proven, and only that.
+        if self.encryption()? == encrypt::Kind::Enc && keys::Ring::of(document).is_keyless() {
+            return match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
+                Some(_) => self.checked(monitor),
+                None => Ok(self),
+            };
+        }
+        self.settle(document, Demand::unless(unauthenticated), monitor)?;
+        Ok(self)
+    }
+
+    fn open(mut self, document: &Document, demand: Demand, monitor: &Monitor) -> Result<Opened> {
+        let parsed = FileName::parse(&self.name);
+        let (encryption, keys) = self.settle(document, demand, monitor)?;
+        let authentic = keys.is_some();
+        let how = match (encryption, keys) {
+            (encrypt::Kind::Enc, Some(keys)) => Decryption::Enc(keys),
+            (encrypt::Kind::Enc, None) => Decryption::Enc(self.guess_keys(document, monitor)?),
+            (encrypt::Kind::AesModule, _) => {
+                if !authentic {
+                    monitor.note(
+                        NoteKind::Warning,
+                        "the aes module's encryption has no MAC: nobody can tell whether this backup was changed on purpose",
+                    );
+                }
+                Decryption::AesModule(keys::aes_settings(document)?)
+            }
+            (encrypt::Kind::Age, _) => self.find_identity(document)?,
+            (encrypt::Kind::None, _) => Decryption::None,
+        };
+        Ok(Opened { local: self, how, name: parsed, authentic })
+    }
+
+    /// Everything that takes no decrypting: how it is encrypted, and the keys that its MAC proves to be its own.
+    fn settle(
+        &mut self,
+        document: &Document,
+        demand: Demand,
+        monitor: &Monitor,
+    ) -> Result<(encrypt::Kind, Option<kdf::Keys>)> {
+        monitor.phase(Phase::Verifying);
+        let encryption = self.encryption()?;
+        if let Some(expected) = self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
+            self.check_hash(&expected, monitor)?;
+        }
+        let container = match encryption {
+            encrypt::Kind::Enc => {
+                self.file.rewind().map_err(|e| self.failed(e))?;
+                Some(enc::read_salt(&mut self.file).map_err(|error| error.context(&self.name))?)
+            }
+            _ => None,
+        };
+        trust::settle(document, self, encryption, container, demand, monitor).map(|keys| (encryption, keys))
+    }
+
+    fn check_hash(&mut self, expected: &[u8; 32], monitor: &Monitor) -> Result<()> {
+        let size = self.file.metadata().map_err(|e| self.failed(e))?.len();
+        if let Some(promised) = self.sidecar.as_ref().and_then(|s| s.number(key::FILE_SIZE))
+            && promised != size
+        {
+            return Err(self.damaged(&format!("it has {size} bytes and should have {promised}")));
+        }
+        monitor.set_total(size);
+        self.file.rewind().map_err(|e| self.failed(e))?;
+        let (mut hash, mut block) = (Sha256::new(), vec![0; BLOCK]);
+        loop {
+            monitor.check()?;
+            let read = self.file.read(&mut block).map_err(|e| self.failed(e))?;
+            if read == 0 {
+                break;
+            }
+            monitor.add_in(read as u64);
+            hash.update(block.get(..read).unwrap_or_default());
+        }
+        if hash.finalize().as_slice() != expected {
+            return Err(self.damaged("its SHA-256 is not what its sidecar says"));
+        }
+        Ok(())
+    }
+
+    /// The keys of a container that nothing proves.
+    fn guess_keys(&mut self, document: &Document, monitor: &Monitor) -> Result<kdf::Keys> {
+        let id = self.sidecar.as_ref().and_then(|s| s.get(key::KEY_ID)).and_then(encrypt::KeyId::parse);
+        self.file.rewind().map_err(|e| self.failed(e))?;
+        let salt = enc::read_salt(&mut self.file).map_err(|error| error.context(&self.name))?;
+        let name = self.name.clone();
+        let guessed = keys::Ring::of(document).open(&name, id, monitor, |passphrase| {
+            monitor.check()?;
+            match self.guess(document, passphrase)? {
+                Some(kdf) => Ok(Fit::Yes(kdf.derive(passphrase, salt)?)),
+                None => {
+                    let error = Error::new(
+                        Code::Integrity,
+                        format!("{name} does not open: the key is wrong or the file is damaged"),
+                    );
+                    Ok(Fit::Perhaps(error.hint(
+                        "check the key and, where there is no sidecar, --iterations; if they are right, use another \
+                         copy of this backup",
+                    )))
+                }
+            }
+        });
+        guessed?
+    }
+
+    /// age has no MAC that a stranger could not make: what the sidecar's SHA-256 proves was proven before.
+    fn find_identity(&mut self, document: &Document) -> Result<Decryption> {
+        let recipients = self.sidecar.as_ref().map(|s| s.list(key::RECIPIENTS)).unwrap_or_default();
+        let recipients: Vec<String> =
+            recipients.into_iter().filter_map(|r| String::from_utf8(r).ok()).collect();
+        let (name, file) = (self.name.clone(), &mut self.file);
+        let opens = |identities: &age::Identities| {
+            file.rewind()?;
+            Ok(age::Reader::new(io::BufReader::new(file), identities)
+                .map_err(|e| e.context(&name))?
+                .is_some())
+        };
+        keys::Ring::of(document).identities(&name, &recipients, opens).map(Decryption::Age)
+    }
+
+    /// Which derivation a container without a sidecar was made with.
+    fn guess(&mut self, document: &Document, passphrase: &encrypt::Passphrase) -> Result<Option<kdf::Kdf>> {
+        let mut prefix = [0; 1024];
+        let got = read_prefix(&mut self.file, &mut prefix).map_err(|e| self.failed(e))?;
+        let own = kdf::Kdf::ours(document.encryption.iterations.unwrap_or(kdf::DEFAULT_ITERATIONS));
+        let mut candidates = vec![own, kdf::Kdf::ours(kdf::DEFAULT_ITERATIONS)];
+        candidates.dedup();
+        candidates.extend(kdf::Kdf::OPENSSL_DEFAULTS);
+        let known = |plain: &[u8]| compress::detect::what(plain) != compress::detect::What::Unknown;
+        enc::guess(prefix.get(..got).unwrap_or_default(), passphrase, &candidates, known)
+    }
+
+    fn damaged(&self, what: &str) -> Error {
+        Error::new(Code::Integrity, format!("{} at {} is damaged: {what}", self.name, self.place))
+            .hint("use another copy of this backup")
+    }
+
+    fn failed(&self, cause: io::Error) -> Error {
+        Error::io("cannot read", Path::new(&self.place), cause)
+    }
+}
+
+/// A file whose errors say where it is: they come out many layers above.
+struct Named {
+    file: File,
+    place: String,
+}
+
+impl Read for Named {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.file.read(buffer) {
+            Err(cause) if cause.kind() != io::ErrorKind::Interrupted => {
+                Err(Error::io("cannot read", Path::new(&self.place), cause).into())
+            }
+            done => done,
+        }
+    }
+}
+
+/// A sidecar, as much of it as one may have.
+fn read_sidecar(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(SIDECAR_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// A reader and what its first bytes are.
+fn peek(mut input: impl Read + Send + 'static) -> Result<(Box<dyn Read + Send>, What)> {
+    let mut prefix = Vec::with_capacity(compress::detect::PREFIX);
+    (&mut input).take(compress::detect::PREFIX as u64).read_to_end(&mut prefix)?;
+    let what = compress::detect::what(&prefix);
+    Ok((Box::new(io::Cursor::new(prefix).chain(input)), what))
+}
+
+/// Fills as much of `buffer` as there is.
+fn read_prefix(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    file.rewind()?;
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..)
+        && !rest.is_empty()
+    {
+        match file.read(rest)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    file.rewind()?;
+    Ok(filled)
+}
+
+impl Opened {
+    /// The decrypted bytes, on a thread of their own.
+    pub fn decrypted(&self) -> Result<Box<dyn Read + Send>> {
+        let mut file = self.local.file.try_clone().map_err(|e| self.local.failed(e))?;
+        file.seek(SeekFrom::Start(0)).map_err(|e| self.local.failed(e))?;
+        let file = Named { file, place: self.local.place.clone() };
+        Ok(match &self.how {
+            Decryption::Enc(keys) => {
+                Box::new(super::restore::apply::on_a_thread(Box::new(enc::Reader::with_keys(file, keys)?))?)
+            }
+            Decryption::AesModule(settings) => Box::new(aes_module::Reader::new(file, settings)),
+            Decryption::Age(identities) => {
+                let file = io::BufReader::with_capacity(BLOCK, file);
+                let reader = age::Reader::new(file, identities).map_err(|e| e.context(&self.local.name))?;
+                let reader = reader.ok_or_else(|| Error::new(Code::Key, "the age identity is gone"))?;
+                Box::new(super::restore::apply::on_a_thread(Box::new(reader))?)
+            }
+            Decryption::None => Box::new(file),
+        })
+    }
+
+    /// The plain bytes: decrypted and decompressed on threads of their own.
+    pub fn decode(&self) -> Result<Box<dyn Read + Send>> {
+        let (compressed, what) = peek(self.decrypted()?)?;
+        let promised = self.name.as_ref().map_or(compress::Kind::None, |name| name.compression);
+        let kind = compress::Kind::detect_as(what);
+        self.refuse_unread(what)?;
+        if kind == compress::Kind::None && promised != kind {
+            return Err(self.not_as_named(what));
+        }
+        let (plain, what) = peek(compress::reader(kind, compressed, 0)?)?;
+        self.refuse_unread(what)?;
+        if kind == compress::Kind::Zip
+            && self.name.is_none()
+            && !matches!(what, What::Tar | What::Sql | What::Sqlite)
+        {
+            return Err(Error::new(
+                Code::Unsupported,
+                format!(
+                    "{} is a zip archive of files; bam reads a zip that holds one backup",
+                    self.local.name
+                ),
+            )
+            .hint("unpack it and make a tar: `unzip FILE -d FOLDER; tar czf files.tar.gz -C FOLDER .`"));
+        }
+        let kind = self.kind();
+        if what == What::Empty && kind.is_some_and(|kind| kind.is_database() && kind != Kind::Sqlite) {
+            let text = format!("{} is an empty file: there is no statement in it", self.local.name);
+            return Err(Error::new(Code::Integrity, text).hint("use another copy or an older backup"));
+        }
+        let fits = match kind {
+            Some(Kind::Tar | Kind::SiteArchive) => matches!(what, What::Tar | What::Empty),
+            Some(Kind::Sqlite) => what == What::Sqlite,
+            Some(Kind::Mysql | Kind::Pgsql | Kind::Sql) => {
+                matches!(what, What::Sql | What::Text)
+            }
+            None => what != What::Unknown,
+        };
+        if fits { Ok(plain) } else { Err(self.not_as_named(what)) }
+    }
+
+    /// What bam does not read is named for what it is: it is not damaged.
+    fn refuse_unread(&self, what: What) -> Result<()> {
+        let Some(command) = what.unpacked_by() else { return Ok(()) };
+        Err(Error::new(
+            Code::Unsupported,
+            format!("{} is {}, which bam does not read", self.local.name, what.describe()),
+        )
+        .hint(format!("unpack it first: `{command} {}`", self.local.name)))
+    }
+
+    fn not_as_named(&self, what: What) -> Error {
+        let error = Error::new(
+            Code::Integrity,
+            format!("{} is not what its name says: inside is {}", self.local.name, what.describe()),
+        );
+        error.hint(match self.how {
+            Decryption::None => "look at the file, or use another copy of this backup",
+            _ => "the key is wrong or the file is damaged; check the key, or use another copy",
+        })
+    }
+
+    /// What the name promises.
+    pub fn kind(&self) -> Option<Kind> {
+        self.name.as_ref().map(|name| name.kind)
+    }
+
+    /// Whether a MAC proved it: only who has the key can have made it.
+    pub fn is_authentic(&self) -> bool {
+        self.authentic
+    }
+
+    /// SHA-256 of the file: what the sidecar says was proven, else it is computed.
+    pub fn sha256(&self, monitor: &Monitor) -> Result<[u8; 32]> {
+        match self.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256)) {
+            Some(known) => Ok(known),
+            None => Follow::finished(self.local.file.try_clone()?)?.sha256(monitor),
+        }
+    }
+
+    /// Whether its bytes were compared with the SHA-256 that its sidecar tells.
+    pub fn is_checked(&self) -> bool {
+        self.sidecar().is_some_and(|sidecar| sidecar.digest(key::SHA256).is_some())
+    }
+
+    /// The file's name.
+    pub fn file(&self) -> &str {
+        &self.local.name
+    }
+
+    /// The local file's sidecar.
+    pub fn sidecar(&self) -> Option<&Sidecar> {
+        self.local.sidecar()
+    }
+
+    /// How a tar of others is laid out, which takes a pass over all of it that also shows whether it is whole. `None` for
+    /// ours, which begin with what they are.
+    pub fn foreign_layout(&self, monitor: &Monitor) -> Result<Option<Layout>> {
+        match self.sidecar().is_some_and(|sidecar| sidecar.get(key::FORMAT).is_some()) {
+            true => Ok(None),
+            false => self.survey(monitor).map(Some),
+        }
+    }
+
+    /// Reads a tar to its end without putting anything anywhere: whether it is whole, and how it is laid out.
+    fn survey(&self, monitor: &Monitor) -> Result<Layout> {
+        let mut reader = Reader::new(self.decode()?);
+        reader.forgive_no_end_mark();
+        let mut survey = Survey::default();
+        while let Some(member) = reader.next_member()? {
+            monitor.check()?;
+            survey.observe(&member.entry, &mut reader)?;
+        }
+        survey.end();
+        let name = &self.local.name;
+        if reader.is_unmarked() {
+            let text = format!("{name} has no end mark: it may be cut off; all that is there is read");
+            monitor.note(NoteKind::Warning, text);
+        }
+        let top = survey.top().map(<[u8]>::to_vec);
+        let layout = survey.layout();
+        if let (Layout::Files { base }, Some(top)) = (&layout, top) {
+            let text = match base.is_empty() {
+                false => {
+                    format!("everything in {name} lies in its folder {}, whose content is meant", show(base))
+                }
+                true => format!(
+                    "everything in {name} lies in one folder, {}, which stays around it: it becomes a folder inside",
+                    show(&top)
+                ),
+            };
+            monitor.note(NoteKind::Warning, text);
+        }
+        Ok(layout)
+    }
+
+    /// Reads everything to its end, and of a database that no SHA-256 proves the dump itself: whether there is one and
+    /// whether its end is there.
+    pub fn examine(&self, document: &Document, spool_dir: &Path, monitor: &Monitor) -> Result<()> {
+        let Some(kind) = self.kind().filter(|kind| kind.is_database() && !self.is_checked()) else {
+            return self.read_through(monitor).map(drop);
+        };
+        // A name that ends with .sql does not say of which server; it is read by the rules of the site's.
+        let site = || document.connection("db").map_or(Driver::Mysql, |connection| connection.driver);
+        let driver = kind.driver().unwrap_or_else(site);
+        if driver == Driver::Sqlite && kind != Kind::Sqlite {
+            return self.read_through(monitor).map(drop);
+        }
+        match database::contents(Some(driver), &mut self.decode()?, None, spool_dir, monitor) {
+            // Whole it may be all the same; a restore says what it needs for it.
+            Err(error) if matches!(error.code(), Code::Unsupported | Code::NotFound | Code::Usage) => {
+                self.read_through(monitor).map(drop)
+            }
+            done => done.map(drop).map_err(|error| error.context(&self.local.name)),
+        }
+    }
+
+    /// Reads everything to its end: whether it decrypts and decompresses.
+    pub fn read_through(&self, monitor: &Monitor) -> Result<u64> {
+        let (mut input, mut block, mut bytes) = (self.decode()?, vec![0; BLOCK], 0);
+        loop {
+            monitor.check()?;
+            match input.read(&mut block)? {
+                0 => return Ok(bytes),
+                read => bytes += read as u64,
+            }
+        }
+    }
+}

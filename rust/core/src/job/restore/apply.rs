@@ -1,0 +1,381 @@
+//! Putting a decoded backup in place: a database, a folder, or a site archive with both.
+//!
+//! Everything goes beside the live data first; the [`Journal`] then makes it live in one go.
+
+use super::folders::Folders;
+use super::journal::Journal;
+use super::left_out::LeftOut;
+use super::unlinked::Unlinked;
+use crate::archive::{
+    Entry, ExtractOptions, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show,
+};
+use crate::config::{Document, Driver, names_table};
+use crate::job::backup::sources;
+use crate::job::pipe::{PipeReader, PipeWriter, pipe};
+use crate::job::restore;
+use crate::source::database::{LoadReport, LoadSettings, Replacement};
+use crate::source::exclude::real_path;
+use crate::{Code, Error, Monitor, Result};
+use serde::Serialize;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a backup is put onto.
+pub struct Target<'a> {
+    /// The site.
+    pub document: &'a Document,
+    /// Its state folder.
+    pub state_dir: &'a Path,
+    /// Unique to this restore: letters and digits.
+    pub id: String,
+    /// For archives: which database of the document the dump in it goes to.
+    pub database: String,
+    /// For folders: which one.
+    pub folder: Option<PathBuf>,
+    /// For site archives: the code, too.
+    pub code: bool,
+    /// settings.php, too.
+    pub settings: bool,
+    /// Of a database only these tables, with or without prefix; `*` at the end stands for anything. Empty: all.
+    pub tables: &'a [String],
+    /// Of a dump of several databases this one.
+    pub only: Option<&'a str>,
+    /// Tables get the table prefix that the document says.
+    pub translate: bool,
+    /// The backup's MAC proves that it is ours: set-user-ID and set-group-ID bits come back, too.
+    pub authentic: bool,
+    /// Finds what of a live folder stays although the backup does not have it; paths relative to the folder.
+    pub keep: &'a (dyn Fn(&Path) -> Vec<PathBuf> + Sync),
+    /// What the backup says it left out.
+    pub recorded: Option<&'a LeftOut>,
+}
+
+/// An [`Target::id`] that no other restore has.
+pub fn unique_id() -> String {
+    format!("{:x}{:x}", jiff::Timestamp::now().as_second(), std::process::id())
+}
+
+impl Target<'_> {
+    /// How files are extracted.
+    pub fn extract_options(&self) -> ExtractOptions {
+        ExtractOptions { special_bits: self.authentic, ..ExtractOptions::default() }
+    }
+}
+
+/// What was put in place.
+#[derive(Debug, Default, Serialize)]
+pub struct Applied {
+    /// Files, further names of them included.
+    pub files: u64,
+    /// Folders.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Tables.
+    pub tables: u64,
+    /// Tables that went because the backup does not have them.
+    pub removed_tables: Vec<String>,
+    /// What stays besides what [`Target::keep`] says ([`Folders::stay`]).
+    #[serde(skip)]
+    pub stay: Vec<PathBuf>,
+}
+
+impl Applied {
+    pub fn add_load(&mut self, report: LoadReport) {
+        self.tables += report.tables;
+        self.removed_tables.extend(report.removed);
+    }
+
+    pub fn add_extract(&mut self, report: &ExtractReport) {
+        self.files += report.files;
+        self.directories += report.directories;
+        self.symlinks += report.symlinks;
+    }
+}
+
+/// Restores a database dump.
+pub fn database(
+    target: &Target<'_>,
+    journal: &mut Journal,
+    dump: Box<dyn Read + Send>,
+    monitor: &Monitor,
+) -> Result<Applied> {
+    let mut applied = Applied::default();
+    applied.add_load(load(target, journal, dump, monitor)?);
+    Ok(applied)
+}
+
+fn load(
+    target: &Target<'_>,
+    journal: &mut Journal,
+    dump: Box<dyn Read + Send>,
+    monitor: &Monitor,
+) -> Result<LoadReport> {
+    let connection = target.document.connection(&target.database)?;
+    let mut replacement = Replacement::plan(&connection, target.state_dir, &target.id)?;
+    journal.set_database(&target.database, replacement.clone())?;
+    let settings = LoadSettings {
+        tables: (!target.tables.is_empty()).then(|| target.tables.to_vec()),
+        prefix: target.translate.then(|| connection.prefix.clone()),
+        database: target.only.map(str::to_owned),
+        untrusted: !target.authentic,
+        ..LoadSettings::default()
+    };
+    let loaded = replacement.load(&connection, dump, &settings, monitor);
+    journal.set_database(&target.database, replacement)?;
+    let loaded = loaded?;
+    check_tables(target.tables, loaded.names.iter().map(String::as_str), &connection.prefix)?;
+    Ok(loaded)
+}
+
+/// Fails where one of the tables that were asked for is not among those that were found.
+pub fn check_tables<'n>(
+    asked: &[String],
+    found: impl Iterator<Item = &'n str> + Clone,
+    prefix: &str,
+) -> Result<()> {
+    for table in asked {
+        let named = std::slice::from_ref(table);
+        let here = |name: &str| {
+            names_table(named, name, prefix) || names_table(named, &format!("{prefix}{name}"), "")
+        };
+        if !found.clone().any(here) {
+            return Err(Error::new(Code::NotFound, format!("the backup has no table {table}"))
+                .hint("`bam ls --tables` lists those it has"));
+        }
+    }
+    Ok(())
+}
+
+/// Restores a tar: a folder's or a site's. `survey` as for [`begin`].
+pub fn tar(
+    target: &Target<'_>,
+    journal: &mut Journal,
+    input: Box<dyn Read + Send>,
+    survey: Option<Layout>,
+    monitor: &Arc<Monitor>,
+) -> Result<Applied> {
+    let mut reader = Reader::new(input);
+    let (layout, first) = begin(&mut reader, survey, target.folder.is_some())?;
+    check_layout(target, &layout)?;
+    let folders = Folders::of(target, &layout, monitor);
+    let (mut staged, mut refused) = (Vec::new(), BTreeMap::new());
+    for (root, live) in folders.live.iter().enumerate() {
+        match stage(target, journal, live) {
+            Ok(folder) => staged.push(folder),
+            // Nothing may be meant for it.
+            Err(error) if folders.is_inner(root) => {
+                staged.push(target.state_dir.to_owned());
+                let error = match live.is_dir() {
+                    true => error,
+                    false => Error::new(
+                        Code::Unsupported,
+                        format!("{} is a mount point and no folder: it cannot be replaced", live.display()),
+                    )
+                    .hint("unmount it first, or name what else is wanted with --path"),
+                };
+                refused.insert(root, error);
+                journal.leave(live, target.document, monitor)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let roots: Vec<&Path> = staged.iter().map(PathBuf::as_path).collect();
+    let wanted_root = Cell::new(None);
+    let select = |path: &[u8]| {
+        let place = folders.put(layout.part(path))?;
+        if refused.contains_key(&place.root) {
+            wanted_root.set(Some(place.root));
+            return None;
+        }
+        Some(place)
+    };
+    let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
+    let unlinked = Unlinked::default();
+    let mut applied = Applied::default();
+    let mut load = |reader: &mut Reader<_>| {
+        applied.add_load(load_member(target, journal, reader, monitor)?);
+        Ok(())
+    };
+    members(&layout, first, &mut reader, &mut extractor, Some(&mut load), &|entry| {
+        unlinked.look(&folders, &layout, entry);
+        folders.is_link_that_stays(entry)
+    })?;
+    unlinked.tell("become", monitor);
+    applied.add_extract(&extractor.finish()?);
+    if let Some(error) = wanted_root.get().and_then(|root| refused.remove(&root)) {
+        return Err(error);
+    }
+    let (unseen, mut stay) = folders.unseen(monitor);
+    for live in unseen {
+        journal.leave(&live, target.document, monitor)?;
+    }
+    stay.extend(folders.stay());
+    applied.stay = stay;
+    Ok(applied)
+}
+
+/// Refuses an archive that is not of what the target is.
+pub fn check_layout(target: &Target<'_>, layout: &Layout) -> Result<()> {
+    match (layout, &target.folder) {
+        (Layout::Files { .. }, Some(_)) => Ok(()),
+        (Layout::Site(site), None) => {
+            let connection = target.document.connection(&target.database)?;
+            restore::check_driver(Driver::named(&site.driver), &connection, "the site archive")
+        }
+        (Layout::Site(_), Some(folder)) => Err(Error::new(
+            Code::Usage,
+            format!("this backup holds a whole site and cannot be put into the folder {}", folder.display()),
+        )
+        .hint("restore it onto the source \"archive\"")),
+        (Layout::Files { .. }, None) => Err(no_site()),
+    }
+}
+
+/// How an archive is laid out, and its first member where that had to be read. `survey` is the result of an earlier
+/// pass over a foreign archive; without it the archive is one of ours: `files`, or a site, whose first member tells.
+pub fn begin(
+    reader: &mut Reader<Box<dyn Read + Send>>,
+    survey: Option<Layout>,
+    files: bool,
+) -> Result<(Layout, Option<Member>)> {
+    match survey {
+        Some(layout) => {
+            reader.forgive_no_end_mark();
+            Ok((layout, None))
+        }
+        None if files => Ok((Layout::Files { base: Vec::new() }, None)),
+        None => {
+            let member = reader.next_member()?.ok_or_else(no_site)?;
+            let mut survey = Survey::default();
+            survey.observe(&member.entry, reader)?;
+            Ok((survey.layout(), Some(member)))
+        }
+    }
+}
+
+fn no_site() -> Error {
+    Error::new(Code::Usage, "this backup holds files, but no site: it has no MANIFEST.ini and no database")
+        .hint("restore it onto a source of type files")
+}
+
+/// Makes the folder that is to replace `folder`, and notes both in the journal.
+fn stage(target: &Target<'_>, journal: &mut Journal, folder: &Path) -> Result<PathBuf> {
+    let at = journal.stage(folder, &target.id, false)?;
+    let tree = journal.tree(at)?;
+    tree.dress().map(|()| tree.staged().to_owned())
+}
+
+/// What loads the dump of a site archive, which the reader stands at.
+pub type LoadDump<'a> = &'a mut dyn FnMut(&mut Reader<Box<dyn Read + Send>>) -> Result<()>;
+
+/// Gives every member to the extractor but those that `skip` names, and the dump of a site to `load` where there is one.
+/// A site archive without a dump is an error.
+pub fn members(
+    layout: &Layout,
+    first: Option<Member>,
+    reader: &mut Reader<Box<dyn Read + Send>>,
+    extractor: &mut Extractor<'_>,
+    mut load: Option<LoadDump<'_>>,
+    skip: &dyn Fn(&Entry) -> bool,
+) -> Result<()> {
+    let mut dumped = false;
+    let mut next = match first {
+        Some(member) => Some(member),
+        None => reader.next_member()?,
+    };
+    while let Some(member) = next {
+        let dump = layout.part(&member.entry.path) == Part::Database;
+        match &mut load {
+            Some(load) if dump => load(reader)?,
+            _ if skip(&member.entry) => {}
+            _ => drop(extractor.take(&member, reader)?),
+        }
+        dumped |= dump;
+        next = reader.next_member()?;
+    }
+    match layout {
+        Layout::Site(site) if !dumped => Err(Error::new(
+            Code::Integrity,
+            format!("the site archive has no database: {} is missing", show(&site.database)),
+        )
+        .hint("use another copy of this backup")),
+        _ => Ok(()),
+    }
+}
+
+/// Loads the dump that `reader` stands at. The loader takes its input over, hence the pipe.
+pub fn load_member(
+    target: &Target<'_>,
+    journal: &mut Journal,
+    reader: &mut Reader<Box<dyn Read + Send>>,
+    monitor: &Monitor,
+) -> Result<LoadReport> {
+    let (writer, input) = pipe();
+    std::thread::scope(|scope| {
+        let loading = scope.spawn(move || load(target, journal, Box::new(input), monitor));
+        let fed = feed(reader, writer);
+        let loaded = loading
+            .join()
+            .unwrap_or_else(|_| Err(Error::new(Code::Internal, "loading stopped at a bug in bam")));
+        match (fed, loaded) {
+            // A loader that gave up is why the feeding broke; a feeder that broke is why the dump was cut short.
+            (Err(fed), _) if fed.kind() != io::ErrorKind::BrokenPipe => Err(fed.into()),
+            (_, loaded) => loaded,
+        }
+    })
+}
+
+fn feed(reader: &mut Reader<Box<dyn Read + Send>>, mut writer: PipeWriter) -> io::Result<()> {
+    io::copy(reader, &mut writer)?;
+    writer.finish()
+}
+
+/// What of a live folder stays, relative to it.
+pub fn kept(target: &Target<'_>, stay: &[PathBuf], live: &Path) -> Vec<PathBuf> {
+    let mut kept = (target.keep)(live);
+    let real = real_path(live);
+    kept.extend(stay.iter().filter_map(|path| path.strip_prefix(&real).ok().map(Path::to_owned)));
+    kept.retain(|path| !path.as_os_str().is_empty());
+    // What lies below a kept folder goes with it.
+    kept.sort();
+    kept.dedup_by(|later, earlier| later.starts_with(earlier));
+    kept
+}
+
+/// An older backup of the files may hold a copy of the SQLite database in use, which is not to take its place.
+pub fn spare_databases(target: &Target<'_>, journal: &Journal) -> Result<()> {
+    if target.folder.is_none() {
+        return Ok(());
+    }
+    let databases = sources::database_files(target.document);
+    for tree in journal.trees() {
+        for file in databases.iter().map(|file| real_path(file)) {
+            let Ok(inside) = file.strip_prefix(tree.live()) else { continue };
+            let copy = tree.staged().join(inside);
+            match std::fs::remove_file(&copy) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("cannot remove", &copy, cause));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A decoder that runs on a thread of its own, so that decrypting and decompressing overlap with extracting.
+pub fn on_a_thread(mut input: Box<dyn Read + Send>) -> Result<PipeReader> {
+    let (mut writer, reader) = pipe();
+    std::thread::Builder::new()
+        .name("bam-decode".into())
+        .spawn(move || match io::copy(&mut input, &mut writer) {
+            Ok(_) => drop(writer.finish()),
+            Err(error) => writer.fail(error),
+        })
+        .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+    Ok(reader)
+}

@@ -1,0 +1,404 @@
+//! What a restore has done so far, on disk, so that a killed one can be finished or taken back.
+//!
+//! ```text
+//! staging ── staged ── checked ── swapping ── swapped ── tidying
+//!    └──────────┴─────────┴───────┐   │  └──────┐│
+//!                                 │   └──── reverting
+//!                                 └─────────── reverted
+//! ```
+//!
+//! Up to [`State::Swapping`] the live site is untouched, and everything that can fail is tried before. Each step that is
+//! repeated after a kill can be repeated, also those that take a swap back. Tidying up fails nothing: the site is online
+//! by then, and what cannot be removed is left for later ([`leftovers`]). What follows a kill: [`super::recover`].
+
+use super::leftovers::{self, Leftover};
+use super::swap::{TreeSwap, exists, flush};
+use super::swap_path::PathSwap;
+use crate::config::Document;
+use crate::job::{lock, site};
+use crate::source::database::Replacement;
+use crate::source::exclude::real_path;
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The journal's name in the state folder.
+pub const FILE: &str = "restore.json";
+
+/// How far a restore has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The new data is being put beside the old.
+    Staging,
+    /// The new data is whole.
+    Staged,
+    /// All that can fail was tried.
+    Checked,
+    /// The new data takes the old one's place.
+    Swapping,
+    /// The new data is live, the old still there.
+    Swapped,
+    /// The old data is being removed.
+    Tidying,
+    /// The old data takes its place again.
+    Reverting,
+    /// The old data is live; the new is being removed.
+    Reverted,
+    /// Of journals before there was [`State::Checked`]: the new data is live; what stays of the old is moved over, the
+    /// rest goes.
+    Settling,
+}
+
+/// Finds what of a live folder stays, relative to it.
+pub type Keep<'a> = &'a dyn Fn(&Path) -> Vec<PathBuf>;
+
+/// One restore.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Journal {
+    /// The backup's file name, for messages.
+    pub backup: String,
+    state: State,
+    trees: Vec<TreeSwap>,
+    #[serde(default)]
+    paths: Vec<PathSwap>,
+    /// The machine name of the database in the document, and its replacement.
+    database: Option<(String, Replacement)>,
+    /// We put the site into maintenance mode, or were about to.
+    #[serde(default)]
+    offline: bool,
+    /// Nobody else will take it out of that: this is the run which did it.
+    #[serde(skip)]
+    ours: bool,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Begins a restore; there must be none (see [`super::recover`]).
+    pub fn begin(state_dir: &Path, backup: &str) -> Result<Journal> {
+        let journal = Journal {
+            backup: backup.to_owned(),
+            state: State::Staging,
+            trees: Vec::new(),
+            paths: Vec::new(),
+            database: None,
+            offline: false,
+            ours: false,
+            path: state_dir.join(FILE),
+        };
+        journal.save()?;
+        Ok(journal)
+    }
+
+    /// The one that a run left which was killed.
+    pub fn read(path: &Path, text: &[u8]) -> Result<Journal> {
+        let mut journal: Journal = serde_json::from_slice(text).map_err(|cause| {
+            Error::new(Code::Integrity, format!("the journal of a restore, {}, is damaged", path.display()))
+                .because(cause)
+                .hint("look for folders and databases with .bam- or bam_ in their names, then remove the journal")
+        })?;
+        journal.path = path.to_owned();
+        Ok(journal)
+    }
+
+    /// What of it lies about on the site, and is no part of that.
+    pub fn leftovers(&self) -> Vec<PathBuf> {
+        let folders = self.trees.iter().flat_map(TreeSwap::leftovers);
+        folders.chain(self.paths.iter().map(|path| path.holder().to_owned())).collect()
+    }
+
+    /// How far it came.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The database that is being replaced, by its machine name.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_ref().map(|(name, _)| name.as_str())
+    }
+
+    /// Puts the site into maintenance mode until the restore is over, if it is online and can be asked.
+    pub fn go_offline(&mut self, document: &Document, monitor: &Monitor) -> Result<()> {
+        if !site::answers(document) {
+            return Ok(());
+        }
+        self.offline = true;
+        self.save()?;
+        match site::offline(document, "") {
+            Ok(done) => self.ours = done,
+            // A site that is broken is a reason to restore it.
+            Err(error) => monitor.note(
+                NoteKind::Info,
+                format!("the site is not put into maintenance mode while it is restored: {error}"),
+            ),
+        }
+        Ok(())
+    }
+
+    /// Makes the folder that is to replace `live`, or with `inside` its content ([`TreeSwap::plan`]); gives its place among
+    /// [`Journal::trees`]. Each name is on disk before there is a folder of that name.
+    pub fn stage(&mut self, live: &Path, id: &str, inside: bool) -> Result<usize> {
+        let at = self.trees.len();
+        self.trees.push(TreeSwap::plan(live, id, inside)?);
+        self.save()?;
+        if !self.tree(at)?.make()? {
+            *self.tree(at)? = TreeSwap::plan(live, id, true)?;
+            self.save()?;
+            self.tree(at)?.make()?;
+        }
+        self.save()?;
+        Ok(at)
+    }
+
+    /// One of the folders that are being replaced.
+    pub fn tree(&mut self, at: usize) -> Result<&mut TreeSwap> {
+        let lost = || Error::new(Code::Internal, "the restore's journal lost a folder");
+        self.trees.get_mut(at).ok_or_else(lost)
+    }
+
+    /// The folders that are being replaced.
+    pub fn trees(&self) -> &[TreeSwap] {
+        &self.trees
+    }
+
+    /// Replaces this folder not after all; what was made for it goes.
+    pub fn leave(&mut self, live: &Path, document: &Document, monitor: &Monitor) -> Result<()> {
+        let Some(at) = self.trees.iter().position(|tree| tree.live() == real_path(live)) else {
+            return Ok(());
+        };
+        let tree = self.trees.remove(at);
+        let all = tree
+            .leftovers()
+            .into_iter()
+            .filter(|path| exists(path))
+            .map(|path| Leftover::Folder(path.into()));
+        let state_dir = self.path.parent().unwrap_or(Path::new("."));
+        leftovers::remember(state_dir, leftovers::clear(all.collect(), document, monitor))?;
+        self.save()
+    }
+
+    /// Adds a path that is to be replaced. On disk before anything is written into its holder.
+    pub fn add_path(&mut self, path: PathSwap) -> Result<()> {
+        self.paths.push(path);
+        self.save()
+    }
+
+    /// The paths that are being replaced.
+    pub fn paths(&mut self) -> &mut [PathSwap] {
+        &mut self.paths
+    }
+
+    /// Notes how the database is replaced: after planning and again after loading.
+    pub fn set_database(&mut self, name: &str, replacement: Replacement) -> Result<()> {
+        self.database = Some((name.to_owned(), replacement));
+        self.save()
+    }
+
+    /// Makes the new database fit the live site ([`Replacement::adapt`]).
+    pub fn adapt(&self, document: &Document, monitor: &Monitor) -> Result<()> {
+        match &self.database {
+            Some((name, replacement)) => replacement.adapt(&document.connection(name)?, monitor),
+            None => Ok(()),
+        }
+    }
+
+    /// The new data is whole: tries all that can fail before anything live changes, and puts what of the live folders
+    /// stays into the new ones. May be called again after a kill; `keep` then has nothing to add.
+    pub fn check(&mut self, document: &Document, keep: Keep<'_>, monitor: &Monitor) -> Result<()> {
+        self.enter(State::Staged)?;
+        if let Some((name, replacement)) = &mut self.database {
+            let connection = document.connection(name)?;
+            replacement.check(&connection, monitor)?;
+            self.save()?;
+        }
+        for tree in &mut self.trees {
+            let kept = keep(tree.live());
+            tree.check(&kept)?;
+        }
+        for path in &mut self.paths {
+            let kept = keep(path.live());
+            path.check(&kept)?;
+        }
+        monitor.check()?;
+        // The old data goes soon after: a power cut must not find the new only in memory.
+        for folder in self.trees.iter().map(TreeSwap::staged).chain(self.paths.iter().map(PathSwap::holder)) {
+            flush(folder)?;
+        }
+        self.enter(State::Checked)
+    }
+
+    /// Makes the new data live, once it is checked. On failure the old data is live again.
+    pub fn commit(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
+        let swapped = self.begin_swap().and_then(|()| self.swap(document, monitor));
+        match swapped {
+            Ok(()) => self.end(document, monitor),
+            Err(error) => match self.take_back(document, monitor) {
+                Ok(()) => return Err(error),
+                Err(second) => return Err(error.followed_by(&second)),
+            },
+        }
+        Ok(())
+    }
+
+    /// Gives up before [`Journal::commit`]: the new data goes, the site is as it was.
+    pub fn abandon(mut self, document: &Document, monitor: &Monitor) {
+        self.go_online(document, monitor);
+        self.tidy(State::Reverted, document, monitor);
+    }
+
+    /// From here on the live site changes.
+    pub fn begin_swap(&mut self) -> Result<()> {
+        self.enter(State::Swapping)
+    }
+
+    /// Makes the new data live. May be called again after a kill.
+    pub fn swap(&self, document: &Document, monitor: &Monitor) -> Result<()> {
+        // What can fail here is the database, so it comes first; one that is a file may lie in a folder that is replaced.
+        if !self.is_in_a_file() {
+            self.swap_database(document, monitor)?;
+        }
+        for tree in &self.trees {
+            tree.swap()?;
+        }
+        for path in &self.paths {
+            path.swap()?;
+        }
+        if self.is_in_a_file() { self.swap_database(document, monitor) } else { Ok(()) }
+    }
+
+    fn is_in_a_file(&self) -> bool {
+        matches!(self.database, Some((_, Replacement::Sqlite(_))))
+    }
+
+    fn swap_database(&self, document: &Document, monitor: &Monitor) -> Result<()> {
+        match &self.database {
+            Some((name, replacement)) => replacement.swap(&document.connection(name)?, monitor),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the old data live again, and ends the restore. On failure it stays as far as it came, to be tried again.
+    pub fn take_back(&mut self, document: &Document, monitor: &Monitor) -> Result<()> {
+        self.enter(State::Reverting)?;
+        self.revert(document).map_err(|error| {
+            let error = error.context(format!("taking the restore of {} back failed", self.backup));
+            error.hint(
+                "the site may be half old and half new, and is left in maintenance mode: see to what is said here, then \
+                 run `bam recover`; `bam recover --finish` makes the new data live instead",
+            )
+        })?;
+        self.go_online(document, monitor);
+        self.tidy(State::Reverted, document, monitor);
+        Ok(())
+    }
+
+    /// A cancel must not leave half of it, hence the monitor of its own.
+    fn revert(&self, document: &Document) -> Result<()> {
+        if let Some((name, replacement)) = &self.database {
+            replacement.revert(&document.connection(name)?, &Monitor::new())?;
+        }
+        for path in self.paths.iter().rev() {
+            path.revert()?;
+        }
+        for tree in self.trees.iter().rev() {
+            tree.revert()?;
+        }
+        Ok(())
+    }
+
+    /// The new data is live: the site goes online, then the old data goes. Nothing here fails the restore.
+    pub fn end(&mut self, document: &Document, monitor: &Monitor) {
+        if let Err(error) = self.enter(State::Swapped) {
+            monitor.note(
+                NoteKind::Warning,
+                format!("the backup is restored, but that is not on record: {error}"),
+            );
+        }
+        self.close(document, monitor);
+    }
+
+    /// The same where that is on record.
+    pub fn close(&mut self, document: &Document, monitor: &Monitor) {
+        refresh(document, monitor);
+        self.go_online(document, monitor);
+        self.tidy(State::Tidying, document, monitor);
+    }
+
+    /// For a journal of old: moves over what stays.
+    pub fn settle(&self) -> Result<()> {
+        for tree in &self.trees {
+            tree.settle()?;
+        }
+        for path in &self.paths {
+            path.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is not live, and the journal. `state` says which side that is.
+    pub fn tidy(&mut self, state: State, document: &Document, monitor: &Monitor) {
+        let state_dir = self.path.parent().unwrap_or(Path::new(".")).to_owned();
+        let done = self.enter(state).and_then(|()| {
+            let folders = self.leftovers().into_iter();
+            let mut all: Vec<Leftover> =
+                folders.filter(|path| exists(path)).map(|path| Leftover::Folder(path.into())).collect();
+            if let Some((name, replacement)) = &self.database {
+                all.push(Leftover::Database(name.clone(), Box::new(replacement.clone())));
+            }
+            leftovers::remember(&state_dir, leftovers::clear(all, document, monitor))?;
+            fs::remove_file(&self.path).at("cannot remove", &self.path)
+        });
+        if let Err(error) = done {
+            monitor.note(NoteKind::Warning, format!("tidying up is left to the next run: {error}"));
+        }
+    }
+
+    fn enter(&mut self, state: State) -> Result<()> {
+        self.state = state;
+        self.save()
+    }
+
+    /// Takes the site out of maintenance mode, if it was us who put it into it. The restored database has the record of
+    /// that, too ([`Replacement::adapt`]).
+    pub fn go_online(&self, document: &Document, monitor: &Monitor) {
+        let done = match (self.ours, self.offline) {
+            (true, _) => site::online(document),
+            (false, true) => site::repair(document).map(drop),
+            (false, false) => Ok(()),
+        };
+        if let Err(error) = done {
+            monitor.note(
+                NoteKind::Warning,
+                format!("the site may still be in maintenance mode, look at it and see to that: {error}"),
+            );
+        }
+    }
+
+    fn save(&self) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(|cause| {
+            Error::new(Code::Internal, "cannot write the restore's journal").because(cause)
+        })?;
+        lock::write_state(&self.path, &text)
+    }
+}
+
+/// Empties the restored site's caches and sees whether it starts; tells what to do where it does not.
+fn refresh(document: &Document, monitor: &Monitor) {
+    if !site::answers(document) {
+        return;
+    }
+    match site::refresh(document, monitor) {
+        Ok(()) => monitor.note(NoteKind::Info, "the restored site starts; its caches are empty"),
+        Err(error) if error.code() == Code::Cancelled => monitor
+            .note(NoteKind::Warning, "the backup is restored; whether the site starts was not waited for"),
+        Err(error) => monitor.note(
+            NoteKind::Missing,
+            format!(
+                "the backup is restored, but the site does not start: {error}. See whether its code and settings.php \
+                 fit the backup; to go back to another one: `bam backups`, `bam restore ID`"
+            ),
+        ),
+    }
+}

@@ -1,0 +1,118 @@
+//! What a restore could not remove when it was over: a folder of another owner, an immutable file, a database that a
+//! server does not let go. Nobody misses it, so it fails nothing; it is named, remembered in the state folder, and tried
+//! again by every later run.
+
+use super::erase::erase;
+use crate::config::Document;
+use crate::job::lock;
+use crate::source::database::Replacement;
+use crate::{Error, Monitor, NoteKind, Result};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "leftovers.json";
+
+/// Something that is in nobody's way but takes up room.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Leftover {
+    /// A folder, with `.bam-` in its name.
+    Folder(OsString),
+    /// The machine name of a database in the document, and what is left of its replacement.
+    Database(String, Box<Replacement>),
+}
+
+/// Removes all of it; gives what stays. Each is named in a note.
+pub fn clear(all: Vec<Leftover>, document: &Document, monitor: &Monitor) -> Vec<Leftover> {
+    let mut stay = Vec::new();
+    for leftover in all {
+        let why = match &leftover {
+            Leftover::Folder(path) => erase(Path::new(path)).map(|remains| {
+                format!(
+                    "what was there before, {}, could not be removed: {}",
+                    Path::new(path).display(),
+                    remains.told()
+                )
+            }),
+            // A cancel that comes while cleaning must not leave anything behind, hence the monitor of its own.
+            Leftover::Database(name, replacement) => document
+                .connection(name)
+                .and_then(|connection| replacement.clean(&connection, &Monitor::new()))
+                .err()
+                .map(|error| format!("what was in the database before could not be removed: {error}")),
+        };
+        if let Some(why) = why {
+            monitor
+                .note(NoteKind::Warning, format!("{why}; it is in nobody's way, and is tried again later"));
+            stay.push(leftover);
+        }
+    }
+    stay
+}
+
+/// Adds to what later runs try again.
+pub fn remember(state_dir: &Path, more: Vec<Leftover>) -> Result<()> {
+    if more.is_empty() {
+        return Ok(());
+    }
+    let mut all = read(state_dir)?;
+    all.extend(more);
+    write(state_dir, &all)
+}
+
+/// Tries again what earlier restores could not remove. The site's lock must be held.
+pub fn retry(document: &Document, state_dir: &Path, monitor: &Monitor) -> Result<()> {
+    let all = read(state_dir)?;
+    let before = all.len();
+    if before == 0 {
+        return Ok(());
+    }
+    let stay = clear(all, document, monitor);
+    if stay.len() < before { write(state_dir, &stay) } else { Ok(()) }
+}
+
+/// The folders that are remembered: no part of the site, so no backup has them.
+pub fn folders(state_dir: &Path) -> Vec<PathBuf> {
+    let all = read(state_dir).unwrap_or_default().into_iter();
+    all.filter_map(|it| match it {
+        Leftover::Folder(path) => Some(PathBuf::from(path)),
+        Leftover::Database(..) => None,
+    })
+    .collect()
+}
+
+fn read(state_dir: &Path) -> Result<Vec<Leftover>> {
+    let path = state_dir.join(FILE);
+    let all: Vec<Leftover> = match fs::read(&path) {
+        // What cannot be read any more is not worth failing for; the notes have named it.
+        Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(cause) => return Err(Error::io("cannot read", &path, cause)),
+    };
+    // Nothing else is ever removed, whatever the file says.
+    let ours = |it: &Leftover| match it {
+        Leftover::Folder(path) => {
+            let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            name.starts_with('.') && name.contains(".bam-")
+        }
+        Leftover::Database(..) => true,
+    };
+    Ok(all.into_iter().filter(ours).collect())
+}
+
+fn write(state_dir: &Path, all: &[Leftover]) -> Result<()> {
+    let path = state_dir.join(FILE);
+    if all.is_empty() {
+        return match fs::remove_file(&path) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => {
+                Err(Error::io("cannot remove", &path, cause))
+            }
+            _ => Ok(()),
+        };
+    }
+    let text = serde_json::to_vec_pretty(all).unwrap_or_default();
+    lock::write_state(&path, &text)
+}

@@ -1,0 +1,281 @@
+//! Restoring: find the backup, prove it, put the new data beside the old, then make it live in one go.
+//!
+//! A restore runs through this room so: the backup that is meant is opened and proven (`super::open`); `plan` says what
+//! it would change; `folders` says where on the site each member of the archive goes, `keep`, `left_out` and `unlinked`
+//! what of the site stays; `apply` (for some paths or tables `partial`, for another place than the site `elsewhere`)
+//! writes the new data beside the old; `journal` has each step on disk; `swap` and `swap_path` let old and new trade
+//! places, `carry` with what outlives it and `mounts` with what cannot be renamed; `erase` removes the old data, and
+//! `leftovers` remembers what could not be removed. After a kill, `recover` goes on from the journal.
+
+pub(super) mod apply;
+mod carry;
+pub mod elsewhere;
+pub(super) mod erase;
+pub(super) mod folders;
+mod journal;
+mod keep;
+mod left_out;
+mod leftovers;
+mod mounts;
+mod partial;
+mod plan;
+pub(super) mod recover;
+mod swap;
+mod swap_path;
+mod unlinked;
+
+use self::apply::Target;
+use self::journal::Journal;
+use self::left_out::LeftOut;
+use self::recover::Way;
+use super::open::{Local, Opened};
+use super::request::Restore;
+use super::{choose, lock, places, select, trust};
+use crate::catalog::{Kind, SiteIdentity, Sites, key};
+use crate::config::{Connection, Document, Driver, Source, SourceType};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Restores one backup. The result is described in docs/json.md.
+pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result<Value> {
+    let started = Instant::now();
+    if let Some(to) = &ask.elsewhere {
+        return elsewhere::run(document, ask, to, monitor);
+    }
+    // Looking takes no lock and changes nothing.
+    let _lock = if ask.dry_run { None } else { Some(lock::acquire(document)?) };
+    let state_dir = lock::state_dir(document)?;
+    if !ask.dry_run {
+        recover::recover(document, &state_dir, Way::Either, monitor)?;
+    } else if let Some(pending) = recover::pending(&state_dir) {
+        monitor.note(NoteKind::Warning, format!("{pending}; what is shown here may not be so before that"));
+    }
+    let local = find(document, ask, &state_dir, monitor)?;
+    // A file that is named may be looked into, whosesoever it is; onto the site goes the site's own.
+    if let (Some(_), Some(sidecar)) = (&ask.file, local.sidecar()) {
+        Sites::of(document, ask.site.as_deref()).check(&SiteIdentity::of_sidecar(sidecar), &local.name)?;
+    }
+    let opened = local.prove(document, ask.unauthenticated, monitor)?;
+    let source_name = source_of(document, ask, &opened)?;
+    let source = choose::source(document, &source_name)?;
+    check_kind(document, source, &source_name, &opened)?;
+    let (files, database) = (source.kind != SourceType::Database, source.kind != SourceType::Files);
+    partial::check(&ask.paths, &ask.tables, files, database, opened.file())?;
+    compare_sites(document, &opened, monitor);
+    if !ask.dry_run {
+        monitor.note(NoteKind::Info, format!("restoring {} onto {source_name}", opened.file()));
+    }
+    monitor.phase(Phase::Restoring);
+    let mut result = json!({
+        "id": opened.sidecar().and_then(|s| s.number(key::ID)),
+        "file": opened.file(),
+        "source": source_name,
+    });
+    let done = put(document, ask, &source_name, source, &opened, &state_dir, monitor).map_err(|error| {
+        let unnamed =
+            error.is_bare() || error.code() == Code::Integrity && !error.message().contains(opened.file());
+        if unnamed { error.context(opened.file()) } else { error }
+    })?;
+    if let (Value::Object(result), Value::Object(done)) = (&mut result, done) {
+        result.extend(done);
+        result.insert("seconds".into(), started.elapsed().as_secs_f64().into());
+    }
+    Ok(result)
+}
+
+/// Warns where the site has another base path than the one that was backed up: texts keep their links.
+fn compare_sites(document: &Document, opened: &Opened, monitor: &Monitor) {
+    let base = |url: &str| {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split_once('/').map_or("", |(_, path)| path).trim_matches('/').to_owned()
+    };
+    let Some(theirs) = opened.sidecar().and_then(|sidecar| sidecar.get(key::SITE_URL)) else { return };
+    let ours = &document.site.url;
+    if !ours.is_empty() && !theirs.is_empty() && base(theirs) != base(ours) {
+        let text = format!(
+            "the backup is of {theirs}, this site is {ours}: links and images in texts that name the path /{} do not fit here",
+            base(theirs)
+        );
+        monitor.note(NoteKind::Warning, text);
+    }
+}
+
+/// Brings the backup to this machine: a file by its path, else from the destination asked for, else from the
+/// nearest that has it.
+pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<Monitor>) -> Result<Local> {
+    if let Some(path) = &ask.file {
+        return Local::from_path(path);
+    }
+    let id = ask.id.as_deref().ok_or_else(select::which)?;
+    let names: Vec<String> = ask.destination.iter().cloned().collect();
+    let opened = places::open(document, &names)?;
+    let listed = places::list(document, &opened, ask.site.as_deref(), monitor)?;
+    // A source besides an ID or a name says where to put it; with `latest` it says which.
+    let made_from = ask.source.as_deref().filter(|_| id == "latest");
+    let backup = places::find(&listed, id, made_from, ask.destination.as_deref(), monitor)?;
+    if backup.own == Some(false) {
+        monitor.note(
+            NoteKind::Warning,
+            format!("{} is of another site: {}", backup.file, backup.identity().describe()),
+        );
+    }
+    let never_plain = trust::is_known_encrypted(&listed, backup);
+    places::fetch_nearest(&opened, backup, state_dir, monitor, |local| Ok(local.known_encrypted(never_plain)))
+}
+
+/// Onto which source: the one asked for, the one it was made from, else the built-in one of its kind.
+fn source_of(document: &Document, ask: &Restore, opened: &Opened) -> Result<String> {
+    if let Some(source) = &ask.source {
+        return Ok(source.clone());
+    }
+    let made_from = opened.sidecar().and_then(|s| s.get(key::SOURCE_ID)).map(str::to_owned);
+    if let Some(source) = &made_from
+        && document.sources.contains_key(source)
+    {
+        return Ok(source.clone());
+    }
+    match (opened.kind(), made_from) {
+        (Some(Kind::SiteArchive), _) => Ok("archive".into()),
+        (Some(kind), None) if kind.is_database() => Ok("db".into()),
+        (_, Some(source)) => Err(Error::new(
+            Code::Usage,
+            format!(
+                "{} was made from the source \"{source}\", which the configuration does not have",
+                opened.file()
+            ),
+        )
+        .hint("say onto which source to restore it")),
+        (_, None) => {
+            Err(Error::new(Code::Usage, format!("{} does not say what it was made from", opened.file()))
+                .hint("say onto which source to restore it"))
+        }
+    }
+}
+
+/// Refuses before anything is read what cannot end well.
+fn check_kind(document: &Document, source: &Source, source_name: &str, opened: &Opened) -> Result<()> {
+    let Some(kind) = opened.kind() else { return Ok(()) };
+    let fits = match source.kind {
+        SourceType::Database => kind.is_database(),
+        SourceType::Files => kind == Kind::Tar,
+        // drush names its archives like any tar; one without a site inside is refused when its layout is known.
+        SourceType::Archive => matches!(kind, Kind::SiteArchive | Kind::Tar),
+    };
+    if fits {
+        return match source.kind {
+            SourceType::Database => {
+                let connection = document.connection(source.database.as_deref().unwrap_or("db"))?;
+                check_driver(kind.driver(), &connection, opened.file())
+            }
+            _ => Ok(()),
+        };
+    }
+    Err(Error::new(
+        Code::Usage,
+        format!("{} holds {} and cannot be restored onto \"{source_name}\"", opened.file(), in_words(kind)),
+    )
+    .hint("name another source"))
+}
+
+/// Refuses to load a dump into another kind of database than it came from. `dump` is not known of every file.
+pub fn check_driver(dump: Option<Driver>, connection: &Connection, what: &str) -> Result<()> {
+    match dump {
+        Some(dump) if dump != connection.driver => Err(Error::new(
+            Code::Usage,
+            format!(
+                "{what} holds a {} database and cannot be loaded into {}, which is {}",
+                dump.in_words(),
+                connection.label(),
+                connection.driver.in_words()
+            ),
+        )
+        .hint("name a database of the kind it came from")),
+        _ => Ok(()),
+    }
+}
+
+fn in_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Mysql | Kind::Pgsql | Kind::Sql | Kind::Sqlite => "a database",
+        Kind::Tar => "files",
+        Kind::SiteArchive => "a whole site",
+    }
+}
+
+fn put(
+    document: &Document,
+    ask: &Restore,
+    source_name: &str,
+    source: &Source,
+    opened: &Opened,
+    state_dir: &Path,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
+    let survey = match source.kind {
+        SourceType::Database => None,
+        _ => opened.foreign_layout(monitor)?,
+    };
+    let folder = match source.kind {
+        SourceType::Files => Some(super::backup::sources::folder(document, source_name, source)?),
+        _ => None,
+    };
+    let base = folder.as_ref().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+    // What the backup left out it says itself; those of old do not.
+    let recorded = opened.sidecar().and_then(LeftOut::of);
+    let keep = |live: &Path| {
+        let base = base.as_deref().filter(|base| live.starts_with(base)).unwrap_or(live);
+        keep::of(document, source_name, source, (base, live), (recorded.is_none(), ask.settings))
+    };
+    let target = Target {
+        document,
+        state_dir,
+        id: apply::unique_id(),
+        database: source.database.clone().unwrap_or_else(|| "db".into()),
+        folder,
+        // Whoever names a path of the code wants it.
+        code: ask.code || !ask.paths.is_empty(),
+        settings: ask.settings,
+        tables: &ask.tables,
+        only: ask.only.as_deref(),
+        translate: true,
+        authentic: opened.is_authentic(),
+        keep: &keep,
+        recorded: recorded.as_ref(),
+    };
+    if ask.dry_run {
+        let plan = plan::of(&target, opened, survey, &ask.paths, monitor)?;
+        return Ok(json!({ "dry_run": true, "files": plan.files, "tables": plan.tables }));
+    }
+    partial::note(monitor, &ask.tables);
+    let mut journal = Journal::begin(state_dir, opened.file())?;
+    // A file that changes in one step is no reason to send visitors away.
+    if ask.paths.is_empty() || !ask.tables.is_empty() {
+        journal.go_offline(document, monitor)?;
+    }
+    let stage = |journal: &mut Journal| {
+        let applied = match source.kind {
+            SourceType::Database => apply::database(&target, journal, opened.decode()?, monitor)?,
+            _ if ask.paths.is_empty() && ask.tables.is_empty() => {
+                apply::tar(&target, journal, opened.decode()?, survey, monitor)?
+            }
+            _ => partial::stage(&target, journal, opened, survey, &ask.paths, monitor)?,
+        };
+        journal.adapt(document, monitor)?;
+        apply::spare_databases(&target, journal)?;
+        journal.check(document, &|live| apply::kept(&target, &applied.stay, live), monitor)?;
+        Ok(applied)
+    };
+    match stage(&mut journal) {
+        Ok(applied) => {
+            journal.commit(document, monitor)?;
+            Ok(json!({ "applied": applied }))
+        }
+        Err(error) => {
+            journal.abandon(document, monitor);
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Restoring a part of a backup: some paths, some tables. Whatever else the site has is not touched.
+
+use super::apply::{self, Applied, Target};
+use super::folders::{Folders, join};
+use super::journal::Journal;
+use super::keep;
+use super::swap::exists;
+use super::swap_path::{NEW, PathSwap};
+use super::unlinked::Unlinked;
+use crate::archive::{EntryKind, Extractor, Layout, Part, Place, Reader, show, unshow};
+use crate::job::open::Opened;
+use crate::job::open::near::Near;
+use crate::source::exclude::{plain_path, real_path};
+use crate::{Code, Error, Monitor, NoteKind, Result};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Stages the live paths that `paths` name, and of the dump the target's tables. Both may be empty, but not both.
+pub fn stage(
+    target: &Target<'_>,
+    journal: &mut Journal,
+    opened: &Opened,
+    survey: Option<Layout>,
+    paths: &[PathBuf],
+    monitor: &Arc<Monitor>,
+) -> Result<Applied> {
+    let mut reader = Reader::new(opened.decode()?);
+    let (layout, first) = apply::begin(&mut reader, survey, target.folder.is_some())?;
+    apply::check_layout(target, &layout)?;
+    let folders = Folders::of(target, &layout, monitor);
+    let wanted = Wanted::of(target, &folders, &layout, paths)?;
+    let mut holders = Vec::new();
+    for (number, live) in wanted.live.iter().enumerate() {
+        let swap = PathSwap::plan(live, &format!("{}-{number}", target.id))?;
+        journal.add_path(swap.clone())?;
+        swap.make_holder()?;
+        holders.push(swap.holder().to_owned());
+    }
+    let roots: Vec<&Path> = holders.iter().map(PathBuf::as_path).collect();
+    let place = |path: &[u8]| wanted.place(target, &folders, &layout, path);
+    let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, place)?;
+    let (unlinked, mut applied) = (Unlinked::default(), Applied::default());
+    // Names whose content the archive has under a path that is not wanted.
+    let mut linked: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut next = match first {
+        Some(member) => Some(member),
+        None => reader.next_member()?,
+    };
+    while let Some(member) = next {
+        let path = &member.entry.path;
+        if layout.part(path) == Part::Database {
+            if !target.tables.is_empty() {
+                applied.add_load(apply::load_member(target, journal, &mut reader, monitor)?);
+            }
+        } else if let (EntryKind::Hardlink(content), Some(_)) = (&member.entry.kind, place(path))
+            && place(content).is_none()
+        {
+            linked.insert(path.clone(), content.clone());
+        } else if extractor.take(&member, &mut reader)? {
+            unlinked.look(&folders, &layout, &member.entry);
+        }
+        next = reader.next_member()?;
+    }
+    applied.add_extract(&extractor.finish()?);
+    applied.stay = folders.stay();
+    if !linked.is_empty() {
+        fetch_linked(target, opened, &roots, &place, &linked, monitor, &mut applied)?;
+    }
+    wanted.check(opened.file())?;
+    for path in journal.paths() {
+        path.arrived()?;
+    }
+    unlinked.tell("become", monitor);
+    Ok(applied)
+}
+
+/// A second pass for names whose content lies under a path that is not wanted: that goes beside them meanwhile.
+fn fetch_linked(
+    target: &Target<'_>,
+    opened: &Opened,
+    roots: &[&Path],
+    place: &dyn Fn(&[u8]) -> Option<Place>,
+    linked: &BTreeMap<Vec<u8>, Vec<u8>>,
+    monitor: &Arc<Monitor>,
+    applied: &mut Applied,
+) -> Result<()> {
+    let contents: BTreeMap<&[u8], Place> = linked
+        .iter()
+        .enumerate()
+        .filter_map(|(number, (name, content))| {
+            let root = place(name)?.root;
+            Some((content.as_slice(), Place { root, path: format!("content-{number}").into_bytes() }))
+        })
+        .collect();
+    let select = |path: &[u8]| match contents.get(path) {
+        Some(beside) => Some(beside.clone()),
+        None => place(path).filter(|_| linked.contains_key(path)),
+    };
+    let mut reader = Reader::new(opened.decode()?);
+    let mut extractor = Extractor::new(roots, target.extract_options(), monitor, select)?;
+    let mut extras = 0;
+    while let Some(member) = reader.next_member()? {
+        // The archive's own links among the contents come out as what they are.
+        extras += u64::from(contents.contains_key(member.entry.path.as_slice()));
+        extractor.take(&member, &mut reader)?;
+    }
+    let report = extractor.finish()?;
+    applied.add_extract(&report);
+    applied.files = applied.files.saturating_sub(extras);
+    Ok(())
+}
+
+/// The live paths that are wanted.
+pub struct Wanted {
+    /// Absolute, none below another.
+    pub live: Vec<PathBuf>,
+    /// Of each whether the backup holds anything of it, and what else it may be.
+    looked: RefCell<Vec<(bool, Near)>>,
+}
+
+impl Wanted {
+    /// What `paths` mean: absolute paths of the site, paths as the backup has them, or relative to the docroot (for a
+    /// files source also to its folder).
+    pub fn of(
+        target: &Target<'_>,
+        folders: &Folders<'_>,
+        layout: &Layout,
+        paths: &[PathBuf],
+    ) -> Result<Wanted> {
+        let mut live = Vec::new();
+        for path in paths {
+            let mut found = meaning(target, folders, layout, path);
+            if let Some(path) = unshow(path.as_os_str().as_bytes()).filter(|_| !exists(&found)) {
+                // As `bam ls` shows it.
+                found = meaning(target, folders, layout, Path::new(OsStr::from_bytes(&path)));
+            }
+            if folders.live.iter().any(|root| plain_path(root) == found) && target.folder.is_some() {
+                return Err(Error::new(Code::Usage, format!("{} is all of it", path.display()))
+                    .hint("leave --path out to restore everything"));
+            }
+            let site = &target.document.site;
+            let settings = plain_path(&site.conf_dir().join("settings.php"));
+            if (found == settings || keep::is_of_this_machine(site, &found) && exists(&found))
+                && !target.settings
+            {
+                let name = show(found.file_name().unwrap_or_default().as_bytes());
+                return Err(Error::new(
+                    Code::Usage,
+                    format!("{name} holds what is true of this machine alone, and is not replaced unasked"),
+                )
+                .hint("say --settings, too, if the backup's is what you want"));
+            }
+            live.push(found);
+        }
+        live.sort();
+        live.dedup_by(|later, earlier| later.starts_with(earlier));
+        let looked = live.iter().map(|path| (false, Near::to(named(target, path)))).collect();
+        Ok(Wanted { live, looked: RefCell::new(looked) })
+    }
+
+    /// As [`Wanted::find`], of a member of the backup: takes note that there is something, or of how near it comes.
+    pub fn look(&self, target: &Target<'_>, live: &Path) -> Option<usize> {
+        let found = self.find(live);
+        let mut looked = self.looked.borrow_mut();
+        match found {
+            Some(wanted) => {
+                if let Some((held, _)) = looked.get_mut(wanted) {
+                    *held = true;
+                }
+            }
+            None => {
+                let missing = looked.iter_mut().filter(|(held, _)| !held).collect::<Vec<_>>();
+                if !missing.is_empty() {
+                    let name = named(target, live);
+                    missing.into_iter().for_each(|(_, near)| near.offer(&name));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether all of them were there, once the backup is read; an error names the first that was not.
+    pub fn check(&self, file: &str) -> Result<()> {
+        for (live, (held, near)) in self.live.iter().zip(self.looked.borrow().iter()) {
+            if !held {
+                let text = format!("{file} does not hold {}", show(live.as_os_str().as_bytes()));
+                return Err(Error::new(Code::NotFound, text).hint(near.hint()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the wanted paths this live path is, or lies below.
+    pub fn find(&self, live: &Path) -> Option<usize> {
+        self.live.iter().position(|wanted| live.starts_with(wanted))
+    }
+
+    /// Where a member goes: below the holder of the wanted path it belongs to.
+    fn place(
+        &self,
+        target: &Target<'_>,
+        folders: &Folders<'_>,
+        layout: &Layout,
+        path: &[u8],
+    ) -> Option<Place> {
+        let live = plain_path(&folders.live_path(&folders.place(layout.part(path))?));
+        let root = self.look(target, &live)?;
+        let rest = live.strip_prefix(self.live.get(root)?).ok()?;
+        Some(Place { root, path: join(NEW.as_bytes(), rest.as_os_str().as_bytes()) })
+    }
+}
+
+/// A live path as it may be given to `--path`.
+fn named(target: &Target<'_>, live: &Path) -> Vec<u8> {
+    let bases = target.folder.iter().chain([&target.document.site.root]);
+    let inside = bases
+        .filter(|base| !base.as_os_str().is_empty())
+        .find_map(|base| live.strip_prefix(plain_path(base)).ok());
+    inside.unwrap_or(live).as_os_str().as_bytes().to_vec()
+}
+
+fn meaning(target: &Target<'_>, folders: &Folders<'_>, layout: &Layout, path: &Path) -> PathBuf {
+    let site = &target.document.site;
+    if path.is_absolute() {
+        // As it was typed, or through links.
+        let plain = plain_path(path);
+        let inside = |path: &Path| folders.live.iter().any(|root| path.starts_with(plain_path(root)));
+        if inside(&plain) {
+            return plain;
+        }
+        for root in &folders.live {
+            if let Ok(rest) = real_path(path).strip_prefix(real_path(root)) {
+                return plain_path(&root.join(rest));
+            }
+        }
+        return plain;
+    }
+    let bytes = path.as_os_str().as_bytes();
+    let bytes = bytes.strip_prefix(b"./").unwrap_or(bytes);
+    let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
+    // First: as `bam ls` shows it, a path relative to the docroot would mean another one in a files backup.
+    let below_source = target.folder.as_ref().and_then(|folder| {
+        let folder = plain_path(folder);
+        plain_path(&site.root.join(path)).strip_prefix(&folder).ok().map(|rest| folder.join(rest))
+    });
+    if let Some(live) = below_source.filter(|_| !site.root.as_os_str().is_empty()) {
+        return live;
+    }
+    if let Some(place) = folders.place(layout.part(bytes)) {
+        return plain_path(&folders.live_path(&place));
+    }
+    if let Layout::Site(archive) = layout {
+        let inside = [archive.prefix.as_slice(), archive.docroot.as_slice(), bytes];
+        let inside = inside.into_iter().fold(Vec::new(), |path, part| join(&path, part));
+        if let Some(place) = folders.place(layout.part(&inside)) {
+            return plain_path(&folders.live_path(&place));
+        }
+    }
+    plain_path(&target.folder.as_ref().unwrap_or(&site.root).join(path))
+}
+
+/// Says what the target does not take of a backup of files or of a database.
+pub fn check(paths: &[PathBuf], tables: &[String], files: bool, database: bool, file: &str) -> Result<()> {
+    let wrong = |what: &str| Error::new(Code::Usage, format!("{file} holds no {what}"));
+    match (paths.is_empty(), tables.is_empty()) {
+        (false, _) if !files => Err(wrong("files").hint("name its tables with --table")),
+        (_, false) if !database => Err(wrong("database").hint("name its files with --path")),
+        _ => Ok(()),
+    }
+}
+
+/// Tells that a part may not fit the rest.
+pub fn note(monitor: &Monitor, tables: &[String]) {
+    if !tables.is_empty() {
+        monitor.note(
+            NoteKind::Info,
+            "single tables may refer to rows of others that are not as old: look at the site afterwards",
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! What a restore would do: which files and tables it would replace, add and take away. Changes nothing.
+
+use super::apply::{self, Target};
+use super::folders::Folders;
+use super::partial::Wanted;
+use super::swap_path::refuse_link_to_folder;
+use super::unlinked::Unlinked;
+use crate::archive::{Entry, EntryKind, Layout, Part, Reader, refuse_misplaced, show};
+use crate::catalog::Kind;
+use crate::config::{Driver, names_table};
+use crate::job::open::Opened;
+use crate::long_path;
+use crate::source::database::{self, Contents, Table};
+use crate::source::exclude::plain_path;
+use crate::source::path_set::PathSet;
+use crate::{Monitor, Result, ResultExt};
+use serde::Serialize;
+use std::collections::HashSet;
+use std::fs::{self, Metadata};
+use std::io::{ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How many names of each group are told.
+const FIRST: usize = 10;
+
+/// What would happen.
+#[derive(Debug, Default, Serialize)]
+pub struct Plan {
+    /// To files and links; `None` where none are restored.
+    pub files: Option<Files>,
+    /// To tables, likewise.
+    pub tables: Option<Tables>,
+}
+
+/// What happens to files and links.
+#[derive(Debug, Default, Serialize)]
+pub struct Files {
+    added: Group,
+    /// Those that differ from the backup's by kind, size, time or target.
+    replaced: Group,
+    unchanged: Group,
+    /// Those that the backup does not have, and that do not stay.
+    lost: Group,
+}
+
+/// Some files: how many, their size (of those that are added or replaced: the backup's), and the first of them.
+#[derive(Debug, Default, Serialize)]
+struct Group {
+    count: u64,
+    bytes: u64,
+    first: Vec<String>,
+}
+
+/// What happens to tables.
+#[derive(Debug, Default, Serialize)]
+pub struct Tables {
+    added: Vec<Change>,
+    replaced: Vec<Change>,
+    lost: Vec<Change>,
+    /// Those that were left out of the backup, or that it does not know of.
+    kept: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Change {
+    name: String,
+    /// Rows in the backup.
+    rows: Option<u64>,
+    /// Rows now.
+    live_rows: Option<u64>,
+}
+
+impl Group {
+    fn add(&mut self, path: &Path, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+        if self.first.len() < FIRST {
+            self.first.push(show(path.as_os_str().as_bytes()));
+        }
+    }
+}
+
+/// Reads the backup to its end and compares it with what is there.
+pub fn of(
+    target: &Target<'_>,
+    opened: &Opened,
+    survey: Option<Layout>,
+    paths: &[PathBuf],
+    monitor: &Arc<Monitor>,
+) -> Result<Plan> {
+    if let Some(kind) = opened.kind().filter(|kind| kind.is_database()) {
+        let tables = tables(target, kind.driver(), &mut opened.decode()?, monitor)?;
+        return Ok(Plan { files: None, tables: Some(tables) });
+    }
+    let mut reader = Reader::new(opened.decode()?);
+    let (layout, first) = apply::begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
+    apply::check_layout(target, &layout)?;
+    let folders = Folders::of(target, &layout, monitor);
+    let wanted = Wanted::of(target, &folders, &layout, paths)?;
+    let unlinked = Unlinked::default();
+    let whole = paths.is_empty() && target.tables.is_empty();
+    let (mut files, mut plan, seen) = (Files::default(), Plan::default(), PathSet::new()?);
+    let mut next = match first {
+        Some(member) => Some(member),
+        None => reader.next_member()?,
+    };
+    while let Some(member) = next {
+        monitor.check()?;
+        let part = layout.part(&member.entry.path);
+        if let (Part::Database, Layout::Site(site)) = (part, &layout) {
+            if whole || !target.tables.is_empty() {
+                plan.tables = Some(tables(target, Driver::named(&site.driver), &mut reader, monitor)?);
+            }
+        } else if let Some(place) = folders.place(part) {
+            refuse_misplaced(&member.entry, None)?;
+            let live = plain_path(&folders.live_path(&place));
+            let asked = if whole { None } else { wanted.look(target, &live) };
+            if whole || asked.is_some() {
+                let is_it =
+                    asked.and_then(|number| wanted.live.get(number)).is_some_and(|path| *path == live);
+                if is_it && member.entry.kind == EntryKind::Directory {
+                    refuse_link_to_folder(&live)?;
+                }
+                refuse_misplaced(&member.entry, Some(&place))?;
+                compare(&member.entry, &live, &seen, &mut files)?;
+                unlinked.look(&folders, &layout, &member.entry);
+            }
+        } else {
+            refuse_misplaced(&member.entry, None)?;
+        }
+        next = reader.next_member()?;
+    }
+    wanted.check(opened.file())?;
+    unlinked.tell("would become", monitor);
+    let roots = if whole { &folders.live } else { &wanted.live };
+    for root in roots {
+        lost(target, &folders, &plain_path(root), &seen, &mut files.lost, monitor)?;
+    }
+    plan.files = (whole || !paths.is_empty()).then_some(files);
+    Ok(plan)
+}
+
+fn compare(entry: &Entry, live: &Path, seen: &PathSet, files: &mut Files) -> Result<()> {
+    if !seen.insert(live.as_os_str().as_bytes())? || entry.kind == EntryKind::Directory {
+        return Ok(());
+    }
+    let found = match long_path::look(live) {
+        Ok(found) => Some(found),
+        Err(cause)
+            if matches!(
+                cause.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
+            ) =>
+        {
+            None
+        }
+        Err(cause) => return Err(crate::Error::io("cannot look at", live, cause)),
+    };
+    let group = match found {
+        None => &mut files.added,
+        Some(found) if is_same(entry, live, &found) => &mut files.unchanged,
+        Some(_) => &mut files.replaced,
+    };
+    group.add(live, entry.kind.size());
+    Ok(())
+}
+
+fn is_same(entry: &Entry, live: &Path, found: &Metadata) -> bool {
+    match &entry.kind {
+        EntryKind::File { size } | EntryKind::Sparse { size, .. } => {
+            found.is_file() && found.len() == *size && found.mtime() == entry.mtime
+        }
+        // Its size stands where its content is.
+        EntryKind::Hardlink(_) => found.is_file() && found.mtime() == entry.mtime,
+        EntryKind::Symlink(to) => {
+            long_path::read_link(live).is_ok_and(|found| found.as_os_str().as_bytes() == to)
+        }
+        EntryKind::Directory | EntryKind::Special(_) => false,
+    }
+}
+
+/// Counts what is below `root` and neither in the backup nor stays.
+fn lost(
+    target: &Target<'_>,
+    inside: &Folders<'_>,
+    root: &Path,
+    seen: &PathSet,
+    group: &mut Group,
+    monitor: &Monitor,
+) -> Result<()> {
+    let real = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    let kept: HashSet<PathBuf> = apply::kept(target, &inside.stay(), &real).into_iter().collect();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        monitor.check()?;
+        let path = real.join(&folder);
+        let names = match long_path::names(&path) {
+            Ok(names) => names,
+            Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            Err(cause) => return Err(crate::Error::io("cannot list", &path, cause)),
+        };
+        for name in names {
+            let rest = folder.join(name.at("cannot list", &path)?);
+            // A root of its own is looked at on its own.
+            if kept.contains(&rest) || inside.live.contains(&root.join(&rest)) {
+                continue;
+            }
+            let at = real.join(&rest);
+            let found = long_path::look(&at).at("cannot look at", &at)?;
+            if found.is_dir() {
+                folders.push(rest);
+            } else if !seen.contains(root.join(&rest).as_os_str().as_bytes())? {
+                group.add(&root.join(rest), found.len());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tables(
+    target: &Target<'_>,
+    driver: Option<Driver>,
+    dump: &mut dyn Read,
+    monitor: &Monitor,
+) -> Result<Tables> {
+    let connection = target.document.connection(&target.database)?;
+    let contents = database::contents(driver, dump, target.only, target.state_dir, monitor)?;
+    let Contents { tables, excluded, complete, .. } = contents.with_prefix(&connection.prefix);
+    let wanted =
+        |name: &str| target.tables.is_empty() || names_table(target.tables, name, &connection.prefix);
+    let mut live = database::tables(&connection, true, monitor)?;
+    let mut plan = Tables::default();
+    for Table { name, rows, .. } in tables {
+        if !wanted(&name) {
+            live.retain(|table| table.name != name);
+            continue;
+        }
+        let there = live.iter().position(|table| table.name == name).map(|at| live.remove(at));
+        let live_rows = there.as_ref().and_then(|table| table.rows);
+        let group = if there.is_some() { &mut plan.replaced } else { &mut plan.added };
+        group.push(Change { name, rows, live_rows });
+    }
+    apply::check_tables(
+        target.tables,
+        plan.replaced.iter().chain(&plan.added).map(|table| table.name.as_str()),
+        &connection.prefix,
+    )?;
+    for Table { name, rows, .. } in live {
+        match complete && target.tables.is_empty() && !excluded.contains(&name) {
+            true => plan.lost.push(Change { name, rows: None, live_rows: rows }),
+            false => plan.kept.push(name),
+        }
+    }
+    Ok(plan)
+}

@@ -1,0 +1,281 @@
+//! Ending a restore that was killed: forward or back, whichever its journal says is possible.
+
+use super::journal::{FILE, Journal, State};
+use super::leftovers;
+use crate::config::Document;
+use crate::job::{lock, state};
+use crate::source::database;
+use crate::{Code, Error, Monitor, NoteKind, Result};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Which way to end it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// The one that its state suggests: back before the swap, forward from there on, back where forward fails.
+    #[default]
+    Either,
+    /// The old data is to be live.
+    TakeBack,
+    /// The new data is to be live.
+    Finish,
+}
+
+/// What [`recover`] can do with a restore that stopped in this state, in words.
+fn ways(state: State) -> &'static str {
+    match state {
+        State::Staging | State::Staged => "it changed nothing; `bam recover` removes its traces",
+        State::Checked => {
+            "its data is whole, and nothing was changed: `bam recover` removes it, `bam recover --finish` puts it in place"
+        }
+        State::Swapping => {
+            "it was putting the new data in place: `bam recover` finishes it, `bam recover --take-back` takes it back"
+        }
+        State::Swapped => {
+            "the new data is in place: `bam recover` removes the old, `bam recover --take-back` puts it back"
+        }
+        State::Tidying | State::Settling => "the new data is in place: `bam recover` removes the old",
+        State::Reverting => {
+            "it was being taken back: `bam recover` goes on with that, `bam recover --finish` puts the new data in place"
+        }
+        State::Reverted => "it was taken back: `bam recover` removes its traces",
+    }
+}
+
+/// Whether a restore waits to be ended, and what is possible: one sentence.
+pub fn pending(state_dir: &Path) -> Option<String> {
+    let path = state_dir.join(FILE);
+    let text = fs::read(&path).ok()?;
+    Some(match Journal::read(&path, &text) {
+        Ok(journal) => format!("a restore of {} was stopped: {}", journal.backup, ways(journal.state())),
+        Err(error) => error.to_string(),
+    })
+}
+
+/// Folders that restores left on the site: no part of it, so no backup has them.
+pub fn strays(state_dir: &Path) -> Vec<PathBuf> {
+    let path = state_dir.join(FILE);
+    let journal = fs::read(&path).ok().and_then(|text| Journal::read(&path, &text).ok());
+    let mut all = journal.map(|journal| journal.leftovers()).unwrap_or_default();
+    all.extend(leftovers::folders(state_dir));
+    all
+}
+
+/// Ends a restore that was killed, and says how. `None`: there was none. The site's lock must be held.
+pub fn recover(document: &Document, state_dir: &Path, way: Way, monitor: &Monitor) -> Result<Option<String>> {
+    if let Err(error) = leftovers::retry(document, state_dir, monitor) {
+        monitor.note(NoteKind::Warning, error.to_string());
+    }
+    let path = state_dir.join(FILE);
+    // Killed while it was written.
+    let _ = fs::remove_file(lock::part_of(&path));
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {
+            return match state::restore_of_another(state_dir) {
+                Some(another) => Err(another),
+                None => Ok(None),
+            };
+        }
+        Err(cause) => return Err(Error::io("cannot read the restore's journal", &path, cause)),
+    };
+    let mut journal = Journal::read(&path, &text)?;
+    let backup = journal.backup.clone();
+    let told = end(&mut journal, document, way, monitor).map_err(|error| {
+        error.context(format!("a restore of {backup} was stopped and cannot be ended now"))
+    })?;
+    let told = format!("a restore of {backup} had stopped {told}");
+    monitor.note(NoteKind::Info, told.clone());
+    Ok(Some(told))
+}
+
+/// As [`recover`], for runs that do not touch the site: one that cannot be ended is no reason to make no backup.
+pub fn before_a_backup(document: &Document, state_dir: &Path, monitor: &Monitor) -> Result<()> {
+    match recover(document, state_dir, Way::Either, monitor) {
+        Err(error) if error.code() == Code::Cancelled => Err(error),
+        Err(error) => {
+            monitor.note(
+                NoteKind::Missing,
+                format!("{error}; what is backed up now may be half old and half new"),
+            );
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+fn end(journal: &mut Journal, document: &Document, way: Way, monitor: &Monitor) -> Result<&'static str> {
+    const UNTOUCHED: &str = "before it changed anything: its traces are removed, the site is as it was";
+    let state = journal.state();
+    match (state, way) {
+        (State::Staging, Way::Finish) => {
+            Err(Error::new(Code::Usage, "its data is not whole: it can only be taken back")
+                .hint("`bam recover --take-back`, then restore again"))
+        }
+        (State::Staging | State::Staged | State::Checked, Way::Either | Way::TakeBack) => {
+            abandon(journal, document, monitor);
+            Ok(UNTOUCHED)
+        }
+        (State::Staged, Way::Finish) => {
+            // What stays of the live folders was found out by the run that was killed, and only then.
+            Err(Error::new(Code::Usage, "it was not checked yet: it can only be taken back")
+                .hint("`bam recover --take-back`, then restore again"))
+        }
+        (State::Reverting, Way::Either | Way::TakeBack)
+        | (State::Swapping | State::Swapped, Way::TakeBack) => {
+            reachable(journal, document, monitor)?;
+            journal.take_back(document, monitor)?;
+            Ok("while it put the data in place: it is taken back, the site is as it was")
+        }
+        (State::Checked | State::Swapping | State::Reverting, Way::Finish) => {
+            forward(journal, document, monitor)?;
+            Ok("while it put the data in place: it is finished now")
+        }
+        (State::Swapping, Way::Either) => {
+            reachable(journal, document, monitor)?;
+            let Err(error) = forward(journal, document, monitor) else {
+                return Ok("while it put the data in place: it is finished now");
+            };
+            if error.code() == Code::Cancelled {
+                return Err(error);
+            }
+            monitor.note(NoteKind::Warning, format!("the restore cannot be finished: {error}"));
+            journal.take_back(document, monitor).map_err(|second| error.followed_by(&second))?;
+            Ok(
+                "while it put the data in place, and could not be finished: it is taken back, the site is as it was",
+            )
+        }
+        (State::Settling, Way::Either | Way::Finish) => {
+            journal.settle()?;
+            journal.close(document, monitor);
+            Ok("while it put the data in place: it is finished now")
+        }
+        (State::Swapped | State::Tidying, Way::Either | Way::Finish) => {
+            journal.close(document, monitor);
+            Ok("when its data was in place: it is finished now")
+        }
+        (State::Reverted, Way::Either | Way::TakeBack) => {
+            abandon(journal, document, monitor);
+            Ok("when it was taken back: its traces are removed, the site is as it was")
+        }
+        (State::Tidying | State::Settling, Way::TakeBack) => {
+            Err(Error::new(Code::Usage, "the old data is being removed: it can only be finished")
+                .hint("`bam recover`; to go back to another state of the site, restore another backup"))
+        }
+        (State::Reverted, Way::Finish) => {
+            Err(Error::new(Code::Usage, "it was taken back, and its data is being removed")
+                .hint("`bam recover`, then restore again"))
+        }
+    }
+}
+
+fn abandon(journal: &mut Journal, document: &Document, monitor: &Monitor) {
+    journal.go_online(document, monitor);
+    journal.tidy(State::Reverted, document, monitor);
+}
+
+fn forward(journal: &mut Journal, document: &Document, monitor: &Monitor) -> Result<()> {
+    journal.begin_swap()?;
+    journal.swap(document, monitor)?;
+    journal.end(document, monitor);
+    Ok(())
+}
+
+/// A server that does not answer says nothing about which way is possible: the journal stays as it is.
+fn reachable(journal: &Journal, document: &Document, monitor: &Monitor) -> Result<()> {
+    match journal.database() {
+        Some(name) => database::tables(&document.connection(name)?, false, monitor)
+            .map(drop)
+            .map_err(|error| error.hint("when the server answers, run `bam recover`")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::restore::swap::testing::{tree, write};
+
+    /// A restore of one folder, stopped in this state.
+    fn stopped(state: State) -> (tempfile::TempDir, Document) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let live = dir.path().join("files");
+        write(&live.join("a"), "old");
+        write(&live.join("keep/b"), "kept");
+        let document = Document { state_dir: Some(dir.path().join("state")), ..Document::default() };
+        let state_dir = lock::state_dir(&document).expect("a folder");
+        let monitor = Monitor::new();
+        let mut journal = Journal::begin(&state_dir, "x.tar").expect("begun");
+        let at = journal.stage(&live, "7", false).expect("staged");
+        write(&journal.tree(at).expect("there").staged().join("a"), "new");
+        if state != State::Staging {
+            journal.check(&document, &|_| vec!["keep".into()], &monitor).expect("checked");
+        }
+        match state {
+            State::Staging | State::Checked => {}
+            _ => {
+                journal.begin_swap().expect("on record");
+                journal.swap(&document, &monitor).expect("swapped");
+            }
+        }
+        let path = state_dir.join(FILE);
+        let text = fs::read_to_string(&path).expect("a journal");
+        let mut text: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        text["state"] = serde_json::to_value(state).expect("a name");
+        fs::write(&path, text.to_string()).expect("written");
+        (dir, document)
+    }
+
+    const OLD: [&str; 2] = ["a=old", "keep/b=kept"];
+    const NEW: [&str; 2] = ["a=new", "keep/b=kept"];
+
+    #[test]
+    fn each_state_ends_either_way_or_says_that_it_does_not() {
+        use State::{Checked, Reverted, Reverting, Settling, Staged, Staging, Swapped, Swapping, Tidying};
+        use Way::{Either, Finish, TakeBack};
+        let none: Option<[&str; 2]> = None;
+        for (state, way, expected) in [
+            (Staging, Either, Some(OLD)),
+            (Staging, TakeBack, Some(OLD)),
+            (Staging, Finish, none),
+            (Checked, Either, Some(OLD)),
+            (Checked, TakeBack, Some(OLD)),
+            (Checked, Finish, Some(NEW)),
+            (Swapping, Either, Some(NEW)),
+            (Swapping, TakeBack, Some(OLD)),
+            (Swapping, Finish, Some(NEW)),
+            (Swapped, Either, Some(NEW)),
+            (Swapped, TakeBack, Some(OLD)),
+            (Swapped, Finish, Some(NEW)),
+            (Tidying, Either, Some(NEW)),
+            (Tidying, TakeBack, none),
+            (Settling, Either, Some(NEW)),
+            (Settling, TakeBack, none),
+            (Reverting, Either, Some(OLD)),
+            (Reverting, TakeBack, Some(OLD)),
+            (Reverting, Finish, Some(NEW)),
+            (Reverted, Finish, none),
+            (Staged, Finish, none),
+        ] {
+            let (dir, document) = stopped(state);
+            let state_dir = lock::state_dir(&document).expect("a folder");
+            let told = pending(&state_dir).expect("told");
+            let ended = recover(&document, &state_dir, way, &Monitor::new());
+            match expected {
+                Some(expected) => {
+                    assert!(ended.expect("ended").is_some());
+                    assert_eq!(tree(&dir.path().join("files")), expected, "{state:?} {way:?}");
+                    assert_eq!(pending(&state_dir), None, "{state:?} {way:?}");
+                    let names = fs::read_dir(dir.path()).expect("listed").count();
+                    assert_eq!(names, 2, "nothing is left beside: {state:?} {way:?}");
+                }
+                None => {
+                    assert_eq!(ended.expect_err("impossible").code(), Code::Usage, "{state:?} {way:?}");
+                    assert_eq!(pending(&state_dir).as_ref(), Some(&told), "it stays as it was");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! Replacing a folder by another one in a single rename, so that a killed restore leaves the old tree or the new one.
+//!
+//! The new tree is extracted beside the live one (same file system), then both trade places
+//! (`renameat2(RENAME_EXCHANGE)`). Where that cannot be - a mount point, a parent that is not ours, another file system
+//! somewhere below - the new tree is extracted inside the live one, and the entries trade places one by one; mount points
+//! and the folders above them stay where they are. Each step, backwards too, can be done again after a kill: what is done
+//! already is read from the disk (inode numbers, folder names), not remembered.
+
+use super::carry::{self, Carry};
+use super::mounts;
+use crate::entries;
+use crate::{Code, Error, Result, ResultExt};
+use rustix::fd::AsFd;
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// One folder that is being replaced. Serialisable, for the restore's journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TreeSwap {
+    live: OsString,
+    /// Where the new tree is extracted.
+    staged: OsString,
+    /// Where the old tree waits when there is no exchange in one step.
+    old: OsString,
+    /// Inode of the new tree's root: tells after a kill whether the trees have traded places.
+    inode: u64,
+    inside: bool,
+    /// Mount points below the live folder, relative to it.
+    #[serde(default)]
+    pins: Vec<OsString>,
+    /// Permissions of a live folder that stays the folder it is.
+    #[serde(default)]
+    mode: Option<u32>,
+    #[serde(default)]
+    carry: Carry,
+    /// Paths that are moved over after the swap: journals written before there was [`Carry`] have them.
+    keep: Vec<OsString>,
+}
+
+impl TreeSwap {
+    /// Decides on names for replacing `live`, unique by `id`; touches nothing. `inside`: the folder is to stay the folder
+    /// it is, its content alone is replaced.
+    pub fn plan(live: &Path, id: &str, inside: bool) -> Result<TreeSwap> {
+        let live = match fs::canonicalize(live) {
+            Ok(real) => real,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => absolute(live)?,
+            Err(cause) => return Err(Error::io("cannot find", live, cause)),
+        };
+        let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
+            return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
+        };
+        let pins: Vec<OsString> = mounts::below(&live).into_iter().map(PathBuf::into_os_string).collect();
+        let inside = inside || !pins.is_empty() || mounts::is_point(&live);
+        let hidden = |what: &str| {
+            if inside {
+                return live.join(format!(".bam-{what}-{id}"));
+            }
+            let mut hidden = OsString::from(".");
+            hidden.push(name);
+            hidden.push(format!(".bam-{what}-{id}"));
+            parent.join(hidden)
+        };
+        let (staged, old) = (hidden("new").into_os_string(), hidden("old").into_os_string());
+        let live = live.into_os_string();
+        let (carry, keep) = (Carry::default(), Vec::new());
+        Ok(TreeSwap { live, staged, old, inode: 0, inside, pins, mode: None, carry, keep })
+    }
+
+    /// Makes the folder into which the new tree is to be extracted, 0700 until the swap. `false`: a folder beside the
+    /// live one cannot take its place; see whether one inside can.
+    pub fn make(&mut self) -> Result<bool> {
+        let (live, staged) = (self.live(), self.staged());
+        let parent = live.parent().unwrap_or(live);
+        if !self.inside {
+            DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
+        }
+        match private_folder(staged) {
+            Ok(()) => {}
+            Err(_) if !self.inside && live.is_dir() => return Ok(false),
+            Err(cause) => return Err(Error::io("cannot create", staged, cause)),
+        }
+        self.inode = fs::metadata(staged).at("cannot look at", staged)?.ino();
+        Ok(true)
+    }
+
+    /// Where to extract the new tree.
+    pub fn staged(&self) -> &Path {
+        Path::new(&self.staged)
+    }
+
+    /// What is being replaced.
+    pub fn live(&self) -> &Path {
+        Path::new(&self.live)
+    }
+
+    /// Gives the new tree the owner and permissions of the live one: not every archive of a folder's contents says what
+    /// the folder itself was like. Those that do are extracted over it.
+    pub fn dress(&self) -> Result<()> {
+        let Ok(live) = fs::metadata(self.live()) else {
+            return fs::set_permissions(self.staged(), Permissions::from_mode(0o755))
+                .at("cannot set the permissions of", self.staged());
+        };
+        // Refused unless we are root; then the new tree is the user's who restores, as any file they make.
+        let _ = std::os::unix::fs::chown(self.staged(), Some(live.uid()), Some(live.gid()));
+        fs::set_permissions(self.staged(), live.permissions())
+            .at("cannot set the permissions of", self.staged())
+    }
+
+    /// The new tree is whole: finds out what stands in the way of the swap, and puts what of the live tree stays (`keep`,
+    /// relative to it) where it is to be. Where the new tree has the same path, that wins.
+    pub fn check(&mut self, keep: &[PathBuf]) -> Result<()> {
+        let pins: Vec<PathBuf> = self.pins.iter().map(PathBuf::from).collect();
+        for pin in &pins {
+            for path in pin.ancestors().filter(|path| !path.as_os_str().is_empty()) {
+                let is_folder = fs::symlink_metadata(self.staged().join(path)).map(|found| found.is_dir());
+                if is_folder.is_ok_and(|is_folder| !is_folder) {
+                    let text = format!(
+                        "the backup has a file or a link where {} is a folder with a mount point in it",
+                        self.live().join(path).display()
+                    );
+                    return Err(Error::new(Code::Unsupported, text)
+                        .hint("unmount it first, or name what is wanted with --path"));
+                }
+            }
+        }
+        if self.inside {
+            self.mode = fs::metadata(self.live()).ok().map(|found| found.mode() & 0o7777);
+        }
+        self.carry = Carry::prepare(self.live(), self.staged(), keep, &pins)?;
+        Ok(())
+    }
+
+    /// The trees trade places. May be called again after a kill.
+    pub fn swap(&self) -> Result<()> {
+        if self.inside {
+            return self.swap_entries();
+        }
+        if self.swapped() {
+            return self.finish_exchange().and_then(|()| self.sync());
+        }
+        let (live, staged, old) = (self.live(), self.staged(), Path::new(&self.old));
+        if !exists(live) {
+            return fs::rename(staged, live).at("cannot put in place", live).and_then(|()| self.sync());
+        }
+        self.carry.go(live, staged)?;
+        match rustix::fs::renameat_with(CWD, staged, CWD, live, RenameFlags::EXCHANGE) {
+            // The old tree now lies at `staged`.
+            Ok(()) => fs::rename(staged, old).at("cannot move away", staged)?,
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                fs::rename(live, old).at("cannot move away", live)?;
+                fs::rename(staged, live).at("cannot put in place", live)?;
+            }
+            Err(Errno::XDEV) => {
+                return Err(Error::io("cannot put in place", live, Errno::XDEV.into()).hint(
+                    "this file system moves no folders (one of a container's image does not): restore elsewhere with \
+                     --into, and copy it over",
+                ));
+            }
+            Err(cause) => return Err(Error::io("cannot put in place", live, cause.into())),
+        }
+        self.sync()
+    }
+
+    /// Takes a swap back, however far it came, as long as [`TreeSwap::leftovers`] are there. May be called again after a
+    /// kill; after it the trees may be swapped once more.
+    pub fn revert(&self) -> Result<()> {
+        let (live, staged, old) = (self.live(), self.staged(), Path::new(&self.old));
+        if self.inside {
+            let moving = self.moving();
+            // As long as all old entries are out, those that are in are new ones.
+            if exists(old) {
+                self.move_entries(live, staged)?;
+                fs::rename(old, &moving).at("cannot move away", old)?;
+            }
+            if exists(&moving) {
+                self.move_entries(&moving, live)?;
+                for folder in self.chain().iter().rev() {
+                    let folder = moving.join(folder);
+                    fs::remove_dir(&folder).at("cannot remove", &folder)?;
+                }
+            }
+            if let Some(mode) = self.mode {
+                let _ = fs::set_permissions(live, Permissions::from_mode(mode));
+            }
+        } else if self.swapped() {
+            self.finish_exchange()?;
+            fs::rename(live, staged).at("cannot move away", live)?;
+        }
+        if !self.inside && !exists(live) && exists(old) {
+            fs::rename(old, live).at("cannot put back", live)?;
+        }
+        if exists(live) {
+            self.carry.back(live, staged)?;
+        }
+        self.sync()
+    }
+
+    /// After the swap, for a journal of old: moves what is kept from the old tree into the new one.
+    pub fn settle(&self) -> Result<()> {
+        self.finish_exchange()?;
+        for path in &self.keep {
+            carry_over(&Path::new(&self.old).join(path), &self.live().join(path))?;
+        }
+        self.sync()
+    }
+
+    /// What is to be removed at the end: the old tree after a swap, else the new one.
+    pub fn leftovers(&self) -> [PathBuf; 3] {
+        [PathBuf::from(&self.old), self.staged().to_owned(), self.moving()]
+    }
+
+    /// A kill between the exchange and the rename that follows it leaves the old tree at `staged`.
+    fn finish_exchange(&self) -> Result<()> {
+        if !self.inside && self.swapped() && exists(self.staged()) {
+            fs::rename(self.staged(), &self.old).at("cannot move away", self.staged())?;
+        }
+        Ok(())
+    }
+
+    fn swapped(&self) -> bool {
+        fs::metadata(self.live()).is_ok_and(|found| found.ino() == self.inode)
+    }
+
+    fn moving(&self) -> PathBuf {
+        let mut moving = self.old.clone();
+        moving.push(".moving");
+        PathBuf::from(moving)
+    }
+
+    /// Folders that stay where they are because of what is below them, relative to the live one, which is the first of
+    /// them; the outer ones first.
+    fn chain(&self) -> Vec<PathBuf> {
+        let above =
+            |pin: &OsString| Path::new(pin).ancestors().skip(1).map(Path::to_owned).collect::<Vec<_>>();
+        let mut chain: Vec<PathBuf> = self.pins.iter().flat_map(above).collect();
+        chain.push(PathBuf::new());
+        chain.sort();
+        chain.dedup();
+        chain
+    }
+
+    /// The fallback: out with the old entries, in with the new ones. That all old ones are out is told by the name
+    /// of the folder they went to.
+    fn swap_entries(&self) -> Result<()> {
+        let (live, staged, old, moving) = (self.live(), self.staged(), Path::new(&self.old), self.moving());
+        if !exists(old) {
+            self.carry.go(live, staged)?;
+            for folder in self.chain() {
+                let folder = moving.join(folder);
+                if !exists(&folder) {
+                    private_folder(&folder).at("cannot create", &folder)?;
+                }
+            }
+            self.move_entries(live, &moving)?;
+            fs::rename(&moving, old).at("cannot move away", &moving)?;
+            self.sync()?;
+        }
+        if exists(staged) {
+            self.move_entries(staged, live)?;
+            let found = fs::metadata(staged).at("cannot look at", staged)?;
+            let _ = fs::set_permissions(live, found.permissions());
+        }
+        self.sync()
+    }
+
+    /// Moves the entries of a tree, and those of the folders that stay.
+    fn move_entries(&self, from: &Path, to: &Path) -> Result<()> {
+        let chain = self.chain();
+        let ours = self.leftovers();
+        for folder in &chain {
+            let (from, to) = (from.join(folder), to.join(folder));
+            if !exists(&from) {
+                continue;
+            }
+            if !exists(&to) {
+                private_folder(&to).at("cannot create", &to)?;
+            }
+            let open = |path: &Path| File::open(path).at("cannot open", path);
+            let (from_dir, to_dir) = (open(&from)?, open(&to)?);
+            for name in entries::names(&from).at("cannot list", &from)? {
+                let name = name.at("cannot list", &from)?;
+                let (path, below) = (from.join(&name), folder.join(&name));
+                let stays = chain.contains(&below) || self.pins.iter().any(|pin| Path::new(pin) == below);
+                if stays || ours.contains(&path) {
+                    continue;
+                }
+                carry::shift(from_dir.as_fd(), to_dir.as_fd(), name.as_bytes()).at("cannot move", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        let folder = if self.inside { self.live() } else { self.live().parent().unwrap_or(self.live()) };
+        File::open(folder).and_then(|folder| folder.sync_all()).at("cannot flush", folder)
+    }
+}
+
+/// Waits until everything below `folder` is on the disk. All that else waits to be written on that file system goes
+/// with it: one call instead of one for each file.
+pub fn flush(folder: &Path) -> Result<()> {
+    let open = File::open(folder).at("cannot open", folder)?;
+    rustix::fs::syncfs(&open).map_err(|cause| Error::io("cannot flush", folder, cause.into()))
+}
+
+/// Makes a folder that is nobody else's.
+pub fn private_folder(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Whether anything is there, a dangling link included.
+pub fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).at("cannot find", path)
+}
+
+/// Moves `from` to `to`; of a folder that is there already, everything that it lacks. For journals of old.
+pub fn carry_over(from: &Path, to: &Path) -> Result<()> {
+    let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    if !exists(from) {
+        return Ok(());
+    }
+    if !exists(to) {
+        if let Some(parent) = to.parent() {
+            DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
+        }
+        return fs::rename(from, to).at("cannot move", from);
+    }
+    if is_folder(from) && is_folder(to) {
+        for name in entries::names(from).at("cannot list", from)? {
+            let name = name.at("cannot list", from)?;
+            carry_over(&from.join(&name), &to.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// For the tests of both kinds of swap.
+#[cfg(test)]
+pub mod testing {
+    use std::fs;
+    use std::path::Path;
+
+    /// Writes a file and the folders above it.
+    pub fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    /// All files below `root` with their content.
+    pub fn tree(root: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![root.to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("listed") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let text = fs::read_to_string(&path).expect("read");
+                    found.push(format!("{}={text}", path.strip_prefix(root).expect("inside").display()));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{tree, write};
+    use super::*;
+
+    fn keep() -> [PathBuf; 3] {
+        ["keep/sub".into(), "keep/file".into(), "not there".into()]
+    }
+
+    fn clean(swap: &TreeSwap) {
+        for leftover in swap.leftovers() {
+            assert!(crate::job::restore::erase::erase(&leftover).is_none());
+        }
+    }
+
+    /// A live tree with something to keep, and a staged one.
+    fn site(inside: bool) -> (tempfile::TempDir, TreeSwap) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let live = dir.path().join("files");
+        write(&live.join("a"), "old");
+        write(&live.join("gone/b"), "old");
+        write(&live.join("keep/sub/backup"), "precious");
+        write(&live.join("keep/file"), "mine");
+        let mut swap = TreeSwap::plan(&live, "7", inside).expect("planned");
+        assert!(swap.make().expect("made"));
+        write(&swap.staged().join("a"), "new");
+        write(&swap.staged().join("c/d"), "new");
+        swap.dress().expect("dressed");
+        swap.check(&keep()).expect("nothing is in the way");
+        (dir, swap)
+    }
+
+    const OLD: [&str; 4] =
+        ["files/a=old", "files/gone/b=old", "files/keep/file=mine", "files/keep/sub/backup=precious"];
+    const NEW: [&str; 4] =
+        ["files/a=new", "files/c/d=new", "files/keep/file=mine", "files/keep/sub/backup=precious"];
+
+    #[test]
+    fn the_new_tree_takes_the_place_and_what_is_kept_moves_over() {
+        for inside in [false, true] {
+            let (dir, swap) = site(inside);
+            for _ in 0..2 {
+                swap.swap().expect("swapped");
+            }
+            clean(&swap);
+            assert_eq!(tree(dir.path()), NEW, "inside: {inside}");
+        }
+    }
+
+    #[test]
+    fn a_swap_can_be_taken_back_and_done_again() {
+        for inside in [false, true] {
+            let (dir, swap) = site(inside);
+            for _ in 0..2 {
+                swap.swap().expect("swapped");
+                swap.revert().expect("reverted");
+                swap.revert().expect("reverted again");
+            }
+            clean(&swap);
+            assert_eq!(tree(dir.path()), OLD, "inside: {inside}");
+        }
+    }
+
+    /// Every state of the disk that a kill may leave while entries trade places, in both directions.
+    #[test]
+    fn half_of_an_exchange_of_entries_goes_either_way() {
+        for (outs, ins, back) in (0..3).flat_map(|a| (0..3).flat_map(move |b| [(a, b, false), (a, b, true)]))
+        {
+            let (dir, swap) = site(true);
+            let (live, old, moving) = (swap.live().to_owned(), PathBuf::from(&swap.old), swap.moving());
+            let some = |from: &Path, to: &Path, number| {
+                let entries = fs::read_dir(from).expect("listed").flatten();
+                let entries = entries.filter(|entry| !swap.leftovers().contains(&entry.path())).take(number);
+                for entry in entries.collect::<Vec<_>>() {
+                    fs::rename(entry.path(), to.join(entry.file_name())).expect("moved");
+                }
+            };
+            match ins {
+                // Killed while the old entries go.
+                0 => {
+                    swap.carry.go(&live, swap.staged()).expect("carried");
+                    private_folder(&moving).expect("made");
+                    some(&live, &moving, outs);
+                }
+                // Killed while the new ones come.
+                _ if outs == 0 => {
+                    swap.swap().expect("swapped");
+                    some(&live, swap.staged(), ins);
+                }
+                // Killed while it was taken back.
+                _ => {
+                    swap.swap().expect("swapped");
+                    swap.move_entries(&live, swap.staged()).expect("out");
+                    fs::rename(&old, &moving).expect("renamed");
+                    some(&moving, &live, ins);
+                }
+            }
+            match back {
+                true => swap.revert().expect("reverted"),
+                false => swap.swap().expect("swapped"),
+            }
+            clean(&swap);
+            assert_eq!(tree(dir.path()), if back { OLD } else { NEW }, "{outs} out, {ins} in, back: {back}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_not_carried_through_a_link_of_the_new_tree() {
+        for inside in [false, true] {
+            let (dir, mut swap) = site(inside);
+            fs::create_dir(dir.path().join("outside")).expect("made");
+            fs::remove_dir_all(swap.staged().join("keep")).expect("removed");
+            std::os::unix::fs::symlink(dir.path().join("outside"), swap.staged().join("keep"))
+                .expect("linked");
+            assert_eq!(swap.check(&keep()).expect_err("a link").code(), Code::Integrity);
+            assert_eq!(fs::read_dir(dir.path().join("outside")).expect("listed").count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_kill_right_after_the_exchange_is_finished_by_the_next_call() {
+        let (dir, swap) = site(false);
+        swap.carry.go(swap.live(), swap.staged()).expect("carried");
+        rustix::fs::renameat_with(CWD, swap.staged(), CWD, swap.live(), RenameFlags::EXCHANGE)
+            .expect("exchanged");
+        swap.swap().expect("swapped");
+        clean(&swap);
+        assert_eq!(tree(dir.path()), NEW);
+    }
+
+    #[test]
+    fn what_is_kept_outlives_an_empty_folder_of_its_name_in_the_backup() {
+        let (dir, mut swap) = site(false);
+        fs::create_dir_all(swap.staged().join("keep/sub")).expect("made");
+        swap.check(&keep()).expect("nothing is in the way");
+        swap.swap().expect("swapped");
+        clean(&swap);
+        assert_eq!(tree(dir.path()), NEW);
+    }
+
+    #[test]
+    fn a_folder_that_was_lost_comes_back() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let live = dir.path().join("sites/default/files");
+        let mut swap = TreeSwap::plan(&live, "7", false).expect("planned");
+        assert!(swap.make().expect("made"));
+        write(&swap.staged().join("a"), "new");
+        swap.dress().expect("dressed");
+        swap.swap().expect("swapped");
+        clean(&swap);
+        assert_eq!(tree(dir.path()), ["sites/default/files/a=new"]);
+    }
+}

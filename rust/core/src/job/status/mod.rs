@@ -1,0 +1,105 @@
+//! The state of a site's backups against its policy, for monitoring.
+
+mod unproven;
+
+use super::copies::exports::{self, Exported};
+use super::restore::recover;
+use super::verify::drill;
+use super::{check, lock, places, schedule, site, state};
+use crate::catalog::{self, Copy, Sites};
+use crate::config::Document;
+use crate::{Monitor, NoteKind, Result};
+use serde_json::{Value, json};
+
+/// What is there, what is missing, what comes next. A destination that does not answer is part of the answer.
+pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Result<Value> {
+    let state_dir = lock::state_dir(document)?;
+    site::bring_back(document, monitor);
+    let all = places::open(document, &[])?;
+    let places: Vec<_> = all.iter().map(AsRef::as_ref).collect();
+    places.iter().for_each(|place| place.attend(&monitor.flag()));
+    let sites = Sites::of(document, asked);
+    let mut listing = catalog::Listing::of(&places).of_sites(&sites)?;
+    for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Info) {
+        monitor.note(note.kind, note.text.clone());
+    }
+    let taken_out = unproven::take_out(document, &mut listing);
+    for backup in &mut listing.backups {
+        for exported in exports::of(document, &state_dir, backup)? {
+            backup.copies.push(offline(&exported, backup.size));
+        }
+    }
+    let now = jiff::Timestamp::now().as_second();
+    let mut status = catalog::status(document, &listing, now);
+    unproven::tell(&taken_out, &mut status, document, monitor);
+    for source in &status.sources {
+        for missing in &source.missing {
+            monitor.note(NoteKind::Missing, format!("{}: {missing}", source.source));
+        }
+    }
+    for note in
+        listing.notes.iter().filter(|note| note.kind > NoteKind::Info).cloned().chain(listing.incomplete())
+    {
+        monitor.note(note.kind, note.text);
+    }
+    for place in &status.unreachable {
+        monitor.note(NoteKind::Missing, format!("not reached: {place}"));
+    }
+    for finding in check::unusable_keys(document) {
+        let hint = finding.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        monitor.note(NoteKind::Missing, format!("key: {}{hint}", finding.text));
+    }
+    if let Some(pending) = recover::pending(&state_dir) {
+        monitor.note(NoteKind::Missing, pending);
+    }
+    if let Some(another) = state::restore_of_another(&state_dir) {
+        monitor.note(NoteKind::Missing, another.to_string());
+    }
+    if let Some(advice) = state::advice(document) {
+        monitor.note(NoteKind::Info, advice);
+    }
+    let drills = drill::results(&state_dir)?;
+    // Of what the site has today.
+    for (source, told) in drills.iter().filter(|(source, _)| document.sources.contains_key(*source)) {
+        let Some(why) = told["error"].as_str().filter(|_| told["ok"] != true) else { continue };
+        let how =
+            if told["ok"] == false { "the last drill failed" } else { "the last drill could not be made" };
+        monitor.note(NoteKind::Missing, format!("{source}: {how}: {why}"));
+    }
+    let mut next = serde_json::Map::new();
+    for (name, settings) in &document.schedules {
+        let settings = schedule::with_last_run(document, name, settings)?;
+        next.insert(
+            name.clone(),
+            json!({
+                "last_run": settings.last_run,
+                "next_run": catalog::next_run(&settings, &document.site, now)?,
+            }),
+        );
+    }
+    let mut result = json!(status);
+    if let Value::Object(map) = &mut result {
+        map.insert("time".into(), now.into());
+        map.insert("schedules".into(), next.into());
+        map.insert("drills".into(), drills.into());
+        map.insert("policy".into(), json!(document.policy));
+        map.insert("other_sites".into(), json!(listing.other_sites()));
+    }
+    Ok(result)
+}
+
+/// A copy on a disk that was taken away: believed in until it is looked at again.
+fn offline(exported: &Exported, size: u64) -> Copy {
+    let place = format!("offline copy {}", exported.path.display());
+    Copy {
+        destination: place.clone(),
+        host: exported.host.clone(),
+        folder: place,
+        local: false,
+        size,
+        whole: true,
+        // As the export proved.
+        sealed: true,
+        verified: None,
+    }
+}
