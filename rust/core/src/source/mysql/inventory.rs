@@ -1,8 +1,8 @@
 //! What tables a live database or a dump has, and how large they are.
 
-use super::intake::{Intake, Origin, Step};
+use super::connect::session::{Session, quote, string, text};
+use super::load::intake::{Intake, Origin, Step};
 use super::schema::columns;
-use super::session::{Session, quote, string, text};
 use crate::config::Connection;
 use crate::source::database::{Contents, Fingerprint, Table};
 use crate::source::sql::{Kind, for_each_row, rows};

@@ -11,39 +11,24 @@
 //! footer     what the header changed, put back
 //! -- Dump completed
 //! ```
+//!
+//! ```text
+//! connect/   clients, connections, sessions, rights
+//! dump/      schema ── rows, of several tables at a time ── objects: one SQL file
+//! load/      statements of a dump ── rows over several connections: a database beside the live one
+//! replace/   load ── rehearse ── swap ── clean, or revert: the live database by the loaded one
+//! ```
+//!
+//! Beside these: `schema`, what a database consists of, and `inventory`, what a database or a dump has, in numbers.
 
-mod adapt;
-mod client;
-mod console;
-mod direct;
+mod connect;
 mod dump;
-mod exact;
-mod foreign_keys;
-mod guest;
-mod indexes;
-mod inserts;
-mod intake;
 mod inventory;
-mod lane;
-mod lanes;
-mod leash;
-mod loader;
-mod long_rows;
-mod merge;
-mod moving;
-mod objects;
-mod privileges;
-mod rehearse;
+mod load;
 mod replace;
-mod rights;
 mod schema;
-mod script;
-mod select;
-mod session;
-mod straight;
-mod wire;
 
+pub(crate) use connect::privileges::rights;
 pub(crate) use dump::dump;
 pub(crate) use inventory::{contents, fingerprints, remove, tables};
-pub(crate) use privileges::rights;
 pub use replace::Replacement;

@@ -1,7 +1,7 @@
 //! What a database consists of, and what of it a dump takes.
 
-use super::objects::BrokenView;
-use super::session::{Row, Session, text};
+use super::connect::session::{Row, Session, text};
+use super::dump::objects::BrokenView;
 use crate::config::names_table;
 use crate::source::database::DumpSettings;
 use crate::{Code, Error, Result};

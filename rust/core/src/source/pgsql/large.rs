@@ -5,9 +5,9 @@
 //! changes the content of those that are there under the dump's numbers, and keeps what they held; both within the
 //! transaction in which the schemas trade places.
 
-use super::client;
+use super::connect::client;
+use super::connect::session::{quote, rows, string, transaction};
 use super::dump::columns;
-use super::session::{quote, rows, string, transaction};
 use crate::config::Connection;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 

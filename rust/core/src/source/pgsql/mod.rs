@@ -12,21 +12,18 @@
 //! …                             what pg_dump says, all large objects of the database included
 //! -- PostgreSQL database dump complete
 //! ```
+//!
+//! The rooms are those of `mysql`: `connect/`, `dump/`, `load/`, `replace/`; `large` is what all of them have to know of
+//! large objects.
 
-mod client;
-mod database;
-mod depend;
-mod dress;
+mod connect;
 mod dump;
 mod large;
+mod load;
 mod replace;
-mod rights;
-mod script;
-mod session;
-mod splitter;
 
-pub(crate) use database::remove;
+pub(crate) use connect::database::remove;
+pub(crate) use connect::rights::rights;
 pub(crate) use dump::{dump, tables};
+pub(crate) use load::script::contents;
 pub use replace::Replacement;
-pub(crate) use rights::rights;
-pub(crate) use script::contents;

@@ -1,0 +1,262 @@
+//! Several dump clients at work, one SQL file coming out.
+//!
+//! Each client writes INSERTs of tables of its own. They take turns, always in the same order and each about the same
+//! work, ending with a statement; so the file depends on the data alone, not on who was faster, memory is bounded,
+//! nobody waits long for the others, and whoever loads the file finds work for several connections at any time.
+
+use super::exact::{Lines, Plan};
+use super::inserts::{Block, work};
+use super::select::Select;
+use crate::config::Connection;
+use crate::source::mysql::connect::client;
+use crate::source::mysql::schema::Table;
+use crate::source::tool::{Output, Tool};
+use crate::{Code, Error, Monitor, NoteKind, Result};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use memchr::memmem;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How much a client hands over at once.
+pub(crate) const BLOCK: usize = 256 * 1024;
+/// How much of one client's rows, as [`work`] counts it, is written before the next one's turn, up to the end of the
+/// statement.
+const TURN: usize = 1024 * 1024;
+/// Blocks that may wait, for each client: a turn and a statement, so that nobody rests while another has its turn.
+const WAITING: usize = TURN / BLOCK + 2;
+
+/// A dump client's output without the sandbox mark, which Backup and Migrate would send to the server.
+pub(crate) struct Body<R: Read> {
+    first: io::Cursor<Vec<u8>>,
+    rest: BufReader<R>,
+}
+
+impl<R: Read> Body<R> {
+    /// Waits for the first line.
+    pub(crate) fn new(output: R) -> io::Result<Self> {
+        let mut rest = BufReader::with_capacity(BLOCK, output);
+        let mut first = Vec::new();
+        rest.read_until(b'\n', &mut first)?;
+        if first.starts_with(b"/*") && memmem::find(&first, b"999999").is_some() {
+            first.clear();
+        }
+        Ok(Body { first: io::Cursor::new(first), rest })
+    }
+
+    /// Waits until there is something after the first line, or the end.
+    fn wait(&mut self) -> io::Result<()> {
+        self.rest.fill_buf().map(drop)
+    }
+}
+
+impl<R: Read> Read for Body<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.first.read(buffer)? {
+            0 => self.rest.read(buffer),
+            n => Ok(n),
+        }
+    }
+}
+
+/// Whose rows are wanted.
+pub(crate) enum Feed {
+    Client {
+        tool: Tool,
+        name: &'static str,
+        /// What the output means where it is no SQL.
+        plan: Option<Plan>,
+    },
+    Server(Box<Select>),
+}
+
+pub(crate) enum Piece {
+    /// The client has its snapshot: it wrote something besides the first line, which it writes before.
+    Started,
+    Rows(Block),
+    /// Something could not be read and is missing.
+    Lost(String),
+    End,
+}
+
+/// The clients' output, while they run.
+pub(crate) struct Rows<'m> {
+    clients: Vec<Receiver<Result<Piece>>>,
+    monitor: &'m Monitor,
+}
+
+/// Reads all feeds, each in a thread of its own, while `work` runs. They are killed when it fails; one that waits for
+/// the server's next row ends with that.
+pub(crate) fn run(
+    feeds: Vec<Feed>,
+    connection: &Connection,
+    ignore_errors: bool,
+    monitor: &Monitor,
+    work: impl FnOnce(&mut Rows<'_>) -> Result<()>,
+) -> Result<()> {
+    let stop = AtomicBool::new(false);
+    let (stop, mut running) = (&stop, Vec::new());
+    std::thread::scope(|scope| {
+        let mut rows = Rows { clients: Vec::new(), monitor };
+        for feed in feeds {
+            let (sender, receiver) = bounded(WAITING);
+            rows.clients.push(receiver);
+            match feed {
+                Feed::Client { mut tool, name, plan } => {
+                    let output = tool.output(monitor, Some(stop))?;
+                    running.push((output, tool, name, plan, sender));
+                }
+                // On its own: a server that is silent keeps nobody from cancelling.
+                Feed::Server(select) => {
+                    let thread = std::thread::Builder::new().name("bam-select".into());
+                    thread.spawn(move || select.run(&sender)).map_err(|cause| {
+                        Error::new(Code::Internal, "cannot start a thread").because(cause)
+                    })?;
+                }
+            }
+        }
+        for (output, tool, name, plan, sender) in running {
+            scope.spawn(move || {
+                let end = pump(output, plan, &sender)
+                    .and_then(|()| client::dump_outcome(tool, name, connection, ignore_errors, monitor));
+                // Nobody listens any more when the dump has failed elsewhere.
+                let _ = sender.send(end.map(|()| Piece::End));
+            });
+        }
+        let done = work(&mut rows);
+        stop.store(true, Relaxed);
+        done
+    })
+}
+
+fn pump(output: Output<'_>, plan: Option<Plan>, sender: &Sender<Result<Piece>>) -> Result<()> {
+    let gone = |_| Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+    let mut rows: Box<dyn Read + '_> = match plan {
+        Some(plan) => {
+            let mut inserts = Lines::new(BufReader::with_capacity(BLOCK, output), plan);
+            inserts.wait()?;
+            Box::new(inserts)
+        }
+        None => {
+            let mut body = Body::new(output)?;
+            body.wait()?;
+            Box::new(body)
+        }
+    };
+    sender.send(Ok(Piece::Started)).map_err(gone)?;
+    loop {
+        let mut sql = Vec::with_capacity(BLOCK);
+        if rows.by_ref().take(BLOCK as u64).read_to_end(&mut sql)? == 0 {
+            return Ok(());
+        }
+        sender.send(Ok(Piece::Rows(Block { sql, rows: 0 }))).map_err(gone)?;
+    }
+}
+
+impl Rows<'_> {
+    /// Waits until every client has taken its snapshot.
+    pub(crate) fn wait_for_snapshots(&self) -> Result<()> {
+        for client in &self.clients {
+            match receive(client, self.monitor)? {
+                Piece::Started => {}
+                _ => return Err(Error::new(Code::Internal, "a dump client sent rows before its snapshot")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all rows, the clients taking turns.
+    pub(crate) fn write(&mut self, out: &mut dyn Write) -> Result<()> {
+        let monitor = self.monitor;
+        let mut turns: Vec<Turn<'_>> =
+            self.clients.iter().map(|client| Turn { client, rest: Block::default() }).collect();
+        while !turns.is_empty() {
+            let mut going_on = Vec::with_capacity(turns.len());
+            for mut turn in turns {
+                let more = turn.take(out, monitor)?;
+                out.write_all(b"COMMIT;\n")?;
+                if more {
+                    going_on.push(turn);
+                }
+            }
+            turns = going_on;
+        }
+        Ok(())
+    }
+}
+
+fn receive(client: &Receiver<Result<Piece>>, monitor: &Monitor) -> Result<Piece> {
+    let gone = || Error::new(Code::Internal, "a dump client's thread is gone");
+    monitor.receive(client)?.ok_or_else(gone)?
+}
+
+struct Turn<'r> {
+    client: &'r Receiver<Result<Piece>>,
+    /// What was received and belongs to the next turn.
+    rest: Block,
+}
+
+impl Turn<'_> {
+    /// Writes one turn; `false` when that was the last.
+    fn take(&mut self, out: &mut dyn Write, monitor: &Monitor) -> Result<bool> {
+        let (mut done, mut last) = (0, 0);
+        loop {
+            let Block { sql, rows } = match std::mem::take(&mut self.rest) {
+                rest if rest.sql.is_empty() => match receive(self.client, monitor)? {
+                    Piece::Rows(block) => block,
+                    Piece::End => return Ok(false),
+                    Piece::Started => continue,
+                    Piece::Lost(what) => {
+                        monitor.note(NoteKind::Missing, what);
+                        continue;
+                    }
+                },
+                rest => rest,
+            };
+            monitor.check()?;
+            let end = if done + work(sql.len(), rows) < TURN { None } else { statement_end(last, &sql) };
+            let (now, later) = sql.split_at(end.unwrap_or(sql.len()));
+            out.write_all(now)?;
+            monitor.add_in(now.len() as u64);
+            if end.is_some() {
+                // As many rows for as many bytes.
+                self.rest = Block { sql: later.to_vec(), rows: rows * later.len() / sql.len().max(1) };
+                return Ok(true);
+            }
+            done += work(now.len(), rows);
+            last = now.last().copied().unwrap_or(last);
+        }
+    }
+}
+
+/// Where the first statement ends in `block`, before which `last` came. Dump clients escape line breaks in strings,
+/// so a `;` at a line's end is no data.
+fn statement_end(last: u8, block: &[u8]) -> Option<usize> {
+    if last == b';' && block.first() == Some(&b'\n') {
+        return Some(1);
+    }
+    memmem::find(block, b";\n").map(|at| at + 2)
+}
+
+/// Divides tables into `clients` groups of about the same size. In each the table with the largest indexes comes first,
+/// which whoever loads the dump then builds while others load; one client takes them by name.
+pub(crate) fn share<'t>(tables: &[&'t Table], clients: usize) -> Vec<Vec<&'t Table>> {
+    if clients < 2 {
+        return if tables.is_empty() { Vec::new() } else { vec![tables.to_vec()] };
+    }
+    let mut by_size: Vec<&Table> = tables.to_vec();
+    by_size.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
+    let mut groups: Vec<(u64, Vec<&Table>)> = vec![(0, Vec::new()); clients];
+    for table in by_size {
+        if let Some(group) = groups.iter_mut().min_by_key(|(size, _)| *size) {
+            group.0 += table.size + 1;
+            group.1.push(table);
+        }
+    }
+    let mut groups: Vec<Vec<&Table>> = groups.into_iter().map(|(_, tables)| tables).collect();
+    for group in &mut groups {
+        group.sort_by(|a, b| b.index_size.cmp(&a.index_size).then_with(|| a.name.cmp(&b.name)));
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
+}

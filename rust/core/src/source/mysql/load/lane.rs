@@ -1,0 +1,130 @@
+//! One connection that loads rows: straight to a server on this machine, else through its client.
+
+use crate::config::Connection;
+use crate::source::mysql::connect::client::{self, LANE_CHARSET};
+use crate::source::mysql::connect::console::Console;
+use crate::source::mysql::connect::wire;
+use crate::source::mysql::replace::Replacement;
+use crate::source::sql::{Charset, Splitter};
+use crate::{Monitor, Result};
+use mysql::Conn;
+use mysql::prelude::Queryable;
+use std::sync::atomic::AtomicBool;
+
+/// See the module.
+pub(crate) enum Lane<'c> {
+    Server(Box<Conn>, &'c Connection),
+    Client(Console<'c>),
+}
+
+impl<'c> Lane<'c> {
+    /// Connects straight as number `number`; `live`: to the live database, under the lock of that number.
+    pub(crate) fn straight(
+        it: &Replacement,
+        connection: &'c Connection,
+        (database, live, number): (&str, bool, usize),
+    ) -> Result<Option<Lane<'c>>> {
+        let Some(mut conn) = wire::open(connection, Some(database)) else { return Ok(None) };
+        if live {
+            wire::run(&mut conn, &[&it.lock_statement(number)], connection)?;
+        }
+        Ok(Some(Lane::Server(Box::new(conn), connection)))
+    }
+
+    /// The same through a client.
+    pub(crate) fn client(
+        it: &Replacement,
+        connection: &'c Connection,
+        (database, live, number): (&str, bool, usize),
+        stop: &'c AtomicBool,
+        monitor: &'c Monitor,
+    ) -> Result<Console<'c>> {
+        Lane::client_of(it, connection, (database, live, number), Charset::Plain, stop, monitor)
+    }
+
+    /// The same for text in a character set that the client must know.
+    pub(crate) fn client_of(
+        it: &Replacement,
+        connection: &'c Connection,
+        (database, live, number): (&str, bool, usize),
+        charset: Charset,
+        stop: &'c AtomicBool,
+        monitor: &'c Monitor,
+    ) -> Result<Console<'c>> {
+        let lock = it.lock_option(number);
+        let charset = charset.name().map(|name| format!("--default-character-set={name}"));
+        // The server reads the database's name by the client's character set.
+        let plain = if database.is_ascii() { LANE_CHARSET } else { "--default-character-set=utf8mb4" };
+        let charset = charset.as_deref().unwrap_or(plain);
+        let options: &[&str] = if live { &[charset, &lock] } else { &[charset] };
+        Console::start(connection, Some(database), options, Some(it.leash()?), Some(stop), monitor)
+    }
+
+    /// What the server calls this connection, where nothing but its being killed ends its wait for an answer.
+    pub(crate) fn id(&self) -> Option<u32> {
+        match self {
+            Lane::Server(conn, _) => Some(conn.connection_id()),
+            Lane::Client(_) => None,
+        }
+    }
+
+    /// Whether it can be used after an error.
+    pub(crate) fn goes_on(&self) -> bool {
+        matches!(self, Lane::Server(..))
+    }
+
+    /// Lines it was given before what is fed next, as errors count them.
+    pub(crate) fn lines(&self) -> u64 {
+        match self {
+            Lane::Server(..) => 0,
+            Lane::Client(console) => console.lines(),
+        }
+    }
+
+    /// Whether it may be given this script: the crate's queries are text.
+    pub(crate) fn may_go_straight(script: &[u8]) -> bool {
+        std::str::from_utf8(script).is_ok()
+    }
+
+    /// Runs a script of whole statements, each ended by a semicolon; what it answers is passed over.
+    pub(crate) fn feed(&mut self, script: &[u8]) -> Result<()> {
+        let (conn, connection) = match self {
+            Lane::Server(conn, connection) => (conn, connection),
+            Lane::Client(console) => return console.feed(script),
+        };
+        let script = std::str::from_utf8(script).map_err(|_| wire::shape())?;
+        let mut done = 0;
+        run(conn, script, &mut done).map_err(|error| match error {
+            mysql::Error::MySqlError(said) => {
+                // As the client says it.
+                let (line, number) = (line_of(script.as_bytes(), done), said.code);
+                let text = format!("ERROR {number} ({}) at line {line}: {}", said.state, said.message);
+                client::refused(&text, Some(number), connection)
+            }
+            error => wire::failed(error, connection),
+        })
+    }
+}
+
+/// Counts in `done` the statements that went well.
+fn run(conn: &mut Conn, script: &str, done: &mut usize) -> mysql::Result<()> {
+    let mut answers = conn.query_iter(script)?;
+    while let Some(rows) = answers.iter() {
+        for row in rows {
+            row?;
+        }
+        *done += 1;
+    }
+    Ok(())
+}
+
+/// The line, from 1, on which the statement after `done` others begins.
+fn line_of(script: &[u8], done: usize) -> u64 {
+    let mut splitter = Splitter::new(script);
+    let mut line = 1;
+    for _ in 0..=done {
+        let Ok(Some(found)) = splitter.advance() else { break };
+        line = splitter.line(&found);
+    }
+    line
+}

@@ -1,0 +1,313 @@
+//! Several connections that work off pieces of a dump side by side, each piece by one of them.
+//!
+//! Knows which pieces are under way for which table, nothing of what is in them. Waiting pieces are bounded in bytes.
+
+use super::lane::Lane as Connected;
+use crate::monitor::TICK;
+use crate::{Code, Error, Monitor, Result};
+use memchr::memchr_iter;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Bytes that may wait for one connection: as much as it takes to have the next at hand.
+const WAITING: usize = 2 << 20;
+/// Bytes that may wait and be under way in all; a longer piece goes alone.
+const MOST: usize = 8 << 20;
+/// How often a transaction is tried that the server has ended because of another.
+const TRIES: u32 = 10;
+/// Bytes between two commits: enough to make them cheap. A connection with nothing to do commits, too.
+const COMMIT: usize = 8 << 20;
+
+/// What one connection runs in one go.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    /// SQL, each statement with its `;`.
+    pub(crate) text: Vec<u8>,
+    /// The tables it is about.
+    pub(crate) tables: Vec<usize>,
+    /// Commit at once.
+    pub(crate) commit: bool,
+    /// It is a transaction of its own, which is done again where the server ends it for the sake of another.
+    pub(crate) alone: bool,
+    /// Its statements are each as long as the server takes them: not to be sent in one packet.
+    pub(crate) long: bool,
+    /// So many bytes of `text` set up the session; what comes after them can be run again.
+    pub(crate) prefix: usize,
+    /// Lines of `text` (from 0) and the lines of the dump that they came from, where a statement begins.
+    pub(crate) lines: Vec<(u64, u64)>,
+}
+
+/// How far a table has come.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Progress {
+    /// Pieces that are not committed yet.
+    pub(crate) pending: usize,
+    /// Whether some were committed since it was made.
+    pub(crate) begun: bool,
+    /// Who got the last one.
+    pub(crate) lane: usize,
+}
+
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<Piece>,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: Vec<Lane>,
+    tables: Vec<Progress>,
+    /// Waiting and under way.
+    bytes: usize,
+    error: Option<Error>,
+    closed: bool,
+    /// Connections that wait for the server's answers whatever happens here.
+    sessions: Vec<String>,
+}
+
+/// The connections' work.
+pub(crate) struct Lanes<'m> {
+    state: Mutex<State>,
+    changed: Condvar,
+    stop: AtomicBool,
+    monitor: &'m Monitor,
+}
+
+impl<'m> Lanes<'m> {
+    pub(crate) fn new(count: usize, monitor: &'m Monitor) -> Self {
+        let lanes = std::iter::repeat_with(Lane::default).take(count).collect();
+        let state = Mutex::new(State { lanes, ..State::default() });
+        Lanes { state, changed: Condvar::new(), stop: AtomicBool::new(false), monitor }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Set when the others are to give up.
+    pub(crate) fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+
+    /// Makes a table known; gives its number.
+    pub(crate) fn add_table(&self) -> usize {
+        let mut state = self.state();
+        state.tables.push(Progress::default());
+        state.tables.len() - 1
+    }
+
+    pub(crate) fn progress(&self, table: usize) -> Progress {
+        self.state().tables.get(table).copied().unwrap_or_default()
+    }
+
+    /// A table was made anew: nothing of it may be pending.
+    pub(crate) fn reset(&self, table: usize) {
+        if let Some(progress) = self.state().tables.get_mut(table) {
+            progress.begun = false;
+        }
+    }
+
+    /// Waits until `ready`; fails where a connection has failed.
+    fn wait<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> Result<T> {
+        let mut state = self.state();
+        loop {
+            if let Some(error) = state.error.take() {
+                return Err(error);
+            }
+            if let Some(found) = ready(&mut state) {
+                return Ok(found);
+            }
+            self.monitor.check()?;
+            let waited = self.changed.wait_timeout(state, TICK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until everything about `table` is committed.
+    pub(crate) fn wait_for(&self, table: usize) -> Result<()> {
+        self.wait(|state| state.tables.get(table).is_none_or(|it| it.pending == 0).then_some(()))
+    }
+
+    /// Waits until everything is committed.
+    pub(crate) fn wait_for_all(&self) -> Result<()> {
+        self.wait(|state| state.tables.iter().all(|it| it.pending == 0).then_some(()))
+    }
+
+    /// Waits for room and says which of the lanes `among` is to have the next piece of `length` bytes: the one with the
+    /// least to do.
+    pub(crate) fn choose(&self, among: &Range<usize>, length: usize) -> Result<usize> {
+        self.wait(|state| {
+            if state.bytes > 0 && state.bytes + length > MOST {
+                return None;
+            }
+            let lanes = state.lanes.iter().enumerate().filter(|(number, _)| among.contains(number));
+            let (number, least) = lanes.min_by_key(|(_, it)| it.bytes)?;
+            (least.bytes < WAITING).then_some(number)
+        })
+    }
+
+    /// Gives a connection something to do.
+    pub(crate) fn give(&self, lane: usize, piece: Piece) {
+        let mut state = self.state();
+        state.bytes += piece.text.len();
+        for &table in &piece.tables {
+            if let Some(progress) = state.tables.get_mut(table) {
+                progress.pending += 1;
+                progress.lane = lane;
+            }
+        }
+        if let Some(lane) = state.lanes.get_mut(lane) {
+            lane.bytes += piece.text.len();
+            lane.waiting.push_back(piece);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Nothing more comes; with `stop` what is waiting is dropped.
+    pub(crate) fn close(&self, stop: bool) {
+        self.stop.store(stop, Relaxed);
+        self.state().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// The server's names of connections whose waiting only the server can end.
+    pub(crate) fn sessions(&self) -> Vec<String> {
+        self.state().sessions.clone()
+    }
+
+    /// The error that a connection met, if nobody has had it yet.
+    pub(crate) fn error(&self) -> Option<Error> {
+        self.state().error.take()
+    }
+
+    /// Works as connection `number`, which `open` makes, until everything is done or something has failed.
+    pub(crate) fn work<'c>(&self, number: usize, open: impl FnOnce() -> Result<Connected<'c>>) {
+        if let Err(error) = self.run(number, open) {
+            let mut state = self.state();
+            // The others fail because they are stopped.
+            if !self.stop.swap(true, Relaxed) {
+                state.error = Some(error);
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    fn run<'c>(&self, number: usize, open: impl FnOnce() -> Result<Connected<'c>>) -> Result<()> {
+        let mut open = Some(open);
+        let mut session: Option<Connected<'c>> = None;
+        let mut uncommitted = 0;
+        let mut tables: Vec<usize> = Vec::new();
+        loop {
+            let Some(piece) = self.next(number) else { return Ok(()) };
+            if let Some(open) = open.take() {
+                let opened = open()?;
+                self.state().sessions.extend(opened.id().map(|id| id.to_string()));
+                session = Some(opened);
+            }
+            let Some(session) = session.as_mut() else { return Ok(()) };
+            if piece.alone && uncommitted > 0 {
+                self.commit(session, &mut tables)?;
+                uncommitted = 0;
+            }
+            self.feed(session, &piece)?;
+            uncommitted += piece.text.len();
+            tables.extend(piece.tables);
+            let mut state = self.state();
+            state.bytes -= piece.text.len();
+            let idle = state.lanes.get(number).is_none_or(|lane| lane.waiting.is_empty());
+            drop(state);
+            if idle || piece.commit || piece.alone || uncommitted >= COMMIT {
+                self.commit(session, &mut tables)?;
+                uncommitted = 0;
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    fn commit(&self, session: &mut Connected<'_>, tables: &mut Vec<usize>) -> Result<()> {
+        session.feed(b"COMMIT;\n")?;
+        let mut state = self.state();
+        for table in tables.drain(..) {
+            if let Some(progress) = state.tables.get_mut(table) {
+                progress.pending -= 1;
+                progress.begun = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a piece, again where the server has ended its transaction.
+    fn feed(&self, session: &mut Connected<'_>, piece: &Piece) -> Result<()> {
+        let from = session.lines();
+        let mut result = session.feed(&piece.text).map_err(|error| placed(error, from, &piece.lines));
+        let (prefix, body) = piece.text.split_at(piece.prefix.min(piece.text.len()));
+        for _ in 1..TRIES {
+            match &result {
+                Err(error) if piece.alone && session.goes_on() && is_conflict(error) => {}
+                _ => break,
+            }
+            if self.stop.load(Relaxed) {
+                break;
+            }
+            let breaks = memchr_iter(b'\n', prefix).count() as u64;
+            let lines = piece.lines.iter().map(|&(at, dump)| (at.saturating_sub(breaks), dump));
+            let lines: Vec<(u64, u64)> = lines.collect();
+            session.feed(b"ROLLBACK;\n")?;
+            let from = session.lines();
+            result = session.feed(body).map_err(|error| placed(error, from, &lines));
+        }
+        result
+    }
+
+    /// The next piece for a connection; `None`: there is none any more.
+    fn next(&self, number: usize) -> Option<Piece> {
+        let mut state = self.state();
+        loop {
+            if self.stop.load(Relaxed) {
+                return None;
+            }
+            if let Some(lane) = state.lanes.get_mut(number)
+                && let Some(piece) = lane.waiting.pop_front()
+            {
+                lane.bytes -= piece.text.len();
+                return Some(piece);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Whether the server has ended a transaction because of another one: a deadlock, or a lock that took too long.
+fn is_conflict(error: &Error) -> bool {
+    ["ERROR 1213 (", "ERROR 1205 ("].iter().any(|number| error.message().contains(number))
+}
+
+/// Says where in the dump the statement stands, not where in what one client was given: `from` lines came before.
+pub(crate) fn placed(error: Error, from: u64, lines: &[(u64, u64)]) -> Error {
+    const AT: &str = " at line ";
+    let message = error.message().to_owned();
+    if error.code() == Code::Cancelled || !message.contains("ERROR ") {
+        return error;
+    }
+    // ERROR 1062 (23000) at line 7: …; the message after it may name a line, too.
+    let Some((before, rest)) = message.split_once(AT) else { return error };
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (number, after) = rest.split_at(digits);
+    let Some(line) = number.parse::<u64>().ok().and_then(|line| line.checked_sub(from + 1)) else {
+        return error;
+    };
+    let Some(&(_, dump)) = lines.iter().rev().find(|(at, _)| *at <= line) else { return error };
+    let told =
+        Error::new(error.code(), format!("{before} in what begins at line {dump} of the SQL dump{after}"));
+    match error.next_step() {
+        Some(hint) => told.hint(hint),
+        None => told,
+    }
+}

@@ -1,0 +1,810 @@
+//! Loading a dump over several connections.
+//!
+//! Most of a dump are rows of literals, which depend on nothing but their table. They go, in pieces of a mebibyte, to
+//! whichever of the lanes has the least to do; also those of one and the same table, once it is not empty any more.
+//! Statements about the structure run one after another on a connection of their own, each when nothing about its
+//! table is under way; what sets up the session is repeated on every connection at its place. From the first statement
+//! that asks for more (other rows, session variables, numbers that the server makes up) on, everything goes over one
+//! connection in the dump's order.
+//!
+//! What else makes it fast, each measured (docs/performance.md):
+//! - Commits come early in an empty table: up to the first one, MariaDB 10.6 and later build it by another way, which
+//!   costs three times as much, and keeps other connections out.
+//! - Secondary indexes of many rows are built when these are in ([`indexes`]).
+//! - Texts that are UTF-8 on both sides are sent as bytes: the server then does not look at each character.
+//! - Short INSERTs become long ones.
+//!
+//! INSERTs that are too long for the server are [`long_rows`]'s; text under other modes or in a character set that
+//! clients must know goes over the main connection.
+//!
+//! `intake` reads the dump and says what is to happen with each statement; `lanes` work rows off, each `lane` one
+//! connection; `indexes` says what can wait for the rows, `long_rows` what is too long for one statement; `script` writes
+//! what is left for the client to run.
+
+mod indexes;
+pub(super) mod intake;
+mod lane;
+mod lanes;
+mod long_rows;
+pub(super) mod script;
+
+use self::indexes::Facts;
+use self::intake::Step;
+use self::lane::Lane;
+use self::lanes::{Lanes, Piece, placed};
+use self::long_rows::Part;
+use self::script::Script;
+use super::connect::console::Console;
+use super::connect::session::{Session, text};
+use super::replace::Replacement;
+use super::replace::leash;
+use crate::config::Connection;
+use crate::source::sql::{
+    self, Charset, Kind, Needs, Numbering, Statement, Syntax, has_word, numbering, without_directories,
+};
+use crate::{Code, Error, Monitor, NoteKind, Result};
+use memchr::memchr_iter;
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+
+/// What a dump may take for granted; most say it themselves. One connection may wait long for what others do.
+const PROLOGUE: &[u8] = b"SET NAMES utf8mb4, sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, \
+                          unique_checks=0, autocommit=0, wait_timeout=86400;\n";
+/// How long a piece may become.
+const PIECE: usize = 1 << 20;
+/// A piece shorter than this takes rows of several tables.
+const SHARED: usize = 256 << 10;
+/// How long an INSERT may become when several are put together: every server takes that in one packet.
+const MERGED: usize = 256 << 10;
+/// Bytes of rows of a table from which on its indexes are built afterwards.
+const LARGE: u64 = 2 << 20;
+/// The same for rows longer than [`LONG`], in rows: what building them reads again costs more than keeping them up to
+/// date, as long as they are small.
+const MANY: u64 = 1_000_000;
+const LONG: u64 = 1024;
+/// A table that had no rows for so many bytes of the dump has them all: its indexes are built while others load.
+const OVER: u64 = 32 << 20;
+/// Statements about the session that are remembered for connections which have not seen them.
+const REMEMBERED: usize = 1000;
+/// More lanes only wait for each other.
+const MOST_LANES: usize = 4;
+
+/// Before and after rows that are sent as bytes; only where the session speaks UTF-8.
+const AS_BYTES: &[u8] = b"SET @bam_client=@@character_set_client, @bam_collation=@@collation_connection, \
+    @bam_utf8=@@character_set_client LIKE 'utf8%' AND @@character_set_connection LIKE 'utf8%';\n\
+    SET character_set_client=IF(@bam_utf8, 'binary', @bam_client), \
+    collation_connection=IF(@bam_utf8, 'binary', @bam_collation);\n";
+const AS_UTF8: &[u8] = b"SET @bam_client=@@character_set_client, @bam_collation=@@collation_connection, \
+    character_set_client='utf8mb4', collation_connection='utf8mb4_bin';\n";
+const AS_BEFORE: &[u8] = b"SET character_set_client=@bam_client, collation_connection=@bam_collation;\n";
+
+/// Loads what `work` hands over into `database`; `live`: under the locks for the live one.
+pub(crate) fn load<T>(
+    it: &Replacement,
+    connection: &Connection,
+    database: &str,
+    live: bool,
+    monitor: &Monitor,
+    work: impl FnOnce(&mut Loader<'_, '_>) -> Result<T>,
+) -> Result<T> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = cores.clamp(2, MOST_LANES);
+    // Twice as many where the half of them is straight: what is no text goes over the others.
+    let straight = Lane::straight(it, connection, (database, live, 1))?.is_some();
+    let all = if straight { 2 * count } else { count };
+    let lanes = Lanes::new(all, monitor);
+    let (lanes, stop) = (&lanes, lanes.stop());
+    let mut asking = Session::open(connection, Some(database), monitor)?;
+    let prologue = prologue(connection, database, &mut asking, monitor)?;
+    let prologue = prologue.as_slice();
+    let open = move |number: usize| -> Result<Lane<'_>> {
+        let wanted = (database, live, number);
+        let lane = if number <= all - count { Lane::straight(it, connection, wanted)? } else { None };
+        let mut lane = match lane {
+            Some(lane) => lane,
+            None => Lane::Client(Lane::client(it, connection, wanted, stop, monitor)?),
+        };
+        lane.feed(prologue)?;
+        Ok(lane)
+    };
+    // Statements of all kinds, with delimiters of their own.
+    let main = Lane::client(it, connection, (database, live, 0), stop, monitor)?;
+    // Another one for text in a character set that clients must know; while the first has its lock, it needs another.
+    let again = move |charset: Charset| {
+        let wanted = (database, live, all + 1);
+        let mut main = Lane::client_of(it, connection, wanted, charset, stop, monitor)?;
+        main.feed(prologue)?;
+        Ok(main)
+    };
+    std::thread::scope(|scope| {
+        for number in 0..all {
+            scope.spawn(move || lanes.work(number, || open(number + 1)));
+        }
+        let done = packet(&mut asking).and_then(|packet| {
+            let mut loader = Loader {
+                packet,
+                live,
+                ..Loader::new(lanes, (all, count), (main, &again), asking, (connection, database), monitor)
+            };
+            loader.main.feed(prologue)?;
+            let done = work(&mut loader)?;
+            loader.finish()?;
+            Ok(done)
+        });
+        lanes.close(done.is_err());
+        if done.is_err() {
+            // Else the lanes would go on with what they are at; should the server not listen, that is how they end.
+            let _ = leash::kill(connection, &lanes.sessions());
+        }
+        // Why a connection was lost is said by who lost it.
+        done.map_err(|error| lanes.error().unwrap_or(error))
+    })
+}
+
+/// The longest packet that the server takes.
+fn packet(asking: &mut Session<'_>) -> Result<usize> {
+    let found = asking.column("SELECT @@max_allowed_packet")?.pop();
+    Ok(found.and_then(|number| number.parse().ok()).unwrap_or(usize::MAX))
+}
+
+/// What every connection is told first. Where the server is stricter than the one that made the tables, and lets us, it is
+/// less so for us.
+fn prologue<'c>(
+    connection: &'c Connection,
+    database: &str,
+    asking: &mut Session<'c>,
+    monitor: &'c Monitor,
+) -> Result<Vec<u8>> {
+    let mut prologue = PROLOGUE.to_vec();
+    let strict = "SHOW VARIABLES WHERE Value = 'ON' AND Variable_name IN ('innodb_strict_mode', 'sql_require_primary_key')";
+    for row in asking.rows(strict)? {
+        let Some(name) = row.into_iter().next().map(text) else { continue };
+        let set = format!("SET SESSION {name}=0");
+        match asking.run(&set) {
+            Ok(()) => prologue.extend_from_slice(format!("{set};\n").as_bytes()),
+            Err(error) if error.code() == Code::Cancelled => return Err(error),
+            // MySQL wants a privilege for it. An error ends a session.
+            Err(_) => *asking = Session::open(connection, Some(database), monitor)?,
+        }
+    }
+    Ok(prologue)
+}
+
+/// A table as far as loading it goes.
+struct Table {
+    name: String,
+    /// What the server says of it; asked for when it matters.
+    facts: Option<Facts>,
+    /// Whether some column may be numbered by the server.
+    counts: bool,
+    /// Its rows must come in order.
+    ordered: bool,
+    /// Bytes of rows.
+    rows: u64,
+    /// Where in the dump the last ones came.
+    last: u64,
+    /// From so many bytes of rows on its indexes are thought about.
+    large: u64,
+    /// The statements that make the indexes which wait for the rows.
+    indexes: Vec<String>,
+}
+
+/// See the module.
+pub(crate) struct Loader<'l, 'c> {
+    lanes: &'l Lanes<'l>,
+    /// For everything that is not for the lanes.
+    main: Console<'c>,
+    /// Makes another one.
+    again: &'l dyn Fn(Charset) -> Result<Console<'c>>,
+    /// Which text it reads.
+    charset: Charset,
+    /// The longest packet that the server takes.
+    packet: usize,
+    /// It is the live database that is loaded into.
+    live: bool,
+    /// For questions.
+    asking: Session<'c>,
+    connection: &'c Connection,
+    database: &'l str,
+    monitor: &'c Monitor,
+    tables: Vec<Table>,
+    numbers: HashMap<String, usize>,
+    /// What set up the session, from the `forgotten`th statement on, and how many each lane and the main connection saw.
+    settings: VecDeque<Vec<u8>>,
+    forgotten: usize,
+    seen: Vec<usize>,
+    /// The lanes that take text alone; the others take everything.
+    straight: Range<usize>,
+    seen_by_main: usize,
+    /// The piece that is being made: statements before and within it, its line breaks, who must have it.
+    piece: Piece,
+    settings_before: usize,
+    settings_within: usize,
+    breaks: u64,
+    lane: Option<usize>,
+    /// How the last INSERT in it begins, and how long it is.
+    head: Vec<u8>,
+    insert: usize,
+    /// Everything over the main connection from now on.
+    serial: bool,
+    uncommitted: usize,
+    total: u64,
+}
+
+impl<'l, 'c> Loader<'l, 'c> {
+    fn new(
+        lanes: &'l Lanes<'l>,
+        (all, count): (usize, usize),
+        (main, again): (Console<'c>, &'l dyn Fn(Charset) -> Result<Console<'c>>),
+        asking: Session<'c>,
+        (connection, database): (&'c Connection, &'l str),
+        monitor: &'c Monitor,
+    ) -> Self {
+        Loader {
+            lanes,
+            main,
+            again,
+            charset: Charset::Plain,
+            packet: usize::MAX,
+            live: false,
+            asking,
+            connection,
+            database,
+            monitor,
+            tables: Vec::new(),
+            numbers: HashMap::new(),
+            settings: VecDeque::new(),
+            forgotten: 0,
+            seen: vec![0; all],
+            straight: 0..all - count,
+            seen_by_main: 0,
+            piece: Piece::default(),
+            settings_before: 0,
+            settings_within: 0,
+            breaks: 0,
+            lane: None,
+            head: Vec::new(),
+            insert: 0,
+            serial: false,
+            uncommitted: 0,
+            total: 0,
+        }
+    }
+
+    /// Takes the dump's next step.
+    pub(crate) fn take(&mut self, step: &Step<'_>) -> Result<()> {
+        match step {
+            Step::Session(piece) => {
+                let needs = Needs::of(&piece.text, &Statement::parse(&piece.text));
+                if needs == Needs::Everything || !Lane::may_go_straight(&piece.text) {
+                    self.go_serial()?;
+                }
+                self.setting(&piece.text)
+            }
+            Step::Later { piece, .. } => {
+                self.read_by(piece.syntax)?;
+                self.go_serial()?;
+                self.flush()?;
+                self.main.feed(&script(piece)?)
+            }
+            Step::Table { kind, name, line, piece } => {
+                self.total += piece.text.len() as u64;
+                self.read_by(piece.syntax)?;
+                self.table(*kind, name, *line, piece)
+            }
+        }
+    }
+
+    /// Makes sure that what comes is read as it is meant: only the main connection's client follows modes, and it
+    /// must be told character sets when it starts.
+    fn read_by(&mut self, syntax: Syntax) -> Result<()> {
+        if syntax == Syntax::default() && (self.charset == Charset::Plain || !self.serial) {
+            return Ok(());
+        }
+        self.go_serial()?;
+        if syntax.charset != self.charset {
+            self.flush()?;
+            self.main.feed(b"COMMIT;\n")?;
+            self.main = (self.again)(syntax.charset)?;
+            self.charset = syntax.charset;
+            let all = self.forgotten + self.settings.len();
+            let text = self.unseen(self.forgotten, all);
+            self.main.feed(&text)?;
+        }
+        Ok(())
+    }
+
+    fn setting(&mut self, text: &[u8]) -> Result<()> {
+        let statement = [text, b";\n"].concat();
+        self.head.clear();
+        if !self.piece.text.is_empty() || self.serial {
+            self.append(&statement);
+            self.settings_within += 1;
+        }
+        self.settings.push_back(statement);
+        if self.serial {
+            // Nobody else needs them, unless the main connection is made anew.
+            while self.settings.len() > REMEMBERED {
+                self.settings.pop_front();
+                self.forgotten += 1;
+            }
+        } else {
+            if self.piece.text.is_empty() {
+                self.settings_before = self.forgotten + self.settings.len();
+            }
+            if self.settings.len() >= REMEMBERED {
+                self.remind()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, kind: Kind, name: &str, line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+        let bare;
+        let piece = if kind == Kind::Create && !self.live && has_word(&piece.text, &[b"DIRECTORY"]) {
+            bare = self.without_folder(name, piece);
+            &bare
+        } else {
+            piece
+        };
+        let text: &[u8] = &piece.text;
+        let statement = Statement::parse(text);
+        let needs = Needs::of(text, &statement);
+        let number = self.number(name);
+        if let Needs::Rows { values, order } = needs
+            && long_rows::is_too_long(text.len(), self.packet)
+        {
+            return self.long_rows(number, text, values, order, line);
+        }
+        if self.serial {
+            return self.serially(text, line, piece);
+        }
+        match needs {
+            Needs::Rows { values, order } => {
+                let (head, rows) = text.split_at(values.min(text.len()));
+                let found = match self.counted_place(number, head)? {
+                    Some(place) => numbering(rows, place),
+                    None => Some(Numbering::Counted),
+                };
+                match found {
+                    Some(Numbering::Given) => self.rows(number, head, rows, order, line),
+                    Some(Numbering::Zero) => self.rows(number, head, rows, true, line),
+                    _ => {
+                        self.go_serial()?;
+                        self.serially(text, line, piece)
+                    }
+                }
+            }
+            Needs::Table if kind == Kind::Alter => self.alter(number, text, line),
+            Needs::Table => {
+                self.flush()?;
+                self.lanes.wait_for(number)?;
+                self.lanes.reset(number);
+                if let Some(table) = self.tables.get_mut(number) {
+                    table.facts = None;
+                    table.indexes.clear();
+                    (table.rows, table.large) = (0, LARGE);
+                    table.counts = has_word(text, &[b"AUTO_INCREMENT", b"SERIAL"]);
+                }
+                self.on_main(line, piece)
+            }
+            Needs::Quiet => {
+                // Foreign keys want their indexes, too.
+                self.all_in()?;
+                self.forget(number);
+                self.lanes.reset(number);
+                self.on_main(line, piece)
+            }
+            Needs::Everything => {
+                self.go_serial()?;
+                self.serially(text, line, piece)
+            }
+        }
+    }
+
+    /// An INSERT that the server would not take as a whole.
+    fn long_rows(&mut self, number: usize, text: &[u8], values: usize, order: bool, line: u64) -> Result<()> {
+        let (head, rows) = text.split_at(values.min(text.len()));
+        let found = match self.counted_place(number, head)? {
+            Some(place) => numbering(rows, place),
+            None => Some(Numbering::Counted),
+        };
+        let order = match found {
+            Some(Numbering::Given) => order,
+            Some(Numbering::Zero) => true,
+            _ => {
+                self.go_serial()?;
+                true
+            }
+        };
+        long_rows::parts(text, head, self.packet, |part| match part {
+            Part::Row(row) if self.serial => {
+                self.piece.lines.push((self.breaks, line));
+                self.append(head);
+                self.append(row);
+                self.append(b";\n");
+                if self.piece.text.len() >= PIECE { self.flush() } else { Ok(()) }
+            }
+            Part::Row(row) => self.rows(number, head, row, order, line),
+            Part::Script(script) => {
+                self.flush()?;
+                if !self.serial {
+                    self.lanes.wait_for(number)?;
+                    self.piece.tables.push(number);
+                    (self.piece.commit, self.piece.long) = (true, true);
+                }
+                self.piece.lines.push((self.breaks, line));
+                self.append(&script);
+                self.flush()
+            }
+        })
+    }
+
+    /// A table whose files are to lie in a folder of its own, without that: such tables cannot move to another database.
+    fn without_folder<'p>(&self, name: &str, piece: &'p intake::Piece<'p>) -> intake::Piece<'p> {
+        let text = format!(
+            "the files of table {name} lie with the others now, not in the folder that the dump names (DATA DIRECTORY)"
+        );
+        self.monitor.note(NoteKind::Warning, text);
+        intake::Piece {
+            text: without_directories(&piece.text),
+            delimiter: piece.delimiter,
+            syntax: piece.syntax,
+        }
+    }
+
+    /// Any change of one table but its making.
+    fn alter(&mut self, number: usize, text: &[u8], line: u64) -> Result<()> {
+        let of_keys = has_word(text, &[b"KEYS"]);
+        if of_keys && self.facts(number)?.transactional {
+            // DISABLE KEYS does nothing there, nor does ENABLE KEYS.
+            return Ok(());
+        }
+        self.flush()?;
+        self.build_indexes(number)?;
+        self.lanes.wait_for(number)?;
+        if !of_keys {
+            self.forget(number);
+            self.lanes.reset(number);
+        }
+        self.piece.commit = true;
+        self.piece.tables.push(number);
+        self.piece.lines.push((0, line));
+        // On a lane there are no delimiters but this.
+        self.append(&[text, b";\n"].concat());
+        self.flush()
+    }
+
+    /// Rows that stand for themselves, but for their `order`.
+    fn rows(&mut self, number: usize, head: &[u8], rows: &[u8], order: bool, line: u64) -> Result<()> {
+        let total = self.total;
+        let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
+        if order && !table.ordered {
+            table.ordered = true;
+            self.flush()?;
+            self.lanes.wait_for(number)?;
+        }
+        let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
+        table.rows += (head.len() + rows.len()) as u64;
+        table.last = total;
+        if table.rows >= table.large {
+            let length = rows.len() as u64 / sql::rows(&[head, rows].concat()).max(1);
+            let keep = length > LONG && table.rows / length < MANY;
+            table.large = if keep { length * MANY } else { u64::MAX };
+            self.defer_indexes(number, keep)?;
+        }
+        let progress = self.lanes.progress(number);
+        let anywhere = if progress.begun { self.may_spread(number)? } else { progress.pending == 0 };
+        let unique = progress.begun && anywhere && self.facts(number)?.unique;
+        let lane = (!anywhere).then_some(progress.lane);
+        let known = self.piece.tables.contains(&number);
+        let length = self.piece.text.len();
+        // A straight lane sends a piece as one packet.
+        let most = PIECE.min(self.packet / 2);
+        if length + head.len() + rows.len() > most
+            || !known && length >= SHARED
+            || lane.is_some() && self.lane.is_some() && lane != self.lane
+        {
+            self.flush()?;
+        }
+        if !self.piece.tables.contains(&number) {
+            self.piece.tables.push(number);
+        }
+        self.lane = self.lane.or(lane);
+        self.piece.commit |= !progress.begun;
+        // Two connections that look for the same key may wait for each other.
+        self.piece.alone |= unique;
+        if self.head == head && self.insert + rows.len() < MERGED && self.piece.text.ends_with(b";\n") {
+            self.piece.text.truncate(self.piece.text.len() - 2);
+            self.piece.text.extend_from_slice(b",\n");
+            self.insert += rows.len();
+        } else {
+            self.piece.lines.push((self.breaks, line));
+            self.append(head);
+            self.head = head.to_vec();
+            self.insert = head.len() + rows.len();
+        }
+        self.append(rows);
+        self.append(b";\n");
+        if self.piece.text.len() >= most { self.flush() } else { Ok(()) }
+    }
+
+    fn append(&mut self, text: &[u8]) {
+        self.breaks += memchr_iter(b'\n', text).count() as u64;
+        self.piece.text.extend_from_slice(text);
+    }
+
+    /// Sends the piece that is being made.
+    fn flush(&mut self) -> Result<()> {
+        let mut piece = std::mem::take(&mut self.piece);
+        let (lane, within) = (self.lane.take(), std::mem::take(&mut self.settings_within));
+        let before = std::mem::replace(&mut self.settings_before, self.forgotten + self.settings.len());
+        self.breaks = 0;
+        self.head.clear();
+        if piece.text.is_empty() {
+            return Ok(());
+        }
+        if piece.text.len() >= SHARED {
+            // The next one is likely as long; what grows step by step takes up to twice its room.
+            self.piece.text.reserve_exact(PIECE + SHARED);
+        }
+        if self.serial {
+            let from = self.main.lines();
+            self.uncommitted += piece.text.len();
+            if self.uncommitted > 4 * PIECE {
+                self.uncommitted = 0;
+                piece.text.extend_from_slice(b"COMMIT;\n");
+            }
+            return self.main.feed(&piece.text).map_err(|error| placed(error, from, &piece.lines));
+        }
+        let lane = self.choose(lane, &piece)?;
+        let seen = self.seen.get(lane).copied().unwrap_or_default();
+        let mut prefix = self.unseen(seen, before);
+        if let Some(seen) = self.seen.get_mut(lane) {
+            *seen = before + within;
+        }
+        let mut suffix: &[u8] = b"";
+        if let [table] = piece.tables.as_slice()
+            && within == 0
+            && piece.text.len() >= SHARED
+            && self.facts(*table)?.utf8
+        {
+            prefix.extend_from_slice(AS_BYTES);
+            suffix = AS_BEFORE;
+        }
+        // What is set in between cannot be set twice.
+        piece.alone &= within == 0;
+        if !prefix.is_empty() {
+            let breaks = memchr_iter(b'\n', &prefix).count() as u64;
+            piece.prefix = prefix.len();
+            piece.lines.iter_mut().for_each(|(at, _)| *at += breaks);
+            prefix.reserve_exact(piece.text.len() + suffix.len());
+            prefix.append(&mut piece.text);
+            piece.text = prefix;
+        }
+        piece.text.extend_from_slice(suffix);
+        piece.text.shrink_to_fit();
+        self.lanes.give(lane, piece);
+        self.build_what_is_over()
+    }
+
+    /// Who is to have a piece: `lane`, else anybody who may.
+    fn choose(&self, lane: Option<usize>, piece: &Piece) -> Result<usize> {
+        let text = !piece.long && Lane::may_go_straight(&piece.text);
+        let among = match lane {
+            Some(lane) if text || !self.straight.contains(&lane) => lane..lane + 1,
+            _ if text && !self.straight.is_empty() => self.straight.clone(),
+            Some(_) => {
+                // It has to go elsewhere than what came before it, so after it.
+                piece.tables.iter().try_for_each(|&table| self.lanes.wait_for(table))?;
+                self.straight.end..self.seen.len()
+            }
+            None => self.straight.end..self.seen.len(),
+        };
+        self.lanes.choose(&among, piece.text.len())
+    }
+
+    /// The settings from the `from`th until the `until`th.
+    fn unseen(&self, from: usize, until: usize) -> Vec<u8> {
+        let range = from.saturating_sub(self.forgotten)..until.saturating_sub(self.forgotten);
+        self.settings.range(range).flatten().copied().collect()
+    }
+
+    /// Tells every connection all settings, and forgets them.
+    fn remind(&mut self) -> Result<()> {
+        self.flush()?;
+        let all = self.forgotten + self.settings.len();
+        for lane in 0..self.seen.len() {
+            let text = self.unseen(self.seen.get(lane).copied().unwrap_or_default(), all);
+            let lane = self.lanes.choose(&(lane..lane + 1), text.len())?;
+            self.lanes.give(lane, Piece { text, ..Piece::default() });
+        }
+        self.seen.fill(all);
+        self.catch_up()?;
+        self.settings.clear();
+        (self.forgotten, self.settings_before) = (all, all);
+        Ok(())
+    }
+
+    /// Tells the main connection the settings that it has not seen.
+    fn catch_up(&mut self) -> Result<()> {
+        let all = self.forgotten + self.settings.len();
+        let text = self.unseen(self.seen_by_main, all);
+        self.seen_by_main = all;
+        if text.is_empty() { Ok(()) } else { self.main.feed(&text) }
+    }
+
+    fn on_main(&mut self, line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+        self.catch_up()?;
+        let from = self.main.lines();
+        let mut text = script(piece)?;
+        text.extend_from_slice(b"COMMIT;\n");
+        self.main.feed(&text).map_err(|error| placed(error, from, &[(0, line)]))
+    }
+
+    /// From now on everything goes over the main connection.
+    fn go_serial(&mut self) -> Result<()> {
+        if !self.serial {
+            self.all_in()?;
+            self.catch_up()?;
+            self.serial = true;
+        }
+        Ok(())
+    }
+
+    fn serially(&mut self, text: &[u8], line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+        if self.piece.text.len() + text.len() > PIECE {
+            self.flush()?;
+        }
+        self.piece.lines.push((self.breaks, line));
+        let text = script(piece)?;
+        self.append(&text);
+        Ok(())
+    }
+
+    /// All rows are in, and all indexes built.
+    fn all_in(&mut self) -> Result<()> {
+        self.flush()?;
+        let mut waiting: Vec<(u64, usize)> =
+            self.tables.iter().enumerate().map(|(at, it)| (it.rows, at)).collect();
+        waiting.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, number) in waiting {
+            self.build_indexes(number)?;
+        }
+        self.lanes.wait_for_all()
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.all_in()?;
+        self.main.feed(b"COMMIT;\n")
+    }
+
+    fn number(&mut self, name: &str) -> usize {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let number = self.lanes.add_table();
+        self.tables.push(Table {
+            name: name.to_owned(),
+            facts: None,
+            counts: true,
+            ordered: false,
+            rows: 0,
+            last: 0,
+            large: LARGE,
+            indexes: Vec::new(),
+        });
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+
+    fn forget(&mut self, number: usize) {
+        if let Some(table) = self.tables.get_mut(number) {
+            (table.facts, table.counts) = (None, true);
+        }
+    }
+
+    /// What the server says of a table, of which nothing but rows may be under way when it is asked first.
+    fn facts(&mut self, number: usize) -> Result<&Facts> {
+        let known = self.tables.get(number).is_some_and(|table| table.facts.is_some());
+        if !known {
+            if !self.lanes.progress(number).begun {
+                self.lanes.wait_for(number)?;
+            }
+            let unknown = self.tables.iter().filter(|table| table.facts.is_none()).count();
+            let name = self.tables.get(number).map(|table| table.name.clone()).unwrap_or_default();
+            let mut found = indexes::facts(&mut self.asking, (unknown < 10).then_some(name.as_str()))?;
+            for (at, table) in self.tables.iter_mut().enumerate() {
+                // One that is being changed is asked for later.
+                if at == number || table.facts.is_none() && self.lanes.progress(at).pending == 0 {
+                    table.facts = found.remove(&table.name);
+                }
+            }
+        }
+        match self.tables.get_mut(number) {
+            Some(table) => Ok(table.facts.get_or_insert_default()),
+            None => Err(Error::new(Code::Internal, "a table of the dump is lost")),
+        }
+    }
+
+    fn may_spread(&mut self, number: usize) -> Result<bool> {
+        let ordered = self.tables.get(number).is_none_or(|table| table.ordered);
+        let straight = !self.straight.is_empty();
+        let facts = self.facts(number)?;
+        // Rows of a table with unique keys can meet a deadlock, after which a client is gone.
+        Ok(!ordered && facts.transactional && !facts.hashed && (straight || !facts.unique))
+    }
+
+    /// See [`Facts::counted_place`].
+    fn counted_place(&mut self, number: usize, head: &[u8]) -> Result<Option<Option<usize>>> {
+        if !self.tables.get(number).is_none_or(|table| table.counts) {
+            return Ok(Some(None));
+        }
+        Ok(self.facts(number)?.counted_place(head))
+    }
+
+    /// Drops the indexes of a large table that are cheaper to build when the rows are in; with `keep` only where one of
+    /// them is of words, since then all of it is read again in any case.
+    fn defer_indexes(&mut self, number: usize, keep: bool) -> Result<()> {
+        if !self.facts(number)?.transactional {
+            return Ok(());
+        }
+        let Some(table) = self.tables.get(number) else { return Ok(()) };
+        let Some(facts) = &table.facts else { return Ok(()) };
+        let Some((drop, add)) = indexes::deferrable(&mut self.asking, &table.name, facts)? else {
+            return Ok(());
+        };
+        if keep && !add.iter().any(|statement| statement.contains(" ADD FULLTEXT KEY ")) {
+            return Ok(());
+        }
+        self.lanes.wait_for(number)?;
+        match self.asking.run(&drop) {
+            Ok(()) => {
+                if let Some(table) = self.tables.get_mut(number) {
+                    table.indexes = add;
+                }
+                Ok(())
+            }
+            Err(error) if error.code() == Code::Cancelled => Err(error),
+            Err(_) => {
+                // The server needs one of them: they stay. An error ends a session.
+                self.asking = Session::open(self.connection, Some(self.database), self.monitor)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Builds the indexes of a table that wait for its rows.
+    fn build_indexes(&mut self, number: usize) -> Result<()> {
+        let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
+        let statements = std::mem::take(&mut table.indexes);
+        if statements.is_empty() {
+            return Ok(());
+        }
+        self.lanes.wait_for(number)?;
+        let text = [AS_UTF8, statements.concat().as_bytes(), AS_BEFORE].concat();
+        let piece = Piece { text, tables: vec![number], commit: true, ..Piece::default() };
+        self.lanes.give(self.choose(None, &piece)?, piece);
+        Ok(())
+    }
+
+    /// The same for all tables that seem to have all their rows.
+    fn build_what_is_over(&mut self) -> Result<()> {
+        let over = |it: &Table| !it.indexes.is_empty() && it.last + OVER < self.total;
+        match self.tables.iter().position(over) {
+            Some(number) if self.lanes.progress(number).pending == 0 => self.build_indexes(number),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A statement as the client reads it.
+fn script(piece: &intake::Piece<'_>) -> Result<Vec<u8>> {
+    let mut script = Script::new(Vec::with_capacity(piece.text.len() + 8));
+    script.piece(piece)?;
+    let mut text = script.into_out();
+    if !matches!(piece.delimiter, b"" | b";") {
+        text.extend_from_slice(b"DELIMITER ;\n");
+    }
+    Ok(text)
+}

@@ -1,0 +1,155 @@
+//! Making sure that nothing of a killed run is still at work.
+//!
+//! The clients we start outlive us when we are killed: each goes on with what it was given already, and the server
+//! with the statement it has. Whoever finishes or takes back the replacement must not get in between. So
+//!
+//! - each client that changes something holds a lock (`flock(2)`) on a file in the state folder, inherited from us: the
+//!   kernel keeps it until the last such client has ended, however it ends;
+//! - what it asked the server for is known by its database, one of the two beside the live one, or, in the live
+//!   one, by the user-level lock that it takes first (`GET_LOCK`); such sessions are killed. Our own connections to
+//!   the server, which end with us, are known by the same.
+
+use super::Replacement;
+use crate::config::Connection;
+use crate::source::mysql::connect::client;
+use crate::source::mysql::connect::session::{Session, string};
+use crate::{Code, Error, Monitor, Result, ResultExt};
+use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
+use sha2::{Digest, Sha256};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::{Duration, Instant};
+
+/// How long what a killed run left may take to end: the server may have to roll back a transaction.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a session may take to end by itself, as it does when its client has gone. MariaDB 10.11 was seen to crash (in
+/// `ha_maria::drop_table`) when a KILL met a session that was making a temporary table, so it is the last resort.
+const GRACE: Duration = Duration::from_secs(1);
+/// A session that was killed has so long before it is killed once more.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Connections that may load into the live database at a time, each with a lock of its own; see [`Replacement::lock_name`].
+const MOST_LOCKS: usize = 16;
+
+impl Replacement {
+    /// What a client that changes something must inherit.
+    pub(crate) fn leash(&self) -> Result<OwnedFd> {
+        let path = self.clients();
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .at("cannot write", &path)?;
+        flock(&file, FlockOperation::NonBlockingLockShared)
+            .map_err(|cause| Error::io("cannot lock", &path, cause.into()))?;
+        Ok(file.into())
+    }
+
+    /// Locks are known to the whole server: two replacements may have the same id, of different databases.
+    fn lock_prefix(&self) -> String {
+        let [new, _] = self.beside();
+        let digest = Sha256::digest(new.as_bytes());
+        let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        format!("bam.{short}.")
+    }
+
+    /// The user-level lock of a connection to the live database.
+    pub(crate) fn lock_name(&self, connection: usize) -> String {
+        format!("{}{connection}", self.lock_prefix())
+    }
+
+    /// Takes that lock, or is an error.
+    pub(crate) fn lock_statement(&self, connection: usize) -> String {
+        // Only when the lock is not to be had, the subquery is looked at, and is one.
+        let lock = string(&self.lock_name(connection));
+        format!("DO IF(GET_LOCK({lock}, 10) = 1, 1, (SELECT 1 UNION SELECT 2))")
+    }
+
+    /// A client's option by which it does so before anything else, or ends.
+    pub(crate) fn lock_option(&self, connection: usize) -> String {
+        format!("--init-command={}", self.lock_statement(connection))
+    }
+
+    /// Ends what a killed run of this replacement left behind, and returns when nothing of it is at work any more.
+    /// Those of our own clients that hold the leash must have ended.
+    pub(crate) fn end_leftovers(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        let mut session = Session::open(connection, None, monitor)?;
+        let locks: Vec<String> = (0..MOST_LOCKS)
+            .map(|number| format!("IS_USED_LOCK({})", string(&self.lock_name(number))))
+            .collect();
+        let [new, old] = self.beside().map(string);
+        // Everybody sees their own sessions, and may end them.
+        let leftovers = format!(
+            "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND (DB IN ({new}, {old}) \
+             OR ID IN ({}) OR INFO LIKE {}) AND USER IN \
+             ((SELECT USER FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()), {})",
+            locks.join(", "),
+            string(&format!("%GET_LOCK(%{}%", self.lock_prefix())),
+            string(&self.guest_name()),
+        );
+        let begun = Instant::now();
+        let mut killed: Option<Instant> = None;
+        loop {
+            // First the clients: one that has not connected yet shows in no list.
+            let clients = self.has_clients()?;
+            let sessions = session.column(&leftovers)?;
+            if !clients && sessions.is_empty() {
+                return super::remove(&self.clients());
+            }
+            if begun.elapsed() > PATIENCE {
+                let what = match sessions.is_empty() {
+                    true => "a client program of an earlier restore is still running".to_owned(),
+                    false => format!(
+                        "the server still works for an earlier restore (session {})",
+                        sessions.join(", ")
+                    ),
+                };
+                return Err(Error::new(Code::Locked, what).hint(
+                    "wait until SHOW PROCESSLIST shows it no more, or KILL it, then run `bam recover`",
+                ));
+            }
+            if killed.map_or(begun.elapsed() > GRACE, |last| last.elapsed() > AGAIN) {
+                kill(connection, &sessions)?;
+                killed = Some(Instant::now());
+            }
+            monitor.check()?;
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn has_clients(&self) -> Result<bool> {
+        let path = self.clients();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(cause) => return Err(Error::io("cannot read", &path, cause)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(cause) => Err(Error::io("cannot lock", &path, cause.into())),
+        }
+    }
+}
+
+/// Ends sessions; one that is gone already is no error.
+pub(crate) fn kill(connection: &Connection, sessions: &[String]) -> Result<()> {
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    let mut script = File::from(memfd_create("bam", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
+    for id in sessions {
+        writeln!(script, "KILL {id};")?;
+    }
+    script.rewind()?;
+    match client::run_file(connection, None, script, &[client::FORCE], None) {
+        Err(error) if error.code() != Code::Database => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,449 @@
+//! What of a dump is run on a restore: everything but what belongs to the server it came from - owners, grants,
+//! transactions of its own - and nothing that is not SQL.
+
+use super::splitter::{Item, Splitter, words};
+use crate::source::database::{Contents, Table};
+use crate::source::pgsql::large;
+use crate::source::sql::{Utf8, no_statement};
+use crate::{Code, Error, Monitor, Result};
+use std::io::Read;
+
+/// A dump of ours begins with this line.
+pub(crate) const FIRST_LINE: &str = "-- bam PostgreSQL dump 1";
+/// Before what the dump calls its schema, as JSON.
+pub(crate) const SCHEMA: &str = "-- bam-schema: ";
+/// Before the site's table prefix.
+pub(crate) const PREFIX: &str = "-- bam-prefix: ";
+/// Before the list of tables that were left out although the database has them.
+pub(crate) const EXCLUDED: &str = "-- bam-excluded: ";
+/// What pg_dump says at the end.
+const LAST_LINE: &[u8] = b"-- PostgreSQL database dump complete";
+
+/// What a dump says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct About {
+    /// Whether it is one of ours: complete but for what it names.
+    pub(crate) ours: bool,
+    pub(crate) schema: Option<String>,
+    pub(crate) prefix: Option<String>,
+    pub(crate) excluded: Vec<String>,
+}
+
+/// A dump, statement by statement, without what is not to be run.
+pub(crate) struct Script<R> {
+    splitter: Splitter<Utf8<R>>,
+    pub(crate) about: About,
+    /// The schema that is made before the dump is run.
+    schema: String,
+    /// Whether the rows that come are skipped.
+    skip: bool,
+    ended: bool,
+    pub(crate) statements: u64,
+    /// Where stand-ins of large objects are noted; `None`: they are left out.
+    pub(crate) large_objects: Option<String>,
+    /// Whether none was noted yet.
+    pub(crate) no_large_object: bool,
+    instead: Vec<u8>,
+    /// Schemas that are there, besides the dump's: nothing in them is changed.
+    pub(crate) others: Vec<String>,
+    /// Nothing proves whose the dump is.
+    pub(crate) untrusted: bool,
+}
+
+impl<R: Read> Script<R> {
+    /// Reads the lines in which a dump of ours tells what it is.
+    pub(crate) fn new(input: R) -> Result<Script<R>> {
+        let mut script = Script {
+            splitter: Splitter::new(Utf8::new(input)),
+            about: About::default(),
+            schema: "public".into(),
+            skip: false,
+            ended: false,
+            statements: 0,
+            large_objects: None,
+            no_large_object: true,
+            instead: Vec::new(),
+            others: Vec::new(),
+            untrusted: false,
+        };
+        script.splitter.header(|line| script.about.take(line))?;
+        if let Some(schema) = &script.about.schema {
+            script.schema.clone_from(schema);
+        }
+        Ok(script)
+    }
+
+    /// The next bytes for `psql`; `None` at the end. `takes` says of which tables the rows are wanted.
+    pub(crate) fn next(&mut self, takes: &dyn Fn(&str) -> bool) -> Result<Option<&[u8]>> {
+        self.instead.clear();
+        loop {
+            let verdict = match self.splitter.next()? {
+                None => return Ok(None),
+                Some(Item::Comment(line)) => {
+                    self.ended |= line == LAST_LINE;
+                    continue;
+                }
+                Some(Item::Row(_)) if self.skip => continue,
+                Some(Item::Row(_)) => true,
+                Some(Item::Command(line)) => {
+                    // Newer clients put these around a dump so that nothing in it can be a command
+                    // (https://www.postgresql.org/docs/current/app-psql.html); here nothing can be one anyway.
+                    match line.starts_with(b"\\restrict ") || line.starts_with(b"\\unrestrict ") {
+                        true => continue,
+                        false => return Err(command(line)),
+                    }
+                }
+                Some(Item::Statement(text)) => {
+                    self.statements += 1;
+                    self.skip = copied(text).is_some_and(|table| !takes(&table));
+                    if let Some(map) = &self.large_objects
+                        && let Some(instead) = large::instead(text, map, &mut self.no_large_object)
+                    {
+                        self.instead = instead;
+                        break;
+                    }
+                    if self.untrusted && reaches_beyond(text) {
+                        return Err(refused("that no dump of a database needs", text));
+                    }
+                    if let Some(other) = elsewhere(text, &self.others) {
+                        return Err(refused(&format!("about another schema, {other}, which is there"), text));
+                    }
+                    !self.skip && !makes(text, &self.others) && wanted(text, &self.schema, self.about.ours)?
+                }
+            };
+            if verdict {
+                break;
+            }
+        }
+        Ok(if self.instead.is_empty() { self.splitter.last() } else { Some(&self.instead) })
+    }
+
+    /// Whether the dump came to its end.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+}
+
+impl About {
+    /// Takes up a line of the header.
+    fn take(&mut self, line: &str) {
+        if line == FIRST_LINE {
+            self.ours = true;
+        } else if let Some(json) = line.strip_prefix(SCHEMA) {
+            self.schema = serde_json::from_str(json).ok();
+        } else if let Some(json) = line.strip_prefix(PREFIX) {
+            self.prefix = serde_json::from_str(json).ok();
+        } else if let Some(json) = line.strip_prefix(EXCLUDED) {
+            self.excluded = serde_json::from_str(json).unwrap_or_default();
+        }
+    }
+}
+
+/// See [`crate::source::database::contents`].
+pub(crate) fn contents(input: &mut dyn Read, monitor: &Monitor) -> Result<Contents> {
+    let Script { mut splitter, about, .. } = Script::new(input)?;
+    let mut contents = Contents {
+        prefix: about.prefix,
+        excluded: about.excluded,
+        complete: about.ours,
+        ..Contents::default()
+    };
+    let (mut rows_of, mut empty, mut ended) = (None, true, false);
+    while let Some(item) = splitter.next()? {
+        match item {
+            Item::Statement(text) => {
+                monitor.check()?;
+                empty &= text.trim_ascii().is_empty();
+                if let Some(name) = after(text, "CREATE TABLE ") {
+                    contents.tables.push(Table { name, rows: Some(0), bytes: text.len() as u64 });
+                }
+                rows_of = copied(text).and_then(|name| contents.tables.iter().position(|it| it.name == name));
+            }
+            Item::Row(line) => {
+                if let Some(table) = rows_of.and_then(|at| contents.tables.get_mut(at)) {
+                    table.bytes += line.len() as u64;
+                    table.rows = table.rows.map(|rows| rows + u64::from(line.trim_ascii_end() != b"\\."));
+                }
+            }
+            Item::Comment(line) => ended |= line == LAST_LINE,
+            Item::Command(_) => {}
+        }
+    }
+    if empty {
+        return Err(no_statement());
+    }
+    if !ended {
+        return Err(cut_short());
+    }
+    contents.tables.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(contents)
+}
+
+/// A dump whose end is missing.
+pub(crate) fn cut_short() -> Error {
+    Error::new(Code::Integrity, "the dump is cut short: pg_dump's last line is missing")
+        .hint("use another copy of this backup")
+}
+
+/// The table whose rows follow a `COPY`, without its schema.
+fn copied(statement: &[u8]) -> Option<String> {
+    after(statement, "COPY ")
+}
+
+/// The name, without its schema, behind the first words.
+fn after(statement: &[u8], words: &str) -> Option<String> {
+    let text = std::str::from_utf8(statement).ok()?;
+    let (first, rest) = name(text.trim_start().strip_prefix(words)?)?;
+    Some(match rest.strip_prefix('.') {
+        Some(rest) => name(rest)?.0,
+        None => first,
+    })
+}
+
+/// A name at the beginning, and what follows it.
+fn name(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(|c: char| c == '.' || c == '(' || c.is_whitespace())?;
+        return Some((text.get(..end)?.to_owned(), text.get(end..)?));
+    };
+    let mut name = String::new();
+    let mut rest = quoted;
+    loop {
+        let (part, after) = rest.split_once('"')?;
+        name.push_str(part);
+        match after.strip_prefix('"') {
+            Some(more) => {
+                name.push('"');
+                rest = more;
+            }
+            None => return Some((name, after)),
+        }
+    }
+}
+
+/// Whether a statement is to be run.
+fn wanted(statement: &[u8], schema: &str, ours: bool) -> Result<bool> {
+    let first: Vec<String> = words(statement).take(4).collect();
+    let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    let text = String::from_utf8_lossy(statement);
+    let mentions = |what: &str| text.contains(what);
+    Ok(match first.as_slice() {
+        // There is one transaction around everything.
+        ["BEGIN" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "START" | "PREPARE" | "SAVEPOINT", ..] => false,
+        // The schema is there already.
+        ["CREATE", "SCHEMA", ..] => {
+            !(mentions(&format!(" {schema};")) || mentions(&format!(" \"{schema}\";")))
+        }
+        // Wants to own what the server's administrator owns.
+        ["COMMENT", "ON", "EXTENSION" | "SCHEMA", ..] => false,
+        // Numbers are given anew.
+        ["COMMENT" | "ALTER", "ON" | "LARGE", "LARGE" | "OBJECT", ..] => false,
+        // A setting of PostgreSQL 17's clients that older servers refuse.
+        ["SET", "TRANSACTION_TIMEOUT", ..] => false,
+        ["SET", "STANDARD_CONFORMING_STRINGS", "=", "ON"] => true,
+        _ if mentions("standard_conforming_strings") || mentions("backslash_quote") => {
+            return Err(unreadable(&text));
+        }
+        ["SET", "CLIENT_ENCODING", ..]
+            if ["SJIS", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "SHIFT_JIS"]
+                .iter()
+                .any(|it| mentions(it)) =>
+        {
+            return Err(unreadable(&text));
+        }
+        // Roles of another server.
+        ["GRANT" | "REVOKE", ..] | ["ALTER", "DEFAULT", "PRIVILEGES", ..] if !ours => false,
+        ["ALTER", ..] if !ours && mentions(" OWNER TO ") && !mentions("\n    ADD ") => false,
+        _ => true,
+    })
+}
+
+/// Whether the statement makes a schema that is there, which takes a right even with IF NOT EXISTS.
+fn makes(statement: &[u8], there: &[String]) -> bool {
+    after(statement, "CREATE SCHEMA IF NOT EXISTS ").is_some_and(|name| there.contains(&name))
+}
+
+/// The schema in front of the first name of a statement that changes something, where it is one of `others`.
+fn elsewhere<'o>(statement: &[u8], others: &'o [String]) -> Option<&'o String> {
+    const CHANGES: [&str; 14] = [
+        "INSERT INTO ",
+        "UPDATE ONLY ",
+        "UPDATE ",
+        "DELETE FROM ONLY ",
+        "DELETE FROM ",
+        "TRUNCATE TABLE ",
+        "TRUNCATE ",
+        "COPY ",
+        "DROP TABLE IF EXISTS ",
+        "DROP TABLE ",
+        "ALTER TABLE ONLY ",
+        "ALTER TABLE ",
+        "CREATE TABLE IF NOT EXISTS ",
+        "CREATE TABLE ",
+    ];
+    let text = std::str::from_utf8(statement.get(..400).unwrap_or(statement))
+        .unwrap_or_else(|error| {
+            std::str::from_utf8(statement.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
+        })
+        .trim_start();
+    let begins =
+        |words: &&&str| text.get(..words.len()).is_some_and(|start| start.eq_ignore_ascii_case(words));
+    let rest = text.get(CHANGES.iter().find(begins)?.len()..)?;
+    let (first, rest) = name(rest.trim_start())?;
+    let quoted = rest.starts_with('.').then_some(first)?;
+    others.iter().find(|other| **other == quoted || **other == quoted.to_lowercase())
+}
+
+/// Whether a statement is about the server, its files or its roles, or could hide anything.
+fn reaches_beyond(statement: &[u8]) -> bool {
+    let first: Vec<String> = words(statement).take(3).collect();
+    let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    match first.as_slice() {
+        ["COPY", ..] => {
+            let all: Vec<String> = words(statement).collect();
+            !all.windows(2).any(|pair| pair == ["FROM", "STDIN"]) || all.iter().any(|word| word == "PROGRAM")
+        }
+        ["ALTER" | "CREATE" | "DROP", what, ..] => {
+            matches!(
+                *what,
+                "SYSTEM"
+                    | "ROLE"
+                    | "USER"
+                    | "GROUP"
+                    | "DATABASE"
+                    | "TABLESPACE"
+                    | "SUBSCRIPTION"
+                    | "LANGUAGE"
+                    | "TRUSTED"
+                    | "PROCEDURAL"
+                    | "OWNED"
+            ) || *first == ["CREATE", "OR", "REPLACE"]
+                && words(statement).nth(3).is_some_and(|word| word == "LANGUAGE")
+        }
+        ["SET" | "RESET", "ROLE" | "SESSION", ..] => true,
+        [
+            "DO" | "CALL" | "LOAD" | "EXECUTE" | "WITH" | "LISTEN" | "NOTIFY" | "CHECKPOINT" | "REASSIGN"
+            | "IMPORT",
+            ..,
+        ] => true,
+        ["SELECT", function, ..] => {
+            let function = function.strip_prefix("PG_CATALOG.").unwrap_or(function);
+            !["SET_CONFIG", "SETVAL", "LO_CREATE", "LO_OPEN", "LOWRITE", "LO_CLOSE", "LO_UNLINK"]
+                .contains(&function)
+        }
+        _ => false,
+    }
+}
+
+fn refused(why: &str, statement: &[u8]) -> Error {
+    let what: String = words(statement).take(4).collect::<Vec<_>>().join(" ").chars().take(80).collect();
+    Error::new(Code::Unsupported, format!("the dump holds a statement {why}: {what} …"))
+        .hint("look at where the dump comes from; pg_dump --schema makes one of the site's schema alone")
+}
+
+fn unreadable(statement: &str) -> Error {
+    let what: String = statement.trim().chars().take(80).collect();
+    Error::new(Code::Unsupported, format!("the dump changes how it is to be read: {what}"))
+        .hint("dump the database again with a server whose standard_conforming_strings is on, in UTF-8")
+}
+
+fn command(line: &[u8]) -> Error {
+    let what: String = String::from_utf8_lossy(line).chars().take(80).collect();
+    Error::new(Code::Integrity, format!("the dump holds a command to psql, which is not run: {what}"))
+        .hint("a dump made with pg_dump --create or by pg_dumpall has \\connect in it: dump the one database without")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(text: &str, takes: &dyn Fn(&str) -> bool) -> Result<String> {
+        let mut script = Script::new(text.as_bytes())?;
+        let mut all = Vec::new();
+        while let Some(piece) = script.next(takes)? {
+            all.extend_from_slice(piece);
+        }
+        Ok(String::from_utf8_lossy(&all).split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn what_belongs_to_another_server_is_left_out() {
+        let foreign = "SET transaction_timeout = 0;\nBEGIN;\nCREATE SCHEMA public;\nALTER TABLE public.t OWNER TO x;\n\
+                       GRANT ALL ON t TO y;\nCREATE TABLE t (a int);\nCOMMENT ON EXTENSION plpgsql IS 'x';\nCOMMIT;\n";
+        assert_eq!(run(foreign, &|_| true).expect("read"), "CREATE TABLE t (a int);");
+        assert_eq!(run("CREATE SCHEMA other;", &|_| true).expect("read"), "CREATE SCHEMA other;");
+    }
+
+    #[test]
+    fn commands_to_psql_are_refused() {
+        for bad in [
+            "\\! touch /tmp/x\n",
+            "SELECT 1 \\g |sh\n",
+            "\\connect other\n",
+            "SET standard_conforming_strings = off;\n",
+        ] {
+            assert!(run(bad, &|_| true).is_err(), "{bad}");
+        }
+        assert_eq!(run("\\restrict a1\nSELECT 1;\n\\unrestrict a1\n", &|_| true).expect("read"), "SELECT 1;");
+    }
+
+    #[test]
+    fn what_reaches_beyond_the_dumps_schema_is_seen() {
+        for text in [
+            "COPY t FROM PROGRAM 'id';",
+            "COPY t FROM '/etc/passwd';",
+            "COPY t (a) TO '/tmp/x';",
+            "ALTER SYSTEM SET archive_command = 'x';",
+            "CREATE ROLE x SUPERUSER;",
+            "SET SESSION AUTHORIZATION postgres;",
+            "DO $$ BEGIN END $$;",
+            "SELECT pg_read_file('/etc/passwd');",
+            "SELECT pg_catalog.lo_export(1, '/tmp/x');",
+            "CREATE OR REPLACE LANGUAGE plpython3u;",
+        ] {
+            assert!(reaches_beyond(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "COPY public.t (a, b) FROM stdin;",
+            "SELECT pg_catalog.set_config('search_path', '', false);",
+            "SELECT pg_catalog.setval('public.s', 1, true);",
+            "SET statement_timeout = 0;",
+            "CREATE TABLE public.t (a int);",
+            "CREATE OR REPLACE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'select 1';",
+        ] {
+            assert!(!reaches_beyond(text.as_bytes()), "{text}");
+        }
+        let others = ["report".to_owned(), "We ird".to_owned()];
+        for text in
+            ["delete from report.r;", "COPY \"We ird\".t FROM stdin;", "ALTER TABLE ONLY REPORT.r ADD a int;"]
+        {
+            assert!(elsewhere(text.as_bytes(), &others).is_some(), "{text}");
+        }
+        assert!(elsewhere(b"INSERT INTO public.report VALUES (1);", &others).is_none());
+        assert!(makes(b"CREATE SCHEMA IF NOT EXISTS \"report\";", &others));
+    }
+
+    #[test]
+    fn the_header_is_read_and_rows_of_other_tables_are_left_out() {
+        let text = format!(
+            "{FIRST_LINE}\n{SCHEMA}\"pub lic\"\n{PREFIX}\"d7_\"\n{EXCLUDED}[\"x\"]\n\nCREATE TABLE a ();\n\
+             COPY \"pub lic\".a (b) FROM stdin;\n1\n\\.\nCOPY \"pub lic\".\"c \"\"d\" (b) FROM stdin;\n2\n\\.\n\
+             --\n-- PostgreSQL database dump complete\n--\n"
+        );
+        let mut script = Script::new(text.as_bytes()).expect("read");
+        let about = About {
+            ours: true,
+            schema: Some("pub lic".into()),
+            prefix: Some("d7_".into()),
+            excluded: vec!["x".into()],
+        };
+        assert_eq!(script.about, about);
+        assert!(!script.ended());
+        while script.next(&|_| true).expect("read").is_some() {}
+        assert!(script.ended());
+        let some = run(&text, &|name| name == "c \"d").expect("read");
+        let contents = contents(&mut text.as_bytes(), &Monitor::new()).expect("read");
+        assert_eq!(contents.tables, [Table { name: "a".into(), rows: Some(1), bytes: 24 }]);
+        assert!(!some.contains(".a (b)") && some.contains("2 \\."), "{some}");
+    }
+}
