@@ -1,6 +1,6 @@
 //! Destinations that are named by their address on the command line, not by a name in the configuration.
 
-use super::location::Location;
+use super::ssh::location::Location;
 use crate::config::document::{Destination, DestinationType};
 use crate::{Code, Error, Result, ResultExt, Secret};
 use std::path::Path;

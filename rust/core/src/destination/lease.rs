@@ -30,7 +30,7 @@ fn live() -> MutexGuard<'static, BTreeSet<String>> {
 
 /// One upload or removal of this process; dropped, it is over.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     run: String,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn random() -> String {
 
 /// What a lease says: which run, of which process, where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Lease {
+pub(crate) struct Lease {
     run: String,
     host: String,
     /// `/etc/machine-id`.

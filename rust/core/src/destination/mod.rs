@@ -6,42 +6,41 @@
 //!
 //! Local kinds are pushed to ([`Destination::begin`]); slow kinds pull ([`Destination::follow`]): each reads, at
 //! its own pace, a local file that may still be growing, so that no destination waits for another.
+//!
+//! ```text
+//! directory.rs   a local folder; pushed to
+//! sftp/          a folder on a server, over SFTP; follows
+//! rsync.rs       the same, its bytes moved by rsync
+//! ssh/           the way to a server, for sftp and rsync
+//! follow/        a local file that is read while it is still being written
+//! ```
+//!
+//! Beside these: `names`, what lies beside a backup, and `lease`, whose an unfinished one is.
+//!
+//! To add a kind: implement [`Destination`] in a file of its own here, name it in
+//! [`DestinationType`](crate::config::DestinationType) and in [`open`], and let it pass the tests in
+//! `rust/core/tests/destinations/`, which are the same for every kind.
 
 mod address;
 mod broken;
-mod deal;
-mod digest;
 mod directory;
-mod express;
-mod folder;
 mod follow;
-mod growing;
-mod host_key;
-mod known_hosts;
-mod lanes;
 mod lease;
-mod location;
 mod names;
-mod openssh;
-mod retry;
 mod rsync;
-mod server;
 mod sftp;
-mod silence;
-mod upload;
-mod watch;
+mod ssh;
 
 pub use address::at_address;
 pub use broken::Broken;
 pub use directory::Directory;
-pub use follow::{Available, Follow};
-pub use growing::{Growing, Spool};
-pub use host_key::{HostKey, host_key};
+pub use follow::{Available, Follow, Growing, Spool};
 pub(crate) use names::SIDECAR_MAX;
 pub use names::check_name;
-pub use retry::Patience;
 pub use rsync::Rsync;
 pub use sftp::Sftp;
+pub use ssh::host_key::{HostKey, host_key};
+pub use ssh::retry::Patience;
 
 use crate::config::document::{self, DestinationType};
 use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};

@@ -3,12 +3,12 @@
 //! rsync moves the bytes; everything else (looking, renaming, removing) goes by SFTP on the same server, after the
 //! same check of the host key. As rsync wants whole files, an upload starts when the backup is complete.
 
-use super::folder::Folder;
 use super::names;
-use super::openssh::{HOST, Running, Settings};
-use super::retry::{Patience, Trouble};
 use super::sftp::Sftp;
-use super::upload::{finish_part, no_room, open_part};
+use super::sftp::folder::Folder;
+use super::sftp::upload::{finish_part, no_room, open_part};
+use super::ssh::openssh::{HOST, Running, Settings};
+use super::ssh::retry::{Patience, Trouble};
 use super::{Destination, Existing, Follow, Listed, Stat};
 use crate::config::document;
 use crate::{Cancel, Code, Error, Monitor, Note, Result};

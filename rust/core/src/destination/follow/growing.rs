@@ -1,7 +1,7 @@
 //! The writing side of a followed file, and the temporary file that stands in where no destination is local.
 
 use super::Follow;
-use super::follow::{LOOK, Piece, Shared, State};
+use super::{LOOK, Piece, Shared, State};
 use crate::{Result, ResultExt};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::File;
@@ -24,7 +24,7 @@ pub struct Growing {
 }
 
 impl Growing {
-    pub(super) fn add(shared: &Arc<Shared>, pieces: &mut Vec<Piece>, file: Arc<File>, start: u64) -> Growing {
+    pub(crate) fn add(shared: &Arc<Shared>, pieces: &mut Vec<Piece>, file: Arc<File>, start: u64) -> Growing {
         pieces.push(Piece { file, start, end: start, state: State::Growing });
         Growing { shared: Arc::clone(shared), piece: pieces.len() - 1, finished: false }
     }

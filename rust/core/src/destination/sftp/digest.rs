@@ -4,9 +4,9 @@
 //! means only that the part is hashed afterwards.
 
 use super::folder::{Folder, parse_digest, quote};
-use super::follow::Follow;
-use super::server::Server;
 use crate::Monitor;
+use crate::destination::follow::Follow;
+use crate::destination::ssh::server::Server;
 use ssh2::Channel;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -21,7 +21,7 @@ const BLOCK: u64 = 1 << 20;
 const EVERY: Duration = Duration::from_millis(100);
 
 /// A server that hashes along. Dropped, it stops.
-pub(super) struct Along<'scope> {
+pub(crate) struct Along<'scope> {
     end: Sender<()>,
     thread: ScopedJoinHandle<'scope, Option<[u8; 32]>>,
 }

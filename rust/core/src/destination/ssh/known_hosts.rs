@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// What the files say about a host's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Known,
     Unknown,
     /// Another key is known for the host, in this line of this file.
@@ -43,7 +43,7 @@ struct Entry {
 
 /// The entries of one or several files.
 #[derive(Debug, Default)]
-pub(super) struct KnownHosts(Vec<Entry>);
+pub(crate) struct KnownHosts(Vec<Entry>);
 
 impl KnownHosts {
     /// Reads the files that exist. Lines that make no sense are skipped, as ssh does.
@@ -121,7 +121,7 @@ impl KnownHosts {
 }
 
 /// How the file names a host: `host`, or `[host]:port` where the port is not 22; lower case.
-pub(super) fn host_name(host: &str, port: u16) -> String {
+pub(crate) fn host_name(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
     if port == 22 { host } else { format!("[{host}]:{port}") }
 }
@@ -174,24 +174,24 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 /// `SHA256:…` of a key's binary form, as `ssh-keygen -l` prints it.
-pub(super) fn fingerprint(key: &[u8]) -> String {
+pub(crate) fn fingerprint(key: &[u8]) -> String {
     format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(key)))
 }
 
 /// The kind that a key's binary form names in its first field (RFC 4253 section 6.6).
-pub(super) fn key_type(key: &[u8]) -> &str {
+pub(crate) fn key_type(key: &[u8]) -> &str {
     let length = key.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
     let name = usize::try_from(length).ok().and_then(|length| key.get(4..)?.get(..length));
     name.and_then(|name| std::str::from_utf8(name).ok()).unwrap_or("unknown")
 }
 
 /// The line that makes a key known.
-pub(super) fn line(host: &str, port: u16, key: &[u8]) -> String {
+pub(crate) fn line(host: &str, port: u16, key: &[u8]) -> String {
     format!("{} {} {}", host_name(host, port), key_type(key), STANDARD.encode(key))
 }
 
 /// Adds a line to the file, which is made (0600, its folder 0700) where it is missing.
-pub(super) fn append(path: &Path, line: &str) -> Result<()> {
+pub(crate) fn append(path: &Path, line: &str) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new()
             .recursive(true)

@@ -14,10 +14,10 @@ use tempfile::TempDir;
 const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes256-ctr,\
     chacha20-poly1305@openssh.com";
 /// The server's name for ssh and for what starts it.
-pub(super) const HOST: &str = "bam";
+pub(crate) const HOST: &str = "bam";
 
 /// Settings for ssh in a folder that vanishes with them.
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// For ssh's option -F.
     pub file: PathBuf,
     _folder: TempDir,
@@ -78,7 +78,7 @@ fn quoted(value: &str) -> Result<String> {
 }
 
 /// A running program with what it started, in a process group of its own; ended when dropped.
-pub(super) struct Running(pub Child);
+pub(crate) struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -7,10 +7,10 @@
 //! The protocol is version 3, draft-ietf-secsh-filexfer-02; `limits@openssh.com` is in OpenSSH's PROTOCOL, 4.8.
 
 use super::deal::{Deal, STRIPE, WINDOW};
-use super::follow::Follow;
-use super::openssh::{HOST, Running, Settings};
-use super::server::Server;
 use crate::Monitor;
+use crate::destination::follow::Follow;
+use crate::destination::ssh::openssh::{HOST, Running, Settings};
+use crate::destination::ssh::server::Server;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use std::collections::VecDeque;
@@ -51,7 +51,7 @@ struct Unanswered {
 }
 
 /// An SFTP session of the ssh program's, with one file open for writing.
-pub(super) struct Express {
+pub(crate) struct Express {
     _ssh: Running,
     to: ChildStdin,
     from: ChildStdout,

@@ -3,10 +3,10 @@
 use super::deal;
 use super::digest::Along;
 use super::folder::Folder;
-use super::follow::Follow;
 use super::lanes::{self, Failure};
-use super::names;
-use super::retry::Trouble;
+use crate::destination::follow::Follow;
+use crate::destination::names;
+use crate::destination::ssh::retry::Trouble;
 use crate::{Code, Error, Monitor, Result};
 use ssh2::{FileStat, OpenFlags};
 use std::time::Duration;
@@ -21,7 +21,7 @@ const FULL: u64 = 1 << 20;
 
 /// Where to go on: bytes of the part `.NAME.part` that are the local file's. `acked` are the bytes that this run
 /// has sent and the server confirmed; `None` for a part that an earlier run left.
-pub(super) fn resume_point(
+pub(crate) fn resume_point(
     folder: &Folder,
     name: &str,
     file: &Follow,
@@ -59,7 +59,7 @@ pub(super) fn resume_point(
 }
 
 /// A new part, or the one that is there, cut to the bytes that are good; with room for the rest, as far as known.
-pub(super) fn open_part(
+pub(crate) fn open_part(
     folder: &Folder,
     name: &str,
     file: &Follow,
@@ -87,7 +87,7 @@ pub(super) fn open_part(
 
 /// Sends the file into the part from `offset` to its end and flushes it there. Returns the SHA-256 of all of it, where
 /// the server hashed along. `acked` always holds how far the server has confirmed, also after a failure.
-pub(super) fn send(
+pub(crate) fn send(
     folder: &Folder,
     name: &str,
     file: &Follow,
@@ -113,7 +113,7 @@ pub(super) fn send(
 }
 
 /// Flushes a part on the server, closes it and compares its size with that of what was `sent`.
-pub(super) fn finish_part(
+pub(crate) fn finish_part(
     folder: &Folder,
     name: &str,
     mut remote: ssh2::File,
@@ -152,7 +152,7 @@ fn write_trouble(folder: &Folder, part: &str, cause: &std::io::Error) -> Trouble
 }
 
 /// The server's disk is full, or will be: `needed` and free bytes.
-pub(super) fn no_room(folder: &Folder, needed: Option<(u64, u64)>) -> Error {
+pub(crate) fn no_room(folder: &Folder, needed: Option<(u64, u64)>) -> Error {
     let how = match needed {
         Some((needed, free)) => format!(": {needed} bytes are needed, {free} are free"),
         None => String::new(),

@@ -8,10 +8,10 @@
 use super::deal::{Deal, STRIPE, WINDOW};
 use super::express::Express;
 use super::folder::Folder;
-use super::follow::Follow;
-use super::retry::Trouble;
-use super::server::Server;
 use crate::Monitor;
+use crate::destination::follow::Follow;
+use crate::destination::ssh::retry::Trouble;
+use crate::destination::ssh::server::Server;
 use ssh2::{BlockDirections, OpenFlags};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const SLOW: Duration = Duration::from_millis(400);
 /// Bytes read from the local file at once.
 const BLOCK: usize = 256 << 10;
 /// Why the bytes stopped.
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Trouble(Trouble),
     /// The server refused a write.
     Write(io::Error),
@@ -114,7 +114,7 @@ impl<'a> Lane<'a> {
 }
 
 /// Sends the file from `acked` on, to its end. `acked` always says up to where the server has all bytes.
-pub(super) fn pump(
+pub(crate) fn pump(
     folder: &Folder,
     part: &str,
     remote: &mut ssh2::File,

@@ -1,12 +1,23 @@
 //! A folder on an SSH server, by the SFTP protocol.
+//!
+//! `folder` has the small operations, and the orders in which names change; `upload` brings a file there, from where the
+//! server's part ends: over several channels (`lanes`) which share its stripes (`deal`), in one direction through the ssh
+//! program where that is faster (`express`); `digest` hashes it over there meanwhile.
 
-use super::folder::Folder;
+mod deal;
+mod digest;
+mod express;
+pub(super) mod folder;
+mod lanes;
+pub(super) mod upload;
+
+use self::folder::Folder;
+use self::upload::{resume_point, send};
 use super::lease::Held;
 use super::names::{self, check_name};
-use super::retry::{Backoff, Patience, Trouble};
-use super::server::Server;
-use super::silence::{HURRIED, Silence};
-use super::upload::{resume_point, send};
+use super::ssh::retry::{Backoff, Patience, Trouble};
+use super::ssh::server::Server;
+use super::ssh::silence::{HURRIED, Silence};
 use super::{Destination, Existing, Follow, Listed, Stat, missing, taken};
 use crate::config::document;
 use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};
@@ -20,12 +31,12 @@ const READ: usize = 1 << 20;
 
 /// Brings a part up to date from a number of bytes, says how many the server confirmed, where it knows (also after
 /// a failure), and returns the part's SHA-256, where the server has told it meanwhile.
-pub(super) type Transfer<'a> =
+pub(crate) type Transfer<'a> =
     dyn Fn(&Folder, u64, &mut Option<u64>) -> Result<Option<[u8; 32]>, Trouble> + 'a;
 
 /// A folder on an SSH server.
 pub struct Sftp {
-    pub(super) server: Server,
+    pub(crate) server: Server,
     mode: u32,
     /// A connection that is free for the next request.
     idle: Mutex<Option<Folder>>,
@@ -123,7 +134,7 @@ impl Sftp {
     }
 
     /// Uploads with as many connections as it takes.
-    pub(super) fn follow_by(
+    pub(crate) fn follow_by(
         &self,
         name: &str,
         existing: Existing,

@@ -49,7 +49,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Counts failures and waits between them.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     patience: Patience,
     failures: u32,
 }
@@ -96,7 +96,7 @@ fn pause(delay: Duration, job: &Cancel) -> Result<()> {
 
 /// A failure, and whether it was the connection's: then another try may help.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     pub error: Error,
     pub broken: bool,
 }

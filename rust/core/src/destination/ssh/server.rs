@@ -1,6 +1,5 @@
 //! A connection to an SSH server: the host key is checked before anything about us is said.
 
-use super::address::setting;
 use super::host_key::parse_pin;
 use super::known_hosts;
 use super::location::Location;
@@ -8,6 +7,7 @@ use super::retry::{Patience, Trouble};
 use super::watch::Watch;
 use crate::config::connection;
 use crate::config::document;
+use crate::destination::address::setting;
 use crate::monitor::TICK;
 use crate::{Cancel, Code, Error, Result, Secret};
 use crossbeam_channel::RecvTimeoutError;
@@ -65,7 +65,7 @@ const BROKEN: [i32; 15] = [-1, -2, -3, -4, -7, -9, -11, -12, -13, -14, -26, -27,
 
 /// A server and how to get in. Opens no connection by itself.
 #[derive(Debug, Clone)]
-pub(super) struct Server {
+pub(crate) struct Server {
     /// The destination's machine name, for hints.
     pub id: String,
     pub location: Location,
@@ -81,7 +81,7 @@ pub(super) struct Server {
 }
 
 /// A server that proved to hold a key, whosever it is.
-pub(super) struct Met {
+pub(crate) struct Met {
     pub session: Session,
     pub socket: TcpStream,
     /// The key in its binary form.
@@ -90,7 +90,7 @@ pub(super) struct Met {
 }
 
 /// A server that proved to be the right one and let us in.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     pub session: Session,
     pub socket: TcpStream,
     pub sftp: ssh2::Sftp,
@@ -428,7 +428,7 @@ impl Server {
 }
 
 /// Whether the connection, not the request, failed.
-pub(super) fn is_broken(cause: &ssh2::Error) -> bool {
+pub(crate) fn is_broken(cause: &ssh2::Error) -> bool {
     match cause.code() {
         ErrorCode::Session(code) => BROKEN.contains(&code),
         ErrorCode::SFTP(code) => matches!(code, 6 | 7),

@@ -3,9 +3,12 @@
 //! Writers ([`Growing`]) say how far the bytes are; any number of readers ([`Follow`]) follow at their own pace, by
 //! position, so that each can go back and resume. What is not yet sent waits in the file (and the page cache), never
 //! in our memory. The same bytes may grow in several files at once, and when the last of them fails go on in a
-//! [`super::Spool`]: readers do not notice.
+//! [`Spool`]: readers do not notice.
 
-use super::growing::Growing;
+mod growing;
+
+pub use growing::{Growing, Spool};
+
 use crate::{Code, Error, Monitor, Result};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -15,10 +18,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// How often somebody who waits looks whether there is still something to wait for.
-pub(super) const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     Growing,
     Finished,
     Failed,
@@ -26,7 +29,7 @@ pub(super) enum State {
 
 /// A file that holds the bytes from `start` to `end`, each at its place.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     pub file: Arc<File>,
     pub start: u64,
     pub end: u64,
@@ -35,7 +38,7 @@ pub(super) struct Piece {
 
 /// How far one reader is.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     /// Bytes from the start that it will not read again.
     pub done: AtomicU64,
     /// It begins when all is there.
@@ -44,7 +47,7 @@ pub(super) struct Reader {
 
 /// What writers and readers share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     pub pieces: Mutex<Vec<Piece>>,
     pub changed: Condvar,
     pub readers: Mutex<Vec<Weak<Reader>>>,
@@ -65,7 +68,7 @@ impl Shared {
 /// The reading side: one for each destination that follows.
 #[derive(Debug)]
 pub struct Follow {
-    pub(super) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     reader: Arc<Reader>,
 }
 

@@ -1,18 +1,18 @@
 //! Who sends which part of a file: stripes, dealt to the lanes of one or more connections.
 
-use super::follow::{Available, Follow};
+use crate::destination::follow::{Available, Follow};
 use crate::{Monitor, Result};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Bytes that a lane takes in turn. At its end a lane waits for the last answer, as libssh2 cannot seek before.
-pub(super) const STRIPE: u64 = 4 << 20;
+pub(crate) const STRIPE: u64 = 4 << 20;
 /// Bytes of one lane on their way without an answer: somewhat more than an OpenSSH server takes at a time.
-pub(super) const WINDOW: usize = 5 << 19;
+pub(crate) const WINDOW: usize = 5 << 19;
 /// So far the next stripe may begin behind the first byte that the server lacks.
 const AHEAD: u64 = 4 * STRIPE;
 /// How far apart the first byte that the server lacks and the last one that it has can be.
-pub(super) const SPREAD: u64 = AHEAD + STRIPE;
+pub(crate) const SPREAD: u64 = AHEAD + STRIPE;
 
 #[derive(Debug)]
 struct State {
@@ -34,7 +34,7 @@ impl State {
 
 /// The stripes of one file.
 #[derive(Debug)]
-pub(super) struct Deal {
+pub(crate) struct Deal {
     state: Mutex<State>,
     changed: Condvar,
 }

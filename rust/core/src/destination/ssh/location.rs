@@ -5,7 +5,7 @@ use crate::{Code, Error, Result, Secret};
 
 /// A folder on an SSH server. `Debug` hides the password.
 #[derive(Debug, Clone)]
-pub(super) struct Location {
+pub(crate) struct Location {
     /// `None`: the user who runs this.
     pub user: Option<String>,
     /// Only from a URL.

@@ -7,13 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a server is waited for that was silent lately.
-pub(super) const HURRIED: Duration = Duration::from_secs(2);
+pub(crate) const HURRIED: Duration = Duration::from_secs(2);
 /// So long after a full wait the next ones are short. Then it is waited for in full again: it may just be slow.
 const LATELY: Duration = Duration::from_secs(600);
 
 /// What is remembered of one server; nothing until it is told where.
 #[derive(Debug, Default)]
-pub(super) struct Silence(Mutex<Option<PathBuf>>);
+pub(crate) struct Silence(Mutex<Option<PathBuf>>);
 
 impl Silence {
     /// The file is there while the server is silent; it holds the Unix time since when, and is as old as the last full

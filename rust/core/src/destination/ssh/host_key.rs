@@ -1,10 +1,10 @@
 //! Whether a server is the one it should be: its key against `host_key` or the known ones.
 
-use super::address::{is_address, setting};
 use super::known_hosts::{self, KnownHosts, Verdict};
 use super::retry::Trouble;
 use super::server::{Met, Server};
 use crate::config::document;
+use crate::destination::address::{is_address, setting};
 use crate::{Code, Error, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -139,7 +139,7 @@ impl Server {
 }
 
 /// `SHA256:` and the digest in base64, as `ssh-keygen -l` prints it.
-pub(super) fn parse_pin(text: &str) -> Result<String> {
+pub(crate) fn parse_pin(text: &str) -> Result<String> {
     let digest = text.trim().strip_prefix("SHA256:").map(|digest| digest.trim_end_matches('='));
     match digest.map(|digest| (digest, STANDARD_NO_PAD.decode(digest))) {
         Some((digest, Ok(bytes))) if bytes.len() == 32 => Ok(format!("SHA256:{digest}")),

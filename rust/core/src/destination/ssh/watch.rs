@@ -42,7 +42,7 @@ impl Shared {
 
 /// Watches one connection until it is dropped.
 #[derive(Debug)]
-pub(super) struct Watch(Arc<Shared>);
+pub(crate) struct Watch(Arc<Shared>);
 
 impl Watch {
     /// Shuts `socket` when the job is cancelled, and when what [`Watch::at_most`] allows has passed.
@@ -87,7 +87,7 @@ impl Drop for Watch {
 
 /// Time for something: see [`Watch::at_most`].
 #[derive(Debug)]
-pub(super) struct Allowed<'a> {
+pub(crate) struct Allowed<'a> {
     watch: &'a Watch,
     before: Option<(Instant, Duration)>,
 }

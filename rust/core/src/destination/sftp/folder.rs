@@ -4,11 +4,11 @@
 //! another moves it to `.NAME.old` first; as that happens only when the new one is whole, [`Folder::settle`]
 //! finishes whatever was cut short after it.
 
-use super::lease::{self, Found, Held, LEASE_MAX, Lease, STALE_PROBE};
-use super::names::{self, Kind, SIDECAR_MAX, SIDECARS_MAX, check_name};
-use super::retry::Trouble;
-use super::server::{Connection, Server, is_broken};
-use super::{Existing, Listed, Stat, missing, taken, too_much, unreadable};
+use crate::destination::lease::{self, Found, Held, LEASE_MAX, Lease, STALE_PROBE};
+use crate::destination::names::{self, Kind, SIDECAR_MAX, SIDECARS_MAX, check_name};
+use crate::destination::ssh::retry::Trouble;
+use crate::destination::ssh::server::{Connection, Server, is_broken};
+use crate::destination::{Existing, Listed, Stat, missing, taken, too_much, unreadable};
 use crate::{Code, Error, Monitor, Note, NoteKind, Result};
 use ssh2::{ErrorCode, FileStat, OpenFlags, OpenType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ const ONE_REQUEST: usize = 7_500;
 const SLOWEST_HASH: u64 = 5_000_000;
 
 /// One connection and the folder it works in.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     pub connection: Connection,
     pub server: Server,
     /// Permissions of files.
@@ -285,7 +285,7 @@ impl Folder {
         }
     }
 
-    /// See [`super::Destination::try_out`].
+    /// See [`crate::destination::Destination::try_out`].
     pub fn try_out(&self) -> Result<(), Trouble> {
         let name = names::trial();
         let tried = self.create_with(&name, names::TRIAL).and_then(|()| self.read_text(&name, SIDECAR_MAX));
@@ -722,12 +722,12 @@ fn millis(time: Duration) -> u32 {
 }
 
 /// In single quotes, as any shell takes it.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// 64 hexadecimal digits and a blank; anything else is no answer.
-pub(super) fn parse_digest(answer: &[u8]) -> Option<[u8; 32]> {
+pub(crate) fn parse_digest(answer: &[u8]) -> Option<[u8; 32]> {
     let (hex, rest) = answer.split_at_checked(64)?;
     // sha256sum puts a backslash before the digest of a file with an odd name; such names do not get here.
     if !rest.first().is_some_and(u8::is_ascii_whitespace) {

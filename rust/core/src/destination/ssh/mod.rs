@@ -1,0 +1,13 @@
+//! Reaching an SSH server, whatever is then done there: where it is (`location`), whether it is the one that it should be
+//! (`host_key`, `known_hosts`), the connection (`server`), what ends a wait for it (`watch`), trying again (`retry`), and
+//! not waiting again for one that was silent (`silence`). `openssh` is the ssh program, as another way to a server
+//! that was checked already.
+
+pub(super) mod host_key;
+mod known_hosts;
+pub(super) mod location;
+pub(super) mod openssh;
+pub(super) mod retry;
+pub(super) mod server;
+pub(super) mod silence;
+mod watch;
