@@ -2,24 +2,13 @@
 //! draws its progress and prints its result. What the verbs do is the engine's.
 
 mod args;
-mod check;
 mod configuration;
-mod copies;
-mod decrypt;
-mod destination;
-mod import;
-mod keygen;
-mod lists;
-mod look;
 mod maintenance;
 mod notify;
 mod place;
-mod policy;
 mod print;
-mod restore;
 mod signals;
-mod status;
-mod timer;
+mod status_file;
 mod verbs;
 mod work;
 mod yaml_edit;
@@ -30,6 +19,10 @@ use bam::{Code, Error, Result};
 use clap::{CommandFactory, Parser};
 use print::Output;
 use std::process::ExitCode;
+use verbs::{
+    backup, check, copies, decrypt, destination, import_settings, keygen, lists, look, restore, schedule,
+    status,
+};
 
 fn main() -> ExitCode {
     bam::environment::protect_memory();
@@ -52,10 +45,10 @@ fn main() -> ExitCode {
 fn run(cli: Cli, output: &Output) -> Result<u8> {
     let global = cli.global;
     match cli.verb {
-        Verb::Backup(args) => verbs::backup(configuration::load(&global)?, args, output),
-        Verb::Run { schedules } => verbs::run_schedules(&configuration::load(&global)?, schedules, output),
+        Verb::Backup(args) => backup::backup(configuration::load(&global)?, args, output),
+        Verb::Run { schedules } => backup::run_schedules(&configuration::load(&global)?, schedules, output),
         Verb::Status { prometheus, site } => {
-            policy::status(configuration::load(&global)?, prometheus, site, output)
+            status::status(configuration::load(&global)?, prometheus, site, output)
         }
         Verb::Replicate { site } => copies::replicate(configuration::load(&global)?, site, output),
         Verb::Prune { schedules, dry_run, site } => {
@@ -94,10 +87,10 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
             copies::recover(configuration::load(&global)?, way, output)
         }
         Verb::Schedule { what: ScheduleVerb::Install { user, cron, print } } => {
-            timer::install(&global, &user, cron, print, output)
+            schedule::install(&global, &user, cron, print, output)
         }
-        Verb::Schedule { what: ScheduleVerb::Remove } => timer::remove(&global, output),
-        Verb::Schedule { what: ScheduleVerb::Status } => timer::status(&global, output),
+        Verb::Schedule { what: ScheduleVerb::Remove } => schedule::remove(&global, output),
+        Verb::Schedule { what: ScheduleVerb::Status } => schedule::status(&global, output),
         Verb::Destination { what: DestinationVerb::Trust { name, yes } } => {
             destination::trust(&configuration::load(&global)?, &name, yes, output)
         }
@@ -105,20 +98,20 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Destination { what: DestinationVerb::Try { name } } => {
             destination::try_out(configuration::load(&global)?, &name, output)
         }
-        Verb::Backups(args) => verbs::backups(place::document(&global, &args.place, false)?, args, output),
+        Verb::Backups(args) => backup::backups(place::document(&global, &args.place, false)?, args, output),
         Verb::Ls(args) => look::ls(&global, args, output),
         Verb::Cat(args) => look::cat(&global, args, output),
         Verb::Restore(args) => restore::restore(&global, args, output),
-        Verb::Verify(args) => verbs::verify(configuration::load(&global)?, args, output),
-        Verb::Delete(args) => verbs::delete(configuration::load(&global)?, args, output),
+        Verb::Verify(args) => backup::verify(configuration::load(&global)?, args, output),
+        Verb::Delete(args) => backup::delete(configuration::load(&global)?, args, output),
         Verb::Decrypt(args) => decrypt::run(&global, args, output),
         Verb::Config { what: ConfigVerb::Check { offline } } => check::check(&global, offline, output),
         Verb::Config { what: ConfigVerb::Export { format, secrets } } => {
             lists::export(&configuration::load(&global)?, format, secrets, output)
         }
-        Verb::ImportSettings(args) => import::run(&global, args, output),
+        Verb::ImportSettings(args) => import_settings::run(&global, args, output),
         Verb::Keygen(args) => keygen::run(&global, args, output),
-        Verb::Drill(args) => verbs::drill(configuration::load(&global)?, args, output),
+        Verb::Drill(args) => backup::drill(configuration::load(&global)?, args, output),
         Verb::Rekey(args) => copies::rekey(configuration::load(&global)?, args, output),
         Verb::Keys => keygen::list(&configuration::load(&global)?, output),
         Verb::Sources => lists::sources(&configuration::load(&global)?, output),

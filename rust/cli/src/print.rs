@@ -1,7 +1,7 @@
 //! What people and scripts see: aligned tables, sizes, dates, notes, errors.
 
 use crate::args::Global;
-use crate::status::{StatusFile, failure};
+use crate::status_file::{StatusFile, failure};
 use bam::{Error, Progress, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -1,8 +1,8 @@
 //! The verbs that run a job of the engine, and how their results look to people. With `--json` the engine's result
 //! (docs/json.md) goes out as it is.
 
+use super::copies::or_dash;
 use crate::args::{Backup, Backups, Delete, Drill, Verify};
-use crate::copies::or_dash;
 use crate::maintenance::Offline;
 use crate::print::{Align::Left, Align::Right, Output, confirm, date, size, table, text};
 use crate::signals::Hold;

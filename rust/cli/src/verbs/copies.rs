@@ -1,9 +1,9 @@
 //! The verbs about copies: completing, deleting and exporting them, taking them in; and whom to send them to.
 
+use super::backup::{exit_code, list};
 use crate::args::{Rekey, Strong};
 use crate::names;
 use crate::print::{Align::Left, Output, table, text};
-use crate::verbs::{exit_code, list};
 use crate::work::run;
 use bam::Result;
 use bam::config::{Document, EncryptionKind};

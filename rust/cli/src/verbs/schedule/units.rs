@@ -60,12 +60,12 @@ mod tests {
             ["/usr/local/bin/bam", "--config", "/etc/bam/bam.yml", "--quiet", "run"].map(str::to_owned);
         assert_eq!(
             service(&words, "root").expect("a unit"),
-            include_str!("../../../../docs/examples/bam.service")
+            include_str!("../../../../../docs/examples/bam.service")
         );
-        assert_eq!(TIMER_TEXT, include_str!("../../../../docs/examples/bam.timer"));
+        assert_eq!(TIMER_TEXT, include_str!("../../../../../docs/examples/bam.timer"));
         assert_eq!(
             cron_line(&words, "root").expect("a line"),
-            include_str!("../../../../docs/examples/cron.d")
+            include_str!("../../../../../docs/examples/cron.d")
         );
     }
 

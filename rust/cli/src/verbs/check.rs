@@ -1,9 +1,9 @@
 //! `bam config check`: what the engine and the timers find, for people.
 
+use super::schedule;
 use crate::args::Global;
 use crate::configuration;
 use crate::print::Output;
-use crate::timer;
 use crate::work::run;
 use bam::config::Document;
 use bam::job::Request;
@@ -40,7 +40,7 @@ fn syntax(document: &Document, said: Vec<String>, output: &Output) -> Result<u8>
 }
 
 fn look(global: &Global, document: Document, said: Vec<String>, output: &Output) -> Result<u8> {
-    let schedules = timer::look(global, &document)?;
+    let schedules = schedule::look(global, &document)?;
     let counts = counts(&document);
     let mut result = run(document, Request::Check { destination: None }, output)?;
     let engine = exit_code_of(&result);

@@ -1,13 +1,14 @@
 //! `bam destination`: adding a place where backups go, trusting its server, trying it.
 
+use super::backup::{ask, exit_code as exit_code_of};
+use super::check;
+use super::import_settings::import_into_site;
+use super::schedule::Account;
 use crate::args::{AddDestination, Global};
-use crate::import::import_into_site;
+use crate::configuration;
 use crate::print::Output;
-use crate::timer::Account;
-use crate::verbs::{ask, exit_code as exit_code_of};
 use crate::work::run;
 use crate::yaml_edit::with_entry;
-use crate::{check, configuration};
 use bam::config::{Destination, DestinationType, Document};
 use bam::destination::{HostKey, at_address, host_key, open};
 use bam::job::check::{State, destination as look_at, exit_code};

@@ -4,9 +4,9 @@ mod account;
 mod installed;
 mod units;
 
+use super::lists;
 use crate::args::Global;
 use crate::configuration;
-use crate::lists;
 use crate::print::Output;
 pub use account::Account;
 use bam::config::{CRON_NONE, Document, Schedule};
