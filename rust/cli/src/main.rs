@@ -3,10 +3,12 @@
 
 mod args;
 mod configuration;
+mod confirm;
 mod maintenance;
 mod notify;
 mod place;
 mod print;
+mod result;
 mod signals;
 mod status_file;
 mod verbs;
@@ -20,8 +22,8 @@ use clap::{CommandFactory, Parser};
 use print::Output;
 use std::process::ExitCode;
 use verbs::{
-    backup, check, copies, decrypt, destination, import_settings, keygen, lists, look, restore, schedule,
-    status,
+    backup, backups, check, copies, decrypt, delete, destination, drill, import_settings, keygen, lists,
+    look, recover, rekey, restore, run, schedule, status, verify,
 };
 
 fn main() -> ExitCode {
@@ -46,7 +48,7 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
     let global = cli.global;
     match cli.verb {
         Verb::Backup(args) => backup::backup(configuration::load(&global)?, args, output),
-        Verb::Run { schedules } => backup::run_schedules(&configuration::load(&global)?, schedules, output),
+        Verb::Run { schedules } => run::run_schedules(&configuration::load(&global)?, schedules, output),
         Verb::Status { prometheus, site } => {
             status::status(configuration::load(&global)?, prometheus, site, output)
         }
@@ -84,7 +86,7 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
                 (_, true) => Way::Finish,
                 _ => Way::Either,
             };
-            copies::recover(configuration::load(&global)?, way, output)
+            recover::recover(configuration::load(&global)?, way, output)
         }
         Verb::Schedule { what: ScheduleVerb::Install { user, cron, print } } => {
             schedule::install(&global, &user, cron, print, output)
@@ -98,12 +100,12 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Destination { what: DestinationVerb::Try { name } } => {
             destination::try_out(configuration::load(&global)?, &name, output)
         }
-        Verb::Backups(args) => backup::backups(place::document(&global, &args.place, false)?, args, output),
+        Verb::Backups(args) => backups::backups(place::document(&global, &args.place, false)?, args, output),
         Verb::Ls(args) => look::ls(&global, args, output),
         Verb::Cat(args) => look::cat(&global, args, output),
         Verb::Restore(args) => restore::restore(&global, args, output),
-        Verb::Verify(args) => backup::verify(configuration::load(&global)?, args, output),
-        Verb::Delete(args) => backup::delete(configuration::load(&global)?, args, output),
+        Verb::Verify(args) => verify::verify(configuration::load(&global)?, args, output),
+        Verb::Delete(args) => delete::delete(configuration::load(&global)?, args, output),
         Verb::Decrypt(args) => decrypt::run(&global, args, output),
         Verb::Config { what: ConfigVerb::Check { offline } } => check::check(&global, offline, output),
         Verb::Config { what: ConfigVerb::Export { format, secrets } } => {
@@ -111,8 +113,8 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         }
         Verb::ImportSettings(args) => import_settings::run(&global, args, output),
         Verb::Keygen(args) => keygen::run(&global, args, output),
-        Verb::Drill(args) => backup::drill(configuration::load(&global)?, args, output),
-        Verb::Rekey(args) => copies::rekey(configuration::load(&global)?, args, output),
+        Verb::Drill(args) => drill::drill(configuration::load(&global)?, args, output),
+        Verb::Rekey(args) => rekey::rekey(configuration::load(&global)?, args, output),
         Verb::Keys => keygen::list(&configuration::load(&global)?, output),
         Verb::Sources => lists::sources(&configuration::load(&global)?, output),
         Verb::Destinations => lists::destinations(&configuration::load(&global)?, output),

@@ -5,7 +5,7 @@
 //! command lines are not.
 
 use crate::print::{Output, date, size, text};
-use crate::verbs::backup::{list, number};
+use crate::result::{list, number};
 use bam::catalog::Tokens;
 use bam::config::{Document, Notify};
 use bam::environment;

@@ -1,14 +1,11 @@
-//! The verbs about copies: completing, deleting and exporting them, taking them in; and whom to send them to.
+//! The verbs about copies: `replicate`, `prune`, `export`, `import`.
 
-use super::backup::{exit_code, list};
-use crate::args::{Rekey, Strong};
-use crate::names;
 use crate::print::{Align::Left, Output, table, text};
+use crate::result::{exit_code, list, or_dash};
 use crate::work::run;
 use bam::Result;
-use bam::config::{Document, EncryptionKind};
-use bam::job::{self, Request, Way};
-use serde_json::Value;
+use bam::config::Document;
+use bam::job::Request;
 
 pub fn replicate(document: Document, site: Option<String>, output: &Output) -> Result<u8> {
     let result = run(document, Request::Replicate { site }, output)?;
@@ -19,37 +16,6 @@ pub fn replicate(document: Document, site: Option<String>, output: &Output) -> R
             .map(|copy| format!("{} is now at {}.\n", text(copy, "file"), text(copy, "destination")))
             .collect();
         if lines.is_empty() { "No copy was made.\n".into() } else { lines }
-    });
-    Ok(exit_code(&result))
-}
-
-pub fn rekey(document: Document, args: Rekey, output: &Output) -> Result<u8> {
-    let request = Request::Rekey(job::Rekey {
-        ids: args.ids,
-        destinations: names(args.destination)?,
-        to: args.to.map(|to| match to {
-            Strong::Aes256 => EncryptionKind::Aes256,
-            Strong::Age => EncryptionKind::Age,
-        }),
-        unauthenticated: args.unauthenticated,
-        site: args.site,
-    });
-    let result = run(document, request, output)?;
-    output.notes(&result["notes"]);
-    output.result(&result, || {
-        let copies = |done| list(&result, "copies").filter(move |copy| copy["done"] == done);
-        let mut lines: String = copies("rekeyed")
-            .map(|copy| {
-                format!("{} at {} is encrypted anew.\n", text(copy, "file"), text(copy, "destination"))
-            })
-            .collect();
-        match copies("current").count() {
-            0 if lines.is_empty() => lines += "Nothing was encrypted anew.\n",
-            0 => {}
-            1 => lines += "1 copy has the current key already.\n",
-            many => lines += &format!("{many} copies have the current key already.\n"),
-        }
-        lines
     });
     Ok(exit_code(&result))
 }
@@ -113,28 +79,4 @@ pub fn import(document: Document, request: Request, output: &Output) -> Result<u
         format!("{} is backup {} at {}.\n", text(&result, "file"), result["id"], text(&result, "destination"))
     });
     Ok(exit_code(&result))
-}
-
-pub fn recover(document: Document, way: Way, output: &Output) -> Result<u8> {
-    let mut result = run(document, Request::Recover { way }, output)?;
-    let found = result["found"].clone();
-    if let Some(notes) = result["notes"].as_array_mut() {
-        // That one is the result.
-        notes.retain(|note| note["text"] != found);
-    }
-    output.notes(&result["notes"]);
-    output.result(&result, || match found.as_str() {
-        Some(found) => format!("{found}.\n"),
-        None => "No restore was interrupted.\n".into(),
-    });
-    Ok(exit_code(&result))
-}
-
-/// A JSON value's text for a table; `-` where there is none.
-pub fn or_dash(value: &Value) -> String {
-    match value {
-        Value::Null => "-".into(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

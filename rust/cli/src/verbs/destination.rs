@@ -1,12 +1,13 @@
 //! `bam destination`: adding a place where backups go, trusting its server, trying it.
 
-use super::backup::{ask, exit_code as exit_code_of};
 use super::check;
 use super::import_settings::import_into_site;
 use super::schedule::Account;
 use crate::args::{AddDestination, Global};
 use crate::configuration;
+use crate::confirm::ask;
 use crate::print::Output;
+use crate::result::exit_code as exit_code_of;
 use crate::work::run;
 use crate::yaml_edit::with_entry;
 use bam::config::{Destination, DestinationType, Document};

@@ -1,9 +1,10 @@
 //! `bam restore`: onto the site, or elsewhere.
 
-use super::backup::{ask, describe, exit_code, list, number};
 use crate::args::{Global, Into, Restore};
+use crate::confirm::{ask, describe};
 use crate::place::document_for;
 use crate::print::{Output, size, text};
+use crate::result::{exit_code, list, number};
 use crate::work::{can_ask, run};
 use crate::{configuration, place};
 use bam::config::{Database, Document, SourceType};

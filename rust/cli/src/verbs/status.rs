@@ -1,8 +1,7 @@
 //! `bam status`: how the backups stand against the policy, for people, for scripts and for Prometheus.
 
-use super::backup::{exit_code, list};
-use super::copies::or_dash;
 use crate::print::{Align::Left, Align::Right, Output, date, table, text};
+use crate::result::{exit_code, list, or_dash};
 use crate::work::run;
 use bam::config::{Document, duration};
 use bam::job::Request;

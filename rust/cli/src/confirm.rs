@@ -1,0 +1,41 @@
+//! Asking before something is done that cannot be undone, and saying what it would be done to.
+
+use crate::print::{Output, confirm, date};
+use crate::signals::Hold;
+use crate::work::can_ask;
+use bam::config::Document;
+use bam::job;
+use bam::{Code, Error, Monitor, Result};
+
+/// Asks; without a terminal `--yes` has to stand in for the answer.
+pub fn ask(question: &str, verb: &str) -> Result<()> {
+    if !can_ask() {
+        return Err(Error::new(
+            Code::Usage,
+            format!("{verb} wants a confirmation, and there is no terminal to ask on"),
+        )
+        .hint(format!("say `bam {verb} … --yes`")));
+    }
+    if confirm(question)? {
+        return Ok(());
+    }
+    Err(Error::new(Code::Cancelled, "not confirmed; nothing was changed"))
+}
+
+/// The backup that is meant, by what names it from now on and in words.
+pub fn describe(document: &Document, asked: &job::Restore, output: &Output) -> Result<(String, String)> {
+    let _hold = Hold::begin()?;
+    let meant = job::meant(document, asked, &Monitor::new())?;
+    output.notes(&serde_json::json!(meant.notes));
+    let backup = &meant.backup;
+    let whose = match &meant.other_site {
+        Some(site) => format!(" of ANOTHER SITE, {site},"),
+        None => String::new(),
+    };
+    let source = backup.source.as_deref().unwrap_or("an unknown source");
+    let made = date(i64::try_from(backup.time).unwrap_or_default());
+    // The number is what was printed; where it is ambiguous, only the file's name got us here.
+    let name =
+        if asked.id.as_ref() == Some(&backup.file) { backup.file.clone() } else { backup.id.to_string() };
+    Ok((name, format!("backup {} of {source}{whose} from {made} ({})", backup.id, backup.file)))
+}

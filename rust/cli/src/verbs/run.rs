@@ -1,0 +1,51 @@
+//! `bam run`: schedules, those named or those that are due, and the drill that is due.
+
+use super::backup::{go_offline, made};
+use super::drill::drill;
+use crate::args::Drill;
+use crate::notify;
+use crate::print::Output;
+use crate::signals::Hold;
+use crate::work::run;
+use bam::config::Document;
+use bam::job::{self, Request, choose};
+use bam::{Code, Monitor, Result};
+use jiff::Timestamp;
+
+/// Runs schedules one after the other; one that fails does not keep the others from running.
+pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &Output) -> Result<u8> {
+    let monitor = Monitor::new();
+    job::site::bring_back(document, &monitor);
+    output.notes(&serde_json::json!(monitor.notes()));
+    let now = Timestamp::now().as_second();
+    let drills = schedules.is_empty() && job::drill::is_due(document, now)?;
+    if schedules.is_empty() {
+        schedules = job::schedule::due(document, now)?;
+    }
+    let mut worst = Ok(0);
+    for schedule in schedules {
+        let told = run_schedule(document.clone(), &schedule, output);
+        match (&told, &worst) {
+            (Err(error), Ok(_)) if error.code() == Code::Cancelled => return told,
+            (Err(error), Err(_)) => output.error(error),
+            (Err(_), Ok(_)) => worst = told.map_err(|error| error.context(format!("schedule {schedule}"))),
+            (Ok(code), Ok(before)) => worst = Ok(*code.max(before)),
+            (Ok(_), Err(_)) => {}
+        }
+    }
+    if drills && worst.is_ok() {
+        worst = drill(document.clone(), Drill::default(), output)
+            .and_then(|code| worst.map(|before| before.max(code)));
+    }
+    worst
+}
+
+fn run_schedule(document: Document, schedule: &str, output: &Output) -> Result<u8> {
+    let choice = choose::schedule(&document, schedule)?;
+    let _hold = Hold::begin()?;
+    let _offline = go_offline(&document, &choice.profile, output)?;
+    let notify = choose::profile(&document, &choice.profile)?.notify;
+    let outcome = run(document.clone(), Request::Run { schedule: schedule.to_owned() }, output);
+    notify::told(&document, schedule, &notify, &outcome, output);
+    made(&outcome?, output)
+}
