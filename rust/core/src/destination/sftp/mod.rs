@@ -1,14 +1,14 @@
 //! A folder on an SSH server, by the SFTP protocol.
 //!
 //! `folder` has the small operations, and the orders in which names change; `upload` brings a file there, from where the
-//! server's part ends: over several channels (`lanes`) which share its stripes (`deal`), in one direction through the ssh
-//! program where that is faster (`express`); `digest` hashes it over there meanwhile.
+//! server's part ends: in `stripes`, over several `channels` or through the ssh `program`, whichever is faster;
+//! meanwhile `digest` hashes it over there.
 
-mod deal;
+mod channels;
 mod digest;
-mod express;
 pub(super) mod folder;
-mod lanes;
+mod program;
+mod stripes;
 pub(super) mod upload;
 
 use self::folder::Folder;

@@ -1,9 +1,9 @@
 //! Sending a file that may still be growing over one SFTP connection, from where the server's part ends.
 
-use super::deal;
+use super::channels::{self, Failure};
 use super::digest::Along;
 use super::folder::Folder;
-use super::lanes::{self, Failure};
+use super::stripes;
 use crate::destination::follow::Follow;
 use crate::destination::names;
 use crate::destination::ssh::retry::Trouble;
@@ -33,7 +33,7 @@ pub(crate) fn resume_point(
     // What is on its way is written in any order: only before that there can be no holes.
     let claim = match acked {
         Some(acked) => size.min(acked),
-        None => size.saturating_sub(deal::SPREAD),
+        None => size.saturating_sub(stripes::SPREAD),
     };
     if claim == 0 || file.wait(claim - 1, Duration::ZERO, monitor)?.bytes < claim {
         return Ok(0);
@@ -101,7 +101,7 @@ pub(crate) fn send(
     file.done(offset);
     std::thread::scope(|scope| {
         let along = Along::start(scope, folder, &part, file, monitor);
-        if let Err(failure) = lanes::pump(folder, &part, &mut remote, file, acked, monitor) {
+        if let Err(failure) = channels::send(folder, &part, &mut remote, file, acked, monitor) {
             return Err(match failure {
                 Failure::Trouble(trouble) => trouble,
                 Failure::Write(cause) => write_trouble(folder, &part, &cause),

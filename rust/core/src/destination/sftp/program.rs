@@ -1,12 +1,12 @@
-//! The fast lane of an upload: SFTP writes through the ssh program.
+//! SFTP writes through the ssh program, for uploads on fast lines.
 //!
 //! libssh2 encrypts 16 bytes at a time, which costs several times what the cipher does; OpenSSH's own client encrypts
 //! whole packets. So, where it is installed and gets in with a key, it carries the bytes of large files. Whatever fails
-//! here means only that the lane before goes on.
+//! here means only that libssh2 goes on.
 //!
 //! The protocol is version 3, draft-ietf-secsh-filexfer-02; `limits@openssh.com` is in OpenSSH's PROTOCOL, 4.8.
 
-use super::deal::{Deal, STRIPE, WINDOW};
+use super::stripes::{STRIPE, Stripes, WINDOW};
 use crate::Monitor;
 use crate::destination::follow::Follow;
 use crate::destination::ssh::openssh::{HOST, Running, Settings};
@@ -51,7 +51,7 @@ struct Unanswered {
 }
 
 /// An SFTP session of the ssh program's, with one file open for writing.
-pub(crate) struct Express {
+pub(crate) struct ProgramSession {
     _ssh: Running,
     to: ChildStdin,
     from: ChildStdout,
@@ -99,9 +99,9 @@ impl<'a> Answer<'a> {
     }
 }
 
-impl Express {
+impl ProgramSession {
     /// Logs in and opens `path`. `None` where that does not work, or when the upload is over before.
-    pub fn start(server: &Server, key: &[u8], path: &Path, deal: &Deal) -> Option<Express> {
+    pub fn start(server: &Server, key: &[u8], path: &Path, stripes: &Stripes) -> Option<ProgramSession> {
         if server.password.is_some() && server.identity_file.is_none() {
             return None;
         }
@@ -120,7 +120,7 @@ impl Express {
         }
         // Where the system says no, the usual 64 KiB do.
         let _ = rustix::pipe::fcntl_setpipe_size(&to, 1 << 20);
-        let mut express = Express {
+        let mut session = ProgramSession {
             _ssh: ssh,
             to,
             from,
@@ -135,14 +135,14 @@ impl Express {
             heard: Instant::now(),
             patience: server.patience.timeout,
         };
-        express.introduce(path, deal)?;
-        Some(express)
+        session.introduce(path, stripes)?;
+        Some(session)
     }
 
     /// The beginning of the conversation, question by question.
-    fn introduce(&mut self, path: &Path, deal: &Deal) -> Option<()> {
+    fn introduce(&mut self, path: &Path, stripes: &Stripes) -> Option<()> {
         self.outgoing.extend_from_slice(&[0, 0, 0, 5, INIT, 0, 0, 0, 3]);
-        let version = self.ask(VERSION, deal)?;
+        let version = self.ask(VERSION, stripes)?;
         let mut version = Answer(&version);
         let _number = version.number()?;
         let mut knows_limits = false;
@@ -151,7 +151,7 @@ impl Express {
         }
         if knows_limits {
             self.request(EXTENDED, |request| text(request, LIMITS));
-            let limits = self.ask(EXTENDED_REPLY, deal)?;
+            let limits = self.ask(EXTENDED_REPLY, stripes)?;
             let mut limits = Answer(&limits);
             // An id, then the most for a packet, a read, and a write.
             let (_, _, _) = (limits.number()?, limits.take::<8>()?, limits.take::<8>()?);
@@ -164,7 +164,7 @@ impl Express {
             // No attributes.
             request.extend_from_slice(&[0; 4]);
         });
-        let handle = self.ask(HANDLE, deal)?;
+        let handle = self.ask(HANDLE, stripes)?;
         let mut handle = Answer(&handle);
         handle.number()?;
         handle.text()?.clone_into(&mut self.handle);
@@ -186,8 +186,8 @@ impl Express {
     }
 
     /// Sends the request and waits for its answer, without its kind; `None` if it is of another.
-    fn ask(&mut self, kind: u8, deal: &Deal) -> Option<Vec<u8>> {
-        while !deal.is_over() && self.heard.elapsed() < self.patience {
+    fn ask(&mut self, kind: u8, stripes: &Stripes) -> Option<Vec<u8>> {
+        while !stripes.is_over() && self.heard.elapsed() < self.patience {
             self.send().ok()?;
             self.hear().ok()?;
             if let Some(answer) = self.answer().ok()? {
@@ -198,20 +198,26 @@ impl Express {
         None
     }
 
-    /// Sends the file, as [`Deal`] gives it, until it is over or something is wrong.
-    pub fn drive(&mut self, file: &Follow, deal: &Deal, seat: usize, monitor: &Monitor) {
-        // Others say what, if it is more than this lane's own trouble.
-        let _ = self.go(file, deal, seat, monitor);
+    /// Sends the file, as [`Stripes`] gives it, until it is over or something is wrong.
+    pub fn drive(&mut self, file: &Follow, stripes: &Stripes, sender: usize, monitor: &Monitor) {
+        // Others say what, if it is more than this session's own trouble.
+        let _ = self.go(file, stripes, sender, monitor);
     }
 
-    fn go(&mut self, file: &Follow, deal: &Deal, seat: usize, monitor: &Monitor) -> crate::Result<()> {
+    fn go(
+        &mut self,
+        file: &Follow,
+        stripes: &Stripes,
+        sender: usize,
+        monitor: &Monitor,
+    ) -> crate::Result<()> {
         self.heard = Instant::now();
-        let mut whole = deal.whole();
-        while !deal.is_over() {
+        let mut whole = stripes.whole();
+        while !stripes.is_over() {
             monitor.check()?;
             let available = file.wait(whole, Duration::ZERO, monitor)?;
             // Turn after turn, as long as the pipe takes it.
-            while self.is_sent() && self.put_write(file, available.bytes, deal, seat)? {
+            while self.is_sent() && self.put_write(file, available.bytes, stripes, sender)? {
                 self.send()?;
             }
             self.send()?;
@@ -220,7 +226,7 @@ impl Express {
                 self.take_answer(&answer)?;
             }
             let first = self.unanswered.front().map(|write| write.at);
-            whole = deal.tell(seat, first.or((!self.stripe.is_empty()).then_some(self.stripe.start)));
+            whole = stripes.tell(sender, first.or((!self.stripe.is_empty()).then_some(self.stripe.start)));
             file.done(whole);
             if !self.is_sent() || !self.unanswered.is_empty() {
                 if self.heard.elapsed() > self.patience {
@@ -230,7 +236,7 @@ impl Express {
                 continue;
             }
             self.heard = Instant::now();
-            deal.rest(file, available, whole, monitor)?;
+            stripes.rest(file, available, whole, monitor)?;
         }
         Ok(())
     }
@@ -240,9 +246,15 @@ impl Express {
     }
 
     /// Puts the next write, if there is something to be written and the server may get more.
-    fn put_write(&mut self, file: &Follow, available: u64, deal: &Deal, seat: usize) -> crate::Result<bool> {
+    fn put_write(
+        &mut self,
+        file: &Follow,
+        available: u64,
+        stripes: &Stripes,
+        sender: usize,
+    ) -> crate::Result<bool> {
         if self.stripe.is_empty()
-            && let Some(from) = deal.take(seat, available)
+            && let Some(from) = stripes.take(sender, available)
         {
             self.stripe = from..from.saturating_add(STRIPE);
         }

@@ -2,12 +2,12 @@
 //!
 //! An OpenSSH server takes 2 MiB per channel (CHAN_SES_WINDOW_DEFAULT) and round trip, which is 40 MB/s at 50 ms
 //! whatever the line could carry: on such lines several channels take turns with stripes of the file. On short and
-//! fast lines encryption is the limit: there the ssh program takes over ([`Express`]) or, where it cannot, a second
+//! fast lines encryption is the limit: there the ssh program takes over ([`ProgramSession`]) or, where it cannot, a second
 //! connection helps on a second processor.
 
-use super::deal::{Deal, STRIPE, WINDOW};
-use super::express::Express;
 use super::folder::Folder;
+use super::program::ProgramSession;
+use super::stripes::{STRIPE, Stripes, WINDOW};
 use crate::Monitor;
 use crate::destination::follow::Follow;
 use crate::destination::ssh::retry::Trouble;
@@ -16,11 +16,11 @@ use ssh2::{BlockDirections, OpenFlags};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
-/// Lanes on a long line.
-const LANES: usize = 4;
+/// How many channels a long line gets.
+const CHANNELS: usize = 4;
 /// The round trip from which on a line is long.
 const LONG: Duration = Duration::from_millis(8);
-/// Bytes from which on further lanes and connections are worth opening.
+/// Bytes from which on further channels and connections are worth opening.
 const MUCH: u64 = 32 << 20;
 /// Bytes that show how fast a line is, and the time for them above which the line, not encryption, is the limit.
 const SAMPLE: u64 = 8 << 20;
@@ -41,7 +41,7 @@ impl<T: Into<Trouble>> From<T> for Failure {
 }
 
 /// One channel with its own handle on the part.
-struct Lane<'a> {
+struct Channel<'a> {
     remote: Handle<'a>,
     /// Bytes without an answer are `buffer[start..end]`; moved to the front when the end is reached.
     buffer: Vec<u8>,
@@ -57,9 +57,9 @@ enum Handle<'a> {
     Own(ssh2::File),
 }
 
-impl<'a> Lane<'a> {
+impl<'a> Channel<'a> {
     fn new(remote: Handle<'a>) -> Self {
-        Lane { remote, buffer: vec![0; 2 * WINDOW], start: 0, end: 0, acked: 0, stripe_end: 0 }
+        Channel { remote, buffer: vec![0; 2 * WINDOW], start: 0, end: 0, acked: 0, stripe_end: 0 }
     }
 
     fn file(&mut self) -> &mut ssh2::File {
@@ -101,7 +101,7 @@ impl<'a> Lane<'a> {
     /// Shows libssh2 all bytes without an answer, as it wants them; it sends those that it did not have yet.
     fn write(&mut self) -> io::Result<usize> {
         let (start, end) = (self.start, self.end);
-        let Lane { remote, buffer, .. } = self;
+        let Channel { remote, buffer, .. } = self;
         let bytes = buffer.get(start..end).unwrap_or_default();
         let written = match remote {
             Handle::Given(file) => file.write(bytes)?,
@@ -114,7 +114,7 @@ impl<'a> Lane<'a> {
 }
 
 /// Sends the file from `acked` on, to its end. `acked` always says up to where the server has all bytes.
-pub(crate) fn pump(
+pub(crate) fn send(
     folder: &Folder,
     part: &str,
     remote: &mut ssh2::File,
@@ -122,16 +122,16 @@ pub(crate) fn pump(
     acked: &mut u64,
     monitor: &Monitor,
 ) -> Result<(), Failure> {
-    let mut lanes = vec![Lane::new(Handle::Given(remote))];
+    let mut channels = vec![Channel::new(Handle::Given(remote))];
     let long = folder.connection.round_trip() >= LONG;
     if long && is_much(file, *acked, monitor)? {
-        while lanes.len() < LANES {
+        while channels.len() < CHANNELS {
             let Some(own) = another(folder, part) else { break };
-            lanes.push(Lane::new(Handle::Own(own)));
+            channels.push(Channel::new(Handle::Own(own)));
         }
     }
-    let deal = Deal::new(*acked);
-    let seat = deal.join();
+    let stripes = Stripes::new(*acked);
+    let sender = stripes.join();
     // Not the folder itself: its connection is used here.
     let help = Help {
         server: folder.server.clone(),
@@ -140,19 +140,20 @@ pub(crate) fn pump(
         mode: folder.mode,
         from: *acked,
         file,
-        deal: &deal,
+        stripes: &stripes,
         monitor,
     };
     let sent = std::thread::scope(|scope| {
         if !long {
             // Without a thread there is no help.
-            let _ = std::thread::Builder::new().name("bam-lane".into()).spawn_scoped(scope, || help.run());
+            let _ =
+                std::thread::Builder::new().name("bam-sftp-help".into()).spawn_scoped(scope, || help.run());
         }
-        let sent = drive(folder, &mut lanes, file, &deal, seat, monitor);
-        deal.end();
+        let sent = drive(folder, &mut channels, file, &stripes, sender, monitor);
+        stripes.end();
         sent
     });
-    *acked = deal.whole();
+    *acked = stripes.whole();
     if sent.is_ok() {
         *acked = file.finished_size().unwrap_or(*acked);
     }
@@ -169,7 +170,7 @@ struct Help<'a> {
     /// Where the upload began.
     from: u64,
     file: &'a Follow,
-    deal: &'a Deal,
+    stripes: &'a Stripes,
     monitor: &'a Monitor,
 }
 
@@ -177,8 +178,8 @@ impl Help<'_> {
     fn run(&self) {
         let started = Instant::now();
         while self.file.done_so_far() < self.from.saturating_add(SAMPLE) {
-            self.deal.wait(Duration::from_millis(50));
-            if self.deal.is_over() || started.elapsed() > SLOW {
+            self.stripes.wait(Duration::from_millis(50));
+            if self.stripes.is_over() || started.elapsed() > SLOW {
                 return;
             }
         }
@@ -186,14 +187,14 @@ impl Help<'_> {
             return;
         }
         let path = self.server.path(self.part);
-        if let Some(mut express) = Express::start(&self.server, &self.key, &path, self.deal) {
-            let seat = self.deal.join_alone();
-            express.drive(self.file, self.deal, seat, self.monitor);
+        if let Some(mut session) = ProgramSession::start(&self.server, &self.key, &path, self.stripes) {
+            let sender = self.stripes.join_alone();
+            session.drive(self.file, self.stripes, sender, self.monitor);
             // Nothing more comes from it when others send the same.
-            drop(express);
-            self.deal.give_back(seat);
+            drop(session);
+            self.stripes.give_back(sender);
         }
-        if !self.deal.is_over() {
+        if !self.stripes.is_over() {
             self.second_connection();
         }
     }
@@ -203,13 +204,13 @@ impl Help<'_> {
         let Ok(connection) = self.server.connect() else { return };
         let folder = Folder { connection, server: self.server.clone(), mode: self.mode };
         let Ok(remote) = folder.open(self.part, OpenFlags::WRITE) else { return };
-        let (file, deal) = (self.file, self.deal);
-        let seat = deal.join();
-        let mut lanes = [Lane::new(Handle::Own(remote))];
-        if drive(&folder, &mut lanes, file, deal, seat, self.monitor).is_err() {
-            deal.leave(seat);
+        let (file, stripes) = (self.file, self.stripes);
+        let sender = stripes.join();
+        let mut channels = [Channel::new(Handle::Own(remote))];
+        if drive(&folder, &mut channels, file, stripes, sender, self.monitor).is_err() {
+            stripes.leave(sender);
         }
-        if file.finished_size().is_none_or(|size| deal.whole() < size) {
+        if file.finished_size().is_none_or(|size| stripes.whole() < size) {
             // Something is wrong: nobody waits for a file to be closed.
             folder.connection.cut();
         }
@@ -237,60 +238,60 @@ fn another(folder: &Folder, part: &str) -> Option<ssh2::File> {
     sftp.open_mode(folder.path(part), OpenFlags::WRITE, 0, ssh2::OpenType::File).ok()
 }
 
-/// Sends with these lanes what [`Deal`] gives them, until all of the file is there.
+/// Sends with these channels what [`Stripes`] gives them, until all of the file is there.
 fn drive(
     folder: &Folder,
-    lanes: &mut [Lane<'_>],
+    channels: &mut [Channel<'_>],
     file: &Follow,
-    deal: &Deal,
-    seat: usize,
+    stripes: &Stripes,
+    sender: usize,
     monitor: &Monitor,
 ) -> Result<(), Failure> {
     let session = &folder.connection.session;
     session.set_blocking(false);
-    let sent = take_turns(folder, lanes, file, deal, seat, monitor);
+    let sent = take_turns(folder, channels, file, stripes, sender, monitor);
     session.set_blocking(true);
     sent
 }
 
 fn take_turns(
     folder: &Folder,
-    lanes: &mut [Lane<'_>],
+    channels: &mut [Channel<'_>],
     file: &Follow,
-    deal: &Deal,
-    seat: usize,
+    stripes: &Stripes,
+    sender: usize,
     monitor: &Monitor,
 ) -> Result<(), Failure> {
     let connection = &folder.connection;
     let mut heard = Instant::now();
     // A packet that is half sent must go on before anything else is sent: libssh2 takes no other then.
     let mut half_sent = None;
-    let mut whole = deal.whole();
+    let mut whole = stripes.whole();
     loop {
         monitor.check()?;
-        if deal.is_over() {
+        if stripes.is_over() {
             return Ok(());
         }
-        if deal.has_failed() {
+        if stripes.has_failed() {
             let lost = "a second connection was lost in the middle of an upload";
             return Err(Trouble::broken(format!("{}: {lost}", folder.server.host())).into());
         }
         let available = file.wait(whole, Duration::ZERO, monitor)?;
         let mut moved = false;
-        for (number, lane) in lanes.iter_mut().enumerate() {
+        for (number, channel) in channels.iter_mut().enumerate() {
             if half_sent.is_some_and(|half| half != number) {
                 continue;
             }
-            let idle = lane.unanswered() == 0 && lane.acked == lane.stripe_end;
-            if idle && let Some(from) = deal.take(seat, available.bytes) {
-                lane.take_stripe(from, STRIPE).map_err(Failure::Write)?;
+            let idle = channel.unanswered() == 0 && channel.acked == channel.stripe_end;
+            if idle && let Some(from) = stripes.take(sender, available.bytes) {
+                channel.take_stripe(from, STRIPE).map_err(Failure::Write)?;
             }
-            lane.fill(file, available.bytes)?;
-            if lane.unanswered() == 0 {
+            channel.fill(file, available.bytes)?;
+            if channel.unanswered() == 0 {
                 continue;
             }
             half_sent = None;
-            match lane.write() {
+            match channel.write() {
                 Ok(_) => moved = true,
                 Err(cause) if cause.kind() == ErrorKind::WouldBlock => {
                     let out = connection.session.block_directions();
@@ -302,13 +303,14 @@ fn take_turns(
                 Err(cause) => return Err(Failure::Write(cause)),
             }
         }
-        // Lanes without a stripe have nothing outstanding.
-        let open = lanes.iter().filter(|lane| lane.acked < lane.stripe_end).map(|lane| lane.acked);
-        whole = deal.tell(seat, open.min());
+        // Channels without a stripe have nothing outstanding.
+        let open =
+            channels.iter().filter(|channel| channel.acked < channel.stripe_end).map(|channel| channel.acked);
+        whole = stripes.tell(sender, open.min());
         file.done(whole);
         if moved {
             heard = Instant::now();
-        } else if lanes.iter().any(|lane| lane.unanswered() > 0) {
+        } else if channels.iter().any(|channel| channel.unanswered() > 0) {
             let patience = folder.server.patience.timeout;
             if heard.elapsed() > patience {
                 connection.cut();
@@ -320,7 +322,7 @@ fn take_turns(
         } else if available.finished && whole >= available.bytes {
             return Ok(());
         } else {
-            deal.rest(file, available, whole, monitor)?;
+            stripes.rest(file, available, whole, monitor)?;
             let _ = connection.session.keepalive_send();
             heard = Instant::now();
         }
