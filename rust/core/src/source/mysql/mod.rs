@@ -1,4 +1,4 @@
-//! MariaDB and MySQL: dumped and loaded straight or through their own clients, as plain SQL that these clients read.
+//! MariaDB and MySQL: dumped and loaded by the server's protocol or through their own clients, as plain SQL that these clients read.
 //!
 //! A dump has this order, so that a restore can load the tables beside the live ones, swap them in, and only then
 //! make what hangs on names:

@@ -1,10 +1,10 @@
 //! Questions, locks and small changes. Rows of tables never pass here.
 //!
-//! Straight to a server on this machine where that works (a client takes longer to start than most questions), else
+//! WireSession to a server on this machine where that works (a client takes longer to start than most questions), else
 //! through the client, which also says why there is no connection.
 
-use super::console::Console;
-use super::straight::Straight;
+use super::client_session::ClientSession;
+use super::wire_session::WireSession;
 use crate::config::Connection;
 use crate::{Monitor, Result};
 use std::os::fd::OwnedFd;
@@ -23,8 +23,8 @@ pub(crate) struct Session<'c> {
 }
 
 enum Way<'c> {
-    Server(Straight<'c>),
-    Client(Console<'c>),
+    Server(WireSession<'c>),
+    Client(ClientSession<'c>),
 }
 
 impl<'c> Session<'c> {
@@ -34,8 +34,8 @@ impl<'c> Session<'c> {
         database: Option<&str>,
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
-        match Straight::open(connection, database, monitor)? {
-            Some(straight) => Session::begin(Way::Server(straight), connection),
+        match WireSession::open(connection, database, monitor)? {
+            Some(session) => Session::begin(Way::Server(session), connection),
             None => Session::open_held(connection, database, None, monitor),
         }
     }
@@ -47,8 +47,8 @@ impl<'c> Session<'c> {
         held: Option<OwnedFd>,
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
-        let console = Console::start(connection, database, &[], held, None, monitor)?;
-        Session::begin(Way::Client(console), connection)
+        let session = ClientSession::start(connection, database, &[], held, None, monitor)?;
+        Session::begin(Way::Client(session), connection)
     }
 
     fn begin(way: Way<'c>, connection: &'c Connection) -> Result<Session<'c>> {
@@ -70,8 +70,8 @@ impl<'c> Session<'c> {
     /// Runs statements and gives all rows that they answer.
     pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
         match &mut self.way {
-            Way::Server(straight) => straight.rows(sql),
-            Way::Client(console) => console.rows(sql),
+            Way::Server(session) => session.rows(sql),
+            Way::Client(session) => session.rows(sql),
         }
     }
 
@@ -84,8 +84,8 @@ impl<'c> Session<'c> {
     pub(crate) fn run_whole(&mut self, sql: &str) -> Result<()> {
         match &mut self.way {
             // The server waits for the packet's end.
-            Way::Server(straight) => straight.rows(sql).map(drop),
-            Way::Client(console) => console.run_whole(sql),
+            Way::Server(session) => session.rows(sql).map(drop),
+            Way::Client(session) => session.run_whole(sql),
         }
     }
 }

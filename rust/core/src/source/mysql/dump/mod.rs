@@ -1,6 +1,6 @@
 //! Dumping: which clients run in what order, and what is written around their output.
 //!
-//! Rows are read straight from the server (`select`), through its SQL client where digits would be lost (`exact`), or by
+//! Rows are read by the server's protocol (`select`), through its SQL client where digits would be lost (`exact`), or by
 //! its dump clients, become INSERTs (`inserts`), and are put together in an order that depends on the data alone
 //! (`merge`); `objects` are the views, triggers, routines and events behind them.
 
@@ -271,10 +271,10 @@ impl<'a> Dumper<'a> {
         let connection = self.connection;
         let connect = || wire::open(connection, Some(&connection.name)).map(Box::new).map(Way::Server);
         let first = connect();
-        let straight = first.is_some();
+        let over_wire = first.is_some();
         // Some tables want a client of their own; those with a history always do.
         let (plain, special): (Vec<&Table>, Vec<&Table>) =
-            tables.iter().partition(|table| !table.versioned && (straight || !table.rounded()));
+            tables.iter().partition(|table| !table.versioned && (over_wire || !table.rounded()));
         let size: u64 = plain.iter().map(|table| table.size).sum();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // The rows of clients that take turns are told apart by line.
@@ -294,9 +294,9 @@ impl<'a> Dumper<'a> {
         }
         // Without the privilege, or behind a long transaction, one connection does without a lock.
         let alone = |groups: Vec<Group<'t>>| {
-            let straight =
+            let over_wire =
                 groups.into_iter().map(|group| group.way).find(|way| matches!(way, Way::Server(_)));
-            let way = straight.filter(|_| !tables.iter().any(|table| table.versioned));
+            let way = over_wire.filter(|_| !tables.iter().any(|table| table.versioned));
             vec![Group { way: way.unwrap_or_else(|| by_client(tables)), tables: tables.to_vec() }]
         };
         if lines {
@@ -346,7 +346,7 @@ struct Group<'t> {
 }
 
 enum Way {
-    /// Straight from the server, see [`select`].
+    /// WireSession from the server, see [`select`].
     Server(Box<mysql::Conn>),
     /// By the SQL client, see [`exact`].
     Exact,

@@ -1,4 +1,4 @@
-//! Rows straight from the server, as INSERTs: what a dump client does, in a thread of our own.
+//! Rows by the server's protocol, as INSERTs: what a dump client does, in a thread of our own.
 
 use super::inserts::{Inserts, Layout};
 use super::merge::{BLOCK, Piece};

@@ -1,8 +1,8 @@
-//! One connection that loads rows: straight to a server on this machine, else through its client.
+//! One connection that loads rows: by the server's protocol where it runs on this machine, else through its client.
 
 use crate::config::Connection;
 use crate::source::mysql::connect::client::{self, LANE_CHARSET};
-use crate::source::mysql::connect::console::Console;
+use crate::source::mysql::connect::client_session::ClientSession;
 use crate::source::mysql::connect::wire;
 use crate::source::mysql::replace::Replacement;
 use crate::source::sql::{Charset, Splitter};
@@ -14,12 +14,12 @@ use std::sync::atomic::AtomicBool;
 /// See the module.
 pub(crate) enum Lane<'c> {
     Server(Box<Conn>, &'c Connection),
-    Client(Console<'c>),
+    Client(ClientSession<'c>),
 }
 
 impl<'c> Lane<'c> {
-    /// Connects straight as number `number`; `live`: to the live database, under the lock of that number.
-    pub(crate) fn straight(
+    /// Connects by the server's protocol, as number `number`; `live`: to the live database, under the lock of that number.
+    pub(crate) fn over_wire(
         it: &Replacement,
         connection: &'c Connection,
         (database, live, number): (&str, bool, usize),
@@ -38,7 +38,7 @@ impl<'c> Lane<'c> {
         (database, live, number): (&str, bool, usize),
         stop: &'c AtomicBool,
         monitor: &'c Monitor,
-    ) -> Result<Console<'c>> {
+    ) -> Result<ClientSession<'c>> {
         Lane::client_of(it, connection, (database, live, number), Charset::Plain, stop, monitor)
     }
 
@@ -50,14 +50,14 @@ impl<'c> Lane<'c> {
         charset: Charset,
         stop: &'c AtomicBool,
         monitor: &'c Monitor,
-    ) -> Result<Console<'c>> {
+    ) -> Result<ClientSession<'c>> {
         let lock = it.lock_option(number);
         let charset = charset.name().map(|name| format!("--default-character-set={name}"));
         // The server reads the database's name by the client's character set.
         let plain = if database.is_ascii() { LANE_CHARSET } else { "--default-character-set=utf8mb4" };
         let charset = charset.as_deref().unwrap_or(plain);
         let options: &[&str] = if live { &[charset, &lock] } else { &[charset] };
-        Console::start(connection, Some(database), options, Some(it.leash()?), Some(stop), monitor)
+        ClientSession::start(connection, Some(database), options, Some(it.leash()?), Some(stop), monitor)
     }
 
     /// What the server calls this connection, where nothing but its being killed ends its wait for an answer.
@@ -77,12 +77,12 @@ impl<'c> Lane<'c> {
     pub(crate) fn lines(&self) -> u64 {
         match self {
             Lane::Server(..) => 0,
-            Lane::Client(console) => console.lines(),
+            Lane::Client(session) => session.lines(),
         }
     }
 
     /// Whether it may be given this script: the crate's queries are text.
-    pub(crate) fn may_go_straight(script: &[u8]) -> bool {
+    pub(crate) fn may_go_over_wire(script: &[u8]) -> bool {
         std::str::from_utf8(script).is_ok()
     }
 
@@ -90,7 +90,7 @@ impl<'c> Lane<'c> {
     pub(crate) fn feed(&mut self, script: &[u8]) -> Result<()> {
         let (conn, connection) = match self {
             Lane::Server(conn, connection) => (conn, connection),
-            Lane::Client(console) => return console.feed(script),
+            Lane::Client(session) => return session.feed(script),
         };
         let script = std::str::from_utf8(script).map_err(|_| wire::shape())?;
         let mut done = 0;

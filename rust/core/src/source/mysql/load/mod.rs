@@ -34,7 +34,7 @@ use self::lane::Lane;
 use self::lanes::{Lanes, Piece, placed};
 use self::long_rows::Part;
 use self::script::Script;
-use super::connect::console::Console;
+use super::connect::client_session::ClientSession;
 use super::connect::session::{Session, text};
 use super::replace::Replacement;
 use super::replace::leash;
@@ -89,9 +89,9 @@ pub(crate) fn load<T>(
 ) -> Result<T> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let count = cores.clamp(2, MOST_LANES);
-    // Twice as many where the half of them is straight: what is no text goes over the others.
-    let straight = Lane::straight(it, connection, (database, live, 1))?.is_some();
-    let all = if straight { 2 * count } else { count };
+    // Twice as many where half of them speak the server's protocol, which is for text; the rest goes through clients.
+    let over_wire = Lane::over_wire(it, connection, (database, live, 1))?.is_some();
+    let all = if over_wire { 2 * count } else { count };
     let lanes = Lanes::new(all, monitor);
     let (lanes, stop) = (&lanes, lanes.stop());
     let mut asking = Session::open(connection, Some(database), monitor)?;
@@ -99,7 +99,7 @@ pub(crate) fn load<T>(
     let prologue = prologue.as_slice();
     let open = move |number: usize| -> Result<Lane<'_>> {
         let wanted = (database, live, number);
-        let lane = if number <= all - count { Lane::straight(it, connection, wanted)? } else { None };
+        let lane = if number <= all - count { Lane::over_wire(it, connection, wanted)? } else { None };
         let mut lane = match lane {
             Some(lane) => lane,
             None => Lane::Client(Lane::client(it, connection, wanted, stop, monitor)?),
@@ -193,9 +193,9 @@ struct Table {
 pub(crate) struct Loader<'l, 'c> {
     lanes: &'l Lanes<'l>,
     /// For everything that is not for the lanes.
-    main: Console<'c>,
+    main: ClientSession<'c>,
     /// Makes another one.
-    again: &'l dyn Fn(Charset) -> Result<Console<'c>>,
+    again: &'l dyn Fn(Charset) -> Result<ClientSession<'c>>,
     /// Which text it reads.
     charset: Charset,
     /// The longest packet that the server takes.
@@ -214,7 +214,7 @@ pub(crate) struct Loader<'l, 'c> {
     forgotten: usize,
     seen: Vec<usize>,
     /// The lanes that take text alone; the others take everything.
-    straight: Range<usize>,
+    over_wire: Range<usize>,
     seen_by_main: usize,
     /// The piece that is being made: statements before and within it, its line breaks, who must have it.
     piece: Piece,
@@ -235,7 +235,7 @@ impl<'l, 'c> Loader<'l, 'c> {
     fn new(
         lanes: &'l Lanes<'l>,
         (all, count): (usize, usize),
-        (main, again): (Console<'c>, &'l dyn Fn(Charset) -> Result<Console<'c>>),
+        (main, again): (ClientSession<'c>, &'l dyn Fn(Charset) -> Result<ClientSession<'c>>),
         asking: Session<'c>,
         (connection, database): (&'c Connection, &'l str),
         monitor: &'c Monitor,
@@ -256,7 +256,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             settings: VecDeque::new(),
             forgotten: 0,
             seen: vec![0; all],
-            straight: 0..all - count,
+            over_wire: 0..all - count,
             seen_by_main: 0,
             piece: Piece::default(),
             settings_before: 0,
@@ -276,7 +276,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         match step {
             Step::Session(piece) => {
                 let needs = Needs::of(&piece.text, &Statement::parse(&piece.text));
-                if needs == Needs::Everything || !Lane::may_go_straight(&piece.text) {
+                if needs == Needs::Everything || !Lane::may_go_over_wire(&piece.text) {
                     self.go_serial()?;
                 }
                 self.setting(&piece.text)
@@ -499,7 +499,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         let lane = (!anywhere).then_some(progress.lane);
         let known = self.piece.tables.contains(&number);
         let length = self.piece.text.len();
-        // A straight lane sends a piece as one packet.
+        // The protocol sends a piece as one packet.
         let most = PIECE.min(self.packet / 2);
         if length + head.len() + rows.len() > most
             || !known && length >= SHARED
@@ -590,16 +590,16 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     /// Who is to have a piece: `lane`, else anybody who may.
     fn choose(&self, lane: Option<usize>, piece: &Piece) -> Result<usize> {
-        let text = !piece.long && Lane::may_go_straight(&piece.text);
+        let text = !piece.long && Lane::may_go_over_wire(&piece.text);
         let among = match lane {
-            Some(lane) if text || !self.straight.contains(&lane) => lane..lane + 1,
-            _ if text && !self.straight.is_empty() => self.straight.clone(),
+            Some(lane) if text || !self.over_wire.contains(&lane) => lane..lane + 1,
+            _ if text && !self.over_wire.is_empty() => self.over_wire.clone(),
             Some(_) => {
                 // It has to go elsewhere than what came before it, so after it.
                 piece.tables.iter().try_for_each(|&table| self.lanes.wait_for(table))?;
-                self.straight.end..self.seen.len()
+                self.over_wire.end..self.seen.len()
             }
-            None => self.straight.end..self.seen.len(),
+            None => self.over_wire.end..self.seen.len(),
         };
         self.lanes.choose(&among, piece.text.len())
     }
@@ -729,10 +729,10 @@ impl<'l, 'c> Loader<'l, 'c> {
 
     fn may_spread(&mut self, number: usize) -> Result<bool> {
         let ordered = self.tables.get(number).is_none_or(|table| table.ordered);
-        let straight = !self.straight.is_empty();
+        let over_wire = !self.over_wire.is_empty();
         let facts = self.facts(number)?;
         // Rows of a table with unique keys can meet a deadlock, after which a client is gone.
-        Ok(!ordered && facts.transactional && !facts.hashed && (straight || !facts.unique))
+        Ok(!ordered && facts.transactional && !facts.hashed && (over_wire || !facts.unique))
     }
 
     /// See [`Facts::counted_place`].

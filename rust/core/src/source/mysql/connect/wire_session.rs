@@ -1,4 +1,4 @@
-//! Questions straight to the server, in a thread of their own: one that is silent keeps nobody from cancelling.
+//! Questions to the server by its own protocol, in a thread of their own: one that is silent keeps nobody from cancelling.
 
 use super::session::Row;
 use super::wire;
@@ -11,7 +11,7 @@ use mysql::{Conn, Value};
 use std::thread::JoinHandle;
 
 /// One connection to the server. An error ends it.
-pub(crate) struct Straight<'c> {
+pub(crate) struct WireSession<'c> {
     thread: Option<JoinHandle<()>>,
     /// Dropped first, it ends the thread.
     questions: Option<Sender<String>>,
@@ -22,13 +22,13 @@ pub(crate) struct Straight<'c> {
     monitor: &'c Monitor,
 }
 
-impl<'c> Straight<'c> {
+impl<'c> WireSession<'c> {
     /// Connects. `None` where a client has to do it, see [`wire::open`].
     pub(crate) fn open(
         connection: &'c Connection,
         database: Option<&str>,
         monitor: &'c Monitor,
-    ) -> Result<Option<Straight<'c>>> {
+    ) -> Result<Option<WireSession<'c>>> {
         let (questions, asked) = bounded::<String>(1);
         let (answer, answers) = bounded(1);
         let (opened, id) = bounded(1);
@@ -49,7 +49,7 @@ impl<'c> Straight<'c> {
         let thread =
             thread.map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
         let Some(id) = monitor.receive(&id)? else { return Ok(None) };
-        Ok(Some(Straight {
+        Ok(Some(WireSession {
             thread: Some(thread),
             questions: Some(questions),
             answers,
@@ -83,7 +83,7 @@ impl<'c> Straight<'c> {
     }
 }
 
-impl Drop for Straight<'_> {
+impl Drop for WireSession<'_> {
     fn drop(&mut self) {
         self.questions = None;
         // Its locks are gone when we are.

@@ -1,5 +1,5 @@
-//! A conversation with the server through its own command-line client, which reads scripts with delimiters of their
-//! own, and lives on with what it was given should we be killed.
+//! Questions and scripts to the server through its own command-line client, which reads scripts with delimiters of their
+//! own. Should we be killed, the client still finishes what it was given.
 
 use super::client::{self, Program};
 use super::session::{Row, string};
@@ -13,18 +13,18 @@ use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
 
 /// One connection to the server. What it locked and opened ends when it is dropped.
-pub(crate) struct Console<'c> {
+pub(crate) struct ClientSession<'c> {
     tool: Option<Tool>,
     program: &'static str,
     input: Option<Input<'c>>,
     output: BufReader<Output<'c>>,
     connection: &'c Connection,
     asked: u64,
-    /// That the client was given.
+    /// How many lines the client was given so far.
     lines: u64,
 }
 
-impl<'c> Console<'c> {
+impl<'c> ClientSession<'c> {
     /// Connects, with further `options` of the client, as the server's settings have it. The client keeps `held` open
     /// until it ends. Waiting for an answer ends with an error soon after `stop` is set.
     pub(crate) fn start(
@@ -34,7 +34,7 @@ impl<'c> Console<'c> {
         held: Option<OwnedFd>,
         stop: Option<&'c AtomicBool>,
         monitor: &'c Monitor,
-    ) -> Result<Console<'c>> {
+    ) -> Result<ClientSession<'c>> {
         let mut arguments = client::LOADING.map(String::from).to_vec();
         arguments.extend(["--skip-column-names", "--unbuffered"].map(String::from));
         arguments.extend(options.iter().map(|&option| option.to_owned()));
@@ -42,7 +42,15 @@ impl<'c> Console<'c> {
         let (mut tool, program) =
             client::spawn(Program::Client, connection, arguments, held, Stdio::piped(), Stdio::piped())?;
         let (input, output) = (tool.input(monitor)?, BufReader::new(tool.output(monitor, stop)?));
-        Ok(Console { tool: Some(tool), program, input: Some(input), output, connection, asked: 0, lines: 0 })
+        Ok(ClientSession {
+            tool: Some(tool),
+            program,
+            input: Some(input),
+            output,
+            connection,
+            asked: 0,
+            lines: 0,
+        })
     }
 
     /// Runs statements and gives all rows that they answer.
