@@ -24,10 +24,10 @@ pub struct Block {
 
 impl Block {
     /// What to write, in order.
-    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        self.output.pieces.iter().map(|piece| match piece {
-            Piece::Made(range) => self.output.bytes.get(range.clone()).unwrap_or_default(),
-            Piece::Input(range) => self.input.get(range.clone()).unwrap_or_default(),
+    pub fn spans(&self) -> impl Iterator<Item = &[u8]> {
+        self.output.spans.iter().map(|span| match span {
+            Span::Made(range) => self.output.bytes.get(range.clone()).unwrap_or_default(),
+            Span::Input(range) => self.input.get(range.clone()).unwrap_or_default(),
         })
     }
 }
@@ -37,12 +37,12 @@ impl Block {
 pub struct Output {
     /// Headers, trailers and compressed data. After appending to it, [`Output::made`].
     pub bytes: Vec<u8>,
-    pieces: Vec<Piece>,
-    /// How much of `bytes` belongs to pieces.
+    spans: Vec<Span>,
+    /// How much of `bytes` belongs to spans.
     given: usize,
 }
 
-enum Piece {
+enum Span {
     Made(Range<usize>),
     Input(Range<usize>),
 }
@@ -54,24 +54,24 @@ impl Output {
     /// Empties it, keeping the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.pieces.clear();
+        self.spans.clear();
         self.given = 0;
     }
 
-    /// What was appended to the bytes since the last piece comes next.
+    /// What was appended to the bytes since the last span comes next.
     pub fn made(&mut self) {
         let range = self.given..self.bytes.len();
         self.given = range.end;
-        match self.pieces.last_mut() {
-            Some(Piece::Made(last)) => last.end = range.end,
+        match self.spans.last_mut() {
+            Some(Span::Made(last)) => last.end = range.end,
             _ if range.is_empty() => {}
-            _ => self.pieces.push(Piece::Made(range)),
+            _ => self.spans.push(Span::Made(range)),
         }
     }
 
     /// The whole input, of this length, comes next as it is.
     pub fn input(&mut self, length: usize) {
-        self.pieces.push(Piece::Input(0..length));
+        self.spans.push(Span::Input(0..length));
     }
 
     /// Next, the input's `range` as stored deflate blocks (RFC 1951 section 3.2.4): BFINAL and BTYPE 00 in a byte,
@@ -86,7 +86,7 @@ impl Output {
             self.bytes.extend_from_slice(&size.to_le_bytes());
             self.bytes.extend_from_slice(&(!size).to_le_bytes());
             self.made();
-            self.pieces.push(Piece::Input(from..to));
+            self.spans.push(Span::Input(from..to));
         }
         range.len() + chunks * 5
     }

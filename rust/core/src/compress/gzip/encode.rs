@@ -45,7 +45,7 @@ struct Members {
 impl Join for Members {
     fn block(&mut self, block: &Block, out: &mut impl Write) -> io::Result<()> {
         self.any = true;
-        block.pieces().try_for_each(|bytes| out.write_all(bytes))
+        block.spans().try_for_each(|bytes| out.write_all(bytes))
     }
 
     /// Even no data is a gzip file: of one empty member.

@@ -114,7 +114,7 @@ impl Join for Archive {
         self.start(out)?;
         self.crc.combine(&crc32fast::Hasher::new_with_initial_len(block.crc, block.input.len() as u64));
         self.size += block.input.len() as u64;
-        for piece in block.pieces() {
+        for piece in block.spans() {
             out.write_all(piece)?;
             self.packed += piece.len() as u64;
         }

@@ -1,7 +1,7 @@
 //! The writing side of a followed file, and the temporary file that stands in where no destination is local.
 
 use super::Follow;
-use super::{LOOK, Piece, Shared, State};
+use super::{LOOK, Extent, Shared, State};
 use crate::{Result, ResultExt};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::File;
@@ -19,20 +19,25 @@ const KEEP: u64 = 2 << 20;
 #[derive(Debug)]
 pub struct Growing {
     shared: Arc<Shared>,
-    piece: usize,
+    extent: usize,
     finished: bool,
 }
 
 impl Growing {
-    pub(crate) fn add(shared: &Arc<Shared>, pieces: &mut Vec<Piece>, file: Arc<File>, start: u64) -> Growing {
-        pieces.push(Piece { file, start, end: start, state: State::Growing });
-        Growing { shared: Arc::clone(shared), piece: pieces.len() - 1, finished: false }
+    pub(crate) fn add(
+        shared: &Arc<Shared>,
+        extents: &mut Vec<Extent>,
+        file: Arc<File>,
+        start: u64,
+    ) -> Growing {
+        extents.push(Extent { file, start, end: start, state: State::Growing });
+        Growing { shared: Arc::clone(shared), extent: extents.len() - 1, finished: false }
     }
 
     /// Says that `bytes` more can be read.
     pub fn grew(&self, bytes: u64) {
-        if let Some(piece) = self.shared.pieces().get_mut(self.piece) {
-            piece.end += bytes;
+        if let Some(extent) = self.shared.extents().get_mut(self.extent) {
+            extent.end += bytes;
         }
         self.shared.changed.notify_all();
     }
@@ -52,29 +57,29 @@ impl Growing {
             return Ok(None);
         }
         let file = temporary(folder).map(Arc::new);
-        let mut pieces = self.shared.pieces();
+        let mut extents = self.shared.extents();
         let mut start = 0;
-        if let Some(piece) = pieces.get_mut(self.piece) {
-            piece.state = State::Failed;
-            start = piece.end;
+        if let Some(extent) = extents.get_mut(self.extent) {
+            extent.state = State::Failed;
+            start = extent.end;
         }
         // Whoever fails last sees no other: the lock decides, and readers never see that there is none.
         let spool = match file {
-            _ if pieces.iter().any(|piece| piece.state != State::Failed) => Ok(None),
+            _ if extents.iter().any(|extent| extent.state != State::Failed) => Ok(None),
             Ok(file) => {
-                let growing = Growing::add(&self.shared, &mut pieces, Arc::clone(&file), start);
+                let growing = Growing::add(&self.shared, &mut extents, Arc::clone(&file), start);
                 Ok(Some(Spool { file, growing, folder: folder.to_owned(), at: start }))
             }
             Err(error) => Err(error),
         };
-        drop(pieces);
+        drop(extents);
         self.shared.changed.notify_all();
         spool
     }
 
     fn end(&self, state: State) {
-        if let Some(piece) = self.shared.pieces().get_mut(self.piece) {
-            piece.state = state;
+        if let Some(extent) = self.shared.extents().get_mut(self.extent) {
+            extent.state = state;
         }
         self.shared.changed.notify_all();
     }
@@ -82,7 +87,7 @@ impl Growing {
     /// Where a full disk keeps this from growing: gives up what every reader is done with. Waits until there is some;
     /// false where there will be none.
     fn make_room(&self) -> bool {
-        let mut pieces = self.shared.pieces();
+        let mut extents = self.shared.extents();
         loop {
             let readers = self.shared.readers();
             let slowest = readers
@@ -93,18 +98,18 @@ impl Growing {
             let Some(slowest) = slowest else { return false };
             let up_to = slowest.saturating_sub(KEEP);
             let mut freed = false;
-            for piece in pieces.iter_mut().filter(|piece| piece.start < up_to.min(piece.end)) {
-                let length = up_to.min(piece.end) - piece.start;
+            for extent in extents.iter_mut().filter(|extent| extent.start < up_to.min(extent.end)) {
+                let length = up_to.min(extent.end) - extent.start;
                 let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-                freed |= fallocate(&*piece.file, hole, piece.start, length).is_ok();
-                piece.start += length;
+                freed |= fallocate(&*extent.file, hole, extent.start, length).is_ok();
+                extent.start += length;
             }
-            let all = pieces.iter().map(|piece| piece.end).max().unwrap_or(0);
+            let all = extents.iter().map(|extent| extent.end).max().unwrap_or(0);
             if freed || slowest >= all {
                 return freed;
             }
-            let waited = self.shared.changed.wait_timeout(pieces, LOOK);
-            pieces = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.shared.changed.wait_timeout(extents, LOOK);
+            extents = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) enum State {
 
 /// A file that holds the bytes from `start` to `end`, each at its place.
 #[derive(Debug)]
-pub(crate) struct Piece {
+pub(crate) struct Extent {
     pub file: Arc<File>,
     pub start: u64,
     pub end: u64,
@@ -48,15 +48,15 @@ pub(crate) struct Reader {
 /// What writers and readers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub pieces: Mutex<Vec<Piece>>,
+    pub extents: Mutex<Vec<Extent>>,
     pub changed: Condvar,
     pub readers: Mutex<Vec<Weak<Reader>>>,
     sha256: Mutex<Option<[u8; 32]>>,
 }
 
 impl Shared {
-    pub fn pieces(&self) -> MutexGuard<'_, Vec<Piece>> {
-        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn extents(&self) -> MutexGuard<'_, Vec<Extent>> {
+        self.extents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn readers(&self) -> Vec<Arc<Reader>> {
@@ -91,12 +91,12 @@ impl Follow {
     /// A file that is whole already, e.g. a backup that is to be replicated.
     pub fn finished(file: File) -> Result<Follow> {
         let end = file.metadata()?.len();
-        Ok(Follow::new(vec![Piece { file: Arc::new(file), start: 0, end, state: State::Finished }]))
+        Ok(Follow::new(vec![Extent { file: Arc::new(file), start: 0, end, state: State::Finished }]))
     }
 
-    fn new(pieces: Vec<Piece>) -> Self {
+    fn new(extents: Vec<Extent>) -> Self {
         let shared = Shared {
-            pieces: Mutex::new(pieces),
+            extents: Mutex::new(extents),
             changed: Condvar::new(),
             readers: Mutex::default(),
             sha256: Mutex::new(None),
@@ -106,7 +106,7 @@ impl Follow {
 
     /// The same bytes grow in this file, too: should another fail, they are read from here.
     pub fn also_in(&self, file: File) -> Growing {
-        Growing::add(&self.shared, &mut self.shared.pieces(), Arc::new(file), 0)
+        Growing::add(&self.shared, &mut self.shared.extents(), Arc::new(file), 0)
     }
 
     /// Another reader of the same bytes. While it lives, nothing is given up that it did not call [`Follow::done`].
@@ -132,28 +132,28 @@ impl Follow {
     /// `bytes` may be at most `offset`). Fails when the writer failed or the job is cancelled.
     pub fn wait(&self, offset: u64, patience: Duration, monitor: &Monitor) -> Result<Available> {
         let until = Instant::now() + patience;
-        let mut pieces = self.shared.pieces();
+        let mut extents = self.shared.extents();
         loop {
             monitor.check()?;
-            if let Some(bytes) = finished(&pieces) {
+            if let Some(bytes) = finished(&extents) {
                 return Ok(Available { bytes, finished: true });
             }
-            if pieces.iter().all(|piece| piece.state == State::Failed) {
+            if extents.iter().all(|extent| extent.state == State::Failed) {
                 return Err(Error::new(Code::Cancelled, "stopped, because the backup itself failed"));
             }
-            let bytes = pieces.iter().map(|piece| piece.end).max().unwrap_or(0);
+            let bytes = extents.iter().map(|extent| extent.end).max().unwrap_or(0);
             let left = until.saturating_duration_since(Instant::now());
             if bytes > offset || left.is_zero() {
                 return Ok(Available { bytes, finished: false });
             }
-            let waited = self.shared.changed.wait_timeout(pieces, left.min(LOOK));
-            pieces = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.shared.changed.wait_timeout(extents, left.min(LOOK));
+            extents = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// The size, once the writer is done.
     pub fn finished_size(&self) -> Option<u64> {
-        finished(&self.shared.pieces())
+        finished(&self.shared.extents())
     }
 
     /// Whether the writer is done, successfully.
@@ -203,9 +203,9 @@ impl Follow {
     }
 
     fn piece_at(&self, offset: u64) -> Result<(Arc<File>, u64)> {
-        let pieces = self.shared.pieces();
-        let holds = |piece: &&Piece| piece.start <= offset && offset < piece.end;
-        let found = pieces.iter().find(holds).map(|piece| (Arc::clone(&piece.file), piece.end));
+        let extents = self.shared.extents();
+        let holds = |extent: &&Extent| extent.start <= offset && offset < extent.end;
+        let found = extents.iter().find(holds).map(|extent| (Arc::clone(&extent.file), extent.end));
         found.ok_or_else(|| {
             Error::new(Code::Space, "its beginning was given up here already, as this machine's disk is full")
                 .hint("free some space, then make a new backup")
@@ -214,8 +214,8 @@ impl Follow {
 
     /// A second handle on the finished file, for programs that read all of it.
     pub fn reader(&self) -> Result<File> {
-        let finished = self.shared.pieces().iter().find_map(|piece| {
-            (piece.state == State::Finished).then(|| (Arc::clone(&piece.file), piece.start))
+        let finished = self.shared.extents().iter().find_map(|extent| {
+            (extent.state == State::Finished).then(|| (Arc::clone(&extent.file), extent.start))
         });
         let (file, start) =
             finished.ok_or_else(|| Error::new(Code::Internal, "the backup is not finished yet"))?;
@@ -255,8 +255,8 @@ impl Follow {
 }
 
 /// The size of what is finished.
-fn finished(pieces: &[Piece]) -> Option<u64> {
-    pieces.iter().find(|piece| piece.state == State::Finished).map(|piece| piece.end)
+fn finished(extents: &[Extent]) -> Option<u64> {
+    extents.iter().find(|extent| extent.state == State::Finished).map(|extent| extent.end)
 }
 
 #[cfg(test)]

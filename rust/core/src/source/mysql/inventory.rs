@@ -43,7 +43,7 @@ pub(crate) fn contents(input: &mut dyn Read, only: Option<&str>, monitor: &Monit
     let mut intake = Intake::new(input, None, false, monitor).with_only_database(only.map(str::to_owned));
     let mut tables: BTreeMap<String, Table> = BTreeMap::new();
     while let Some(step) = intake.next()? {
-        let Step::Table { kind, name, piece, .. } = step else { continue };
+        let Step::Table { kind, name, sql, .. } = step else { continue };
         if kind == Kind::Drop {
             continue;
         }
@@ -52,9 +52,9 @@ pub(crate) fn contents(input: &mut dyn Read, only: Option<&str>, monitor: &Monit
             rows: Some(0),
             bytes: 0,
         });
-        table.bytes += piece.text.len() as u64;
+        table.bytes += sql.text.len() as u64;
         if kind == Kind::Insert {
-            table.rows = table.rows.map(|count| count + rows(&piece.text));
+            table.rows = table.rows.map(|count| count + rows(&sql.text));
         }
     }
     intake.check_content()?;
@@ -71,13 +71,13 @@ pub(crate) fn fingerprints(input: &mut dyn Read, monitor: &Monitor) -> Result<BT
     let mut intake = Intake::new(input, None, false, monitor);
     let mut tables: BTreeMap<String, Fingerprint> = BTreeMap::new();
     while let Some(step) = intake.next()? {
-        let Step::Table { kind, name, piece, .. } = step else { continue };
+        let Step::Table { kind, name, sql, .. } = step else { continue };
         if kind == Kind::Drop {
             continue;
         }
         let table = tables.entry(name).or_default();
         if kind == Kind::Insert {
-            for_each_row(&piece.text, |row| table.add(row));
+            for_each_row(&sql.text, |row| table.add(row));
         }
     }
     Ok(tables)

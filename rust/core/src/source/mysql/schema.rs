@@ -8,7 +8,7 @@ use crate::{Code, Error, Result};
 
 /// One table (or sequence).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Table {
+pub(crate) struct TableSchema {
     /// Its name, prefix included.
     pub(crate) name: String,
     /// Whether its rows go into the dump.
@@ -31,7 +31,7 @@ pub(crate) struct Table {
     pub(crate) partial: bool,
 }
 
-impl Table {
+impl TableSchema {
     /// Whether dump clients would round some of its numbers, or cannot read it for want of a column. (Their
     /// `--dump-history` has no other way.)
     pub(crate) fn rounded(&self) -> bool {
@@ -58,7 +58,7 @@ const NUMBERS: [&str; 9] =
 #[derive(Debug, Default)]
 pub(crate) struct Schema {
     pub(crate) server: String,
-    pub(crate) tables: Vec<Table>,
+    pub(crate) tables: Vec<TableSchema>,
     pub(crate) views: Vec<String>,
     /// Views that do not work.
     pub(crate) broken: Vec<BrokenView>,
@@ -99,7 +99,7 @@ impl Schema {
                 let sequence = kind == "SEQUENCE";
                 let own_rows =
                     bereft != "1" && !OTHERS_ROWS.iter().any(|known| known.eq_ignore_ascii_case(&engine));
-                schema.tables.push(Table {
+                schema.tables.push(TableSchema {
                     own_rows,
                     rows: !sequence && own_rows && !names_table(&settings.nodata_tables, &name, prefix),
                     transactions: TRANSACTIONS.iter().any(|known| known.eq_ignore_ascii_case(&engine)),
@@ -157,7 +157,7 @@ impl Schema {
 
     /// Fails where a table got other columns since they were read.
     pub(crate) fn check_columns(&self, session: &mut Session<'_>) -> Result<()> {
-        let bare = |table: &Table| Table { columns: Vec::new(), partial: false, ..table.clone() };
+        let bare = |table: &TableSchema| TableSchema { columns: Vec::new(), partial: false, ..table.clone() };
         let mut now = Schema { tables: self.tables.iter().map(bare).collect(), ..Schema::default() };
         now.read_columns(session)?;
         match self.tables.iter().zip(&now.tables).find(|(then, now)| then.rows && then != now) {
@@ -170,7 +170,7 @@ impl Schema {
     }
 
     /// The tables whose rows are dumped.
-    pub(crate) fn with_rows(&self) -> impl Iterator<Item = &Table> {
+    pub(crate) fn with_rows(&self) -> impl Iterator<Item = &TableSchema> {
         self.tables.iter().filter(|table| table.rows)
     }
 }

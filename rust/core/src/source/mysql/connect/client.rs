@@ -35,7 +35,7 @@ const PACKAGE: &str = "mariadb-client";
 pub(crate) const LOADING: [&str; 4] = ["--batch", "--binary-mode", "--comments", "--skip-reconnect"];
 /// For loading: the client then passes over bytes, of which none that UTF-8 puts into a character means anything to
 /// it, instead of looking for characters. The server is told by statements what they are.
-pub(crate) const LANE_CHARSET: &str = "--default-character-set=latin1";
+pub(crate) const LOAD_CHARSET: &str = "--default-character-set=latin1";
 /// Within how many seconds a server has to let us in. It holds for no statement; the dump client does not know it, and
 /// is started only after others were let in.
 const PATIENCE: &str = "--connect-timeout=20";

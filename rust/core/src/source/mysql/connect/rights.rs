@@ -2,7 +2,7 @@
 
 use super::session::{Session, quote, text};
 use crate::config::Connection;
-use crate::source::mysql::schema::Table;
+use crate::source::mysql::schema::TableSchema;
 use crate::{Code, Monitor, NoteKind, Result};
 use std::collections::BTreeSet;
 
@@ -91,7 +91,11 @@ fn grants(session: &mut Session<'_>) -> Result<Vec<Grant>> {
 }
 
 /// Says what the server may hide from us: it shows no triggers, events and routines to whoever has no right to them.
-pub(crate) fn tell_of_hidden(connection: &Connection, tables: &[Table], monitor: &Monitor) -> Result<()> {
+pub(crate) fn tell_of_hidden(
+    connection: &Connection,
+    tables: &[TableSchema],
+    monitor: &Monitor,
+) -> Result<()> {
     let mut session = Session::open(connection, Some(&connection.name), monitor)?;
     let grants = match grants(&mut session) {
         Ok(grants) => grants,
@@ -157,13 +161,13 @@ pub(crate) fn tell_of_hidden(connection: &Connection, tables: &[Table], monitor:
 
 /// Whether some table has triggers although we may not see them: MariaDB counts those that it loads when it opens a
 /// table (`Feature_trigger`). `false` also means that the server does not tell.
-fn has_triggers(mut session: Session<'_>, tables: &[Table]) -> Result<bool> {
+fn has_triggers(mut session: Session<'_>, tables: &[TableSchema]) -> Result<bool> {
     let count = |session: &mut Session<'_>| -> Result<Option<String>> {
         let row = session.rows("SHOW SESSION STATUS LIKE 'Feature_trigger'")?.pop();
         Ok(row.and_then(|row| row.into_iter().nth(1)).map(text))
     };
     let Some(before) = count(&mut session)? else { return Ok(false) };
-    let named = |table: &Table| {
+    let named = |table: &TableSchema| {
         let one = |number: usize| format!("{} AS bam{number}", quote(&table.name));
         (0..TIMES).map(one).collect::<Vec<_>>().join(", ")
     };

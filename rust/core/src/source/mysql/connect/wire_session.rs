@@ -3,7 +3,7 @@
 use super::session::Row;
 use super::wire;
 use crate::config::Connection;
-use crate::source::mysql::replace::leash;
+use crate::source::mysql::replace::child_guard;
 use crate::{Code, Error, Monitor, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mysql::prelude::Queryable;
@@ -79,7 +79,7 @@ impl<'c> WireSession<'c> {
         self.thread = None;
         let (connection, ids) = (self.connection.clone(), [self.id.to_string()]);
         // Not waited for: the server may be silent altogether.
-        let _ = std::thread::Builder::new().spawn(move || leash::kill(&connection, &ids));
+        let _ = std::thread::Builder::new().spawn(move || child_guard::kill(&connection, &ids));
     }
 }
 

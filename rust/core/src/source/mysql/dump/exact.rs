@@ -8,7 +8,7 @@ use super::inserts::{Inserts, Layout};
 use crate::config::Connection;
 use crate::source::mysql::connect::client::{self, Program};
 use crate::source::mysql::connect::session::quote;
-use crate::source::mysql::schema::Table;
+use crate::source::mysql::schema::TableSchema;
 use crate::source::tool::Tool;
 use crate::{Code, Error, Result};
 use memchr::memchr_iter;
@@ -28,7 +28,7 @@ pub(crate) struct Plan {
 }
 
 /// Starts a client that reads these tables, of which the columns must be known, in a snapshot of its own.
-pub(crate) fn start(connection: &Connection, tables: &[&Table]) -> Result<(Tool, &'static str, Plan)> {
+pub(crate) fn start(connection: &Connection, tables: &[&TableSchema]) -> Result<(Tool, &'static str, Plan)> {
     // The snapshot comes before the first output. The server waits for us however slow a destination is.
     let mut script = String::from(
         "SET SESSION sql_mode='', time_zone='+00:00', net_write_timeout=86400;\n\

@@ -1,7 +1,7 @@
 //! Rows as the INSERTs of a dump, of about as many bytes each as dump clients write.
 
 use crate::source::mysql::connect::session::quote;
-use crate::source::mysql::schema::Table;
+use crate::source::mysql::schema::TableSchema;
 
 /// Where a statement ends and the next begins, as [`work`] counts it: for long rows what dump clients do by default
 /// (`net_buffer_length`).
@@ -37,7 +37,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// For a table whose columns are known.
-    pub(crate) fn of(table: &Table) -> Layout {
+    pub(crate) fn of(table: &TableSchema) -> Layout {
         let name = quote(&table.name);
         let names: Vec<String> = table.columns.iter().map(|column| quote(&column.name)).collect();
         let insert = match table.partial {

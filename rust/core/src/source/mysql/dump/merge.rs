@@ -9,7 +9,7 @@ use super::inserts::{Block, work};
 use super::select::Select;
 use crate::config::Connection;
 use crate::source::mysql::connect::client;
-use crate::source::mysql::schema::Table;
+use crate::source::mysql::schema::TableSchema;
 use crate::source::tool::{Output, Tool};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -70,7 +70,7 @@ pub(crate) enum Feed {
     Server(Box<Select>),
 }
 
-pub(crate) enum Piece {
+pub(crate) enum Event {
     /// The client has its snapshot: it wrote something besides the first line, which it writes before.
     Started,
     Rows(Block),
@@ -81,7 +81,7 @@ pub(crate) enum Piece {
 
 /// The clients' output, while they run.
 pub(crate) struct Rows<'m> {
-    clients: Vec<Receiver<Result<Piece>>>,
+    clients: Vec<Receiver<Result<Event>>>,
     monitor: &'m Monitor,
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn run(
                 let end = pump(output, plan, &sender)
                     .and_then(|()| client::dump_outcome(tool, name, connection, ignore_errors, monitor));
                 // Nobody listens any more when the dump has failed elsewhere.
-                let _ = sender.send(end.map(|()| Piece::End));
+                let _ = sender.send(end.map(|()| Event::End));
             });
         }
         let done = work(&mut rows);
@@ -129,7 +129,7 @@ pub(crate) fn run(
     })
 }
 
-fn pump(output: Output<'_>, plan: Option<Plan>, sender: &Sender<Result<Piece>>) -> Result<()> {
+fn pump(output: Output<'_>, plan: Option<Plan>, sender: &Sender<Result<Event>>) -> Result<()> {
     let gone = |_| Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
     let mut rows: Box<dyn Read + '_> = match plan {
         Some(plan) => {
@@ -143,13 +143,13 @@ fn pump(output: Output<'_>, plan: Option<Plan>, sender: &Sender<Result<Piece>>) 
             Box::new(body)
         }
     };
-    sender.send(Ok(Piece::Started)).map_err(gone)?;
+    sender.send(Ok(Event::Started)).map_err(gone)?;
     loop {
         let mut sql = Vec::with_capacity(BLOCK);
         if rows.by_ref().take(BLOCK as u64).read_to_end(&mut sql)? == 0 {
             return Ok(());
         }
-        sender.send(Ok(Piece::Rows(Block { sql, rows: 0 }))).map_err(gone)?;
+        sender.send(Ok(Event::Rows(Block { sql, rows: 0 }))).map_err(gone)?;
     }
 }
 
@@ -158,7 +158,7 @@ impl Rows<'_> {
     pub(crate) fn wait_for_snapshots(&self) -> Result<()> {
         for client in &self.clients {
             match receive(client, self.monitor)? {
-                Piece::Started => {}
+                Event::Started => {}
                 _ => return Err(Error::new(Code::Internal, "a dump client sent rows before its snapshot")),
             }
         }
@@ -185,13 +185,13 @@ impl Rows<'_> {
     }
 }
 
-fn receive(client: &Receiver<Result<Piece>>, monitor: &Monitor) -> Result<Piece> {
+fn receive(client: &Receiver<Result<Event>>, monitor: &Monitor) -> Result<Event> {
     let gone = || Error::new(Code::Internal, "a dump client's thread is gone");
     monitor.receive(client)?.ok_or_else(gone)?
 }
 
 struct Turn<'r> {
-    client: &'r Receiver<Result<Piece>>,
+    client: &'r Receiver<Result<Event>>,
     /// What was received and belongs to the next turn.
     rest: Block,
 }
@@ -203,10 +203,10 @@ impl Turn<'_> {
         loop {
             let Block { sql, rows } = match std::mem::take(&mut self.rest) {
                 rest if rest.sql.is_empty() => match receive(self.client, monitor)? {
-                    Piece::Rows(block) => block,
-                    Piece::End => return Ok(false),
-                    Piece::Started => continue,
-                    Piece::Lost(what) => {
+                    Event::Rows(block) => block,
+                    Event::End => return Ok(false),
+                    Event::Started => continue,
+                    Event::Lost(what) => {
                         monitor.note(NoteKind::Missing, what);
                         continue;
                     }
@@ -240,20 +240,20 @@ fn statement_end(last: u8, block: &[u8]) -> Option<usize> {
 
 /// Divides tables into `clients` groups of about the same size. In each the table with the largest indexes comes first,
 /// which whoever loads the dump then builds while others load; one client takes them by name.
-pub(crate) fn share<'t>(tables: &[&'t Table], clients: usize) -> Vec<Vec<&'t Table>> {
+pub(crate) fn share<'t>(tables: &[&'t TableSchema], clients: usize) -> Vec<Vec<&'t TableSchema>> {
     if clients < 2 {
         return if tables.is_empty() { Vec::new() } else { vec![tables.to_vec()] };
     }
-    let mut by_size: Vec<&Table> = tables.to_vec();
+    let mut by_size: Vec<&TableSchema> = tables.to_vec();
     by_size.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
-    let mut groups: Vec<(u64, Vec<&Table>)> = vec![(0, Vec::new()); clients];
+    let mut groups: Vec<(u64, Vec<&TableSchema>)> = vec![(0, Vec::new()); clients];
     for table in by_size {
         if let Some(group) = groups.iter_mut().min_by_key(|(size, _)| *size) {
             group.0 += table.size + 1;
             group.1.push(table);
         }
     }
-    let mut groups: Vec<Vec<&Table>> = groups.into_iter().map(|(_, tables)| tables).collect();
+    let mut groups: Vec<Vec<&TableSchema>> = groups.into_iter().map(|(_, tables)| tables).collect();
     for group in &mut groups {
         group.sort_by(|a, b| b.index_size.cmp(&a.index_size).then_with(|| a.name.cmp(&b.name)));
     }

@@ -17,7 +17,7 @@ use super::connect::client::{self, FORCE, Program};
 use super::connect::rights;
 use super::connect::session::{Session, quote};
 use super::connect::wire;
-use super::schema::{Schema, Table};
+use super::schema::{Schema, TableSchema};
 use crate::config::Connection;
 use crate::source::database::{DumpReport, DumpSettings};
 use crate::source::sql::without_schema;
@@ -164,7 +164,7 @@ impl<'a> Dumper<'a> {
     /// makes them fail instead of giving rows that do not fit the structure; one that was altered before does so here.
     fn tables(&mut self) -> Result<()> {
         let schema = self.schema;
-        let tables: Vec<&Table> = schema.with_rows().collect();
+        let tables: Vec<&TableSchema> = schema.with_rows().collect();
         let _locked = self.lock_for_all(&tables)?;
         let (held, groups) = self.share(&tables)?;
         let feeds = groups.into_iter().map(|group| self.feed(group)).collect::<Result<Vec<_>>>()?;
@@ -214,7 +214,7 @@ impl<'a> Dumper<'a> {
 
     /// `DROP` and `CREATE` of everything: of sequences first, which tables may take their numbers from.
     fn structure(&mut self) -> Result<()> {
-        let (sequences, tables): (Vec<&Table>, Vec<&Table>) =
+        let (sequences, tables): (Vec<&TableSchema>, Vec<&TableSchema>) =
             self.schema.tables.iter().partition(|table| table.sequence);
         if !sequences.is_empty() {
             let names = sequences.iter().map(|table| &table.name);
@@ -250,7 +250,7 @@ impl<'a> Dumper<'a> {
     }
 
     /// Locks the tables without transactions, where the profile wants that, until the guard is dropped.
-    fn lock_for_all(&self, tables: &[&Table]) -> Result<Option<Session<'a>>> {
+    fn lock_for_all(&self, tables: &[&TableSchema]) -> Result<Option<Session<'a>>> {
         let without = tables.iter().filter(|table| !table.transactions);
         let list: Vec<String> = without.map(|table| format!("{} READ", quote(&table.name))).collect();
         if !self.settings.lock_tables || list.is_empty() {
@@ -267,13 +267,13 @@ impl<'a> Dumper<'a> {
     /// start; the lock that is then held, and told of, sees to that until [`Self::release`]. (`LOCK TABLES` needs fewer
     /// privileges, but makes transactions of the site fail: it takes one table after the other, and of two that wait for
     /// each other it is the site's that the server ends.)
-    fn share<'t>(&mut self, tables: &[&'t Table]) -> Result<(bool, Vec<Group<'t>>)> {
+    fn share<'t>(&mut self, tables: &[&'t TableSchema]) -> Result<(bool, Vec<Group<'t>>)> {
         let connection = self.connection;
         let connect = || wire::open(connection, Some(&connection.name)).map(Box::new).map(Way::Server);
         let first = connect();
         let over_wire = first.is_some();
         // Some tables want a client of their own; those with a history always do.
-        let (plain, special): (Vec<&Table>, Vec<&Table>) =
+        let (plain, special): (Vec<&TableSchema>, Vec<&TableSchema>) =
             tables.iter().partition(|table| !table.versioned && (over_wire || !table.rounded()));
         let size: u64 = plain.iter().map(|table| table.size).sum();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -342,7 +342,7 @@ fn lock(statement: &str, wait: u32) -> String {
 /// Some tables, and how their rows are read.
 struct Group<'t> {
     way: Way,
-    tables: Vec<&'t Table>,
+    tables: Vec<&'t TableSchema>,
 }
 
 enum Way {
@@ -355,7 +355,7 @@ enum Way {
 }
 
 /// How a client reads these tables. Dump clients round FLOATs, but they alone know the history of a table.
-fn by_client(tables: &[&Table]) -> Way {
+fn by_client(tables: &[&TableSchema]) -> Way {
     let versioned = tables.iter().any(|table| table.versioned);
     if !versioned && tables.iter().any(|table| table.rounded()) { Way::Exact } else { Way::Client }
 }

@@ -1,7 +1,7 @@
 //! Rows by the server's protocol, as INSERTs: what a dump client does, in a thread of our own.
 
 use super::inserts::{Inserts, Layout};
-use super::merge::{BLOCK, Piece};
+use super::merge::{BLOCK, Event};
 use crate::config::Connection;
 use crate::source::mysql::connect::wire;
 use crate::{Code, Error, Result};
@@ -41,14 +41,14 @@ impl Select {
     }
 
     /// Sends everything. It ends when nobody listens any more, but only once the server gives something.
-    pub(crate) fn run(mut self, to: &Sender<Result<Piece>>) {
-        let end = self.send(to).map(|()| Piece::End);
+    pub(crate) fn run(mut self, to: &Sender<Result<Event>>) {
+        let end = self.send(to).map(|()| Event::End);
         let _ = to.send(end);
     }
 
-    fn send(&mut self, to: &Sender<Result<Piece>>) -> Result<()> {
+    fn send(&mut self, to: &Sender<Result<Event>>) -> Result<()> {
         wire::run(&mut self.conn, &SNAPSHOT, &self.connection)?;
-        hand_over(to, Piece::Started)?;
+        hand_over(to, Event::Started)?;
         let mut inserts = Inserts::default();
         for table in std::mem::take(&mut self.tables) {
             match self.table(&table, &mut inserts, to) {
@@ -58,18 +58,18 @@ impl Select {
                 {
                     inserts.end(&table);
                     let label = self.connection.label();
-                    hand_over(to, Piece::Lost(format!("database {label}: table {}: {error}", table.name)))?;
+                    hand_over(to, Event::Lost(format!("database {label}: table {}: {error}", table.name)))?;
                 }
                 Err(error) => return Err(error.context(format!("table {}", table.name))),
             }
         }
         match inserts.out.is_empty() {
             true => Ok(()),
-            false => hand_over(to, Piece::Rows(inserts.take(0))),
+            false => hand_over(to, Event::Rows(inserts.take(0))),
         }
     }
 
-    fn table(&mut self, table: &Layout, inserts: &mut Inserts, to: &Sender<Result<Piece>>) -> Result<()> {
+    fn table(&mut self, table: &Layout, inserts: &mut Inserts, to: &Sender<Result<Event>>) -> Result<()> {
         let failed = |error| wire::failed(error, &self.connection);
         let rows = self.conn.query_iter(format!("SELECT {} FROM {}", table.values, table.name));
         let rows = rows.map_err(failed)?;
@@ -80,7 +80,7 @@ impl Select {
             let length = (0..row.len()).map(|at| row.as_ref(at).map_or(0, length)).sum();
             inserts.row(table, length, |out| tuple(&row, &table.numbers, out)).ok_or_else(wire::shape)?;
             if inserts.out.len() >= BLOCK {
-                hand_over(to, Piece::Rows(inserts.take(BLOCK + BLOCK / 4)))?;
+                hand_over(to, Event::Rows(inserts.take(BLOCK + BLOCK / 4)))?;
             }
         }
         inserts.end(table);
@@ -88,8 +88,8 @@ impl Select {
     }
 }
 
-fn hand_over(to: &Sender<Result<Piece>>, piece: Piece) -> Result<()> {
-    to.send(Ok(piece)).map_err(|_| Error::new(Code::Cancelled, "nobody takes the rows any more"))
+fn hand_over(to: &Sender<Result<Event>>, event: Event) -> Result<()> {
+    to.send(Ok(event)).map_err(|_| Error::new(Code::Cancelled, "nobody takes the rows any more"))
 }
 
 fn length(value: &Value) -> usize {

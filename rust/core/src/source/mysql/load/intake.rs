@@ -31,16 +31,16 @@ pub(crate) enum Origin {
 #[derive(Debug)]
 pub(crate) enum Step<'a> {
     /// It sets up the session: for every connection that loads, and for what comes later.
-    Session(Piece<'a>),
+    Session(Sql<'a>),
     /// It makes or fills a table.
-    Table { kind: Kind, name: String, line: u64, piece: Piece<'a> },
+    Table { kind: Kind, name: String, line: u64, sql: Sql<'a> },
     /// It makes a view, trigger or the like: when the tables are in place. `undo` removes what it makes.
-    Later { piece: Piece<'a>, undo: Option<String> },
+    Later { sql: Sql<'a>, undo: Option<String> },
 }
 
 /// A statement to be sent.
 #[derive(Debug)]
-pub(crate) struct Piece<'a> {
+pub(crate) struct Sql<'a> {
     pub(crate) text: Cow<'a, [u8]>,
     pub(crate) delimiter: &'a [u8],
     /// By which rules the server reads it.
@@ -191,21 +191,21 @@ impl<'m, R: Read> Intake<'m, R> {
             _ => Cow::Borrowed(text),
         };
         Ok(Some(match decision {
-            Decision::Session => Step::Session(Piece { text, delimiter, syntax }),
+            Decision::Session => Step::Session(Sql { text, delimiter, syntax }),
             Decision::Table(kind, name) => match prefixes {
                 Some((from, to)) => {
                     let text = Cow::Owned(with_prefix(&text, from, to).into_owned());
-                    let piece = Piece { text, delimiter, syntax };
-                    Step::Table { kind, name: renamed(&name, from, to).into_owned(), line, piece }
+                    let sql = Sql { text, delimiter, syntax };
+                    Step::Table { kind, name: renamed(&name, from, to).into_owned(), line, sql }
                 }
-                None => Step::Table { kind, name, line, piece: Piece { text, delimiter, syntax } },
+                None => Step::Table { kind, name, line, sql: Sql { text, delimiter, syntax } },
             },
             Decision::Later(undo) => {
                 let definer = definer_of(&text).filter(|definer| !self.definers.keeps(definer));
                 let text = if definer.is_some() { without_definer(&text) } else { text };
                 self.adapted.extend(definer);
                 let text = Cow::Owned(without_database(&text).into_owned());
-                Step::Later { piece: Piece { text, delimiter, syntax }, undo }
+                Step::Later { sql: Sql { text, delimiter, syntax }, undo }
             }
         }))
     }
@@ -452,10 +452,10 @@ mod tests {
         let mut steps = Vec::new();
         while let Some(step) = intake.next()? {
             steps.push(match step {
-                Step::Session(piece) => format!("session {}", String::from_utf8_lossy(&piece.text)),
-                Step::Table { name, piece, .. } => format!("{name} {}", String::from_utf8_lossy(&piece.text)),
-                Step::Later { piece, undo } => {
-                    format!("later {} [{}]", String::from_utf8_lossy(&piece.text), undo.unwrap_or_default())
+                Step::Session(sql) => format!("session {}", String::from_utf8_lossy(&sql.text)),
+                Step::Table { name, sql, .. } => format!("{name} {}", String::from_utf8_lossy(&sql.text)),
+                Step::Later { sql, undo } => {
+                    format!("later {} [{}]", String::from_utf8_lossy(&sql.text), undo.unwrap_or_default())
                 }
             });
         }
@@ -578,8 +578,8 @@ mod tests {
         for bytes in [marked, wide] {
             let monitor = Monitor::new();
             let mut intake = Intake::new(bytes.as_slice(), None, false, &monitor);
-            let Some(Step::Table { name, piece, .. }) = intake.next().unwrap() else { panic!() };
-            assert_eq!((name.as_str(), &*piece.text), ("a", b"CREATE TABLE a (b int)".as_slice()));
+            let Some(Step::Table { name, sql, .. }) = intake.next().unwrap() else { panic!() };
+            assert_eq!((name.as_str(), &*sql.text), ("a", b"CREATE TABLE a (b int)".as_slice()));
         }
     }
 

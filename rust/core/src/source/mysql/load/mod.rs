@@ -1,7 +1,7 @@
 //! Loading a dump over several connections.
 //!
-//! Most of a dump are rows of literals, which depend on nothing but their table. They go, in pieces of a mebibyte, to
-//! whichever of the lanes has the least to do; also those of one and the same table, once it is not empty any more.
+//! Most of a dump are rows of literals, which depend on nothing but their table. They go, in chunks of a mebibyte, to
+//! whichever of the connections has the least to do; also those of one and the same table, once it is not empty any more.
 //! Statements about the structure run one after another on a connection of their own, each when nothing about its
 //! table is under way; what sets up the session is repeated on every connection at its place. From the first statement
 //! that asks for more (other rows, session variables, numbers that the server makes up) on, everything goes over one
@@ -17,27 +17,27 @@
 //! INSERTs that are too long for the server are [`long_rows`]'s; text under other modes or in a character set that
 //! clients must know goes over the main connection.
 //!
-//! `intake` reads the dump and says what is to happen with each statement; `lanes` work rows off, each `lane` one
-//! connection; `indexes` says what can wait for the rows, `long_rows` what is too long for one statement; `script` writes
+//! `intake` reads the dump and says what is to happen with each statement; `queues` hand chunks of rows to connections,
+//! each a `connection`; `indexes` says what can wait for the rows, `long_rows` what is too long for one statement; `script` writes
 //! what is left for the client to run.
 
+mod connection;
 mod indexes;
 pub(super) mod intake;
-mod lane;
-mod lanes;
 mod long_rows;
+mod queues;
 pub(super) mod script;
 
+use self::connection::LoadConnection;
 use self::indexes::Facts;
 use self::intake::Step;
-use self::lane::Lane;
-use self::lanes::{Lanes, Piece, placed};
 use self::long_rows::Part;
+use self::queues::{Chunk, Queues, placed};
 use self::script::Script;
 use super::connect::client_session::ClientSession;
 use super::connect::session::{Session, text};
 use super::replace::Replacement;
-use super::replace::leash;
+use super::replace::child_guard;
 use crate::config::Connection;
 use crate::source::sql::{
     self, Charset, Kind, Needs, Numbering, Statement, Syntax, has_word, numbering, without_directories,
@@ -50,9 +50,9 @@ use std::ops::Range;
 /// What a dump may take for granted; most say it themselves. One connection may wait long for what others do.
 const PROLOGUE: &[u8] = b"SET NAMES utf8mb4, sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, \
                           unique_checks=0, autocommit=0, wait_timeout=86400;\n";
-/// How long a piece may become.
-const PIECE: usize = 1 << 20;
-/// A piece shorter than this takes rows of several tables.
+/// How long a chunk may become.
+const CHUNK: usize = 1 << 20;
+/// A chunk shorter than this takes rows of several tables.
 const SHARED: usize = 256 << 10;
 /// How long an INSERT may become when several are put together: every server takes that in one packet.
 const MERGED: usize = 256 << 10;
@@ -66,8 +66,8 @@ const LONG: u64 = 1024;
 const OVER: u64 = 32 << 20;
 /// Statements about the session that are remembered for connections which have not seen them.
 const REMEMBERED: usize = 1000;
-/// More lanes only wait for each other.
-const MOST_LANES: usize = 4;
+/// More connections only wait for each other.
+const MOST_CONNECTIONS: usize = 4;
 
 /// Before and after rows that are sent as bytes; only where the session speaks UTF-8.
 const AS_BYTES: &[u8] = b"SET @bam_client=@@character_set_client, @bam_collation=@@collation_connection, \
@@ -88,56 +88,57 @@ pub(crate) fn load<T>(
     work: impl FnOnce(&mut Loader<'_, '_>) -> Result<T>,
 ) -> Result<T> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let count = cores.clamp(2, MOST_LANES);
+    let count = cores.clamp(2, MOST_CONNECTIONS);
     // Twice as many where half of them speak the server's protocol, which is for text; the rest goes through clients.
-    let over_wire = Lane::over_wire(it, connection, (database, live, 1))?.is_some();
+    let over_wire = LoadConnection::over_wire(it, connection, (database, live, 1))?.is_some();
     let all = if over_wire { 2 * count } else { count };
-    let lanes = Lanes::new(all, monitor);
-    let (lanes, stop) = (&lanes, lanes.stop());
+    let queues = Queues::new(all, monitor);
+    let (queues, stop) = (&queues, queues.stop());
     let mut asking = Session::open(connection, Some(database), monitor)?;
     let prologue = prologue(connection, database, &mut asking, monitor)?;
     let prologue = prologue.as_slice();
-    let open = move |number: usize| -> Result<Lane<'_>> {
+    let open = move |number: usize| -> Result<LoadConnection<'_>> {
         let wanted = (database, live, number);
-        let lane = if number <= all - count { Lane::over_wire(it, connection, wanted)? } else { None };
-        let mut lane = match lane {
-            Some(lane) => lane,
-            None => Lane::Client(Lane::client(it, connection, wanted, stop, monitor)?),
+        let opened =
+            if number <= all - count { LoadConnection::over_wire(it, connection, wanted)? } else { None };
+        let mut opened = match opened {
+            Some(opened) => opened,
+            None => LoadConnection::Client(LoadConnection::client(it, connection, wanted, stop, monitor)?),
         };
-        lane.feed(prologue)?;
-        Ok(lane)
+        opened.feed(prologue)?;
+        Ok(opened)
     };
     // Statements of all kinds, with delimiters of their own.
-    let main = Lane::client(it, connection, (database, live, 0), stop, monitor)?;
+    let main = LoadConnection::client(it, connection, (database, live, 0), stop, monitor)?;
     // Another one for text in a character set that clients must know; while the first has its lock, it needs another.
     let again = move |charset: Charset| {
         let wanted = (database, live, all + 1);
-        let mut main = Lane::client_of(it, connection, wanted, charset, stop, monitor)?;
+        let mut main = LoadConnection::client_of(it, connection, wanted, charset, stop, monitor)?;
         main.feed(prologue)?;
         Ok(main)
     };
     std::thread::scope(|scope| {
         for number in 0..all {
-            scope.spawn(move || lanes.work(number, || open(number + 1)));
+            scope.spawn(move || queues.work(number, || open(number + 1)));
         }
         let done = packet(&mut asking).and_then(|packet| {
             let mut loader = Loader {
                 packet,
                 live,
-                ..Loader::new(lanes, (all, count), (main, &again), asking, (connection, database), monitor)
+                ..Loader::new(queues, (all, count), (main, &again), asking, (connection, database), monitor)
             };
             loader.main.feed(prologue)?;
             let done = work(&mut loader)?;
             loader.finish()?;
             Ok(done)
         });
-        lanes.close(done.is_err());
+        queues.close(done.is_err());
         if done.is_err() {
-            // Else the lanes would go on with what they are at; should the server not listen, that is how they end.
-            let _ = leash::kill(connection, &lanes.sessions());
+            // Else the connections would go on with what they are at; should the server not listen, that is how they end.
+            let _ = child_guard::kill(connection, &queues.sessions());
         }
         // Why a connection was lost is said by who lost it.
-        done.map_err(|error| lanes.error().unwrap_or(error))
+        done.map_err(|error| queues.error().unwrap_or(error))
     })
 }
 
@@ -171,7 +172,7 @@ fn prologue<'c>(
 }
 
 /// A table as far as loading it goes.
-struct Table {
+struct TableLoad {
     name: String,
     /// What the server says of it; asked for when it matters.
     facts: Option<Facts>,
@@ -191,8 +192,8 @@ struct Table {
 
 /// See the module.
 pub(crate) struct Loader<'l, 'c> {
-    lanes: &'l Lanes<'l>,
-    /// For everything that is not for the lanes.
+    queues: &'l Queues<'l>,
+    /// For everything that is not for the connections behind the queues.
     main: ClientSession<'c>,
     /// Makes another one.
     again: &'l dyn Fn(Charset) -> Result<ClientSession<'c>>,
@@ -207,21 +208,21 @@ pub(crate) struct Loader<'l, 'c> {
     connection: &'c Connection,
     database: &'l str,
     monitor: &'c Monitor,
-    tables: Vec<Table>,
+    tables: Vec<TableLoad>,
     numbers: HashMap<String, usize>,
-    /// What set up the session, from the `forgotten`th statement on, and how many each lane and the main connection saw.
+    /// What set up the session, from the `forgotten`th statement on, and how many each of the connections and the main one saw.
     settings: VecDeque<Vec<u8>>,
     forgotten: usize,
     seen: Vec<usize>,
-    /// The lanes that take text alone; the others take everything.
+    /// The queues of connections that take text alone; the others take everything.
     over_wire: Range<usize>,
     seen_by_main: usize,
-    /// The piece that is being made: statements before and within it, its line breaks, who must have it.
-    piece: Piece,
+    /// The chunk that is being made: statements before and within it, its line breaks, who must have it.
+    chunk: Chunk,
     settings_before: usize,
     settings_within: usize,
     breaks: u64,
-    lane: Option<usize>,
+    queue: Option<usize>,
     /// How the last INSERT in it begins, and how long it is.
     head: Vec<u8>,
     insert: usize,
@@ -233,7 +234,7 @@ pub(crate) struct Loader<'l, 'c> {
 
 impl<'l, 'c> Loader<'l, 'c> {
     fn new(
-        lanes: &'l Lanes<'l>,
+        queues: &'l Queues<'l>,
         (all, count): (usize, usize),
         (main, again): (ClientSession<'c>, &'l dyn Fn(Charset) -> Result<ClientSession<'c>>),
         asking: Session<'c>,
@@ -241,7 +242,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         monitor: &'c Monitor,
     ) -> Self {
         Loader {
-            lanes,
+            queues,
             main,
             again,
             charset: Charset::Plain,
@@ -258,11 +259,11 @@ impl<'l, 'c> Loader<'l, 'c> {
             seen: vec![0; all],
             over_wire: 0..all - count,
             seen_by_main: 0,
-            piece: Piece::default(),
+            chunk: Chunk::default(),
             settings_before: 0,
             settings_within: 0,
             breaks: 0,
-            lane: None,
+            queue: None,
             head: Vec::new(),
             insert: 0,
             serial: false,
@@ -274,23 +275,23 @@ impl<'l, 'c> Loader<'l, 'c> {
     /// Takes the dump's next step.
     pub(crate) fn take(&mut self, step: &Step<'_>) -> Result<()> {
         match step {
-            Step::Session(piece) => {
-                let needs = Needs::of(&piece.text, &Statement::parse(&piece.text));
-                if needs == Needs::Everything || !Lane::may_go_over_wire(&piece.text) {
+            Step::Session(sql) => {
+                let needs = Needs::of(&sql.text, &Statement::parse(&sql.text));
+                if needs == Needs::Everything || !LoadConnection::may_go_over_wire(&sql.text) {
                     self.go_serial()?;
                 }
-                self.setting(&piece.text)
+                self.setting(&sql.text)
             }
-            Step::Later { piece, .. } => {
-                self.read_by(piece.syntax)?;
+            Step::Later { sql, .. } => {
+                self.read_by(sql.syntax)?;
                 self.go_serial()?;
                 self.flush()?;
-                self.main.feed(&script(piece)?)
+                self.main.feed(&script(sql)?)
             }
-            Step::Table { kind, name, line, piece } => {
-                self.total += piece.text.len() as u64;
-                self.read_by(piece.syntax)?;
-                self.table(*kind, name, *line, piece)
+            Step::Table { kind, name, line, sql } => {
+                self.total += sql.text.len() as u64;
+                self.read_by(sql.syntax)?;
+                self.table(*kind, name, *line, sql)
             }
         }
     }
@@ -317,7 +318,7 @@ impl<'l, 'c> Loader<'l, 'c> {
     fn setting(&mut self, text: &[u8]) -> Result<()> {
         let statement = [text, b";\n"].concat();
         self.head.clear();
-        if !self.piece.text.is_empty() || self.serial {
+        if !self.chunk.text.is_empty() || self.serial {
             self.append(&statement);
             self.settings_within += 1;
         }
@@ -329,7 +330,7 @@ impl<'l, 'c> Loader<'l, 'c> {
                 self.forgotten += 1;
             }
         } else {
-            if self.piece.text.is_empty() {
+            if self.chunk.text.is_empty() {
                 self.settings_before = self.forgotten + self.settings.len();
             }
             if self.settings.len() >= REMEMBERED {
@@ -339,15 +340,15 @@ impl<'l, 'c> Loader<'l, 'c> {
         Ok(())
     }
 
-    fn table(&mut self, kind: Kind, name: &str, line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+    fn table(&mut self, kind: Kind, name: &str, line: u64, sql: &intake::Sql<'_>) -> Result<()> {
         let bare;
-        let piece = if kind == Kind::Create && !self.live && has_word(&piece.text, &[b"DIRECTORY"]) {
-            bare = self.without_folder(name, piece);
+        let sql = if kind == Kind::Create && !self.live && has_word(&sql.text, &[b"DIRECTORY"]) {
+            bare = self.without_folder(name, sql);
             &bare
         } else {
-            piece
+            sql
         };
-        let text: &[u8] = &piece.text;
+        let text: &[u8] = &sql.text;
         let statement = Statement::parse(text);
         let needs = Needs::of(text, &statement);
         let number = self.number(name);
@@ -357,7 +358,7 @@ impl<'l, 'c> Loader<'l, 'c> {
             return self.long_rows(number, text, values, order, line);
         }
         if self.serial {
-            return self.serially(text, line, piece);
+            return self.serially(text, line, sql);
         }
         match needs {
             Needs::Rows { values, order } => {
@@ -371,33 +372,33 @@ impl<'l, 'c> Loader<'l, 'c> {
                     Some(Numbering::Zero) => self.rows(number, head, rows, true, line),
                     _ => {
                         self.go_serial()?;
-                        self.serially(text, line, piece)
+                        self.serially(text, line, sql)
                     }
                 }
             }
             Needs::Table if kind == Kind::Alter => self.alter(number, text, line),
             Needs::Table => {
                 self.flush()?;
-                self.lanes.wait_for(number)?;
-                self.lanes.reset(number);
+                self.queues.wait_for(number)?;
+                self.queues.reset(number);
                 if let Some(table) = self.tables.get_mut(number) {
                     table.facts = None;
                     table.indexes.clear();
                     (table.rows, table.large) = (0, LARGE);
                     table.counts = has_word(text, &[b"AUTO_INCREMENT", b"SERIAL"]);
                 }
-                self.on_main(line, piece)
+                self.on_main(line, sql)
             }
             Needs::Quiet => {
                 // Foreign keys want their indexes, too.
                 self.all_in()?;
                 self.forget(number);
-                self.lanes.reset(number);
-                self.on_main(line, piece)
+                self.queues.reset(number);
+                self.on_main(line, sql)
             }
             Needs::Everything => {
                 self.go_serial()?;
-                self.serially(text, line, piece)
+                self.serially(text, line, sql)
             }
         }
     }
@@ -419,21 +420,21 @@ impl<'l, 'c> Loader<'l, 'c> {
         };
         long_rows::parts(text, head, self.packet, |part| match part {
             Part::Row(row) if self.serial => {
-                self.piece.lines.push((self.breaks, line));
+                self.chunk.lines.push((self.breaks, line));
                 self.append(head);
                 self.append(row);
                 self.append(b";\n");
-                if self.piece.text.len() >= PIECE { self.flush() } else { Ok(()) }
+                if self.chunk.text.len() >= CHUNK { self.flush() } else { Ok(()) }
             }
             Part::Row(row) => self.rows(number, head, row, order, line),
             Part::Script(script) => {
                 self.flush()?;
                 if !self.serial {
-                    self.lanes.wait_for(number)?;
-                    self.piece.tables.push(number);
-                    (self.piece.commit, self.piece.long) = (true, true);
+                    self.queues.wait_for(number)?;
+                    self.chunk.tables.push(number);
+                    (self.chunk.commit, self.chunk.long) = (true, true);
                 }
-                self.piece.lines.push((self.breaks, line));
+                self.chunk.lines.push((self.breaks, line));
                 self.append(&script);
                 self.flush()
             }
@@ -441,16 +442,12 @@ impl<'l, 'c> Loader<'l, 'c> {
     }
 
     /// A table whose files are to lie in a folder of its own, without that: such tables cannot move to another database.
-    fn without_folder<'p>(&self, name: &str, piece: &'p intake::Piece<'p>) -> intake::Piece<'p> {
+    fn without_folder<'p>(&self, name: &str, sql: &'p intake::Sql<'p>) -> intake::Sql<'p> {
         let text = format!(
             "the files of table {name} lie with the others now, not in the folder that the dump names (DATA DIRECTORY)"
         );
         self.monitor.note(NoteKind::Warning, text);
-        intake::Piece {
-            text: without_directories(&piece.text),
-            delimiter: piece.delimiter,
-            syntax: piece.syntax,
-        }
+        intake::Sql { text: without_directories(&sql.text), delimiter: sql.delimiter, syntax: sql.syntax }
     }
 
     /// Any change of one table but its making.
@@ -462,15 +459,15 @@ impl<'l, 'c> Loader<'l, 'c> {
         }
         self.flush()?;
         self.build_indexes(number)?;
-        self.lanes.wait_for(number)?;
+        self.queues.wait_for(number)?;
         if !of_keys {
             self.forget(number);
-            self.lanes.reset(number);
+            self.queues.reset(number);
         }
-        self.piece.commit = true;
-        self.piece.tables.push(number);
-        self.piece.lines.push((0, line));
-        // On a lane there are no delimiters but this.
+        self.chunk.commit = true;
+        self.chunk.tables.push(number);
+        self.chunk.lines.push((0, line));
+        // On those connections there are no delimiters but this.
         self.append(&[text, b";\n"].concat());
         self.flush()
     }
@@ -482,7 +479,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         if order && !table.ordered {
             table.ordered = true;
             self.flush()?;
-            self.lanes.wait_for(number)?;
+            self.queues.wait_for(number)?;
         }
         let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
         table.rows += (head.len() + rows.len()) as u64;
@@ -493,115 +490,115 @@ impl<'l, 'c> Loader<'l, 'c> {
             table.large = if keep { length * MANY } else { u64::MAX };
             self.defer_indexes(number, keep)?;
         }
-        let progress = self.lanes.progress(number);
+        let progress = self.queues.progress(number);
         let anywhere = if progress.begun { self.may_spread(number)? } else { progress.pending == 0 };
         let unique = progress.begun && anywhere && self.facts(number)?.unique;
-        let lane = (!anywhere).then_some(progress.lane);
-        let known = self.piece.tables.contains(&number);
-        let length = self.piece.text.len();
-        // The protocol sends a piece as one packet.
-        let most = PIECE.min(self.packet / 2);
+        let queue = (!anywhere).then_some(progress.queue);
+        let known = self.chunk.tables.contains(&number);
+        let length = self.chunk.text.len();
+        // The protocol sends a chunk as one packet.
+        let most = CHUNK.min(self.packet / 2);
         if length + head.len() + rows.len() > most
             || !known && length >= SHARED
-            || lane.is_some() && self.lane.is_some() && lane != self.lane
+            || queue.is_some() && self.queue.is_some() && queue != self.queue
         {
             self.flush()?;
         }
-        if !self.piece.tables.contains(&number) {
-            self.piece.tables.push(number);
+        if !self.chunk.tables.contains(&number) {
+            self.chunk.tables.push(number);
         }
-        self.lane = self.lane.or(lane);
-        self.piece.commit |= !progress.begun;
+        self.queue = self.queue.or(queue);
+        self.chunk.commit |= !progress.begun;
         // Two connections that look for the same key may wait for each other.
-        self.piece.alone |= unique;
-        if self.head == head && self.insert + rows.len() < MERGED && self.piece.text.ends_with(b";\n") {
-            self.piece.text.truncate(self.piece.text.len() - 2);
-            self.piece.text.extend_from_slice(b",\n");
+        self.chunk.alone |= unique;
+        if self.head == head && self.insert + rows.len() < MERGED && self.chunk.text.ends_with(b";\n") {
+            self.chunk.text.truncate(self.chunk.text.len() - 2);
+            self.chunk.text.extend_from_slice(b",\n");
             self.insert += rows.len();
         } else {
-            self.piece.lines.push((self.breaks, line));
+            self.chunk.lines.push((self.breaks, line));
             self.append(head);
             self.head = head.to_vec();
             self.insert = head.len() + rows.len();
         }
         self.append(rows);
         self.append(b";\n");
-        if self.piece.text.len() >= most { self.flush() } else { Ok(()) }
+        if self.chunk.text.len() >= most { self.flush() } else { Ok(()) }
     }
 
     fn append(&mut self, text: &[u8]) {
         self.breaks += memchr_iter(b'\n', text).count() as u64;
-        self.piece.text.extend_from_slice(text);
+        self.chunk.text.extend_from_slice(text);
     }
 
-    /// Sends the piece that is being made.
+    /// Sends the chunk that is being made.
     fn flush(&mut self) -> Result<()> {
-        let mut piece = std::mem::take(&mut self.piece);
-        let (lane, within) = (self.lane.take(), std::mem::take(&mut self.settings_within));
+        let mut chunk = std::mem::take(&mut self.chunk);
+        let (queue, within) = (self.queue.take(), std::mem::take(&mut self.settings_within));
         let before = std::mem::replace(&mut self.settings_before, self.forgotten + self.settings.len());
         self.breaks = 0;
         self.head.clear();
-        if piece.text.is_empty() {
+        if chunk.text.is_empty() {
             return Ok(());
         }
-        if piece.text.len() >= SHARED {
+        if chunk.text.len() >= SHARED {
             // The next one is likely as long; what grows step by step takes up to twice its room.
-            self.piece.text.reserve_exact(PIECE + SHARED);
+            self.chunk.text.reserve_exact(CHUNK + SHARED);
         }
         if self.serial {
             let from = self.main.lines();
-            self.uncommitted += piece.text.len();
-            if self.uncommitted > 4 * PIECE {
+            self.uncommitted += chunk.text.len();
+            if self.uncommitted > 4 * CHUNK {
                 self.uncommitted = 0;
-                piece.text.extend_from_slice(b"COMMIT;\n");
+                chunk.text.extend_from_slice(b"COMMIT;\n");
             }
-            return self.main.feed(&piece.text).map_err(|error| placed(error, from, &piece.lines));
+            return self.main.feed(&chunk.text).map_err(|error| placed(error, from, &chunk.lines));
         }
-        let lane = self.choose(lane, &piece)?;
-        let seen = self.seen.get(lane).copied().unwrap_or_default();
+        let queue = self.choose(queue, &chunk)?;
+        let seen = self.seen.get(queue).copied().unwrap_or_default();
         let mut prefix = self.unseen(seen, before);
-        if let Some(seen) = self.seen.get_mut(lane) {
+        if let Some(seen) = self.seen.get_mut(queue) {
             *seen = before + within;
         }
         let mut suffix: &[u8] = b"";
-        if let [table] = piece.tables.as_slice()
+        if let [table] = chunk.tables.as_slice()
             && within == 0
-            && piece.text.len() >= SHARED
+            && chunk.text.len() >= SHARED
             && self.facts(*table)?.utf8
         {
             prefix.extend_from_slice(AS_BYTES);
             suffix = AS_BEFORE;
         }
         // What is set in between cannot be set twice.
-        piece.alone &= within == 0;
+        chunk.alone &= within == 0;
         if !prefix.is_empty() {
             let breaks = memchr_iter(b'\n', &prefix).count() as u64;
-            piece.prefix = prefix.len();
-            piece.lines.iter_mut().for_each(|(at, _)| *at += breaks);
-            prefix.reserve_exact(piece.text.len() + suffix.len());
-            prefix.append(&mut piece.text);
-            piece.text = prefix;
+            chunk.prefix = prefix.len();
+            chunk.lines.iter_mut().for_each(|(at, _)| *at += breaks);
+            prefix.reserve_exact(chunk.text.len() + suffix.len());
+            prefix.append(&mut chunk.text);
+            chunk.text = prefix;
         }
-        piece.text.extend_from_slice(suffix);
-        piece.text.shrink_to_fit();
-        self.lanes.give(lane, piece);
+        chunk.text.extend_from_slice(suffix);
+        chunk.text.shrink_to_fit();
+        self.queues.give(queue, chunk);
         self.build_what_is_over()
     }
 
-    /// Who is to have a piece: `lane`, else anybody who may.
-    fn choose(&self, lane: Option<usize>, piece: &Piece) -> Result<usize> {
-        let text = !piece.long && Lane::may_go_over_wire(&piece.text);
-        let among = match lane {
-            Some(lane) if text || !self.over_wire.contains(&lane) => lane..lane + 1,
+    /// Who is to have a chunk: `queue`, else anybody who may.
+    fn choose(&self, queue: Option<usize>, chunk: &Chunk) -> Result<usize> {
+        let text = !chunk.long && LoadConnection::may_go_over_wire(&chunk.text);
+        let among = match queue {
+            Some(queue) if text || !self.over_wire.contains(&queue) => queue..queue + 1,
             _ if text && !self.over_wire.is_empty() => self.over_wire.clone(),
             Some(_) => {
                 // It has to go elsewhere than what came before it, so after it.
-                piece.tables.iter().try_for_each(|&table| self.lanes.wait_for(table))?;
+                chunk.tables.iter().try_for_each(|&table| self.queues.wait_for(table))?;
                 self.over_wire.end..self.seen.len()
             }
             None => self.over_wire.end..self.seen.len(),
         };
-        self.lanes.choose(&among, piece.text.len())
+        self.queues.choose(&among, chunk.text.len())
     }
 
     /// The settings from the `from`th until the `until`th.
@@ -614,10 +611,10 @@ impl<'l, 'c> Loader<'l, 'c> {
     fn remind(&mut self) -> Result<()> {
         self.flush()?;
         let all = self.forgotten + self.settings.len();
-        for lane in 0..self.seen.len() {
-            let text = self.unseen(self.seen.get(lane).copied().unwrap_or_default(), all);
-            let lane = self.lanes.choose(&(lane..lane + 1), text.len())?;
-            self.lanes.give(lane, Piece { text, ..Piece::default() });
+        for queue in 0..self.seen.len() {
+            let text = self.unseen(self.seen.get(queue).copied().unwrap_or_default(), all);
+            let queue = self.queues.choose(&(queue..queue + 1), text.len())?;
+            self.queues.give(queue, Chunk { text, ..Chunk::default() });
         }
         self.seen.fill(all);
         self.catch_up()?;
@@ -634,10 +631,10 @@ impl<'l, 'c> Loader<'l, 'c> {
         if text.is_empty() { Ok(()) } else { self.main.feed(&text) }
     }
 
-    fn on_main(&mut self, line: u64, piece: &intake::Piece<'_>) -> Result<()> {
+    fn on_main(&mut self, line: u64, sql: &intake::Sql<'_>) -> Result<()> {
         self.catch_up()?;
         let from = self.main.lines();
-        let mut text = script(piece)?;
+        let mut text = script(sql)?;
         text.extend_from_slice(b"COMMIT;\n");
         self.main.feed(&text).map_err(|error| placed(error, from, &[(0, line)]))
     }
@@ -652,12 +649,12 @@ impl<'l, 'c> Loader<'l, 'c> {
         Ok(())
     }
 
-    fn serially(&mut self, text: &[u8], line: u64, piece: &intake::Piece<'_>) -> Result<()> {
-        if self.piece.text.len() + text.len() > PIECE {
+    fn serially(&mut self, text: &[u8], line: u64, sql: &intake::Sql<'_>) -> Result<()> {
+        if self.chunk.text.len() + text.len() > CHUNK {
             self.flush()?;
         }
-        self.piece.lines.push((self.breaks, line));
-        let text = script(piece)?;
+        self.chunk.lines.push((self.breaks, line));
+        let text = script(sql)?;
         self.append(&text);
         Ok(())
     }
@@ -671,7 +668,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         for (_, number) in waiting {
             self.build_indexes(number)?;
         }
-        self.lanes.wait_for_all()
+        self.queues.wait_for_all()
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -683,8 +680,8 @@ impl<'l, 'c> Loader<'l, 'c> {
         if let Some(&number) = self.numbers.get(name) {
             return number;
         }
-        let number = self.lanes.add_table();
-        self.tables.push(Table {
+        let number = self.queues.add_table();
+        self.tables.push(TableLoad {
             name: name.to_owned(),
             facts: None,
             counts: true,
@@ -708,15 +705,15 @@ impl<'l, 'c> Loader<'l, 'c> {
     fn facts(&mut self, number: usize) -> Result<&Facts> {
         let known = self.tables.get(number).is_some_and(|table| table.facts.is_some());
         if !known {
-            if !self.lanes.progress(number).begun {
-                self.lanes.wait_for(number)?;
+            if !self.queues.progress(number).begun {
+                self.queues.wait_for(number)?;
             }
             let unknown = self.tables.iter().filter(|table| table.facts.is_none()).count();
             let name = self.tables.get(number).map(|table| table.name.clone()).unwrap_or_default();
             let mut found = indexes::facts(&mut self.asking, (unknown < 10).then_some(name.as_str()))?;
             for (at, table) in self.tables.iter_mut().enumerate() {
                 // One that is being changed is asked for later.
-                if at == number || table.facts.is_none() && self.lanes.progress(at).pending == 0 {
+                if at == number || table.facts.is_none() && self.queues.progress(at).pending == 0 {
                     table.facts = found.remove(&table.name);
                 }
             }
@@ -757,7 +754,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         if keep && !add.iter().any(|statement| statement.contains(" ADD FULLTEXT KEY ")) {
             return Ok(());
         }
-        self.lanes.wait_for(number)?;
+        self.queues.wait_for(number)?;
         match self.asking.run(&drop) {
             Ok(()) => {
                 if let Some(table) = self.tables.get_mut(number) {
@@ -781,29 +778,29 @@ impl<'l, 'c> Loader<'l, 'c> {
         if statements.is_empty() {
             return Ok(());
         }
-        self.lanes.wait_for(number)?;
+        self.queues.wait_for(number)?;
         let text = [AS_UTF8, statements.concat().as_bytes(), AS_BEFORE].concat();
-        let piece = Piece { text, tables: vec![number], commit: true, ..Piece::default() };
-        self.lanes.give(self.choose(None, &piece)?, piece);
+        let chunk = Chunk { text, tables: vec![number], commit: true, ..Chunk::default() };
+        self.queues.give(self.choose(None, &chunk)?, chunk);
         Ok(())
     }
 
     /// The same for all tables that seem to have all their rows.
     fn build_what_is_over(&mut self) -> Result<()> {
-        let over = |it: &Table| !it.indexes.is_empty() && it.last + OVER < self.total;
+        let over = |it: &TableLoad| !it.indexes.is_empty() && it.last + OVER < self.total;
         match self.tables.iter().position(over) {
-            Some(number) if self.lanes.progress(number).pending == 0 => self.build_indexes(number),
+            Some(number) if self.queues.progress(number).pending == 0 => self.build_indexes(number),
             _ => Ok(()),
         }
     }
 }
 
 /// A statement as the client reads it.
-fn script(piece: &intake::Piece<'_>) -> Result<Vec<u8>> {
-    let mut script = Script::new(Vec::with_capacity(piece.text.len() + 8));
-    script.piece(piece)?;
+fn script(sql: &intake::Sql<'_>) -> Result<Vec<u8>> {
+    let mut script = Script::new(Vec::with_capacity(sql.text.len() + 8));
+    script.sql(sql)?;
     let mut text = script.into_out();
-    if !matches!(piece.delimiter, b"" | b";") {
+    if !matches!(sql.delimiter, b"" | b";") {
         text.extend_from_slice(b"DELIMITER ;\n");
     }
     Ok(text)

@@ -1,6 +1,6 @@
 //! SQL as the client reads it: statements with their delimiters.
 
-use super::intake::Piece;
+use super::intake::Sql;
 use std::io::{self, Write};
 
 /// Writes statements one after another, changing the delimiter where one needs it.
@@ -15,14 +15,14 @@ impl<W: Write> Script<W> {
     }
 
     /// Writes a statement as the dump has it.
-    pub(crate) fn piece(&mut self, piece: &Piece<'_>) -> io::Result<()> {
-        if !piece.delimiter.is_empty() && piece.delimiter != self.delimiter {
-            self.delimiter = piece.delimiter.to_vec();
+    pub(crate) fn sql(&mut self, sql: &Sql<'_>) -> io::Result<()> {
+        if !sql.delimiter.is_empty() && sql.delimiter != self.delimiter {
+            self.delimiter = sql.delimiter.to_vec();
             self.out.write_all(b"DELIMITER ")?;
-            self.out.write_all(piece.delimiter)?;
+            self.out.write_all(sql.delimiter)?;
             self.out.write_all(b"\n")?;
         }
-        self.statement(&piece.text)
+        self.statement(&sql.text)
     }
 
     /// Writes a statement of ours.

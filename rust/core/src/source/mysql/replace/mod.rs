@@ -4,17 +4,17 @@
 //! places in a single `RENAME TABLE`, the live ones going to an *old* one; the server does all of it or nothing
 //! (<https://mariadb.com/kb/en/atomic-ddl/>). Views, triggers, routines and events cannot be renamed across
 //! databases: they follow from scripts, which were tried beforehand ([`rehearse`]), and those of the live ones
-//! that go are saved first. Elsewhere see [`direct`].
+//! that go are saved first. Elsewhere see [`in_place`].
 //!
 //! `guest` is the user a dump is loaded as that nobody vouches for; `rehearse` tries out the swap; `adapt` makes the new
-//! tables fit the site; `foreign_keys` and `moving` are what a renamed table does not carry along by itself; `direct` is
-//! for users who may create no database; `leash` ends what a killed run has left at work.
+//! tables fit the site; `foreign_keys` and `moving` are what a renamed table does not carry along by itself; `in_place` is
+//! for users who may create no database; `child_guard` ends what a killed run has left at work.
 
 mod adapt;
-mod direct;
+pub(super) mod child_guard;
 mod foreign_keys;
 mod guest;
-pub(super) mod leash;
+mod in_place;
 mod moving;
 mod rehearse;
 
@@ -55,7 +55,8 @@ pub(crate) enum Way {
     /// Through a database beside the live one.
     Beside,
     /// Into the live one, with a dump of the old data at hand.
-    Direct,
+    #[serde(rename = "direct")] // As the journals of earlier versions have it.
+    InPlace,
 }
 
 /// A replacement under way. Serialisable, for the restore's journal; holds no secret.
@@ -143,12 +144,12 @@ impl Replacement {
                 })?
             }
             Some(why) => {
-                self.way = Way::Direct;
+                self.way = Way::InPlace;
                 let text = format!(
                     "{why}: the restore first makes a safety dump, and the site sees the tables while they are loaded"
                 );
                 monitor.note(NoteKind::Info, text);
-                direct::spool(self, &mut intake, monitor)?
+                in_place::spool(self, &mut intake, monitor)?
             }
         };
         if let Some((from, to)) = intake.translation() {
@@ -172,7 +173,7 @@ impl Replacement {
         self.check_foreign_keys(&mut session)?;
         drop(session);
         match self.way {
-            Way::Direct => direct::save(self, connection, monitor)?,
+            Way::InPlace => in_place::save(self, connection, monitor)?,
             _ => self.save_others(connection)?,
         }
         Ok(report)
@@ -256,9 +257,9 @@ impl Replacement {
         while let Some(step) = intake.next()? {
             each(&step)?;
             match step {
-                Step::Session(piece) => {
-                    later.piece(&piece)?;
-                    events.piece(&piece)?;
+                Step::Session(sql) => {
+                    later.sql(&sql)?;
+                    events.sql(&sql)?;
                 }
                 Step::Table { name, .. } => {
                     if name != current {
@@ -266,18 +267,18 @@ impl Replacement {
                         current = name;
                     }
                 }
-                Step::Later { piece, undo: drop } => {
-                    let statement = Statement::parse(&piece.text);
+                Step::Later { sql, undo: drop } => {
+                    let statement = Statement::parse(&sql.text);
                     if statement.kind == Kind::Charset {
                         // Around routines and around events.
-                        events.piece(&piece)?;
+                        events.sql(&sql)?;
                     }
                     let script = if statement.object == "EVENT" { &mut events } else { &mut later };
                     if let Some(drop) = drop {
                         script.statement(drop.as_bytes())?;
                         undo.push(drop);
                     }
-                    script.piece(&piece)?;
+                    script.sql(&sql)?;
                 }
             }
         }
@@ -438,16 +439,14 @@ impl Replacement {
             let mut intake = Intake::new(file, None, false, &quiet).with_definers(definers);
             while let Some(step) = intake.next()? {
                 match step {
-                    Step::Session(piece) => script.piece(&piece)?,
-                    Step::Later { piece, undo: Some(drop) } if missing.contains(&identity(&drop)) => {
+                    Step::Session(sql) => script.sql(&sql)?,
+                    Step::Later { sql, undo: Some(drop) } if missing.contains(&identity(&drop)) => {
                         script.statement(drop.as_bytes())?;
-                        script.piece(&piece)?;
+                        script.sql(&sql)?;
                     }
                     // Around routines. The rest of these are DROPs, also of what is not missing.
-                    Step::Later { piece, undo: None }
-                        if Statement::parse(&piece.text).kind == Kind::Charset =>
-                    {
-                        script.piece(&piece)?;
+                    Step::Later { sql, undo: None } if Statement::parse(&sql.text).kind == Kind::Charset => {
+                        script.sql(&sql)?;
                     }
                     _ => {}
                 }
@@ -485,7 +484,7 @@ impl Replacement {
                     holders.join(", ")
                 );
                 monitor.note(NoteKind::Warning, text);
-                leash::kill(connection, &holders)?;
+                child_guard::kill(connection, &holders)?;
             }
         }
         work()
@@ -497,7 +496,7 @@ impl Replacement {
             Way::Undecided => {
                 return Err(Error::new(Code::Internal, "nothing was loaded that could be swapped"));
             }
-            Way::Direct => direct::swap(self, connection, monitor)?,
+            Way::InPlace => in_place::swap(self, connection, monitor)?,
             Way::Beside => {
                 let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
                 if !self.swapped(&mut session)? {
@@ -549,7 +548,7 @@ impl Replacement {
     pub(crate) fn revert(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         match self.way {
             Way::Undecided => return Ok(()),
-            Way::Direct => return direct::revert(self, connection, monitor),
+            Way::InPlace => return in_place::revert(self, connection, monitor),
             Way::Beside => {}
         }
         if !self.before().exists() {
@@ -575,7 +574,7 @@ impl Replacement {
 
     /// See [`crate::source::database::Replacement::clean`].
     pub(crate) fn clean(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        if self.way == Way::Direct {
+        if self.way == Way::InPlace {
             self.end_leftovers(connection, monitor)?;
         } else {
             let mut session = self.my_turn(connection, None, monitor)?;
@@ -592,7 +591,7 @@ impl Replacement {
             }
         }
         self.forget_trials(connection, monitor)?;
-        if self.way != Way::Direct {
+        if self.way != Way::InPlace {
             self.dismiss(connection, monitor)?;
         }
         for path in [self.after(), self.events(), self.before(), self.bring_back(), self.clients()] {
@@ -600,7 +599,7 @@ impl Replacement {
         }
         // Of a version that kept two scripts.
         remove(&self.file("before-without-definers.sql"))?;
-        direct::clean(self)
+        in_place::clean(self)
     }
 
     /// A session that may change things: nothing of a killed run gets in between.
@@ -611,7 +610,7 @@ impl Replacement {
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
         self.end_leftovers(connection, monitor)?;
-        let mut session = Session::open_held(connection, database, Some(self.leash()?), monitor)?;
+        let mut session = Session::open_held(connection, database, Some(self.child_guard()?), monitor)?;
         let got = session.column(&format!("SELECT GET_LOCK({}, 0)", string(&self.lock_name(0))))?;
         if got.first().is_none_or(|got| got != "1") {
             return Err(Error::new(Code::Locked, "another restore of this database is under way"));
@@ -625,7 +624,7 @@ impl Replacement {
         let script = File::open(path).at("cannot read", path)?;
         let lock = self.lock_option(0);
         let options: &[&str] = if self.lenient { &[client::FORCE, &lock] } else { &[&lock] };
-        client::run_file(connection, Some(database), script, options, Some(self.leash()?))
+        client::run_file(connection, Some(database), script, options, Some(self.child_guard()?))
     }
 
     /// The databases beside the live one.

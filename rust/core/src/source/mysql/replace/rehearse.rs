@@ -197,7 +197,13 @@ impl Replacement {
         }
         script.rewind()?;
         // Not everything can be made like another; what then fails is not held against the backup.
-        match client::run_file(connection, Some(&self.new), script, &[client::FORCE], Some(self.leash()?)) {
+        match client::run_file(
+            connection,
+            Some(&self.new),
+            script,
+            &[client::FORCE],
+            Some(self.child_guard()?),
+        ) {
             Err(error) if error.code() == Code::Cancelled => Err(error),
             _ => Ok(stay),
         }

@@ -1,7 +1,7 @@
 //! One connection that loads rows: by the server's protocol where it runs on this machine, else through its client.
 
 use crate::config::Connection;
-use crate::source::mysql::connect::client::{self, LANE_CHARSET};
+use crate::source::mysql::connect::client::{self, LOAD_CHARSET};
 use crate::source::mysql::connect::client_session::ClientSession;
 use crate::source::mysql::connect::wire;
 use crate::source::mysql::replace::Replacement;
@@ -12,23 +12,23 @@ use mysql::prelude::Queryable;
 use std::sync::atomic::AtomicBool;
 
 /// See the module.
-pub(crate) enum Lane<'c> {
+pub(crate) enum LoadConnection<'c> {
     Server(Box<Conn>, &'c Connection),
     Client(ClientSession<'c>),
 }
 
-impl<'c> Lane<'c> {
+impl<'c> LoadConnection<'c> {
     /// Connects by the server's protocol, as number `number`; `live`: to the live database, under the lock of that number.
     pub(crate) fn over_wire(
         it: &Replacement,
         connection: &'c Connection,
         (database, live, number): (&str, bool, usize),
-    ) -> Result<Option<Lane<'c>>> {
+    ) -> Result<Option<LoadConnection<'c>>> {
         let Some(mut conn) = wire::open(connection, Some(database)) else { return Ok(None) };
         if live {
             wire::run(&mut conn, &[&it.lock_statement(number)], connection)?;
         }
-        Ok(Some(Lane::Server(Box::new(conn), connection)))
+        Ok(Some(LoadConnection::Server(Box::new(conn), connection)))
     }
 
     /// The same through a client.
@@ -39,7 +39,7 @@ impl<'c> Lane<'c> {
         stop: &'c AtomicBool,
         monitor: &'c Monitor,
     ) -> Result<ClientSession<'c>> {
-        Lane::client_of(it, connection, (database, live, number), Charset::Plain, stop, monitor)
+        LoadConnection::client_of(it, connection, (database, live, number), Charset::Plain, stop, monitor)
     }
 
     /// The same for text in a character set that the client must know.
@@ -54,30 +54,37 @@ impl<'c> Lane<'c> {
         let lock = it.lock_option(number);
         let charset = charset.name().map(|name| format!("--default-character-set={name}"));
         // The server reads the database's name by the client's character set.
-        let plain = if database.is_ascii() { LANE_CHARSET } else { "--default-character-set=utf8mb4" };
+        let plain = if database.is_ascii() { LOAD_CHARSET } else { "--default-character-set=utf8mb4" };
         let charset = charset.as_deref().unwrap_or(plain);
         let options: &[&str] = if live { &[charset, &lock] } else { &[charset] };
-        ClientSession::start(connection, Some(database), options, Some(it.leash()?), Some(stop), monitor)
+        ClientSession::start(
+            connection,
+            Some(database),
+            options,
+            Some(it.child_guard()?),
+            Some(stop),
+            monitor,
+        )
     }
 
     /// What the server calls this connection, where nothing but its being killed ends its wait for an answer.
     pub(crate) fn id(&self) -> Option<u32> {
         match self {
-            Lane::Server(conn, _) => Some(conn.connection_id()),
-            Lane::Client(_) => None,
+            LoadConnection::Server(conn, _) => Some(conn.connection_id()),
+            LoadConnection::Client(_) => None,
         }
     }
 
     /// Whether it can be used after an error.
     pub(crate) fn goes_on(&self) -> bool {
-        matches!(self, Lane::Server(..))
+        matches!(self, LoadConnection::Server(..))
     }
 
     /// Lines it was given before what is fed next, as errors count them.
     pub(crate) fn lines(&self) -> u64 {
         match self {
-            Lane::Server(..) => 0,
-            Lane::Client(session) => session.lines(),
+            LoadConnection::Server(..) => 0,
+            LoadConnection::Client(session) => session.lines(),
         }
     }
 
@@ -89,8 +96,8 @@ impl<'c> Lane<'c> {
     /// Runs a script of whole statements, each ended by a semicolon; what it answers is passed over.
     pub(crate) fn feed(&mut self, script: &[u8]) -> Result<()> {
         let (conn, connection) = match self {
-            Lane::Server(conn, connection) => (conn, connection),
-            Lane::Client(session) => return session.feed(script),
+            LoadConnection::Server(conn, connection) => (conn, connection),
+            LoadConnection::Client(session) => return session.feed(script),
         };
         let script = std::str::from_utf8(script).map_err(|_| wire::shape())?;
         let mut done = 0;

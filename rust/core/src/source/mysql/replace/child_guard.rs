@@ -36,7 +36,7 @@ const MOST_LOCKS: usize = 16;
 
 impl Replacement {
     /// What a client that changes something must inherit.
-    pub(crate) fn leash(&self) -> Result<OwnedFd> {
+    pub(crate) fn child_guard(&self) -> Result<OwnedFd> {
         let path = self.clients();
         let mut options = OpenOptions::new();
         let file = options
@@ -77,7 +77,7 @@ impl Replacement {
     }
 
     /// Ends what a killed run of this replacement left behind, and returns when nothing of it is at work any more.
-    /// Those of our own clients that hold the leash must have ended.
+    /// Those of our own clients that hold the guard must have ended.
     pub(crate) fn end_leftovers(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         let mut session = Session::open(connection, None, monitor)?;
         let locks: Vec<String> = (0..MOST_LOCKS)

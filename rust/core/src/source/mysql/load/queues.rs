@@ -1,8 +1,8 @@
-//! Several connections that work off pieces of a dump side by side, each piece by one of them.
+//! Several connections that work off chunks of a dump side by side, each chunk by one of them.
 //!
-//! Knows which pieces are under way for which table, nothing of what is in them. Waiting pieces are bounded in bytes.
+//! Knows which chunks are under way for which table, nothing of what is in them. Waiting chunks are bounded in bytes.
 
-use super::lane::Lane as Connected;
+use super::connection::LoadConnection;
 use crate::monitor::TICK;
 use crate::{Code, Error, Monitor, Result};
 use memchr::memchr_iter;
@@ -13,7 +13,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that may wait for one connection: as much as it takes to have the next at hand.
 const WAITING: usize = 2 << 20;
-/// Bytes that may wait and be under way in all; a longer piece goes alone.
+/// Bytes that may wait and be under way in all; a longer chunk goes alone.
 const MOST: usize = 8 << 20;
 /// How often a transaction is tried that the server has ended because of another.
 const TRIES: u32 = 10;
@@ -22,7 +22,7 @@ const COMMIT: usize = 8 << 20;
 
 /// What one connection runs in one go.
 #[derive(Debug, Default)]
-pub(crate) struct Piece {
+pub(crate) struct Chunk {
     /// SQL, each statement with its `;`.
     pub(crate) text: Vec<u8>,
     /// The tables it is about.
@@ -42,23 +42,23 @@ pub(crate) struct Piece {
 /// How far a table has come.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Progress {
-    /// Pieces that are not committed yet.
+    /// Chunks that are not committed yet.
     pub(crate) pending: usize,
     /// Whether some were committed since it was made.
     pub(crate) begun: bool,
     /// Who got the last one.
-    pub(crate) lane: usize,
+    pub(crate) queue: usize,
 }
 
 #[derive(Default)]
-struct Lane {
-    waiting: VecDeque<Piece>,
+struct Queue {
+    waiting: VecDeque<Chunk>,
     bytes: usize,
 }
 
 #[derive(Default)]
 struct State {
-    lanes: Vec<Lane>,
+    queues: Vec<Queue>,
     tables: Vec<Progress>,
     /// Waiting and under way.
     bytes: usize,
@@ -69,18 +69,18 @@ struct State {
 }
 
 /// The connections' work.
-pub(crate) struct Lanes<'m> {
+pub(crate) struct Queues<'m> {
     state: Mutex<State>,
     changed: Condvar,
     stop: AtomicBool,
     monitor: &'m Monitor,
 }
 
-impl<'m> Lanes<'m> {
+impl<'m> Queues<'m> {
     pub(crate) fn new(count: usize, monitor: &'m Monitor) -> Self {
-        let lanes = std::iter::repeat_with(Lane::default).take(count).collect();
-        let state = Mutex::new(State { lanes, ..State::default() });
-        Lanes { state, changed: Condvar::new(), stop: AtomicBool::new(false), monitor }
+        let queues = std::iter::repeat_with(Queue::default).take(count).collect();
+        let state = Mutex::new(State { queues, ..State::default() });
+        Queues { state, changed: Condvar::new(), stop: AtomicBool::new(false), monitor }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -136,32 +136,32 @@ impl<'m> Lanes<'m> {
         self.wait(|state| state.tables.iter().all(|it| it.pending == 0).then_some(()))
     }
 
-    /// Waits for room and says which of the lanes `among` is to have the next piece of `length` bytes: the one with the
+    /// Waits for room and says which of the queues `among` is to have the next chunk of `length` bytes: the one with the
     /// least to do.
     pub(crate) fn choose(&self, among: &Range<usize>, length: usize) -> Result<usize> {
         self.wait(|state| {
             if state.bytes > 0 && state.bytes + length > MOST {
                 return None;
             }
-            let lanes = state.lanes.iter().enumerate().filter(|(number, _)| among.contains(number));
-            let (number, least) = lanes.min_by_key(|(_, it)| it.bytes)?;
+            let queues = state.queues.iter().enumerate().filter(|(number, _)| among.contains(number));
+            let (number, least) = queues.min_by_key(|(_, it)| it.bytes)?;
             (least.bytes < WAITING).then_some(number)
         })
     }
 
     /// Gives a connection something to do.
-    pub(crate) fn give(&self, lane: usize, piece: Piece) {
+    pub(crate) fn give(&self, queue: usize, chunk: Chunk) {
         let mut state = self.state();
-        state.bytes += piece.text.len();
-        for &table in &piece.tables {
+        state.bytes += chunk.text.len();
+        for &table in &chunk.tables {
             if let Some(progress) = state.tables.get_mut(table) {
                 progress.pending += 1;
-                progress.lane = lane;
+                progress.queue = queue;
             }
         }
-        if let Some(lane) = state.lanes.get_mut(lane) {
-            lane.bytes += piece.text.len();
-            lane.waiting.push_back(piece);
+        if let Some(queue) = state.queues.get_mut(queue) {
+            queue.bytes += chunk.text.len();
+            queue.waiting.push_back(chunk);
         }
         drop(state);
         self.changed.notify_all();
@@ -185,7 +185,7 @@ impl<'m> Lanes<'m> {
     }
 
     /// Works as connection `number`, which `open` makes, until everything is done or something has failed.
-    pub(crate) fn work<'c>(&self, number: usize, open: impl FnOnce() -> Result<Connected<'c>>) {
+    pub(crate) fn work<'c>(&self, number: usize, open: impl FnOnce() -> Result<LoadConnection<'c>>) {
         if let Err(error) = self.run(number, open) {
             let mut state = self.state();
             // The others fail because they are stopped.
@@ -196,31 +196,31 @@ impl<'m> Lanes<'m> {
         self.changed.notify_all();
     }
 
-    fn run<'c>(&self, number: usize, open: impl FnOnce() -> Result<Connected<'c>>) -> Result<()> {
+    fn run<'c>(&self, number: usize, open: impl FnOnce() -> Result<LoadConnection<'c>>) -> Result<()> {
         let mut open = Some(open);
-        let mut session: Option<Connected<'c>> = None;
+        let mut session: Option<LoadConnection<'c>> = None;
         let mut uncommitted = 0;
         let mut tables: Vec<usize> = Vec::new();
         loop {
-            let Some(piece) = self.next(number) else { return Ok(()) };
+            let Some(chunk) = self.next(number) else { return Ok(()) };
             if let Some(open) = open.take() {
                 let opened = open()?;
                 self.state().sessions.extend(opened.id().map(|id| id.to_string()));
                 session = Some(opened);
             }
             let Some(session) = session.as_mut() else { return Ok(()) };
-            if piece.alone && uncommitted > 0 {
+            if chunk.alone && uncommitted > 0 {
                 self.commit(session, &mut tables)?;
                 uncommitted = 0;
             }
-            self.feed(session, &piece)?;
-            uncommitted += piece.text.len();
-            tables.extend(piece.tables);
+            self.feed(session, &chunk)?;
+            uncommitted += chunk.text.len();
+            tables.extend(chunk.tables);
             let mut state = self.state();
-            state.bytes -= piece.text.len();
-            let idle = state.lanes.get(number).is_none_or(|lane| lane.waiting.is_empty());
+            state.bytes -= chunk.text.len();
+            let idle = state.queues.get(number).is_none_or(|queue| queue.waiting.is_empty());
             drop(state);
-            if idle || piece.commit || piece.alone || uncommitted >= COMMIT {
+            if idle || chunk.commit || chunk.alone || uncommitted >= COMMIT {
                 self.commit(session, &mut tables)?;
                 uncommitted = 0;
             }
@@ -228,7 +228,7 @@ impl<'m> Lanes<'m> {
         }
     }
 
-    fn commit(&self, session: &mut Connected<'_>, tables: &mut Vec<usize>) -> Result<()> {
+    fn commit(&self, session: &mut LoadConnection<'_>, tables: &mut Vec<usize>) -> Result<()> {
         session.feed(b"COMMIT;\n")?;
         let mut state = self.state();
         for table in tables.drain(..) {
@@ -240,21 +240,21 @@ impl<'m> Lanes<'m> {
         Ok(())
     }
 
-    /// Runs a piece, again where the server has ended its transaction.
-    fn feed(&self, session: &mut Connected<'_>, piece: &Piece) -> Result<()> {
+    /// Runs a chunk, again where the server has ended its transaction.
+    fn feed(&self, session: &mut LoadConnection<'_>, chunk: &Chunk) -> Result<()> {
         let from = session.lines();
-        let mut result = session.feed(&piece.text).map_err(|error| placed(error, from, &piece.lines));
-        let (prefix, body) = piece.text.split_at(piece.prefix.min(piece.text.len()));
+        let mut result = session.feed(&chunk.text).map_err(|error| placed(error, from, &chunk.lines));
+        let (prefix, body) = chunk.text.split_at(chunk.prefix.min(chunk.text.len()));
         for _ in 1..TRIES {
             match &result {
-                Err(error) if piece.alone && session.goes_on() && is_conflict(error) => {}
+                Err(error) if chunk.alone && session.goes_on() && is_conflict(error) => {}
                 _ => break,
             }
             if self.stop.load(Relaxed) {
                 break;
             }
             let breaks = memchr_iter(b'\n', prefix).count() as u64;
-            let lines = piece.lines.iter().map(|&(at, dump)| (at.saturating_sub(breaks), dump));
+            let lines = chunk.lines.iter().map(|&(at, dump)| (at.saturating_sub(breaks), dump));
             let lines: Vec<(u64, u64)> = lines.collect();
             session.feed(b"ROLLBACK;\n")?;
             let from = session.lines();
@@ -263,18 +263,18 @@ impl<'m> Lanes<'m> {
         result
     }
 
-    /// The next piece for a connection; `None`: there is none any more.
-    fn next(&self, number: usize) -> Option<Piece> {
+    /// The next chunk for a connection; `None`: there is none any more.
+    fn next(&self, number: usize) -> Option<Chunk> {
         let mut state = self.state();
         loop {
             if self.stop.load(Relaxed) {
                 return None;
             }
-            if let Some(lane) = state.lanes.get_mut(number)
-                && let Some(piece) = lane.waiting.pop_front()
+            if let Some(queue) = state.queues.get_mut(number)
+                && let Some(chunk) = queue.waiting.pop_front()
             {
-                lane.bytes -= piece.text.len();
-                return Some(piece);
+                queue.bytes -= chunk.text.len();
+                return Some(chunk);
             }
             if state.closed {
                 return None;

@@ -45,7 +45,7 @@ pub(crate) fn spool<R: Read>(
             _ => {}
         }
         match step {
-            Step::Table { piece, .. } | Step::Session(piece) => script.piece(piece).at("cannot write", &path),
+            Step::Table { sql, .. } | Step::Session(sql) => script.sql(sql).at("cannot write", &path),
             Step::Later { .. } => Ok(()),
         }
     })?;
