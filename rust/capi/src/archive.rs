@@ -8,7 +8,7 @@ use bam::compress::{self, Kind, Level};
 use bam::config::Site;
 use bam::source::exclude::Excludes;
 use bam::source::files::FileTree;
-use bam::{Code, Error, Monitor, Result, ResultExt, beside};
+use bam::{Code, Error, Monitor, Result, ResultExt, whole_file};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::ffi::{OsStr, c_char};
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn bam_archive_create(
         excludes.add_path(file);
         let tree = FileTree { base, excludes, ignore_errors: options.ignore_errors, ..FileTree::default() };
         let monitor = Monitor::new();
-        let report = beside::write(file, false, |part| {
+        let report = whole_file::write(file, false, |part| {
             let handle = part.get_ref().as_file().try_clone().at("cannot write", file)?;
             let kind = file.extension().and_then(OsStr::to_str).and_then(Kind::from_extension);
             let name = file.file_stem().unwrap_or_default().to_string_lossy();

@@ -5,7 +5,7 @@ use crate::error::{Failure, bam_status};
 use crate::pointer;
 use bam::encrypt::{Passphrase, enc, kdf};
 use bam::job::{decrypt, keys_of};
-use bam::{Monitor, ResultExt, beside};
+use bam::{Monitor, ResultExt, whole_file};
 use std::ffi::c_char;
 use std::fs::File;
 use std::path::Path;
@@ -27,9 +27,9 @@ pub unsafe extern "C" fn bam_encrypt_file(
             unsafe { (path(from, "from")?, path(to, "to")?, path(key_file, "key_file")?) };
         let passphrase = Passphrase::from_file(key_file)?;
         let input = File::open(from).at("cannot read", from)?;
-        Ok(beside::write(to, false, |out| {
+        Ok(whole_file::write(to, false, |out| {
             let mut writer = enc::Writer::new(out, &passphrase, or_default(iterations))?;
-            beside::copy(input, &mut writer, &Monitor::new())?;
+            whole_file::copy(input, &mut writer, &Monitor::new())?;
             writer.finish()?;
             Ok(())
         })?)
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn bam_decrypt_file(
             unsafe { (path(from, "from")?, path(to, "to")?, path(key_file, "key_file")?) };
         let iterations = (iterations > 0).then_some(iterations);
         let document = keys_of(&[key_file]);
-        beside::write(to, false, |out| decrypt(&document, from, iterations, out, &Monitor::new()))?;
+        whole_file::write(to, false, |out| decrypt(&document, from, iterations, out, &Monitor::new()))?;
         Ok(())
     })
 }

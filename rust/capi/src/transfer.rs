@@ -7,7 +7,7 @@ use crate::error::{Failure, bam_status};
 use crate::pointer::{self, Out};
 use bam::config::{Document, Site};
 use bam::destination::{self, Destination, Existing, Follow};
-use bam::{Code, Error, Monitor, Result, ResultExt, beside};
+use bam::{Code, Error, Monitor, Result, ResultExt, whole_file};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::ffi::{OsString, c_char};
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn bam_transfer_put(
         let input = File::open(path).at("cannot read", path)?;
         if destination.pushes() {
             let mut upload = destination.begin(name, existing)?;
-            beside::copy(input, &mut upload, &Monitor::new())?;
+            whole_file::copy(input, &mut upload, &Monitor::new())?;
             upload.commit(&sidecar)?;
         } else {
             let follow = Follow::finished(input)?;
@@ -63,9 +63,9 @@ pub unsafe extern "C" fn bam_transfer_get(
         destination::check_name(name)?;
         let path = Path::new(file);
         let from = destination.open(name)?;
-        beside::write(path, false, |out| beside::copy(from, out, &Monitor::new()))?;
+        whole_file::write(path, false, |out| whole_file::copy(from, out, &Monitor::new()))?;
         if let Some(text) = destination.sidecar(name)? {
-            beside::write(&info(path), false, |out| Ok(out.write_all(text.as_bytes())?))?;
+            whole_file::write(&info(path), false, |out| Ok(out.write_all(text.as_bytes())?))?;
         }
         Ok(())
     })

@@ -16,7 +16,6 @@
 //! Every room reports through [`Error`] and [`Monitor`]. The engine prints nothing and holds no `unsafe`.
 
 pub mod archive;
-pub mod beside;
 pub mod catalog;
 pub mod compress;
 pub mod config;
@@ -30,6 +29,7 @@ mod long_path;
 mod monitor;
 mod secret;
 pub mod source;
+pub mod whole_file;
 
 pub use error::{Code, Error, Result, ResultExt};
 pub use monitor::{Cancel, Monitor, Note, NoteKind, Phase, Progress};

@@ -6,7 +6,7 @@ use crate::print::{Output, size};
 use crate::signals::Hold;
 use bam::config::Document;
 use bam::job::{decrypt, keys_of};
-use bam::{Code, Error, Monitor, Result, beside};
+use bam::{Code, Error, Monitor, Result, whole_file};
 use serde_json::json;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub fn run(global: &Global, args: Decrypt, output: &Output) -> Result<u8> {
     let written = match &to {
         None => decrypt(&document, from, iterations, &mut io::stdout().lock(), &monitor),
         Some(path) => {
-            beside::write(path, args.force, |out| decrypt(&document, from, iterations, out, &monitor))
+            whole_file::write(path, args.force, |out| decrypt(&document, from, iterations, out, &monitor))
         }
     };
     output.notes(&json!(monitor.notes()));

@@ -48,7 +48,7 @@ pub struct Reader<R> {
 
 /// What the members before a member said about it.
 #[derive(Debug, Default)]
-struct Ahead {
+struct Announced {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     pax: pax::Overrides,
@@ -92,7 +92,7 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         self.skip_rest()?;
-        let mut ahead = Ahead::default();
+        let mut announced = Announced::default();
         loop {
             let Some(header) = self.next_header()? else {
                 self.drain()?;
@@ -100,11 +100,11 @@ impl<R: Read> Reader<R> {
             };
             let size = field::parse_unsigned(&header.as_old().size).ok_or_else(|| self.damaged("size"))?;
             match header.entry_type().as_byte() {
-                b'L' => ahead.path = Some(header::text(&self.meta(size)?).to_vec()),
-                b'K' => ahead.link = Some(header::text(&self.meta(size)?).to_vec()),
+                b'L' => announced.path = Some(header::text(&self.meta(size)?).to_vec()),
+                b'K' => announced.link = Some(header::text(&self.meta(size)?).to_vec()),
                 b'x' | b'X' => {
                     let records = self.meta(size)?;
-                    ahead.pax = pax::parse(&records).map_err(|e| self.located(e))?;
+                    announced.pax = pax::parse(&records).map_err(|e| self.located(e))?;
                 }
                 // Global headers carry comments; volume labels nothing.
                 b'g' | b'V' => {
@@ -115,14 +115,14 @@ impl<R: Read> Reader<R> {
                     return Err(Error::new(Code::Unsupported, "the archive continues one on another medium")
                         .hint("join its parts with GNU tar first"));
                 }
-                flag => return self.member(&header, flag, size, ahead).map(Some),
+                flag => return self.member(&header, flag, size, announced).map(Some),
             }
         }
     }
 
-    fn member(&mut self, header: &Header, flag: u8, size: u64, ahead: Ahead) -> Result<Member> {
+    fn member(&mut self, header: &Header, flag: u8, size: u64, announced: Announced) -> Result<Member> {
         let old = header.as_old();
-        let Ahead { path, link, pax } = ahead;
+        let Announced { path, link, pax } = announced;
         let raw = pax.path.or(path).unwrap_or_else(|| match header.as_ustar() {
             Some(ustar) => [header::text(&ustar.prefix), b"/", header::text(&ustar.name)].concat(),
             None => header::text(&old.name).to_vec(),

@@ -240,11 +240,11 @@ pub fn tables(connection: &Connection, count: bool, monitor: &Monitor) -> Result
 #[serde(rename_all = "lowercase")]
 pub enum Replacement {
     /// MariaDB or MySQL.
-    Mysql(mysql::Replacement),
+    Mysql(mysql::MysqlReplacement),
     /// A SQLite file.
-    Sqlite(sqlite::Replacement),
+    Sqlite(sqlite::SqliteReplacement),
     /// PostgreSQL.
-    Pgsql(pgsql::Replacement),
+    Pgsql(pgsql::PgsqlReplacement),
 }
 
 impl Replacement {
@@ -252,9 +252,9 @@ impl Replacement {
     /// survives a reboot.
     pub fn plan(connection: &Connection, state_dir: &Path, id: &str) -> Result<Replacement> {
         match connection.driver {
-            Driver::Mysql => mysql::Replacement::plan(connection, state_dir, id).map(Replacement::Mysql),
-            Driver::Sqlite => Ok(Replacement::Sqlite(sqlite::Replacement::plan(state_dir, id))),
-            Driver::Pgsql => pgsql::Replacement::plan(id).map(Replacement::Pgsql),
+            Driver::Mysql => mysql::MysqlReplacement::plan(connection, state_dir, id).map(Replacement::Mysql),
+            Driver::Sqlite => Ok(Replacement::Sqlite(sqlite::SqliteReplacement::plan(state_dir, id))),
+            Driver::Pgsql => pgsql::PgsqlReplacement::plan(id).map(Replacement::Pgsql),
         }
     }
 

@@ -4,9 +4,9 @@
 //! changed while they were read, that vanished, that could not be read. Reading leaves the page cache of the
 //! machine as it was, so that a backup does not slow the site down.
 
-use super::ahead;
 use super::content::{Body, Opened};
 use super::exclude::Excludes;
+use super::prefetch;
 use super::walk::{Found, Id, Losses, Place, Walk, What, id, lost, withheld};
 use crate::archive::{Attribute, Entry, EntryKind, Extras, show};
 use crate::{Monitor, NoteKind, Result};
@@ -106,7 +106,7 @@ impl Pass<'_, '_> {
     fn run(mut self, walk: Walk<'_>, base: &Stat, attributes: Vec<Attribute>) -> Result<TreeReport> {
         self.bare(b"", base, EntryKind::Directory, attributes)?;
         let threads = self.tree.threads.unwrap_or(THREADS);
-        let in_walk = ahead::run(walk, threads, &mut |(Found { path, what }, opened)| {
+        let in_walk = prefetch::run(walk, threads, &mut |(Found { path, what }, opened)| {
             self.monitor.check()?;
             match (what, opened) {
                 (What::Folder(stat, attributes), _) => {

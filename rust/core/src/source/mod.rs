@@ -3,7 +3,6 @@
 //! Owns walking files, excludes, and dumping and loading databases through the vendors' own clients.
 //! Knows nothing of compression, encryption and destinations.
 
-mod ahead;
 mod attributes;
 pub mod composer;
 mod content;
@@ -19,6 +18,7 @@ mod names;
 pub mod path_set;
 pub mod pattern;
 pub mod pgsql;
+mod prefetch;
 pub(crate) mod reach;
 pub mod rights;
 mod sql;

@@ -43,7 +43,7 @@ fn file(settings: &Settings) -> PathBuf {
 /// The file and the logs that SQLite keeps beside it.
 pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
     let file = file(settings);
-    let logs = ["-journal", "-wal", "-shm"].map(|log| beside(&file, log));
+    let logs = ["-journal", "-wal", "-shm"].map(|log| with_ending(&file, log));
     std::iter::once(file).chain(logs).collect()
 }
 
@@ -196,7 +196,7 @@ fn trim(copy: &Connection, wanted: &DumpSettings, prefix: &str) -> rusqlite::Res
 
 /// A SQLite database that is being replaced. Serialisable, for the restore's journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Replacement {
+pub struct SqliteReplacement {
     /// The new data.
     new: PathBuf,
     /// The old data; with `missing`, there was none.
@@ -205,13 +205,13 @@ pub struct Replacement {
     loaded: bool,
 }
 
-impl Replacement {
+impl SqliteReplacement {
     /// See [`crate::source::database::Replacement::plan`].
     ///
     /// Both copies lie in the state folder, not beside the live file: that may be in a folder which is itself being
     /// replaced.
-    pub(crate) fn plan(state_dir: &Path, id: &str) -> Replacement {
-        Replacement {
+    pub(crate) fn plan(state_dir: &Path, id: &str) -> SqliteReplacement {
+        SqliteReplacement {
             new: state_dir.join(format!("{id}-new.sqlite")),
             old: state_dir.join(format!("{id}-old.sqlite")),
             missing: false,
@@ -381,7 +381,7 @@ impl Replacement {
     pub(crate) fn clean(&self) -> Result<()> {
         for path in [&self.new, &self.old, &self.new.with_extension("dump")] {
             remove(path)?;
-            remove(&beside(path, "-journal"))?;
+            remove(&with_ending(path, "-journal"))?;
         }
         Ok(())
     }
@@ -439,7 +439,7 @@ fn put(from: &Path, live: &Path, monitor: &Monitor) -> Result<()> {
 
 /// Where there is no database to write into: the file is made beside and renamed.
 fn replace_file(from: &Path, live: &Path) -> Result<()> {
-    let part = beside(live, ".bam-part");
+    let part = with_ending(live, ".bam-part");
     remove(&part)?;
     let mut input = File::open(from).at("cannot read", from)?;
     let mut out = private_file(&part)?;
@@ -448,7 +448,7 @@ fn replace_file(from: &Path, live: &Path) -> Result<()> {
     out.sync_all().at("cannot write", &part)?;
     // Left-overs of the broken one would be applied to the new one.
     for log in ["-journal", "-wal", "-shm"] {
-        remove(&beside(live, log))?;
+        remove(&with_ending(live, log))?;
     }
     fs::rename(&part, live).at("cannot put in place", live)
 }
@@ -629,7 +629,7 @@ fn private_file(path: &Path) -> Result<File> {
     options.write(true).create(true).truncate(true).mode(0o600).open(path).at("cannot write", path)
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)

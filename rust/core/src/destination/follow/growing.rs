@@ -1,7 +1,7 @@
 //! The writing side of a followed file, and the temporary file that stands in where no destination is local.
 
 use super::Follow;
-use super::{LOOK, Extent, Shared, State};
+use super::{Extent, LOOK, Shared, State};
 use crate::{Result, ResultExt};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::File;

@@ -1,11 +1,11 @@
 //! Decrypting one file as it is, without decompressing it or putting it anywhere.
 
 use super::Local;
-use crate::beside;
 use crate::config::{AesModule, Document, Encryption};
 use crate::encrypt::kdf::{Derivation, Kdf};
 use crate::encrypt::{Kind, enc};
 use crate::job::keys;
+use crate::whole_file;
 use crate::{Code, Error, Monitor, Result, ResultExt};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -58,6 +58,6 @@ pub fn decrypt(
         }
         _ => local.prove(document, true, monitor)?.decrypted()?,
     };
-    beside::copy(plain, out, monitor)
+    whole_file::copy(plain, out, monitor)
         .map_err(|error| if error.code() == Code::Integrity { error.context(from.display()) } else { error })
 }

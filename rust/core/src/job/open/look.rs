@@ -6,7 +6,6 @@
 use super::Opened;
 use super::near::Near;
 use crate::archive::{Entry, EntryKind, Layout, Part, Reader, Segment, show, unshow};
-use crate::beside;
 use crate::catalog::{Kind, key};
 use crate::config::{Document, Driver};
 use crate::job::request::Restore;
@@ -14,6 +13,7 @@ use crate::job::restore::apply::begin;
 use crate::job::restore::folders::below;
 use crate::job::{lock, restore};
 use crate::source::database::{self, Table};
+use crate::whole_file;
 use crate::{Code, Error, Monitor, Result};
 use serde::Serialize;
 use std::io::{self, Read, Write};
@@ -151,7 +151,7 @@ pub fn cat(
 ) -> Result<u64> {
     let (opened, survey) = open(document, ask, monitor)?;
     match (opened.kind().is_some_and(Kind::is_database), path) {
-        (true, None) => return beside::copy(opened.decode()?, out, monitor),
+        (true, None) => return whole_file::copy(opened.decode()?, out, monitor),
         (true, Some(_)) => {
             return Err(Error::new(
                 Code::Usage,
@@ -187,9 +187,9 @@ pub fn cat(
                             return Err(not_held(&opened, &wanted, None));
                         };
                         let text = site.manifest.to_string();
-                        return beside::copy(text.as_bytes(), out, monitor);
+                        return whole_file::copy(text.as_bytes(), out, monitor);
                     }
-                    EntryKind::File { .. } => return beside::copy(reader, out, monitor),
+                    EntryKind::File { .. } => return whole_file::copy(reader, out, monitor),
                     EntryKind::Sparse { size, data } => return with_holes(reader, *size, data, out, monitor),
                     EntryKind::Hardlink(target) => {
                         content = Some(target.clone());
@@ -295,8 +295,8 @@ fn with_holes(
     let mut at = 0;
     let end = Segment { offset: size, len: 0 };
     for segment in data.iter().chain([&end]) {
-        beside::copy(io::repeat(0).take(segment.offset.saturating_sub(at)), out, monitor)?;
-        beside::copy((&mut body).take(segment.len), out, monitor)?;
+        whole_file::copy(io::repeat(0).take(segment.offset.saturating_sub(at)), out, monitor)?;
+        whole_file::copy((&mut body).take(segment.len), out, monitor)?;
         at = segment.offset.saturating_add(segment.len);
     }
     Ok(size)

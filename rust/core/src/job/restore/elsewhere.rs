@@ -15,7 +15,6 @@ use super::apply::{self, Applied, Target};
 use super::journal::Journal;
 use super::recover::{self, Way};
 use crate::archive::{Extractor, Layout, Part, Place, Reader};
-use crate::beside;
 use crate::catalog::{Kind, key};
 use crate::config::{Connection, Database, Document, Driver, Site};
 use crate::entries;
@@ -24,6 +23,7 @@ use crate::job::open::Opened;
 use crate::job::request::Restore;
 use crate::job::restore;
 use crate::source::database;
+use crate::whole_file;
 use crate::{Code, Error, Monitor, Phase, Result, ResultExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -299,7 +299,7 @@ fn dump_name(sqlite: bool) -> &'static str {
 /// A database backup into a folder: the dump as it is.
 fn write_dump(folder: &Path, kind: Kind, plain: Box<dyn Read + Send>, monitor: &Monitor) -> Result<Applied> {
     let path = folder.join(dump_name(kind == Kind::Sqlite));
-    beside::write(&path, false, |out| beside::copy(plain, out, monitor))?;
+    whole_file::write(&path, false, |out| whole_file::copy(plain, out, monitor))?;
     Ok(Applied { files: 1, ..Applied::default() })
 }
 

@@ -31,4 +31,4 @@ mod schema;
 pub(crate) use connect::privileges::rights;
 pub(crate) use dump::dump;
 pub(crate) use inventory::{contents, fingerprints, remove, tables};
-pub use replace::Replacement;
+pub use replace::MysqlReplacement;

@@ -26,4 +26,4 @@ pub(crate) use connect::database::remove;
 pub(crate) use connect::rights::rights;
 pub(crate) use dump::{dump, tables};
 pub(crate) use load::script::contents;
-pub use replace::Replacement;
+pub use replace::PgsqlReplacement;

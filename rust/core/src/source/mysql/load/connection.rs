@@ -4,7 +4,7 @@ use crate::config::Connection;
 use crate::source::mysql::connect::client::{self, LOAD_CHARSET};
 use crate::source::mysql::connect::client_session::ClientSession;
 use crate::source::mysql::connect::wire;
-use crate::source::mysql::replace::Replacement;
+use crate::source::mysql::replace::MysqlReplacement;
 use crate::source::sql::{Charset, Splitter};
 use crate::{Monitor, Result};
 use mysql::Conn;
@@ -20,7 +20,7 @@ pub(crate) enum LoadConnection<'c> {
 impl<'c> LoadConnection<'c> {
     /// Connects by the server's protocol, as number `number`; `live`: to the live database, under the lock of that number.
     pub(crate) fn over_wire(
-        it: &Replacement,
+        it: &MysqlReplacement,
         connection: &'c Connection,
         (database, live, number): (&str, bool, usize),
     ) -> Result<Option<LoadConnection<'c>>> {
@@ -33,7 +33,7 @@ impl<'c> LoadConnection<'c> {
 
     /// The same through a client.
     pub(crate) fn client(
-        it: &Replacement,
+        it: &MysqlReplacement,
         connection: &'c Connection,
         (database, live, number): (&str, bool, usize),
         stop: &'c AtomicBool,
@@ -44,7 +44,7 @@ impl<'c> LoadConnection<'c> {
 
     /// The same for text in a character set that the client must know.
     pub(crate) fn client_of(
-        it: &Replacement,
+        it: &MysqlReplacement,
         connection: &'c Connection,
         (database, live, number): (&str, bool, usize),
         charset: Charset,

@@ -36,7 +36,7 @@ use self::queues::{Chunk, Queues, placed};
 use self::script::Script;
 use super::connect::client_session::ClientSession;
 use super::connect::session::{Session, text};
-use super::replace::Replacement;
+use super::replace::MysqlReplacement;
 use super::replace::child_guard;
 use crate::config::Connection;
 use crate::source::sql::{
@@ -80,7 +80,7 @@ const AS_BEFORE: &[u8] = b"SET character_set_client=@bam_client, collation_conne
 
 /// Loads what `work` hands over into `database`; `live`: under the locks for the live one.
 pub(crate) fn load<T>(
-    it: &Replacement,
+    it: &MysqlReplacement,
     connection: &Connection,
     database: &str,
     live: bool,

@@ -1,7 +1,7 @@
 //! Making the loaded tables fit the live site ([`crate::source::drupal`]): beside the live database at once, else as
 //! part of what follows the swap.
 
-use super::{Replacement, Way};
+use super::{MysqlReplacement, Way};
 use crate::config::Connection;
 use crate::source::drupal::Tables;
 use crate::source::mysql::connect::session::{Session, quote, string};
@@ -10,14 +10,14 @@ use crate::{Code, Monitor, Result, ResultExt};
 use std::fs::OpenOptions;
 use std::io::Write;
 
-impl Replacement {
+impl MysqlReplacement {
     /// See [`crate::source::database::Replacement::adapt`].
     pub(crate) fn adapt(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
         let mut live = tables_of(&mut session, &connection.name, &connection.prefix)?;
         let mode = mode(connection, &live, monitor)?;
         let bytes = |hex: &str| format!("X'{hex}'");
-        if self.way == Way::Beside {
+        if self.way == Way::NewDatabase {
             let tables = tables_of(&mut session, &self.new, &connection.prefix)?;
             let name = |table: &str| format!("{}.{}", quote(&self.new), quote(table));
             let statements = tables.statements(mode.as_deref(), name, bytes, "TRUNCATE TABLE");

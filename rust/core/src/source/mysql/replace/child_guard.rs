@@ -9,7 +9,7 @@
 //!   one, by the user-level lock that it takes first (`GET_LOCK`); such sessions are killed. Our own connections to
 //!   the server, which end with us, are known by the same.
 
-use super::Replacement;
+use super::MysqlReplacement;
 use crate::config::Connection;
 use crate::source::mysql::connect::client;
 use crate::source::mysql::connect::session::{Session, string};
@@ -31,10 +31,10 @@ const GRACE: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Connections that may load into the live database at a time, each with a lock of its own; see [`Replacement::lock_name`].
+/// Connections that may load into the live database at a time, each with a lock of its own; see [`MysqlReplacement::lock_name`].
 const MOST_LOCKS: usize = 16;
 
-impl Replacement {
+impl MysqlReplacement {
     /// What a client that changes something must inherit.
     pub(crate) fn child_guard(&self) -> Result<OwnedFd> {
         let path = self.clients();
@@ -53,7 +53,7 @@ impl Replacement {
 
     /// Locks are known to the whole server: two replacements may have the same id, of different databases.
     fn lock_prefix(&self) -> String {
-        let [new, _] = self.beside();
+        let [new, _] = self.own_databases();
         let digest = Sha256::digest(new.as_bytes());
         let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         format!("bam.{short}.")
@@ -83,7 +83,7 @@ impl Replacement {
         let locks: Vec<String> = (0..MOST_LOCKS)
             .map(|number| format!("IS_USED_LOCK({})", string(&self.lock_name(number))))
             .collect();
-        let [new, old] = self.beside().map(string);
+        let [new, old] = self.own_databases().map(string);
         // Everybody sees their own sessions, and may end them.
         let leftovers = format!(
             "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND (DB IN ({new}, {old}) \

@@ -1,7 +1,7 @@
 //! Foreign keys from what stays to what goes. They follow a table that is renamed: nothing may point to the old data when
 //! it is thrown away.
 
-use super::{Replacement, Way};
+use super::{MysqlReplacement, Way};
 use crate::config::Connection;
 use crate::source::mysql::connect::session::{Session, quote, string, text};
 use crate::source::mysql::schema::columns;
@@ -10,7 +10,7 @@ use crate::{Code, Error, Monitor, Result};
 /// The server's number for a table that others refer to (`ER_ROW_IS_REFERENCED_2`).
 const REFERENCED: &str = "ERROR 1451 ";
 
-impl Replacement {
+impl MysqlReplacement {
     /// Refuses what would leave a foreign key behind, of this database or of another one.
     pub(crate) fn check_foreign_keys(&self, session: &mut Session<'_>) -> Result<()> {
         let rows = session.rows(
@@ -33,7 +33,7 @@ impl Replacement {
                     .hint("restore the two together, or drop the foreign key"));
             }
             // A table that is dropped and made again under its name keeps those of other databases.
-            if self.way == Way::Beside {
+            if self.way == Way::NewDatabase {
                 let place = format!("{}.{}", quote(&database), quote(&table));
                 let add = definition(session, &place, &key, &live)?;
                 let text = format!(

@@ -1,7 +1,7 @@
 //! Loading what nobody vouches for: as a user of the server who may change the databases beside the live one and nothing
 //! else, so that the server decides what such a dump can do. Needed where our own user may do more than that.
 
-use super::Replacement;
+use super::MysqlReplacement;
 use crate::config::Connection;
 use crate::source::mysql::connect::session::{Session, string};
 use crate::{Code, Error, Monitor, NoteKind, Result, Secret};
@@ -9,7 +9,7 @@ use crate::{Code, Error, Monitor, NoteKind, Result, Secret};
 /// Bytes of a password's randomness.
 const RANDOM: usize = 20;
 
-impl Replacement {
+impl MysqlReplacement {
     /// Makes that user. `None`: our own has no rights elsewhere, or none can be made, which is said.
     pub(crate) fn invite(&self, connection: &Connection, monitor: &Monitor) -> Result<Option<Connection>> {
         let mut session = Session::open(connection, None, monitor)?;
@@ -30,15 +30,16 @@ impl Replacement {
             "DROP USER IF EXISTS {account}; CREATE USER {account} IDENTIFIED BY {}",
             string(&password)
         );
-        for database in self.beside() {
+        for database in self.own_databases() {
             let pattern =
                 database.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%").replace('`', "``");
             all += &format!("; GRANT ALL PRIVILEGES ON `{pattern}`.* TO {account}");
         }
         let guest =
             Connection { user: self.guest_name(), password: Secret::new(password), ..connection.clone() };
-        let made =
-            session.run(&all).and_then(|()| Session::open(&guest, Some(self.beside()[0]), monitor).map(drop));
+        let made = session
+            .run(&all)
+            .and_then(|()| Session::open(&guest, Some(self.own_databases()[0]), monitor).map(drop));
         match made {
             Ok(()) => {
                 // Foreign keys and the like may name tables elsewhere; to change those takes more than these.

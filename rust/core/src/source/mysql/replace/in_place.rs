@@ -1,7 +1,7 @@
 //! Replacing a database whose user may not create others: a safety dump of the old data and a copy of the new lie in
 //! the state folder, zstd-compressed and private; either can be loaded at any time, and again after a kill.
 
-use super::{Loaded, Replacement, finish_file, objects_in, remove, tables_in};
+use super::{Loaded, MysqlReplacement, finish_file, objects_in, remove, tables_in};
 use crate::config::Connection;
 use crate::source::database::DumpSettings;
 use crate::source::mysql::connect::rights::Definers;
@@ -21,17 +21,17 @@ use std::path::{Path, PathBuf};
 /// zstd's level: these files live for minutes.
 const LEVEL: i32 = 1;
 
-fn new_data(it: &Replacement) -> PathBuf {
+fn new_data(it: &MysqlReplacement) -> PathBuf {
     it.file("new.sql.zst")
 }
 
-fn old_data(it: &Replacement) -> PathBuf {
+fn old_data(it: &MysqlReplacement) -> PathBuf {
     it.file("old.sql.zst")
 }
 
 /// Copies what the dump says about tables; notes which there are.
 pub(crate) fn spool<R: Read>(
-    it: &mut Replacement,
+    it: &mut MysqlReplacement,
     intake: &mut Intake<'_, R>,
     monitor: &Monitor,
 ) -> Result<Loaded> {
@@ -55,7 +55,7 @@ pub(crate) fn spool<R: Read>(
 }
 
 /// Dumps all of the live database, also what is to stay: what a dump of others does is known when it has done it.
-pub(crate) fn save(it: &Replacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
+pub(crate) fn save(it: &MysqlReplacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
     let (path, part) = (old_data(it), it.file("old.part"));
     let mut out = zstd::Encoder::new(it.create(&part)?, LEVEL).at("cannot write", &part)?;
     dump::dump(connection, &DumpSettings::default(), &mut out, monitor).map_err(|error| {
@@ -76,7 +76,7 @@ pub(crate) fn save(it: &Replacement, connection: &Connection, monitor: &Monitor)
 }
 
 /// Makes the new tables in place of the old ones.
-pub(crate) fn swap(it: &Replacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
+pub(crate) fn swap(it: &MysqlReplacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
     let mut session = it.my_turn(connection, Some(&connection.name), monitor)?;
     it.wait_for_tables(connection, monitor)?;
     it.drop_triggers(&mut session, &it.moved)?;
@@ -86,7 +86,7 @@ pub(crate) fn swap(it: &Replacement, connection: &Connection, monitor: &Monitor)
 }
 
 /// Makes the old tables again, and what hangs on them.
-pub(crate) fn revert(it: &Replacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
+pub(crate) fn revert(it: &MysqlReplacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
     let path = old_data(it);
     if !path.exists() {
         // The load did not get to its end; nothing live has changed.
@@ -113,12 +113,12 @@ pub(crate) fn revert(it: &Replacement, connection: &Connection, monitor: &Monito
 }
 
 /// Removes the files.
-pub(crate) fn clean(it: &Replacement) -> Result<()> {
+pub(crate) fn clean(it: &MysqlReplacement) -> Result<()> {
     [new_data(it), old_data(it), it.file("old.part")].iter().try_for_each(|path| remove(path))
 }
 
 /// Drops the tables that come or go, and views with their names.
-fn make_way(it: &Replacement, session: &mut Session<'_>) -> Result<()> {
+fn make_way(it: &MysqlReplacement, session: &mut Session<'_>) -> Result<()> {
     let goes = |name: &String| it.tables.contains(name) || it.moved.contains(name);
     for row in session.rows(
         "SELECT TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()",
@@ -138,7 +138,7 @@ fn make_way(it: &Replacement, session: &mut Session<'_>) -> Result<()> {
 
 /// Loads one of the two; of tables those that are `wanted`.
 fn feed(
-    it: &Replacement,
+    it: &MysqlReplacement,
     connection: &Connection,
     path: &Path,
     monitor: &Monitor,

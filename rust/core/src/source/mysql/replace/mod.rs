@@ -46,22 +46,23 @@ const TRIES: u32 = 10;
 /// Seconds that a session may have been at what it does before it is ended for being in the way of that.
 const IN_THE_WAY: u32 = 5;
 
-/// How the new data gets in.
+/// How the new data gets in. Its names in journals are those that the first version gave them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Way {
     /// Nothing was loaded yet.
     Undecided,
     /// Through a database beside the live one.
-    Beside,
+    #[serde(rename = "beside")]
+    NewDatabase,
     /// Into the live one, with a dump of the old data at hand.
-    #[serde(rename = "direct")] // As the journals of earlier versions have it.
+    #[serde(rename = "direct")]
     InPlace,
 }
 
 /// A replacement under way. Serialisable, for the restore's journal; holds no secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Replacement {
+pub struct MysqlReplacement {
     pub(crate) id: String,
     pub(crate) state_dir: PathBuf,
     /// The databases beside the live one.
@@ -93,15 +94,15 @@ pub(crate) struct Loaded {
     pub(crate) report: LoadReport,
 }
 
-impl Replacement {
+impl MysqlReplacement {
     /// See [`crate::source::database::Replacement::plan`].
-    pub(crate) fn plan(connection: &Connection, state_dir: &Path, id: &str) -> Result<Replacement> {
+    pub(crate) fn plan(connection: &Connection, state_dir: &Path, id: &str) -> Result<MysqlReplacement> {
         if id.is_empty() || id.len() > 20 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(Error::new(Code::Internal, "a replacement's id is up to 20 letters and digits"));
         }
         // 64 characters at most; whoever grants privileges on `name\_bam\_%` lets us make both.
         let name: String = connection.name.chars().take(64 - "_bam_new_".len() - id.len()).collect();
-        Ok(Replacement {
+        Ok(MysqlReplacement {
             id: id.to_owned(),
             state_dir: state_dir.to_owned(),
             new: format!("{name}_bam_new_{id}"),
@@ -133,9 +134,9 @@ impl Replacement {
             .with_only_database(settings.database.clone());
         let loaded = match self.why_direct(connection, &charset, &collation, monitor)? {
             None => {
-                self.way = Way::Beside;
+                self.way = Way::NewDatabase;
                 let guest = if settings.untrusted { self.invite(connection, monitor)? } else { None };
-                let loaded = self.load_beside(guest.as_ref().unwrap_or(connection), &mut intake, monitor);
+                let loaded = self.load_into_new(guest.as_ref().unwrap_or(connection), &mut intake, monitor);
                 loaded.map_err(|error| match &guest {
                     Some(_) if error.code() == Code::Permission => error
                         .context("nothing proves whose the backup is, so it may change its own database alone")
@@ -159,7 +160,7 @@ impl Replacement {
         }
         intake.tell(connection);
         let mut session = Session::open(connection, Some(&connection.name), monitor)?;
-        if self.way == Way::Beside {
+        if self.way == Way::NewDatabase {
             self.defaults = moving::defaults(&mut session, &self.new)?;
             self.tables = tables_in(&mut session, &self.new)?;
             let mark = self.mark();
@@ -230,7 +231,7 @@ impl Replacement {
         format!("bam_{}", self.id)
     }
 
-    fn load_beside<R: Read>(
+    fn load_into_new<R: Read>(
         &self,
         connection: &Connection,
         intake: &mut Intake<'_, R>,
@@ -497,7 +498,7 @@ impl Replacement {
                 return Err(Error::new(Code::Internal, "nothing was loaded that could be swapped"));
             }
             Way::InPlace => in_place::swap(self, connection, monitor)?,
-            Way::Beside => {
+            Way::NewDatabase => {
                 let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
                 if !self.swapped(&mut session)? {
                     if triggers_in(&mut session)?.iter().any(|(_, table)| self.moved.contains(table)) {
@@ -549,7 +550,7 @@ impl Replacement {
         match self.way {
             Way::Undecided => return Ok(()),
             Way::InPlace => return in_place::revert(self, connection, monitor),
-            Way::Beside => {}
+            Way::NewDatabase => {}
         }
         if !self.before().exists() {
             // The load did not get to its end; nothing live has changed.
@@ -628,7 +629,7 @@ impl Replacement {
     }
 
     /// The databases beside the live one.
-    pub(crate) fn beside(&self) -> [&str; 2] {
+    pub(crate) fn own_databases(&self) -> [&str; 2] {
         [&self.new, &self.old]
     }
 

@@ -5,7 +5,7 @@
 //!   that stay have empty stand-ins there.
 //! - Events: likewise in the old database, which is empty, so that none of them finds anything to change.
 
-use super::{Replacement, Way, objects_in, tables_in};
+use super::{MysqlReplacement, Way, objects_in, tables_in};
 use crate::config::Connection;
 use crate::source::mysql::connect::client;
 use crate::source::mysql::connect::session::{Session, quote, string};
@@ -53,7 +53,7 @@ const KINDS: [Kind; 4] = [
     },
 ];
 
-impl Replacement {
+impl MysqlReplacement {
     /// See [`crate::source::database::Replacement::check`].
     pub(crate) fn check(&mut self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         if self.way == Way::Undecided {
@@ -66,7 +66,7 @@ impl Replacement {
             false => self.try_rights(session, connection, monitor)?,
         }
         match self.way {
-            Way::Beside if !self.undo.is_empty() => self.rehearse(connection, monitor),
+            Way::NewDatabase if !self.undo.is_empty() => self.rehearse(connection, monitor),
             _ => Ok(()),
         }
     }
@@ -101,7 +101,7 @@ impl Replacement {
         session
             .run(&format!("CREATE TABLE {name} (id int PRIMARY KEY)"))
             .map_err(|error| refused("TABLE", table, error))?;
-        if self.way == Way::Beside {
+        if self.way == Way::NewDatabase {
             let old = quote(&self.old);
             session
                 .run(&format!(

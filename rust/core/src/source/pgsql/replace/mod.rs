@@ -33,7 +33,7 @@ const CLEAN_WAIT: u32 = 10;
 
 /// A replacement under way. Serialisable, for the restore's journal; holds no secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Replacement {
+pub struct PgsqlReplacement {
     /// The schemas beside the live one.
     new: String,
     old: String,
@@ -54,13 +54,13 @@ pub struct Replacement {
     large_objects: bool,
 }
 
-impl Replacement {
+impl PgsqlReplacement {
     /// See [`crate::source::database::Replacement::plan`].
-    pub(crate) fn plan(id: &str) -> Result<Replacement> {
+    pub(crate) fn plan(id: &str) -> Result<PgsqlReplacement> {
         if id.is_empty() || id.len() > 40 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(Error::new(Code::Internal, "a replacement's id is up to 40 letters and digits"));
         }
-        Ok(Replacement {
+        Ok(PgsqlReplacement {
             new: format!("bam_new_{id}"),
             old: format!("bam_old_{id}"),
             hold: format!("bam_hold_{id}"),
