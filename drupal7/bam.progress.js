@@ -18,6 +18,10 @@
           }
           $box.find('.bam-phase').text(job.phase);
           $box.find('.bam-detail').text(job.detail);
+          var $heard = $box.find('.bam-heard');
+          if ($heard.text() !== job.heard) {
+            $heard.text(job.heard);
+          }
           $box.find('.bam-current').text(job.current);
           if (job.percent === null) {
             $box.find('progress').removeAttr('value');

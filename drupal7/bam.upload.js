@@ -53,6 +53,30 @@
     box.innerHTML = '';
     box.appendChild(bar);
     box.appendChild(line);
+    var heard = document.createElement('p');
+    heard.className = 'element-invisible';
+    heard.setAttribute('role', 'status');
+    box.appendChild(heard);
+    bar.setAttribute('aria-label', Drupal.t('Progress'));
+
+    /**
+     * Shows how far it is; each tenth is heard, too.
+     */
+    function tell(percent) {
+      line.textContent = Drupal.t('@percent % sent', {'@percent': percent});
+      var tenth = Drupal.t('@percent % sent', {'@percent': percent - percent % 10});
+      if (heard.textContent !== tenth) {
+        heard.textContent = tenth;
+      }
+    }
+
+    /**
+     * Says what went wrong.
+     */
+    function complain(text) {
+      line.textContent = text;
+      heard.textContent = text;
+    }
 
     function piece(offset) {
       var request = new XMLHttpRequest();
@@ -67,12 +91,12 @@
           answer.error = Drupal.t('The server answered @code.', {'@code': request.status});
         }
         if (answer.error || typeof answer.size !== 'number') {
-          line.textContent = answer.error;
+          complain(answer.error);
           return;
         }
         failures = 0;
         bar.value = file.size ? 100 * answer.size / file.size : 100;
-        line.textContent = Drupal.t('@percent % sent', {'@percent': Math.floor(bar.value)});
+        tell(Math.floor(bar.value));
         if (answer.size < file.size) {
           piece(answer.size);
         }
@@ -91,10 +115,10 @@
       request.onerror = function () {
         failures++;
         if (failures > 20) {
-          line.textContent = Drupal.t('The connection broke. Choose the same file again: it goes on where it stopped.');
+          complain(Drupal.t('The connection broke. Choose the same file again: it goes on where it stopped.'));
           return;
         }
-        line.textContent = Drupal.t('The connection broke; trying again.');
+        complain(Drupal.t('The connection broke; trying again.'));
         setTimeout(function () {
           piece(offset);
         }, 1000 * failures);

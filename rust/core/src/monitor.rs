@@ -95,12 +95,23 @@ impl Cancel {
     }
 }
 
+/// The counter of what is read alone, for readers that outlive one call.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<AtomicU64>);
+
+impl Meter {
+    /// Counts bytes read, as [`Monitor::add_in`] does.
+    pub fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Relaxed);
+    }
+}
+
 /// Shared by all threads of one job. Cheap to call from inner loops.
 #[derive(Debug)]
 pub struct Monitor {
     cancelled: Cancel,
     phase: AtomicU8,
-    bytes_in: AtomicU64,
+    bytes_in: Meter,
     bytes_out: AtomicU64,
     bytes_total: AtomicU64,
     entries: AtomicU64,
@@ -120,7 +131,7 @@ impl Monitor {
         Monitor {
             cancelled: Cancel::default(),
             phase: AtomicU8::new(0),
-            bytes_in: AtomicU64::new(0),
+            bytes_in: Meter::default(),
             bytes_out: AtomicU64::new(0),
             bytes_total: AtomicU64::new(0),
             entries: AtomicU64::new(0),
@@ -162,7 +173,12 @@ impl Monitor {
 
     /// Counts bytes read from the source (or from the backup on a restore).
     pub fn add_in(&self, bytes: u64) {
-        self.bytes_in.fetch_add(bytes, Relaxed);
+        self.bytes_in.add(bytes);
+    }
+
+    /// The counter of what is read alone.
+    pub fn meter(&self) -> Meter {
+        self.bytes_in.clone()
     }
 
     /// Counts bytes written.
@@ -170,9 +186,14 @@ impl Monitor {
         self.bytes_out.fetch_add(bytes, Relaxed);
     }
 
-    /// Says what `bytes_in` will reach, as far as known.
+    /// Says what `bytes_in` will reach at least, as far as known. What was said before and is more holds.
     pub fn set_total(&self, bytes: u64) {
-        self.bytes_total.store(bytes, Relaxed);
+        self.bytes_total.fetch_max(bytes, Relaxed);
+    }
+
+    /// Says how many bytes more will be read at least: each time that a file is read through counts.
+    pub fn expect(&self, bytes: u64) {
+        self.set_total(self.bytes_in.0.load(Relaxed).saturating_add(bytes));
     }
 
     /// Counts one file, folder, link or table.
@@ -208,7 +229,7 @@ impl Monitor {
     pub fn snapshot(&self) -> Progress {
         Progress {
             phase: PHASES.get(usize::from(self.phase.load(Relaxed))).copied().unwrap_or(Phase::Done),
-            bytes_in: self.bytes_in.load(Relaxed),
+            bytes_in: self.bytes_in.0.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
             bytes_total: self.bytes_total.load(Relaxed),
             entries: self.entries.load(Relaxed),

@@ -197,12 +197,31 @@ pub fn dump(
     out: &mut dyn Write,
     monitor: &Monitor,
 ) -> Result<DumpReport> {
+    let out = &mut Metered { out, monitor };
     match connection.driver {
         Driver::Mysql => mysql::dump(connection, settings, out, monitor),
         Driver::Sqlite => sqlite::dump(connection, settings, out, monitor),
         Driver::Pgsql => pgsql::dump(connection, settings, out, monitor),
     }
     .map_err(|error| error.context(format!("database {}", connection.label())))
+}
+
+/// Counts what is dumped as read from the source.
+struct Metered<'a> {
+    out: &'a mut dyn Write,
+    monitor: &'a Monitor,
+}
+
+impl Write for Metered<'_> {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(buf)?;
+        self.monitor.add_in(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// The files that a database consists of, where it is one of files: with the logs that may lie beside it.

@@ -10,7 +10,7 @@ use super::prefetch;
 use super::walk::{Found, Id, Losses, Place, Walk, What, id, lost, withheld};
 use crate::archive::{Attribute, Entry, EntryKind, Extras, show};
 use crate::{Monitor, NoteKind, Result};
-use rustix::fs::Stat;
+use rustix::fs::{AtFlags, Stat};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -87,6 +87,25 @@ impl FileTree {
             report: TreeReport::default(),
         };
         pass.run(walk, &base, attributes)
+    }
+
+    /// About how many bytes a walk would read, without opening a file. What cannot be looked at does not count.
+    pub fn measure(&self, monitor: &Monitor) -> Result<u64> {
+        let (mut walk, ..) =
+            Walk::new((&self.base, &self.prefix), &self.excludes, &self.named, true, monitor)?;
+        let mut bytes = 0;
+        while let Some(Found { path, what }) = walk.next()? {
+            monitor.check()?;
+            let What::File(place) = what else { continue };
+            let flags = match place.follow {
+                Some(_) => AtFlags::empty(),
+                None => AtFlags::SYMLINK_NOFOLLOW,
+            };
+            let name = OsStr::from_bytes(path.get(place.name..).unwrap_or_default());
+            bytes += rustix::fs::statat(&place.dir, name, flags)
+                .map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or_default());
+        }
+        Ok(bytes)
     }
 }
 

@@ -5,11 +5,13 @@
 //! one pass and hashes it; `seal` makes the sidecar and its MAC; then [`run`] puts file and sidecar in place everywhere.
 
 pub(super) mod deliver;
+mod expected;
 pub(super) mod pipeline;
 pub(super) mod seal;
 pub(super) mod sources;
 
 use self::deliver::{Delivery, Outcome, Written};
+use self::expected::Expected;
 use self::pipeline::{Cipher, Pipeline};
 use self::seal::Seal;
 use self::sources::Plan;
@@ -90,7 +92,7 @@ fn attempt(
             choice.destinations.join(", ")
         ),
     );
-    let plan = Plan::of(document, choice, profile, monitor)?;
+    let plan = Arc::new(Plan::of(document, choice, profile, monitor)?);
     if matches!(profile.encryption, EncryptionKind::Aes256 | EncryptionKind::AesModule) {
         keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
     }
@@ -124,6 +126,7 @@ fn attempt(
     };
     let (kind, level) = (profile.compression, profile.compression_level);
     let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher, delivery)?;
+    let expected = Expected::start(choice, &plan, &state_dir, monitor);
     monitor.phase(Phase::BackingUp);
     let missing = || monitor.notes().iter().filter(|note| note.kind == NoteKind::Missing).count();
     let before = missing();
@@ -131,6 +134,7 @@ fn attempt(
         Ok(wrote) => wrote,
         Err(error) => return Err(pipeline.abandon(error)),
     };
+    expected.remember();
     let bytes_in = pipeline.bytes();
     let (finished, keys) = pipeline.finish()?;
     monitor.phase(Phase::Finishing);

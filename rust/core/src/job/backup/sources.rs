@@ -6,7 +6,7 @@ use crate::catalog::{Kind, Sidecar, key};
 use crate::compress;
 use crate::config::{
     CompressionLevel, Connection, Document, Driver, Profile, Site, Source, SourceCode, SourceSettings,
-    SourceType,
+    SourceType, names_table,
 };
 use crate::job::choose::{self, Choice};
 use crate::job::places;
@@ -300,6 +300,24 @@ impl Plan {
     /// Whether a database is read.
     pub fn has_database(&self) -> bool {
         self.database.is_some()
+    }
+
+    /// About how many bytes there are to be read.
+    pub fn measure(&self, monitor: &Monitor) -> Result<u64> {
+        let mut bytes = 0;
+        if let Some((connection, settings)) = &self.database {
+            let left_out = |name: &str| {
+                names_table(&settings.nodata_tables, name, &connection.prefix)
+                    || names_table(&settings.exclude_tables, name, &connection.prefix)
+            };
+            let tables = database::tables(connection, false, monitor)?;
+            bytes +=
+                tables.iter().filter(|table| !left_out(&table.name)).map(|table| table.bytes).sum::<u64>();
+        }
+        for tree in &self.trees {
+            bytes += tree.measure(monitor)?;
+        }
+        Ok(bytes)
     }
 
     /// Writes everything, in one pass.

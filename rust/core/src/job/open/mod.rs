@@ -15,6 +15,7 @@ use crate::compress::{self, detect::What};
 use crate::config::{Document, Driver};
 use crate::destination::{Destination, Follow, SIDECAR_MAX};
 use crate::encrypt::{self, aes_module, age, enc, kdf};
+use crate::monitor::Meter;
 use crate::source::database;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt};
 use sha2::{Digest, Sha256};
@@ -46,6 +47,8 @@ pub struct Opened {
     how: Decryption,
     name: Option<FileName>,
     authentic: bool,
+    /// Counts what is read of it.
+    meter: Meter,
 }
 
 enum Decryption {
@@ -86,6 +89,9 @@ impl Local {
         let file = match place.local_path(name) {
             Some(path) => File::open(&path).at("cannot read", &path)?,
             None => {
+                // Read when it is fetched, when it is checked, and when it is decoded.
+                let size = sidecar.as_ref().and_then(|sidecar| sidecar.number(key::FILE_SIZE));
+                monitor.expect(size.unwrap_or_default().saturating_mul(3));
                 let mut input = place.open(name)?;
                 let mut spool =
                     tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?;
@@ -189,6 +195,9 @@ impl Local {
 
     fn open(mut self, document: &Document, demand: Demand, monitor: &Monitor) -> Result<Opened> {
         let parsed = FileName::parse(&self.name);
+        // Once to be checked, once to be decoded.
+        let size = self.file.metadata().map_err(|e| self.failed(e))?.len();
+        monitor.expect(size.saturating_mul(2));
         let (encryption, keys) = self.settle(document, demand, monitor)?;
         let authentic = keys.is_some();
         let how = match (encryption, keys) {
@@ -206,7 +215,7 @@ impl Local {
             (encrypt::Kind::Age, _) => self.find_identity(document)?,
             (encrypt::Kind::None, _) => Decryption::None,
         };
-        Ok(Opened { local: self, how, name: parsed, authentic })
+        Ok(Opened { local: self, how, name: parsed, authentic, meter: monitor.meter() })
     }
 
     /// Everything that takes no decrypting: how it is encrypted, and the keys that its MAC proves to be its own.
@@ -238,7 +247,7 @@ impl Local {
         {
             return Err(self.damaged(&format!("it has {size} bytes and should have {promised}")));
         }
-        monitor.set_total(size);
+        monitor.expect(size);
         self.file.rewind().map_err(|e| self.failed(e))?;
         let (mut hash, mut block) = (Sha256::new(), vec![0; BLOCK]);
         loop {
@@ -322,6 +331,7 @@ impl Local {
 struct Named {
     file: File,
     place: String,
+    meter: Meter,
 }
 
 impl Read for Named {
@@ -330,7 +340,11 @@ impl Read for Named {
             Err(cause) if cause.kind() != io::ErrorKind::Interrupted => {
                 Err(Error::io("cannot read", Path::new(&self.place), cause).into())
             }
-            done => done,
+            Ok(read) => {
+                self.meter.add(read as u64);
+                Ok(read)
+            }
+            interrupted => interrupted,
         }
     }
 }
@@ -371,7 +385,7 @@ impl Opened {
     pub fn decrypted(&self) -> Result<Box<dyn Read + Send>> {
         let mut file = self.local.file.try_clone().map_err(|e| self.local.failed(e))?;
         file.seek(SeekFrom::Start(0)).map_err(|e| self.local.failed(e))?;
-        let file = Named { file, place: self.local.place.clone() };
+        let file = Named { file, place: self.local.place.clone(), meter: self.meter.clone() };
         Ok(match &self.how {
             Decryption::Enc(keys) => {
                 Box::new(super::restore::apply::on_a_thread(Box::new(enc::Reader::with_keys(file, keys)?))?)

@@ -9,7 +9,7 @@ use super::keys::Ring;
 use super::open::Local;
 use super::select::Ask;
 use super::{lock, trust};
-use crate::catalog::{Sidecar, key};
+use crate::catalog::{Backup, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::encrypt::Kind;
@@ -27,6 +27,12 @@ pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result
         monitor.note(note.kind, note.text);
     }
     let (mut copies, mut damaged) = (Vec::new(), Vec::new());
+    // Each is checked and decoded, after it was fetched from where it does not lie on this machine.
+    let to_read = |backup: &&Backup| -> u64 {
+        let at = there.places.iter().filter(|place| backup.copy_at(place.id()).is_some());
+        at.map(|place| if place.local_path(&backup.file).is_some() { 2 } else { 3 } * backup.size).sum()
+    };
+    monitor.expect(chosen.iter().map(to_read).sum());
     for backup in chosen {
         for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
             monitor.phase(Phase::Verifying);

@@ -217,7 +217,6 @@ impl Turn<'_> {
             let end = if done + work(sql.len(), rows) < TURN { None } else { statement_end(last, &sql) };
             let (now, later) = sql.split_at(end.unwrap_or(sql.len()));
             out.write_all(now)?;
-            monitor.add_in(now.len() as u64);
             if end.is_some() {
                 // As many rows for as many bytes.
                 self.rest = Block { sql: later.to_vec(), rows: rows * later.len() / sql.len().max(1) };
