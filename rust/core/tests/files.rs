@@ -195,3 +195,30 @@ fn a_backup_is_erased_everywhere() {
     assert!(!file.exists());
     assert_eq!(site.run(json!({"job": "backups"})).expect("listed")["backups"], json!([]));
 }
+
+#[test]
+fn a_bar_ends_with_the_work() {
+    let site = Site::new();
+    let counted = |request: Value| {
+        let request: Request = serde_json::from_value(request).expect("a request");
+        let job = Job::start(site.document(), request).expect("started");
+        let monitor = job.monitor();
+        let result = job.finish().expect("done");
+        (monitor.snapshot(), result)
+    };
+    let backup = json!({"job": "backup", "what": "pece_bkp", "destinations": ["manual"]});
+    let (first, _) = counted(backup.clone());
+    let (second, made) = counted(backup);
+    assert_eq!(first.bytes_in, 3_000_011);
+    assert_eq!((second.bytes_in, second.bytes_total), (first.bytes_in, first.bytes_in), "as the last one");
+    let file = site.path("backups").join(made["file"].as_str().expect("a name"));
+    // Each byte is read to be proven, and again to be decoded.
+    let twice = 2 * fs::metadata(file).expect("there").len();
+    for request in [
+        json!({"job": "verify", "id": made["id"].to_string()}),
+        json!({"job": "restore", "id": made["id"].to_string()}),
+    ] {
+        let (done, _) = counted(request);
+        assert_eq!((done.bytes_in, done.bytes_total), (twice, twice));
+    }
+}

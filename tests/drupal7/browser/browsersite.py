@@ -93,6 +93,12 @@ class BrowserTest(ModuleTest):
         return subprocess.run([BAM, "--root", self.root, "--json", "--quiet", *words], env=self.environment(), stdin=subprocess.DEVNULL,
                               capture_output=True, text=True)
 
+    def picture(self, page, name):
+        """For the docs: a picture of the page in the folder BAM_TEST_PICTURES, where that is set."""
+        folder = os.environ.get("BAM_TEST_PICTURES")
+        if folder and self.kind == "nginx":
+            page.picture(os.path.join(folder, f"drupal7-{name}.png"))
+
     def job_ends(self, page, words="Done."):
         """Waits on the page of a job until it tells its end."""
         page.wait(lambda: page.has("#console .messages, #content .messages, .messages.status, .messages.warning, .messages.error")

@@ -3,10 +3,10 @@
 //!
 //! `read.json` in the state folder, `{"SOURCE/PROFILE": BYTES}`, the latest last.
 
-use crate::job::choose::Choice;
-use crate::job::lock;
 use super::sources::Plan;
 use crate::Monitor;
+use crate::job::choose::Choice;
+use crate::job::lock;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -41,8 +41,12 @@ pub(super) fn served(site: &Site, folder: &Path, inside: &Path, monitor: &Monito
     if !base.starts_with("http://") && !base.starts_with("https://") {
         return Served::Unknown("site.url, by which to ask for it, is not set".into());
     }
-    let Ok(token) = encrypt::random_hex() else { return Served::Unknown("no random name".into()) };
-    let name = format!("bam-check-{token}.txt");
+    let (Ok(mark), Ok(token)) = (encrypt::random_hex(), encrypt::random_hex()) else {
+        return Served::Unknown("no random name".into());
+    };
+    // Called as backups are, since rules of servers go by the ends of names. The token is not in it: pages that are not
+    // found repeat what was asked for.
+    let name = format!("bam-check-{mark}.tar.gz");
     let path = folder.join(&name);
     let put = || -> std::io::Result<()> {
         fs::OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(token.as_bytes())?;
