@@ -72,6 +72,8 @@ install:
 	install -d $(DESTDIR)$(DRUSH_COMMANDS)
 	ln -sfn $(share)/drush $(DESTDIR)$(DRUSH_COMMANDS)/bam
 	install -d $(to)/share/bash-completion/completions $(to)/share/zsh/site-functions $(to)/share/fish/vendor_completions.d
+	install -d $(to)/share/man/man1
+	$(built)/bam manual $(to)/share/man/man1
 	$(built)/bam completions bash > $(to)/share/bash-completion/completions/bam
 	$(built)/bam completions zsh > $(to)/share/zsh/site-functions/_bam
 	$(built)/bam completions fish > $(to)/share/fish/vendor_completions.d/bam.fish
@@ -81,5 +83,5 @@ uninstall:
 	  echo "$$file runs bam and stays: remove it, or before this \`bam --config FILE schedule remove\`"; done
 	rm -f $(to)/bin/bam $(to)/lib/libbam.so $(to)/include/bam.h $(DESTDIR)$(DRUSH_COMMANDS)/bam
 	rm -f $(to)/share/bash-completion/completions/bam $(to)/share/zsh/site-functions/_bam
-	rm -f $(to)/share/fish/vendor_completions.d/bam.fish
+	rm -f $(to)/share/fish/vendor_completions.d/bam.fish $(to)/share/man/man1/bam.1 $(to)/share/man/man1/bam-*.1
 	rm -rf $(DESTDIR)$(share)

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import stat
@@ -21,7 +22,7 @@ class Talk(SiteTest):
     def test_every_verb_explains_itself_with_examples(self):
         top = run(BAM, "--help").decode()
         self.assertIn("Exit codes", top)
-        verbs = top.partition("Commands:")[2].partition("Options:")[0]
+        verbs = top.partition("Backup:")[2].partition("Options:")[0]
         verbs = [line.split()[0] for line in verbs.splitlines() if line.startswith("  ") and line[2] != " "]
         self.assertIn("backup", verbs)
         for verb in verbs:
@@ -29,6 +30,36 @@ class Talk(SiteTest):
             # Verbs that only hold others explain themselves there; lists take no arguments.
             if "Commands:" not in text and verb not in ("help", "sources", "destinations", "profiles", "schedules"):
                 self.assertIn("Examples:", text, verb)
+
+    def test_examples_stay_in_columns_at_any_width(self):
+        for width in (50, 72, 100):
+            for verb in ("restore", "rekey", "export"):
+                environment = {**os.environ, "COLUMNS": str(width)}
+                text = run(BAM, "help", verb, env=environment).decode()
+                examples = text.partition("Examples:\n")[2].splitlines()
+                self.assertTrue(examples, verb)
+                for line in examples:
+                    self.assertLessEqual(len(line), width, line)
+                    # What a command does never begins where commands begin.
+                    self.assertRegex(line, r"^$|^  bam |^ {6,}\S|^\S", f"{verb} at {width}")
+                commands = " ".join(line for line in examples if line.startswith("  ")).replace("\\", " ")
+                self.assertIn("bam " + verb, commands)
+
+    @unittest.skipUnless(shutil.which("groff"), "needs groff")
+    def test_each_verb_has_a_manual_page_that_groff_reads_without_a_warning(self):
+        os.mkdir(self.path("man"))
+        run(BAM, "manual", self.path("man"))
+        pages = sorted(os.listdir(self.path("man")))
+        for name in ("bam.1", "bam-restore.1", "bam-schedule-install.1"):
+            self.assertIn(name, pages)
+        self.assertNotIn("bam-manual.1", pages)
+        for page in pages:
+            done = subprocess.run(["groff", "-man", "-ww", "-K", "utf8", "-T", "utf8", self.path("man/" + page)],
+                                  capture_output=True, timeout=LIMIT)
+            self.assertEqual((done.returncode, done.stderr.decode()), (0, ""), page)
+        restore = subprocess.run(["groff", "-man", "-K", "utf8", "-T", "ascii", "-P-c", self.path("man/bam-restore.1")],
+                                 capture_output=True, check=True, timeout=LIMIT).stdout.decode(errors="replace")
+        self.assertIn("bam restore 1795388661 --dry-run", re.sub(".\b", "", restore))
 
     def test_completions_are_scripts_that_shells_accept(self):
         script = run(BAM, "completions", "bash")

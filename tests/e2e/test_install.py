@@ -13,6 +13,8 @@ EXPECTED = [
     "usr/local/share/bam/drush/bam.drush.inc",
     "usr/local/share/bam/php-shim/bin/bam-export-config",
     "usr/local/share/bash-completion/completions/bam",
+    "usr/local/share/man/man1/bam.1",
+    "usr/local/share/man/man1/bam-destination-add.1",
     "usr/local/share/fish/vendor_completions.d/bam.fish",
     "usr/local/share/zsh/site-functions/_bam",
     "usr/share/drush/commands/bam",

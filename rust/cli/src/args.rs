@@ -1,4 +1,6 @@
-//! The command line: what may be typed, and the help that teaches it.
+//! The command line: what may be typed, and the help that teaches it. `help` and `manual` lay its texts out: in `after_help`
+//! a line with two blanks in front is an example, and what stands behind two blanks or more in it says what it does; one with
+//! eight blanks or more in front goes on with that.
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
@@ -409,6 +411,13 @@ Examples:
   bam completions zsh > /usr/share/zsh/vendor-completions/_bam
   bam completions fish > /usr/share/fish/vendor_completions.d/bam.fish")]
     Completions { shell: clap_complete::Shell },
+
+    /// Write the manual pages into a folder, for `make install`
+    #[command(hide = true)]
+    Manual {
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

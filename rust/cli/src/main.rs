@@ -4,7 +4,9 @@
 mod args;
 mod configuration;
 mod confirm;
+mod help;
 mod maintenance;
+mod manual;
 mod notify;
 mod place;
 mod print;
@@ -18,7 +20,7 @@ mod yaml_edit;
 use args::{Cli, ConfigVerb, DestinationVerb, ScheduleVerb, Verb};
 use bam::job::{Request, Way};
 use bam::{Code, Error, Result};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use print::Output;
 use std::process::ExitCode;
 use verbs::{
@@ -28,7 +30,7 @@ use verbs::{
 
 fn main() -> ExitCode {
     bam::environment::protect_memory();
-    let cli = Cli::parse();
+    let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
     let mut output = Output::new(cli.global.json, cli.global.quiet);
     output.for_site(&cli.global);
     let watched = cli.global.status_file.clone().map_or(Ok(()), |path| output.watch(path));
@@ -120,6 +122,7 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Destinations => lists::destinations(&configuration::load(&global)?, output),
         Verb::Profiles => lists::profiles(&configuration::load(&global)?, output),
         Verb::Schedules => lists::schedules(&configuration::load(&global)?, output),
+        Verb::Manual { folder } => manual::write(&folder).map(|()| 0),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bam", &mut script);
