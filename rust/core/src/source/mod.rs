@@ -1,6 +1,7 @@
 //! Where bytes come from and go back to: folders and databases.
 //!
-//! Owns walking files, excludes, and dumping and loading databases through the vendors' own clients.
+//! Owns walking files, excludes, and dumping and loading databases: MariaDB and MySQL on this machine over their own
+//! protocol, servers elsewhere and PostgreSQL through the vendors' clients, SQLite through its library.
 //! Knows nothing of compression, encryption and destinations.
 
 mod attributes;
