@@ -176,11 +176,12 @@ fn columns(entries: &[(String, String)], width: usize) -> Vec<String> {
             lines.push(format!("{}{piece} \\", if at == 0 { "  " } else { "      " }));
         }
         let mut line = format!("{}{last}", if single { "  " } else { "      " });
-        if single && line.width() + GAP <= column {
-            if let Some(first) = does.next() {
-                line.push_str(&" ".repeat(column - line.width()));
-                line.push_str(&first);
-            }
+        if single
+            && line.width() + GAP <= column
+            && let Some(first) = does.next()
+        {
+            line.push_str(&" ".repeat(column - line.width()));
+            line.push_str(&first);
         }
         lines.push(line);
         lines.extend(does.map(|rest| format!("{}{rest}", " ".repeat(column))));
