@@ -26,6 +26,7 @@ pub use cron::{CRON_NONE, parse_cron};
 pub use document::*;
 pub(crate) use mask::by_shape;
 pub use mask::{HIDDEN, to_yaml, without_password};
+pub(crate) use site::docroot_of;
 
 /// `keep` of a schedule: all backups.
 pub const KEEP_ALL: i64 = 0;

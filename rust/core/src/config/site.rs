@@ -4,6 +4,15 @@ use super::Site;
 use crate::{Code, Error, Result};
 use std::path::{Path, PathBuf};
 
+/// The docroot that a site's folder lies in, relative to the root: `web` of `web/sites/default`; empty where they are one.
+pub fn docroot_of(conf_path: &str) -> &str {
+    let conf_path = conf_path.trim_matches('/');
+    match conf_path.split_once("/sites/") {
+        Some((docroot, _)) if !conf_path.starts_with("sites/") => docroot,
+        _ => "",
+    }
+}
+
 impl Site {
     /// The site's folder with `settings.php`, absolute.
     pub fn conf_dir(&self) -> PathBuf {
@@ -17,10 +26,9 @@ impl Site {
 
     /// The docroot, absolute: `root`, or the folder in it that `conf_path` names before `sites`.
     pub fn docroot(&self) -> PathBuf {
-        let conf_path = self.conf_path_or_default().trim_matches('/');
-        match conf_path.split_once("/sites/") {
-            Some((docroot, _)) if !conf_path.starts_with("sites/") => self.root.join(docroot),
-            _ => self.root.clone(),
+        match docroot_of(self.conf_path_or_default()) {
+            "" => self.root.clone(),
+            docroot => self.root.join(docroot),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Where on the site the members of an archive go, and what of the site stays because they do not speak of it.
 
 use super::apply::Target;
+use super::docroots::Docroots;
 use super::{keep, mounts};
 use crate::archive::{Entry, EntryKind, Layout, Part, Place, show};
+use crate::config::docroot_of;
 use crate::source::exclude::{plain_path, real_path};
 use crate::{Monitor, NoteKind};
 use std::cell::RefCell;
@@ -26,6 +28,8 @@ pub struct Folders<'t> {
     /// Path of the public files in the docroot of the archive.
     public_in_archive: Vec<u8>,
     docroot: Option<Place>,
+    /// Where in it.
+    docroots: Option<Docroots>,
     public: Option<Place>,
     private: Option<Place>,
     /// For files archives.
@@ -56,6 +60,7 @@ impl<'t> Folders<'t> {
             layout,
             public_in_archive: Vec::new(),
             docroot: None,
+            docroots: None,
             public: None,
             private: None,
             files: None,
@@ -79,7 +84,9 @@ impl<'t> Folders<'t> {
             );
         }
         if target.code {
-            folders.docroot = Some(folders.add(plain_path(&site.root)));
+            let docroots = Docroots::of(site, &archive.conf_path, monitor);
+            folders.docroot = Some(folders.add(plain_path(&docroots.root)));
+            folders.docroots = Some(docroots);
         } else if target.tables.is_empty() {
             monitor.note(
                 NoteKind::Info,
@@ -100,12 +107,17 @@ impl<'t> Folders<'t> {
             }
         }
         folders.find_mounts();
-        let conf_path = site.conf_path_or_default().trim_matches('/');
-        if target.code && conf_path.as_bytes() != archive.conf_path {
+        let own = |conf_path: &str| {
+            let conf_path = conf_path.trim_matches('/');
+            conf_path.strip_prefix(docroot_of(conf_path)).unwrap_or(conf_path).trim_matches('/').to_owned()
+        };
+        let (theirs, ours) =
+            (own(&String::from_utf8_lossy(&archive.conf_path)), own(site.conf_path_or_default()));
+        if target.code && theirs != ours {
             let text = format!(
-                "the backup is of the site in {}, this one is in {conf_path}: public files go where they belong here, \
+                "the backup is of the site in {}, this one is in {ours}: public files go where they belong here, \
                  everything else into the folder it was in",
-                show(&archive.conf_path)
+                show(theirs.as_bytes())
             );
             monitor.note(NoteKind::Warning, text);
         }
@@ -207,7 +219,10 @@ impl<'t> Folders<'t> {
             Part::Docroot(path) if self.settings.as_deref() == Some(path) => None,
             Part::Docroot(path) => match below(path, &self.public_in_archive) {
                 Some(rest) => at(&self.public, rest, Seen::Public),
-                None => at(&self.docroot, path, Seen::Docroot),
+                None => {
+                    let path = self.docroots.as_ref()?.place(path)?;
+                    at(&self.docroot, &path, Seen::Docroot)
+                }
             },
             _ => None,
         }?;
@@ -276,15 +291,22 @@ impl<'t> Folders<'t> {
 
     /// The parts of the site that are restored, and their paths in the archive.
     fn parts(&self) -> Vec<(Place, Vec<u8>)> {
-        let parts = match self.layout {
-            Layout::Files { .. } => vec![(&self.files, Vec::new())],
-            Layout::Site(archive) => vec![
-                (&self.docroot, archive.docroot.clone()),
-                (&self.public, join(&archive.docroot, &archive.public)),
-                (&self.private, archive.private.clone().unwrap_or_default()),
-            ],
+        let Layout::Site(archive) = self.layout else {
+            return self.files.iter().map(|place| (place.clone(), Vec::new())).collect();
         };
-        parts.into_iter().filter_map(|(place, at)| Some((place.clone()?, at))).collect()
+        let mut parts = Vec::new();
+        if let (Some(place), Some(docroots)) = (&self.docroot, &self.docroots) {
+            parts.extend(docroots.parts().into_iter().map(|(ours, theirs)| {
+                (Place { root: place.root, path: join(&place.path, ours) }, join(&archive.docroot, theirs))
+            }));
+        }
+        for (place, at) in [
+            (&self.public, join(&archive.docroot, &archive.public)),
+            (&self.private, archive.private.clone().unwrap_or_default()),
+        ] {
+            parts.extend(place.clone().map(|place| (place, at)));
+        }
+        parts
     }
 
     /// When all is extracted: the roots that the archive does not speak of, which stay, and with them, as paths like those

@@ -1,7 +1,7 @@
 //! Restoring: find the backup, prove it, put the new data beside the old, then make it live in one go.
 //!
 //! A restore runs through this room so: the backup that is meant is opened and proven (`super::open`); `plan` says what
-//! it would change; `folders` says where on the site each member of the archive goes, `keep`, `left_out` and `unlinked`
+//! it would change; `folders` (with `docroots`) says where on the site each member of the archive goes, `keep`, `left_out` and `unlinked`
 //! what of the site stays; `apply` (for some paths or tables `partial`, for another place than the site `elsewhere`)
 //! writes the new data beside the old; `journal` has each step on disk; `swap` and `swap_path` let old and new trade
 //! places, `carry` with what outlives it and `mounts` with what cannot be renamed; `erase` removes the old data, and
@@ -9,6 +9,7 @@
 
 pub(super) mod apply;
 mod carry;
+mod docroots;
 pub mod elsewhere;
 pub(super) mod erase;
 pub(super) mod folders;

@@ -114,7 +114,7 @@ pub fn of(
             if whole || !target.tables.is_empty() {
                 plan.tables = Some(tables(target, Driver::named(&site.driver), &mut reader, monitor)?);
             }
-        } else if let Some(place) = folders.place(part) {
+        } else if let Some(place) = folders.put(part) {
             refuse_misplaced(&member.entry, None)?;
             let live = plain_path(&folders.live_path(&place));
             let asked = if whole { None } else { wanted.look(target, &live) };
@@ -135,9 +135,12 @@ pub fn of(
     }
     wanted.check(opened.file())?;
     unlinked.tell("would become", monitor);
+    // What the backup does not speak of stays, as the restore has it.
+    let (unseen, mut stay) = if whole { folders.unseen(monitor) } else { Default::default() };
+    stay.extend(folders.stay());
     let roots = if whole { &folders.live } else { &wanted.live };
-    for root in roots {
-        lost(target, &folders, &plain_path(root), &seen, &mut files.lost, monitor)?;
+    for root in roots.iter().filter(|root| !unseen.contains(root)) {
+        lost(target, (&folders, &stay), &plain_path(root), &seen, &mut files.lost, monitor)?;
     }
     plan.files = (whole || !paths.is_empty()).then_some(files);
     Ok(plan)
@@ -185,14 +188,14 @@ fn is_same(entry: &Entry, live: &Path, found: &Metadata) -> bool {
 /// Counts what is below `root` and neither in the backup nor stays.
 fn lost(
     target: &Target<'_>,
-    inside: &Folders<'_>,
+    (inside, stay): (&Folders<'_>, &[PathBuf]),
     root: &Path,
     seen: &PathSet,
     group: &mut Group,
     monitor: &Monitor,
 ) -> Result<()> {
     let real = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
-    let kept: HashSet<PathBuf> = apply::kept(target, &inside.stay(), &real).into_iter().collect();
+    let kept: HashSet<PathBuf> = apply::kept(target, stay, &real).into_iter().collect();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         monitor.check()?;
