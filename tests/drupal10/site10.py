@@ -84,6 +84,9 @@ class Site:
                    f"drush:\n  commands:\n    '\\Bam\\Drush\\Commands\\BamDrushCommands': '{COMMANDS}'\n")
         inside = os.path.abspath(DRUSH).startswith(given + "/")
         self.program = os.path.join(self.root, os.path.relpath(DRUSH, given)) if inside else os.path.abspath(DRUSH)
+        # Backup and Migrate 5 knows no sockets of its own.
+        os.mkdir(self.top + "/php")
+        self.write(self.top + "/php/socket.ini", f"mysqli.default_socket={self.socket}\n" if self.kind == "mysql" else "")
         self.drush("site:install", "minimal", "--site-name=Lab", "--account-pass=admin", "--yes")
         self.drush("pm:install", "bam", "node", "--yes")
 
@@ -97,12 +100,23 @@ class Site:
             return f"['database' => 'sites/default/files/.ht.sqlite', {common}]"
         if self.kind == "mysql":
             server = mariadb.server()
+            self.socket = server.socket
             server.sql(f"create database {name} character set utf8mb4; create user {name}@localhost identified by 'p#ss';"
                        f" grant all on *.* to {name}@localhost")
             return (f"['database' => '{name}', 'username' => '{name}', 'password' => 'p#ss', 'host' => 'localhost',"
                     f" 'unix_socket' => '{server.socket}',"
                     f" 'init_commands' => ['isolation_level' => 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED'], {common}]")
-        raise unittest.SkipTest(f"no {self.kind} here")
+        if postgres.missing():
+            raise unittest.SkipTest(f"not installed: {postgres.missing()}")
+        server = postgres.server()
+        server.sql(f"create role {name} login createdb password 'p#ss'")
+        server.sql(f"create database {name} owner {name}")
+        return f"['database' => '{name}', 'username' => '{name}', 'password' => 'p#ss', 'host' => '{server.top}', {common}]"
+
+    def require(self, module):
+        """Skips what only comes with a module, by name."""
+        if not os.path.isdir(os.path.join(self.docroot, "modules/contrib", module)):
+            raise unittest.SkipTest(f"the given project has no module {module}")
 
     @staticmethod
     def write(path, text):
@@ -113,6 +127,7 @@ class Site:
 
     def environment(self):
         return {**os.environ, "HOME": self.top, "XDG_STATE_HOME": self.top + "/state", "DRUPAL_ENV": "test",
+                "PHP_INI_SCAN_DIR": ":" + self.top + "/php",
                 "BAM_LIBRARY": os.path.join(TOP, "target/debug/libbam.so"), "COLUMNS": "200"}
 
     def run(self, command, expect=0):

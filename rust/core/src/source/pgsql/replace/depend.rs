@@ -26,7 +26,7 @@ pub(crate) struct Dependent {
 }
 
 /// The catalogs of what is in a schema, with the column that says in which.
-const INSIDE: [(&str, &str); 13] = [
+pub(super) const INSIDE: [(&str, &str); 13] = [
     ("pg_class", "relnamespace"),
     ("pg_type", "typnamespace"),
     ("pg_proc", "pronamespace"),
@@ -55,7 +55,7 @@ const PARTS: [(&str, &str, &str); 7] = [
 ];
 
 /// A catalog's OID.
-fn class(name: &str) -> String {
+pub(super) fn class(name: &str) -> String {
     format!("'pg_catalog.{name}'::pg_catalog.regclass")
 }
 

@@ -5,12 +5,13 @@
 //! one its own again; nobody else sees any of that. Two more renames, in one transaction, are the swap.
 //!
 //! Extensions may live in the schema, and what depends on them refers to them by their place: they stay where the live
-//! tables are.
+//! tables are. Where the site's role cannot move them, the schema stays with them (`in_place`).
 //!
 //! `depend` finds what hangs on the schema's objects from elsewhere; `dress` gives the new ones owners and grants.
 
 pub(super) mod depend;
 mod dress;
+mod in_place;
 
 use self::depend::Goes;
 use super::connect::client::{self, QUIET};
@@ -49,6 +50,9 @@ pub struct PgsqlReplacement {
     kept: Vec<String>,
     /// In the live schema when the load began.
     extensions: Vec<String>,
+    /// The live schema keeps its name, and what is in it trades places.
+    #[serde(default)]
+    in_place: bool,
     /// The dump brought large objects.
     #[serde(default)]
     large_objects: bool,
@@ -69,6 +73,7 @@ impl PgsqlReplacement {
             tables: None,
             kept: Vec::new(),
             extensions: Vec::new(),
+            in_place: false,
             large_objects: false,
         })
     }
@@ -85,6 +90,8 @@ impl PgsqlReplacement {
         let live = schema_of(connection, monitor)?;
         self.there = exists(connection, &live, monitor)?;
         self.extensions = extensions(connection, &live, monitor)?;
+        let stuck = in_place::immovable(connection, &self.extensions, &self.new, monitor)?;
+        self.in_place = !stuck.is_empty();
         let mut counted = Counted { input, bytes: 0, monitor };
         let mut script = Script::new(&mut counted)?;
         script.large_objects = Some(self.map());
@@ -131,7 +138,9 @@ impl PgsqlReplacement {
         let dumped = script.about.schema.clone().unwrap_or_else(|| "public".into());
         let in_the_way = exists(connection, &dumped, monitor)?;
         let (name, hold, new) = (quote(&dumped), quote(&self.hold), quote(&self.new));
-        let moving = if in_the_way { extensions(connection, &dumped, monitor)? } else { Vec::new() };
+        let mut moving = if in_the_way { extensions(connection, &dumped, monitor)? } else { Vec::new() };
+        let stuck = in_place::immovable(connection, &moving, &self.new, monitor)?;
+        moving.retain(|extension| !stuck.contains(extension));
         let move_to = |schema: &str| -> String {
             moving.iter().map(|it| format!("ALTER EXTENSION {} SET SCHEMA {schema};\n", quote(it))).collect()
         };
@@ -172,10 +181,10 @@ impl PgsqlReplacement {
         drop(input);
         match fed {
             // A client that gave up says why.
-            Ok(()) => client::outcome(tool, "psql", connection),
-            Err(error) if error.code() == Code::Io => {
-                client::outcome(tool, "psql", connection).and(Err(error))
-            }
+            Ok(()) => client::outcome(tool, "psql", connection).map_err(|error| needs_them(error, &stuck)),
+            Err(error) if error.code() == Code::Io => client::outcome(tool, "psql", connection)
+                .map_err(|error| needs_them(error, &stuck))
+                .and(Err(error)),
             // Dropped, it is killed, and the server takes everything back.
             Err(error) => Err(error),
         }
@@ -363,6 +372,10 @@ impl PgsqlReplacement {
                     .map(|it| format!("ALTER TABLE IF EXISTS {live}.{} SET SCHEMA {old}", quote(it))),
             );
             all.extend(tables.iter().map(|it| format!("ALTER TABLE {new}.{} SET SCHEMA {live}", quote(it))));
+        } else if self.in_place {
+            all.push(format!("CREATE SCHEMA {old}"));
+            all.push(in_place::move_all(&self.live, &self.old, &self.kept));
+            all.push(in_place::move_all(&self.new, &self.live, &[]));
         } else {
             all.push(match self.there {
                 true => format!("ALTER SCHEMA {live} RENAME TO {old}"),
@@ -397,6 +410,10 @@ impl PgsqlReplacement {
                     .iter()
                     .map(|it| format!("ALTER TABLE IF EXISTS {old}.{} SET SCHEMA {live}", quote(it))),
             );
+            all.push(format!("DROP SCHEMA {old}"));
+        } else if self.in_place {
+            all.push(in_place::move_all(&self.live, &self.new, &self.kept));
+            all.push(in_place::move_all(&self.old, &self.live, &[]));
             all.push(format!("DROP SCHEMA {old}"));
         } else {
             all.extend(self.carried(&self.old));
@@ -503,6 +520,22 @@ fn warn_of_rights(connection: &Connection, monitor: &Monitor) -> Result<()> {
         monitor.note(NoteKind::Warning, text);
     }
     Ok(())
+}
+
+/// The dump is loaded where extensions that cannot be moved are out of its reach: few sites use theirs in the database.
+fn needs_them(error: Error, stuck: &[String]) -> Error {
+    let missing = ["42704", "42883"].iter().any(|state| error.message().contains(state));
+    if stuck.is_empty() || !missing {
+        return error;
+    }
+    let names: Vec<String> = stuck.iter().map(|extension| quote(extension)).collect();
+    error.hint(format!(
+        "the backup uses an extension in its own schema that the site's user cannot move ({}): let the server's \
+         administrator give it a schema of its own: CREATE SCHEMA extensions; ALTER EXTENSION {} SET SCHEMA extensions; and \
+         ALTER DATABASE … SET search_path = public, extensions; then make a new backup, or restore as the administrator",
+        names.join(", "),
+        names.first().map_or("…", String::as_str)
+    ))
 }
 
 /// Whether somebody else held what was asked for, for too long (`lock_not_available`).
