@@ -30,7 +30,8 @@ class Tap(unittest.TestResult):
         super().addSubTest(test, subtest, err)
         if err:
             print(f"# in {subtest}")
-            self.bad = err
+            # The first failure may be why the others fail.
+            self.bad = self.bad or err
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)

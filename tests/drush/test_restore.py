@@ -88,7 +88,7 @@ class Restore(SiteTest):
             file.write("\nbam_no_such_function();\n")
         for result in (self.bam("restore", backup, "--yes", expect=3), self.drush("-y", "bam-restore", backup, expect=3)):
             told = " ".join(result.err.split())
-            for words in ("does not start", "bam_no_such_function", "bam restore ID"):
+            for words in ("does not start", "bam_no_such_function", "restore ID`"):
                 self.assertIn(words, told)
             self.assertIn(self.variable("maintenance_mode"), (OFF, ""))
 

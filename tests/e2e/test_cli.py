@@ -165,6 +165,22 @@ class Talk(SiteTest):
 
 
 class Terminal(SiteTest):
+    def test_a_password_in_the_description_stays_out_of_the_sidecar(self):
+        made = self.bam("backup", "files", "-m", "as password=hunter2 at sftp://me:hunter3@host/b")
+        self.assertSays(made, "password")
+        with open(os.path.join(self.destination(), next(name for name in self.visible() if name.endswith(".info")))) as file:
+            told = file.read()
+        self.assertIn("as password=[hidden] at sftp://me:[hidden]@host/b", told)
+        self.assertNotIn("hunter", told + made.out + made.err)
+
+    def test_decrypt_says_what_is_wrong_with_its_file(self):
+        for name, words in (("nofile", ["nofile", "no such file"]), ("nofile.enc", ["nofile.enc", "no such file"]),
+                            ("1795388661", ["bam cat 1795388661 --raw"])):
+            with self.subTest(name):
+                self.assertSays(self.bam("decrypt", name, expect=1), *words)
+        self.assertSays(self.bam("decrypt", self.top, expect=2), self.top, "folder")
+        self.assertSays(self.bam("decrypt", self.key, expect=2), self.key, ".enc")
+
     def test_a_restore_asks_first(self):
         self.write("sites/default/files/a", "as it was")
         made = self.backup("files")

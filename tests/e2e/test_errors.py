@@ -30,6 +30,19 @@ class Mistakes(SiteTest):
         self.bam("restore", "latest", "--yes", expect=1)
         self.assertEqual(tree(self.root), before)
 
+    def test_what_names_no_backup_is_a_slip_of_the_pen(self):
+        self.backup("files")
+        before = tree(self.root)
+        for verb in (["restore", "--yes"], ["verify"], ["ls"], ["cat"], ["drill"], ["rekey"], ["delete", "--yes"]):
+            with self.subTest(verb):
+                self.assertSays(self.bam(verb[0], "latst", *verb[1:], expect=2), "latst", 'did you mean "latest"')
+        self.assertSays(self.bam("export", "latst", self.top, expect=2), 'did you mean "latest"')
+        for verb in (["restore", "latest", "--yes"], ["verify"], ["verify", "latest"], ["drill"], ["ls", "latest"],
+                     ["export", "latest", self.top], ["delete", "latest", "--yes"]):
+            with self.subTest(verb):
+                self.assertSays(self.bam(*verb, "--source", "fiels", expect=2), "fiels", 'did you mean "files"')
+        self.assertEqual((tree(self.root), len(self.visible())), (before, 2))
+
     def test_a_source_that_is_not_there(self):
         self.document["sources"]["gone"] = {"type": "files", "path": "no/such/folder"}
         self.assertSays(self.bam("backup", "gone", expect=1), "no/such/folder")
@@ -72,6 +85,7 @@ class Mistakes(SiteTest):
             ("profiles:\n  p: { compression: gzipp }\n", ["gzipp", "gzip", "2"]),
             ("site: { root: /tmp\n", ["typo.yml"]),
             ("schedules:\n  s: { every: soon }\n", ["every"]),
+            ("policy: { copies: -1 }\n", ["policy.copies", "whole number"]),
             ("site: { root: /tmp, timezone: Europe/Berln }\n", ["Europe/Berln", "Europe/Berlin", "1"]),
             ("site: { root: /tmp, timezone: Mars/X }\n", ["site.timezone", "Mars/X"]),
         ]:

@@ -302,7 +302,9 @@ Examples:
   bam verify                     all backups, every copy
   bam verify latest              the newest one
   bam verify --sample 5%         a random part of each copy: cheap, finds disks that rot, proves no more than it reads
-  bam verify 1795388661 --destination offsite")]
+  bam verify 1795388661 --destination offsite
+  bam verify --from /media/usb --key KEYFILE
+                                 without a configuration")]
     Verify(Verify),
 
     /// Erase a backup at every destination
@@ -673,13 +675,16 @@ pub struct Drill {
 
 #[derive(Debug, Args)]
 pub struct Verify {
+    /// Read also what nothing proves to be unchanged; it does not count as verified
+    #[arg(long, conflicts_with = "sample")]
+    pub unauthenticated: bool,
     /// Read only a random part of each copy, e.g. 5%
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub sample: Option<f64>,
     /// The backup's ID, its file name, or `latest` [default: all]
     pub id: Option<String>,
     /// Only there, several separated by commas [default: everywhere]
-    #[arg(long, value_name = "DESTINATION")]
+    #[arg(long, value_name = "DESTINATION", conflicts_with = "from")]
     pub destination: Option<String>,
     /// Only of this source
     #[arg(long, value_name = "SOURCE")]
@@ -687,6 +692,8 @@ pub struct Verify {
     /// Of which site: its address or name, or `all` [default: the configuration's own]
     #[arg(long, value_name = "SITE")]
     pub site: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 fn percent(text: &str) -> Result<f64, String> {

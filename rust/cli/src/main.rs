@@ -106,7 +106,7 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Ls(args) => look::ls(&global, args, output),
         Verb::Cat(args) => look::cat(&global, args, output),
         Verb::Restore(args) => restore::restore(&global, args, output),
-        Verb::Verify(args) => verify::verify(configuration::load(&global)?, args, output),
+        Verb::Verify(args) => verify::verify(place::document(&global, &args.place, false)?, args, output),
         Verb::Delete(args) => delete::delete(configuration::load(&global)?, args, output),
         Verb::Decrypt(args) => decrypt::run(&global, args, output),
         Verb::Config { what: ConfigVerb::Check { offline } } => check::check(&global, offline, output),

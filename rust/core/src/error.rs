@@ -167,6 +167,12 @@ impl Error {
         self
     }
 
+    /// The same failure, which says what it is about: `what: message`, unless the message names it already.
+    #[must_use]
+    pub(crate) fn about(self, what: &str) -> Self {
+        if self.message.contains(what) { self } else { self.context(what) }
+    }
+
     /// The same failure, which another file name would not have met.
     #[must_use]
     pub(crate) fn of_a_name(mut self) -> Self {

@@ -1,5 +1,6 @@
 //! What a running job tells the outside, and how the outside stops it: counters, notes, a cancel flag.
 
+use crate::config::by_shape;
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde::Serialize;
@@ -210,7 +211,7 @@ impl Monitor {
     pub fn note(&self, kind: NoteKind, text: impl Into<String>) {
         let mut notes = lock(&self.notes);
         if notes.kept.len() < MAX_NOTES {
-            notes.kept.push(Note { kind, text: text.into() });
+            notes.kept.push(Note { kind, text: by_shape(text.into()) });
         } else {
             notes.more += 1;
             notes.gravest = notes.gravest.max(Some(kind));

@@ -8,11 +8,12 @@ use bam::config::Document;
 use bam::job::{decrypt, keys_of};
 use bam::{Code, Error, Monitor, Result, whole_file};
 use serde_json::json;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 pub fn run(global: &Global, args: Decrypt, output: &Output) -> Result<u8> {
+    check(&args.file)?;
     let to = target(&args)?;
     let document = keys(global, &args)?;
     let monitor = Arc::new(Monitor::new());
@@ -35,6 +36,26 @@ pub fn run(global: &Global, args: Decrypt, output: &Output) -> Result<u8> {
     Ok(0)
 }
 
+/// Whether there is such a file: a slip of the pen is told as that, not by the name's ending.
+fn check(file: &Path) -> Result<()> {
+    let found = fs::metadata(file).map_err(|cause| {
+        let missing = cause.kind() == io::ErrorKind::NotFound;
+        let error = Error::io("cannot read", file, cause);
+        // The ID of a backup is no file.
+        let name = file.display().to_string();
+        if missing && (name == "latest" || name.bytes().all(|byte| byte.is_ascii_digit())) {
+            error.hint(format!("name a file; that of a backup which bam lists is written by `bam cat {name} --raw > FILE`"))
+        } else {
+            error
+        }
+    })?;
+    match found.is_dir() {
+        true => Err(Error::new(Code::Usage, format!("{} is a folder", file.display()))
+            .hint("name the encrypted file")),
+        false => Ok(()),
+    }
+}
+
 /// Where the plaintext goes; `None` is standard output.
 fn target(args: &Decrypt) -> Result<Option<PathBuf>> {
     let path = match &args.output {
@@ -45,9 +66,10 @@ fn target(args: &Decrypt) -> Result<Option<PathBuf>> {
             match args.file.file_stem() {
                 Some(stem) if known => PathBuf::from(stem),
                 _ => {
+                    let name = args.file.display();
                     return Err(Error::new(
                         Code::Usage,
-                        "the file's name does not end in .enc, .age or .aes",
+                        format!("the name of {name} does not end in .enc, .age or .aes"),
                     )
                     .hint("say where to write with -o OUT, or -o - for standard output"));
                 }

@@ -12,9 +12,14 @@ use serde_json::Value;
 
 pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
     let sample = args.sample;
-    let (source, site) = (args.source, args.site);
-    let request =
-        Request::Verify { id: args.id, destinations: names(args.destination)?, sample, source, site };
+    let request = Request::Verify {
+        id: args.id,
+        destinations: names(args.destination)?,
+        sample,
+        source: args.source,
+        site: args.site,
+        unauthenticated: args.unauthenticated,
+    };
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || {

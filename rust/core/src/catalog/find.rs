@@ -1,9 +1,12 @@
 //! The backup that somebody means: by its ID, its file name, or `latest`.
 
 use super::sites::count;
-use super::{Backup, BackupId, Listing, SiteCount, Sites};
+use super::{Backup, BackupId, FileName, Listing, SiteCount, Sites};
 use crate::{Code, Error, Note, NoteKind, Result};
 use std::collections::BTreeSet;
+
+/// The word for the newest backup.
+const LATEST: &str = "latest";
 
 /// How far clocks of good machines may be apart. What is dated later than this is of a clock that was wrong.
 const SLACK: i64 = 300;
@@ -41,6 +44,11 @@ impl Wanted<'_> {
             && self.destination.is_none_or(|destination| backup.copy_at(destination).is_some())
     }
 
+    /// Whether a backup may be called so at all.
+    fn could_be(&self) -> bool {
+        self.what == LATEST || self.what.parse::<BackupId>().is_ok() || FileName::parse(self.what).is_some()
+    }
+
     fn names(&self, backup: &Backup) -> bool {
         match self.what.parse::<BackupId>() {
             Ok(id) => backup.id == id,
@@ -53,7 +61,7 @@ impl Listing {
     /// The backup that is meant. [`Code::Usage`] where several are, or where it is another site's.
     pub fn find(&self, wanted: &Wanted<'_>) -> Result<Found<'_>> {
         let candidates: Vec<&Backup> = self.backups.iter().filter(|backup| wanted.admits(backup)).collect();
-        if wanted.what == "latest" {
+        if wanted.what == LATEST {
             return self.latest(wanted, &candidates);
         }
         let mut named = candidates.into_iter().filter(|backup| wanted.names(backup));
@@ -107,13 +115,33 @@ impl Listing {
         Ok(Found { backup, notes })
     }
 
+    /// What is neither a number nor a file name is a slip of the pen.
+    fn no_name(&self, wanted: &Wanted<'_>) -> Error {
+        let files = self.backups.iter().map(|backup| backup.file.as_str());
+        let near =
+            files.chain([LATEST]).map(|name| (strsim::damerau_levenshtein(name, wanted.what), name)).min();
+        let near = near.filter(|(distance, name)| *distance <= 1 + name.len() / 3);
+        let list = "`bam backups` lists them";
+        Error::new(
+            Code::Usage,
+            format!("\"{}\" is neither the ID nor the file name of a backup", wanted.what),
+        )
+        .hint(match near {
+            Some((_, near)) => format!("did you mean \"{near}\"? {list}"),
+            None => format!("give its ID, its file name, or `latest`; {list}"),
+        })
+    }
+
     fn not_found(&self, wanted: &Wanted<'_>) -> Error {
         let mut others = self.others.iter().filter(|backup| wanted.admits(backup) && wanted.names(backup));
         if let (Some(theirs), Some(asked)) = (others.next(), &self.asked) {
             return asked.not_ours(&theirs.identity(), &theirs.file);
         }
+        if !wanted.could_be() {
+            return self.no_name(wanted);
+        }
         let mut message = match wanted.what {
-            "latest" => "there is no backup".to_owned(),
+            LATEST => "there is no backup".to_owned(),
             what => format!("there is no backup \"{what}\""),
         };
         if let Some(source) = wanted.source {

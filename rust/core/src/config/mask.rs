@@ -29,14 +29,17 @@ pub fn without_password(url: &Secret) -> String {
     masked.unwrap_or_else(|| text.into_owned())
 }
 
-/// A text without the passwords of all URLs in it: what somebody wrote in the wrong place ends up in a message, too.
+/// A text without the passwords in it that their shape gives away, those of URLs and `password=…`: what somebody wrote in
+/// the wrong place ends up in a message, too, or in the note of a backup that everybody at its destination can read.
 pub(crate) fn by_shape(text: String) -> String {
-    if !text.contains("://") {
-        return text;
-    }
+    let text = if text.contains("://") { of_urls(&text) } else { text };
+    if text.contains('=') { of_assignments(&text) } else { text }
+}
+
+fn of_urls(text: &str) -> String {
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
     let mut masked = String::with_capacity(text.len());
-    let mut rest = text.as_str();
+    let mut rest = text;
     while let Some(at) = rest.find("://") {
         let start = rest.get(..at).and_then(|before| before.rfind(ends)).map_or(0, |space| space + 1);
         let start = (start..=at).find(|index| rest.is_char_boundary(*index)).unwrap_or(at);
@@ -44,6 +47,39 @@ pub(crate) fn by_shape(text: String) -> String {
         masked.push_str(rest.get(..start).unwrap_or_default());
         masked.push_str(&without_password(&Secret::new(rest.get(start..end).unwrap_or_default())));
         rest = rest.get(end..).unwrap_or_default();
+    }
+    masked.push_str(rest);
+    masked
+}
+
+/// Words that a secret follows, behind `=`. Not `password: …`, which is how servers say that one was sent.
+const NAMES: [&str; 5] = ["password", "passwd", "passphrase", "pwd", "secret"];
+
+fn of_assignments(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, value)) = rest.split_once('=') {
+        masked.push_str(before);
+        masked.push('=');
+        rest = value;
+        let name = before.trim_end().to_ascii_lowercase();
+        if !NAMES.iter().any(|known| name.ends_with(known)) {
+            continue;
+        }
+        let blanks = value.len() - value.trim_start().len();
+        let (space, value) = value.split_at(blanks);
+        let secret = match value.chars().next() {
+            Some(quote @ ('"' | '\'')) => {
+                value.get(1..).and_then(|inner| inner.find(quote)).map(|end| end + 2)
+            }
+            _ => value.find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '&' | ')' | '`')),
+        };
+        let secret = secret.unwrap_or(value.len());
+        masked.push_str(space);
+        if secret > 0 {
+            masked.push_str(HIDDEN);
+        }
+        rest = value.get(secret..).unwrap_or_default();
     }
     masked.push_str(rest);
     masked
@@ -132,6 +168,10 @@ mod tests {
             ("a sftp://u:p/w@h/b and pgsql://v:q@i", "a sftp://u:[hidden]@h/b and pgsql://v:[hidden]@i"),
             ("see https://example.org/a:b, or ü://u:p@h", "see https://example.org/a:b, or ü://u:[hidden]@h"),
             ("nothing: here", "nothing: here"),
+            ("login me, password=hunter2, then", "login me, password=[hidden], then"),
+            ("PASSWD = \"a b\" and x=1", "PASSWD = [hidden] and x=1"),
+            ("a=b password=", "a=b password="),
+            ("denied for 'u'@'h' (using password: YES)", "denied for 'u'@'h' (using password: YES)"),
             ("://", "://"),
         ] {
             assert_eq!(by_shape(text.to_owned()), expected);
@@ -149,7 +189,8 @@ mod tests {
                     ["ü", ":", "/", "@", " ", "\"", "://", "x", "`"].get((seed >> 40) as usize % 9).copied(),
                 );
             }
-            let masked = by_shape(format!("{noise} mysql://user:s3cret@host/{noise}"));
+            let masked =
+                by_shape(format!("{noise} mysql://user:s3cret@host/{noise} password='s3cret'{noise}"));
             assert!(!masked.contains("s3cret"), "{masked}");
         }
     }

@@ -200,10 +200,23 @@ fn explain(path: &serde_path_to_error::Path, at: Option<(usize, usize)>, message
             other => other,
         };
         let expected = rest.rsplit_once(", expected ").map_or("something else", |(_, expected)| expected);
-        return error(format!("found {found}, expected {}", without_place(expected)));
+        return error(format!("found {found}, expected {}", in_words(without_place(expected))));
     }
     let prefix = format!("{path}: ");
     error(without_place(message.strip_prefix(&prefix).unwrap_or(message)).to_owned())
+}
+
+/// What Rust calls a type, in the words of whoever writes the configuration.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        other if other.starts_with("struct ") || other == "a map" => "a map of keys and values",
+        other => other.strip_prefix("a string").map_or(other, |_| "a text"),
+    }
 }
 
 /// The first name of "name`, expected one of `a`, `b`", and the others.

@@ -5,7 +5,9 @@
 
 use super::lock;
 use crate::Result;
-use crate::catalog::BackupId;
+use crate::catalog::{Backup, BackupId, Listing};
+use crate::config::{DestinationType, Document};
+use crate::destination;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,6 +36,18 @@ pub fn give(state_dir: &Path, now: i64, seen: &BTreeSet<BackupId>) -> Result<Bac
     given.drain(..surplus);
     lock::write_state(&path, json!({ "given": given }).to_string().as_bytes())?;
     Ok(id)
+}
+
+/// The backups in the folders of this machine that the document names, whosesoever: their numbers are taken.
+pub fn in_folders(document: &Document) -> Vec<Backup> {
+    let mut found = Vec::new();
+    let here = document.destinations.iter().filter(|(_, place)| place.kind == DestinationType::Directory);
+    for (name, config) in here {
+        if let Ok(place) = destination::open(name, config, &document.site) {
+            found.extend(Listing::of(&[&*place]).backups);
+        }
+    }
+    found
 }
 
 #[cfg(test)]

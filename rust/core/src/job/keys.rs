@@ -182,7 +182,9 @@ impl Ring {
             let nothing = || Error::new(Code::Key, format!("{file} was made with a key, and none is set"));
             return Ok(Err(match (self.unusable.is_empty(), id) {
                 (false, _) => self.unusable.remove(0),
-                (true, None) => nothing().hint("set encryption.key_file, or name it with --key"),
+                (true, None) => {
+                    nothing().hint("set encryption.key_file; without a configuration, name it with --key")
+                }
                 (true, Some(id)) => {
                     nothing().hint(format!("set encryption.key_file to the key with ID {id}"))
                 }
@@ -216,7 +218,7 @@ impl Ring {
                 Code::Integrity,
                 format!("{file} was made with another key than those at hand ({})", self.places()),
             )
-            .hint("find the file of that key and add it to encryption.keys, or name it with --key"),
+            .hint("find the file of that key and add it to encryption.keys; without a configuration, name it with --key"),
             _ => Error::new(
                 Code::Integrity,
                 format!("{file}: none of {} keys opens it ({})", self.passphrases.len(), self.places()),

@@ -192,10 +192,10 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             json!({ "backup": meant.backup, "other_site": meant.other_site })
         }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,
-        Request::Verify { id, destinations, sample, source, site } => {
+        Request::Verify { id, destinations, sample, source, site, unauthenticated } => {
             let ask = select::Ask::new(id.as_deref(), destinations, source.as_deref(), site.as_deref());
             match sample {
-                None => verify::run(document, &ask, monitor)?,
+                None => verify::run(document, &ask, *unauthenticated, monitor)?,
                 Some(percent) => verify::sample::run(document, &ask, *percent, monitor)?,
             }
         }

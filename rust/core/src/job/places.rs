@@ -8,6 +8,7 @@ use crate::config::{DestinationType, Document};
 use crate::destination::{self, Broken, Destination};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -132,14 +133,29 @@ pub fn list_made(
     Ok(listing)
 }
 
+/// Refuses a source that neither the configuration nor any backup knows: a slip of the pen is no source without backups.
+pub fn check_source(document: &Document, listing: &Listing, source: Option<&str>) -> Result<()> {
+    let Some(source) = source.filter(|source| !document.sources.contains_key(*source)) else { return Ok(()) };
+    let backups = listing.backups.iter().chain(&listing.others);
+    let of_backups: BTreeSet<&str> = backups.filter_map(|backup| backup.source.as_deref()).collect();
+    // A place that could not be asked may have some of it.
+    if of_backups.contains(source) || !listing.unreachable.is_empty() {
+        return Ok(());
+    }
+    let known: BTreeSet<&str> = document.sources.keys().map(String::as_str).chain(of_backups).collect();
+    Err(choose::unknown("source", source, &known.into_iter().collect::<Vec<_>>()))
+}
+
 /// The backup of a listing that is meant; what is to be said about the choice becomes notes.
 pub fn find<'l>(
+    document: &Document,
     listing: &'l Listing,
     what: &str,
     source: Option<&str>,
     destination: Option<&str>,
     monitor: &Monitor,
 ) -> Result<&'l Backup> {
+    check_source(document, listing, source)?;
     let now = jiff::Timestamp::now().as_second();
     let found = listing.find(&Wanted { what, source, destination, now })?;
     for note in found.notes {

@@ -136,6 +136,9 @@ pub enum Request {
     Restore(Restore),
     /// Reads every byte of every copy and checks it.
     Verify {
+        /// Also what nothing proves to be unchanged: it is read through, and not recorded as verified.
+        #[serde(default)]
+        unauthenticated: bool,
         /// Which backup; default all.
         #[serde(default)]
         id: Option<String>,

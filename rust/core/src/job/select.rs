@@ -50,10 +50,16 @@ impl<'a> Ask<'a> {
     }
 
     /// The one that is meant, where one is; else all of the source.
-    pub fn choose<'l>(&self, listing: &'l Listing, monitor: &Monitor) -> Result<Vec<&'l Backup>> {
+    pub fn choose<'l>(
+        &self,
+        document: &Document,
+        listing: &'l Listing,
+        monitor: &Monitor,
+    ) -> Result<Vec<&'l Backup>> {
         match self.id {
-            Some(_) => Ok(vec![self.find(listing, monitor)?]),
+            Some(_) => Ok(vec![self.find(document, listing, monitor)?]),
             None => {
+                places::check_source(document, listing, self.source)?;
                 let of_source = |backup: &&Backup| {
                     self.source.is_none_or(|source| backup.source.as_deref() == Some(source))
                 };
@@ -63,9 +69,14 @@ impl<'a> Ask<'a> {
     }
 
     /// The one that is meant.
-    pub fn find<'l>(&self, listing: &'l Listing, monitor: &Monitor) -> Result<&'l Backup> {
+    pub fn find<'l>(
+        &self,
+        document: &Document,
+        listing: &'l Listing,
+        monitor: &Monitor,
+    ) -> Result<&'l Backup> {
         let id = self.id.ok_or_else(which)?;
-        places::find(listing, id, self.source, None, monitor)
+        places::find(document, listing, id, self.source, None, monitor)
     }
 }
 
@@ -100,7 +111,7 @@ pub fn meant(document: &Document, ask: &Restore, monitor: &Monitor) -> Result<Me
     let all = places::open(document, &names)?;
     let listing = places::list(document, &all, ask.site.as_deref(), monitor)?;
     let source = ask.source.as_deref().filter(|_| id == "latest");
-    let backup = places::find(&listing, id, source, None, monitor)?.clone();
+    let backup = places::find(document, &listing, id, source, None, monitor)?.clone();
     let other_site = (backup.own == Some(false)).then(|| backup.identity().describe());
     Ok(Meant { backup, other_site, notes: monitor.notes() })
 }

@@ -20,8 +20,8 @@ use super::copies::replicate;
 use super::restore::recover;
 use super::{ids, keys, lock, made, places};
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, Tokens, hex, key};
-use crate::config::{DestinationType, Document, EncryptionKind, Profile};
-use crate::destination::{self, Existing};
+use crate::config::{Document, EncryptionKind, Profile, by_shape};
+use crate::destination::Existing;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -109,6 +109,12 @@ fn attempt(
     for place in &ready {
         places::clean(&**place, &resumable, monitor)?;
     }
+    let written = description.unwrap_or(&profile.description);
+    // The sidecar is in the clear, wherever the backup goes.
+    let description = by_shape(written.to_owned());
+    if description != written {
+        monitor.note(NoteKind::Warning, "what looks like a password in the description is left out");
+    }
     let state_dir = lock::state_dir(document)?;
     let now = jiff::Timestamp::now().as_second();
     let id = ids::give(&state_dir, now, &numbers(document, &listing))?;
@@ -138,7 +144,7 @@ fn attempt(
     let bytes_in = pipeline.bytes();
     let (finished, keys) = pipeline.finish()?;
     monitor.phase(Phase::Finishing);
-    let mut sidecar = describe(document, choice, profile, &plan, &named, description);
+    let mut sidecar = describe(document, choice, &plan, &named, &description);
     wrote.describe(&mut sidecar);
     if let Some(missing) = missing().checked_sub(before).filter(|missing| *missing > 0) {
         sidecar.set_number(key::MISSING, missing as u64);
@@ -167,15 +173,8 @@ fn attempt(
 /// The numbers that are taken, as far as can be seen at once: where the backup goes, and in the other folders of this
 /// machine. What lies at servers that are not asked now, this site gave and remembers ([`ids`]).
 fn numbers(document: &Document, listing: &Listing) -> BTreeSet<BackupId> {
-    let mut ids: BTreeSet<BackupId> = listing.backups.iter().map(|backup| backup.id).collect();
-    let here = document.destinations.iter().filter(|(_, place)| place.kind == DestinationType::Directory);
-    for (name, config) in here {
-        let listed = destination::open(name, config, &document.site);
-        if let Ok(place) = listed {
-            ids.extend(Listing::of(&[&*place]).backups.iter().map(|backup| backup.id));
-        }
-    }
-    ids
+    let elsewhere = ids::in_folders(document);
+    listing.backups.iter().chain(&elsewhere).map(|backup| backup.id).collect()
 }
 
 /// What the backup is called.
@@ -216,18 +215,11 @@ impl Named {
     }
 }
 
-fn describe(
-    document: &Document,
-    choice: &Choice,
-    profile: &Profile,
-    plan: &Plan,
-    named: &Named,
-    description: Option<&str>,
-) -> Sidecar {
+fn describe(document: &Document, choice: &Choice, plan: &Plan, named: &Named, description: &str) -> Sidecar {
     let site = &document.site;
     let mut sidecar = Sidecar::new();
     sidecar.set(key::FILENAME, &named.name.base);
-    sidecar.set(key::DESCRIPTION, description.unwrap_or(&profile.description));
+    sidecar.set(key::DESCRIPTION, description);
     sidecar.set_number(key::DATESTAMP, named.id.0);
     sidecar.set(key::GENERATOR, "bam");
     sidecar.set(key::GENERATOR_VERSION, env!("CARGO_PKG_VERSION"));

@@ -53,10 +53,13 @@ fn server(document: &Document, name: &str, config: &Destination) -> Result<Vec<F
     let place = destination::open(name, config, &document.site)?;
     let label = place.describe();
     if !place.is_there()? {
-        let text = format!("{label}: the server is right and lets us in, but this folder is not there");
+        // More than a notice, which a folder of this machine gets: whether it could be made was looked at there.
+        let text = format!(
+            "{label}: the server lets us in; the folder is not there yet, and whether it can be made was not tried"
+        );
         return Ok(vec![
             Finding::new("destination", name, State::Missing, text)
-                .hint("if the path is as it should be, the first backup makes it; or make it now"),
+                .hint("if the path is as it should be, make the folder; or leave that to the first backup"),
         ]);
     }
     place.try_out()?;

@@ -2,14 +2,15 @@
 
 use super::exports::{self, Disk};
 use super::howto;
-use crate::catalog::{BackupId, FileName, Relation, Sidecar, SiteIdentity, hex, is_future, key};
+use crate::catalog::{BackupId, FileName, Listing, Relation, Sidecar, SiteIdentity, hex, is_future, key};
 use crate::config::Document;
 use crate::destination::{self, Destination as _, Directory, Existing, Follow};
 use crate::job::open::Local;
 use crate::job::select::Ask;
-use crate::job::{choose, lock, places, trust};
+use crate::job::{choose, ids, lock, places, trust};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
@@ -45,7 +46,7 @@ pub fn export(
     check_folder(folder, export.create)?;
     let state_dir = lock::state_dir(document)?;
     let there = ask.list(document, monitor)?;
-    let backup = ask.find(&there.listing, monitor)?;
+    let backup = ask.find(document, &there.listing, monitor)?;
     // What somebody else put there is no good copy.
     let never_plain = trust::is_known_encrypted(&there.listing, backup);
     let local = places::fetch_nearest(&there.places, backup, &state_dir, monitor, |local| {
@@ -153,9 +154,15 @@ pub fn import(
     let time = FileName::parse(&name)
         .and_then(|name| name.date(document.site.timezone.as_deref()))
         .filter(|time| !is_future(*time, now))
-        .map_or(BackupId(modified), BackupId);
+        .unwrap_or(modified);
+    let time = match &sidecar {
+        Some(_) => BackupId(time),
+        None => number(document, &*place, &name, meta.len(), time)?,
+    };
     let sidecar = sidecar.unwrap_or_else(|| {
-        monitor.note(NoteKind::Info, format!("{name} has no sidecar: one is made, dated {time}"));
+        let day = jiff::Timestamp::from_second(time.seconds()).unwrap_or_default();
+        let day = day.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+        monitor.note(NoteKind::Info, format!("{name} has no sidecar: one is made, dated {day}"));
         let mut sidecar = lone_sidecar(&name, time, meta.len());
         // Whoever takes it in says whose it is.
         if let Some(own) = SiteIdentity::of(document) {
@@ -175,6 +182,23 @@ pub fn import(
     place.follow(&name, Existing::Keep, &Follow::finished(source)?, &|| Ok(text.clone()), monitor)?;
     let modified = i64::try_from(time.0).unwrap_or_default();
     Ok(json!({"id": BackupId::of(Some(&sidecar), modified), "file": name, "destination": to}))
+}
+
+/// The number of a file that brings none: by its date, and nobody else's. A copy that was taken in elsewhere has it already.
+fn number(
+    document: &Document,
+    place: &dyn destination::Destination,
+    name: &str,
+    size: u64,
+    time: u64,
+) -> Result<BackupId> {
+    let mut seen = ids::in_folders(document);
+    seen.extend(Listing::of(&[place]).backups);
+    if let Some(same) = seen.iter().find(|backup| backup.file == name && backup.size == size) {
+        return Ok(same.id);
+    }
+    let seen: BTreeSet<BackupId> = seen.iter().map(|backup| backup.id).collect();
+    ids::give(&lock::state_dir(document)?, i64::try_from(time).unwrap_or_default(), &seen)
 }
 
 /// The sidecar of a file that came without one.

@@ -34,7 +34,8 @@ pub fn raw(
     let opened = places::open(document, &names)?;
     let listed = places::list(document, &opened, ask.site.as_deref(), monitor)?;
     let backup =
-        places::find(&listed, id, ask.source.as_deref(), ask.destination.as_deref(), monitor)?.clone();
+        places::find(document, &listed, id, ask.source.as_deref(), ask.destination.as_deref(), monitor)?
+            .clone();
     let mut copies: Vec<&Arc<dyn Destination>> =
         opened.iter().filter(|place| backup.copy_at(place.id()).is_some_and(|copy| copy.whole)).collect();
     copies.sort_by_key(|place| !place.pushes());

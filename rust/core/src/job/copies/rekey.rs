@@ -38,26 +38,34 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
     let chosen: Vec<&Backup> = if ask.ids.is_empty() {
         listing.backups.iter().filter(|backup| backup.is_encrypted() || is_sealed(backup)).collect()
     } else {
-        ask.ids.iter().map(|id| places::find(&listing, id, None, None, monitor)).collect::<Result<_>>()?
+        ask.ids
+            .iter()
+            .map(|id| places::find(document, &listing, id, None, None, monitor))
+            .collect::<Result<_>>()?
     };
-    let mut failed = None;
+    let mut failed = Vec::new();
     for backup in chosen {
         monitor.check()?;
         match run.backup(backup) {
             Err(error) if error.code() == Code::Cancelled => return Err(error),
             Err(error) => {
-                monitor.note(NoteKind::Missing, format!("{} stays as it is: {error}", backup.file));
                 for copy in &backup.copies {
                     run.tell(backup, &copy.destination, "kept", Some(&error));
                 }
-                failed.get_or_insert(error);
+                failed.push(error.about(&backup.file));
             }
             Ok(()) => {}
         }
     }
-    match failed {
-        Some(error) if run.told.iter().all(|copy| copy["ok"] == false) => Err(error),
-        _ => Ok(json!({ "copies": run.told })),
+    let mut failed = failed.into_iter();
+    // Where nothing was done the first failure is the verb's own, and is not told twice.
+    let first = if run.told.iter().all(|copy| copy["ok"] == false) { failed.next() } else { None };
+    for error in failed {
+        monitor.note(NoteKind::Missing, format!("left as it is: {error}"));
+    }
+    match first {
+        Some(error) => Err(error),
+        None => Ok(json!({ "copies": run.told })),
     }
 }
 
@@ -149,7 +157,10 @@ impl Run<'_> {
                 return self.renew(backup);
             }
             (_, EncryptionKind::None) => {
-                return Err(Error::new(Code::Usage, "it is not encrypted").hint("make a new backup that is"));
+                let text = format!("{} is not encrypted", backup.file);
+                return Err(Error::new(Code::Usage, text).hint(
+                    "there is nothing to encrypt anew; a new backup takes the profile's `encryption`",
+                ));
             }
             (Some(to), _) => to,
             (None, EncryptionKind::AesModule) if self.ask.ids.is_empty() && !self.ask.unauthenticated => {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
     let _lock = lock::acquire(document)?;
     let there = ask.list(document, monitor)?;
-    let backup = ask.find(&there.listing, monitor)?;
+    let backup = ask.find(document, &there.listing, monitor)?;
     let (mut erased, mut failed) = (Vec::new(), Vec::new());
     for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
         match place.remove(&backup.file) {

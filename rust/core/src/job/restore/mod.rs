@@ -116,12 +116,13 @@ pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<
     let listed = places::list(document, &opened, ask.site.as_deref(), monitor)?;
     // A source besides an ID or a name says where to put it; with `latest` it says which.
     let made_from = ask.source.as_deref().filter(|_| id == "latest");
-    let backup = places::find(&listed, id, made_from, ask.destination.as_deref(), monitor)?;
+    let backup = places::find(document, &listed, id, made_from, ask.destination.as_deref(), monitor)?;
+    let whose = backup.identity().describe();
     if backup.own == Some(false) {
-        monitor.note(
-            NoteKind::Warning,
-            format!("{} is of another site: {}", backup.file, backup.identity().describe()),
-        );
+        monitor.note(NoteKind::Warning, format!("{} is of another site: {whose}", backup.file));
+    } else if listed.asked.as_ref().is_some_and(|asked| asked.only_own().is_none()) {
+        // Whose it would be was left open.
+        monitor.note(NoteKind::Info, format!("{} is of {whose}", backup.file));
     }
     let never_plain = trust::is_known_encrypted(&listed, backup);
     places::fetch_nearest(&opened, backup, state_dir, monitor, |local| Ok(local.known_encrypted(never_plain)))

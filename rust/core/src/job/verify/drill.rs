@@ -62,7 +62,7 @@ pub fn run(
     let dir = state_dir.join("drill");
     let _lock = lock::acquire(&Document { state_dir: Some(dir.clone()), ..Document::default() })?;
     let there = ask.list(document, monitor)?;
-    let mut chosen = ask.choose(&there.listing, monitor)?;
+    let mut chosen = ask.choose(document, &there.listing, monitor)?;
     if ask.id.is_none() {
         chosen = newest_of_each(chosen);
     }

@@ -19,32 +19,38 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Verifies one backup, or all. Fails with [`Code::Integrity`] when a copy is damaged, after looking at the others.
-pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
+/// `unauthenticated`: what nothing proves is read through, with a warning, and not recorded as verified.
+pub fn run(
+    document: &Document,
+    ask: &Ask<'_>,
+    unauthenticated: bool,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
     let state_dir = lock::state_dir(document)?;
     let there = ask.list(document, monitor)?;
-    let chosen = ask.choose(&there.listing, monitor)?;
+    let chosen = ask.choose(document, &there.listing, monitor)?;
     if let (None, Some(note)) = (ask.id, there.listing.incomplete()) {
         monitor.note(note.kind, note.text);
     }
-    let (mut copies, mut damaged) = (Vec::new(), Vec::new());
     // Each is checked and decoded, after it was fetched from where it does not lie on this machine.
     let to_read = |backup: &&Backup| -> u64 {
         let at = there.places.iter().filter(|place| backup.copy_at(place.id()).is_some());
         at.map(|place| if place.local_path(&backup.file).is_some() { 2 } else { 3 } * backup.size).sum()
     };
     monitor.expect(chosen.iter().map(to_read).sum());
+    let (mut copies, mut failed) = (Vec::new(), Failed::default());
     for backup in chosen {
         for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
             monitor.phase(Phase::Verifying);
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
             let never_plain = trust::is_known_encrypted(&there.listing, backup);
-            let checked = copy(document, place, &backup.file, never_plain, &state_dir, monitor);
+            let how = How { never_plain, unauthenticated, spool_dir: &state_dir };
+            let checked = copy(document, place, &backup.file, how, monitor);
             if let Err(error) = &checked {
                 if error.code() == Code::Cancelled {
                     return checked.map(|()| Value::Null);
                 }
-                monitor.note(NoteKind::Missing, format!("{} at {}: {error}", backup.file, place.id()));
-                damaged.push(error.code());
+                failed.add(&backup.file, place.id(), error);
             }
             let error = checked.as_ref().err();
             copies.push(json!({
@@ -56,29 +62,72 @@ pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result
             }));
         }
     }
-    if damaged.is_empty() {
-        return Ok(json!({ "copies": copies }));
+    match failed.error(copies.len(), monitor) {
+        Some(error) => Err(error),
+        None => Ok(json!({ "copies": copies })),
     }
-    let told: Vec<String> = monitor
-        .notes()
-        .into_iter()
-        .filter(|note| note.kind == NoteKind::Missing)
-        .map(|note| note.text)
-        .collect();
-    let code = if damaged.contains(&Code::Integrity) { Code::Integrity } else { Code::Partial };
-    Err(Error::new(code, format!("{} of {} copies failed: {}", damaged.len(), copies.len(), told.join("; ")))
-        .hint("where a key is missing, add it to encryption.keys; where a copy is damaged, make a new backup and remove it"))
+}
+
+/// How many failures the error names; the others become notes.
+const NAMED: usize = 3;
+
+/// Copies that are not as they should be.
+#[derive(Default)]
+pub(super) struct Failed {
+    told: Vec<String>,
+    hints: Vec<String>,
+    damaged: bool,
+}
+
+impl Failed {
+    /// One more.
+    pub(super) fn add(&mut self, file: &str, place: &str, error: &Error) {
+        self.told.push(match error.message().contains(file) {
+            true => format!("at {place}: {}", error.message()),
+            false => format!("{file} at {place}: {}", error.message()),
+        });
+        if let Some(hint) = error.next_step().map(str::to_owned).filter(|hint| !self.hints.contains(hint)) {
+            self.hints.push(hint);
+        }
+        self.damaged |= error.code() == Code::Integrity;
+    }
+
+    /// The failure of the whole, with what to do about those it names; `None` where all `count` copies are good.
+    pub(super) fn error(self, count: usize, monitor: &Monitor) -> Option<Error> {
+        if self.told.is_empty() {
+            return None;
+        }
+        let code = if self.damaged { Code::Integrity } else { Code::Partial };
+        let mut text = format!("{} of {count} copies failed: ", self.told.len());
+        text += &self.told.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
+        if self.told.len() > NAMED {
+            text += &format!("; and {} more (above)", self.told.len() - NAMED);
+        }
+        for more in self.told.into_iter().skip(NAMED) {
+            monitor.note(NoteKind::Missing, more);
+        }
+        Some(Error::new(code, text).hint(self.hints.join("; ")))
+    }
+}
+
+/// How a copy is read.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    /// It is known to have been encrypted.
+    never_plain: bool,
+    /// Nothing needs to prove it.
+    unauthenticated: bool,
+    spool_dir: &'a Path,
 }
 
 fn copy(
     document: &Document,
     place: &Arc<dyn Destination>,
     name: &str,
-    never_plain: bool,
-    spool_dir: &Path,
+    how: How<'_>,
     monitor: &Monitor,
 ) -> Result<()> {
-    let mut local = Local::fetch(place, name, spool_dir, monitor)?.known_encrypted(never_plain);
+    let mut local = Local::fetch(place, name, how.spool_dir, monitor)?.known_encrypted(how.never_plain);
     let proven = local.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256));
     if local.encryption()? == Kind::Age && !Ring::of(document).has_identities() {
         // Where backups are made nobody can open them: that is what age is chosen for.
@@ -93,10 +142,14 @@ fn copy(
     } else {
         // A file of somebody else's has nothing to be proven by; that it can be read through is all that can be said.
         let opened = match local.sidecar().is_some_and(|sidecar| sidecar.get(key::FORMAT).is_some()) {
-            true => local.prove(document, false, monitor)?,
-            false => local.show(document, false, monitor)?,
+            true => local.prove(document, how.unauthenticated, monitor)?,
+            false => local.show(document, how.unauthenticated, monitor)?,
         };
-        opened.examine(document, spool_dir, monitor)?;
+        let unproven = how.unauthenticated && !opened.is_authentic() && trust::has_key(document);
+        opened.examine(document, how.spool_dir, monitor)?;
+        if unproven {
+            return Ok(());
+        }
     }
     let Some(text) = place.sidecar(name)? else { return Ok(()) };
     let mut sidecar = Sidecar::parse(&text);

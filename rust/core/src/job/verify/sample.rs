@@ -2,11 +2,12 @@
 //!
 //! What was not read is not proven, so nothing of it is recorded as a verification.
 
+use super::Failed;
 use crate::catalog::{Blocks, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::job::select::Ask;
-use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
+use crate::{Code, Error, Monitor, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -23,9 +24,9 @@ pub fn run(document: &Document, ask: &Ask<'_>, percent: f64, monitor: &Arc<Monit
             .hint("more than 0, at most 100"));
     }
     let there = ask.list(document, monitor)?;
-    let chosen = ask.choose(&there.listing, monitor)?;
+    let chosen = ask.choose(document, &there.listing, monitor)?;
     monitor.phase(Phase::Verifying);
-    let (mut copies, mut damaged) = (Vec::new(), Vec::new());
+    let (mut copies, mut failed) = (Vec::new(), Failed::default());
     for backup in chosen {
         for place in &there.places {
             let Some(copy) = backup.copy_at(place.id()) else { continue };
@@ -38,8 +39,7 @@ pub fn run(document: &Document, ask: &Ask<'_>, percent: f64, monitor: &Arc<Monit
                 if error.code() == Code::Cancelled {
                     return read.map(|_| Value::Null);
                 }
-                damaged.push(format!("{} at {}: {error}", backup.file, place.id()));
-                monitor.note(NoteKind::Missing, format!("{} at {}: {error}", backup.file, place.id()));
+                failed.add(&backup.file, place.id(), error);
             }
             copies.push(json!({
                 "id": backup.id,
@@ -52,12 +52,10 @@ pub fn run(document: &Document, ask: &Ask<'_>, percent: f64, monitor: &Arc<Monit
             }));
         }
     }
-    if damaged.is_empty() {
-        return Ok(json!({ "sample": percent, "copies": copies }));
+    match failed.error(copies.len(), monitor) {
+        Some(error) => Err(error),
+        None => Ok(json!({ "sample": percent, "copies": copies })),
     }
-    let told = format!("{} of {} copies failed: {}", damaged.len(), copies.len(), damaged.join("; "));
-    Err(Error::new(Code::Integrity, told)
-        .hint("`bam verify` reads all of them; make a new backup, and remove what is damaged"))
 }
 
 /// How many bytes were read and found as written; `None` where a sample is not possible: the backup was made without
