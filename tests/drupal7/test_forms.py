@@ -16,7 +16,9 @@ SCHEDULE = {"name": "Weekly", "machine_name": "weekly", "enabled": "1", "source_
 SECRET = "p@ss/w:ö"
 
 
-class Forms(ModuleTest):
+class FormTest(ModuleTest):
+    """One test, one site, one who may do everything."""
+
     def setUp(self):
         super().setUp()
         self.serve()
@@ -28,6 +30,8 @@ class Forms(ModuleTest):
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=LIMIT)
         return json.loads(done.stdout)
 
+
+class Forms(FormTest):
     def test_a_place_on_a_server_is_stored_and_its_password_never_shown(self):
         self.browser.submit(f"{PAGES}/places/add", "bam_place_form", **{**PLACE, "password": SECRET})
         self.ended()
@@ -98,20 +102,6 @@ class Forms(ModuleTest):
         self.assertEqual(profile["sources"]["files"]["exclude"], ["large", "styles", "css"])
         self.assertEqual(profile["notify"]["failure"], ["sos@example.org"])
 
-    def test_a_key_is_made_and_its_sheet_shown_to_whoever_asks(self):
-        file = os.path.join(self.top, "keys/key")
-        os.mkdir(os.path.dirname(file), 0o700)
-        self.browser.submit(f"{PAGES}/keys", "bam_keys_form", file=file)
-        with open(file) as stored:
-            key = stored.readline().strip()
-        self.assertEqual(os.stat(file).st_mode & 0o777, 0o600)
-        self.assertIn(key, self.browser.said, "the sheet")
-        self.assertIn("no-store", self.browser.headers["Cache-Control"])
-        self.browser.get(f"{PAGES}/keys")
-        self.assertNotIn(key, self.browser.text)
-        self.assertEqual(self.sql(f"select count(*) from cache_form where data like '%{key}%'").strip(), "0")
-        self.assertEqual(self.document()["encryption"]["key_file"], file)
-
     def test_exports_are_imported_and_nothing_in_them_is_run(self):
         for name in ("settings_profile.txt", "schedule_profile.txt"):
             with open(os.path.join(EXPORTS, name), encoding="utf-8") as export:
@@ -178,6 +168,26 @@ class Forms(ModuleTest):
         self.assertEqual(self.browser.get(f"{PAGES}/backups/{number}/download", headers={"Range": f"bytes={size}-"}), 416)
         self.assertEqual(self.browser.get(f"{PAGES}/backups/{number}/download", headers={"Range": "lines=1-2"}), 200)
         self.assertEqual(self.browser.body, backup)
+
+
+class FirstForms(FormTest):
+    """On a site without a key."""
+
+    has_key = False
+
+    def test_a_key_is_made_and_its_sheet_shown_to_whoever_asks(self):
+        file = os.path.join(self.top, "keys/key")
+        os.mkdir(os.path.dirname(file), 0o700)
+        self.browser.submit(f"{PAGES}/keys", "bam_keys_form", file=file)
+        with open(file) as stored:
+            key = stored.readline().strip()
+        self.assertEqual(os.stat(file).st_mode & 0o777, 0o600)
+        self.assertIn(key, self.browser.said, "the sheet")
+        self.assertIn("no-store", self.browser.headers["Cache-Control"])
+        self.browser.get(f"{PAGES}/keys")
+        self.assertNotIn(key, self.browser.text)
+        self.assertEqual(self.sql(f"select count(*) from cache_form where data like '%{key}%'").strip(), "0")
+        self.assertEqual(self.document()["encryption"]["key_file"], file)
 
     def test_the_first_steps_say_where_the_site_stands(self):
         self.browser.get(f"{PAGES}/start")

@@ -175,7 +175,7 @@ class Terminal(SiteTest):
 
     def test_decrypt_says_what_is_wrong_with_its_file(self):
         for name, words in (("nofile", ["nofile", "no such file"]), ("nofile.enc", ["nofile.enc", "no such file"]),
-                            ("1795388661", ["bam cat 1795388661 --raw"])):
+                            ("1795388661", ["cat 1795388661 --raw"])):
             with self.subTest(name):
                 self.assertSays(self.bam("decrypt", name, expect=1), *words)
         self.assertSays(self.bam("decrypt", self.top, expect=2), self.top, "folder")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
 import unittest
@@ -129,6 +130,13 @@ class Import(ExportTest):
         os.rename(path, undated)
         os.utime(undated, (1500000000, 1500000000))
         self.assertEqual(self.bam_json("import", undated, "--unauthenticated")["id"], 1500000000)
+        # Another one of the same second has a number of its own; the same one elsewhere keeps its number.
+        other = shutil.copy2(undated, self.path("other.tar.gz"))
+        result = self.bam("import", other, "--unauthenticated")
+        self.assertIn("backup 1500000001 at", result.out)
+        self.assertSays(result, "dated 2017-07-14")
+        self.document["destinations"]["second"] = {"type": "directory", "path": self.path("second")}
+        self.assertEqual(self.bam_json("import", other, "second", "--unauthenticated")["id"], 1500000001)
 
 
 class Numbers(ExportTest):

@@ -121,6 +121,12 @@ class Rekey(KeyTest):
         self.bam("verify", str(first["id"]))
         self.bam("verify", str(second["id"]), expect=4)
 
+    def test_what_has_no_key_is_told_by_its_name(self):
+        encryption = self.document.pop("encryption")
+        made = self.backup("files", "manual", "default")
+        self.document["encryption"] = encryption
+        self.assertSays(self.bam("rekey", "latest", expect=2), made["file"] + " is not encrypted")
+
     def test_what_is_damaged_is_not_sealed_again(self):
         made = self.backup("files", "manual,second", "secret")
         alone = self.backup("files", "manual", "secret")

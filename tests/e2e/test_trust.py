@@ -187,9 +187,27 @@ class Tampered(SiteTest):
         self.assertSays(self.assertRestores("--file", path, "--source", "files", "--unauthenticated"), "without proof")
         self.bam("import", path, "--unauthenticated")
         self.assertRefused("foreign.tar.gz", "--source", "files")
+        self.assertSays(self.bam("verify", "foreign.tar.gz", "--unauthenticated"), "without proof")
         del self.document["encryption"]
         # A site without a key has nothing to prove anything with.
         self.assertRestores("foreign.tar.gz", "--source", "files")
+
+    def test_verify_advises_what_it_can_take(self):
+        made = self.backup("files", "manual", "secret")
+        bare = self.backup("files")
+        self.write_sidecar(bare["path"], self.fitting(self.sidecar_of(bare["path"]), bare["path"]))
+        os.unlink(self.path("state/made.json"))
+        self.document["profiles"]["default"]["encryption"] = "aes256"
+        failed = self.bam("verify", expect=4)
+        self.assertSays(failed, bare["file"], "1 of 2 copies", "--unauthenticated")
+        self.assertNotIn("new backup", failed.err)
+        taken = self.bam("verify", "--unauthenticated")
+        self.assertSays(taken, bare["file"], "without proof")
+        listed = {one["file"]: one["verified"] for one in self.bam_json("backups")["backups"]}
+        self.assertEqual((listed[made["file"]] is None, listed[bare["file"]]), (False, None))
+        # Without a configuration, too.
+        there = self.bam("verify", "--from", self.destination(), "--key", self.key, made["file"], config=False)
+        self.assertIn("good", there.out)
 
     def test_an_older_unencrypted_backup_is_what_it_was(self):
         made = self.backup("files")

@@ -44,7 +44,9 @@ fn check(file: &Path) -> Result<()> {
         // The ID of a backup is no file.
         let name = file.display().to_string();
         if missing && (name == "latest" || name.bytes().all(|byte| byte.is_ascii_digit())) {
-            error.hint(format!("name a file; that of a backup which bam lists is written by `bam cat {name} --raw > FILE`"))
+            error.hint(format!(
+                "name a file; that of a backup which bam lists is written by `bam cat {name} --raw > FILE`"
+            ))
         } else {
             error
         }
