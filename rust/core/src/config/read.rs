@@ -360,10 +360,7 @@ policy: { copies: 3, distinct_hosts: true, max_age: 8d, verify_every: 30d }
         }
         let error = Document::from_json(r#"{"databases": {"db": {"url": 5, "password": "s3cret"}}}"#)
             .expect_err("wrong type");
-        assert_eq!(
-            error.message(),
-            "databases.db.url (line 1, column 30): found a number, expected a text"
-        );
+        assert_eq!(error.message(), "databases.db.url (line 1, column 30): found a number, expected a text");
         let error = Document::from_json(r#"{"databases": {"db": "s3cret"}}"#).expect_err("wrong type");
         assert!(!error.to_string().contains("s3cret"), "{error}");
     }

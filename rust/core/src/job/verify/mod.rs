@@ -106,7 +106,8 @@ impl Failed {
         for more in self.told.into_iter().skip(NAMED) {
             monitor.note(NoteKind::Missing, more);
         }
-        Some(Error::new(code, text).hint(self.hints.join("; ")))
+        let error = Error::new(code, text);
+        Some(if self.hints.is_empty() { error } else { error.hint(self.hints.join("; ")) })
     }
 }
 
