@@ -1,7 +1,6 @@
 //! The destinations of a job: opened, prepared, the failed ones set aside with their errors.
 
-use super::backup::deliver::Outcome;
-use super::open::Local;
+use super::local::Local;
 use super::{choose, lock};
 use crate::catalog::{Backup, FileName, Listing, Sites, Wanted, hex};
 use crate::config::{DestinationType, Document};
@@ -11,6 +10,23 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// How one destination fared.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its machine name.
+    pub destination: String,
+    /// Whether the backup is there now.
+    pub result: Result<()>,
+}
+
+impl Outcome {
+    /// The same once more.
+    pub fn again(&self) -> Outcome {
+        let result = self.result.as_ref().copied().map_err(Error::again);
+        Outcome { destination: self.destination.clone(), result }
+    }
+}
 
 /// The destinations named, or all of the document. One whose settings are wrong fails when it is asked for something, or
 /// at once where it is the only one; an unknown name fails the whole.

@@ -1,6 +1,6 @@
 //! Which backups a request is about: listed, of the right site, and the one that is meant among them.
 
-use super::open::Local;
+use super::local::Local;
 use super::places;
 use super::request::Restore;
 use crate::catalog::{Backup, Listing, Relation, SiteIdentity};

@@ -9,8 +9,8 @@
 
 use super::choose;
 use super::keys::{self, Fit, Ring};
+use super::local::Local;
 use super::made::Made;
-use super::open::Local;
 use crate::catalog::{Backup, FileName, Listing, Sidecar, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::Destination;

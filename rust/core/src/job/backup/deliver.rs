@@ -6,6 +6,7 @@
 
 use crate::catalog::Blocks;
 use crate::destination::{Destination, Existing, Follow, Growing, Spool, Upload};
+use crate::job::places::Outcome;
 use crate::{Code, Error, Monitor, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
@@ -18,23 +19,6 @@ use std::thread::JoinHandle;
 const CHUNK: usize = 1024 * 1024;
 /// Chunks that a slow writer may lag behind; times [`CHUNK`] this bounds the memory.
 const DEPTH: usize = 4;
-
-/// How one destination fared.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Its machine name.
-    pub destination: String,
-    /// Whether the backup is there now.
-    pub result: Result<()>,
-}
-
-impl Outcome {
-    /// The same once more.
-    pub fn again(&self) -> Outcome {
-        let result = self.result.as_ref().copied().map_err(Error::again);
-        Outcome { destination: self.destination.clone(), result }
-    }
-}
 
 /// What was written, once all of it was.
 #[derive(Debug, Clone)]

@@ -10,13 +10,14 @@ pub(super) mod pipeline;
 pub(super) mod seal;
 pub(super) mod sources;
 
-use self::deliver::{Delivery, Outcome, Written};
+use self::deliver::{Delivery, Written};
 use self::expected::Expected;
 use self::pipeline::{Cipher, Pipeline};
 use self::seal::Seal;
 use self::sources::Plan;
 use super::choose::{self, Choice};
 use super::copies::replicate;
+use super::places::Outcome;
 use super::restore::recover;
 use super::{ids, keys, lock, made, places};
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, Tokens, hex, key};

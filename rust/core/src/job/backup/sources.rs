@@ -9,14 +9,15 @@ use crate::config::{
     SourceType, names_table,
 };
 use crate::job::choose::{self, Choice};
+use crate::job::member_path::join;
 use crate::job::places;
-use crate::job::restore::folders::join;
 use crate::job::restore::recover;
+use crate::job::scope::{archive_excludes, database_files, files_excludes, folder, relative_to};
+use crate::source::composer;
 use crate::source::database::{self, DumpReport, DumpSettings};
 use crate::source::exclude::{self, Excludes, plain_path, real_path};
 use crate::source::files::{FileTree, TreeReport};
 use crate::source::reach::Reach;
-use crate::source::{composer, machine};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -540,67 +541,4 @@ fn astray(site: &Site, folder: &Path) -> Option<PathBuf> {
         }
     }
     None
-}
-
-/// The folder of a files source.
-pub fn folder(document: &Document, name: &str, source: &Source) -> Result<PathBuf> {
-    let path = source.path.as_ref().ok_or_else(|| {
-        Error::new(Code::Config, format!("source {name} has no path"))
-            .hint(format!("set sources.{name}.path in the configuration"))
-    })?;
-    document.site.resolve(path)
-}
-
-/// What a files source leaves out.
-pub fn files_excludes(document: &Document, settings: Option<&SourceSettings>, folder: &Path) -> Excludes {
-    let lines =
-        settings.and_then(|s| s.exclude.clone()).unwrap_or_else(|| exclude::default_of_files(&document.site));
-    let mut excludes = Excludes::new(lines, folder, &document.site);
-    database_files(document).iter().for_each(|path| excludes.add_path(path));
-    excludes
-}
-
-/// What a site archive leaves out.
-pub fn archive_excludes(document: &Document, source: &Source, settings: Option<&SourceSettings>) -> Excludes {
-    let site = &document.site;
-    let mut excludes = match settings.and_then(|s| s.exclude.clone()) {
-        Some(lines) => Excludes::in_archive(lines, &site.root, site, &archive_places(site)),
-        None => {
-            let mut excludes = Excludes::new(exclude::default_of_archive(site), &site.root, site);
-            machine::files(site).iter().for_each(|path| excludes.add_path(path));
-            excludes
-        }
-    };
-    database_files(document).iter().for_each(|path| excludes.add_path(path));
-    if source.code == Some(SourceCode::Composer) {
-        composer::folders(&site.root).unwrap_or_default().iter().for_each(|path| excludes.add_path(path));
-    }
-    excludes
-}
-
-/// The folders of a site archive and their paths in it, as [`Plan::of`] puts them.
-pub fn archive_places(site: &Site) -> Vec<(PathBuf, String)> {
-    let mut places = vec![(site.root.clone(), "docroot".to_owned())];
-    let public = site.public_dir();
-    if relative_to(&public, &site.root).is_none() {
-        places.push((public, format!("docroot/{}/files", site.conf_path_or_default())));
-    }
-    let private = site.private_dir().filter(|private| relative_to(private, &site.root).is_none());
-    places.extend(private.map(|private| (private, "private".to_owned())));
-    places
-}
-
-/// The files of SQLite databases: they are dumped and loaded as databases, and never go along as files, where they would
-/// be a second time, and torn.
-pub fn database_files(document: &Document) -> Vec<PathBuf> {
-    let connections = document.databases.keys().filter_map(|name| document.connection(name).ok());
-    let of_sqlite = connections.filter(|connection| connection.driver == Driver::Sqlite);
-    of_sqlite.flat_map(|connection| database::files(&connection)).collect()
-}
-
-/// `path` relative to `root`, where it lies below it and its name is text.
-fn relative_to(path: &Path, root: &Path) -> Option<String> {
-    let (path, root) = (path.canonicalize().ok()?, root.canonicalize().ok()?);
-    let rest = path.strip_prefix(root).ok()?;
-    std::str::from_utf8(rest.as_os_str().as_bytes()).ok().filter(|rest| !rest.is_empty()).map(str::to_owned)
 }

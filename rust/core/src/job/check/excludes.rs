@@ -2,8 +2,8 @@
 
 use super::{Finding, State};
 use crate::config::{Document, Source, SourceType};
-use crate::job::backup::sources;
 use crate::job::choose;
+use crate::job::scope;
 use crate::source::exclude::{Excludes, default_of_archive};
 use crate::{Monitor, Result};
 use std::path::PathBuf;
@@ -48,8 +48,8 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
 fn places(document: &Document, name: &str, source: &Source) -> Option<Vec<(PathBuf, String)>> {
     match source.kind {
         SourceType::Database => None,
-        SourceType::Files => Some(vec![(sources::folder(document, name, source).ok()?, String::new())]),
-        SourceType::Archive => Some(sources::archive_places(&document.site)),
+        SourceType::Files => Some(vec![(scope::folder(document, name, source).ok()?, String::new())]),
+        SourceType::Archive => Some(scope::archive_places(&document.site)),
     }
 }
 

@@ -5,7 +5,7 @@ use super::howto;
 use crate::catalog::{BackupId, FileName, Listing, Relation, Sidecar, SiteIdentity, hex, is_future, key};
 use crate::config::Document;
 use crate::destination::{self, Destination as _, Directory, Existing, Follow};
-use crate::job::open::Local;
+use crate::job::local::Local;
 use crate::job::select::Ask;
 use crate::job::{choose, ids, lock, places, trust};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};

@@ -1,10 +1,10 @@
 //! Decrypting one file as it is, without decompressing it or putting it anywhere.
 
-use super::Local;
 use crate::config::{AesModule, Document, Encryption};
 use crate::encrypt::kdf::{Derivation, Kdf};
 use crate::encrypt::{Kind, enc};
 use crate::job::keys;
+use crate::job::local::Local;
 use crate::whole_file;
 use crate::{Code, Error, Monitor, Result, ResultExt};
 use std::fs::File;

@@ -4,15 +4,13 @@
 
 use super::folders::Folders;
 use super::journal::Journal;
-use super::left_out::LeftOut;
+use super::target::Target;
 use super::unlinked::Unlinked;
-use crate::archive::{
-    Entry, ExtractOptions, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show,
-};
-use crate::config::{Document, Driver, names_table};
-use crate::job::backup::sources;
-use crate::job::pipe::{PipeReader, PipeWriter, pipe};
+use crate::archive::{Entry, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show};
+use crate::config::{Driver, names_table};
+use crate::job::pipe::{PipeWriter, pipe};
 use crate::job::restore;
+use crate::job::scope;
 use crate::source::database::{LoadReport, LoadSettings, Replacement};
 use crate::source::exclude::real_path;
 use crate::{Code, Error, Monitor, Result};
@@ -23,46 +21,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a backup is put onto.
-pub struct Target<'a> {
-    /// The site.
-    pub document: &'a Document,
-    /// Its state folder.
-    pub state_dir: &'a Path,
-    /// Unique to this restore: letters and digits.
-    pub id: String,
-    /// For archives: which database of the document the dump in it goes to.
-    pub database: String,
-    /// For folders: which one.
-    pub folder: Option<PathBuf>,
-    /// For site archives: the code, too.
-    pub code: bool,
-    /// settings.php, too.
-    pub settings: bool,
-    /// Of a database only these tables, with or without prefix; `*` at the end stands for anything. Empty: all.
-    pub tables: &'a [String],
-    /// Of a dump of several databases this one.
-    pub only: Option<&'a str>,
-    /// Tables get the table prefix that the document says.
-    pub translate: bool,
-    /// The backup's MAC proves that it is ours: set-user-ID and set-group-ID bits come back, too.
-    pub authentic: bool,
-    /// Finds what of a live folder stays although the backup does not have it; paths relative to the folder.
-    pub keep: &'a (dyn Fn(&Path) -> Vec<PathBuf> + Sync),
-    /// What the backup says it left out.
-    pub recorded: Option<&'a LeftOut>,
-}
-
 /// An [`Target::id`] that no other restore has.
 pub fn unique_id() -> String {
     format!("{:x}{:x}", jiff::Timestamp::now().as_second(), std::process::id())
-}
-
-impl Target<'_> {
-    /// How files are extracted.
-    pub fn extract_options(&self) -> ExtractOptions {
-        ExtractOptions { special_bits: self.authentic, ..ExtractOptions::default() }
-    }
 }
 
 /// What was put in place.
@@ -351,7 +312,7 @@ pub fn spare_databases(target: &Target<'_>, journal: &Journal) -> Result<()> {
     if target.folder.is_none() {
         return Ok(());
     }
-    let databases = sources::database_files(target.document);
+    let databases = scope::database_files(target.document);
     for tree in journal.trees() {
         for file in databases.iter().map(|file| real_path(file)) {
             let Ok(inside) = file.strip_prefix(tree.live()) else { continue };
@@ -365,17 +326,4 @@ pub fn spare_databases(target: &Target<'_>, journal: &Journal) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A decoder that runs on a thread of its own, so that decrypting and decompressing overlap with extracting.
-pub fn on_a_thread(mut input: Box<dyn Read + Send>) -> Result<PipeReader> {
-    let (mut writer, reader) = pipe();
-    std::thread::Builder::new()
-        .name("bam-decode".into())
-        .spawn(move || match io::copy(&mut input, &mut writer) {
-            Ok(_) => drop(writer.finish()),
-            Err(error) => writer.fail(error),
-        })
-        .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
-    Ok(reader)
 }

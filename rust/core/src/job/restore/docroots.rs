@@ -1,9 +1,9 @@
 //! A docroot in an archive and the docroot of the site, where they are called differently: other programs archive the
 //! docroot alone, while a Composer project has it in a folder of its own.
 
-use super::folders::{below, join};
 use crate::archive::show;
 use crate::config::{Site, docroot_of};
+use crate::job::member_path::{below, join};
 use crate::{Monitor, NoteKind};
 use std::path::PathBuf;
 

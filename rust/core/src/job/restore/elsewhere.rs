@@ -11,9 +11,10 @@
 //! As on a site, everything is put beside first and appears in one go; what a killed run left behind goes, or is
 //! finished, when the same place is [claimed](claim) again.
 
-use super::apply::{self, Applied, Target};
+use super::apply::{self, Applied};
 use super::journal::Journal;
 use super::recover::{self, Way};
+use super::target::Target;
 use crate::archive::{Extractor, Layout, Part, Place, Reader};
 use crate::catalog::{Kind, key};
 use crate::config::{Connection, Database, Document, Driver, Site};

@@ -1,10 +1,11 @@
 //! Where on the site the members of an archive go, and what of the site stays because they do not speak of it.
 
-use super::apply::Target;
 use super::docroots::Docroots;
+use super::target::Target;
 use super::{keep, mounts};
 use crate::archive::{Entry, EntryKind, Layout, Part, Place, show};
 use crate::config::docroot_of;
+use crate::job::member_path::{below, join};
 use crate::source::exclude::{plain_path, real_path};
 use crate::{Monitor, NoteKind};
 use std::cell::RefCell;
@@ -349,24 +350,6 @@ impl<'t> Folders<'t> {
             }
         }
         (roots, paths)
-    }
-}
-
-/// What is left of `path` below `folder`: nothing for the folder itself.
-pub fn below<'p>(path: &'p [u8], folder: &[u8]) -> Option<&'p [u8]> {
-    match path.strip_prefix(folder)? {
-        b"" => Some(b""),
-        rest if folder.is_empty() => Some(rest),
-        rest => rest.strip_prefix(b"/"),
-    }
-}
-
-/// `rest` below `folder`.
-pub fn join(folder: &[u8], rest: &[u8]) -> Vec<u8> {
-    match (folder, rest) {
-        (folder, b"") => folder.to_vec(),
-        (b"", rest) => rest.to_vec(),
-        (folder, rest) => [folder, b"/", rest].concat(),
     }
 }
 

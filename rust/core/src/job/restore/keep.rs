@@ -2,8 +2,8 @@
 //! belongs to this machine and not to the site: its settings.
 
 use crate::config::{Document, Site, Source, SourceType};
-use crate::job::backup::sources;
 use crate::job::places;
+use crate::job::scope;
 use crate::source::exclude::{plain_path, real_path};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ pub fn of(
         document.profiles.values().map(|profile| profile.sources.get(source_name)).collect();
     for settings in profiles.into_iter().chain([None]).filter(|_| excludes) {
         let excludes = match source.kind {
-            SourceType::Files => sources::files_excludes(document, settings, base),
-            _ => sources::archive_excludes(document, source, settings),
+            SourceType::Files => scope::files_excludes(document, settings, base),
+            _ => scope::archive_excludes(document, source, settings),
         };
         kept.extend(excludes.below(live));
         kept.extend(excludes.fitting(live));
@@ -32,7 +32,7 @@ pub fn of(
     let folders = places::local_folders(document).into_iter().filter_map(|path| path.canonicalize().ok());
     kept.extend(folders.filter_map(below));
     // A database that is a file is restored as a database.
-    kept.extend(sources::database_files(document).into_iter().map(|path| real_path(&path)).filter_map(below));
+    kept.extend(scope::database_files(document).into_iter().map(|path| real_path(&path)).filter_map(below));
     if !settings {
         let site = &document.site;
         // Of a folder alone what keeps it private.

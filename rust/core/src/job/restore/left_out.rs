@@ -1,7 +1,7 @@
 //! What a backup says it left out on purpose: a restore leaves it as it is.
 
-use super::folders::below;
 use crate::catalog::{Sidecar, key};
+use crate::job::member_path::below;
 use crate::source::pattern::Patterns;
 
 /// Paths in the archive.

@@ -23,13 +23,15 @@ mod plan;
 pub(super) mod recover;
 mod swap;
 mod swap_path;
+mod target;
 mod unlinked;
 
-use self::apply::Target;
 use self::journal::Journal;
 use self::left_out::LeftOut;
 use self::recover::Way;
-use super::open::{Local, Opened};
+use self::target::Target;
+use super::local::Local;
+use super::open::Opened;
 use super::request::Restore;
 use super::{choose, lock, places, select, trust};
 use crate::catalog::{Kind, SiteIdentity, Sites, key};
@@ -221,7 +223,7 @@ fn put(
         _ => opened.foreign_layout(monitor)?,
     };
     let folder = match source.kind {
-        SourceType::Files => Some(super::backup::sources::folder(document, source_name, source)?),
+        SourceType::Files => Some(super::scope::folder(document, source_name, source)?),
         _ => None,
     };
     let base = folder.as_ref().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));

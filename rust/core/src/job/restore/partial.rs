@@ -1,13 +1,15 @@
 //! Restoring a part of a backup: some paths, some tables. Whatever else the site has is not touched.
 
-use super::apply::{self, Applied, Target};
-use super::folders::{Folders, join};
+use super::apply::{self, Applied};
+use super::folders::Folders;
 use super::journal::Journal;
 use super::keep;
 use super::swap::exists;
 use super::swap_path::{NEW, PathSwap};
+use super::target::Target;
 use super::unlinked::Unlinked;
 use crate::archive::{EntryKind, Extractor, Layout, Part, Place, Reader, show, unshow};
+use crate::job::member_path::join;
 use crate::job::open::Opened;
 use crate::job::open::near::Near;
 use crate::source::exclude::{plain_path, real_path};

@@ -1,9 +1,10 @@
 //! What a restore would do: which files and tables it would replace, add and take away. Changes nothing.
 
-use super::apply::{self, Target};
+use super::apply;
 use super::folders::Folders;
 use super::partial::Wanted;
 use super::swap_path::refuse_link_to_folder;
+use super::target::Target;
 use super::unlinked::Unlinked;
 use crate::archive::{Entry, EntryKind, Layout, Part, Reader, refuse_misplaced, show};
 use crate::catalog::Kind;

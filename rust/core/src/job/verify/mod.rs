@@ -6,7 +6,7 @@ pub mod drill;
 pub(super) mod sample;
 
 use super::keys::Ring;
-use super::open::Local;
+use super::local::Local;
 use super::select::Ask;
 use super::{lock, trust};
 use crate::catalog::{Backup, Sidecar, key};

@@ -1,0 +1,182 @@
+//! A backup file on this machine, as it is: fetched, its bytes compared with what its sidecar says. What proves whose it
+//! is, and opens it, is `open`'s.
+
+use crate::catalog::{Sidecar, key};
+use crate::destination::{Destination, SIDECAR_MAX};
+use crate::encrypt;
+use crate::{Code, Error, Monitor, Result, ResultExt};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes read at once while fetching and hashing.
+pub(super) const BLOCK: usize = 1024 * 1024;
+
+/// A backup file on this machine.
+pub struct Local {
+    /// Its file name, which says what it promises to be.
+    pub name: String,
+    /// Where it is, for messages.
+    pub place: String,
+    pub(super) file: File,
+    pub(super) sidecar: Option<Sidecar>,
+    /// Named by its path, wherever it lies.
+    pub by_hand: bool,
+    /// Another copy shows that it was encrypted when it was made.
+    pub never_plain: bool,
+}
+
+impl Local {
+    /// A file anywhere on this machine, with the sidecar beside it.
+    pub fn from_path(path: &Path) -> Result<Local> {
+        let file = File::open(path).at("cannot read", path)?;
+        if !file.metadata().at("cannot look at", path)?.is_file() {
+            return Err(Error::new(Code::Usage, format!("{} is not a file", path.display())));
+        }
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".info");
+        let beside = Path::new(&beside);
+        let sidecar = match read_sidecar(beside) {
+            Ok(text) => Some(Sidecar::parse(&String::from_utf8_lossy(&text))),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            Err(cause) => return Err(Error::io("cannot read", beside, cause)),
+        };
+        let place = path.display().to_string();
+        Ok(Local { name, place, file, sidecar, by_hand: true, never_plain: false })
+    }
+
+    /// A backup at a destination; from a remote one it is copied into a temporary file without a name in `spool_dir`.
+    pub fn fetch(
+        place: &Arc<dyn Destination>,
+        name: &str,
+        spool_dir: &Path,
+        monitor: &Monitor,
+    ) -> Result<Local> {
+        let sidecar = place.sidecar(name)?.map(|text| Sidecar::parse(&text));
+        let file = match place.local_path(name) {
+            Some(path) => File::open(&path).at("cannot read", &path)?,
+            None => {
+                // Read when it is fetched, when it is checked, and when it is decoded.
+                let size = sidecar.as_ref().and_then(|sidecar| sidecar.number(key::FILE_SIZE));
+                monitor.expect(size.unwrap_or_default().saturating_mul(3));
+                let mut input = place.open(name)?;
+                let mut spool =
+                    tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?;
+                let mut block = vec![0; BLOCK];
+                loop {
+                    monitor.check()?;
+                    let read = input.read(&mut block)?;
+                    if read == 0 {
+                        break;
+                    }
+                    monitor.add_in(read as u64);
+                    spool
+                        .write_all(block.get(..read).unwrap_or_default())
+                        .at("cannot keep the download in", spool_dir)?;
+                }
+                spool
+            }
+        };
+        let (name, place) = (name.to_owned(), place.describe());
+        Ok(Local { name, place, file, sidecar, by_hand: false, never_plain: false })
+    }
+
+    /// An open file that is at no place yet.
+    pub fn of(name: &str, place: &str, file: File, sidecar: Sidecar) -> Local {
+        let (name, place) = (name.to_owned(), place.to_owned());
+        Local { name, place, file, sidecar: Some(sidecar), by_hand: true, never_plain: false }
+    }
+
+    /// The same, where another copy is known to be encrypted or not.
+    pub fn known_encrypted(self, never_plain: bool) -> Local {
+        Local { never_plain, ..self }
+    }
+
+    /// What the sidecar says.
+    pub fn sidecar(&self) -> Option<&Sidecar> {
+        self.sidecar.as_ref()
+    }
+
+    /// Checks the bytes against the SHA-256 that the sidecar tells, which takes no key.
+    pub fn checked(mut self, monitor: &Monitor) -> Result<Local> {
+        match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
+            Some(expected) => self.check_hash(&expected, monitor).map(|()| self),
+            None => Err(self.damaged("its sidecar has no SHA-256")),
+        }
+    }
+
+    /// The file itself.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
+    /// How it is encrypted, as its name and its first bytes tell.
+    pub fn encryption(&mut self) -> Result<encrypt::Kind> {
+        let mut prefix = [0; 32];
+        let got = read_prefix(&mut self.file, &mut prefix).map_err(|e| self.failed(e))?;
+        Ok(encrypt::detect(&self.name, prefix.get(..got).unwrap_or_default()))
+    }
+
+    /// Compares the size and the SHA-256.
+    pub(super) fn check_hash(&mut self, expected: &[u8; 32], monitor: &Monitor) -> Result<()> {
+        let size = self.file.metadata().map_err(|e| self.failed(e))?.len();
+        if let Some(promised) = self.sidecar.as_ref().and_then(|s| s.number(key::FILE_SIZE))
+            && promised != size
+        {
+            return Err(self.damaged(&format!("it has {size} bytes and should have {promised}")));
+        }
+        monitor.expect(size);
+        self.file.rewind().map_err(|e| self.failed(e))?;
+        let (mut hash, mut block) = (Sha256::new(), vec![0; BLOCK]);
+        loop {
+            monitor.check()?;
+            let read = self.file.read(&mut block).map_err(|e| self.failed(e))?;
+            if read == 0 {
+                break;
+            }
+            monitor.add_in(read as u64);
+            hash.update(block.get(..read).unwrap_or_default());
+        }
+        if hash.finalize().as_slice() != expected {
+            return Err(self.damaged("its SHA-256 is not what its sidecar says"));
+        }
+        Ok(())
+    }
+
+    /// That it is not what its sidecar says.
+    pub(super) fn damaged(&self, what: &str) -> Error {
+        Error::new(Code::Integrity, format!("{} at {} is damaged: {what}", self.name, self.place))
+            .hint("use another copy of this backup")
+    }
+
+    /// That it cannot be read.
+    pub(super) fn failed(&self, cause: io::Error) -> Error {
+        Error::io("cannot read", Path::new(&self.place), cause)
+    }
+}
+
+/// A sidecar, as much of it as one may have.
+fn read_sidecar(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(SIDECAR_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Fills as much of `buffer` as there is.
+pub(super) fn read_prefix(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    file.rewind()?;
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..)
+        && !rest.is_empty()
+    {
+        match file.read(rest)? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    file.rewind()?;
+    Ok(filled)
+}
