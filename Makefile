@@ -12,11 +12,12 @@ built := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 to := $(DESTDIR)$(PREFIX)
 share := $(PREFIX)/share/bam
 
-.PHONY: help build demo test lint bench site install uninstall
+.PHONY: help build demo test lint bench servers site install uninstall
 
 help:
 	@echo 'make demo      what bam does, on a small sample site (compiles it first: some minutes, once)'
 	@echo 'make test      every test there is; the last line counts them'
+	@echo 'make servers   the database tests on the MySQL, MariaDB and PostgreSQL of newer Debians (as root)'
 	@echo 'make lint      rustfmt, clippy, php -l, shellcheck, cargo deny'
 	@echo 'make bench     speed and memory beside other tools'
 	@echo 'make site      a real Drupal 7 with Drush 8 for the tests (needs a Composer registry)'
@@ -53,6 +54,10 @@ bench:
 	@if [ -n "$$BAM_TEST_DRUPAL_ROOT" ]; then tests/bench/drupal; else echo "BAM_TEST_DRUPAL_ROOT names no site: Backup and Migrate is left out"; fi
 	@tests/bench/transfer --program $(built)/examples/transfer
 	@tests/bench/transfer --program $(built)/examples/transfer --latency 50 --rounds 3
+
+servers:
+	@tests/need build servers
+	@tests/servers/run
 
 site:
 	composer install --no-interaction --working-dir=tests/site

@@ -55,19 +55,18 @@ class Tap(unittest.TestResult):
                 print(f"#   {line}", flush=True)
 
 
-def wanted(suite, pattern):
+def wanted(suite, patterns):
     for item in suite:
         if isinstance(item, unittest.TestSuite):
-            yield from wanted(item, pattern)
-        elif pattern in item.id():
+            yield from wanted(item, patterns)
+        elif not patterns or any(pattern in item.id() for pattern in patterns):
             yield item
 
 
 def main(folder):
-    """Runs the tests of `folder` whose name contains the first argument; ends the program."""
+    """Runs the tests of `folder` whose name contains one of the arguments, all without any; ends the program."""
     sys.path.insert(0, folder)
     result = Tap(folder)
     tests = unittest.TestLoader().discover(folder, pattern="test_*.py", top_level_dir=folder)
-    pattern = sys.argv[1] if len(sys.argv) > 1 else ""
-    unittest.TestSuite(wanted(tests, pattern)).run(result)
+    unittest.TestSuite(wanted(tests, sys.argv[1:])).run(result)
     sys.exit(0 if result.wasSuccessful() else 1)

@@ -49,6 +49,9 @@ class Result:
 class SiteTest(unittest.TestCase):
     """One test, one site. `self.document` is its bam.yml, written anew before each run of bam."""
 
+    # What comes before the program, for one that runs in another root.
+    within = ()
+
     def setUp(self):
         self.top = tempfile.mkdtemp(prefix="bam-e2e-")
         self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
@@ -94,7 +97,7 @@ class SiteTest(unittest.TestCase):
         """Starts bam, with the test's configuration, another, or (False) none, and returns the process."""
         named = [] if config is False else ["--config", config or self.write_document()]
         program = program_for_others() if "user" in options else BAM
-        command = [program, *named, *arguments]
+        command = [*self.within, program, *named, *arguments]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, **options)
         self.addCleanup(end, process)

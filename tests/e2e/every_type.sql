@@ -60,11 +60,11 @@ insert into places values
    '123e4567-e89b-12d3-a456-426655440000', '192.0.2.1'),
   (2, null, null, null, null, null, null, null);
 
-create table generated (
+create table `generated` (
   id int primary key, a int, v int as (a * 2) virtual, s varchar(20) as (concat('<', a, '>')) stored,
   hidden int invisible default 7, check (a < 1000), key (s)
 );
-insert into generated (id, a, hidden) values (1, 21, 8), (2, null, 9);
+insert into `generated` (id, a, hidden) values (1, 21, 8), (2, null, 9);
 
 -- Names that need quoting.
 create table `select` (`from` int primary key, `a``b` text, `sp ace` int, `ünï` int);

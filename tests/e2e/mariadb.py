@@ -1,14 +1,29 @@
-"""A MariaDB server of the tests' own, on a private socket, started once and stopped at the end."""
+"""A MariaDB server of the tests' own, or where there is none a MySQL, on a private socket, started once and stopped at the end."""
 
 import atexit
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 
 _server = None
+
+
+def is_mysql(root="/"):
+    """Whether it is MySQL's server that is installed there, and not MariaDB's, which has the old names as well."""
+    return not program("mariadbd", root) and bool(program("mysqld", root))
+
+
+def program(name, root="/"):
+    return shutil.which(name, path=f"{root}/usr/sbin:{root}/usr/bin" if root != "/" else None)
+
+
+def missing():
+    """What is not installed, or nothing."""
+    return "" if program("mariadbd") or program("mysqld") else "mariadbd"
 
 
 def server():
@@ -20,34 +35,52 @@ def server():
 
 
 class Server:
-    def __init__(self, options=()):
-        self.top = tempfile.mkdtemp(prefix="bam-mariadb-")
+    """`root` is another Debian on this machine, whose server and clients then run inside of it; it shares /tmp."""
+
+    def __init__(self, options=(), root="/"):
+        self.within = ["chroot", root] if root != "/" else []
+        self.mysql = is_mysql(root)
+        self.top = tempfile.mkdtemp(prefix="bam-mariadb-", dir="/tmp" if self.within else None)
         atexit.register(self.stop)
         self.socket = os.path.join(self.top, "socket")
         user = pwd.getpwuid(os.geteuid()).pw_name
         data = os.path.join(self.top, "data")
         log = open(os.path.join(self.top, "log"), "wb")
-        subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db",
-                        "--auth-root-authentication-method=normal"], check=True, stdout=log, stderr=log)
+        if self.mysql:
+            command, install = "mysqld", ["mysqld", "--no-defaults", "--initialize-insecure"]
+            options = ["--mysqlx=OFF", "--skip-log-bin", "--innodb-redo-log-capacity=128M", "--secure-file-priv=", *options]
+        else:
+            command = "mariadbd"
+            install = ["mariadb-install-db", "--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"]
+            options = ["--innodb-log-file-size=128M", *options]
+        subprocess.run([*self.within, *install, f"--datadir={data}", f"--user={user}"], check=True, stdout=log, stderr=log)
         self.process = subprocess.Popen(
-            ["mariadbd", "--no-defaults", f"--datadir={data}", f"--user={user}", f"--socket={self.socket}",
-             f"--pid-file={self.top}/pid", "--skip-networking", "--max-allowed-packet=128M",
-             "--innodb-log-file-size=128M", "--innodb-flush-log-at-trx-commit=0", *options],
+            [*self.within, command, "--no-defaults", f"--datadir={data}", f"--user={user}", f"--socket={self.socket}",
+             f"--pid-file={self.top}/pid", f"--tmpdir={self.top}", "--skip-networking", "--max-allowed-packet=128M",
+             "--innodb-flush-log-at-trx-commit=0", *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         last = time.monotonic() + 120
         while subprocess.run(self.client("-e", "select 1"), capture_output=True).returncode:
             if self.process.poll() is not None or time.monotonic() > last:
                 with open(os.path.join(self.top, "log"), errors="replace") as file:
-                    raise RuntimeError(f"mariadbd did not start: {file.read()[-2000:]}")
+                    raise RuntimeError(f"{command} did not start: {file.read()[-2000:]}")
             time.sleep(0.05)
 
+    def login(self, user="root"):
+        return ["--no-defaults", f"--socket={self.socket}", f"--user={user}"]
+
     def client(self, *arguments, user="root"):
-        return ["mariadb", "--no-defaults", f"--socket={self.socket}", f"--user={user}", "--binary-mode",
+        return [*self.within, "mysql" if self.mysql else "mariadb", *self.login(user), "--binary-mode",
                 "--default-character-set=utf8mb4", *arguments]
+
+    def dump_client(self, *arguments):
+        return [*self.within, "mysqldump" if self.mysql else "mariadb-dump", *self.login(), *arguments]
 
     def sql(self, statements, database="", user="root", password=""):
         """Runs SQL, text or bytes; the rows, tab-separated, raw."""
         statements = statements if isinstance(statements, bytes) else statements.encode()
+        if self.mysql:
+            statements = in_mysql(statements)
         done = subprocess.run(self.client("--batch", "--raw", "--skip-column-names", database, user=user),
                               input=statements, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env={**os.environ, "MYSQL_PWD": password})
@@ -71,6 +104,14 @@ class Server:
             self.process.terminate()
             self.process.wait()
         shutil.rmtree(self.top, ignore_errors=True)
+
+
+def in_mysql(sql):
+    """MySQL has no tables `seq_1_to_5`: in their place, what counts so. Nor has it MariaDB's own types."""
+    count = rb"(with recursive n (seq) as (select \1 union all select seq + 1 from n where seq < \2) select seq from n) as seqs"
+    sql, found = re.subn(rb"\bseq_(\d+)_to_(\d+)\b", count, sql)
+    sql = re.sub(rb"\b(inet6|inet4|uuid)\b", b"varchar(40)", sql)
+    return b"set session cte_max_recursion_depth = 4294967295; " + sql if found else sql
 
 
 def state(name):

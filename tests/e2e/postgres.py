@@ -4,7 +4,6 @@ files belong to an unprivileged user: the server refuses to be root's."""
 import atexit
 import glob
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -13,10 +12,11 @@ ADMIN = "admin's \\ p:ss"
 _server = None
 
 
-def program(name):
+def program(name, root="/"):
     """Debian keeps the server's programs out of the PATH."""
-    found = shutil.which(name) or max(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), default=None)
-    return os.path.realpath(found) if found else None
+    found = shutil.which(name) if root == "/" else None
+    found = found or max(glob.glob(f"{root}/usr/lib/postgresql/*/bin/{name}"), default=None)
+    return os.path.realpath(found).removeprefix(root.rstrip("/")) if found else None
 
 
 def missing():
@@ -32,30 +32,36 @@ def server():
     return _server
 
 
-def unprivileged():
-    """What comes before a command so that it is not root's."""
+def unprivileged(root="/"):
+    """The user and the group that a server of root's runs as: as numbers, those of its own Debian."""
     if os.geteuid() != 0:
-        return []
-    user = next(name for name in ("postgres", "nobody") if name in {entry.pw_name for entry in pwd.getpwall()})
-    return ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups"]
+        return None
+    with open(f"{root}/etc/passwd") as file:
+        entries = {fields[0]: fields for fields in (line.split(":") for line in file)}
+    entry = entries.get("postgres") or entries["nobody"]
+    return int(entry[2]), int(entry[3])
 
 
 class Server:
-    def __init__(self):
-        self.top = tempfile.mkdtemp(prefix="bam-pgsql-")
+    """`root` is another Debian on this machine, whose server and clients then run inside of it; it shares /tmp."""
+
+    def __init__(self, root="/"):
+        self.within = ["chroot", root] if root != "/" else []
+        self.root = root
+        self.top = tempfile.mkdtemp(prefix="bam-pgsql-", dir="/tmp" if self.within else None)
         atexit.register(self.stop)
-        self.as_user = unprivileged()
+        ids = unprivileged(root)
+        self.as_user = [*self.within, *(["setpriv", f"--reuid={ids[0]}", f"--regid={ids[1]}", "--clear-groups"] if ids else [])]
         data = os.path.join(self.top, "data")
         password = os.path.join(self.top, "password")
         with open(password, "w") as file:
             file.write(ADMIN + "\n")
-        if self.as_user:
-            entry = pwd.getpwnam(self.as_user[1].partition("=")[2])
+        if ids:
             for path in (self.top, password):
-                os.chown(path, entry.pw_uid, entry.pw_gid)
+                os.chown(path, *ids)
         log = open(os.path.join(self.top, "log"), "wb")
         # Other programs of this machine share the folder for temporary files; nobody but us may log in.
-        subprocess.run([*self.as_user, program("initdb"), "-D", data, "-U", "admin", "-A", "scram-sha-256", "--no-sync",
+        subprocess.run([*self.as_user, program("initdb", root), "-D", data, "-U", "admin", "-A", "scram-sha-256", "--no-sync",
                         "--encoding=UTF8", "--locale=C", f"--pwfile={password}"],
                        check=True, stdout=log, stderr=log, cwd="/")
         with open(os.path.join(data, "postgresql.auto.conf"), "a") as file:
@@ -65,7 +71,7 @@ class Server:
         self.control("start", stdout=log, stderr=log)
 
     def control(self, *arguments, **options):
-        subprocess.run([*self.as_user, program("pg_ctl"), "-D", self.data, "-w", *arguments], check=True, cwd="/",
+        subprocess.run([*self.as_user, program("pg_ctl", self.root), "-D", self.data, "-w", *arguments], check=True, cwd="/",
                        stdin=subprocess.DEVNULL, **options)
 
     def environment(self, user="admin", password=ADMIN):
@@ -82,7 +88,7 @@ class Server:
 
     def dump(self, database):
         """What pg_dump says of a database, without what differs from run to run."""
-        done = subprocess.run(["pg_dump", "-d", database, "--no-owner"], stdout=subprocess.PIPE, check=True,
+        done = subprocess.run([*self.within, "pg_dump", "-d", database, "--no-owner"], stdout=subprocess.PIPE, check=True,
                               env=self.environment())
         return "\n".join(line for line in done.stdout.decode().splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
 

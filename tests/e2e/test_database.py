@@ -12,14 +12,14 @@ import tarfile
 import unittest
 
 from bamtest import TOP, SiteTest
-from mariadb import server, state
+from mariadb import missing, server, state
 
 # Everything that quoting can get wrong, in a client's option file or a URL.
 PASSWORD = "p@ss'w\"ör#d\\1 %/:?"
 URL_PASSWORD = "p%40ss'w%22%C3%B6r%23d%5C1%20%25%2F%3A%3F"
 
 
-@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipIf(missing(), "mariadbd is not installed")
 class MariaDb(SiteTest):
     def setUp(self):
         super().setUp()

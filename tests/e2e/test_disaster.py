@@ -7,13 +7,13 @@ import unittest
 
 import machine
 from bamtest import BAM, TOP, SiteTest, tree
-from mariadb import server, state
+from mariadb import missing, server, state
 from sshd import PROGRAM, Sshd
 
 PASSWORD = "s3cret 'with\" spaces"
 
 
-@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipIf(missing(), "mariadbd is not installed")
 @unittest.skipUnless(os.path.exists(PROGRAM), "sshd is not installed")
 @unittest.skipUnless(machine.can_be(), "only root can make a chroot and a network namespace")
 class TheMachineIsGone(SiteTest):

@@ -6,7 +6,7 @@ import sqlite3
 import unittest
 
 from bamtest import TOP, SiteTest, tree
-from mariadb import server, state
+from mariadb import missing, server, state
 
 
 class DrillTest(SiteTest):
@@ -117,7 +117,7 @@ class Sqlite(DrillTest):
         self.assertEqual((tree(self.root), self.left_behind()), (before, []))
 
 
-@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipIf(missing(), "mariadbd is not installed")
 class MariaDb(DrillTest):
     def setUp(self):
         super().setUp()

@@ -2,12 +2,11 @@
 
 import contextlib
 import os
-import shutil
 import sqlite3
 import unittest
 
 from bamtest import SiteTest, run, tree
-from mariadb import server, state
+from mariadb import missing, server, state
 
 
 class Elsewhere(SiteTest):
@@ -140,7 +139,7 @@ class Elsewhere(SiteTest):
         self.assertEqual(tree(self.path("by-id")), tree(self.path("by-name")))
 
 
-@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipIf(missing(), "mariadbd is not installed")
 class IntoMariadb(SiteTest):
     def setUp(self):
         super().setUp()

@@ -13,7 +13,7 @@ import unittest
 import zipfile
 
 from bamtest import SiteTest, run, tree
-from mariadb import server, state
+from mariadb import missing, server, state
 
 FIXTURES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "fixtures/backup_migrate")
 KEY = "LegacyKey-PECE-2016-abcdefghijkl"
@@ -28,7 +28,7 @@ ARCHIVE = "tiny-2026-11-22T23-51-02.sitearchive.tar.gz"
 PHOTO = 20_000
 
 
-@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipIf(missing(), "mariadbd is not installed")
 class Formats(SiteTest):
     def setUp(self):
         super().setUp()

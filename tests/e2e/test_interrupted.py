@@ -2,17 +2,16 @@
 timing: the dump waits for the lock while the files are already being written."""
 
 import os
-import shutil
 import signal
 import unittest
 
 from bamtest import SiteTest, descendants, tree
-from mariadb import server, state
+from mariadb import missing, server, state
 
 PASSWORD = "db-Passw0rd-nobody-may-see"
 
 
-@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipIf(missing(), "mariadbd is not installed")
 class InTheMiddle(SiteTest):
     def setUp(self):
         super().setUp()

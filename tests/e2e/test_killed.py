@@ -163,7 +163,7 @@ class Killed:
             run("cp", "-a", self.path("old-" + os.path.basename(folder)), folder)
 
 
-@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipIf(mariadb.missing(), "mariadbd is not installed")
 class MariaDb(Killed, SiteTest):
     def make_database(self):
         self.name = "bam_" + os.path.basename(self.top).replace("-", "_").lower()
@@ -199,7 +199,7 @@ class MariaDb(Killed, SiteTest):
         return self.server.sql(f"select id from information_schema.processlist where user = '{self.name}'").split()
 
     def dump_database(self):
-        return run("mariadb-dump", "--no-defaults", f"--socket={self.server.socket}", "--user=root", self.name)
+        return run(*self.server.dump_client(self.name))
 
     def load_database(self, dump):
         self.server.sql(dump, self.name)

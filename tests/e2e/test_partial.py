@@ -10,7 +10,7 @@ import time
 import unittest
 
 from bamtest import SiteTest, run, tree
-from mariadb import server, state
+from mariadb import missing, server, state
 
 LATIN1 = b"caf\xe9.txt"
 
@@ -280,7 +280,7 @@ class Part(SiteTest):
         self.assertEqual(self.differences(old, self.site()), ["index.php", "sites/default/settings.php"])
 
 
-@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipIf(missing(), "mariadbd is not installed")
 class Tables(SiteTest):
     def setUp(self):
         super().setUp()

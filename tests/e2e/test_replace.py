@@ -2,7 +2,6 @@
 it, and dumps that nobody vouches for."""
 
 import os
-import shutil
 import subprocess
 import time
 import unittest
@@ -31,7 +30,7 @@ HOSTILE = (
 )
 
 
-@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipIf(mariadb.missing(), "mariadbd is not installed")
 class Replace(SiteTest):
     def setUp(self):
         super().setUp()

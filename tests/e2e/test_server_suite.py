@@ -6,12 +6,11 @@ other tests than the sample.
 
 import os
 import re
-import shutil
 import subprocess
 import unittest
 
 from bamtest import SiteTest
-from mariadb import server
+from mariadb import missing, server
 
 SUITE = "/usr/share/mysql/mysql-test"
 SAMPLE = "main/sp main/view main/trigger main/grant main/merge main/myisam_recover main/ctype_gbk main/ctype_sjis main/ctype_big5 " \
@@ -45,7 +44,7 @@ def statements(text):
     return [one for one in found if MAKES.match(one) and not BEYOND.search(one)]
 
 
-@unittest.skipUnless(shutil.which("mariadbd"), "mariadbd is not installed")
+@unittest.skipIf(missing(), "mariadbd is not installed")
 @unittest.skipUnless(os.path.isdir(f"{SUITE}/main"), "mariadb-test-data is not installed")
 class ServerSuite(SiteTest):
     def test_what_the_servers_own_tests_make_comes_back(self):
@@ -83,8 +82,8 @@ class ServerSuite(SiteTest):
     def dumped(name):
         """The lines of the server's own dump, a row each."""
         done = subprocess.run(
-            ["mariadb-dump", *server().client()[1:4], "--force", "--routines", "--triggers", "--skip-extended-insert",
-             "--skip-comments", "--order-by-primary", "--hex-blob", name], capture_output=True)
+            server().dump_client("--force", "--routines", "--triggers", "--skip-extended-insert", "--skip-comments",
+                                 "--order-by-primary", "--hex-blob", name), capture_output=True)
         return set(done.stdout.split(b"\n"))
 
 

@@ -50,8 +50,11 @@ fn ugly_passwords_work_and_show_nowhere() {
     let Some(server) = mariadb::server("ugly_passwords_work_and_show_nowhere") else { return };
     server.create("ugly");
     // The rows of such a table are read by a client, whatever reads those of others.
-    let table = "CREATE TABLE a (x longtext) WITH SYSTEM VERSIONING; CREATE TABLE c (x int)";
-    server.sql("ugly", &format!("{table}; INSERT INTO a SELECT REPEAT('x', 4000000)"));
+    let table = mariadb::either(
+        "CREATE TABLE a (x longtext) WITH SYSTEM VERSIONING; CREATE TABLE c (x int)",
+        "CREATE TABLE a (x longtext, f float); CREATE TABLE c (x int)",
+    );
+    server.sql("ugly", &format!("{table}; INSERT INTO a (x) SELECT REPEAT('x', 4000000)"));
     for (i, password) in [
         "pa\"ss#1 ;\\n'x",
         "'",

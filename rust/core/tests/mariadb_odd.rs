@@ -29,6 +29,12 @@ fn comes_back(server: &mariadb::Server, name: &str) {
 fn objects_come_after_what_they_need() {
     let Some(server) = mariadb::server("objects_come_after_what_they_need") else { return };
     server.create("order");
+    let counted = mariadb::either(
+        "CREATE SEQUENCE s1 START WITH 100 INCREMENT BY 5 CACHE 10;
+         CREATE TABLE a_counted (id bigint NOT NULL DEFAULT NEXTVAL(s1) PRIMARY KEY, a int, d int DEFAULT (LASTVAL(s1) + 1));",
+        "CREATE TABLE a_counted (id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, a int, d int DEFAULT (1 + 1));",
+    );
+    server.sql("order", counted);
     server.sql(
         "order",
         "CREATE TABLE t (id int PRIMARY KEY, a varchar(20)); INSERT INTO t VALUES (1, 'x');
@@ -38,8 +44,6 @@ fn objects_come_after_what_they_need() {
          CREATE VIEW a_checked AS SELECT id, a FROM z_base WHERE a <> 'q' WITH CASCADED CHECK OPTION;
          -- By their names alone these two need each other.
          CREATE VIEW ring_a AS SELECT a AS ring_b FROM t; CREATE VIEW ring_b AS SELECT ring_b AS ring_a FROM ring_a;
-         CREATE SEQUENCE s1 START WITH 100 INCREMENT BY 5 CACHE 10;
-         CREATE TABLE a_counted (id bigint NOT NULL DEFAULT NEXTVAL(s1) PRIMARY KEY, a int, d int DEFAULT (LASTVAL(s1) + 1));
          INSERT INTO a_counted (a) VALUES (1), (2);
          CREATE TABLE part_1 (id int NOT NULL, KEY (id)) ENGINE=MyISAM; CREATE TABLE part_2 LIKE part_1;
          CREATE TABLE a_all (id int NOT NULL, KEY (id)) ENGINE=MERGE UNION=(part_1, part_2) INSERT_METHOD=LAST;
@@ -71,14 +75,20 @@ fn routines_keep_their_modes_texts_and_character_sets() {
         SET sql_mode = ''!!
         CREATE FUNCTION f(a int) RETURNS int DETERMINISTIC BEGIN /* ;; $$ // */ SET a = a + 1; RETURN a; END!!
         CREATE PROCEDURE zz_after() SELECT 'it''s', "\\"!!
-        SET sql_mode = 'ORACLE'!!
-        CREATE PACKAGE pk AS FUNCTION f RETURN int; END!!
-        CREATE PACKAGE BODY pk AS FUNCTION f RETURN int AS BEGIN RETURN 1; END; END!!
-        SET sql_mode = ''!!
+        PACKAGES
         CREATE TRIGGER tr BEFORE INSERT ON paths FOR EACH ROW BEGIN SET NEW.p = CONCAT(NEW.p, ';;$$//'); END!!
         DELIMITER ;
         SET NAMES latin1; CREATE PROCEDURE western() SELECT 'plain'; SET NAMES utf8mb4;"#;
-    server.sql("modes", sql);
+    let packages = mariadb::either(
+        "SET sql_mode = 'ORACLE'!!
+         CREATE PACKAGE pk AS FUNCTION f RETURN int; END!!
+         CREATE PACKAGE BODY pk AS FUNCTION f RETURN int AS BEGIN RETURN 1; END; END!!
+         SET sql_mode = ''!!",
+        "",
+    );
+    // MySQL's client takes the backslash in a name for an escape, whatever the mode.
+    let named = mariadb::either(r#""p ""q\""#, r#""p ""q""#);
+    server.sql("modes", &sql.replace("PACKAGES", packages).replace(r#""p ""q\""#, named));
     comes_back(server, "modes");
     server.sql("modes", "CALL add_path()");
     assert_eq!(server.sql("modes", "SELECT HEX(p) FROM paths"), "433A5C74656D705C3B3B24242F2F\n");
@@ -136,7 +146,8 @@ fn comments_in_routines_stay() {
 
 #[test]
 fn strict_servers_take_what_they_gave() {
-    let options = ["--innodb-force-primary-key=1", "--max-allowed-packet=4M", "--innodb-strict-mode=1"];
+    let primary_keys = mariadb::either("--innodb-force-primary-key=1", "--sql-require-primary-key=1");
+    let options = [primary_keys, "--max-allowed-packet=4M", "--innodb-strict-mode=1"];
     let Some(server) = mariadb::server_with("strict_servers_take_what_they_gave", &options) else { return };
     server.create("strict");
     let columns: Vec<String> =
@@ -182,10 +193,16 @@ fn keys_over_long_texts_do_not_make_connections_wait_for_each_other() {
     let site = server.create("redirects");
     server.sql(
         "redirects",
-        "CREATE TABLE redirect (id int PRIMARY KEY, source text NOT NULL, hits int, UNIQUE KEY (source));
-         INSERT INTO redirect SELECT seq, CONCAT('/old/path/', MD5(seq), '/', REPEAT('x', 60)), seq FROM seq_1_to_60000;
+        mariadb::either(
+            "CREATE TABLE redirect (id int PRIMARY KEY, source text NOT NULL, hits int, UNIQUE KEY (source))",
+            "CREATE TABLE redirect (id int PRIMARY KEY, source text NOT NULL, hits int, UNIQUE KEY (source(200)))",
+        ),
+    );
+    server.sql(
+        "redirects",
+        "INSERT INTO redirect SELECT seq, CONCAT('/old/path/', LEFT(SHA2(seq, 256), 32), '/', REPEAT('x', 60)), seq FROM seq_1_to_60000;
          CREATE TABLE several (id int PRIMARY KEY, a varchar(100), b int, UNIQUE KEY (a), UNIQUE KEY (b, a));
-         INSERT INTO several SELECT seq, MD5(seq), seq % 7 FROM seq_1_to_60000",
+         INSERT INTO several SELECT seq, LEFT(SHA2(seq, 256), 32), seq % 7 FROM seq_1_to_60000",
     );
     let original = server.fingerprint("redirects");
     for _ in 0..3 {
@@ -226,9 +243,9 @@ fn what_other_programs_wrote_is_read() {
         assert!(first.len() == 6 && second == format!("697427733B20{first}"), "{charset}: {found}");
         assert_eq!(server.sql("foreign", "SELECT a FROM later"), "1\n", "{charset}");
     }
-    let error = load(&site, format!("{table}INSERT INTO t VALUES (1,'x') /* COLLATE */;\nCREATE TABLE u (a int) COLLATE utf8mb4_0900_ai_ci;\n")).unwrap_err();
+    let error = load(&site, format!("{table}INSERT INTO t VALUES (1,'x') /* COLLATE */;\nCREATE TABLE u (a int) COLLATE utf8mb4_nowhere_ci;\n")).unwrap_err();
     assert!(
-        error.message().contains("0900")
+        error.message().contains("nowhere")
             && error.next_step().is_some_and(|step| step.contains("SHOW COLLATION")),
         "{error}"
     );
@@ -267,10 +284,11 @@ fn names_may_be_anything() {
         server.sql(
             name,
             "CREATE TABLE `t ``;'\" é` (`c ``;'\" é` int PRIMARY KEY, v int AS (`c ``;'\" é` + 1) STORED); INSERT INTO `t ``;'\" é` (`c ``;'\" é`) VALUES (1);
-             CREATE SEQUENCE `s ``;é`; CREATE TABLE n (id int DEFAULT NEXTVAL(`s ``;é`)); INSERT INTO n VALUES ();
              CREATE VIEW `v ``;é` AS SELECT * FROM `t ``;'\" é`; CREATE PROCEDURE `p ``;é`() SELECT 1;
              CREATE TRIGGER `tr ``;é` BEFORE INSERT ON `t ``;'\" é` FOR EACH ROW SET @a = 1;",
         );
+        let counted = "CREATE SEQUENCE `s ``;é`; CREATE TABLE n (id int DEFAULT NEXTVAL(`s ``;é`)); INSERT INTO n VALUES ()";
+        server.sql(name, mariadb::either(counted, ""));
         comes_back(server, name);
         server.sql("", &format!("DROP DATABASE {quoted}"));
     }
@@ -320,8 +338,8 @@ fn definers_stay_where_they_can() {
 #[test]
 fn tables_with_a_folder_of_their_own_keep_it() {
     let Some(server) = mariadb::server("tables_with_a_folder_of_their_own_keep_it") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().display();
+    let folder = server.elsewhere();
+    let path = folder.display();
     let site = server.create("folders");
     server.sql(
         "folders",
@@ -370,7 +388,9 @@ fn what_the_server_hides_is_said() {
     assert_eq!(of(&notes("seer")), []);
     server
         .sql("hidden", "CREATE TRIGGER tr BEFORE INSERT ON node FOR EACH ROW SET @a = 1; SELECT * FROM node");
-    assert_eq!(of(&notes("looker")), [(NoteKind::Missing, true)], "there are some");
+    // MySQL does not even tell how many there are.
+    let kind = if mariadb::is_mysql() { NoteKind::Warning } else { NoteKind::Missing };
+    assert_eq!(of(&notes("looker")), [(kind, true)], "there are some");
     assert_eq!(of(&notes("seer")), []);
     server.sql("hidden", "CREATE PROCEDURE p() SELECT 1");
     assert!(

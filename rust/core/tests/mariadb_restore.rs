@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 /// A site with everything that a swap has to care for; `what` tells its data from another's.
 fn site(what: &str) -> String {
+    let counter = mariadb::either("CREATE SEQUENCE counter START WITH 5;", "");
     format!(
         "SET foreign_key_checks=0;
          CREATE TABLE node (nid int PRIMARY KEY, title varchar(50), f float);
@@ -19,7 +20,7 @@ fn site(what: &str) -> String {
          CREATE TABLE child (id int PRIMARY KEY, parent int, CONSTRAINT ring2 FOREIGN KEY (parent) REFERENCES parent (id));
          INSERT INTO parent VALUES (1, 1); INSERT INTO child VALUES (1, 1);
          CREATE TABLE my (a varchar(50)) ENGINE=MyISAM; INSERT INTO my VALUES ('{what}');
-         CREATE SEQUENCE counter START WITH 5; CREATE TABLE only_{what} (a int);
+         {counter} CREATE TABLE only_{what} (a int);
          CREATE VIEW titles AS SELECT title, '{what}' AS what FROM node; CREATE VIEW view_{what} AS SELECT 1 AS a;
          CREATE TRIGGER stamp BEFORE INSERT ON node FOR EACH ROW SET NEW.title = '{what}';
          CREATE FUNCTION what() RETURNS varchar(50) DETERMINISTIC RETURN '{what}';

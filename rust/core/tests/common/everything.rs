@@ -1,10 +1,21 @@
-//! A database that holds everything MariaDB has: each column type at its edges, each kind of object, ugly names.
+//! A database that holds everything MariaDB or MySQL has: each column type at its edges, each kind of object, ugly names.
 
+use super::mariadb;
 use std::fmt::Write;
 
 /// SQL that makes it. Needs a client with utf8mb4 and 64 MiB packets.
 pub fn sql() -> String {
-    let mut sql = String::from(STRUCTURE);
+    let mut sql = String::new();
+    for line in STRUCTURE.lines() {
+        // What only one of them has is marked.
+        match (line.strip_prefix("[mariadb]"), line.strip_prefix("[mysql]")) {
+            (None, None) => writeln!(sql, "{line}").unwrap(),
+            (own, other) => {
+                writeln!(sql, "{}", if mariadb::is_mysql() { other } else { own }.unwrap_or_default())
+                    .unwrap()
+            }
+        }
+    }
     // All 256 byte values, and everything that could be taken for an end of something.
     let bytes: String = (0..=255).map(|byte: u8| format!("{byte:02x}")).collect();
     writeln!(
@@ -86,15 +97,15 @@ INSERT INTO `ta ble``'"\;é☃` VALUES (1);
 CREATE TABLE `-- x` (a int);
 INSERT INTO `-- x` VALUES (1);
 CREATE TABLE `UPPER` (a int); INSERT INTO `UPPER` VALUES (1);
-CREATE TABLE generated (a int, v int GENERATED ALWAYS AS (a * 2) VIRTUAL, s varchar(20) GENERATED ALWAYS AS (concat(a, ';''x')) STORED,
+CREATE TABLE `generated` (a int, v int GENERATED ALWAYS AS (a * 2) VIRTUAL, s varchar(20) GENERATED ALWAYS AS (concat(a, ';''x')) STORED,
   c int DEFAULT (1 + 2) CHECK (c > 0), h int INVISIBLE DEFAULT 7, KEY (v), KEY (s));
-INSERT INTO generated (a) VALUES (1), (2), (NULL);
-UPDATE generated SET h = 8 WHERE a = 2;
+INSERT INTO `generated` (a) VALUES (1), (2), (NULL);
+UPDATE `generated` SET h = 8 WHERE a = 2;
 CREATE TABLE empty_counted (id int NOT NULL AUTO_INCREMENT PRIMARY KEY) AUTO_INCREMENT=4711;
 CREATE TABLE zero_key (id int NOT NULL AUTO_INCREMENT PRIMARY KEY, a int);
 SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO'; INSERT INTO zero_key VALUES (0, 1), (5, 2); SET sql_mode = '';
 CREATE TABLE my (a int PRIMARY KEY, b text, FULLTEXT KEY (b)) ENGINE=MyISAM; INSERT INTO my VALUES (1, 'x'), (2, NULL);
-CREATE TABLE aria (a int, KEY (a)) ENGINE=Aria; INSERT INTO aria VALUES (1), (2);
+[mariadb]CREATE TABLE aria (a int, KEY (a)) ENGINE=Aria; INSERT INTO aria VALUES (1), (2);
 CREATE TABLE memory (a int) ENGINE=MEMORY; INSERT INTO memory VALUES (1);
 CREATE TABLE packed (a int PRIMARY KEY, b longtext) ROW_FORMAT=COMPRESSED; INSERT INTO packed VALUES (1, REPEAT('z', 100000));
 CREATE TABLE parts (a int, b int) PARTITION BY RANGE (a) SUBPARTITION BY HASH (b) SUBPARTITIONS 2
@@ -102,16 +113,25 @@ CREATE TABLE parts (a int, b int) PARTITION BY RANGE (a) SUBPARTITION BY HASH (b
 INSERT INTO parts VALUES (1, 1), (100, 2), (NULL, NULL);
 CREATE TABLE keyless (a int, b text); INSERT INTO keyless VALUES (1, 'same'), (1, 'same'), (NULL, NULL);
 CREATE TABLE many (id int NOT NULL PRIMARY KEY, a varchar(50), b text, UNIQUE KEY (a), KEY (b(10)));
-INSERT INTO many SELECT seq, CONCAT('row ', seq), REPEAT(MD5(seq), 3) FROM seq_1_to_40000;
+INSERT INTO many SELECT seq, CONCAT('row ', seq), REPEAT(LEFT(SHA2(seq, 256), 32), 3) FROM seq_1_to_40000;
 CREATE TABLE no_rows (a int);
 CREATE TABLE ring_a (id int PRIMARY KEY, b int, CONSTRAINT ring FOREIGN KEY (b) REFERENCES ring_b (id) ON DELETE CASCADE);
 CREATE TABLE ring_b (id int PRIMARY KEY, a int, self int, CONSTRAINT ring2 FOREIGN KEY (a) REFERENCES ring_a (id),
   FOREIGN KEY (self) REFERENCES ring_b (id));
 INSERT INTO ring_a VALUES (1, 1), (2, NULL); INSERT INTO ring_b VALUES (1, 1, 1), (2, 2, 1);
-CREATE SEQUENCE counter START WITH 5 INCREMENT BY 3 MAXVALUE 1000000 CYCLE; DO NEXTVAL(counter);
-CREATE TABLE from_sequence (id int DEFAULT NEXTVAL(counter), a int); INSERT INTO from_sequence (a) VALUES (1);
-CREATE TABLE versioned (a int, b varchar(20)) WITH SYSTEM VERSIONING;
-INSERT INTO versioned VALUES (1, 'old'), (2, 'stays'); UPDATE versioned SET b = 'new' WHERE a = 1; DELETE FROM versioned WHERE a = 2;
+[mariadb]CREATE SEQUENCE counter START WITH 5 INCREMENT BY 3 MAXVALUE 1000000 CYCLE; DO NEXTVAL(counter);
+[mariadb]CREATE TABLE from_sequence (id int DEFAULT NEXTVAL(counter), a int); INSERT INTO from_sequence (a) VALUES (1);
+[mariadb]CREATE TABLE versioned (a int, b varchar(20)) WITH SYSTEM VERSIONING;
+[mariadb]INSERT INTO versioned VALUES (1, 'old'), (2, 'stays'); UPDATE versioned SET b = 'new' WHERE a = 1; DELETE FROM versioned WHERE a = 2;
+[mysql]CREATE TABLE mysqls_own (id int NOT NULL AUTO_INCREMENT PRIMARY KEY, j json DEFAULT (json_object('a', 1)), tags json, p point NOT NULL SRID 4326,
+[mysql]  name varchar(50) COLLATE utf8mb4_0900_ai_ci, n int, v vector(3), SPATIAL KEY (p), KEY lower_name ((lower(name))), KEY down (name DESC) INVISIBLE,
+[mysql]  KEY each_tag ((CAST(tags->'$[*]' AS unsigned array))), CONSTRAINT positive CHECK (n > 0) NOT ENFORCED) DEFAULT CHARSET=utf8mb4;
+[mysql]INSERT INTO mysqls_own (tags, p, name, n, v) VALUES ('[1, 2, 3]', ST_GeomFromText('POINT(52.5 13.4)', 4326), 'Ä;', -1, STRING_TO_VECTOR('[1, 2.5, -3]'));
+[mysql]INSERT INTO mysqls_own (j, tags, p) VALUES ('{"d": 1.0, "e": "\\u0000\\"", "f": 18446744073709551615}', NULL, ST_GeomFromText('POINT(-90 180)', 4326));
+[mysql]INSERT INTO mysqls_own (j, p) VALUES (json_object('t', CAST('2024-02-29 12:00:00.5' AS datetime(6)), 'x', 0xff), ST_GeomFromText('POINT(0 0)', 4326));
+[mysql]SET sql_generate_invisible_primary_key = 1; CREATE TABLE hidden_key (a int); INSERT INTO hidden_key VALUES (3), (2); DELETE FROM hidden_key WHERE a = 3;
+[mysql]CREATE VIEW windowed AS WITH first AS (SELECT id, a FROM many WHERE id < 5) SELECT id, ROW_NUMBER() OVER (ORDER BY a DESC) AS n FROM first;
+[mysql]CREATE VIEW tabled AS SELECT t.tag FROM mysqls_own, JSON_TABLE(tags, '$[*]' COLUMNS (tag int PATH '$')) AS t;
 CREATE VIEW v_second AS SELECT id, a FROM many WHERE a <> ';''';
 CREATE VIEW a_first AS SELECT id FROM v_second;
 CREATE ALGORITHM=MERGE SQL SECURITY INVOKER VIEW `v ``3` AS SELECT '😀;' AS `x y`, `c``d` FROM `select` WITH CASCADED CHECK OPTION;

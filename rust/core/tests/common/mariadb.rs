@@ -1,5 +1,5 @@
-//! A MariaDB server of the tests' own: on a private socket in a temporary folder, without a network port, gone when
-//! the test program ends, however it ends.
+//! A MariaDB server of the tests' own, or where there is none a MySQL: on a private socket in a temporary folder, without a
+//! network port, gone when the test program ends, however it ends.
 
 #![allow(dead_code)] // Each test program uses its part.
 
@@ -12,11 +12,21 @@ use std::sync::OnceLock;
 /// Waits for the end of its input, which comes with the end of the test program; then stops the server.
 const KEEPER: &str = r#"
     dir=$1; shift
-    mariadbd "$@" & server=$!
+    "$@" & server=$!
     cat >/dev/null
     kill "$server"; wait "$server"
     rm -rf "$dir"
 "#;
+
+/// Whether the machine has MySQL's server and not MariaDB's, which has the old names as well.
+pub fn is_mysql() -> bool {
+    which("mariadbd").is_none() && which("mysqld").is_some()
+}
+
+/// The first text for MariaDB, the other for MySQL.
+pub fn either<'t>(mariadb: &'t str, mysql: &'t str) -> &'t str {
+    if is_mysql() { mysql } else { mariadb }
+}
 
 pub struct Server {
     dir: PathBuf,
@@ -33,7 +43,7 @@ impl Drop for Held {
     }
 }
 
-/// The one server of this test program. Without MariaDB the test `name` says that it is skipped.
+/// The one server of this test program. Without one on the machine the test `name` says that it is skipped.
 pub fn server(name: &str) -> Option<&'static Server> {
     static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
     match SERVER.get_or_init(|| Server::start(&[])) {
@@ -53,35 +63,55 @@ pub fn server_with(name: &str, options: &[&str]) -> Option<Server> {
 impl Server {
     /// Starts one with further options; the error says what is not installed. Anything else that fails panics.
     pub fn start(options: &[&str]) -> Result<Server, String> {
-        for program in ["mariadbd", "mariadb-install-db", "mariadb"] {
-            if which(program).is_none() {
-                return Err(format!("{program} is not installed"));
-            }
+        let programs: &[&str] = if is_mysql() {
+            &["mysql", "mysqladmin"]
+        } else {
+            &["mariadbd", "mariadb-install-db", "mariadb"]
+        };
+        if let Some(missing) = programs.iter().find(|program| which(program).is_none()) {
+            return Err(format!("{missing} is not installed"));
         }
         let dir = tempfile::Builder::new().prefix("bam-mariadb-").tempdir().unwrap().keep();
+        std::fs::create_dir(dir.join("elsewhere")).unwrap();
         let root =
             std::fs::metadata("/proc/self").map(|it| std::os::unix::fs::MetadataExt::uid(&it)).unwrap() == 0;
         // Run by root, the server wants to be told that this is meant.
         let user = if root { vec!["--user=root".to_owned()] } else { Vec::new() };
         let data = format!("--datadir={}", dir.join("data").display());
-        let made = Command::new("mariadb-install-db")
-            .args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"])
-            .args(&user)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        let mut install = match is_mysql() {
+            true => Command::new("mysqld"),
+            false => Command::new("mariadb-install-db"),
+        };
+        install.args(["--no-defaults", &data]).args(&user);
+        install.args(match is_mysql() {
+            true => ["--initialize-insecure"].as_slice(),
+            false => &["--auth-root-authentication-method=normal", "--skip-test-db"],
+        });
+        let made = install.output().unwrap();
+        assert!(
+            made.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&made.stdout),
+            String::from_utf8_lossy(&made.stderr)
+        );
         let keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
             .arg(&dir)
+            .arg(either("mariadbd", "mysqld"))
             .args(["--no-defaults", &data, "--skip-networking", "--skip-log-bin", "--innodb-doublewrite=0"])
             .args([
                 "--innodb-flush-log-at-trx-commit=2",
-                "--innodb-log-file-size=256M",
+                either("--innodb-log-file-size=256M", "--innodb-redo-log-capacity=256M"),
                 "--max-allowed-packet=128M",
             ])
+            // Servers that start remove what they take for leftovers, others' temporary tables.
+            .arg(format!("--tmpdir={}", dir.display()))
+            // Files may be written into any folder, as with MariaDB.
+            .args(if is_mysql() { ["--secure-file-priv=", "--mysqlx=OFF"].as_slice() } else { &[] })
+            .args(is_mysql().then(|| format!("--innodb-directories={}", dir.join("elsewhere").display())))
             .arg(format!("--socket={}", dir.join("socket").display()))
             .arg(format!("--pid-file={}", dir.join("pid").display()))
-            .arg(format!("--log-error={}", dir.join("log").display()))
+            .arg(format!("--log-error={}", dir.join("log.err").display()))
             .args(user)
             .args(options)
             .stdin(Stdio::piped())
@@ -107,6 +137,11 @@ impl Server {
 
     pub fn data(&self) -> PathBuf {
         self.dir.join("data")
+    }
+
+    /// A folder in which tables may lie that name one of their own.
+    pub fn elsewhere(&self) -> PathBuf {
+        self.dir.join("elsewhere")
     }
 
     /// Runs SQL in a session that stays open until the guard is dropped.
@@ -136,8 +171,14 @@ impl Server {
         login(self.socket(), database, user, password)
     }
 
+    /// One of the client programs, by MariaDB's name.
     pub fn client(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = Command::new(match (is_mysql(), program) {
+            (true, "mariadb") => "mysql",
+            (true, "mariadb-dump") => "mysqldump",
+            (true, "mariadb-admin") => "mysqladmin",
+            _ => program,
+        });
         command.arg("--no-defaults").arg(format!("--socket={}", self.socket().display())).arg("--user=root");
         command
     }
@@ -169,6 +210,7 @@ impl Server {
         let done = client
             .args([
                 "--batch",
+                "--binary-mode",
                 "--skip-column-names",
                 "--default-character-set=utf8mb4",
                 "--max-allowed-packet=1G",
@@ -254,9 +296,30 @@ impl Server {
 /// SQL as a client's input.
 fn memory(sql: &str) -> Stdio {
     let mut file = tempfile::tempfile().unwrap();
-    std::io::Write::write_all(&mut file, sql.as_bytes()).unwrap();
+    std::io::Write::write_all(&mut file, if is_mysql() { in_mysql(sql) } else { sql.into() }.as_bytes())
+        .unwrap();
     std::io::Seek::rewind(&mut file).unwrap();
     file.into()
+}
+
+/// MySQL has no tables `seq_1_to_5`: in their place, what counts so. Nor has it MariaDB's own types.
+fn in_mysql(sql: &str) -> String {
+    let own = [" uuid,", " inet6,", " inet4,"];
+    let sql = own.iter().fold(sql.to_owned(), |sql, name| sql.replace(name, " varchar(40),"));
+    let mut parts = sql.split("seq_");
+    let mut out = String::from("SET SESSION cte_max_recursion_depth = 4294967295; ");
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit() && !"_to".contains(c)).unwrap_or(part.len());
+        match part[..end].split_once("_to_") {
+            Some((from, to)) => out.push_str(&format!(
+                "(WITH RECURSIVE n (seq) AS (SELECT {from} UNION ALL SELECT seq + 1 FROM n WHERE seq < {to}) SELECT seq FROM n) AS seqs{}",
+                &part[end..]
+            )),
+            None => out.push_str(&format!("seq_{part}")),
+        }
+    }
+    out
 }
 
 pub fn login(socket: PathBuf, database: &str, user: &str, password: &str) -> Connection {

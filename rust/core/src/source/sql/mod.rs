@@ -2,6 +2,7 @@
 //!
 //! Knows MySQL's and MariaDB's lexical rules (<https://mariadb.com/kb/en/sql-language-structure/>), nothing of servers.
 
+mod conditional;
 mod needs;
 mod prefix;
 mod reach;
@@ -11,6 +12,7 @@ mod statement;
 mod syntax;
 mod unicode;
 
+pub(crate) use conditional::{Server, is_for_others};
 pub(crate) use needs::{Needs, Numbering, column_list, numbering};
 pub(crate) use prefix::{renamed, with_prefix};
 pub(crate) use reach::check as check_reach;

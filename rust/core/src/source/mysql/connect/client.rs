@@ -208,9 +208,29 @@ fn server(connection: &Connection) -> String {
 
 /// What the server has refused under that number, with what is to be done.
 pub(crate) fn refused(message: &str, number: Option<u16>, connection: &Connection) -> Error {
-    let (code, hint) = advice(number, connection);
+    let (code, mut hint) = advice(number, connection);
+    if let Some(remedy) = collation_remedy(message) {
+        hint = remedy;
+    }
     let error = Error::new(code, message);
     if hint.is_empty() { error } else { error.hint(hint) }
+}
+
+/// What to do about a collation that the server does not know, by its message. What takes its place MySQL and MariaDB
+/// both know, of any age.
+fn collation_remedy(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("Unknown collation: '")?;
+    let (unknown, _) = rest.split_once('\'')?;
+    let charset =
+        unknown.split('_').next().filter(|charset| charset.starts_with("utf8")).unwrap_or("utf8mb4");
+    let kind = match unknown.ends_with("_bin") || unknown.ends_with("_cs") {
+        true => "bin",
+        false => "unicode_520_ci",
+    };
+    Some(format!(
+        "the dump comes from a server that knows more collations than this one: replace the name by one that this server has \
+         (SHOW COLLATION). Decompress the dump, sed -i 's/{unknown}/{charset}_{kind}/g' DUMP, then bam restore --file DUMP"
+    ))
 }
 
 /// No client prints a password; should one ever do, it goes no further.
@@ -268,17 +288,15 @@ fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
                 .into(),
         ),
         Some(1194 | 1195) => (Code::Database, "repair the table (REPAIR TABLE), or leave it out".into()),
-        Some(1115 | 1273) => (
+        Some(1115) => (
             Code::Database,
-            "the dump comes from a server that knows more character sets or collations than this one: replace the name by one \
-             that this server has (SHOW COLLATION). MySQL 8's, for one: decompress the dump, sed -i \
-             's/utf8mb4_0900_ai_ci/utf8mb4_unicode_520_ci/g' DUMP, then bam restore --file DUMP"
-                .into(),
+            "the dump comes from a server that knows more character sets than this one (SHOW CHARACTER SET)".into(),
         ),
-        Some(1118 | 1173 | 3750) => (
+        Some(1118 | 1173 | 3750 | 6125) => (
             Code::Database,
-            "the server is stricter than the one that was dumped: set innodb_strict_mode, innodb_force_primary_key or \
-             sql_require_primary_key to OFF for the restore, or grant SESSION_VARIABLES_ADMIN to the user"
+            "the server is stricter than the one that was dumped: set innodb_strict_mode, innodb_force_primary_key, \
+             sql_require_primary_key or restrict_fk_on_non_standard_key to OFF for the restore, or grant \
+             SESSION_VARIABLES_ADMIN to the user"
                 .into(),
         ),
         Some(1356) => {
@@ -294,6 +312,23 @@ fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_collations_get_one_that_all_know() {
+        let remedy = |name: &str| {
+            collation_remedy(&format!("ERROR 1273 (HY000) at line 7: Unknown collation: '{name}'"))
+        };
+        for (unknown, known) in [
+            ("utf8mb4_0900_ai_ci", "s/utf8mb4_0900_ai_ci/utf8mb4_unicode_520_ci/g"),
+            ("utf8mb4_uca1400_ai_ci", "s/utf8mb4_uca1400_ai_ci/utf8mb4_unicode_520_ci/g"),
+            ("utf8mb3_uca1400_as_cs", "s/utf8mb3_uca1400_as_cs/utf8mb3_bin/g"),
+            ("utf8mb4_0900_bin", "s/utf8mb4_0900_bin/utf8mb4_bin/g"),
+            ("uca1400_ai_ci", "s/uca1400_ai_ci/utf8mb4_unicode_520_ci/g"),
+        ] {
+            assert!(remedy(unknown).is_some_and(|text| text.contains(known)), "{unknown}");
+        }
+        assert_eq!(collation_remedy("ERROR 1045 (28000): Access denied"), None);
+    }
 
     #[test]
     fn the_error_number_is_found_in_every_form() {

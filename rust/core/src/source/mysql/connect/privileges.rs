@@ -4,6 +4,7 @@ use super::rights::Grant;
 use super::session::{Session, string};
 use crate::config::Connection;
 use crate::source::rights::{For, Lack, Rights};
+use crate::source::sql::Server;
 use crate::{Monitor, Result};
 
 /// For a whole dump.
@@ -34,6 +35,7 @@ pub(crate) fn rights(connection: &Connection, monitor: &Monitor) -> Result<Right
     let name = string(&connection.name);
     let user = one("SELECT CURRENT_USER()")?;
     let version = one("SELECT VERSION()")?;
+    let (mariadb, major) = (Server::of(&version).mariadb, Server::of(&version).major());
     let tables = one(&format!("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {name}"))?;
     let routines = format!("SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = {name}");
     let hidden = one(&format!("{routines} AND ROUTINE_DEFINITION IS NULL"))?;
@@ -41,8 +43,6 @@ pub(crate) fn rights(connection: &Connection, monitor: &Monitor) -> Result<Right
         "SELECT ({routines}) + (SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {name})"
     ))?;
     let distrusted = one("SELECT @@log_bin = 1 AND @@log_bin_trust_function_creators = 0")?;
-    let mariadb = version.contains("MariaDB");
-    let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
     // MySQL shows what roles bring only when they are named.
     let roles = if !mariadb && major >= 8 { one("SELECT CURRENT_ROLE()")? } else { String::new() };
     let using = match roles.as_str() {

@@ -6,6 +6,7 @@
 use super::client_session::ClientSession;
 use super::wire_session::WireSession;
 use crate::config::Connection;
+use crate::source::sql::Server;
 use crate::{Monitor, Result};
 use std::os::fd::OwnedFd;
 
@@ -55,6 +56,11 @@ impl<'c> Session<'c> {
         let mut session = Session { way, connection };
         session.run(OURS)?;
         Ok(session)
+    }
+
+    /// What the server is.
+    pub(crate) fn server(&mut self) -> Result<Server> {
+        Ok(Server::of(&self.column("SELECT VERSION()")?.pop().unwrap_or_default()))
     }
 
     /// The live database's name.

@@ -8,8 +8,9 @@ use crate::source::mysql::connect::rights::Definers;
 use crate::source::mysql::connect::session::quote;
 use crate::source::mysql::dump::{BROKEN, DATABASE, EXCLUDED, FIRST_LINE, LAST_LINE, MARKER, PREFIX};
 use crate::source::sql::{
-    Found, Item, Kind, Splitter, Statement, Syntax, Utf8, check_reach, definer_of, names_any, no_statement,
-    renamed, trigger_table, used_database, with_prefix, without_database, without_definer, without_schema,
+    Found, Item, Kind, Server, Splitter, Statement, Syntax, Utf8, check_reach, definer_of, is_for_others,
+    names_any, no_statement, renamed, trigger_table, used_database, with_prefix, without_database,
+    without_definer, without_schema,
 };
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::borrow::Cow;
@@ -54,6 +55,8 @@ pub(crate) struct Intake<'m, R> {
     /// Only these tables are wanted.
     only: Option<Vec<String>>,
     lenient: bool,
+    /// The server that it is for, where that is known.
+    server: Option<Server>,
     /// Which definers stay, and those that did not.
     definers: Definers,
     adapted: BTreeSet<String>,
@@ -94,6 +97,7 @@ impl<'m, R: Read> Intake<'m, R> {
             monitor,
             only,
             lenient,
+            server: None,
             definers: Definers::Strip,
             adapted: BTreeSet::new(),
             database: None,
@@ -112,6 +116,12 @@ impl<'m, R: Read> Intake<'m, R> {
             statements: 0,
             empty: Cell::new(true),
         }
+    }
+
+    /// The same, without what is nothing to this server.
+    pub(crate) fn with_server(mut self, server: Server) -> Self {
+        self.server = Some(server);
+        self
     }
 
     /// The same, leaving definers in as they say.
@@ -236,7 +246,8 @@ impl<'m, R: Read> Intake<'m, R> {
             }
             let syntax = self.splitter.syntax();
             let last = memchr::memmem::find(text.get(..200).unwrap_or(text), BACKUP_MIGRATE_END).is_some();
-            let decision = self.decide(text, syntax)?;
+            let for_others = self.server.is_some_and(|server| is_for_others(text, server));
+            let decision = if for_others { None } else { self.decide(text, syntax)? };
             if decision.is_some() && syntax == Syntax::default() {
                 let Item::Statement { delimiter, .. } = self.splitter.item(found.clone()) else { continue };
                 check_reach(text, delimiter, &Statement::parse(text))?;

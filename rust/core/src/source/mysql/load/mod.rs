@@ -35,7 +35,8 @@ use self::long_rows::Part;
 use self::queues::{Chunk, Queues, placed};
 use self::script::Script;
 use super::connect::client_session::ClientSession;
-use super::connect::session::{Session, text};
+use super::connect::lenience;
+use super::connect::session::Session;
 use super::replace::MysqlReplacement;
 use super::replace::child_guard;
 use crate::config::Connection;
@@ -157,16 +158,8 @@ fn prologue<'c>(
     monitor: &'c Monitor,
 ) -> Result<Vec<u8>> {
     let mut prologue = PROLOGUE.to_vec();
-    let strict = "SHOW VARIABLES WHERE Value = 'ON' AND Variable_name IN ('innodb_strict_mode', 'sql_require_primary_key')";
-    for row in asking.rows(strict)? {
-        let Some(name) = row.into_iter().next().map(text) else { continue };
-        let set = format!("SET SESSION {name}=0");
-        match asking.run(&set) {
-            Ok(()) => prologue.extend_from_slice(format!("{set};\n").as_bytes()),
-            Err(error) if error.code() == Code::Cancelled => return Err(error),
-            // MySQL wants a privilege for it. An error ends a session.
-            Err(_) => *asking = Session::open(connection, Some(database), monitor)?,
-        }
+    for set in lenience::found(asking, &lenience::WHEN_MADE, (connection, Some(database)), monitor)? {
+        prologue.extend_from_slice(format!("{set};\n").as_bytes());
     }
     Ok(prologue)
 }

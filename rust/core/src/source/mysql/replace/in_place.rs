@@ -146,8 +146,10 @@ fn feed(
 ) -> Result<()> {
     let file = File::open(path).at("cannot read", path)?;
     let file = zstd::Decoder::new(file).at("cannot read", path)?;
-    let definers = Definers::of(&mut Session::open(connection, None, monitor)?)?;
-    let mut intake = Intake::new(file, None, false, monitor).with_definers(definers);
+    let mut session = Session::open(connection, None, monitor)?;
+    let (definers, server) = (Definers::of(&mut session)?, session.server()?);
+    drop(session);
+    let mut intake = Intake::new(file, None, false, monitor).with_server(server).with_definers(definers);
     load::load(it, connection, &connection.name, true, monitor, |loader| {
         while let Some(step) = intake.next()? {
             match &step {

@@ -19,6 +19,7 @@ mod moving;
 mod rehearse;
 
 use super::connect::client;
+use super::connect::lenience;
 use super::connect::rights::Definers;
 use super::connect::session::{Session, quote, string};
 use super::dump::objects;
@@ -127,8 +128,11 @@ impl MysqlReplacement {
     ) -> Result<LoadReport> {
         self.lenient = settings.ignore_errors;
         let (charset, collation) = find_or_make(connection, monitor)?;
-        let definers = Definers::of(&mut Session::open(connection, None, monitor)?)?;
+        let mut session = Session::open(connection, None, monitor)?;
+        let (definers, server) = (Definers::of(&mut session)?, session.server()?);
+        drop(session);
         let mut intake = Intake::new(input, settings.tables.clone(), settings.ignore_errors, monitor)
+            .with_server(server)
             .with_prefix(settings.prefix.clone())
             .with_definers(definers)
             .with_only_database(settings.database.clone());
@@ -617,6 +621,12 @@ impl MysqlReplacement {
             return Err(Error::new(Code::Locked, "another restore of this database is under way"));
         }
         session.run(&format!("SET SESSION lock_wait_timeout={SWAP_WAIT}, foreign_key_checks=0"))?;
+        if !lenience::on(&mut session, &[lenience::KEYS])?.is_empty() {
+            let mut asking = Session::open(connection, database, monitor)?;
+            for set in lenience::found(&mut asking, &[lenience::KEYS], (connection, database), monitor)? {
+                session.run(&set)?;
+            }
+        }
         Ok(session)
     }
 
