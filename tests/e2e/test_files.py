@@ -93,31 +93,118 @@ class Trees(SiteTest):
         with open(os.path.join(self.files, "out/inner/page")) as file:
             self.assertEqual(file.read(), "shared storage")
 
-    def test_a_link_that_becomes_a_folder_is_told(self):
+    def storage(self, text="shared storage"):
+        """A folder outside of the tree, and a link to it inside."""
         outside = self.path("outside")
-        os.makedirs(outside)
-        with open(outside + "/page", "w") as file:
-            file.write("shared storage")
+        os.makedirs(outside + "/inner", exist_ok=True)
+        for name in ("page", "inner/page"):
+            with open(os.path.join(outside, name), "w") as file:
+                file.write(text)
         self.write("sites/default/files/around/plain/page", "x")
         link = os.path.join(self.files, "around/outdir")
         os.symlink(outside, link)
+        return outside, link
+
+    def test_a_link_that_was_followed_stays_and_what_is_behind_it_is_restored(self):
+        outside, link = self.storage()
+        second = self.path("second storage")
+        os.makedirs(second)
+        with open(second + "/page", "w") as file:
+            file.write("of the second")
+        os.symlink("../second storage", outside + "/further")
+        before = tree(os.fsencode(outside)), tree(os.fsencode(second)), tree(os.fsencode(self.files))
         made = self.backup("files")
-        for paths in ([], ["--path", "around"]):
+        for paths in ([], ["--path", "around"], ["--path", "around/outdir"]):
             with self.subTest(paths):
+                os.unlink(outside + "/page")
+                shutil.rmtree(outside + "/inner")
+                with open(second + "/page", "w") as file:
+                    file.write("spoiled")
+                with open(second + "/new", "w") as file:
+                    file.write("only in the damaged site")
                 result = self.bam("restore", str(made["id"]), "--dry-run", *paths)
-                self.assertSays(result, "would become folders", f"{link} -> {outside}")
+                self.assertSays(result, "would stay links", f"{link} -> {outside}", "would be restored")
+                self.assertIn("outdir/further/new", result.out)
                 self.assertNotIn("plain", result.err)
-                self.assertTrue(os.path.islink(link))
-                self.assertSays(self.restore(made, *paths), "followed become folders", f"{link} -> {outside}")
-                self.assertFalse(os.path.islink(link))
-                self.assertNotIn("become", self.restore(made, *paths).err, "it is a folder now")
-                shutil.rmtree(link)
-                os.symlink(outside, link)
-        for how in ("--dry-run", "--yes"):
-            result = self.bam("restore", str(made["id"]), how, "--path", "around/outdir", expect=2)
-            self.assertSays(result, "a symbolic link to one here")
-        with open(outside + "/page") as file:
+                self.assertSays(self.restore(made, *paths), "stay links", f"{link} -> {outside}", f"-> {second}")
+                self.assertEqual(os.readlink(link), outside)
+                self.assertEqual(os.readlink(outside + "/further"), "../second storage")
+                after = tree(os.fsencode(outside)), tree(os.fsencode(second)), tree(os.fsencode(self.files))
+                # A folder in which one path is replaced has a new time.
+                after[2][b"around"]["mtime"] = before[2][b"around"]["mtime"]
+                self.assertEqual(after, before)
+                for folder in (outside, second, self.files, os.path.dirname(outside)):
+                    self.assertEqual([name for name in os.listdir(folder) if ".bam-" in name], [])
+
+    def test_behind_a_link_stays_what_the_backup_left_out(self):
+        outside, link = self.storage()
+        kept = {"film.mp4": "by a pattern", "inner/cache/x": "by its path", "inner/tmp/x": "by its full path"}
+        for name, text in kept.items():
+            os.makedirs(os.path.dirname(os.path.join(outside, name)), exist_ok=True)
+            with open(os.path.join(outside, name), "w") as file:
+                file.write(text)
+        exclude = ["*.mp4", "around/outdir/inner/cache", outside + "/inner/tmp"]
+        self.document["profiles"]["default"]["sources"] = {"files": {"exclude": exclude}}
+        self.write_document()
+        made = self.backup("files")
+        with open(outside + "/page", "w") as file:
+            file.write("spoiled")
+        self.restore(made)
+        kept["page"] = "shared storage"
+        for name, text in kept.items():
+            with open(os.path.join(outside, name)) as file:
+                self.assertEqual(file.read(), text, name)
+
+    def test_where_the_link_is_gone_a_plain_folder_is_made_and_said(self):
+        outside, link = self.storage()
+        made = self.backup("files")
+        os.unlink(link)
+        self.assertSays(
+            self.bam("restore", str(made["id"]), "--dry-run"), f"would become a plain folder: {link}"
+        )
+        self.assertSays(self.restore(made), f"becomes a plain folder: {link}")
+        self.assertFalse(os.path.islink(link))
+        with open(link + "/page") as file:
             self.assertEqual(file.read(), "shared storage")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root has links of others")
+    def test_root_restores_nothing_behind_a_link_of_somebody_who_could_not(self):
+        outside, link = self.storage()
+        os.chmod(self.path(""), 0o755)
+        made = self.backup("files")
+        with open(outside + "/page", "w") as file:
+            file.write("what they must not change")
+        os.lchown(link, 33, 33)
+        for paths in ([], ["--path", "around/outdir"]):
+            for how in ("--dry-run", "--yes"):
+                result = self.bam("restore", str(made["id"]), how, *paths, expect=3)
+                self.assertSays(result, "not restored", f"{link} -> {outside}", "may not write to", "chown -h root")
+                self.assertEqual(os.readlink(link), outside)
+                with open(outside + "/page") as file:
+                    self.assertEqual(file.read(), "what they must not change")
+        # Nor where they could lead the way to another place.
+        inner = outside + "/theirs/here"
+        os.makedirs(inner)
+        os.unlink(link)
+        os.symlink(inner, link)
+        for path in (link, outside + "/theirs", inner):
+            os.lchown(path, 33, 33)
+        self.assertSays(self.bam("restore", str(made["id"]), "--yes", expect=3), "and so where it leads")
+        self.assertEqual(os.listdir(inner), [])
+        os.chown(outside + "/theirs", 0, 0)
+        self.restore(made)
+        self.assertEqual(sorted(os.listdir(inner)), ["inner", "page"])
+
+    def test_a_link_to_a_file_that_becomes_a_file_is_told(self):
+        outside = self.path("one.txt")
+        with open(outside, "w") as file:
+            file.write("shared")
+        link = os.path.join(self.files, "one.txt")
+        os.symlink(outside, link)
+        made = self.backup("files")
+        self.assertSays(self.restore(made), "become what it has in their place", f"{link} -> {outside}")
+        with open(link) as file:
+            self.assertEqual(file.read(), "shared")
 
     def test_folders_deeper_than_a_path_can_name(self):
         # Python's own way of removing ends at a depth of a thousand.

@@ -86,6 +86,15 @@ struct Root {
     inherits: bool,
 }
 
+impl Root {
+    fn open(path: &Path) -> Result<Root> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = fs::open(path, flags, Mode::empty()).at("cannot open the folder", path)?;
+        let inherits = fs::getxattr_query(path, DEFAULT_ACL).is_ok_and(|len| len > 0);
+        Ok(Root { path: path.to_path_buf(), dir, inherits })
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Attributes {
     mode: u32,
@@ -106,14 +115,8 @@ impl<'a> Extractor<'a> {
         monitor: &'a Monitor,
         select: impl FnMut(&[u8]) -> Option<Place> + 'a,
     ) -> Result<Self> {
-        let open = |path: &&Path| {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let dir = fs::open(*path, flags, Mode::empty()).at("cannot open the folder", path)?;
-            let inherits = fs::getxattr_query(*path, DEFAULT_ACL).is_ok_and(|len| len > 0);
-            Ok(Root { path: path.to_path_buf(), dir, inherits })
-        };
         Ok(Extractor {
-            roots: roots.iter().map(open).collect::<Result<_>>()?,
+            roots: roots.iter().map(|path| Root::open(path)).collect::<Result<_>>()?,
             select: Box::new(select),
             options,
             owners: Owners::of_this_machine(),
@@ -123,6 +126,12 @@ impl<'a> Extractor<'a> {
             told: Vec::new(),
             report: ExtractReport::default(),
         })
+    }
+
+    /// Adds a root while it runs; gives its number.
+    pub fn add_root(&mut self, path: &Path) -> Result<usize> {
+        self.roots.push(Root::open(path)?);
+        Ok(self.roots.len() - 1)
     }
 
     /// Extracts everything into one folder.

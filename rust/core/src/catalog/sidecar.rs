@@ -86,6 +86,8 @@ pub mod key {
     pub const EXCLUDED: &str = "bam_excluded";
     /// Patterns of what else was left out, in order, as a `.gitignore` at the root of the archive would have them.
     pub const EXCLUDED_PATTERNS: &str = "bam_excluded_patterns";
+    /// Folders in the archive that were behind links out of the tree; the first of them where they are many.
+    pub const FOLLOWED: &str = "bam_followed";
     /// CRC-32 of its blocks ([`crate::catalog::blocks::Blocks`]).
     pub const BLOCKS: &str = "bam_blocks";
     /// Destinations that the backup was sent to, by machine name.

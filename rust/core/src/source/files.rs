@@ -36,7 +36,7 @@ pub struct FileTree {
 }
 
 /// What a walk found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TreeReport {
     /// Regular files, further names of them not counted.
     pub files: u64,
@@ -54,7 +54,12 @@ pub struct TreeReport {
     pub skipped: u64,
     /// What could not be read and was ignored, as asked for.
     pub missing: u64,
+    /// Folders behind links out of the tree, as paths in the archive: the first [`MAX_FOLLOWED`] of them.
+    pub followed: Vec<Vec<u8>>,
 }
+
+/// How many folders behind links are told.
+pub const MAX_FOLLOWED: usize = 100;
 
 /// How much of memory those files with several names may take that are remembered. Beyond that, further names are
 /// archived as files of their own.
@@ -128,7 +133,10 @@ impl Pass<'_, '_> {
         let in_walk = prefetch::run(walk, threads, &mut |(Found { path, what }, opened)| {
             self.monitor.check()?;
             match (what, opened) {
-                (What::Folder(stat, attributes), _) => {
+                (What::Folder { stat, attributes, followed }, _) => {
+                    if followed && self.report.followed.len() < MAX_FOLLOWED {
+                        self.report.followed.push(self.archived(&path));
+                    }
                     self.bare(&path, &stat, EntryKind::Directory, attributes)
                 }
                 (What::Link(stat, target), _) => {

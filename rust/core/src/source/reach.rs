@@ -50,6 +50,12 @@ impl Reach {
         path.ancestors().skip(1).all(|folder| stat(folder).is_ok_and(|folder| self.has(&folder, 0o1)))
     }
 
+    /// Whether they may put anything into this folder, and take away what others put there.
+    pub fn changes(&self, folder: &Stat) -> bool {
+        let sticky = Mode::from_raw_mode(folder.st_mode).contains(Mode::SVTX);
+        folder.st_uid == self.uid || (self.has(folder, 0o3) && !sticky)
+    }
+
     fn has(&self, what: &Stat, bits: u32) -> bool {
         if self.uid == 0 {
             return true;

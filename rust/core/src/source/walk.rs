@@ -56,7 +56,12 @@ pub struct Found {
 
 #[derive(Debug)]
 pub enum What {
-    Folder(Stat, Vec<Attribute>),
+    Folder {
+        stat: Stat,
+        attributes: Vec<Attribute>,
+        /// It is behind a link out of the tree.
+        followed: bool,
+    },
     Link(Stat, Vec<u8>),
     File(Place),
 }
@@ -283,7 +288,7 @@ impl<'a> Walk<'a> {
         };
         let attributes = attributes::of(&dir);
         self.push(dir, names, id(&stat), tree, followed, reach);
-        Ok(Some(What::Folder(stat, attributes)))
+        Ok(Some(What::Folder { stat, attributes, followed }))
     }
 
     fn link(&mut self, dir: Arc<OwnedFd>, at: usize) -> Result<Option<What>> {

@@ -57,6 +57,9 @@ impl Wrote {
         if let Some(files) = &self.files {
             sidecar.set_number(key::FILES, files.files);
             sidecar.set_number(key::FILE_BYTES, files.bytes);
+            if !files.followed.is_empty() {
+                sidecar.set_list(key::FOLLOWED, &files.followed);
+            }
         }
         if let Some(dump) = &self.dump {
             sidecar.set_number(key::TABLES, dump.tables + dump.empty_tables);
@@ -363,6 +366,7 @@ impl Plan {
             total.files += report.files;
             total.bytes += report.bytes;
             total.changed += report.changed;
+            total.followed.extend(report.followed);
         }
         Ok(total)
     }

@@ -5,7 +5,7 @@
 use super::folders::Folders;
 use super::journal::Journal;
 use super::target::Target;
-use super::unlinked::Unlinked;
+use super::unlinked::{Looked, Unlinked};
 use crate::archive::{Entry, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show};
 use crate::config::{Driver, names_table};
 use crate::job::pipe::{PipeWriter, pipe};
@@ -15,7 +15,7 @@ use crate::source::database::{LoadReport, LoadSettings, Replacement};
 use crate::source::exclude::real_path;
 use crate::{Code, Error, Monitor, Result};
 use serde::Serialize;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -124,7 +124,7 @@ pub fn tar(
     check_layout(target, &layout)?;
     let folders = Folders::of(target, &layout, monitor);
     let (mut staged, mut refused) = (Vec::new(), BTreeMap::new());
-    for (root, live) in folders.live.iter().enumerate() {
+    for (root, live) in folders.live().iter().enumerate() {
         match stage(target, journal, live) {
             Ok(folder) => staged.push(folder),
             // Nothing may be meant for it.
@@ -155,17 +155,22 @@ pub fn tar(
         Some(place)
     };
     let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
-    let unlinked = Unlinked::default();
+    let mut unlinked = Unlinked::default();
+    let journal = &RefCell::new(journal);
     let mut applied = Applied::default();
     let mut load = |reader: &mut Reader<_>| {
-        applied.add_load(load_member(target, journal, reader, monitor)?);
+        applied.add_load(load_member(target, &mut journal.borrow_mut(), reader, monitor)?);
         Ok(())
     };
-    members(&layout, first, &mut reader, &mut extractor, Some(&mut load), &|entry| {
-        unlinked.look(&folders, &layout, entry);
-        folders.is_link_that_stays(entry)
+    members(&layout, first, &mut reader, &mut extractor, Some(&mut load), &mut |entry, extractor| {
+        if let Looked::Storage(root) = unlinked.look(&folders, &layout, entry) {
+            let live = folders.live_root(root).unwrap_or_default();
+            extractor.add_root(&stage(target, &mut journal.borrow_mut(), &live)?)?;
+        }
+        Ok(folders.is_link_that_stays(entry))
     })?;
-    unlinked.tell("become", monitor);
+    unlinked.tell(false, monitor);
+    let mut journal = journal.borrow_mut();
     applied.add_extract(&extractor.finish()?);
     if let Some(error) = wanted_root.get().and_then(|root| refused.remove(&root)) {
         return Err(error);
@@ -224,7 +229,7 @@ fn no_site() -> Error {
 }
 
 /// Makes the folder that is to replace `folder`, and notes both in the journal.
-fn stage(target: &Target<'_>, journal: &mut Journal, folder: &Path) -> Result<PathBuf> {
+pub fn stage(target: &Target<'_>, journal: &mut Journal, folder: &Path) -> Result<PathBuf> {
     let at = journal.stage(folder, &target.id, false)?;
     let tree = journal.tree(at)?;
     tree.dress().map(|()| tree.staged().to_owned())
@@ -233,15 +238,18 @@ fn stage(target: &Target<'_>, journal: &mut Journal, folder: &Path) -> Result<Pa
 /// What loads the dump of a site archive, which the reader stands at.
 pub type LoadDump<'a> = &'a mut dyn FnMut(&mut Reader<Box<dyn Read + Send>>) -> Result<()>;
 
+/// What looks at a member before it is extracted, and says whether it is not to be.
+pub type Skip<'a, 'e> = &'a mut dyn FnMut(&Entry, &mut Extractor<'e>) -> Result<bool>;
+
 /// Gives every member to the extractor but those that `skip` names, and the dump of a site to `load` where there is one.
 /// A site archive without a dump is an error.
-pub fn members(
+pub fn members<'e>(
     layout: &Layout,
     first: Option<Member>,
     reader: &mut Reader<Box<dyn Read + Send>>,
-    extractor: &mut Extractor<'_>,
+    extractor: &mut Extractor<'e>,
     mut load: Option<LoadDump<'_>>,
-    skip: &dyn Fn(&Entry) -> bool,
+    skip: Skip<'_, 'e>,
 ) -> Result<()> {
     let mut dumped = false;
     let mut next = match first {
@@ -252,7 +260,7 @@ pub fn members(
         let dump = layout.part(&member.entry.path) == Part::Database;
         match &mut load {
             Some(load) if dump => load(reader)?,
-            _ if skip(&member.entry) => {}
+            _ if skip(&member.entry, extractor)? => {}
             _ => drop(extractor.take(&member, reader)?),
         }
         dumped |= dump;

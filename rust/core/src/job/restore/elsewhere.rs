@@ -247,7 +247,7 @@ impl Claimed {
         };
         let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
         let load = load.as_mut().map(|load| load as apply::LoadDump<'_>);
-        apply::members(&layout, first, &mut reader, &mut extractor, load, &|_| false)?;
+        apply::members(&layout, first, &mut reader, &mut extractor, load, &mut |_, _| Ok(false))?;
         let report = extractor.finish()?;
         applied.add_extract(&report);
         if let (Layout::Site(site), Some(folder)) = (&layout, folder) {

@@ -2,14 +2,14 @@
 
 use super::docroots::Docroots;
 use super::target::Target;
-use super::{keep, mounts};
+use super::{behind, keep, mounts};
 use crate::archive::{Entry, EntryKind, Layout, Part, Place, show};
 use crate::config::docroot_of;
 use crate::job::member_path::{below, join};
 use crate::source::exclude::{plain_path, real_path};
 use crate::{Monitor, NoteKind};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -17,13 +17,14 @@ use std::path::{Path, PathBuf};
 
 /// The folders that an archive is put into.
 pub struct Folders<'t> {
-    /// In the order of the extractor's roots. One lies in another only where it is another place: behind a link, or on
-    /// another file system ([`Folders::inner`]).
-    pub live: Vec<PathBuf>,
-    /// Roots in roots: the outer root, the path in it, the inner root.
-    inner: Vec<(usize, Vec<u8>, usize)>,
-    /// Links on the way to folders of the site, which stay the links they are.
-    links: Vec<PathBuf>,
+    /// See [`Folders::live`].
+    live: RefCell<Vec<PathBuf>>,
+    /// Roots in roots: the outer root and the path in it, and the inner root; nowhere for what stays as it is.
+    inner: RefCell<BTreeMap<(usize, Vec<u8>), Option<usize>>>,
+    /// Links on the way to folders of the site, and those that were met, which stay the links they are.
+    links: RefCell<Vec<PathBuf>>,
+    /// Roots behind links that were met: the path of each in the archive, and who made the link.
+    behind: RefCell<BTreeMap<usize, (Vec<u8>, Option<u32>)>>,
     target: &'t Target<'t>,
     layout: &'t Layout,
     /// Path of the public files in the docroot of the archive.
@@ -49,14 +50,28 @@ enum Seen {
     Private,
 }
 
+/// What [`Folders::meet`] found.
+#[derive(Debug)]
+pub enum Met {
+    /// No link.
+    None,
+    /// A link to storage, which became this root.
+    Storage { link: PathBuf, to: PathBuf, root: usize },
+    /// A link to what may not be replaced: both stay as they are.
+    Refused { link: PathBuf, to: PathBuf, why: String },
+    /// A link into what is restored anyway, or around it: the backup's folder takes its place.
+    Inside { link: PathBuf, to: Vec<u8> },
+}
+
 impl<'t> Folders<'t> {
     /// What `target` wants of an archive of this layout.
     pub fn of(target: &'t Target<'t>, layout: &'t Layout, monitor: &Monitor) -> Folders<'t> {
         let site = &target.document.site;
         let mut folders = Folders {
-            live: Vec::new(),
-            inner: Vec::new(),
-            links: Vec::new(),
+            live: RefCell::default(),
+            inner: RefCell::default(),
+            links: RefCell::default(),
+            behind: RefCell::default(),
             target,
             layout,
             public_in_archive: Vec::new(),
@@ -139,10 +154,11 @@ impl<'t> Folders<'t> {
 
     /// A folder to restore into: one of its own, or a place in one that is there already.
     fn add(&mut self, folder: PathBuf) -> Place {
-        let outer = self.live.iter().position(|outer| folder.starts_with(outer));
-        let Some((root, outer)) = outer.and_then(|root| Some((root, self.live.get(root)?.clone()))) else {
-            self.live.push(folder);
-            return Place { root: self.live.len() - 1, path: Vec::new() };
+        let live = self.live.get_mut();
+        let outer = live.iter().position(|outer| folder.starts_with(outer));
+        let Some((root, outer)) = outer.and_then(|root| Some((root, live.get(root)?.clone()))) else {
+            live.push(folder);
+            return Place { root: live.len() - 1, path: Vec::new() };
         };
         let (real_outer, real) = (real_path(&outer), real_path(&folder));
         let path_in = |outer: &Path, folder: &Path| {
@@ -159,40 +175,108 @@ impl<'t> Folders<'t> {
         let Some(link) = above.into_iter().find(is_link) else {
             return Place { root, path: path_in(&outer, &folder) };
         };
-        let known = self.inner.iter().find(|(at, path, _)| *at == root && *path == path_in(&outer, link));
-        let inner = match known {
-            Some((_, _, inner)) => *inner,
-            None => {
-                self.links.push(
-                    real_path(link.parent().unwrap_or(link)).join(link.file_name().unwrap_or_default()),
-                );
-                self.live.push(link.to_owned());
-                self.inner.push((root, path_in(&outer, link), self.live.len() - 1));
-                self.live.len() - 1
-            }
-        };
+        let at = (root, path_in(&outer, link));
+        let known = self.inner.get_mut().get(&at).copied().flatten();
+        let inner = known.unwrap_or_else(|| {
+            let parent = real_path(link.parent().unwrap_or(link));
+            self.links.get_mut().push(parent.join(link.file_name().unwrap_or_default()));
+            live.push(link.to_owned());
+            self.inner.get_mut().insert(at, Some(live.len() - 1));
+            live.len() - 1
+        });
         Place { root: inner, path: path_in(link, &folder) }
     }
 
     /// Other file systems in the folders: nothing can be renamed onto them, so each is a root of its own.
     fn find_mounts(&mut self) {
         let mut root = 0;
-        while let Some(outer) = self.live.get(root).cloned() {
+        while let Some(outer) = self.live.get_mut().get(root).cloned() {
             for mount in mounts::below(&real_path(&outer)) {
-                if self.inner.iter().any(|(at, path, _)| *at == root && path == mount.as_os_str().as_bytes())
-                {
-                    continue;
-                }
-                self.live.push(outer.join(&mount));
-                self.inner.push((root, mount.into_os_string().as_bytes().to_vec(), self.live.len() - 1));
+                self.add_inner(root, &mount);
             }
             root += 1;
         }
     }
 
-    /// Whether a root is a mount point in another one.
+    /// Makes a path of a root a root of its own; gives its number.
+    fn add_inner(&self, root: usize, path: &Path) -> usize {
+        let (mut all, mut inner) = (self.live.borrow_mut(), self.inner.borrow_mut());
+        let at = (root, path.as_os_str().as_bytes().to_vec());
+        if let Some(Some(known)) = inner.get(&at) {
+            return *known;
+        }
+        let live = all.get(root).map(|outer| outer.join(path)).unwrap_or_default();
+        all.push(live);
+        inner.insert(at, Some(all.len() - 1));
+        all.len() - 1
+    }
+
+    /// The folders, in the order of the extractor's roots. One lies in another only where it is another place: behind a
+    /// link, or on another file system.
+    pub fn live(&self) -> Vec<PathBuf> {
+        self.live.borrow().clone()
+    }
+
+    /// Whether a live path is a root.
+    pub fn is_root(&self, live: &Path) -> bool {
+        self.live.borrow().iter().any(|root| root == live)
+    }
+
+    /// One of the folders.
+    pub fn live_root(&self, root: usize) -> Option<PathBuf> {
+        self.live.borrow().get(root).cloned()
+    }
+
+    /// Whether the backup says that a folder of it was behind a link.
+    pub fn was_followed(&self, path: &[u8]) -> bool {
+        self.target.recorded.is_some_and(|recorded| recorded.followed.contains(path))
+    }
+
+    /// Whether a root is a mount point in another one, or behind a link.
     pub fn is_inner(&self, root: usize) -> bool {
-        self.inner.iter().any(|(_, _, inner)| *inner == root)
+        self.inner.borrow().values().any(|inner| *inner == Some(root))
+    }
+
+    /// Whether a root was added by [`Folders::meet`].
+    pub fn is_behind(&self, root: usize) -> bool {
+        self.behind.borrow().contains_key(&root)
+    }
+
+    /// Looks whether the site has a link to a folder elsewhere where the backup has a folder. It stays, and what it leads
+    /// to becomes a root; or nothing is done there, where that may not be. To be called of a member before it is placed.
+    pub fn meet(&self, entry: &Entry) -> Met {
+        if entry.kind != EntryKind::Directory {
+            return Met::None;
+        }
+        let part = self.layout.part(&entry.path);
+        let Some(place) = self.place(part).filter(|place| !place.path.is_empty()) else { return Met::None };
+        let Some(root) = self.live.borrow().get(place.root).cloned() else { return Met::None };
+        let Some(found) = behind::look(&root, &place.path).filter(|found| found.is_folder) else {
+            return Met::None;
+        };
+        let link = real_path(&root).join(OsStr::from_bytes(&place.path));
+        // What is part of another root is restored there, and nothing that a root lies in is replaced.
+        let is_apart = |root: &PathBuf| {
+            let root = real_path(root);
+            !found.real.starts_with(&root) && !root.starts_with(&found.real)
+        };
+        if !self.live.borrow().iter().all(is_apart) {
+            return Met::Inside { link, to: found.text };
+        }
+        let above = self.behind.borrow().get(&place.root).and_then(|(_, maker)| *maker);
+        let backups = crate::job::places::local_folders(self.target.document);
+        let allowed = match backups.iter().any(|folder| found.real.starts_with(real_path(folder))) {
+            true => Err("backups lie there".to_owned()),
+            false => found.may_be_replaced(above),
+        };
+        self.links.borrow_mut().push(link.clone());
+        if let Err(why) = allowed {
+            self.inner.borrow_mut().insert((place.root, place.path), None);
+            return Met::Refused { link, to: found.real, why };
+        }
+        let inner = self.add_inner(place.root, Path::new(OsStr::from_bytes(&place.path)));
+        self.behind.borrow_mut().insert(inner, (entry.path.clone(), found.maker(above)));
+        Met::Storage { link, to: found.real, root: inner }
     }
 
     /// Where a member goes.
@@ -212,7 +296,7 @@ impl<'t> Folders<'t> {
     fn place_in(&self, part: Part<'_>) -> Option<(Place, Seen)> {
         let at = |place: &Option<Place>, rest: &[u8], seen: Seen| {
             let Place { root, path } = place.as_ref()?;
-            Some((self.innermost(Place { root: *root, path: join(path, rest) }), seen))
+            Some((self.innermost(Place { root: *root, path: join(path, rest) })?, seen))
         };
         let (place, seen) = match part {
             Part::File(rest) => at(&self.files, rest, Seen::Root(0)),
@@ -239,17 +323,21 @@ impl<'t> Folders<'t> {
         (!may_stay || self.files.is_some() || self.target.settings || !stays()).then_some((place, seen))
     }
 
-    /// Where a place in an outer root really is.
-    fn innermost(&self, mut place: Place) -> Place {
-        let deeper = |place: &Place| {
-            let mut inner = self.inner.iter().filter(|(root, _, _)| *root == place.root);
-            inner
-                .find_map(|(_, path, to)| Some(Place { root: *to, path: below(&place.path, path)?.to_vec() }))
-        };
-        while let Some(inner) = deeper(&place) {
-            place = inner;
+    /// Where a place in an outer root really is; `None` where nothing is to be put.
+    fn innermost(&self, mut place: Place) -> Option<Place> {
+        let inner = self.inner.borrow();
+        let mut end = 0;
+        while !inner.is_empty() && end < place.path.len() {
+            let slash = place.path.get(end + 1..).unwrap_or_default().iter().position(|byte| *byte == b'/');
+            end = slash.map_or(place.path.len(), |slash| end + 1 + slash);
+            let at = (place.root, place.path.get(..end).unwrap_or_default().to_vec());
+            if let Some(to) = inner.get(&at) {
+                let rest = place.path.get(end + 1..).unwrap_or_default().to_vec();
+                place = Place { root: (*to)?, path: rest };
+                end = 0;
+            }
         }
-        place
+        Some(place)
     }
 
     /// Whether a member is a link that the site has as well, and that stays: what is behind it is restored.
@@ -262,7 +350,8 @@ impl<'t> Folders<'t> {
 
     /// The live path of a place.
     pub fn live_path(&self, place: &Place) -> PathBuf {
-        let root = self.live.get(place.root).map_or(Path::new(""), PathBuf::as_path);
+        let live = self.live.borrow();
+        let root = live.get(place.root).map_or(Path::new(""), PathBuf::as_path);
         match place.path.as_slice() {
             b"" => root.to_owned(),
             path => root.join(OsStr::from_bytes(path)),
@@ -272,7 +361,7 @@ impl<'t> Folders<'t> {
     /// What stays of the site besides what [`Target::keep`] says: what this backup left out, and links to folders of the
     /// site. Absolute, without links but the last component.
     pub fn stay(&self) -> Vec<PathBuf> {
-        let mut stay = self.links.clone();
+        let mut stay = self.links.borrow().clone();
         let Some(recorded) = self.target.recorded else { return stay };
         for path in &recorded.paths {
             if let Some(place) = self.place(self.layout.part(path)) {
@@ -282,8 +371,12 @@ impl<'t> Folders<'t> {
             }
         }
         if !recorded.patterns.is_empty() {
-            for (place, at) in self.parts() {
-                let live = real_path(&self.live_path(&self.innermost(place)));
+            let parts = self.parts().into_iter().filter_map(|(place, at)| Some((self.innermost(place)?, at)));
+            let behind = self.behind.borrow();
+            let behind =
+                behind.iter().map(|(root, (at, _))| (Place { root: *root, path: Vec::new() }, at.clone()));
+            for (place, at) in parts.chain(behind) {
+                let live = real_path(&self.live_path(&place));
                 stay.extend(recorded.patterns.fitting(&live, &at).into_iter().map(|path| live.join(path)));
             }
         }
@@ -322,7 +415,7 @@ impl<'t> Folders<'t> {
             (&self.public, "public files", Seen::Public, &public),
             (&self.private, "private files", Seen::Private, archive.private.as_ref().unwrap_or(&public)),
         ] {
-            let Some(place) = place.clone().map(|place| self.innermost(place)) else { continue };
+            let Some(place) = place.clone().and_then(|place| self.innermost(place)) else { continue };
             if seen.contains(&part) {
                 continue;
             }
@@ -339,7 +432,7 @@ impl<'t> Folders<'t> {
                 monitor.note(kind, format!("the backup holds no {what}: {} stays as it is", live.display()));
             }
         }
-        for (root, live) in self.live.iter().enumerate() {
+        for (root, live) in self.live.borrow().iter().enumerate() {
             if self.is_inner(root) && !seen.contains(&Seen::Root(root)) && !roots.contains(live) {
                 roots.push(live.clone());
                 let text = format!(
@@ -394,9 +487,10 @@ mod tests {
             recorded: None,
         };
         let folders = Folders::of(&target, &layout, &Monitor::new());
-        for (at, folder) in folders.live.iter().enumerate() {
+        let live = folders.live();
+        for (at, folder) in live.iter().enumerate() {
             let inside = |(other, outer): (usize, &PathBuf)| other != at && folder.starts_with(outer);
-            assert!(!folders.live.iter().enumerate().any(inside), "{:?}", folders.live);
+            assert!(!live.iter().enumerate().any(inside), "{live:?}");
         }
         folders.place(layout.part(member.as_bytes())).map(|place| folders.live_path(&place))
     }

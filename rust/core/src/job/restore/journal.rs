@@ -169,11 +169,25 @@ impl Journal {
             return Ok(());
         };
         let tree = self.trees.remove(at);
-        let all = tree
-            .leftovers()
-            .into_iter()
-            .filter(|path| exists(path))
-            .map(|path| Leftover::Folder(path.into()));
+        self.drop_folders(tree.leftovers(), document, monitor)
+    }
+
+    /// Replaces one of [`Journal::paths`] not after all.
+    pub fn leave_path(&mut self, at: usize, document: &Document, monitor: &Monitor) -> Result<()> {
+        if at >= self.paths.len() {
+            return Ok(());
+        }
+        let path = self.paths.remove(at);
+        self.drop_folders([path.holder().to_owned()], document, monitor)
+    }
+
+    fn drop_folders(
+        &self,
+        folders: impl IntoIterator<Item = PathBuf>,
+        document: &Document,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let all = folders.into_iter().filter(|path| exists(path)).map(|path| Leftover::Folder(path.into()));
         let state_dir = self.path.parent().unwrap_or(Path::new("."));
         leftovers::remember(state_dir, leftovers::clear(all.collect(), document, monitor))?;
         self.save()

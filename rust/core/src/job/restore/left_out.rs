@@ -1,8 +1,10 @@
-//! What a backup says it left out on purpose: a restore leaves it as it is.
+//! What a backup says of itself that its members do not: what it left out on purpose, which a restore leaves as it is,
+//! and which of its folders were behind links.
 
 use crate::catalog::{Sidecar, key};
 use crate::job::member_path::below;
 use crate::source::pattern::Patterns;
+use std::collections::HashSet;
 
 /// Paths in the archive.
 #[derive(Debug, Default)]
@@ -11,6 +13,8 @@ pub struct LeftOut {
     pub paths: Vec<Vec<u8>>,
     /// And what fits these.
     pub patterns: Patterns,
+    /// Folders that were behind links out of the tree. As many as are recorded.
+    pub followed: HashSet<Vec<u8>>,
 }
 
 impl LeftOut {
@@ -19,7 +23,8 @@ impl LeftOut {
         sidecar.has(key::EXCLUDED).then(|| {
             let lines = sidecar.list(key::EXCLUDED_PATTERNS);
             let lines = lines.iter().filter_map(|line| std::str::from_utf8(line).ok());
-            LeftOut { paths: sidecar.list(key::EXCLUDED), patterns: Patterns::of(lines) }
+            let followed = sidecar.list(key::FOLLOWED).into_iter().collect();
+            LeftOut { paths: sidecar.list(key::EXCLUDED), patterns: Patterns::of(lines), followed }
         })
     }
 

@@ -1,13 +1,15 @@
 //! Restoring: find the backup, prove it, put the new data beside the old, then make it live in one go.
 //!
 //! A restore runs through this room so: the backup that is meant is opened and proven (`super::open`); `plan` says what
-//! it would change; `folders` (with `docroots`) says where on the site each member of the archive goes, `keep`, `left_out` and `unlinked`
-//! what of the site stays; `apply` (for some paths or tables `partial`, for another place than the site `elsewhere`)
-//! writes the new data beside the old; `journal` has each step on disk; `swap` and `swap_path` let old and new trade
+//! it would change; `folders` (with `docroots`) says where on the site each member of the archive goes, `keep` and
+//! `left_out` what of the site stays, `behind` and `unlinked` what becomes of links to other places; `apply` (for some
+//! paths or tables `partial`, for another place than the site `elsewhere`) writes the new data beside the old; `journal`
+//! has each step on disk; `swap` and `swap_path` let old and new trade
 //! places, `carry` with what outlives it and `mounts` with what cannot be renamed; `erase` removes the old data, and
 //! `leftovers` remembers what could not be removed. After a kill, `recover` goes on from the journal.
 
 pub(super) mod apply;
+mod behind;
 mod carry;
 mod docroots;
 pub mod elsewhere;
@@ -36,6 +38,7 @@ use super::request::Restore;
 use super::{choose, lock, places, select, trust};
 use crate::catalog::{Kind, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
+use crate::source::exclude::real_path;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -230,8 +233,15 @@ fn put(
     // What the backup left out it says itself; those of old do not.
     let recorded = opened.sidecar().and_then(LeftOut::of);
     let keep = |live: &Path| {
+        let own = match &base {
+            Some(base) => live.starts_with(base),
+            None => crate::job::scope::archive_places(&document.site)
+                .iter()
+                .any(|(at, _)| live.starts_with(real_path(at))),
+        };
         let base = base.as_deref().filter(|base| live.starts_with(base)).unwrap_or(live);
-        keep::of(document, source_name, source, (base, live), (recorded.is_none(), ask.settings))
+        // Of what was left out behind links by its own path the backup does not speak.
+        keep::of(document, source_name, source, (base, live), (recorded.is_none() || !own, ask.settings))
     };
     let target = Target {
         document,

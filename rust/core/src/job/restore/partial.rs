@@ -7,7 +7,7 @@ use super::keep;
 use super::swap::exists;
 use super::swap_path::{NEW, PathSwap};
 use super::target::Target;
-use super::unlinked::Unlinked;
+use super::unlinked::{Looked, Unlinked};
 use crate::archive::{EntryKind, Extractor, Layout, Part, Place, Reader, show, unshow};
 use crate::job::member_path::join;
 use crate::job::open::Opened;
@@ -15,7 +15,7 @@ use crate::job::open::near::Near;
 use crate::source::exclude::{plain_path, real_path};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -43,9 +43,12 @@ pub fn stage(
         holders.push(swap.holder().to_owned());
     }
     let roots: Vec<&Path> = holders.iter().map(PathBuf::as_path).collect();
-    let place = |path: &[u8]| wanted.place(target, &folders, &layout, path);
+    // Roots behind links that are met on the way: their numbers among the folders, and for the extractor.
+    let behind = RefCell::new(BTreeMap::new());
+    let place = |path: &[u8]| wanted.place(target, &folders, &layout, path, &behind.borrow());
     let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, place)?;
-    let (unlinked, mut applied) = (Unlinked::default(), Applied::default());
+    let (mut unlinked, mut applied) = (Unlinked::default(), Applied::default());
+    let mut not_swapped = BTreeSet::new();
     // Names whose content the archive has under a path that is not wanted.
     let mut linked: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut next = match first {
@@ -62,21 +65,38 @@ pub fn stage(
             && place(content).is_none()
         {
             linked.insert(path.clone(), content.clone());
-        } else if extractor.take(&member, &mut reader)? {
-            unlinked.look(&folders, &layout, &member.entry);
+        } else {
+            if let Some(before) = place(path) {
+                let looked = unlinked.look(&folders, &layout, &member.entry);
+                if let Looked::Storage(root) = looked {
+                    let live = folders.live_root(root).unwrap_or_default();
+                    holders.push(apply::stage(target, journal, &live)?);
+                    let staged = holders.last().map_or(Path::new(""), PathBuf::as_path);
+                    behind.borrow_mut().insert(root, extractor.add_root(staged)?);
+                }
+                if looked != Looked::Plain && before.path == NEW.as_bytes() {
+                    not_swapped.insert(before.root);
+                }
+            }
+            extractor.take(&member, &mut reader)?;
         }
         next = reader.next_member()?;
     }
     applied.add_extract(&extractor.finish()?);
     applied.stay = folders.stay();
+    let roots: Vec<&Path> = holders.iter().map(PathBuf::as_path).collect();
     if !linked.is_empty() {
         fetch_linked(target, opened, &roots, &place, &linked, monitor, &mut applied)?;
     }
     wanted.check(opened.file())?;
+    // What is behind a link is restored there.
+    for number in not_swapped.into_iter().rev() {
+        journal.leave_path(number, target.document, monitor)?;
+    }
     for path in journal.paths() {
         path.arrived()?;
     }
-    unlinked.tell("become", monitor);
+    unlinked.tell(false, monitor);
     Ok(applied)
 }
 
@@ -140,7 +160,7 @@ impl Wanted {
                 // As `bam ls` shows it.
                 found = meaning(target, folders, layout, Path::new(OsStr::from_bytes(&path)));
             }
-            if folders.live.iter().any(|root| plain_path(root) == found) && target.folder.is_some() {
+            if folders.live().iter().any(|root| plain_path(root) == found) && target.folder.is_some() {
                 return Err(Error::new(Code::Usage, format!("{} is all of it", path.display()))
                     .hint("leave --path out to restore everything"));
             }
@@ -208,9 +228,14 @@ impl Wanted {
         folders: &Folders<'_>,
         layout: &Layout,
         path: &[u8],
+        behind: &BTreeMap<usize, usize>,
     ) -> Option<Place> {
-        let live = plain_path(&folders.live_path(&folders.place(layout.part(path))?));
+        let inside = folders.place(layout.part(path))?;
+        let live = plain_path(&folders.live_path(&inside));
         let root = self.look(target, &live)?;
+        if let Some(root) = behind.get(&inside.root) {
+            return Some(Place { root: *root, path: inside.path });
+        }
         let rest = live.strip_prefix(self.live.get(root)?).ok()?;
         Some(Place { root, path: join(NEW.as_bytes(), rest.as_os_str().as_bytes()) })
     }
@@ -230,11 +255,11 @@ fn meaning(target: &Target<'_>, folders: &Folders<'_>, layout: &Layout, path: &P
     if path.is_absolute() {
         // As it was typed, or through links.
         let plain = plain_path(path);
-        let inside = |path: &Path| folders.live.iter().any(|root| path.starts_with(plain_path(root)));
+        let inside = |path: &Path| folders.live().iter().any(|root| path.starts_with(plain_path(root)));
         if inside(&plain) {
             return plain;
         }
-        for root in &folders.live {
+        for root in &folders.live() {
             if let Ok(rest) = real_path(path).strip_prefix(real_path(root)) {
                 return plain_path(&root.join(rest));
             }

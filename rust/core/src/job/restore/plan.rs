@@ -5,7 +5,7 @@ use super::folders::Folders;
 use super::partial::Wanted;
 use super::swap_path::refuse_link_to_folder;
 use super::target::Target;
-use super::unlinked::Unlinked;
+use super::unlinked::{Looked, Unlinked};
 use crate::archive::{Entry, EntryKind, Layout, Part, Reader, refuse_misplaced, show};
 use crate::catalog::Kind;
 use crate::config::{Driver, names_table};
@@ -101,7 +101,7 @@ pub fn of(
     apply::check_layout(target, &layout)?;
     let folders = Folders::of(target, &layout, monitor);
     let wanted = Wanted::of(target, &folders, &layout, paths)?;
-    let unlinked = Unlinked::default();
+    let mut unlinked = Unlinked::default();
     let whole = paths.is_empty() && target.tables.is_empty();
     let (mut files, mut plan, seen) = (Files::default(), Plan::default(), PathSet::new()?);
     let mut next = match first {
@@ -120,14 +120,14 @@ pub fn of(
             let live = plain_path(&folders.live_path(&place));
             let asked = if whole { None } else { wanted.look(target, &live) };
             if whole || asked.is_some() {
+                refuse_misplaced(&member.entry, Some(&place))?;
+                let looked = unlinked.look(&folders, &layout, &member.entry);
                 let is_it =
                     asked.and_then(|number| wanted.live.get(number)).is_some_and(|path| *path == live);
-                if is_it && member.entry.kind == EntryKind::Directory {
+                if is_it && member.entry.kind == EntryKind::Directory && looked == Looked::Plain {
                     refuse_link_to_folder(&live)?;
                 }
-                refuse_misplaced(&member.entry, Some(&place))?;
                 compare(&member.entry, &live, &seen, &mut files)?;
-                unlinked.look(&folders, &layout, &member.entry);
             }
         } else {
             refuse_misplaced(&member.entry, None)?;
@@ -135,11 +135,16 @@ pub fn of(
         next = reader.next_member()?;
     }
     wanted.check(opened.file())?;
-    unlinked.tell("would become", monitor);
+    unlinked.tell(true, monitor);
     // What the backup does not speak of stays, as the restore has it.
     let (unseen, mut stay) = if whole { folders.unseen(monitor) } else { Default::default() };
     stay.extend(folders.stay());
-    let roots = if whole { &folders.live } else { &wanted.live };
+    let behind = folders.live().into_iter().enumerate().filter(|(root, _)| folders.is_behind(*root));
+    let mut roots: Vec<PathBuf> = match whole {
+        true => folders.live(),
+        false => wanted.live.iter().cloned().chain(behind.map(|(_, live)| plain_path(&live))).collect(),
+    };
+    roots.dedup();
     for root in roots.iter().filter(|root| !unseen.contains(root)) {
         lost(target, (&folders, &stay), &plain_path(root), &seen, &mut files.lost, monitor)?;
     }
@@ -209,7 +214,7 @@ fn lost(
         for name in names {
             let rest = folder.join(name.at("cannot list", &path)?);
             // A root of its own is looked at on its own.
-            if kept.contains(&rest) || inside.live.contains(&root.join(&rest)) {
+            if kept.contains(&rest) || inside.is_root(&root.join(&rest)) {
                 continue;
             }
             let at = real.join(&rest);

@@ -1,11 +1,11 @@
-//! Links to folders that a restore makes folders: the backup followed them, so it has what was behind them, not them.
+//! What a restore says of the links that it met where the backup, which had followed them, has a folder or a file.
 
-use super::folders::Folders;
+use super::behind;
+use super::folders::{Folders, Met};
 use crate::archive::{Entry, EntryKind, Layout, show};
-use crate::{Monitor, NoteKind};
-use std::cell::RefCell;
-use std::fs;
+use crate::{Monitor, NoteKind, long_path};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// How many are told by their names.
 const FIRST: usize = 10;
@@ -13,47 +13,124 @@ const FIRST: usize = 10;
 /// Those that were met.
 #[derive(Default)]
 pub struct Unlinked {
-    found: RefCell<(usize, Vec<String>)>,
+    storage: Names,
+    refused: Names,
+    replaced: Names,
+    gone: Names,
 }
 
-impl Unlinked {
-    /// Looks whether `entry`, which is restored, is a folder where the site has a link to one.
-    pub fn look(&self, folders: &Folders<'_>, layout: &Layout, entry: &Entry) {
-        if entry.kind != EntryKind::Directory {
-            return;
-        }
-        // A link that is a root of its own stays one.
-        let Some(place) = folders.place(layout.part(&entry.path)).filter(|place| !place.path.is_empty())
-        else {
-            return;
-        };
-        let live = folders.live_path(&place);
-        let Ok(target) = fs::read_link(&live) else { return };
-        if live.is_dir() {
-            let (count, first) = &mut *self.found.borrow_mut();
-            *count += 1;
-            if first.len() < FIRST {
-                let bytes = |path: &std::path::Path| show(path.as_os_str().as_bytes());
-                first.push(format!("{} -> {}", bytes(&live), bytes(&target)));
-            }
+/// How many, and the first of them.
+#[derive(Default)]
+struct Names(usize, Vec<String>);
+
+impl Names {
+    fn add(&mut self, name: impl FnOnce() -> String) {
+        self.0 += 1;
+        if self.1.len() < FIRST {
+            self.1.push(name());
         }
     }
 
-    /// Says which they are; `happens` is what they do, e.g. `become`.
-    pub fn tell(&self, happens: &str, monitor: &Monitor) {
-        let (count, first) = &*self.found.borrow();
-        if *count == 0 {
-            return;
-        }
-        let more = match count - first.len() {
+    /// The names after this text, where there are any.
+    fn after(&self, text: &str) -> Option<String> {
+        let more = match self.0 - self.1.len() {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let text = format!(
-            "links to folders that the backup followed {happens} folders of their own, and what they pointed to stays as \
-             it is: {}{more}",
-            first.join(", ")
-        );
-        monitor.note(NoteKind::Warning, text);
+        (self.0 > 0).then(|| format!("{text}: {}{more}", self.1.join(", ")))
+    }
+}
+
+fn arrow(link: &Path, to: &[u8]) -> String {
+    format!("{} -> {}", show(link.as_os_str().as_bytes()), show(to))
+}
+
+/// What is to be done about a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// It is the folder of this root, which was added.
+    Storage(usize),
+    /// Nothing: a link stays in its place.
+    Refused,
+    /// It is restored as any.
+    Plain,
+}
+
+impl Unlinked {
+    /// Looks at a member before it is placed.
+    pub fn look(&mut self, folders: &Folders<'_>, layout: &Layout, entry: &Entry) -> Looked {
+        match folders.meet(entry) {
+            Met::Storage { link, to, root } => {
+                self.storage.add(|| arrow(&link, to.as_os_str().as_bytes()));
+                return Looked::Storage(root);
+            }
+            Met::Refused { link, to, why } => {
+                self.refused.add(|| format!("{} ({why})", arrow(&link, to.as_os_str().as_bytes())));
+                return Looked::Refused;
+            }
+            Met::Inside { link, to } => self.replaced.add(|| arrow(&link, &to)),
+            Met::None => self.look_closer(folders, layout, entry),
+        }
+        Looked::Plain
+    }
+
+    fn look_closer(&mut self, folders: &Folders<'_>, layout: &Layout, entry: &Entry) {
+        let part = layout.part(&entry.path);
+        match entry.kind {
+            EntryKind::Directory if folders.was_followed(&entry.path) => {
+                let Some(place) = folders.place(part) else { return };
+                let live = folders.live_path(&place);
+                if !long_path::look(&live).is_ok_and(|found| found.is_symlink()) {
+                    self.gone.add(|| show(live.as_os_str().as_bytes()));
+                }
+            }
+            EntryKind::File { .. } | EntryKind::Sparse { .. } | EntryKind::Hardlink(_) => {
+                let Some(place) = folders.place(part) else { return };
+                let Some(root) = folders.live_root(place.root) else { return };
+                if let Some(found) = behind::look(&root, &place.path).filter(|found| !found.is_folder) {
+                    self.replaced.add(|| arrow(&folders.live_path(&place), &found.text));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Says which they are; `would`: nothing is done.
+    pub fn tell(&self, would: bool, monitor: &Monitor) {
+        let (stay, become_) = if would { ("would stay", "would become") } else { ("stay", "become") };
+        let what = if would { "would be" } else { "is" };
+        let notes = [
+            (
+                NoteKind::Info,
+                self.storage
+                    .after(&format!("links to folders elsewhere {stay} links, and what they lead to {what} restored")),
+            ),
+            (
+                NoteKind::Missing,
+                self.refused.after(&format!(
+                    "links {stay} links, and what they lead to {what} not restored (where that is right, let root make \
+                     them: `chown -h root LINK`)"
+                )),
+            ),
+            (
+                NoteKind::Warning,
+                self.replaced.after(&format!(
+                    "links that the backup does not have {become_} what it has in their place, and what they lead to stays \
+                     as it is"
+                )),
+            ),
+            (
+                NoteKind::Warning,
+                self.gone.after(&format!(
+                    "what was a link to a folder elsewhere when it was backed up, and is none here, {} a plain folder",
+                    if would { "would become" } else { "becomes" }
+                )),
+            ),
+        ];
+        for (kind, text) in notes {
+            if let Some(text) = text {
+                monitor.note(kind, text);
+            }
+        }
     }
 }

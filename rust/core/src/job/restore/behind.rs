@@ -1,0 +1,149 @@
+//! Links of the live site that lead to folders elsewhere (shared storage): a backup follows them, so a restore leaves
+//! the link what it is and restores the folder behind it.
+//!
+//! Root may write anywhere, so a link counts only as far as whoever made it could have done the same by themselves:
+//! they may change what is in the folder, and cannot lead the way there to another place meanwhile. Links of root and of
+//! the user who restores count as they are, but not where another's link has led to them.
+
+use crate::archive::beneath::open_dir;
+use crate::source::reach::Reach;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// What a link of the live site leads to.
+#[derive(Debug)]
+pub struct Target {
+    /// Its path without links.
+    pub real: PathBuf,
+    /// It is a folder, else a regular file.
+    pub is_folder: bool,
+    /// The link's text.
+    pub text: Vec<u8>,
+    /// Who made the link.
+    maker: u32,
+}
+
+/// Looks at `path` below the folder `root`; `None` where there is no link to a file or folder, or where another link lies
+/// on the way there.
+pub fn look(root: &Path, path: &[u8]) -> Option<Target> {
+    let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (path.get(..slash)?, path.get(slash + 1..)?),
+        None => (&b""[..], path),
+    };
+    let handle = OFlags::PATH | OFlags::CLOEXEC;
+    let root = fs::open(root, handle | OFlags::DIRECTORY, Mode::empty()).ok()?;
+    let parent = open_dir(root.as_fd(), parent).ok()?;
+    let link = fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    if !FileType::from_raw_mode(link.st_mode).is_symlink() {
+        return None;
+    }
+    let text = fs::readlinkat(&parent, name, Vec::new()).ok()?.into_bytes();
+    let to = fs::openat(&parent, name, handle, Mode::empty()).ok()?;
+    let kind = FileType::from_raw_mode(fs::fstat(&to).ok()?.st_mode);
+    if !kind.is_dir() && !kind.is_file() {
+        return None;
+    }
+    Some(Target { real: real_path(&to)?, is_folder: kind.is_dir(), text, maker: link.st_uid })
+}
+
+fn real_path(handle: &OwnedFd) -> Option<PathBuf> {
+    let path = fs::readlinkat(CWD, format!("/proc/self/fd/{}", handle.as_raw_fd()), Vec::new()).ok()?;
+    Some(PathBuf::from(std::ffi::OsString::from_vec(path.into_bytes()))).filter(|path| path.is_absolute())
+}
+
+impl Target {
+    /// Whether what is behind the link may be replaced; else why not. `above` is who made the link that led to this one.
+    pub fn may_be_replaced(&self, above: Option<u32>) -> Result<(), String> {
+        let trusted = |user: u32| user == 0 || user == rustix::process::geteuid().as_raw();
+        for user in [Some(self.maker), above].into_iter().flatten().filter(|user| !trusted(*user)) {
+            self.may_be_replaced_by(user)?;
+        }
+        Ok(())
+    }
+
+    /// Who made the link, for what lies behind it; nobody where that does not matter.
+    pub fn maker(&self, above: Option<u32>) -> Option<u32> {
+        let own = [0, rustix::process::geteuid().as_raw()].contains(&self.maker);
+        if own { above } else { Some(self.maker) }
+    }
+
+    fn may_be_replaced_by(&self, user: u32) -> Result<(), String> {
+        let reach = Reach::of(user);
+        let at = |path: &Path| {
+            fs::stat(path).map_err(|cause| format!("{} cannot be seen: {cause}", path.display()))
+        };
+        let bytes = self.real.as_os_str().as_bytes();
+        // A file is replaced by another one in its folder.
+        let changed = if self.is_folder { &*self.real } else { self.real.parent().unwrap_or(Path::new("/")) };
+        if !reach.gets_to(bytes) || !reach.changes(&at(changed)?) {
+            return Err(format!("its owner (user {user}) may not write to {}", changed.display()));
+        }
+        for folder in changed.ancestors().skip(1) {
+            if reach.changes(&at(folder)?) {
+                return Err(format!(
+                    "its owner (user {user}) may also change {}, and so where it leads",
+                    OsStr::to_string_lossy(folder.as_os_str())
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs as std_fs;
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+
+    #[test]
+    fn only_links_to_folders_and_files_count_and_none_on_the_way() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let root = dir.path().join("root");
+        std_fs::create_dir_all(root.join("a")).expect("made");
+        std_fs::create_dir(dir.path().join("out")).expect("made");
+        symlink("../../out", root.join("a/link")).expect("linked");
+        symlink("nowhere", root.join("a/dangling")).expect("linked");
+        symlink("a", root.join("way")).expect("linked");
+        let found = look(&root, b"a/link").expect("a link to a folder");
+        assert_eq!(found.real, dir.path().canonicalize().expect("real").join("out"));
+        assert!(found.is_folder && found.text == b"../../out");
+        for path in ["a", "a/dangling", "way/link", "none", "none/link"] {
+            assert!(look(&root, path.as_bytes()).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_link_counts_as_far_as_its_maker_could_go() {
+        if !rustix::process::geteuid().is_root() {
+            println!("SKIP job::behind::a_link_counts: only root has links of others");
+            return;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        std_fs::set_permissions(dir.path(), std_fs::Permissions::from_mode(0o755)).expect("set");
+        let (root, store) = (dir.path().join("root"), dir.path().join("store"));
+        std_fs::create_dir(&root).expect("made");
+        std_fs::create_dir_all(store.join("in")).expect("made");
+        symlink(store.join("in"), root.join("link")).expect("linked");
+        let judged = |maker: u32, folder: (u32, u32), above: (u32, u32)| {
+            lchown(root.join("link"), Some(maker), Some(maker)).expect("given");
+            for (path, (owner, mode)) in [(store.join("in"), folder), (store.clone(), above)] {
+                lchown(&path, Some(owner), Some(owner)).expect("given");
+                std_fs::set_permissions(&path, std_fs::Permissions::from_mode(mode)).expect("set");
+            }
+            look(&root, b"link").expect("a link").may_be_replaced(None)
+        };
+        let (root_s, own) = ((0, 0o755), (33, 0o755));
+        judged(0, root_s, root_s).expect("root's");
+        judged(33, own, root_s).expect("their own folder");
+        for (folder, above) in [(root_s, root_s), (own, own), ((0, 0o1777), root_s), (own, (0, 0o777))] {
+            judged(33, folder, above).expect_err("it is not theirs, or they may lead elsewhere");
+        }
+        judged(0, root_s, root_s).expect("root's");
+        let link = look(&root, b"link").expect("a link");
+        link.may_be_replaced(Some(33)).expect_err("found behind a link of another");
+    }
+}
