@@ -5,6 +5,7 @@
 //! `..` are refused, devices are skipped. Set-user-ID bits are dropped unless asked for.
 
 use super::beneath::{make_dir_all, open_dir};
+use super::pending::Pending;
 use super::place::{
     LOOK, Place, in_place_of_root, leads_out, make_folder, refuse_climbing, refuse_deep, replacing, split,
     times,
@@ -14,7 +15,6 @@ use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid, XattrFlags};
 use rustix::io::Errno;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -73,7 +73,7 @@ pub struct Extractor<'a> {
     /// The folder of the last member: the next one mostly lies there, too.
     parent: Option<(Place, Arc<OwnedFd>)>,
     /// What folders get at the end, when nothing disturbs their times any more.
-    folders: BTreeMap<(usize, Vec<u8>), (Attributes, Vec<Attribute>)>,
+    folders: Pending,
     /// Kinds of attributes that were told not to be restored.
     told: Vec<&'static str>,
     report: ExtractReport,
@@ -95,13 +95,14 @@ impl Root {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Attributes {
-    mode: u32,
-    uid: Option<u32>,
-    gid: Option<u32>,
+/// What a member gets from its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attributes {
+    pub(super) mode: u32,
+    pub(super) uid: Option<u32>,
+    pub(super) gid: Option<u32>,
     /// `None` for folders that the archive does not mention.
-    mtime: Option<(i64, u32)>,
+    pub(super) mtime: Option<(i64, u32)>,
 }
 
 /// The mode of folders that the archive does not mention; their owner is that of the first member in them.
@@ -122,7 +123,7 @@ impl<'a> Extractor<'a> {
             owners: Owners::of_this_machine(),
             monitor,
             parent: None,
-            folders: BTreeMap::new(),
+            folders: Pending::new(),
             told: Vec::new(),
             report: ExtractReport::default(),
         })
@@ -184,12 +185,12 @@ impl<'a> Extractor<'a> {
 
     /// Gives folders their modes, owners and times, the innermost first.
     pub fn finish(mut self) -> Result<ExtractReport> {
-        while let Some(((root, path), (attributes, extras))) = self.folders.pop_last() {
-            let place = Place { root, path };
+        let folders = std::mem::replace(&mut self.folders, Pending::new());
+        folders.each_back(&mut |place, attributes, extras| {
             self.monitor.check()?;
             self.set_folder(&place, attributes, &extras)
-                .map_err(|e| self.failed("cannot set the mode of", &place, e))?;
-        }
+                .map_err(|e| self.failed("cannot set the mode of", &place, e))
+        })?;
         Ok(self.report)
     }
 
@@ -303,8 +304,7 @@ impl<'a> Extractor<'a> {
                 return Err(self.failed("cannot make the folder", &place, e));
             }
         }
-        self.folders.insert((place.root, place.path), (attributes, entry.extras.attributes.clone()));
-        Ok(())
+        self.folders.set(&place, attributes, &entry.extras.attributes)
     }
 
     fn symlink(&mut self, entry: &Entry, place: &Place, target: &[u8], attributes: Attributes) -> Result<()> {
@@ -314,13 +314,15 @@ impl<'a> Extractor<'a> {
             self.monitor.note(NoteKind::Info, text);
         }
         let dir = self.parent(entry, parent, attributes)?;
-        let made = replacing(&dir, name, || fs::symlinkat(target, &dir, name)).and_then(|()| {
+        let mut was_folder = false;
+        let made = replacing(&dir, name, &mut was_folder, || fs::symlinkat(target, &dir, name));
+        self.replaced(place, was_folder)?;
+        let made = made.and_then(|()| {
             self.own(attributes, |uid, gid| fs::chownat(&dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW))?;
             let times = times((entry.mtime, entry.extras.nanos));
             fs::utimensat(&dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)
         });
         self.report.symlinks += 1;
-        self.replaced(place);
         made.map_err(|e| self.failed("cannot make the symbolic link", place, e))
     }
 
@@ -352,10 +354,12 @@ impl<'a> Extractor<'a> {
             return Ok(());
         };
         let dir = self.parent(entry, parent, attributes)?;
-        let linked =
-            replacing(&dir, name, || fs::linkat(&first_dir, &first_name, &dir, name, AtFlags::empty()));
+        let mut was_folder = false;
+        let linked = replacing(&dir, name, &mut was_folder, || {
+            fs::linkat(&first_dir, &first_name, &dir, name, AtFlags::empty())
+        });
         self.report.files += 1;
-        self.replaced(place);
+        self.replaced(place, was_folder)?;
         match linked {
             Ok(()) => Ok(()),
             // Other file system, too many names, no such thing here: a copy is the next best.
@@ -397,8 +401,10 @@ impl<'a> Extractor<'a> {
         let (parent, name) = split(place).ok_or_else(|| in_place_of_root(entry))?;
         let dir = self.parent(entry, parent, attributes)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = replacing(&dir, name, || fs::openat(&dir, name, flags, Mode::RUSR | Mode::WUSR));
-        self.replaced(place);
+        let mut was_folder = false;
+        let made =
+            replacing(&dir, name, &mut was_folder, || fs::openat(&dir, name, flags, Mode::RUSR | Mode::WUSR));
+        self.replaced(place, was_folder)?;
         let file = File::from(made.map_err(|e| self.failed("cannot make the file", place, e))?);
         let filled = self.fill(entry, place, &file, data, sparse_size, body).and_then(|()| {
             self.set_file(&file, entry, place, attributes)
@@ -470,7 +476,8 @@ impl<'a> Extractor<'a> {
         if let Some((_, dir)) = self.parent.as_ref().filter(|(at, _)| *at == place) {
             return Ok(Arc::clone(dir));
         }
-        let dir = self.open_parent(&place, attributes).map_err(|e| match e {
+        let mut made = Vec::new();
+        let dir = self.open_parent(&place, &mut made).map_err(|e| match e {
             Errno::LOOP | Errno::NOTDIR | Errno::XDEV => Error::new(
                 Code::Integrity,
                 format!("{} lies below a symbolic link or a file: refused", show(&entry.path)),
@@ -478,12 +485,17 @@ impl<'a> Extractor<'a> {
             .hint(LOOK),
             e => self.failed("cannot open the folder", &place, e),
         })?;
+        for len in made {
+            let unmentioned = Attributes { mode: UNMENTIONED, mtime: None, ..attributes };
+            let path = place.path.get(..len).unwrap_or_default().to_vec();
+            self.folders.set(&Place { root: place.root, path }, unmentioned, &[])?;
+        }
         let dir = Arc::new(dir);
         self.parent = Some((place, Arc::clone(&dir)));
         Ok(dir)
     }
 
-    fn open_parent(&mut self, place: &Place, attributes: Attributes) -> Result<OwnedFd, Errno> {
+    fn open_parent(&self, place: &Place, made: &mut Vec<usize>) -> Result<OwnedFd, Errno> {
         // From the last folder down is a shorter way than from the root.
         let below = self.parent.as_ref().and_then(|(at, dir)| {
             let rest = place.path.strip_prefix(at.path.as_slice())?.strip_prefix(b"/")?;
@@ -496,19 +508,16 @@ impl<'a> Extractor<'a> {
         if !matches!(opened, Err(Errno::NOENT)) {
             return opened;
         }
-        let mut made = Vec::new();
-        let dir = make_dir_all(self.root(place)?, &place.path, |path| made.push(path.to_vec()))?;
-        for path in made {
-            let unmentioned = Attributes { mode: UNMENTIONED, mtime: None, ..attributes };
-            self.folders.insert((place.root, path), (unmentioned, Vec::new()));
-        }
-        Ok(dir)
+        make_dir_all(self.root(place)?, &place.path, |path| made.push(path.len()))
     }
 
-    /// Something was put at `place`: a folder that was there is no more.
-    fn replaced(&mut self, place: &Place) {
-        self.folders.remove(&(place.root, place.path.clone()));
-        self.parent.take_if(|(at, _)| at.root == place.root && at.path.starts_with(&place.path));
+    /// Something was put at `place`, in place of a folder where `was_folder`.
+    fn replaced(&mut self, place: &Place, was_folder: bool) -> Result<()> {
+        if was_folder {
+            self.folders.forget(place)?;
+            self.parent.take_if(|(at, _)| at.root == place.root && at.path.starts_with(&place.path));
+        }
+        Ok(())
     }
 
     fn root(&self, place: &Place) -> Result<BorrowedFd<'_>, Errno> {

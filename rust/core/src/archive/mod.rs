@@ -16,6 +16,7 @@ mod layout;
 mod manifest;
 mod owners;
 mod pax;
+mod pending;
 mod place;
 mod read;
 mod sparse;

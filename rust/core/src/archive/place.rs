@@ -33,16 +33,20 @@ pub fn make_folder(dir: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     }
 }
 
-/// Makes something anew: what is in its place goes first, a folder only when it is empty.
+/// Makes something anew: what is in its place goes first, a folder only when it is empty; tells whether there was one.
 pub fn replacing<T>(
     dir: &OwnedFd,
     name: &[u8],
+    was_folder: &mut bool,
     mut make: impl FnMut() -> Result<T, Errno>,
 ) -> Result<T, Errno> {
     match make() {
         Err(Errno::EXIST) => {
             match fs::unlinkat(dir, name, AtFlags::empty()) {
-                Err(Errno::ISDIR) => fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?,
+                Err(Errno::ISDIR) => {
+                    fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?;
+                    *was_folder = true;
+                }
                 done => done?,
             }
             make()

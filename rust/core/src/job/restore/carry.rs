@@ -1,9 +1,8 @@
 //! What of a live folder outlives its replacement: it is in the new tree before the two trade places.
 //!
 //! Files get a second name in the new tree (or a copy, where that cannot be), so they are in both. Folders, and files
-//! that can only be moved, move right before the swap; which ones is on record, so that a swap that is taken back takes
-//! them back, too. Paths are resolved
-//! below their tree and through no link: an archive that has a link where the site has a folder cannot have anything
+//! that can only be moved, move right before the swap; which ones is on record, in the journal and, where they are many, in
+//! a file of its own beside it, so that a swap that is taken back takes them back, too. Paths are resolved below their tree and through no link: an archive that has a link where the site has a folder cannot have anything
 //! carried out of the site.
 
 use crate::archive::beneath::{make_dir_all, open_dir};
@@ -14,15 +13,56 @@ use rustix::fs::{self, Access, AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// What moves from the live tree to the new one. Serialisable, for the restore's journal.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Carry {
     moves: Vec<OsString>,
+    /// A file with further ones, each with a NUL behind it: there may be more than a journal should hold.
+    #[serde(default)]
+    list: Option<OsString>,
+}
+
+/// As many stand in the journal itself.
+const IN_JOURNAL: usize = 256;
+
+/// Writes the list of what moves.
+struct Moves<'p> {
+    first: Vec<OsString>,
+    path: &'p Path,
+    file: Option<BufWriter<File>>,
+}
+
+impl Moves<'_> {
+    fn add(&mut self, path: Vec<u8>) -> Result<()> {
+        if self.first.len() < IN_JOURNAL {
+            self.first.push(OsString::from_vec(path));
+            return Ok(());
+        }
+        let mut write = || {
+            if self.file.is_none() {
+                let mut options = OpenOptions::new();
+                options.write(true).create(true).truncate(true).mode(0o600);
+                self.file = Some(BufWriter::new(options.open(self.path)?));
+            }
+            let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+            file.write_all(&path)?;
+            file.write_all(&[0])
+        };
+        write().at("cannot write", self.path)
+    }
+
+    fn end(self) -> Result<Carry> {
+        let Some(file) = self.file else { return Ok(Carry { moves: self.first, list: None }) };
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+        file.and_then(|file| file.sync_all()).at("cannot write", self.path)?;
+        Ok(Carry { moves: self.first, list: Some(self.path.into()) })
+    }
 }
 
 /// A root folder of one of the trees, and its path for messages.
@@ -60,13 +100,23 @@ impl Carry {
     /// Puts the files among `paths` (relative to both trees, folders with all that is in them) into `new` where it has no
     /// such path, and finds out which folders are to move; fails where one cannot. `pins` stay where they are, with all
     /// that is below them. May be called again.
-    pub fn prepare(live: &Path, new: &Path, paths: &[PathBuf], pins: &[PathBuf]) -> Result<Carry> {
-        let mut carry = Carry::default();
-        let (Some(old), Some(new)) = (Tree::open(live)?, Tree::open(new)?) else { return Ok(carry) };
+    /// Where there are many, they are listed in the file `list`.
+    pub fn prepare(
+        live: &Path,
+        new: &Path,
+        paths: &[PathBuf],
+        pins: &[PathBuf],
+        list: &Path,
+    ) -> Result<Carry> {
+        let mut moves = Moves { first: Vec::new(), path: list, file: None };
+        let (Some(old), Some(new)) = (Tree::open(live)?, Tree::open(new)?) else { return moves.end() };
         let pins: Vec<&[u8]> = pins.iter().map(|pin| pin.as_os_str().as_bytes()).collect();
-        let mut waiting: Vec<Vec<u8>> =
-            paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
-        while let Some(path) = waiting.pop() {
+        let mut paths = paths.iter().rev();
+        let mut waiting: Vec<Vec<u8>> = Vec::new();
+        let mut next = |waiting: &mut Vec<Vec<u8>>| {
+            waiting.pop().or_else(|| Some(paths.next()?.as_os_str().as_bytes().to_vec()))
+        };
+        while let Some(path) = next(&mut waiting) {
             if path.is_empty() || pins.iter().any(|pin| is_at_or_below(&path, pin)) {
                 continue;
             }
@@ -82,7 +132,7 @@ impl Carry {
                 (false, None) => {
                     match with_its_time(&to, || share(&from, &to, name, &found)) {
                         // Nobody else's to read or to link, but ours to move.
-                        Err(Errno::ACCESS | Errno::PERM) => carry.moves.push(OsString::from_vec(path)),
+                        Err(Errno::ACCESS | Errno::PERM) => moves.add(path)?,
                         shared => shared.at("cannot keep", &old.at(&path))?,
                     }
                 }
@@ -90,7 +140,7 @@ impl Carry {
                     can_move(&from, &to, name)
                         .at("cannot keep", &old.at(&path))
                         .map_err(|error| error.context("nothing was changed"))?;
-                    carry.moves.push(OsString::from_vec(path));
+                    moves.add(path)?;
                 }
                 (true, _) => {
                     if there.is_none() {
@@ -100,7 +150,27 @@ impl Carry {
                 }
             }
         }
-        Ok(carry)
+        moves.end()
+    }
+
+    /// The file with those that are not in the journal.
+    pub fn list(&self) -> Option<&Path> {
+        self.list.as_deref().map(Path::new)
+    }
+
+    /// All of them.
+    fn each(&self, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        for path in &self.moves {
+            visit(path.as_bytes())?;
+        }
+        let Some(list) = self.list() else { return Ok(()) };
+        let mut file = BufReader::new(File::open(list).at("cannot read", list)?);
+        let mut path = Vec::new();
+        while file.read_until(0, &mut path).at("cannot read", list)? > 0 {
+            visit(path.strip_suffix(&[0]).unwrap_or(&path))?;
+            path.clear();
+        }
+        Ok(())
     }
 
     /// Moves the folders into the new tree. May be called again after a kill; not once the trees have traded places.
@@ -109,15 +179,15 @@ impl Carry {
             return Ok(());
         }
         let (Some(old), Some(new)) = (Tree::open(live)?, Tree::open(new)?) else { return Ok(()) };
-        for path in &self.moves {
-            let (parent, name) = split(path.as_bytes());
-            let (Some(from), Some(to)) = (old.folder(parent)?, new.folder(parent)?) else { continue };
-            let at = old.at(path.as_bytes());
+        self.each(|path| {
+            let (parent, name) = split(path);
+            let (Some(from), Some(to)) = (old.folder(parent)?, new.folder(parent)?) else { return Ok(()) };
+            let at = old.at(path);
             if look(&to, name).at("cannot look at", &at)?.is_none() {
                 with_its_time(&to, || shift(from.as_fd(), to.as_fd(), name)).at("cannot move", &at)?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Moves them back, when the trees are back in their old places. May be called again after a kill.
@@ -126,9 +196,9 @@ impl Carry {
             return Ok(());
         }
         let (Some(old), Some(new)) = (Tree::open(live)?, Tree::open(new)?) else { return Ok(()) };
-        for path in &self.moves {
+        self.each(|path| {
             // Whoever missed one meanwhile may have made it anew: the two become one.
-            let mut waiting = vec![path.as_bytes().to_vec()];
+            let mut waiting = vec![path.to_vec()];
             while let Some(path) = waiting.pop() {
                 let (parent, name) = split(&path);
                 let (Some(from), Some(to)) = (new.folder(parent)?, old.folder(parent)?) else { continue };
@@ -143,8 +213,8 @@ impl Carry {
                     _ => {}
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

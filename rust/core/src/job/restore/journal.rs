@@ -227,13 +227,14 @@ impl Journal {
             replacement.check(&connection, monitor)?;
             self.save()?;
         }
-        for tree in &mut self.trees {
+        let list = |number: usize| self.path.with_extension(format!("moves-{number}"));
+        for (number, tree) in self.trees.iter_mut().enumerate() {
             let kept = keep(tree.live());
-            tree.check(&kept)?;
+            tree.check(&kept, &list(number))?;
         }
-        for path in &mut self.paths {
+        for (number, path) in self.paths.iter_mut().enumerate() {
             let kept = keep(path.live());
-            path.check(&kept)?;
+            path.check(&kept, &list(self.trees.len() + number))?;
         }
         monitor.check()?;
         // The old data goes soon after: a power cut must not find the new only in memory.
@@ -362,6 +363,11 @@ impl Journal {
                 all.push(Leftover::Database(name.clone(), Box::new(replacement.clone())));
             }
             leftovers::remember(&state_dir, leftovers::clear(all, document, monitor))?;
+            let lists = self.trees.iter().filter_map(TreeSwap::list);
+            for list in lists.chain(self.paths.iter().filter_map(PathSwap::list)) {
+                // The next restore writes it anew.
+                let _ = fs::remove_file(list);
+            }
             fs::remove_file(&self.path).at("cannot remove", &self.path)
         });
         if let Err(error) = done {

@@ -114,8 +114,9 @@ impl TreeSwap {
     }
 
     /// The new tree is whole: finds out what stands in the way of the swap, and puts what of the live tree stays (`keep`,
-    /// relative to it) where it is to be. Where the new tree has the same path, that wins.
-    pub fn check(&mut self, keep: &[PathBuf]) -> Result<()> {
+    /// relative to it) where it is to be. Where the new tree has the same path, that wins. `list`: a file for what a journal
+    /// should not hold.
+    pub fn check(&mut self, keep: &[PathBuf], list: &Path) -> Result<()> {
         let pins: Vec<PathBuf> = self.pins.iter().map(PathBuf::from).collect();
         for pin in &pins {
             for path in pin.ancestors().filter(|path| !path.as_os_str().is_empty()) {
@@ -133,7 +134,7 @@ impl TreeSwap {
         if self.inside {
             self.mode = fs::metadata(self.live()).ok().map(|found| found.mode() & 0o7777);
         }
-        self.carry = Carry::prepare(self.live(), self.staged(), keep, &pins)?;
+        self.carry = Carry::prepare(self.live(), self.staged(), keep, &pins, list)?;
         Ok(())
     }
 
@@ -209,6 +210,11 @@ impl TreeSwap {
             carry_over(&Path::new(&self.old).join(path), &self.live().join(path))?;
         }
         self.sync()
+    }
+
+    /// The file that [`TreeSwap::check`] made.
+    pub fn list(&self) -> Option<&Path> {
+        self.carry.list()
     }
 
     /// What is to be removed at the end: the old tree after a swap, else the new one.
@@ -405,7 +411,7 @@ mod tests {
         write(&swap.staged().join("a"), "new");
         write(&swap.staged().join("c/d"), "new");
         swap.dress().expect("dressed");
-        swap.check(&keep()).expect("nothing is in the way");
+        swap.check(&keep(), &dir.path().join("list")).expect("nothing is in the way");
         (dir, swap)
     }
 
@@ -491,7 +497,10 @@ mod tests {
             fs::remove_dir_all(swap.staged().join("keep")).expect("removed");
             std::os::unix::fs::symlink(dir.path().join("outside"), swap.staged().join("keep"))
                 .expect("linked");
-            assert_eq!(swap.check(&keep()).expect_err("a link").code(), Code::Integrity);
+            assert_eq!(
+                swap.check(&keep(), &dir.path().join("list")).expect_err("a link").code(),
+                Code::Integrity
+            );
             assert_eq!(fs::read_dir(dir.path().join("outside")).expect("listed").count(), 0);
         }
     }
@@ -511,7 +520,7 @@ mod tests {
     fn what_is_kept_outlives_an_empty_folder_of_its_name_in_the_backup() {
         let (dir, mut swap) = site(false);
         fs::create_dir_all(swap.staged().join("keep/sub")).expect("made");
-        swap.check(&keep()).expect("nothing is in the way");
+        swap.check(&keep(), &dir.path().join("list")).expect("nothing is in the way");
         swap.swap().expect("swapped");
         clean(&swap);
         assert_eq!(tree(dir.path()), NEW);

@@ -120,10 +120,10 @@ impl PathSwap {
     }
 
     /// The new one is whole: puts what of a live folder stays (`keep`, relative to it) where it is to be. Where the new
-    /// one has the same path, that wins.
-    pub fn check(&mut self, keep: &[PathBuf]) -> Result<()> {
+    /// one has the same path, that wins. `list`: a file for what a journal should not hold.
+    pub fn check(&mut self, keep: &[PathBuf], list: &Path) -> Result<()> {
         if fs::symlink_metadata(self.live()).is_ok_and(|found| found.is_dir()) {
-            self.carry = Carry::prepare(self.live(), &self.incoming(), keep, &[])?;
+            self.carry = Carry::prepare(self.live(), &self.incoming(), keep, &[], list)?;
         }
         Ok(())
     }
@@ -179,6 +179,11 @@ impl PathSwap {
             carry_over(&self.old().join(path), &self.live().join(path))?;
         }
         self.sync()
+    }
+
+    /// The file that [`PathSwap::check`] made.
+    pub fn list(&self) -> Option<&Path> {
+        self.carry.list()
     }
 
     fn incoming(&self) -> PathBuf {
@@ -245,7 +250,8 @@ mod tests {
         write(&c.holder().join(NEW), "new");
         for swap in &mut swaps {
             swap.arrived().expect("it is there");
-            swap.check(&["keep".into(), "not there".into()]).expect("nothing is in the way");
+            swap.check(&["keep".into(), "not there".into()], &root.join("list"))
+                .expect("nothing is in the way");
         }
         (dir, swaps)
     }

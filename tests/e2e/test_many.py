@@ -1,0 +1,61 @@
+"""A site of very many folders with long names: memory does not follow their number, on no way."""
+
+import os
+import shutil
+import unittest
+
+from bamtest import SiteTest
+
+FOLDERS = 40_000
+MEMORY = 64 << 20
+
+
+class Many(SiteTest):
+    def setUp(self):
+        super().setUp()
+        # Where there is room in memory: what is measured is not the disk.
+        if os.access("/dev/shm", os.W_OK):
+            shutil.rmtree(self.top)
+            os.symlink(os.path.join("/dev/shm", os.path.basename(self.top)), self.top)
+            self.addCleanup(os.unlink, self.top)
+            self.addCleanup(shutil.rmtree, os.readlink(self.top), True)
+            os.makedirs(os.readlink(self.top))
+            os.makedirs(self.files)
+            with open(self.key, "w") as file:
+                file.write("correct horse battery staple\n")
+            os.chmod(self.key, 0o600)
+
+    def fill(self):
+        for number in range(FOLDERS):
+            os.mkdir(os.path.join(self.files, f"{number:06}" + "n" * 244), 0o750)
+
+    def memory(self, *arguments):
+        process = self.start(*arguments)
+        process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0, process.stderr.read())
+        self.assertLess(usage.ru_maxrss << 10, MEMORY, arguments)
+
+    def test_folders_that_are_restored(self):
+        self.fill()
+        self.memory("backup", "files", "manual", "secret")
+        self.memory("verify", "latest")
+        shutil.rmtree(self.files + "/000007" + "n" * 244)
+        self.memory("restore", "latest", "--source", "files", "--dry-run")
+        self.memory("restore", "latest", "--source", "files", "--yes")
+        found = [entry for entry in os.scandir(self.files) if entry.is_dir()]
+        self.assertEqual({os.stat(entry).st_mode & 0o7777 for entry in found}, {0o750})
+        self.assertEqual(len(found), FOLDERS)
+
+    def test_folders_that_stay_because_a_pattern_left_them_out(self):
+        self.document["profiles"]["default"]["sources"] = {"files": {"exclude": ["*n"]}}
+        self.fill()
+        self.memory("backup", "files", "manual")
+        self.memory("restore", "latest", "--source", "files", "--yes")
+        self.assertEqual(len(os.listdir(self.files)), FOLDERS)
+        self.assertEqual([name for name in os.listdir(self.path("state")) if "moves" in name], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
