@@ -382,5 +382,28 @@ class Iterations(SiteTest):
         self.bam("restore", made["file"], "--source", "files", "--unauthenticated", "--yes", "--iterations", "4321")
 
 
+class RolledBack(SiteTest):
+    """Whoever can delete at the destination must not pass an old backup off as the newest."""
+
+    def test_the_newest_that_vanished_is_missed_and_one_that_was_erased_is_not(self):
+        old = self.backup("files", "manual", "default")
+        self.write("sites/default/files/later", "1")
+        new = self.backup("files", "manual", "default")
+        kept = self.path("kept")
+        os.mkdir(kept)
+        for path in glob.glob(new["path"] + "*"):
+            shutil.move(path, kept)
+        self.assertSays(self.bam("status", expect=3), new["file"], "gone")
+        self.assertSays(self.bam("restore", "latest", "--yes"), old["file"], new["file"], "gone")
+        # A place that cannot be looked at may have it.
+        self.document["destinations"]["away"] = {"type": "directory", "path": self.write("no-folder", "")}
+        self.assertNotIn("gone from", str(self.bam("status", expect=3)))
+        del self.document["destinations"]["away"]
+        for name in os.listdir(kept):
+            shutil.move(os.path.join(kept, name), self.destination())
+        self.bam("delete", str(new["id"]), "--yes")
+        self.assertNotIn("gone from", str(self.bam("status")))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use pbkdf2::pbkdf2_hmac;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use zeroize::{Zeroize, Zeroizing};
@@ -81,10 +81,7 @@ pub enum KeyFile {
 impl KeyFile {
     /// Reads a key file of either kind.
     pub fn read(path: &Path) -> Result<KeyFile> {
-        let mut text = Zeroizing::new(Vec::with_capacity(LONGEST));
-        File::open(path)
-            .and_then(|file| file.take(LONGEST as u64).read_to_end(&mut text))
-            .at("cannot read the key file", path)?;
+        let text = super::read_key_file(path, LONGEST)?;
         let read = if Identities::is_in(&text) {
             let text = Zeroizing::new(String::from_utf8_lossy(&text).into_owned());
             Identities::parse(&text).map(KeyFile::Identities)

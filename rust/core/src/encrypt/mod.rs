@@ -33,7 +33,24 @@ pub use key::{KeyCheck, KeyFile, KeyId};
 pub use mac::MacKey;
 pub use passphrase::Passphrase;
 
-use crate::{Code, Error};
+use crate::{Code, Error, Result};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// The first `most` bytes of a key file.
+fn read_key_file(path: &Path, most: usize) -> Result<Zeroizing<Vec<u8>>> {
+    // With room for all of it: growing would leave copies behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(most));
+    let read = File::open(path).and_then(|file| file.take(most as u64).read_to_end(&mut text));
+    match read {
+        Ok(_) => Ok(text),
+        Err(cause) => Err(Error::io("cannot read the key file", path, cause).hint(
+            "put the key back there, from the printed sheet or a copy, or name another file with `--key`",
+        )),
+    }
+}
 
 /// How a file is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

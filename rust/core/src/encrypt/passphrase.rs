@@ -1,11 +1,8 @@
 //! The passphrase: the first line of a key file, exactly as OpenSSL's `-pass file:` reads it.
 
 use super::age::Identities;
-use crate::{Code, Error, Result, ResultExt, Secret};
-use std::fs::File;
-use std::io::Read;
+use crate::{Code, Error, Result, Secret};
 use std::path::Path;
-use zeroize::Zeroizing;
 
 /// OpenSSL reads at most this many bytes of the line (`APP_PASS_LEN` in apps/lib/apps.c is 1024, with the NUL).
 const MAX_BYTES: usize = 1023;
@@ -43,10 +40,7 @@ impl Passphrase {
 
     /// Reads the first line of the file at `path`; no more than the line's limit is read from it.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let mut text = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
-        File::open(path)
-            .and_then(|file| file.take(MAX_BYTES as u64).read_to_end(&mut text))
-            .at("cannot read the key file", path)?;
+        let text = super::read_key_file(path, MAX_BYTES)?;
         Passphrase::from_first_line(&text).map_err(|e| e.context(format!("key file {}", path.display())))
     }
 

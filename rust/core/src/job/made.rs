@@ -1,15 +1,17 @@
 //! What this site remembers of the backups it made, so that nobody who can write to a destination can pass something
-//! else off as one of them: how each was encrypted, and the digest of what its sidecar says under the MAC.
+//! else off as one of them, and nobody who can delete there an old one as the newest: how each was encrypted, the digest of
+//! what its sidecar says under the MAC, its number and source, and whether it was erased here.
 //!
-//! Kept in the state folder, `made.json`: `{"NAME": {"encryption": "aes256", "seal": "…"}}`, NAME without the extension
-//! of an encryption. Whatever is lost there is only asked of the key again.
+//! Kept in the state folder, `made.json`: `{"NAME": {"encryption": "aes256", "seal": "…", "id": 1795…, "source": "db"}}`,
+//! NAME without the extension of an encryption. Whatever is lost there is only asked of the key again.
 
 use super::lock;
-use crate::catalog::{FileName, Sidecar, hex, key};
+use crate::catalog::{BackupId, FileName, Listing, Sidecar, hex, key};
 use crate::config::{Document, EncryptionKind};
 use crate::{Monitor, NoteKind};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 
 const FILE: &str = "made.json";
 
@@ -55,7 +57,38 @@ impl Made {
         {
             self.0.shift_remove(&oldest);
         }
-        self.0.insert(name, json!({ "encryption": parsed.encryption, "seal": digest(sidecar) }));
+        let mut known = json!({ "encryption": parsed.encryption, "seal": digest(sidecar) });
+        if let (Some(id), Some(source)) = (sidecar.number(key::ID), sidecar.get(key::SOURCE_ID)) {
+            known["id"] = id.into();
+            known["source"] = source.into();
+        }
+        self.0.insert(name, known);
+    }
+
+    /// By source what was made later than all that is listed of it and is nowhere, though it was not erased here: the
+    /// number and the name. Nothing where a place or a backup could not be looked at: it may be there.
+    pub fn gone(&self, listing: &Listing) -> BTreeMap<&str, (BackupId, &str)> {
+        let mut gone = BTreeMap::new();
+        if !listing.unreachable.is_empty() || listing.left_out > 0 {
+            return gone;
+        }
+        let all = || listing.backups.iter().chain(&listing.others);
+        let there: BTreeSet<String> = all().filter_map(|backup| plain_name(&backup.file)).collect();
+        for (name, known) in
+            self.0.iter().filter(|(name, known)| known["erased"] != true && !there.contains(*name))
+        {
+            let (Some(id), Some(source)) = (known["id"].as_u64().map(BackupId), known["source"].as_str())
+            else {
+                continue;
+            };
+            let newest =
+                all().filter(|backup| backup.source.as_deref() == Some(source)).map(|backup| backup.id).max();
+            if newest.is_none_or(|newest| id > newest) {
+                let last = gone.entry(source).or_insert((id, name.as_str()));
+                *last = (id, name.as_str()).max(*last);
+            }
+        }
+        gone
     }
 
     /// Writes it down. The backup is there whether this succeeds or not.
@@ -74,6 +107,31 @@ pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, monitor: &Mo
     let mut made = Made::of(document);
     made.add(file, sidecar);
     made.keep(document, monitor);
+}
+
+/// Remembers that a backup was erased on purpose.
+pub fn erased(document: &Document, file: &str, monitor: &Monitor) {
+    let mut made = Made::of(document);
+    if let Some(known) = plain_name(file).and_then(|name| made.0.get_mut(&name)) {
+        known["erased"] = true.into();
+        made.keep(document, monitor);
+    }
+}
+
+/// Warns where the newest backup that this site made of a source is no longer anywhere: whoever asks for the latest, at
+/// all places, gets an older one then.
+pub fn warn_of_gone(document: &Document, listing: &Listing, source: Option<&str>, monitor: &Monitor) {
+    let made = Made::of(document);
+    for (_, backup) in
+        made.gone(listing).into_iter().filter(|(of, _)| source.is_none_or(|source| source == *of))
+    {
+        monitor.note(NoteKind::Warning, tell_gone(backup));
+    }
+}
+
+/// In words.
+pub fn tell_gone((id, name): (BackupId, &str)) -> String {
+    format!("{name} ({id}) was made later and is gone from every place; bam did not erase it")
 }
 
 /// A backup's name without the extension of an encryption; `None` for what is no backup's.

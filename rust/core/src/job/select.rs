@@ -1,8 +1,8 @@
 //! Which backups a request is about: listed, of the right site, and the one that is meant among them.
 
 use super::local::Local;
-use super::places;
 use super::request::Restore;
+use super::{made, places};
 use crate::catalog::{Backup, Listing, Relation, SiteIdentity};
 use crate::config::Document;
 use crate::destination::Destination;
@@ -46,6 +46,9 @@ impl<'a> Ask<'a> {
     pub fn list(&self, document: &Document, monitor: &Monitor) -> Result<Selection> {
         let places = places::open(document, self.destinations)?;
         let listing = places::list(document, &places, self.site, monitor)?;
+        if self.id == Some("latest") && self.destinations.is_empty() && self.site.is_none() {
+            made::warn_of_gone(document, &listing, self.source, monitor);
+        }
         Ok(Selection { places, listing })
     }
 
@@ -111,6 +114,9 @@ pub fn meant(document: &Document, ask: &Restore, monitor: &Monitor) -> Result<Me
     let all = places::open(document, &names)?;
     let listing = places::list(document, &all, ask.site.as_deref(), monitor)?;
     let source = ask.source.as_deref().filter(|_| id == "latest");
+    if id == "latest" && names.is_empty() && ask.site.is_none() {
+        made::warn_of_gone(document, &listing, source, monitor);
+    }
     let backup = places::find(document, &listing, id, source, None, monitor)?.clone();
     let other_site = (backup.own == Some(false)).then(|| backup.identity().describe());
     Ok(Meant { backup, other_site, notes: monitor.notes() })

@@ -4,7 +4,7 @@ use crate::catalog::{Backup, Rule};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::job::choose::unknown;
-use crate::job::made::Made;
+use crate::job::made::{self, Made};
 use crate::job::{lock, places, trust};
 use crate::{Code, Monitor, NoteKind, Result};
 use serde_json::{Value, json};
@@ -66,13 +66,14 @@ pub fn apply(
         for decision in decisions {
             monitor.check()?;
             let mut error = None;
-            if !decision.keep
-                && !dry_run
-                && let Err(failed) = place.remove(&decision.file)
-            {
+            if decision.keep || dry_run {
+                // Only told.
+            } else if let Err(failed) = place.remove(&decision.file) {
                 let text = format!("{} should go from {} but did not: {failed}", decision.file, place.id());
                 monitor.note(NoteKind::Missing, text);
                 error = Some(failed.to_string());
+            } else {
+                made::erased(document, &decision.file, monitor);
             }
             told.push(json!({
                 "schedule": schedule,

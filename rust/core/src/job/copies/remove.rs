@@ -1,8 +1,8 @@
 //! Erasing one backup wherever it lies.
 
 use crate::config::Document;
-use crate::job::lock;
 use crate::job::select::Ask;
+use crate::job::{lock, made};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result
         return Err(Error::new(Code::Destination, format!("{} could not be erased anywhere", backup.file))
             .hint("see the reasons above"));
     }
+    made::erased(document, &backup.file, monitor);
     Ok(
         json!({"id": backup.id, "file": backup.file, "source": backup.source, "erased": erased, "failed": failed}),
     )

@@ -35,7 +35,7 @@ use self::target::Target;
 use super::local::Local;
 use super::open::Opened;
 use super::request::Restore;
-use super::{choose, lock, places, select, trust};
+use super::{choose, lock, made, places, select, trust};
 use crate::catalog::{Kind, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::source::exclude::real_path;
@@ -121,6 +121,9 @@ pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<
     let listed = places::list(document, &opened, ask.site.as_deref(), monitor)?;
     // A source besides an ID or a name says where to put it; with `latest` it says which.
     let made_from = ask.source.as_deref().filter(|_| id == "latest");
+    if id == "latest" && names.is_empty() && ask.site.is_none() {
+        made::warn_of_gone(document, &listed, made_from, monitor);
+    }
     let backup = places::find(document, &listed, id, made_from, ask.destination.as_deref(), monitor)?;
     let whose = backup.identity().describe();
     if backup.own == Some(false) {

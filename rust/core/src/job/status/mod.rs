@@ -5,7 +5,7 @@ mod unproven;
 use super::copies::exports::{self, Exported};
 use super::restore::recover;
 use super::verify::drill;
-use super::{check, lock, places, schedule, site, state};
+use super::{check, lock, made, places, schedule, site, state};
 use crate::catalog::{self, Copy, Sites};
 use crate::config::Document;
 use crate::{Monitor, NoteKind, Result};
@@ -23,6 +23,8 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Info) {
         monitor.note(note.kind, note.text.clone());
     }
+    let made = made::Made::of(document);
+    let gone = made.gone(&listing);
     let taken_out = unproven::take_out(document, &mut listing);
     for backup in &mut listing.backups {
         for exported in exports::of(document, &state_dir, backup)? {
@@ -32,7 +34,11 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     let now = jiff::Timestamp::now().as_second();
     let mut status = catalog::status(document, &listing, now);
     unproven::tell(&taken_out, &mut status, document, monitor);
-    for source in &status.sources {
+    for source in &mut status.sources {
+        if let Some(backup) = gone.get(source.source.as_str()) {
+            source.missing.push(made::tell_gone(*backup));
+            (source.ok, status.ok) = (false, false);
+        }
         for missing in &source.missing {
             monitor.note(NoteKind::Missing, format!("{}: {missing}", source.source));
         }
