@@ -40,6 +40,29 @@ final class Process
         return !is_dir('/proc/self');
     }
 
+    /**
+     * Root becomes the user whom a site's files belong to, for good: what Drupal writes the web server must be able to
+     * replace, and code of the site has no business with root's rights.
+     *
+     * @param string $folder the site's public files
+     */
+    public static function becomeOwner(string $folder): void
+    {
+        if (!function_exists('posix_geteuid') || posix_geteuid() !== 0) {
+            return;
+        }
+        $owner = @stat($folder);
+        if ($owner === false || $owner['uid'] === 0) {
+            return;
+        }
+        $user = posix_getpwuid($owner['uid']);
+        if ($user !== false) {
+            posix_initgroups($user['name'], $user['gid']);
+        }
+        posix_setgid($user === false ? $owner['gid'] : $user['gid']);
+        posix_setuid($owner['uid']);
+    }
+
     private static function boot(): string
     {
         return trim((string) @file_get_contents('/proc/sys/kernel/random/boot_id'));

@@ -71,7 +71,7 @@ final class MaintenanceProgram
 
     private static function refresh(Drupal10Site $site): string
     {
-        self::becomeOwner($site);
+        Process::becomeOwner($site->publicFolder());
         // Before Drupal starts: what it compiled is of another state of the site.
         self::removeCompiled($site);
         if ($site->store() !== null) {
@@ -80,27 +80,6 @@ final class MaintenanceProgram
         (new Kernel($site, true))->rebuild();
         $elsewhere = $site->cachesElsewhere();
         return ($elsewhere === [] ? '' : "\nemptied, too: " . implode(', ', $elsewhere)) . "\nworks\n";
-    }
-
-    /**
-     * Root becomes the user whom the site's files belong to: what Drupal writes the web server must be able to replace,
-     * and code of the site has no business with root's rights.
-     */
-    private static function becomeOwner(Drupal10Site $site): void
-    {
-        if (!function_exists('posix_geteuid') || posix_geteuid() !== 0) {
-            return;
-        }
-        $owner = @stat($site->publicFolder());
-        if ($owner === false || $owner['uid'] === 0) {
-            return;
-        }
-        $user = posix_getpwuid($owner['uid']);
-        if ($user !== false) {
-            posix_initgroups($user['name'], $user['gid']);
-        }
-        posix_setgid($user === false ? $owner['gid'] : $user['gid']);
-        posix_setuid($owner['uid']);
     }
 
     private static function removeCompiled(Drupal10Site $site): void
