@@ -8,6 +8,7 @@ mod help;
 mod maintenance;
 mod manual;
 mod notify;
+mod php_shim;
 mod place;
 mod print;
 mod result;

@@ -1,6 +1,6 @@
 //! Maintenance mode: where the program is that the engine asks for it, and the mode around a backup.
 
-use crate::configuration;
+use crate::php_shim;
 use bam::Result;
 use bam::config::Document;
 use bam::job::site;
@@ -15,7 +15,7 @@ pub fn with_program(mut document: Document, uri: Option<&str>) -> Document {
         return document;
     }
     // Where there is none, the engine does without.
-    let Ok(program) = configuration::shim().map(|shim| shim.join("bin/bam-maintenance")) else {
+    let Ok(program) = php_shim::shim().map(|shim| shim.join("bin/bam-maintenance")) else {
         return document;
     };
     if let (Some(program), Some(root)) = (program.to_str(), site.root.to_str()) {

@@ -1,7 +1,7 @@
 //! `bam import-settings`: what Backup and Migrate exported, into a site or as sections of bam.yml.
 
 use crate::args::{Global, ImportSettings};
-use crate::configuration;
+use crate::php_shim;
 use crate::print::{Output, text};
 use bam::config::import::{Import, ItemKind};
 use bam::config::to_yaml;
@@ -25,7 +25,7 @@ pub fn run(global: &Global, args: ImportSettings, output: &Output) -> Result<u8>
 
 /// Imports one export file into a site; what is there of the same name is an error.
 pub fn import_into_site(root: &Path, uri: Option<&str>, file: &Path) -> Result<()> {
-    configuration::ask_site(IMPORTER, root, uri, &[file.as_os_str()]).map(drop)
+    php_shim::ask_site(IMPORTER, root, uri, &[file.as_os_str()]).map(drop)
 }
 
 fn into_site(root: &Path, uri: Option<&str>, args: &ImportSettings, output: &Output) -> Result<u8> {
@@ -34,7 +34,7 @@ fn into_site(root: &Path, uri: Option<&str>, args: &ImportSettings, output: &Out
         words.push("--replace".as_ref());
     }
     words.extend(args.files.iter().map(|file| file.as_os_str()));
-    let said = configuration::ask_site(IMPORTER, root, uri, &words)?;
+    let said = php_shim::ask_site(IMPORTER, root, uri, &words)?;
     let plan: Value = serde_json::from_slice(said.printed.expose()).map_err(|cause| {
         Error::new(Code::Internal, format!("{IMPORTER} did not print JSON")).because(cause)
     })?;

@@ -1,8 +1,7 @@
 //! Headers of members: building GNU ones, reading any.
 
-use super::write::unsupported;
-use super::{BLOCK, Entry, EntryKind, field};
-use crate::Result;
+use super::{BLOCK, Entry, EntryKind, field, show};
+use crate::{Code, Error, Result};
 use tar::{EntryType, Header};
 
 /// The longest name a GNU header holds, and the longest target of a link. Longer ones precede the member.
@@ -115,6 +114,11 @@ pub fn clean_path(raw: &[u8]) -> Vec<u8> {
         clean.extend_from_slice(part);
     }
     clean
+}
+
+/// For members that cannot be written.
+fn unsupported(entry: &Entry, why: &str) -> Error {
+    Error::new(Code::Unsupported, format!("cannot archive {}: {why}", show(&entry.path)))
 }
 
 #[cfg(test)]

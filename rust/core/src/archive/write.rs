@@ -1,7 +1,7 @@
 //! Writes GNU tar.
 
-use super::{BLOCK, Entry, EntryKind, Extras, Owners, header, show, sparse};
-use crate::{Code, Error, Result};
+use super::{BLOCK, Entry, EntryKind, Extras, Owners, header, sparse};
+use crate::Result;
 use std::io::{Read, Write};
 
 /// How much is gathered before it is passed on: headers, small files and padding travel together.
@@ -179,9 +179,4 @@ impl<W: Write> Writer<W> {
         self.filled = 0;
         Ok(())
     }
-}
-
-/// For members that cannot be written.
-pub(super) fn unsupported(entry: &Entry, why: &str) -> Error {
-    Error::new(Code::Unsupported, format!("cannot archive {}: {why}", show(&entry.path)))
 }

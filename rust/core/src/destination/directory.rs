@@ -4,7 +4,7 @@
 //! `.NAME.info.part` while `.NAME.part` is gone: readers take it for the sidecar, and the next
 //! [`Destination::clean_parts`] finishes the job. A new backup gets its sidecar first, so that it needs none of this.
 
-use super::lease::{self, Found, Held, LEASE_MAX, Lease};
+use super::lease::{self, Found, Held, LEASE_MAX, Lease, this_host};
 use super::names::{self, Kind, SIDECAR_MAX, check_name};
 use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken, unreadable};
 use crate::config::document;
@@ -666,11 +666,6 @@ impl Drop for Writing {
             let _ = self.place.settle(&self.name);
         }
     }
-}
-
-/// This machine's name, as the policy's "distinct hosts" counts it.
-pub(super) fn this_host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// The permissions of files, where the settings say.

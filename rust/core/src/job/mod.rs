@@ -44,9 +44,8 @@ mod verify;
 pub use copies::raw;
 pub use open::decrypt::{decrypt, keys_of};
 pub use open::look;
-pub use request::{Rekey, Request, Restore};
+pub use request::{Elsewhere, Rekey, Request, Restore, Way};
 pub use restore::elsewhere;
-pub use restore::recover::Way;
 pub use select::{Meant, meant, other_site};
 pub use verify::drill;
 

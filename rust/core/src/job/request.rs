@@ -1,8 +1,6 @@
 //! What can be asked of the engine. The same shape over the C ABI: `{"job": "backup", "what": "db"}`.
 
-use super::restore::elsewhere::Elsewhere;
-use super::restore::recover::Way;
-use crate::config::EncryptionKind;
+use crate::config::{Database, EncryptionKind};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -244,4 +242,31 @@ pub struct Restore {
     pub dry_run: bool,
     /// Not onto the site, but there. Then nothing of the document counts but its destinations and keys.
     pub elsewhere: Option<Box<Elsewhere>>,
+}
+
+/// Where else than onto the site a restore goes: a folder, a database, or both.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Elsewhere {
+    /// A folder that is empty or does not exist yet; then it is made, 0700. With it, what is not loaded into `database`.
+    pub folder: Option<PathBuf>,
+    /// A database; made where it does not exist. A SQLite path must be absolute.
+    pub database: Option<Database>,
+    /// Replace what the database holds.
+    pub replace: bool,
+    /// Where the journal lies meanwhile; default: a folder of its own, removed at the end.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Which way to end a restore that was interrupted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// The one that its state suggests: back before the swap, forward from there on, back where forward fails.
+    #[default]
+    Either,
+    /// The old data is to be live.
+    TakeBack,
+    /// The new data is to be live.
+    Finish,
 }

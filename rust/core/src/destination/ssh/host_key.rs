@@ -6,8 +6,6 @@ use super::server::{Met, Server};
 use crate::config::document;
 use crate::destination::address::{is_address, setting};
 use crate::{Code, Error, Result};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -135,16 +133,6 @@ impl Server {
                 ),
             )),
         }
-    }
-}
-
-/// `SHA256:` and the digest in base64, as `ssh-keygen -l` prints it.
-pub(crate) fn parse_pin(text: &str) -> Result<String> {
-    let digest = text.trim().strip_prefix("SHA256:").map(|digest| digest.trim_end_matches('='));
-    match digest.map(|digest| (digest, STANDARD_NO_PAD.decode(digest))) {
-        Some((digest, Ok(bytes))) if bytes.len() == 32 => Ok(format!("SHA256:{digest}")),
-        _ => Err(Error::new(Code::Config, format!("host_key {text:?} is no fingerprint"))
-            .hint("write it as ssh-keygen -l prints it: SHA256: and 43 characters")),
     }
 }
 

@@ -3,7 +3,7 @@
 //! libssh2 reads such files, too, but cannot say which *kinds* of keys it knows for a host, without which a server
 //! with several keys looks changed; nor does it understand `@revoked` and patterns.
 
-use crate::{Error, Result, ResultExt};
+use crate::{Code, Error, Result, ResultExt};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -208,4 +208,14 @@ pub(crate) fn append(path: &Path, line: &str) -> Result<()> {
     }
     let start = if last == *b"\n" { "" } else { "\n" };
     file.write_all(format!("{start}{line}\n").as_bytes()).map_err(|cause| Error::io(what, path, cause))
+}
+
+/// `SHA256:` and the digest in base64, as `ssh-keygen -l` prints it.
+pub(crate) fn parse_pin(text: &str) -> Result<String> {
+    let digest = text.trim().strip_prefix("SHA256:").map(|digest| digest.trim_end_matches('='));
+    match digest.map(|digest| (digest, STANDARD_NO_PAD.decode(digest))) {
+        Some((digest, Ok(bytes))) if bytes.len() == 32 => Ok(format!("SHA256:{digest}")),
+        _ => Err(Error::new(Code::Config, format!("host_key {text:?} is no fingerprint"))
+            .hint("write it as ssh-keygen -l prints it: SHA256: and 43 characters")),
+    }
 }

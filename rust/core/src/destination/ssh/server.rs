@@ -1,6 +1,5 @@
 //! A connection to an SSH server: the host key is checked before anything about us is said.
 
-use super::host_key::parse_pin;
 use super::known_hosts;
 use super::location::Location;
 use super::retry::{Patience, Trouble};
@@ -159,7 +158,7 @@ impl Server {
             location,
             identity_file: config.identity_file.as_deref().map(at_home),
             known_hosts,
-            pin: config.host_key.as_deref().map(parse_pin).transpose().map_err(here)?,
+            pin: config.host_key.as_deref().map(known_hosts::parse_pin).transpose().map_err(here)?,
             patience,
             job: Arc::default(),
         })

@@ -13,7 +13,7 @@
 
 use super::apply::{self, Applied};
 use super::journal::Journal;
-use super::recover::{self, Way};
+use super::recover;
 use super::target::Target;
 use crate::archive::{Extractor, Layout, Part, Place, Reader};
 use crate::catalog::{Kind, key};
@@ -21,32 +21,17 @@ use crate::config::{Connection, Database, Document, Driver, Site};
 use crate::entries;
 use crate::job::lock::{self, Lock};
 use crate::job::open::Opened;
-use crate::job::request::Restore;
+use crate::job::request::{Elsewhere, Restore, Way};
 use crate::job::restore;
 use crate::source::database;
 use crate::whole_file;
 use crate::{Code, Error, Monitor, Phase, Result, ResultExt};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Where to: a folder, a database, or both.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Elsewhere {
-    /// A folder that is empty or does not exist yet; then it is made, 0700. With it, what is not loaded into `database`.
-    pub folder: Option<PathBuf>,
-    /// A database; made where it does not exist. A SQLite path must be absolute.
-    pub database: Option<Database>,
-    /// Replace what the database holds.
-    pub replace: bool,
-    /// Where the journal lies meanwhile; default: a folder of its own, removed at the end.
-    pub state_dir: Option<PathBuf>,
-}
 
 /// The machine name that the database has in the journal.
 const DATABASE: &str = "into";

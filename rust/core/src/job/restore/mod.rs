@@ -30,11 +30,10 @@ mod unlinked;
 
 use self::journal::Journal;
 use self::left_out::LeftOut;
-use self::recover::Way;
 use self::target::Target;
 use super::local::Local;
 use super::open::Opened;
-use super::request::Restore;
+use super::request::{Restore, Way};
 use super::{choose, lock, made, places, select, trust};
 use crate::catalog::{Kind, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};

@@ -3,25 +3,13 @@
 use super::journal::{FILE, Journal, State};
 use super::leftovers;
 use crate::config::Document;
+use crate::job::request::Way;
 use crate::job::{lock, state};
 use crate::source::database;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-
-/// Which way to end it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// The one that its state suggests: back before the swap, forward from there on, back where forward fails.
-    #[default]
-    Either,
-    /// The old data is to be live.
-    TakeBack,
-    /// The new data is to be live.
-    Finish,
-}
 
 /// What [`recover`] can do with a restore that stopped in this state, in words.
 fn ways(state: State) -> &'static str {

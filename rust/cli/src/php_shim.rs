@@ -1,0 +1,81 @@
+//! The PHP shim (php-shim/): where it is, and what its programs say of a Drupal site.
+
+use bam::config::Document;
+use bam::{Code, Error, Result, Secret};
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The shim's program that prints a site's document.
+pub const EXPORTER: &str = "bam-export-config";
+
+/// What one of the shim's programs said.
+pub struct Said {
+    /// Its standard output, which may hold passwords: it came through a pipe and is zeroed after use.
+    pub printed: Secret,
+    /// Its remarks.
+    pub notes: Vec<String>,
+}
+
+/// Runs one of the shim's programs on the Drupal site in `root`.
+pub fn ask_site(name: &str, root: &Path, uri: Option<&str>, words: &[&OsStr]) -> Result<Said> {
+    if !is_there(root)? || !root.is_dir() {
+        return Err(Error::new(Code::Usage, format!("{} is not a folder", root.display()))
+            .hint("--root wants the folder that Drupal's index.php is in"));
+    }
+    let mut command = Command::new("php");
+    command.arg(shim()?.join("bin").join(name)).arg("--root").arg(root);
+    if let Some(uri) = uri {
+        command.arg("--uri").arg(uri);
+    }
+    let result = command.args(words).stdin(Stdio::null()).output().map_err(|cause| {
+        let error = Error::new(Code::Config, "cannot run php to ask the site").because(cause);
+        error.hint("install php-cli, or write a bam.yml and name it with --config")
+    })?;
+    let printed = Secret::new(result.stdout);
+    let said = String::from_utf8_lossy(&result.stderr);
+    let prefix = format!("{name}: ");
+    if !result.status.success() {
+        let bare = |line: &str| {
+            line.strip_prefix(&prefix).unwrap_or(line).trim().trim_start_matches("bam: ").to_owned()
+        };
+        let mut lines = said.lines().map(bare);
+        let what = lines.next().unwrap_or_else(|| "php stopped without a word".into());
+        let error = Error::new(
+            Code::Config,
+            format!("cannot read the settings of the site {}: {what}", root.display()),
+        );
+        let rest: Vec<String> = lines.collect();
+        return Err(if rest.is_empty() { error } else { error.hint(rest.join("; ")) });
+    }
+    let notes = said.lines().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect();
+    Ok(Said { printed, notes })
+}
+
+/// The PHP shim: `$BAM_PHP_SHIM`, else beside the installed program, else in the source tree the program was built in.
+pub fn shim() -> Result<PathBuf> {
+    let mut places: Vec<PathBuf> = std::env::var_os("BAM_PHP_SHIM").map(PathBuf::from).into_iter().collect();
+    if let Ok(program) = std::env::current_exe() {
+        let up = |levels| program.ancestors().nth(levels);
+        // PREFIX/bin/bam
+        places.extend(up(2).map(|prefix| prefix.join("share/bam/php-shim")));
+        // target/debug/bam
+        places.extend(up(3).map(|top| top.join("php-shim")));
+    }
+    if let Some(found) = places.iter().find(|place| place.join("bin").join(EXPORTER).is_file()) {
+        return Ok(found.clone());
+    }
+    let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    Err(Error::new(Code::Config, format!("bam's PHP part is in none of: {}", looked.join(", ")))
+        .hint("install it with `make install`, or say in BAM_PHP_SHIM where php-shim is"))
+}
+
+/// Whether a file or folder is there. One in a folder that we may not look into is not taken for missing.
+pub fn is_there(path: &Path) -> Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(_) => Ok(true),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(cause) => Err(Document::unreadable(path, cause)),
+    }
+}
