@@ -1,7 +1,7 @@
 //! The status file: how another program watches bam while it works in the background.
 //!
 //! JSON, replaced as a whole by a rename, readable by its owner alone: `state` (running, done, failed), `pid`, `started`
-//! (Unix time), `progress` (the engine's counters), and at the end `result` or `error`, and `exit_code`. Whoever reads
+//! (Unix time), `progress` (the engine's counters), `rate` (bytes read in a second, of late), and at the end `result` or `error`, and `exit_code`. Whoever reads
 //! `running` with the process gone knows that it was killed.
 
 use bam::{Error, Progress, Result, ResultExt};
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// How often progress is written.
 const EVERY: Duration = Duration::from_millis(500);
+/// Over how many seconds the rate is smoothed: stages of a run differ, moments do not matter.
+const SMOOTH: f64 = 10.0;
 
 #[derive(Debug)]
 pub struct StatusFile {
@@ -22,6 +24,9 @@ pub struct StatusFile {
     part: PathBuf,
     started: u64,
     written: Cell<Instant>,
+    /// Bytes that were read when it was written last, and how many a second since about [`SMOOTH`] seconds.
+    read: Cell<u64>,
+    rate: Cell<Option<f64>>,
     result: RefCell<Value>,
 }
 
@@ -33,17 +38,24 @@ impl StatusFile {
         let started =
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let (part, written, result) = (part.into(), Cell::new(Instant::now()), RefCell::new(Value::Null));
-        let file = StatusFile { path, part, started, written, result };
+        let (read, rate) = (Cell::new(0), Cell::new(None));
+        let file = StatusFile { path, part, started, written, read, rate, result };
         file.write("running", json!({}), false).at("cannot write the status file", &file.path)?;
         Ok(file)
     }
 
     /// Tells how far the run is, unless it was told just now.
     pub fn progress(&self, progress: &Progress) {
-        if self.written.get().elapsed() >= EVERY {
+        let seconds = self.written.get().elapsed();
+        if seconds >= EVERY {
             self.written.set(Instant::now());
+            let read = progress.bytes_in.saturating_sub(self.read.replace(progress.bytes_in));
+            let now = read as f64 / seconds.as_secs_f64();
+            let weight = 1.0 - (-seconds.as_secs_f64() / SMOOTH).exp();
+            let rate = self.rate.get().map_or(now, |before| before + weight * (now - before));
+            self.rate.set(Some(rate));
             // A disk that is full by now shows at the end, and in the run itself.
-            let _ = self.write("running", json!({ "progress": progress }), false);
+            let _ = self.write("running", json!({ "progress": progress, "rate": rate as u64 }), false);
         }
     }
 

@@ -63,7 +63,13 @@ class BrowserTest(ModuleTest):
         """Gives the site to the user of the web server."""
         for folder in (self.top, self.server.top):
             os.chmod(folder, 0o711)
-        mine = [self.root, self.private, self.jobs_top, os.path.join(self.top, "tmp")]
+        if os.geteuid() == 0:
+            # Shared by root and the site's user, as the program wants it.
+            shutil.chown(self.jobs_top, "root", webserver.USER)
+            os.chmod(self.jobs_top, 0o3770)
+        mine = [self.root, self.private, os.path.join(self.top, "tmp")]
+        if self.has_key:
+            mine.append(os.path.join(self.top, "site.key"))
         subprocess.run(["chown", "-R", "-h", webserver.USER, *mine], check=True)
 
     def person(self, permissions=ANY, width=1100):

@@ -170,7 +170,9 @@ class Page:
         self.ask("POST", "/goog/cdp/execute", {"cmd": "Emulation.clearDeviceMetricsOverride", "params": {}})
 
     def resize(self, width, height=900):
-        self.ask("POST", "/window/rect", {"width": width, "height": height})
+        """As a telephone has it: windows of desktops are never so narrow."""
+        self.ask("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": {
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}})
 
     def close_tab(self):
         """Closes the tab and opens another one, with the same cookies."""

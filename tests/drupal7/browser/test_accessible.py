@@ -73,14 +73,15 @@ class Accessible(BrowserTest):
         self.job_ends(page)
         number = first_number(page)
         page.resize(375)
+        self.assertEqual(page.run("return window.innerWidth"), 375)
+        found = {}
         for path in OURS:
-            with self.subTest(path):
-                page.go(PAGES + path.format(number))
-                wide = page.run("return Array.prototype.filter.call(document.querySelectorAll('#content *, #page *'), function (e) {"
-                                "return e.getClientRects().length && e.getBoundingClientRect().right > window.innerWidth + 1 &&"
-                                "!e.closest('.element-invisible, .tabs, #branding, details:not([open]) > ul'); }).slice(0, 3).map("
-                                "function (e) { return e.outerHTML.slice(0, 160) + ' ' + e.getBoundingClientRect().right; })")
-                self.assertEqual(wide, [])
+            page.go(PAGES + path.format(number))
+            found[path] = page.run("return Array.prototype.filter.call(document.querySelectorAll('#content *, #page *'), function (e) {"
+                                   "return e.getClientRects().length && e.getBoundingClientRect().right > window.innerWidth + 1 &&"
+                                   "!e.closest('.element-invisible, .tabs, #branding, thead, details:not([open]) > ul'); }).slice(0, 3).map("
+                                   "function (e) { return e.outerHTML.slice(0, 160) + ' ' + e.getBoundingClientRect().right; })")
+        self.assertEqual({path: wide for path, wide in found.items() if wide}, {})
 
     def test_every_row_of_a_narrow_table_says_what_its_cells_are(self):
         page = self.person(width=375)
@@ -88,7 +89,8 @@ class Accessible(BrowserTest):
         for path in ("/places", "/profiles", "/sources", "/schedules", "/start"):
             with self.subTest(path):
                 page.go(PAGES + path)
-                bare = page.run("return Array.prototype.filter.call(document.querySelectorAll('.bam-table tbody td:not([colspan])'), "
+                self.assertTrue(page.has(".bam-table td[data-label]") or path == "/schedules")
+                bare = page.run("return Array.prototype.filter.call(document.querySelectorAll('.bam-table tbody td:not([colspan]):not(:empty)'), "
                                 "function (e) { return !getComputedStyle(e, '::before').content.replace(/none|normal|\"/g, ''); })"
                                 ".map(function (e) { return e.outerHTML; })")
                 self.assertEqual(bare, [])

@@ -40,6 +40,9 @@ class FirstRunBehindNginx(BrowserTest):
         page.wait(lambda: page.run("return document.querySelectorAll('tr.ok').length") == 6, "six steps that are done")
         self.verify(page)
         self.restore_a_folder(page)
+        for name in ("upload", "places", "schedules", "profiles", "sources", "keys", "settings", "import"):
+            page.go(f"{PAGES}/{name}")
+            self.picture(page, name)
 
     def make_a_key(self, page):
         page.click("Make a key", "a.button")

@@ -8,7 +8,8 @@ PATHS = ["", "/backup", "/upload", "/places", "/places/add", "/schedules", "/sch
          "/backups/{}/delete", "/backups/{}/download", "/backups/{}/sidecar", "/backups/{}/drill"]
 EDITOR = ["access content", "create article content", "access administration pages", "view the administration theme"]
 # For each place of a page that a name goes into.
-CLIMBERS = ["..%2f..%2f..%2f..%2fetc%2fpasswd", "..", "%2e%2e", "..%5c..%5cwindows", "%2fetc%2fpasswd", "a%00b"]
+# Browsers and servers resolve a bare ".." by themselves.
+CLIMBERS = ["..%2f..%2f..%2f..%2fetc%2fpasswd", "..%5c..%5cwindows", "%2fetc%2fpasswd", "..%00", "a%00b"]
 ASKED = ["/backups/{}/restore", "/backups/{}/download", "/backups/{}/delete", "/places/{}/edit", "/places/{}/try", "/places/{}/export",
          "/places/{}/delete", "/schedules/{}/edit", "/schedules/{}/run", "/profiles/{}/edit", "/sources/{}/edit", "/job/{}",
          "/job/{}/status", "/job/{}/cancel", "/job/{}/confirm"]

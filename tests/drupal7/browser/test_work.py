@@ -68,7 +68,7 @@ class Running(Work):
         address = page.url
         page.close_tab()
         page.go(PAGES)
-        page.click("Backup of Default Database", "a")
+        page.click("Backup of Database", "a")
         page.wait(lambda: page.url == address, "the same page")
         release()
         self.job_ends(page)
