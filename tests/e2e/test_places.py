@@ -136,6 +136,20 @@ class Places(SiteTest):
             self.assertEqual((found.st_uid, found.st_gid, found.st_mode & 0o777), (0, NOBODY.pw_gid, 0o640))
         self.assertIn(made["file"], self.bam("backups", **self.as_nobody()).out)
 
+    @unittest.skipUnless(os.geteuid() == 0, "root makes folders for somebody else")
+    def test_folders_that_root_makes_belong_to_whose_folder_they_are_in(self):
+        theirs = self.path("theirs")
+        os.mkdir(theirs, 0o700)
+        os.chown(theirs, 65534, 65534)
+        self.document["destinations"]["manual"]["path"] = os.path.join(theirs, "backup_migrate/manual")
+        self.bam("backup", "files")
+        for folder in ("backup_migrate", "backup_migrate/manual"):
+            found = os.stat(os.path.join(theirs, folder))
+            self.assertEqual((found.st_uid, found.st_gid, found.st_mode & 0o777), (65534, 65534, 0o700))
+        for file in self.visible():
+            found = os.stat(os.path.join(self.destination(), file))
+            self.assertEqual((found.st_gid, found.st_mode & 0o777), (65534, 0o640))
+
     def test_root_refuses_a_state_folder_of_another_user(self):
         if not IS_ROOT:
             self.skipTest("only root can give a folder away")

@@ -9,7 +9,8 @@ use super::names::{self, Kind, SIDECAR_MAX, check_name};
 use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken, unreadable};
 use crate::config::document;
 use crate::{Code, Error, Monitor, Note, Result, ResultExt};
-use rustix::fs::{Advice, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags};
+use rustix::fs::{Advice, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
@@ -17,7 +18,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU64;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -103,6 +104,29 @@ impl Directory {
         let readable = Mode::from_raw_mode(0o640);
         made_for_it
             .then(|| (Gid::from_raw(folder.gid()), if self.mode_is_set { self.mode } else { readable }))
+    }
+
+    /// Makes the folder and those above it. What root makes in a folder of somebody else is that one's, who could have made
+    /// it: the site's user must be able to use what root has made before.
+    fn make(&self) -> Result<File> {
+        let above = self.path.ancestors().find(|folder| folder.is_dir());
+        let rest = above.and_then(|above| Some((above, self.path.strip_prefix(above).ok()?)));
+        let plain = |rest: &Path| rest.components().all(|part| matches!(part, Component::Normal(_)));
+        if rustix::process::geteuid().is_root()
+            && self.group.is_none()
+            && let Some((above, rest)) = rest.filter(|(_, rest)| plain(rest))
+        {
+            let owner = fs::metadata(above).at("cannot look at", above)?;
+            if owner.uid() != 0 {
+                return make_for(above, rest, &owner).at("cannot create the folder", &self.path);
+            }
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)
+            .at("cannot create the folder", &self.path)?;
+        File::open(&self.path).at("cannot open", &self.path)
     }
 
     /// Gives a file its group and permissions, whatever the umask; the group first, as chown clears bits.
@@ -390,12 +414,7 @@ impl Destination for Directory {
 
     fn prepare(&self, _monitor: &Monitor) -> Result<()> {
         if !self.path.is_dir() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&self.path)
-                .at("cannot create the folder", &self.path)?;
-            let folder = File::open(&self.path).at("cannot open", &self.path)?;
+            let folder = self.make()?;
             self.dress(&folder, &self.path, Mode::from_raw_mode(self.folder_mode()))?;
         }
         rustix::fs::accessat(
@@ -681,6 +700,27 @@ pub(super) fn mode_of(id: &str, config: &document::Destination) -> Result<Option
 fn parse_mode(text: &str) -> Option<Mode> {
     let mode = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok()?;
     (mode & 0o600 == 0o600 && mode & !0o666 == 0).then(|| Mode::from_raw_mode(mode))
+}
+
+/// Makes the folders of `rest` in `above` for its owner, one from within the other: that one may move them meanwhile, and
+/// nothing else than what was made here is given away.
+fn make_for(above: &Path, rest: &Path, owner: &fs::Metadata) -> io::Result<File> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut folder = rustix::fs::openat(CWD, above, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    for name in rest {
+        let made = match rustix::fs::mkdirat(&folder, name, Mode::RWXU) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(cause) => return Err(cause.into()),
+        };
+        let next = rustix::fs::openat(&folder, name, flags, Mode::empty())?;
+        if made {
+            let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+            rustix::fs::fchown(&next, Some(user), Some(group))?;
+        }
+        folder = next;
+    }
+    Ok(File::from(folder))
 }
 
 /// The number of a group, by number or by any name the system knows (`getent`: LDAP groups, too).
