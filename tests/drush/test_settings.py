@@ -13,6 +13,8 @@ class Lists(SiteTest):
         self.assertEqual(set(self.json("bam-sources")), {"archive", "db", "files", "files_private"})
         self.assertEqual(set(self.json("bam-destinations")), {"manual", "scheduled"})
         self.assertEqual(set(self.json("bam-profiles")), {"default"})
+        # Nothing is JSON, too.
+        self.assertEqual((self.json("bam-schedules"), self.json("bam-backups")), ({}, []))
         self.drush("-y", "pm-disable", "backup_migrate")
         self.assertEqual(set(self.json("bam-sources")), {"archive", "db", "files", "files_private"})
         self.drush("-y", "pm-uninstall", "backup_migrate")
