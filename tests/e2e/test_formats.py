@@ -5,6 +5,7 @@ import base64
 import bz2
 import gzip
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -210,6 +211,31 @@ class Formats(SiteTest):
                 with open(os.path.join(self.destination(), name), "wb") as file:
                     file.write(content)
                 self.bam("verify", name, expect=expect)
+
+    def test_of_a_tar_that_nothing_proves_no_more_is_said_than_was_seen(self):
+        whole = io.BytesIO()
+        with tarfile.open(fileobj=whole, mode="w") as tar:
+            for name in ("a", "b", "c"):
+                member = tarfile.TarInfo(name)
+                member.size = 3000
+                tar.addfile(member, io.BytesIO(b"x" * 3000))
+        whole = whole.getvalue()
+        member = 512 + 3072
+        cut = {"whole.tar": (whole, 0), "between.tar": (whole[: 2 * member], 0), "inside.tar": (whole[: member + 900], 4),
+               "inside.tar.gz": (gzip.compress(whole[: member + 900]), 4), "head.tar": (whole[: member + 100], 4)}
+        for name, (content, expect) in cut.items():
+            with self.subTest(name):
+                told = self.bam("import", self.put(name, content), "--unauthenticated", expect=expect)
+                os.makedirs(self.destination(), exist_ok=True)
+                with open(os.path.join(self.destination(), name), "wb") as file:
+                    file.write(content)
+                verified = self.bam("verify", name, expect=expect)
+                for result in (told, verified):
+                    self.assertNotIn("good", result.out)
+                    if name == "between.tar":
+                        self.assertSays(result, "no end mark", "may be cut off")
+                if expect == 0:
+                    self.assertIn("nothing tells whether that is all of it", verified.out)
 
     def retar(self, fixture, rename):
         """The fixture with its members under other names."""

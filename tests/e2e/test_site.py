@@ -91,6 +91,20 @@ class ThroughPhp(SiteTest):
         # The key that the sample site's settings name.
         shutil.copy(self.key, os.path.join(self.site, "key"))
 
+    def test_php_does_not_see_variables_of_bams_own(self):
+        seen = self.path("seen")
+        settings = os.path.join(self.site, "docroot/sites/default/settings.php")
+        os.chmod(settings, 0o644)
+        with open(settings, "a") as file:
+            file.write(f"\nfile_put_contents('{seen}', json_encode(getenv()), FILE_APPEND);\n")
+        secrets = {"BAM_KEY": "correct horse battery staple", "SITE_WORD": "for settings.php"}
+        subprocess.run([BAM, "--root", self.site + "/docroot", "sources"], stdin=subprocess.DEVNULL, check=True,
+                       capture_output=True, env={**os.environ, **secrets})
+        with open(seen) as file:
+            told = file.read()
+        self.assertNotIn("correct horse", told)
+        self.assertIn("for settings.php", told)
+
     def at_root(self, *arguments, check=True):
         done = subprocess.run([BAM, "--root", self.site + "/docroot", *arguments], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -306,6 +306,45 @@ class Tampered(SiteTest):
             "bam_id": f'"{earlier}"', "datestamp": f'"{earlier}"', "filename": '"Planted-1"'})
         self.bam("status")
 
+    def test_status_does_not_count_a_mac_that_no_key_made(self):
+        self.document["schedules"] = {"nightly": {"source": "files", "profile": "secret",
+                                                  "destinations": ["manual"], "every": 3600}}
+        first = self.backup("files", "manual", "secret")
+        made = self.backup("files", "manual", "secret")
+        fields = self.sidecar_of(made["path"])
+        forged = fields | {"bam_hmac_sha256": '"' + "5a" * 32 + '"'}
+        later = fields | {"datestamp": '"' + str(made["id"] + 5) + '"', "bam_id": '"' + str(made["id"] + 5) + '"'}
+        for memory in (True, False):
+            for told in (forged, later):
+                if not memory and os.path.exists(self.path("state/made.json")):
+                    os.unlink(self.path("state/made.json"))
+                self.write_sidecar(made["path"], told)
+                (source,) = self.bam_json("status", expect=3)["sources"]
+                self.assertEqual((source["newest"], source["ok"]), (first["id"], False))
+                self.assertIn("not of this site's key", " ".join(source["missing"]))
+        # What the key proves counts on any machine.
+        self.write_sidecar(made["path"], fields)
+        (source,) = self.bam_json("status")["sources"]
+        self.assertEqual(source["newest"], made["id"])
+        self.assertIn("reads the bytes", self.bam("status").out)
+
+    def test_the_same_name_again_in_the_clear_is_no_exchange(self):
+        for profile in ("secret", "default"):
+            self.document["profiles"][profile] |= {"append_timestamp": 2, "filename": "always"}
+        old = self.backup("files", "manual", "secret")
+        self.write("sites/default/files/page.html", "newer")
+        self.before = tree(self.files)
+        new = self.backup("files", "manual", "default")
+        self.assertEqual(new["file"] + ".enc", old["file"])
+        for name in (str(new["id"]), "latest"):
+            self.assertRestores(name, *(["--source", "files"] if name == "latest" else []))
+        self.bam("verify", str(new["id"]))
+        self.bam("status")
+        # What others put in its place is exchanged all the same.
+        fields = self.sidecar_of(new["path"])
+        self.write_sidecar(self.evil(new["file"]), self.fitting(fields, new["path"]))
+        self.assertRefused(str(new["id"]), says=("exchanged",))
+
     def test_status_knows_what_was_encrypted(self):
         made = self.backup("files", "manual", "secret")
         self.bam("status")

@@ -1,9 +1,10 @@
 //! The PHP shim (php-shim/): where it is, and what its programs say of a Drupal site.
 
 use bam::config::Document;
-use bam::{Code, Error, Result, Secret};
+use bam::{Code, Error, Result, Secret, environment};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -18,6 +19,9 @@ pub struct Said {
     pub notes: Vec<String>,
 }
 
+/// Variables with `BAM_` in front that the shim reads.
+const FOR_PHP: [&[u8]; 1] = [b"BAM_LIBRARY"];
+
 /// Runs one of the shim's programs on the Drupal site in `root`.
 pub fn ask_site(name: &str, root: &Path, uri: Option<&str>, words: &[&OsStr]) -> Result<Said> {
     if !is_there(root)? || !root.is_dir() {
@@ -25,6 +29,13 @@ pub fn ask_site(name: &str, root: &Path, uri: Option<&str>, words: &[&OsStr]) ->
             .hint("--root wants the folder that Drupal's index.php is in"));
     }
     let mut command = Command::new("php");
+    // Which variables hold keys and passwords it is about to tell; those of our own name can be no others.
+    for (name, _) in std::env::vars_os() {
+        if name.as_bytes().starts_with(b"BAM_") && !FOR_PHP.contains(&name.as_bytes()) {
+            command.env_remove(name);
+        }
+    }
+    environment::clean(&mut command);
     command.arg(shim()?.join("bin").join(name)).arg("--root").arg(root);
     if let Some(uri) = uri {
         command.arg("--uri").arg(uri);

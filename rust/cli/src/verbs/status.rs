@@ -53,6 +53,7 @@ fn lines(result: &Value) -> String {
             ("hosts", Left),
         ];
         table(heading, &rows)
+            + "Looked at: names, sizes, and sidecars with their MACs. `bam verify` reads the bytes.\n"
     };
     for (name, schedule) in result["schedules"].as_object().into_iter().flatten() {
         let now = result["time"].as_i64().unwrap_or_default();

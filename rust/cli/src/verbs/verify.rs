@@ -27,6 +27,9 @@ pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
         for copy in list(&result, "copies") {
             let told = match (copy["error"].as_str(), copy.get("read")) {
                 (Some(error), _) => error.to_owned(),
+                (None, None) if copy["compared"] == false => {
+                    "read to its end; nothing tells whether that is all of it and unchanged".into()
+                }
                 (None, None) => "good".into(),
                 (None, Some(Value::Null)) => "only its size was compared: it cannot be read in parts".into(),
                 (None, Some(_)) => {

@@ -46,6 +46,9 @@ pub struct Copy {
     /// Whether its sidecar has a MAC; by which key is not looked at.
     #[serde(skip)]
     pub sealed: bool,
+    /// Its own sidecar, where that has a MAC.
+    #[serde(skip)]
+    pub sidecar: Option<Box<Sidecar>>,
     /// Unix time at which it was last verified.
     pub verified: Option<u64>,
 }
@@ -172,6 +175,7 @@ impl Backup {
         let told = sidecar.and_then(|sidecar| sidecar.number(key::FILE_SIZE));
         let verified = sidecar.and_then(|sidecar| sidecar.number(key::VERIFIED));
         self.verified = self.verified.max(verified);
+        let sealed = sidecar.filter(|sidecar| sidecar.get(key::HMAC_SHA256).is_some());
         self.copies.push(Copy {
             destination: place.destination.clone(),
             host: place.host.clone(),
@@ -179,7 +183,8 @@ impl Backup {
             local: place.local,
             size: listed.size,
             whole: sidecar.is_some() && told.is_none_or(|told| told == listed.size),
-            sealed: sidecar.is_some_and(|sidecar| sidecar.get(key::HMAC_SHA256).is_some()),
+            sealed: sealed.is_some(),
+            sidecar: sealed.cloned().map(Box::new),
             verified,
         });
     }

@@ -732,7 +732,7 @@ fn look_up_group(group: &str) -> Result<Gid> {
         Error::new(Code::Config, format!("there is no group named {group:?}"))
             .hint("correct chgrp in the destination's settings")
     };
-    let found = Command::new("getent")
+    let found = crate::environment::clean(&mut Command::new("getent"))
         .args(["group", "--", group])
         .output()
         .map_err(|cause| Error::new(Code::Io, "cannot run getent to look a group up").because(cause))?;

@@ -34,6 +34,17 @@ impl Made {
         known["encryption"].as_str().is_some_and(|kind| kind != "none")
     }
 
+    /// Whether the last backup of this name was made unencrypted: one before it may have been encrypted.
+    pub fn was_made_plain(&self, file: &str) -> bool {
+        let known = plain_name(file).and_then(|name| self.0.get(&name));
+        known.is_some_and(|known| known["encryption"].as_str() == Some("none"))
+    }
+
+    /// Whether a backup of this name was made here.
+    pub fn has(&self, file: &str) -> bool {
+        plain_name(file).is_some_and(|name| self.0.contains_key(&name))
+    }
+
     /// Whether a backup of this name was made with a MAC.
     pub fn was_sealed(&self, file: &str) -> bool {
         plain_name(file).and_then(|name| self.0.get(&name)).is_some_and(|known| known["seal"].is_string())

@@ -202,12 +202,19 @@ fn exchanged(local: &Local, was: &str, is: &str) -> Error {
     .hint("use another copy of this backup, and find out who can write there")
 }
 
-/// Whether another copy in this listing shows that the backup is an encrypted one.
-pub fn is_known_encrypted(listing: &Listing, backup: &Backup) -> bool {
+/// Whether another copy in this listing shows that the backup is an encrypted one. Another backup of the same name does
+/// not, where this site knows that the last one under it was made in the clear.
+pub fn is_known_encrypted(document: &Document, listing: &Listing, backup: &Backup) -> bool {
+    is_shown_encrypted(&Made::of(document), listing, backup)
+}
+
+/// As [`is_known_encrypted`], of many.
+pub fn is_shown_encrypted(made: &Made, listing: &Listing, backup: &Backup) -> bool {
     let plain = |file: &str| {
         FileName::parse(file).map(|name| FileName { encryption: EncryptionKind::None, ..name }.to_string())
     };
-    let same_name = |other: &Backup| plain(&other.file) == plain(&backup.file);
+    let renewed = made.was_made_plain(&backup.file);
+    let same_name = |other: &Backup| !renewed && plain(&other.file) == plain(&backup.file);
     let of_site = |other: &Backup| same_name(other) || other.id == backup.id;
     // Numbers are a site's own.
     !backup.is_encrypted()
@@ -268,6 +275,16 @@ pub fn is_sealed(
         }
         Err(error) if error.code() == Code::Cancelled => Err(error),
         _ => Ok(Sealed::Not),
+    }
+}
+
+/// Whether a key at hand proves a sidecar; `None` where that takes more than the sidecar. No byte of the backup is read.
+pub fn proves(document: &Document, file: &str, sidecar: &Sidecar, monitor: &Monitor) -> Option<bool> {
+    sidecar.get(key::SALT)?;
+    let claim = Claim::of(document, Some(sidecar), None).ok()??;
+    match claim.prove(file, Ring::of(document), monitor) {
+        Err(error) if error.code() == Code::Cancelled => None,
+        proven => Some(matches!(proven, Ok(Ok(_)))),
     }
 }
 

@@ -12,6 +12,33 @@ use rustix::io::Errno;
 /// Names in one list, in bytes (Linux, XATTR_LIST_MAX), and the longest value (XATTR_SIZE_MAX).
 const LONGEST: usize = 64 * 1024;
 
+/// Lists of other kinds than POSIX's, which no other file system takes and no archive has a place for: NFSv4's (also of
+/// ZFS), rich ACLs, those of CIFS, of NTFS and of AFS.
+const FOREIGN: [&[u8]; 9] = [
+    b"system.nfs4_acl",
+    b"system.nfs4acl",
+    b"system.nfs4_dacl",
+    b"system.nfs4_sacl",
+    b"system.nfs4acl_xdr",
+    b"system.richacl",
+    b"system.cifs_acl",
+    b"system.ntfs_acl",
+    b"afs.acl",
+];
+
+/// Whether an access control list is there that is not kept; its name. File systems show one for every file, also where it
+/// says no more than the permission bits do, which only they can tell.
+pub fn foreign_list(file: impl AsFd) -> Option<&'static str> {
+    let mut names = [0u8; 1024];
+    let len = flistxattr(&file, &mut names[..]).ok()?;
+    foreign_in(names.get(..len)?)
+}
+
+fn foreign_in(names: &[u8]) -> Option<&'static str> {
+    let listed = |foreign: &&&[u8]| names.split(|byte| *byte == 0).any(|name| name == **foreign);
+    std::str::from_utf8(FOREIGN.iter().find(listed)?).ok()
+}
+
 /// Reads them; nothing where the file system has none. What vanishes meanwhile is left out.
 pub fn of(file: impl AsFd) -> Vec<Attribute> {
     let mut few = [0u8; 256];
@@ -53,4 +80,17 @@ fn is_kept(name: &[u8]) -> bool {
         || name.starts_with(b"system.posix_acl_")
         || name == b"security.capability"
         || (name.starts_with(b"trusted.") && !name.starts_with(b"trusted.overlay."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As flistxattr(2) gives them.
+    #[test]
+    fn lists_that_are_not_kept_are_seen() {
+        assert_eq!(foreign_in(b"user.a\0system.nfs4_acl\0"), Some("system.nfs4_acl"));
+        assert_eq!(foreign_in(b"system.posix_acl_access\0user.system.richacl\0"), None);
+        assert_eq!(foreign_in(b""), None);
+    }
 }

@@ -140,6 +140,8 @@ pub struct Walk<'a> {
     tree_by_id: HashMap<Id, usize>,
     tree_by_path: HashMap<Vec<u8>, usize>,
     listing: Vec<u8>,
+    /// Access control lists that are not kept were told of.
+    told_of_lists: bool,
     pub losses: Losses,
 }
 
@@ -169,6 +171,7 @@ impl<'a> Walk<'a> {
             tree_by_id: HashMap::new(),
             tree_by_path: HashMap::new(),
             listing: Vec::with_capacity(LISTING),
+            told_of_lists: false,
             losses: Losses::default(),
         };
         let real = base.canonicalize().map_err(|e| Error::io("cannot read the folder", base, e))?;
@@ -179,9 +182,25 @@ impl<'a> Walk<'a> {
         }
         let tree = walk.add_tree(real.as_os_str().as_bytes(), id(&stat));
         let names = Names::read(&dir, &mut walk.listing).map_err(failed)?;
-        let attributes = attributes::of(&dir);
+        let attributes = walk.attributes(&dir);
         walk.push(dir, names, id(&stat), tree, true, None);
         Ok((walk, stat, attributes))
+    }
+
+    /// What else a folder has; says once where it has what is not kept.
+    fn attributes(&mut self, dir: &OwnedFd) -> Vec<Attribute> {
+        if !self.told_of_lists
+            && let Some(list) = attributes::foreign_list(dir)
+        {
+            self.told_of_lists = true;
+            let text = format!(
+                "files have access control lists that no archive has a place for ({list}, {} for one): owners and \
+                 permissions are kept, these lists are not",
+                self.absolute().display()
+            );
+            self.monitor.note(NoteKind::Warning, text);
+        }
+        attributes::of(dir)
     }
 
     /// The next thing worth archiving.
@@ -286,7 +305,7 @@ impl<'a> Walk<'a> {
             Some(outside) => self.add_tree(outside.real, outside.id),
             None => self.levels.last().map_or(0, |up| up.tree),
         };
-        let attributes = attributes::of(&dir);
+        let attributes = self.attributes(&dir);
         self.push(dir, names, id(&stat), tree, followed, reach);
         Ok(Some(What::Folder { stat, attributes, followed }))
     }

@@ -1,6 +1,6 @@
 //! Users of this machine and what they may read; programs that run.
 
-use bam::{Code, Error, Result};
+use bam::{Code, Error, Result, environment};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -19,7 +19,8 @@ impl Account {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
             return Err(Error::new(Code::Usage, format!("'{name}' is no user's name")));
         }
-        let found = Command::new("getent").args(["passwd", name]).stderr(Stdio::null()).output();
+        let found =
+            environment::clean(Command::new("getent").args(["passwd", name]).stderr(Stdio::null())).output();
         let line = match found {
             Ok(found) => String::from_utf8_lossy(&found.stdout).into_owned(),
             // Without glibc's tools there are the accounts of the file.
@@ -54,7 +55,7 @@ impl Account {
                 command
             }
         };
-        let asked = command
+        let asked = environment::clean(&mut command)
             .arg(how)
             .arg(file)
             .stdin(Stdio::null())

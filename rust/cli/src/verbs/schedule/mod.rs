@@ -11,7 +11,7 @@ use crate::print::Output;
 pub use account::Account;
 use bam::config::{CRON_NONE, Document, Schedule};
 use bam::job::check::{Finding, State};
-use bam::{Code, Error, Result, ResultExt};
+use bam::{Code, Error, Result, ResultExt, environment};
 use installed::{Installed, Kind, all, free_name, mine};
 use serde_json::json;
 use std::fs;
@@ -249,8 +249,7 @@ fn take_away(file: &Installed) -> Result<()> {
 
 fn systemctl(words: &[&str]) -> Result<()> {
     let line = format!("systemctl {}", words.join(" "));
-    let done = Command::new("systemctl")
-        .args(words)
+    let done = environment::clean(Command::new("systemctl").args(words))
         .output()
         .map_err(|cause| Error::new(Code::NotFound, format!("cannot run {line}")).because(cause))?;
     if done.status.success() {

@@ -71,7 +71,7 @@ fn ask(url: &str) -> Result<(String, String), String> {
         "url = \"{url}\"\nsilent\nshow-error\nlocation\ninsecure\nmax-time = 10\nmax-filesize = 1000000\n\
          write-out = \"\\n%{{http_code}}\"\n"
     );
-    let mut child = Command::new("curl")
+    let mut child = crate::environment::clean(&mut Command::new("curl"))
         .args(["--disable", "--config", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -103,7 +103,7 @@ fn copy(
 ) -> Result<()> {
     // Nor is what somebody else put there.
     let local = places::fetch_nearest(all, backup, state_dir, monitor, |local| {
-        local.known_encrypted(trust::is_known_encrypted(listing, backup)).trusted(document, monitor)
+        local.known_encrypted(trust::is_known_encrypted(document, listing, backup)).trusted(document, monitor)
     })?;
     monitor.phase(Phase::Finishing);
     monitor.set_current(format!("{} to {}", backup.file, to.id()));

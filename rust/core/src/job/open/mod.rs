@@ -369,12 +369,15 @@ impl Opened {
         Ok(layout)
     }
 
-    /// Reads everything to its end, and of a database that no SHA-256 proves the dump itself: whether there is one and
-    /// whether its end is there.
+    /// Reads everything to its end, and of what no SHA-256 proves the content itself: whether a dump is there and its end,
+    /// whether a tar's members are whole. What of a tar cannot be known is told.
     pub fn examine(&self, document: &Document, spool_dir: &Path, monitor: &Monitor) -> Result<()> {
-        let Some(kind) = self.kind().filter(|kind| kind.is_database() && !self.is_checked()) else {
+        let Some(kind) = self.kind().filter(|_| !self.is_checked()) else {
             return self.read_through(monitor).map(drop);
         };
+        if !kind.is_database() {
+            return self.survey(monitor).map(drop).map_err(|error| error.context(&self.local.name));
+        }
         // A name that ends with .sql does not say of which server; it is read by the rules of the site's.
         let site = || document.connection("db").map_or(Driver::Mysql, |connection| connection.driver);
         let driver = kind.driver().unwrap_or_else(site);

@@ -131,7 +131,7 @@ pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<
         // Whose it would be was left open.
         monitor.note(NoteKind::Info, format!("{} is of {whose}", backup.file));
     }
-    let never_plain = trust::is_known_encrypted(&listed, backup);
+    let never_plain = trust::is_known_encrypted(document, &listed, backup);
     places::fetch_nearest(&opened, backup, state_dir, monitor, |local| Ok(local.known_encrypted(never_plain)))
 }
 

@@ -25,7 +25,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     }
     let made = made::Made::of(document);
     let gone = made.gone(&listing);
-    let taken_out = unproven::take_out(document, &mut listing);
+    let taken_out = unproven::take_out(document, &mut listing, monitor);
     for backup in &mut listing.backups {
         for exported in exports::of(document, &state_dir, backup)? {
             backup.copies.push(offline(&exported, backup.size));
@@ -106,6 +106,7 @@ fn offline(exported: &Exported, size: u64) -> Copy {
         whole: true,
         // As the export proved.
         sealed: true,
+        sidecar: None,
         verified: None,
     }
 }

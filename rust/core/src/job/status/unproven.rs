@@ -1,5 +1,6 @@
 //! What `status` does not count: copies that a restore on this site would refuse as exchanged or without proof. Only what
-//! the listing shows is looked at, no byte and no key: a MAC that is there may still be wrong, which `verify` tells.
+//! the listing shows is looked at, no byte: that those are as they were written, `verify` tells. A sidecar is what was made
+//! or proven here, word for word, or the key is asked whether its MAC is right.
 
 use crate::catalog::{BackupId, Listing, Status};
 use crate::config::Document;
@@ -16,14 +17,19 @@ pub struct Unproven {
     text: String,
 }
 
+/// How many sidecars that are new to this machine are proven by the key in one run: each takes the time of a derivation.
+/// Those of the newest backups are, and are remembered.
+const NEW: usize = 4;
+
 /// Takes the copies that do not count out of a listing, and backups that have no other.
-pub fn take_out(document: &Document, listing: &mut Listing) -> Vec<Unproven> {
-    let (made, has_key) = (Made::of(document), trust::has_key(document));
+pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -> Vec<Unproven> {
+    let (mut made, has_key) = (Made::of(document), trust::has_key(document));
+    let (mut asked, mut learned) = (0, false);
     let plain: Vec<bool> = (listing.backups.iter())
         .map(|backup| {
             let was_encrypted = made.was_encrypted(&backup.file);
             // A number that is only the file's date is not one that a backup was given.
-            let is_known = backup.sidecar.is_some() && trust::is_known_encrypted(listing, backup);
+            let is_known = backup.sidecar.is_some() && trust::is_shown_encrypted(&made, listing, backup);
             !backup.is_encrypted() && (was_encrypted || is_known)
         })
         .collect();
@@ -33,9 +39,29 @@ pub fn take_out(document: &Document, listing: &mut Listing) -> Vec<Unproven> {
         let of_old =
             !backup.is_encrypted() && !was_sealed && trust::made_so(document, backup.sidecar.as_ref());
         let (mut counted, mut out) = (Vec::new(), Vec::new());
+        let mut forged = false;
         for copy in std::mem::take(&mut backup.copies) {
             // A copy that is not whole counts for nothing, and is told of as that.
             let bare = has_key && copy.whole && !copy.sealed && !of_old;
+            if let Some(sidecar) = copy.sidecar.as_deref().filter(|_| has_key && !plain)
+                && !made.knows(&backup.file, sidecar)
+            {
+                // Where something else was made here, it is always asked.
+                let is_new = !made.has(&backup.file);
+                asked += usize::from(is_new);
+                if (!is_new || asked <= NEW)
+                    && let Some(proven) = trust::proves(document, &backup.file, sidecar, monitor)
+                {
+                    if proven && is_new {
+                        made.add(&backup.file, sidecar);
+                        learned = true;
+                    } else if !proven {
+                        forged = true;
+                        out.push(copy.destination);
+                        continue;
+                    }
+                }
+            }
             if plain || bare { out.push(copy.destination) } else { counted.push(copy) }
         }
         backup.copies = counted;
@@ -45,6 +71,9 @@ pub fn take_out(document: &Document, listing: &mut Listing) -> Vec<Unproven> {
         }
         let (file, places) = (&backup.file, out.join(", "));
         let text = match (plain, was_sealed) {
+            _ if forged => format!(
+                "{file} at {places} does not count: its MAC is not of this site's key, so nothing proves that it is unchanged"
+            ),
             (true, _) => {
                 format!("{file} at {places} was exchanged: it was encrypted when it was made, and is not")
             }
@@ -56,9 +85,12 @@ pub fn take_out(document: &Document, listing: &mut Listing) -> Vec<Unproven> {
             ),
         };
         let (source, id) = (backup.source.clone(), backup.id);
-        found.push(Unproven { source, id, exchanged: plain || was_sealed, text });
+        found.push(Unproven { source, id, exchanged: plain || was_sealed || forged, text });
     }
     listing.backups.retain(|backup| !backup.copies.is_empty());
+    if learned {
+        made.keep(document, monitor);
+    }
     found
 }
 

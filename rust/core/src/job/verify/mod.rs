@@ -43,12 +43,12 @@ pub fn run(
         for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
             monitor.phase(Phase::Verifying);
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
-            let never_plain = trust::is_known_encrypted(&there.listing, backup);
+            let never_plain = trust::is_known_encrypted(document, &there.listing, backup);
             let how = How { never_plain, unauthenticated, spool_dir: &state_dir };
             let checked = copy(document, place, &backup.file, how, monitor);
             if let Err(error) = &checked {
                 if error.code() == Code::Cancelled {
-                    return checked.map(|()| Value::Null);
+                    return checked.map(|_| Value::Null);
                 }
                 failed.add(&backup.file, place.id(), error);
             }
@@ -59,6 +59,7 @@ pub fn run(
                 "destination": place.id(),
                 "ok": error.is_none(),
                 "error": error.map(ToString::to_string),
+                "compared": checked.as_ref().is_ok_and(|compared| *compared),
             }));
         }
     }
@@ -121,13 +122,14 @@ struct How<'a> {
     spool_dir: &'a Path,
 }
 
+/// Whether its bytes were compared with what its sidecar says of them.
 fn copy(
     document: &Document,
     place: &Arc<dyn Destination>,
     name: &str,
     how: How<'_>,
     monitor: &Monitor,
-) -> Result<()> {
+) -> Result<bool> {
     let mut local = Local::fetch(place, name, how.spool_dir, monitor)?.known_encrypted(how.never_plain);
     let proven = local.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256));
     if local.encryption()? == Kind::Age && !Ring::of(document).has_identities() {
@@ -149,10 +151,10 @@ fn copy(
         let unproven = how.unauthenticated && !opened.is_authentic() && trust::has_key(document);
         opened.examine(document, how.spool_dir, monitor)?;
         if unproven {
-            return Ok(());
+            return Ok(proven.is_some());
         }
     }
-    let Some(text) = place.sidecar(name)? else { return Ok(()) };
+    let Some(text) = place.sidecar(name)? else { return Ok(proven.is_some()) };
     let mut sidecar = Sidecar::parse(&text);
     // Meanwhile it may have been overwritten or encrypted anew: that copy was not read.
     if sidecar.get(key::FORMAT).is_some() && sidecar.digest(key::SHA256) == proven {
@@ -170,5 +172,5 @@ fn copy(
             monitor.note(NoteKind::Warning, text);
         }
     }
-    Ok(())
+    Ok(proven.is_some())
 }
