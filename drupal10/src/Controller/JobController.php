@@ -126,8 +126,9 @@ final class JobController extends ControllerBase {
     ]) : '';
     return [
       'phase' => (string) $phase,
+      // All of it is read a moment before all is done.
       'percent' => $progress['bytes_total'] > 0
-        ? (int) floor(100 * $progress['bytes_in'] / max($progress['bytes_total'], $progress['bytes_in'])) : NULL,
+        ? min(99, (int) floor(100 * $progress['bytes_in'] / max($progress['bytes_total'], $progress['bytes_in']))) : NULL,
       'detail' => html_entity_decode((string) $detail, ENT_QUOTES),
       'current' => Unicode::truncate((string) $progress['current'], 120, FALSE, TRUE),
     ];

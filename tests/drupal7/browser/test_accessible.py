@@ -66,6 +66,21 @@ class Accessible(BrowserTest):
         page.run(script)
         return page.ask("POST", "/execute/async", {"script": RUN, "args": []})
 
+    def test_what_a_row_offers_is_reached_by_keys(self):
+        page = self.person()
+        page.go(f"{PAGES}/places")
+        page.run("document.querySelector('.bam-table a').focus()")
+        said = "return document.activeElement.textContent.trim()"
+        seen = [page.run(said)]
+        tab, enter = "\ue004", "\ue007"
+        page.keys(tab)
+        seen.append(page.run(said))
+        page.keys(enter + tab)
+        seen.append(page.run(said))
+        self.assertEqual(seen, ["Edit", "More", "Try"])
+        page.keys(enter)
+        page.wait(lambda: "/try" in page.url, "the page of the place")
+
     def test_narrow_pages_are_read_without_scrolling_sideways(self):
         page = self.person(width=375)
         page.go(f"{PAGES}/backup")

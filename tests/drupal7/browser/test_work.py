@@ -4,10 +4,12 @@ import http.client
 import os
 import shutil
 import signal
+import subprocess
 import unittest
 
 import webserver
 from browsersite import ANY, PAGES, BrowserTest, first_number
+from drupalsite import BAM
 from sshd import PROGRAM, Sshd
 
 LARGE = 300 << 20
@@ -138,6 +140,41 @@ class Running(Work):
         page.click("Erase", "input")
         self.job_ends(page, None)
         self.assertEqual(self.stored(), [], page.text)
+
+
+    def test_a_backup_of_another_site_takes_a_tick_of_its_own(self):
+        other = os.path.join(self.top, "other")
+        os.makedirs(os.path.join(other, "sites/default/files"))
+        with open(os.path.join(other, "sites/default/files/theirs.txt"), "w") as file:
+            file.write("of the other site")
+        config = os.path.join(self.top, "other.yml")
+        with open(config, "w") as file:
+            file.write(f"site: {{ root: {other}, conf_path: sites/default, name: Other, url: 'https://other.example.org' }}\n"
+                       f"destinations: {{ manual: {{ type: directory, path: {self.private}/backup_migrate/manual }} }}\n"
+                       f"encryption: {{ key_file: {self.top}/site.key }}\nprofiles: {{ default: {{ encryption: none }} }}\n"
+                       f"state_dir: {self.top}/other-state\n")
+        subprocess.run([BAM, "--config", config, "backup", "files"], check=True, capture_output=True, env=self.environment())
+        self.own()
+        page = self.person()
+        page.go(PAGES)
+        page.wait_for("One backup of another site")
+        self.assertIn("There are no backups yet", page.text)
+        page.click("Show them")
+        page.wait_for("https://other.example.org")
+        page.click("Restore")
+        page.tick("#edit-part-path")
+        page.type("#edit-path", "theirs.txt")
+        page.run("document.querySelector('#bam-restore-form').noValidate = true")
+        page.click("Show what would change", "input")
+        page.wait_for("field is required")
+        page.tick("#edit-other")
+        page.click("Show what would change", "input")
+        page.wait_for("The name of the site")
+        page.type("#edit-name", self.variable("site_name"))
+        page.click("Restore", "input")
+        self.job_ends(page)
+        with open(os.path.join(self.root, "sites/default/files/theirs.txt")) as file:
+            self.assertEqual(file.read(), "of the other site")
 
 
 class LargeBehindNginx(Work):

@@ -12,7 +12,7 @@ FPM = shutil.which("php-fpm8.2", path="/usr/sbin:/usr/bin") or shutil.which("php
 PROGRAMS = {"nginx": shutil.which("nginx", path="/usr/sbin:/usr/bin"), "apache": shutil.which("apache2", path="/usr/sbin:/usr/bin")}
 # As whom the site runs: root's programs have become this one, all others stay who they are.
 USER = "www-data" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-APACHE_MODULES = ("mpm_event", "authz_core", "authz_host", "access_compat", "dir", "mime", "alias", "rewrite", "headers", "proxy",
+APACHE_MODULES = ("mpm_event", "env", "authz_core", "authz_host", "access_compat", "dir", "mime", "alias", "rewrite", "headers", "proxy",
                   "proxy_fcgi")
 LIMITS = {"memory_limit": "64M", "max_execution_time": "30", "upload_max_filesize": "2M", "post_max_size": "8M"}
 
@@ -86,6 +86,8 @@ Mutex file:{top} default
 ErrorLog {top}/server.log
 TypesConfig /etc/mime.types
 {f'User {USER}{chr(10)}Group {USER}' if as_root else ''}
+# As docs/drupal7.md has it: without this Apache leaves the length out of downloads.
+SetEnv ap_trust_cgilike_cl 1
 DocumentRoot {self.root}
 DirectoryIndex index.php
 <Directory />
