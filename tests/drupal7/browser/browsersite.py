@@ -70,7 +70,7 @@ class BrowserTest(ModuleTest):
         mine = [self.root, self.private, os.path.join(self.top, "tmp")]
         if self.has_key:
             mine.append(os.path.join(self.top, "site.key"))
-        subprocess.run(["chown", "-R", "-h", webserver.USER, *mine], check=True)
+        subprocess.run(["chown", "-R", "-h", f"{webserver.USER}:", *mine], check=True)
 
     def person(self, permissions=ANY, width=1100):
         """A browser in which a new user has logged in."""
