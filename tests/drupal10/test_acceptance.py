@@ -67,7 +67,7 @@ class OnMariadb(SiteTest):
         self.assertIn("archive", site.drush("bam:sources"))
         plan = json.loads(site.drush("bam:restore", "latest", "--dry-run", "--format=json"))
         self.assertTrue(plan["dry_run"])
-        error = json.loads(site.drush("bam:verify", "nothing", "--format=json", expect=1))
+        error = json.loads(site.drush("bam:verify", "12345", "--format=json", expect=1))
         self.assertEqual(error["error"]["code"], "not_found")
         # Nobody is there to confirm.
         site.drush("bam:restore", "latest", expect=1)

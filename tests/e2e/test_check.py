@@ -151,6 +151,24 @@ class Check(SiteTest):
         self.document["destinations"]["manual"]["path"] = self.path("link")
         self.assertFound(self.looked(2), "destination", "wrong", "docroot")
 
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_of_a_project_only_the_docroot_is_served(self):
+        os.makedirs(self.path("site/web/sites/default/files"))
+        self.document["site"]["conf_path"] = "web/sites/default"
+        os.rename(self.key, self.path("site/key"))
+        self.document["encryption"]["key_file"] = self.path("site/key")
+        self.document["destinations"]["manual"]["path"] = self.path("site/private/backups")
+        os.makedirs(self.path("site/private/backups"))
+        looked = self.looked(0)
+        self.assertFound(looked, "destination", "good", "private/backups")
+        self.assertEqual([one for one in looked if "docroot" in one["text"]], [])
+        served = WebServer(self.path("site/web"))
+        self.addCleanup(served.close)
+        self.document["site"]["url"] = served.url
+        os.mkdir(self.path("site/web/backups"))
+        self.document["destinations"]["manual"]["path"] = self.path("site/web/backups")
+        self.assertFound(self.looked(2), "destination", "wrong", "hands out", f"{served.url}/backups/")
+
     def test_a_destination_that_cannot_be(self):
         with open(self.path("file"), "w") as file:
             file.write("no folder")

@@ -114,6 +114,97 @@ final class Rows {
   }
 
   /**
+   * Copies of which all was read, or a sample.
+   */
+  public static function verified(array $result, bool $forPeople): array|RowsOfFields {
+    if (!$forPeople) {
+      return $result;
+    }
+    return new RowsOfFields(array_map(static fn (array $copy): array => [
+      'id' => $copy['id'],
+      'file' => Format::name($copy['file']),
+      'destination' => $copy['destination'],
+      'result' => $copy['ok'] ? self::read($copy) : Format::name((string) $copy['error']),
+    ], $result['copies']));
+  }
+
+  /**
+   * How much of a copy was read.
+   */
+  private static function read(array $copy): string {
+    if (!array_key_exists('read', $copy)) {
+      return dt('good');
+    }
+    return $copy['read'] === NULL
+      ? dt('only its size was compared: it cannot be read in parts')
+      : dt('!read of !size read, as it was written', ['!read' => Format::bytes($copy['read']), '!size' => Format::bytes($copy['size'])]);
+  }
+
+  /**
+   * Drills and how they went.
+   */
+  public static function drills(array $result, bool $forPeople): array|RowsOfFields {
+    if (!$forPeople) {
+      return $result;
+    }
+    return new RowsOfFields(array_map(static fn (array $drill): array => [
+      'id' => $drill['id'],
+      'file' => Format::name($drill['file']),
+      'source' => $drill['source'] ?? '',
+      'result' => self::drilled($drill),
+      'seconds' => isset($drill['seconds']) ? sprintf('%.1f s', $drill['seconds']) : '',
+    ], $result['drills']));
+  }
+
+  /**
+   * How a drill went, in words.
+   */
+  private static function drilled(array $drill): string {
+    if (empty($drill['ok'])) {
+      return dt('not drilled: !why', ['!why' => Format::name((string) ($drill['error'] ?? $drill['skipped'] ?? ''))]);
+    }
+    $parts = [];
+    if (!empty($drill['tables'])) {
+      $parts[] = dt('!tables tables with !rows rows', ['!tables' => $drill['tables'], '!rows' => $drill['rows']]);
+    }
+    if (!empty($drill['files'])) {
+      $parts[] = dt('!count files (!size)', ['!count' => $drill['files'], '!size' => Format::bytes($drill['bytes'])]);
+    }
+    return dt('restores: !parts', ['!parts' => implode('; ', $parts)]);
+  }
+
+  /**
+   * Copies that were encrypted anew.
+   */
+  public static function rekeyed(array $result, bool $forPeople): array|RowsOfFields {
+    if (!$forPeople) {
+      return $result;
+    }
+    $words = ['rekeyed' => dt('encrypted anew'), 'current' => dt('has the current key already')];
+    return new RowsOfFields(array_map(static fn (array $copy): array => [
+      'id' => $copy['id'],
+      'file' => Format::name($copy['file']),
+      'destination' => $copy['destination'],
+      'result' => $words[$copy['done']] ?? Format::name((string) $copy['error']),
+    ], $result['copies']));
+  }
+
+  /**
+   * What a look found.
+   */
+  public static function findings(array $result, bool $forPeople): array|RowsOfFields {
+    if (!$forPeople) {
+      return $result;
+    }
+    return new RowsOfFields(array_map(static fn (array $finding): array => [
+      'state' => in_array($finding['state'], ['wrong', 'missing'], TRUE) ? strtoupper($finding['state']) : $finding['state'],
+      'what' => trim($finding['area'] . ' ' . $finding['name']),
+      'text' => Format::name($finding['text']),
+      'hint' => isset($finding['hint']) ? Format::name($finding['hint']) : '',
+    ], $result['looked']));
+  }
+
+  /**
    * A backup that was erased.
    */
   public static function erased(array $result, bool $forPeople): array|RowsOfFields {

@@ -8,7 +8,9 @@ use Bam\BamException;
 use Bam\Drush\KeyFile;
 use Bam\Drush\Rows;
 use Bam\Drush\Run;
+use Bam\Drush\Upkeep;
 use Bam\Format;
+use Bam\Program;
 use Bam\Site\Drupal10\Importer;
 use Consolidation\AnnotatedCommand\CommandResult;
 use Consolidation\OutputFormatters\StructuredData\PropertyList;
@@ -31,6 +33,8 @@ if (!class_exists(Run::class)) {
  * None of them boots Drupal, but for the import of settings: a broken database must not take the restore away.
  */
 final class BamDrushCommands extends DrushCommands {
+
+  use Upkeep;
 
   /**
    * Formats that keep the structure of a result; others show what people see.
@@ -131,6 +135,7 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Option(name: 'settings', description: 'Replace settings.php and the like too, where the backup has them.')]
   #[CLI\Option(name: 'path', description: 'Restore only this file or folder, several with commas.')]
   #[CLI\Option(name: 'table', description: 'Restore only these tables, with commas; cache_* stands for all that begin so.')]
+  #[CLI\Option(name: 'only', description: 'Of a SQL dump of several databases (mysqldump --databases) only this one.')]
   #[CLI\Option(name: 'dry-run', description: 'Only tell what would be replaced, added and lost.')]
   #[CLI\Option(name: 'unauthenticated', description: 'Restore although nothing proves that the backup is unchanged.')]
   #[CLI\Usage(name: 'drush bam:restore 1795388661', description: 'Restore that backup, after a confirmation.')]
@@ -161,6 +166,7 @@ final class BamDrushCommands extends DrushCommands {
       'settings' => FALSE,
       'path' => self::REQ,
       'table' => self::REQ,
+      'only' => self::REQ,
       'dry-run' => FALSE,
       'unauthenticated' => FALSE,
     ],
@@ -176,6 +182,7 @@ final class BamDrushCommands extends DrushCommands {
         'settings' => (bool) $options['settings'],
         'paths' => self::names($options['path']),
         'tables' => self::names($options['table']),
+        'only' => $options['only'],
         'dry_run' => (bool) $options['dry-run'],
       ]);
       if ($destination !== NULL && $file === NULL) {
@@ -215,14 +222,18 @@ final class BamDrushCommands extends DrushCommands {
   #[CLI\Argument(name: 'destination', description: 'Check the copies of one destination; several with commas. Without it: all.')]
   #[CLI\Option(name: 'source', description: 'Only of this source.')]
   #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
+  #[CLI\Option(name: 'sample', description: 'Read only a random part of each copy, e.g. 5%. It proves no more than it reads.')]
+  #[CLI\Option(name: 'unauthenticated', description: 'Read also what nothing proves to be unchanged; it does not count as verified.')]
   #[CLI\FieldLabels(labels: ['id' => 'ID', 'file' => 'File', 'destination' => 'Destination', 'result' => 'Result'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function verify(?string $id = NULL, ?string $destination = NULL, array $options = ['format' => 'table', 'source' => self::REQ, 'site' => self::REQ]): RowsOfFields|CommandResult|array {
-    return $this->run($options, fn (Run $run) => Rows::copies($run->job(array_filter([
+  public function verify(?string $id = NULL, ?string $destination = NULL, array $options = ['format' => 'table', 'source' => self::REQ, 'site' => self::REQ, 'sample' => self::REQ, 'unauthenticated' => FALSE]): RowsOfFields|CommandResult|array {
+    return $this->run($options, fn (Run $run) => Rows::verified($run->job(array_filter([
       'job' => 'verify',
       'id' => $id,
       'destinations' => self::names($destination),
-    ] + self::which($options))), dt('good'), $this->forPeople($options)));
+      'sample' => self::percent($options['sample']),
+      'unauthenticated' => (bool) $options['unauthenticated'],
+    ] + self::which($options))), $this->forPeople($options)));
   }
 
   /**
@@ -237,18 +248,24 @@ final class BamDrushCommands extends DrushCommands {
   }
 
   /**
-   * Erase a backup at every destination.
+   * Erase a backup, at every destination unless told otherwise.
    */
   #[CLI\Command(name: 'bam:delete', aliases: ['bam-delete'])]
   #[CLI\Argument(name: 'id', description: 'A backup by its ID or its file name.')]
+  #[CLI\Option(name: 'destination', description: 'Only there; several with commas. Without it: everywhere.')]
   #[CLI\Option(name: 'source', description: 'Only of this source.')]
   #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
   #[CLI\FieldLabels(labels: ['file' => 'File', 'destination' => 'Destination', 'result' => 'Result'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function delete(string $id, array $options = ['format' => 'table', 'source' => self::REQ, 'site' => self::REQ]): RowsOfFields|CommandResult|array {
+  public function delete(string $id, array $options = ['format' => 'table', 'destination' => self::REQ, 'source' => self::REQ, 'site' => self::REQ]): RowsOfFields|CommandResult|array {
     return $this->run($options, function (Run $run) use ($id, $options): mixed {
-      $this->confirmed(dt('Erase !what at every destination, for good?', ['!what' => $this->describe($run, ['id' => $id] + self::which($options))]));
-      return Rows::erased($run->job(['job' => 'delete', 'id' => $id] + self::which($options)), $this->forPeople($options));
+      $where = self::names($options['destination']);
+      $one = count($where) === 1 ? ['destination' => $where[0]] : [];
+      $this->confirmed(dt('Erase !what at !where, for good?', [
+        '!what' => $this->describe($run, ['id' => $id] + $one + self::which($options)),
+        '!where' => $where === [] ? dt('every destination') : implode(', ', $where),
+      ]));
+      return Rows::erased($run->job(['job' => 'delete', 'id' => $id, 'destinations' => $where] + self::which($options)), $this->forPeople($options));
     });
   }
 
@@ -294,21 +311,56 @@ final class BamDrushCommands extends DrushCommands {
    * Write a backup to a disk that is then taken away, with a checksum and instructions.
    */
   #[CLI\Command(name: 'bam:export', aliases: ['bam-export'])]
-  #[CLI\Argument(name: 'id', description: 'A backup by its ID, its file name, or "latest".')]
+  #[CLI\Argument(name: 'id', description: 'A backup by its ID, its file name, or "latest". With --forget also a path, a disk or a host.')]
   #[CLI\Argument(name: 'path', description: 'A folder that exists.')]
   #[CLI\Option(name: 'source', description: 'Only of this source.')]
   #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
   #[CLI\Option(name: 'host', description: 'The machine that the copy counts as. Without it: by the file system that it lies on.')]
   #[CLI\Option(name: 'create', description: 'Make the folder where it is missing.')]
+  #[CLI\Option(name: 'with-program', description: 'Put the program bam beside it.')]
+  #[CLI\Option(name: 'forget', description: 'Do not export: forget copies that were, because the disk was lost, overwritten or given away.')]
   #[CLI\Option(name: 'unauthenticated', description: 'Take it although nothing proves that it is unchanged.')]
   #[CLI\FieldLabels(labels: ['id' => 'ID', 'path' => 'Written to', 'sha256' => 'SHA-256'])]
   #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
-  public function export(string $id, string $path, array $options = ['format' => 'table', 'source' => self::REQ, 'site' => self::REQ, 'host' => self::REQ, 'create' => FALSE, 'unauthenticated' => FALSE]): PropertyList|CommandResult|array {
-    return $this->run($options, fn (Run $run) => Rows::one(
-      $run->job(['job' => 'export', 'id' => $id, 'path' => self::path($path), 'create' => (bool) $options['create'], 'unauthenticated' => (bool) $options['unauthenticated']]
-        + self::which($options)),
-      $this->forPeople($options),
-    ));
+  public function export(
+    string $id,
+    ?string $path = NULL,
+    array $options = [
+      'format' => 'table',
+      'source' => self::REQ,
+      'site' => self::REQ,
+      'host' => self::REQ,
+      'create' => FALSE,
+      'with-program' => FALSE,
+      'forget' => FALSE,
+      'unauthenticated' => FALSE,
+    ],
+  ): PropertyList|CommandResult|array {
+    return $this->run($options, function (Run $run) use ($id, $path, $options): mixed {
+      if ($options['forget']) {
+        // A path is as typed; a disk's or a host's name is none.
+        $what = str_contains($id, '/') || is_dir(self::path($id)) ? self::path($id) : $id;
+        $result = $run->job(array_filter(['job' => 'forget', 'what' => $what, 'path' => $path === NULL ? NULL : self::path($path)]));
+        foreach ($this->forPeople($options) ? $result['forgotten'] : [] as $copy) {
+          $this->logger()->notice(dt('!path is forgotten.', ['!path' => Format::name($copy['path'])]));
+        }
+        return Rows::one($result, $this->forPeople($options));
+      }
+      if ($path === NULL) {
+        throw new BamException('usage', 'bam:export wants a folder to write to', 'drush bam:export ID FOLDER', 2);
+      }
+      $program = $options['with-program'] ? Program::path() : NULL;
+      if ($options['with-program'] && $program === NULL) {
+        throw new BamException('not_found', 'the program bam is not installed here', 'leave out --with-program, or install it');
+      }
+      return Rows::one($run->job(array_filter(['program' => $program]) + [
+        'job' => 'export',
+        'id' => $id,
+        'path' => self::path($path),
+        'create' => (bool) $options['create'],
+        'unauthenticated' => (bool) $options['unauthenticated'],
+      ] + self::which($options)), $this->forPeople($options));
+    });
   }
 
   /**

@@ -80,7 +80,7 @@ fn sources(document: &Document) -> Vec<Finding> {
 
 /// Keys, passwords and the configuration must not lie below the docroot.
 fn exposed(document: &Document) -> Vec<Finding> {
-    let root = &document.site.root;
+    let root = &document.site.docroot();
     if root.as_os_str().is_empty() {
         return Vec::new();
     }
