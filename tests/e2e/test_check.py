@@ -153,7 +153,7 @@ class Check(SiteTest):
 
     @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
     def test_of_a_project_only_the_docroot_is_served(self):
-        os.makedirs(self.path("site/web/sites/default/files"))
+        self.write("web/sites/default/settings.php", "<?php")
         self.document["site"]["conf_path"] = "web/sites/default"
         os.rename(self.key, self.path("site/key"))
         self.document["encryption"]["key_file"] = self.path("site/key")

@@ -46,9 +46,12 @@ fn read_key_file(path: &Path, most: usize) -> Result<Zeroizing<Vec<u8>>> {
     let read = File::open(path).and_then(|file| file.take(most as u64).read_to_end(&mut text));
     match read {
         Ok(_) => Ok(text),
-        Err(cause) => Err(Error::io("cannot read the key file", path, cause).hint(
-            "put the key back there, from the printed sheet or a copy, or name another file with `--key`",
-        )),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::io("cannot read the key file", path, cause).hint(
+                "put the key back there, from the printed sheet or a copy; where there was none yet, `bam keygen` makes one",
+            ))
+        }
+        Err(cause) => Err(Error::io("cannot read the key file", path, cause)),
     }
 }
 
