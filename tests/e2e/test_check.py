@@ -161,7 +161,7 @@ class Check(SiteTest):
         os.makedirs(self.path("site/private/backups"))
         looked = self.looked(0)
         self.assertFound(looked, "destination", "good", "private/backups")
-        self.assertEqual([one for one in looked if "docroot" in one["text"]], [])
+        self.assertEqual([one for area in looked.values() for one in area if "docroot" in one["text"]], [])
         served = WebServer(self.path("site/web"))
         self.addCleanup(served.close)
         self.document["site"]["url"] = served.url
