@@ -3,7 +3,10 @@
 use crate::config::Connection;
 use crate::source::tool::{self, SECRET_PATH, Tool};
 use crate::{Code, Error, Monitor, NoteKind, Result};
+use rustix::fs::{MemfdFlags, memfd_create};
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
@@ -306,6 +309,22 @@ fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
             (Code::Database, "another program keeps tables locked; try again when the site is quiet".into())
         }
         _ => (Code::Database, String::new()),
+    }
+}
+
+/// Ends sessions; one that is gone already is no error.
+pub(crate) fn kill(connection: &Connection, sessions: &[String]) -> Result<()> {
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    let mut script = File::from(memfd_create("bam", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
+    for id in sessions {
+        writeln!(script, "KILL {id};")?;
+    }
+    script.rewind()?;
+    match run_file(connection, None, script, &[FORCE], None) {
+        Err(error) if error.code() != Code::Database => Err(error),
+        _ => Ok(()),
     }
 }
 

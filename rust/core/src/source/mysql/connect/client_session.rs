@@ -2,7 +2,7 @@
 //! own. Should we be killed, the client still finishes what it was given.
 
 use super::client::{self, Program};
-use super::session::{Row, string};
+use super::values::{Row, string};
 use crate::config::Connection;
 use crate::source::tool::{Input, Output, Tool};
 use crate::{Code, Error, Monitor, Result};

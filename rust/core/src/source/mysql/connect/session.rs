@@ -4,14 +4,12 @@
 //! through the client, which also says why there is no connection.
 
 use super::client_session::ClientSession;
+pub(crate) use super::values::{Row, quote, string, text};
 use super::wire_session::WireSession;
 use crate::config::Connection;
 use crate::source::sql::Server;
 use crate::{Monitor, Result};
 use std::os::fd::OwnedFd;
-
-/// One row of an answer. SQL's NULL comes as the text `NULL`: ask with `IFNULL` where it matters.
-pub(crate) type Row = Vec<Vec<u8>>;
 
 /// No literal of ours has to care about the server's modes, no answer looks as its settings want it, and no pause
 /// between two questions is longer than its patience.
@@ -94,19 +92,4 @@ impl<'c> Session<'c> {
             Way::Client(session) => session.run_whole(sql),
         }
     }
-}
-
-/// Text from the server; it answers in UTF-8.
-pub(crate) fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-/// A name as SQL writes it.
-pub(crate) fn quote(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
-}
-
-/// A string as SQL writes it.
-pub(crate) fn string(value: &str) -> String {
-    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
 }

@@ -1,9 +1,8 @@
 //! Questions to the server by its own protocol, in a thread of their own: one that is silent keeps nobody from cancelling.
 
-use super::session::Row;
-use super::wire;
+use super::values::Row;
+use super::{client, wire};
 use crate::config::Connection;
-use crate::source::mysql::replace::child_guard;
 use crate::{Code, Error, Monitor, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mysql::prelude::Queryable;
@@ -79,7 +78,7 @@ impl<'c> WireSession<'c> {
         self.thread = None;
         let (connection, ids) = (self.connection.clone(), [self.id.to_string()]);
         // Not waited for: the server may be silent altogether.
-        let _ = std::thread::Builder::new().spawn(move || child_guard::kill(&connection, &ids));
+        let _ = std::thread::Builder::new().spawn(move || client::kill(&connection, &ids));
     }
 }
 

@@ -1,10 +1,10 @@
 //! One connection that loads rows: by the server's protocol where it runs on this machine, else through its client.
 
 use crate::config::Connection;
+use crate::source::mysql::connect::child_guard::ChildGuard;
 use crate::source::mysql::connect::client::{self, LOAD_CHARSET};
 use crate::source::mysql::connect::client_session::ClientSession;
 use crate::source::mysql::connect::wire;
-use crate::source::mysql::replace::MysqlReplacement;
 use crate::source::sql::{Charset, Splitter};
 use crate::{Monitor, Result};
 use mysql::Conn;
@@ -20,51 +20,44 @@ pub(crate) enum LoadConnection<'c> {
 impl<'c> LoadConnection<'c> {
     /// Connects by the server's protocol, as number `number`; `live`: to the live database, under the lock of that number.
     pub(crate) fn over_wire(
-        it: &MysqlReplacement,
+        guard: &ChildGuard,
         connection: &'c Connection,
         (database, live, number): (&str, bool, usize),
     ) -> Result<Option<LoadConnection<'c>>> {
         let Some(mut conn) = wire::open(connection, Some(database)) else { return Ok(None) };
         if live {
-            wire::run(&mut conn, &[&it.lock_statement(number)], connection)?;
+            wire::run(&mut conn, &[&guard.lock_statement(number)], connection)?;
         }
         Ok(Some(LoadConnection::Server(Box::new(conn), connection)))
     }
 
     /// The same through a client.
     pub(crate) fn client(
-        it: &MysqlReplacement,
+        guard: &ChildGuard,
         connection: &'c Connection,
         (database, live, number): (&str, bool, usize),
         stop: &'c AtomicBool,
         monitor: &'c Monitor,
     ) -> Result<ClientSession<'c>> {
-        LoadConnection::client_of(it, connection, (database, live, number), Charset::Plain, stop, monitor)
+        LoadConnection::client_of(guard, connection, (database, live, number), Charset::Plain, stop, monitor)
     }
 
     /// The same for text in a character set that the client must know.
     pub(crate) fn client_of(
-        it: &MysqlReplacement,
+        guard: &ChildGuard,
         connection: &'c Connection,
         (database, live, number): (&str, bool, usize),
         charset: Charset,
         stop: &'c AtomicBool,
         monitor: &'c Monitor,
     ) -> Result<ClientSession<'c>> {
-        let lock = it.lock_option(number);
+        let lock = guard.lock_option(number);
         let charset = charset.name().map(|name| format!("--default-character-set={name}"));
         // The server reads the database's name by the client's character set.
         let plain = if database.is_ascii() { LOAD_CHARSET } else { "--default-character-set=utf8mb4" };
         let charset = charset.as_deref().unwrap_or(plain);
         let options: &[&str] = if live { &[charset, &lock] } else { &[charset] };
-        ClientSession::start(
-            connection,
-            Some(database),
-            options,
-            Some(it.child_guard()?),
-            Some(stop),
-            monitor,
-        )
+        ClientSession::start(connection, Some(database), options, Some(guard.inherit()?), Some(stop), monitor)
     }
 
     /// What the server calls this connection, where nothing but its being killed ends its wait for an answer.

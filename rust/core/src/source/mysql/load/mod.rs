@@ -34,11 +34,11 @@ use self::intake::Step;
 use self::long_rows::Part;
 use self::queues::{Chunk, Queues, placed};
 use self::script::Script;
+use super::connect::child_guard::ChildGuard;
+use super::connect::client;
 use super::connect::client_session::ClientSession;
 use super::connect::lenience;
 use super::connect::session::Session;
-use super::replace::MysqlReplacement;
-use super::replace::child_guard;
 use crate::config::Connection;
 use crate::source::sql::{
     self, Charset, Kind, Needs, Numbering, Statement, Syntax, has_word, numbering, without_directories,
@@ -81,7 +81,7 @@ const AS_BEFORE: &[u8] = b"SET character_set_client=@bam_client, collation_conne
 
 /// Loads what `work` hands over into `database`; `live`: under the locks for the live one.
 pub(crate) fn load<T>(
-    it: &MysqlReplacement,
+    guard: &ChildGuard,
     connection: &Connection,
     database: &str,
     live: bool,
@@ -91,7 +91,7 @@ pub(crate) fn load<T>(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let count = cores.clamp(2, MOST_CONNECTIONS);
     // Twice as many where half of them speak the server's protocol, which is for text; the rest goes through clients.
-    let over_wire = LoadConnection::over_wire(it, connection, (database, live, 1))?.is_some();
+    let over_wire = LoadConnection::over_wire(guard, connection, (database, live, 1))?.is_some();
     let all = if over_wire { 2 * count } else { count };
     let queues = Queues::new(all, monitor);
     let (queues, stop) = (&queues, queues.stop());
@@ -101,20 +101,20 @@ pub(crate) fn load<T>(
     let open = move |number: usize| -> Result<LoadConnection<'_>> {
         let wanted = (database, live, number);
         let opened =
-            if number <= all - count { LoadConnection::over_wire(it, connection, wanted)? } else { None };
+            if number <= all - count { LoadConnection::over_wire(guard, connection, wanted)? } else { None };
         let mut opened = match opened {
             Some(opened) => opened,
-            None => LoadConnection::Client(LoadConnection::client(it, connection, wanted, stop, monitor)?),
+            None => LoadConnection::Client(LoadConnection::client(guard, connection, wanted, stop, monitor)?),
         };
         opened.feed(prologue)?;
         Ok(opened)
     };
     // Statements of all kinds, with delimiters of their own.
-    let main = LoadConnection::client(it, connection, (database, live, 0), stop, monitor)?;
+    let main = LoadConnection::client(guard, connection, (database, live, 0), stop, monitor)?;
     // Another one for text in a character set that clients must know; while the first has its lock, it needs another.
     let again = move |charset: Charset| {
         let wanted = (database, live, all + 1);
-        let mut main = LoadConnection::client_of(it, connection, wanted, charset, stop, monitor)?;
+        let mut main = LoadConnection::client_of(guard, connection, wanted, charset, stop, monitor)?;
         main.feed(prologue)?;
         Ok(main)
     };
@@ -136,7 +136,7 @@ pub(crate) fn load<T>(
         queues.close(done.is_err());
         if done.is_err() {
             // Else the connections would go on with what they are at; should the server not listen, that is how they end.
-            let _ = child_guard::kill(connection, &queues.sessions());
+            let _ = client::kill(connection, &queues.sessions());
         }
         // Why a connection was lost is said by who lost it.
         done.map_err(|error| queues.error().unwrap_or(error))

@@ -150,7 +150,7 @@ fn feed(
     let (definers, server) = (Definers::of(&mut session)?, session.server()?);
     drop(session);
     let mut intake = Intake::new(file, None, false, monitor).with_server(server).with_definers(definers);
-    load::load(it, connection, &connection.name, true, monitor, |loader| {
+    load::load(&it.guard(), connection, &connection.name, true, monitor, |loader| {
         while let Some(step) = intake.next()? {
             match &step {
                 Step::Table { name, .. } if !wanted(name) => {}

@@ -8,16 +8,16 @@
 //!
 //! `guest` is the user a dump is loaded as that nobody vouches for; `rehearse` tries out the swap; `adapt` makes the new
 //! tables fit the site; `foreign_keys` and `moving` are what a renamed table does not carry along by itself; `in_place` is
-//! for users who may create no database; `child_guard` ends what a killed run has left at work.
+//! for users who may create no database.
 
 mod adapt;
-pub(super) mod child_guard;
 mod foreign_keys;
 mod guest;
 mod in_place;
 mod moving;
 mod rehearse;
 
+use super::connect::child_guard::ChildGuard;
 use super::connect::client;
 use super::connect::lenience;
 use super::connect::rights::Definers;
@@ -241,7 +241,7 @@ impl MysqlReplacement {
         intake: &mut Intake<'_, R>,
         monitor: &Monitor,
     ) -> Result<Loaded> {
-        load::load(self, connection, &self.new, false, monitor, |loader| {
+        load::load(&self.guard(), connection, &self.new, false, monitor, |loader| {
             self.take_in(intake, monitor, &mut |step| match step {
                 Step::Later { .. } => Ok(()),
                 step => loader.take(step),
@@ -489,7 +489,7 @@ impl MysqlReplacement {
                     holders.join(", ")
                 );
                 monitor.note(NoteKind::Warning, text);
-                child_guard::kill(connection, &holders)?;
+                client::kill(connection, &holders)?;
             }
         }
         work()
@@ -580,7 +580,7 @@ impl MysqlReplacement {
     /// See [`crate::source::database::Replacement::clean`].
     pub(crate) fn clean(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         if self.way == Way::InPlace {
-            self.end_leftovers(connection, monitor)?;
+            self.guard().end_leftovers(connection, monitor)?;
         } else {
             let mut session = self.my_turn(connection, None, monitor)?;
             for database in [&self.new, &self.old] {
@@ -614,9 +614,9 @@ impl MysqlReplacement {
         database: Option<&str>,
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
-        self.end_leftovers(connection, monitor)?;
-        let mut session = Session::open_held(connection, database, Some(self.child_guard()?), monitor)?;
-        let got = session.column(&format!("SELECT GET_LOCK({}, 0)", string(&self.lock_name(0))))?;
+        self.guard().end_leftovers(connection, monitor)?;
+        let mut session = Session::open_held(connection, database, Some(self.guard().inherit()?), monitor)?;
+        let got = session.column(&format!("SELECT GET_LOCK({}, 0)", string(&self.guard().lock_name(0))))?;
         if got.first().is_none_or(|got| got != "1") {
             return Err(Error::new(Code::Locked, "another restore of this database is under way"));
         }
@@ -633,9 +633,18 @@ impl MysqlReplacement {
     /// Runs one of our scripts on a database.
     pub(crate) fn run(&self, connection: &Connection, database: &str, path: &Path) -> Result<()> {
         let script = File::open(path).at("cannot read", path)?;
-        let lock = self.lock_option(0);
+        let lock = self.guard().lock_option(0);
         let options: &[&str] = if self.lenient { &[client::FORCE, &lock] } else { &[&lock] };
-        client::run_file(connection, Some(database), script, options, Some(self.child_guard()?))
+        client::run_file(connection, Some(database), script, options, Some(self.guard().inherit()?))
+    }
+
+    /// What ends with us, or can be ended after us.
+    pub(crate) fn guard(&self) -> ChildGuard {
+        ChildGuard {
+            clients: self.clients(),
+            databases: [self.new.clone(), self.old.clone()],
+            guest: self.guest_name(),
+        }
     }
 
     /// The databases beside the live one.

@@ -202,7 +202,7 @@ impl MysqlReplacement {
             Some(&self.new),
             script,
             &[client::FORCE],
-            Some(self.child_guard()?),
+            Some(self.guard().inherit()?),
         ) {
             Err(error) if error.code() == Code::Cancelled => Err(error),
             _ => Ok(stay),

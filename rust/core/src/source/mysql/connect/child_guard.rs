@@ -9,17 +9,17 @@
 //!   one, by the user-level lock that it takes first (`GET_LOCK`); such sessions are killed. Our own connections to
 //!   the server, which end with us, are known by the same.
 
-use super::MysqlReplacement;
+use super::client;
+use super::session::{Session, string};
 use crate::config::Connection;
-use crate::source::mysql::connect::client;
-use crate::source::mysql::connect::session::{Session, string};
 use crate::{Code, Error, Monitor, Result, ResultExt};
-use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
+use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Seek, Write};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long what a killed run left may take to end: the server may have to roll back a transaction.
@@ -31,29 +31,40 @@ const GRACE: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Connections that may load into the live database at a time, each with a lock of its own; see [`MysqlReplacement::lock_name`].
+/// Connections that may load into the live database at a time, each with a lock of its own; see [`ChildGuard::lock_name`].
 const MOST_LOCKS: usize = 16;
 
-impl MysqlReplacement {
+/// The guard of one replacement's children.
+#[derive(Debug)]
+pub(crate) struct ChildGuard {
+    /// The file that the clients hold a lock on.
+    pub(crate) clients: PathBuf,
+    /// The databases beside the live one.
+    pub(crate) databases: [String; 2],
+    /// The user that dumps are loaded as which nobody vouches for.
+    pub(crate) guest: String,
+}
+
+impl ChildGuard {
     /// What a client that changes something must inherit.
-    pub(crate) fn child_guard(&self) -> Result<OwnedFd> {
-        let path = self.clients();
+    pub(crate) fn inherit(&self) -> Result<OwnedFd> {
+        let path = &self.clients;
         let mut options = OpenOptions::new();
         let file = options
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(&path)
-            .at("cannot write", &path)?;
+            .open(path)
+            .at("cannot write", path)?;
         flock(&file, FlockOperation::NonBlockingLockShared)
-            .map_err(|cause| Error::io("cannot lock", &path, cause.into()))?;
+            .map_err(|cause| Error::io("cannot lock", path, cause.into()))?;
         Ok(file.into())
     }
 
     /// Locks are known to the whole server: two replacements may have the same id, of different databases.
     fn lock_prefix(&self) -> String {
-        let [new, _] = self.own_databases();
+        let [new, _] = &self.databases;
         let digest = Sha256::digest(new.as_bytes());
         let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         format!("bam.{short}.")
@@ -76,14 +87,14 @@ impl MysqlReplacement {
         format!("--init-command={}", self.lock_statement(connection))
     }
 
-    /// Ends what a killed run of this replacement left behind, and returns when nothing of it is at work any more.
+    /// Ends what a killed run of the replacement left behind, and returns when nothing of it is at work any more.
     /// Those of our own clients that hold the guard must have ended.
     pub(crate) fn end_leftovers(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         let mut session = Session::open(connection, None, monitor)?;
         let locks: Vec<String> = (0..MOST_LOCKS)
             .map(|number| format!("IS_USED_LOCK({})", string(&self.lock_name(number))))
             .collect();
-        let [new, old] = self.own_databases().map(string);
+        let [new, old] = self.databases.each_ref().map(|name| string(name));
         // Everybody sees their own sessions, and may end them.
         let leftovers = format!(
             "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND (DB IN ({new}, {old}) \
@@ -91,7 +102,7 @@ impl MysqlReplacement {
              ((SELECT USER FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()), {})",
             locks.join(", "),
             string(&format!("%GET_LOCK(%{}%", self.lock_prefix())),
-            string(&self.guest_name()),
+            string(&self.guest),
         );
         let begun = Instant::now();
         let mut killed: Option<Instant> = None;
@@ -100,7 +111,12 @@ impl MysqlReplacement {
             let clients = self.has_clients()?;
             let sessions = session.column(&leftovers)?;
             if !clients && sessions.is_empty() {
-                return super::remove(&self.clients());
+                return match std::fs::remove_file(&self.clients) {
+                    Err(cause) if cause.kind() != ErrorKind::NotFound => {
+                        Err(Error::io("cannot remove", &self.clients, cause))
+                    }
+                    _ => Ok(()),
+                };
             }
             if begun.elapsed() > PATIENCE {
                 let what = match sessions.is_empty() {
@@ -115,7 +131,7 @@ impl MysqlReplacement {
                 ));
             }
             if killed.map_or(begun.elapsed() > GRACE, |last| last.elapsed() > AGAIN) {
-                kill(connection, &sessions)?;
+                client::kill(connection, &sessions)?;
                 killed = Some(Instant::now());
             }
             monitor.check()?;
@@ -124,32 +140,16 @@ impl MysqlReplacement {
     }
 
     fn has_clients(&self) -> Result<bool> {
-        let path = self.clients();
-        let file = match File::open(&path) {
+        let path = &self.clients;
+        let file = match File::open(path) {
             Ok(file) => file,
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(cause) => return Err(Error::io("cannot read", &path, cause)),
+            Err(cause) => return Err(Error::io("cannot read", path, cause)),
         };
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(false),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
-            Err(cause) => Err(Error::io("cannot lock", &path, cause.into())),
+            Err(cause) => Err(Error::io("cannot lock", path, cause.into())),
         }
-    }
-}
-
-/// Ends sessions; one that is gone already is no error.
-pub(crate) fn kill(connection: &Connection, sessions: &[String]) -> Result<()> {
-    if sessions.is_empty() {
-        return Ok(());
-    }
-    let mut script = File::from(memfd_create("bam", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
-    for id in sessions {
-        writeln!(script, "KILL {id};")?;
-    }
-    script.rewind()?;
-    match client::run_file(connection, None, script, &[client::FORCE], None) {
-        Err(error) if error.code() != Code::Database => Err(error),
-        _ => Ok(()),
     }
 }
