@@ -342,6 +342,22 @@ class Pgsql(SiteTest):
         self.assertEqual(self.sql("select count(*) from later"), "0\n")
         self.assertClean()
 
+    def test_a_dump_of_a_newer_pg_dump_is_restored(self):
+        done = subprocess.run(["pg_dump", "-d", self.name], stdout=subprocess.PIPE, check=True, env=self.server.environment())
+        # As 17.6 writes it, and one that no server knows yet would be refused as what it may be.
+        lines = [line for line in done.stdout.decode().split("\n") if not line.startswith(("\\restrict", "\\unrestrict"))]
+        at = next(number for number, line in enumerate(lines) if line.startswith("SET statement_timeout"))
+        dump = self.path("theirs.sql")
+        self.damage()
+        for more, expect in (([], 0), (["SET time_travel = on;"], 1)):
+            with open(dump, "w") as file:
+                file.write("\n".join([*lines[:3], "\\restrict Nb5zPq7xC1w", "", *lines[3:at + 1], "SET transaction_timeout = 0;",
+                                      *more, *lines[at + 1:], "\\unrestrict Nb5zPq7xC1w", ""]))
+            before = self.state()
+            self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes", expect=expect)
+            self.assertEqual(self.state() == before, expect != 0)
+            self.assertClean()
+
     def test_a_dump_is_no_program(self):
         for line in ("\\! touch /tmp/bam-was-here", "select 1 \\g |touch /tmp/bam-was-here", "\\connect postgres"):
             dump = self.path("evil.sql")

@@ -16,6 +16,21 @@ pub(crate) const SCHEMA: &str = "-- bam-schema: ";
 pub(crate) const PREFIX: &str = "-- bam-prefix: ";
 /// Before the list of tables that were left out although the database has them.
 pub(crate) const EXCLUDED: &str = "-- bam-excluded: ";
+/// What pg_dump sets at the beginning of a dump and between its tables
+/// (<https://github.com/postgres/postgres/blob/master/src/bin/pg_dump/pg_backup_archiver.c>). How a dump is to be read is
+/// not among them.
+pub(crate) const SETTINGS: [&str; 10] = [
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "transaction_timeout",
+    "check_function_bodies",
+    "xmloption",
+    "client_min_messages",
+    "row_security",
+    "default_tablespace",
+    "default_table_access_method",
+];
 /// What pg_dump says at the end.
 const LAST_LINE: &[u8] = b"-- PostgreSQL database dump complete";
 
@@ -46,6 +61,8 @@ pub(crate) struct Script<R> {
     instead: Vec<u8>,
     /// Schemas that are there, besides the dump's: nothing in them is changed.
     pub(crate) others: Vec<String>,
+    /// Those of [`SETTINGS`] that this server does not know: they are left out.
+    pub(crate) unknown: Vec<&'static str>,
     /// Nothing proves whose the dump is.
     pub(crate) untrusted: bool,
 }
@@ -64,6 +81,7 @@ impl<R: Read> Script<R> {
             no_large_object: true,
             instead: Vec::new(),
             others: Vec::new(),
+            unknown: Vec::new(),
             untrusted: false,
         };
         script.splitter.header(|line| script.about.take(line))?;
@@ -108,7 +126,10 @@ impl<R: Read> Script<R> {
                     if let Some(other) = elsewhere(text, &self.others) {
                         return Err(refused(&format!("about another schema, {other}, which is there"), text));
                     }
-                    !self.skip && !makes(text, &self.others) && wanted(text, &self.schema, self.about.ours)?
+                    !self.skip
+                        && !makes(text, &self.others)
+                        && !sets(text, &self.unknown)
+                        && wanted(text, &self.schema, self.about.ours)?
                 }
             };
             if verdict {
@@ -238,8 +259,6 @@ fn wanted(statement: &[u8], schema: &str, ours: bool) -> Result<bool> {
         ["COMMENT", "ON", "EXTENSION" | "SCHEMA", ..] => false,
         // Numbers are given anew.
         ["COMMENT" | "ALTER", "ON" | "LARGE", "LARGE" | "OBJECT", ..] => false,
-        // A setting of PostgreSQL 17's clients that older servers refuse.
-        ["SET", "TRANSACTION_TIMEOUT", ..] => false,
         ["SET", "STANDARD_CONFORMING_STRINGS", "=", "ON"] => true,
         _ if mentions("standard_conforming_strings") || mentions("backslash_quote") => {
             return Err(unreadable(&text));
@@ -256,6 +275,16 @@ fn wanted(statement: &[u8], schema: &str, ours: bool) -> Result<bool> {
         ["ALTER", ..] if !ours && mentions(" OWNER TO ") && !mentions("\n    ADD ") => false,
         _ => true,
     })
+}
+
+/// Whether the statement sets one of these.
+fn sets(statement: &[u8], settings: &[&str]) -> bool {
+    if settings.is_empty() || !statement.trim_ascii_start().starts_with(b"SET") {
+        return false;
+    }
+    let mut words = words(statement).map(|word| word.to_ascii_lowercase());
+    words.next().as_deref() == Some("set")
+        && words.next().is_some_and(|name| settings.contains(&name.as_str()))
 }
 
 /// Whether the statement makes a schema that is there, which takes a right even with IF NOT EXISTS.
@@ -368,10 +397,24 @@ mod tests {
 
     #[test]
     fn what_belongs_to_another_server_is_left_out() {
-        let foreign = "SET transaction_timeout = 0;\nBEGIN;\nCREATE SCHEMA public;\nALTER TABLE public.t OWNER TO x;\n\
+        let foreign = "BEGIN;\nCREATE SCHEMA public;\nALTER TABLE public.t OWNER TO x;\n\
                        GRANT ALL ON t TO y;\nCREATE TABLE t (a int);\nCOMMENT ON EXTENSION plpgsql IS 'x';\nCOMMIT;\n";
         assert_eq!(run(foreign, &|_| true).expect("read"), "CREATE TABLE t (a int);");
         assert_eq!(run("CREATE SCHEMA other;", &|_| true).expect("read"), "CREATE SCHEMA other;");
+    }
+
+    #[test]
+    fn settings_that_a_server_does_not_know_are_left_out() {
+        let text = "SET statement_timeout = 0;\nSET transaction_timeout = 0;\nSET default_table_access_method = heap;\n\
+                    SELECT 1;\nSET my_own = 1;\n";
+        let mut script = Script::new(text.as_bytes()).expect("read");
+        script.unknown = vec!["transaction_timeout", "default_table_access_method"];
+        let mut all = Vec::new();
+        while let Some(piece) = script.next(&|_| true).expect("read") {
+            all.extend_from_slice(piece);
+        }
+        let told = String::from_utf8_lossy(&all).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(told, "SET statement_timeout = 0; SELECT 1; SET my_own = 1;");
     }
 
     #[test]

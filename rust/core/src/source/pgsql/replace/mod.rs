@@ -19,7 +19,7 @@ use super::connect::database::find_or_make;
 use super::connect::session::{my_turn, options, quote, rows, string, transaction};
 use super::dump::{Relation, columns, extensions, relations, schema_of};
 use super::large;
-use super::load::script::{About, Script, cut_short};
+use super::load::script::{About, SETTINGS, Script, cut_short};
 use crate::config::{Connection, names_table};
 use crate::source::database::{LoadReport, LoadSettings};
 use crate::source::drupal::Tables;
@@ -99,6 +99,7 @@ impl PgsqlReplacement {
         let dumped = script.about.schema.clone().unwrap_or_else(|| "public".into());
         let sql = format!("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname <> {}", string(&dumped));
         script.others = rows(connection, &sql, monitor)?.into_iter().flatten().collect();
+        script.unknown = unknown_settings(connection, monitor)?;
         if settings.untrusted {
             warn_of_rights(connection, monitor)?;
         }
@@ -506,6 +507,13 @@ impl Names<'_> {
         };
         monitor.note(NoteKind::Warning, text);
     }
+}
+
+/// What dumps of newer servers set that this one does not know.
+fn unknown_settings(connection: &Connection, monitor: &Monitor) -> Result<Vec<&'static str>> {
+    let known: Vec<String> =
+        rows(connection, "SELECT name FROM pg_catalog.pg_settings", monitor)?.into_iter().flatten().collect();
+    Ok(SETTINGS.into_iter().filter(|name| !known.iter().any(|known| known == name)).collect())
 }
 
 /// A dump's functions may be called by its own rows: what they can do is for the server to decide.
