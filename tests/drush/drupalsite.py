@@ -134,7 +134,7 @@ class SiteTest(unittest.TestCase):
             # What the given site says of bam, and of other settings that tests make, is not for its copies.
             file.write("\nforeach (array_keys(isset($conf) ? $conf : array()) as $name) {\n"
                        "  if (preg_match('/^(bam_|aes_|backup_migrate_|mail_system|site_|maintenance_)/', $name)) {\n"
-                       "    unset($conf[$name]);\n  }\n}\nunset($name, $base_url);\n")
+                       "    unset($conf[$name]);\n  }\n}\nunset($name);\n$base_url = NULL;\n")
             file.write("\n$databases['default']['default'] = array('driver' => 'mysql', 'database' => 'site', "
                        "'username' => 'site', 'host' => 'localhost', 'prefix' => '', 'charset' => 'utf8mb4', "
                        "'collation' => 'utf8mb4_general_ci', "

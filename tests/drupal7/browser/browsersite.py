@@ -37,6 +37,9 @@ class BrowserTest(ModuleTest):
         self.driver = driver.Driver(os.path.join(self.top, "chromium"))
         self.addCleanup(self.driver.close)
 
+    def tearDown(self):
+        self.assertEqual(self.sql("select variables from watchdog where type = 'php'"), "", "warnings of PHP")
+
     def install(self):
         """The program and the module at places that the web server's user can read."""
         self.prefix = os.path.join(self.top, "usr")

@@ -161,8 +161,9 @@ class Page:
 
     def picture(self, path):
         """The whole page as a PNG."""
-        height = self.run("return document.documentElement.scrollHeight")
         width = self.run("return window.innerWidth")
+        self.resize(width, 100)
+        height = self.run("return document.documentElement.scrollHeight")
         self.ask("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": {
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}})
         with open(path, "wb") as file:
