@@ -38,7 +38,9 @@ class BrowserTest(ModuleTest):
         self.addCleanup(self.driver.close)
 
     def tearDown(self):
-        self.assertEqual(self.sql("select variables from watchdog where type = 'php'"), "", "warnings of PHP")
+        # Core has some of its own on newer versions of PHP.
+        said = self.sql("select variables from watchdog where type = 'php' and variables like '%/share/bam/%'")
+        self.assertEqual(said, "", "warnings of PHP")
 
     def install(self):
         """The program and the module at places that the web server's user can read."""
