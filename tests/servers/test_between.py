@@ -3,6 +3,7 @@
 `here` is this machine's server, the others run in the roots of `tests/servers/run`."""
 
 import functools
+import itertools
 import os
 import subprocess
 import unittest
@@ -20,7 +21,7 @@ create table node (nid int unsigned not null auto_increment primary key, title v
   made timestamp not null default current_timestamp on update current_timestamp, key title (title), key changed (changed, nid))
   engine=InnoDB default charset=utf8mb4 collate=utf8mb4_general_ci comment='The base table; for "nodes"';
 insert into node (title, body, changed, score, price, data, doc, made) values
-  ('Hello \\ ''quoted'' 😀', repeat('Wörter; -- \n', 5000), 7, 0.1234567, 12.5, x'00275c0a0d1a22ff', '{"a": [1, "b;\\n", null]}', '2024-02-29 12:00:00'),
+  ('Hello \\ ''quoted'' 😀', repeat('Wörter; -- \n', 5000), 7, 0.5, 12.5, x'00275c0a0d1a22ff', '{"a": [1, "b;\\n", null]}', '2024-02-29 12:00:00'),
   ('', null, 0, null, null, '', '[]', '2020-01-01 00:00:01');
 insert into node (title, changed, made) select concat('node ', seq), seq, '2021-01-01 00:00:00' from seq_3_to_3000;
 create table legacy (id int primary key, a varchar(50), b text) engine=MyISAM default charset=latin1;
@@ -87,15 +88,13 @@ class MariaDbAndMySql(SiteTest):
         self.addCleanup(server.sql, f"drop database if exists {self.name}")
         server.sql(schema, self.name)
 
-    def pairs(self):
-        for one in SERVERS:
-            for other in SERVERS:
-                if one != other:
-                    with self.subTest(f"from {one} to {other}"):
-                        yield mysql_server(one), mysql_server(other)
+    def on_each_pair(self, test):
+        for one, other in itertools.permutations(SERVERS, 2):
+            with self.subTest(f"from {one} to {other}"):
+                test(mysql_server(one), mysql_server(other))
 
     def test_a_dump_clients_dump_is_restored(self):
-        for one, other in self.pairs():
+        def comes_over(one, other):
             self.make(one)
             dump = self.path("theirs.sql")
             with open(dump, "wb") as file:
@@ -106,9 +105,10 @@ class MariaDbAndMySql(SiteTest):
             self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes")
             other.sql("drop table newer", self.name)
             self.assertEqual(other.sql(QUESTIONS, self.name), expected)
+        self.on_each_pair(comes_over)
 
     def test_a_backup_is_restored(self):
-        for one, other in self.pairs():
+        def comes_over(one, other):
             self.make(one)
             self.use(one)
             made = self.backup("db")
@@ -117,6 +117,7 @@ class MariaDbAndMySql(SiteTest):
             self.use(other)
             self.bam("restore", str(made["id"]), "--yes")
             self.assertEqual(other.sql(QUESTIONS, self.name), expected)
+        self.on_each_pair(comes_over)
 
     def test_a_collation_that_the_other_does_not_know_is_named_with_the_remedy(self):
         for one, other, collation, instead in (("mysql", "here", "utf8mb4_0900_ai_ci", "utf8mb4_unicode_520_ci"),
@@ -150,7 +151,7 @@ create function twice(a int) returns int language sql immutable as 'select a * 2
 create materialized view counts as select count(*) as n from node;
 create type mood as enum ('sad', 'ok'); create table moods (m mood); insert into moods values ('ok');
 """
-    QUESTIONS = ("select nid, title, sha2(body, 256), doc, encode(data, 'hex'), made at time zone 'UTC', up from node order by nid; select count(*) from titles; "
+    QUESTIONS = ("select nid, title, md5(body), doc, encode(data, 'hex'), made at time zone 'UTC', up from node order by nid; select count(*) from titles; "
                  "select twice(21); select n from counts; select m from moods; insert into node (title) values ('x') returning nid; delete from node where title = 'x'; "
                  "select conname, contype from pg_constraint where connamespace = 'public'::regnamespace and contype <> 'n' order by 1; "
                  "select relname, relkind from pg_class where relnamespace = 'public'::regnamespace order by 1")
@@ -171,13 +172,10 @@ create type mood as enum ('sad', 'ok'); create table moods (m mood); insert into
         self.addCleanup(server.sql, f"drop database if exists {self.name} with (force);\ndrop role if exists {self.name};")
         server.sql(schema, self.name, self.name, "p")
 
-    def pairs(self):
-        names = ("here", "postgresql-17", "postgresql-18")
-        for one in names:
-            for other in names:
-                if one != other:
-                    with self.subTest(f"from {one} to {other}"):
-                        yield pgsql_server(one), pgsql_server(other)
+    def on_each_pair(self, test):
+        for one, other in itertools.permutations(("here", "postgresql-17", "postgresql-18"), 2):
+            with self.subTest(f"from {one} to {other}"):
+                test(pgsql_server(one), pgsql_server(other))
 
     def expected(self, server):
         text = server.sql(self.QUESTIONS, self.name, self.name, "p")
@@ -185,7 +183,7 @@ create type mood as enum ('sad', 'ok'); create table moods (m mood); insert into
         return text
 
     def test_a_backup_is_restored(self):
-        for one, other in self.pairs():
+        def comes_over(one, other):
             self.make(one, self.SCHEMA)
             self.use(one)
             made = self.backup("db")
@@ -194,9 +192,10 @@ create type mood as enum ('sad', 'ok'); create table moods (m mood); insert into
             self.use(other)
             self.bam("restore", str(made["id"]), "--yes")
             self.assertEqual(self.expected(other), expected)
+        self.on_each_pair(comes_over)
 
     def test_pg_dumps_own_dump_is_restored(self):
-        for one, other in self.pairs():
+        def comes_over(one, other):
             self.make(one, self.SCHEMA)
             dump = self.path("theirs.sql")
             with open(dump, "wb") as file:
@@ -206,6 +205,7 @@ create type mood as enum ('sad', 'ok'); create table moods (m mood); insert into
             self.use(other)
             self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes")
             self.assertEqual(self.expected(other), expected)
+        self.on_each_pair(comes_over)
 
     def test_a_client_older_than_the_server_is_told(self):
         server = pgsql_server("postgresql-18")

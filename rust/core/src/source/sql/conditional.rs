@@ -1,4 +1,6 @@
-//! Comments that only some servers run: `/*!50100 … */`, `/*M!100100 … */`.
+//! What only some servers know: comments that they run (`/*!50100 … */`, `/*M!100100 … */`), and modes.
+
+use std::borrow::Cow;
 
 /// The versions whose MySQL comments MariaDB passes over (<https://mariadb.com/kb/en/comment-syntax/>).
 const MYSQL_ONLY: std::ops::RangeInclusive<u32> = 50_700..=99_999;
@@ -56,9 +58,72 @@ pub(crate) fn is_for_others(text: &[u8], server: Server) -> bool {
     rest.is_empty()
 }
 
+/// Modes that MySQL has no more since version 8 (<https://dev.mysql.com/doc/refman/8.0/en/sql-mode.html>) or that it never
+/// had: names for several others, which stand beside them, and what makes no difference there.
+const GONE: [&str; 10] = [
+    "NO_AUTO_CREATE_USER",
+    "NO_FIELD_OPTIONS",
+    "NO_KEY_OPTIONS",
+    "NO_TABLE_OPTIONS",
+    "DB2",
+    "MAXDB",
+    "MSSQL",
+    "MYSQL40",
+    "POSTGRESQL",
+    "TIME_ROUND_FRACTIONAL",
+];
+/// The same of MariaDB, which always cuts off.
+const NEVER_IN_MARIADB: [&str; 1] = ["TIME_TRUNCATE_FRACTIONAL"];
+
+/// A `SET sql_mode = '…'` without the modes that this server does not know and does not miss.
+pub(crate) fn with_known_modes(text: &[u8], server: Server) -> Cow<'_, [u8]> {
+    let unknown: &[&str] = match (server.mariadb, server.major()) {
+        (true, _) => &NEVER_IN_MARIADB,
+        (false, 8..) => &GONE,
+        (false, _) => &[],
+    };
+    let Ok(known) = std::str::from_utf8(text) else { return Cow::Borrowed(text) };
+    if unknown.is_empty() || !known.to_ascii_lowercase().contains("sql_mode") {
+        return Cow::Borrowed(text);
+    }
+    // Between quotes, a list with commas.
+    let mut parts: Vec<Cow<'_, str>> = known.split('\'').map(Cow::Borrowed).collect();
+    for list in parts.iter_mut().skip(1).step_by(2) {
+        let is_known = |mode: &&str| !unknown.iter().any(|one| one.eq_ignore_ascii_case(mode.trim()));
+        let kept: Vec<&str> = list.split(',').filter(is_known).collect();
+        if kept.len() < list.split(',').count() {
+            *list = Cow::Owned(kept.join(","));
+        }
+    }
+    Cow::Owned(parts.join("'").into_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn modes_that_are_not_missed_go() {
+        let [mariadb, mysql, old] = ["11.8.3-MariaDB", "9.7.4", "5.7.44"].map(Server::of);
+        let set =
+            "/*!50003 SET sql_mode = 'STRICT_TRANS_TABLES,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION' */";
+        let gone = set.replace("NO_AUTO_CREATE_USER,", "");
+        for (text, server, expected) in [
+            (set, mysql, gone.as_str()),
+            (set, mariadb, set),
+            (set, old, set),
+            ("SET sql_mode='NO_AUTO_CREATE_USER'", mysql, "SET sql_mode=''"),
+            (
+                "SET SQL_MODE='TIME_TRUNCATE_FRACTIONAL,ANSI_QUOTES', @a='DB2'",
+                mariadb,
+                "SET SQL_MODE='ANSI_QUOTES', @a='DB2'",
+            ),
+            ("SET SESSION sql_mode='ORACLE'", mysql, "SET SESSION sql_mode='ORACLE'"),
+            ("SET @a='DB2'", mysql, "SET @a='DB2'"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&with_known_modes(text.as_bytes(), server)), expected);
+        }
+    }
 
     #[test]
     fn each_server_runs_its_own() {

@@ -12,7 +12,7 @@ mod statement;
 mod syntax;
 mod unicode;
 
-pub(crate) use conditional::{Server, is_for_others};
+pub(crate) use conditional::{Server, is_for_others, with_known_modes};
 pub(crate) use needs::{Needs, Numbering, column_list, numbering};
 pub(crate) use prefix::{renamed, with_prefix};
 pub(crate) use reach::check as check_reach;

@@ -9,8 +9,8 @@ use crate::source::mysql::connect::session::quote;
 use crate::source::mysql::dump::{BROKEN, DATABASE, EXCLUDED, FIRST_LINE, LAST_LINE, MARKER, PREFIX};
 use crate::source::sql::{
     Found, Item, Kind, Server, Splitter, Statement, Syntax, Utf8, check_reach, definer_of, is_for_others,
-    names_any, no_statement, renamed, trigger_table, used_database, with_prefix, without_database,
-    without_definer, without_schema,
+    names_any, no_statement, renamed, trigger_table, used_database, with_known_modes, with_prefix,
+    without_database, without_definer, without_schema,
 };
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::borrow::Cow;
@@ -201,7 +201,13 @@ impl<'m, R: Read> Intake<'m, R> {
             _ => Cow::Borrowed(text),
         };
         Ok(Some(match decision {
-            Decision::Session => Step::Session(Sql { text, delimiter, syntax }),
+            Decision::Session => {
+                let text = match self.server {
+                    Some(server) => Cow::Owned(with_known_modes(&text, server).into_owned()),
+                    None => text,
+                };
+                Step::Session(Sql { text, delimiter, syntax })
+            }
             Decision::Table(kind, name) => match prefixes {
                 Some((from, to)) => {
                     let text = Cow::Owned(with_prefix(&text, from, to).into_owned());
