@@ -302,6 +302,12 @@ fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
              SESSION_VARIABLES_ADMIN to the user"
                 .into(),
         ),
+        Some(3105) => (
+            Code::Database,
+            "the dump has values for generated columns, as MariaDB's dump client writes them, and MySQL takes none: back up with \
+             bam, which leaves them out"
+                .into(),
+        ),
         Some(1356) => {
             (Code::Database, "drop or repair this view, or run again with ignore_errors".into())
         }
