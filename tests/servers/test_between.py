@@ -15,7 +15,7 @@ from bamtest import SiteTest
 ROOTS = os.environ.get("BAM_TEST_ROOTS", "/nowhere")
 # What Drupal makes and what modules may: text of every kind, keys, views, routines, triggers, events.
 SCHEMA = r"""
-set names utf8mb4; set time_zone = '+00:00';
+set names utf8mb4 collate utf8mb4_general_ci; set time_zone = '+00:00';
 create table node (nid int unsigned not null auto_increment primary key, title varchar(191) collate utf8mb4_unicode_ci not null default '',
   body longtext collate utf8mb4_general_ci, changed int not null default 0, score float, price decimal(10,2), data longblob, doc json,
   made timestamp not null default current_timestamp on update current_timestamp, key title (title), key changed (changed, nid))
