@@ -43,7 +43,7 @@ set time_zone = '+00:00';
 select table_name, table_type, lower(engine), table_comment from information_schema.tables where table_schema = database()
   and table_type = 'BASE TABLE' order by 1;
 select table_name, column_name, ordinal_position, is_nullable, replace(character_set_name, 'utf8mb3', 'utf8'), replace(collation_name, 'utf8mb3', 'utf8')
-  from information_schema.columns where table_schema = database() order by 1, 3;
+  from information_schema.columns where table_schema = database() and column_name <> 'doc' order by 1, 3;
 select table_name, index_name, seq_in_index, column_name, non_unique from information_schema.statistics where table_schema = database() order by 1, 2, 3;
 select constraint_name, table_name, referenced_table_name, replace(delete_rule, 'NO ACTION', 'RESTRICT') from information_schema.referential_constraints
   where constraint_schema = database() order by 1;
