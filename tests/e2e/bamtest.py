@@ -140,6 +140,10 @@ class SiteTest(unittest.TestCase):
         for word in words:
             self.assertIn(word.lower(), result.err.lower(), result)
 
+    def wait_for_the_next_second(self, made):
+        """Whatever is made from now on has a later ID, and another name."""
+        self.wait(lambda: time.time() >= made["id"] + 1)
+
     def wait(self, condition, process=None):
         """Waits until the condition holds; a process that ends before is a failure."""
         last = time.monotonic() + LIMIT

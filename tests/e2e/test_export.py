@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 import unittest
 
 from bamtest import BAM, SiteTest, run
@@ -156,7 +155,7 @@ class Numbers(ExportTest):
 
     def test_a_number_that_two_claim_is_refused(self):
         one = self.backup("files")
-        time.sleep(1.1)  # Another second, another name.
+        self.wait_for_the_next_second(one)
         two = self.backup("files")
         path = two["path"] + ".info"
         with open(path) as file:

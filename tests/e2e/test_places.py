@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from bamtest import SiteTest, program_for_others, run
+from bamtest import LIMIT, SiteTest, program_for_others, run
 from sshd import PROGRAM, Sshd
 
 NOBODY = pwd.getpwnam("nobody")
@@ -313,26 +313,27 @@ class Servers(SiteTest):
         made = self.backup("files", "manual")
         os.kill(self.server.process.pid, signal.SIGSTOP)
         try:
+            # Far less than the minute that a server may be silent otherwise, and enough for a busy machine.
             self.document["destinations"]["far"]["timeout"] = 3
             began = time.monotonic()
             listed = self.bam("backups", expect=3)
-            self.assertLess(time.monotonic() - began, 15)
+            self.assertLess(time.monotonic() - began, 45)
             self.assertIn(made["file"], listed.out)
             self.assertSays(listed, "far", "no answer")
             # Remembered: whoever looks again does not wait as long.
-            self.document["destinations"]["far"]["timeout"] = 60
+            self.document["destinations"]["far"]["timeout"] = 120
             began = time.monotonic()
             self.bam("backups", expect=3)
-            self.assertLess(time.monotonic() - began, 15)
+            self.assertLess(time.monotonic() - began, 60)
             # A cancel is heard while it waits.
-            self.document["destinations"]["far"]["timeout"] = 120
+            self.document["destinations"]["far"]["timeout"] = LIMIT
             waiting = self.start("backup", "files", "manual,far")
             time_to_connect = lambda: self.connections() > 0
             self.wait(time_to_connect, waiting)
             waiting.send_signal(signal.SIGINT)
             began = time.monotonic()
             self.finish(waiting, 130)
-            self.assertLess(time.monotonic() - began, 10)
+            self.assertLess(time.monotonic() - began, LIMIT / 4)
         finally:
             os.kill(self.server.process.pid, signal.SIGCONT)
         self.bam("backups")
@@ -371,7 +372,7 @@ class Servers(SiteTest):
         self.document["destinations"]["far"].update(url=f"sftp://u@127.0.0.1:{listener.getsockname()[1]}/x", timeout=2)
         began = time.monotonic()
         made = self.bam("backup", "files", "manual,far", expect=3)
-        self.assertLess(time.monotonic() - began, 30)
+        self.assertLess(time.monotonic() - began, LIMIT / 3)
         self.assertSays(made, "far")
         listener.shutdown(socket.SHUT_RDWR)
 
@@ -424,7 +425,7 @@ class Liars(SiteTest):
         peak = self.peak(process)
         reader.join()
         self.assertEqual(process.returncode, 3)
-        self.assertLess(time.monotonic() - began, 90)
+        self.assertLess(time.monotonic() - began, LIMIT / 2)
         self.assertLess(peak, 256)
         self.assertIn(made["file"].encode(), process.stdout.read())
 
@@ -435,7 +436,7 @@ class Liars(SiteTest):
         process = self.start("--quiet", "backup", "files", "manual,far")
         peak = self.peak(process)
         self.assertEqual(process.returncode, 3)
-        self.assertLess(time.monotonic() - began, 90)
+        self.assertLess(time.monotonic() - began, LIMIT / 2)
         self.assertLess(peak, 256)
         self.assertIn(b"no copy at far", process.stderr.read())
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 import unittest
 
 from bamtest import SiteTest
@@ -36,7 +35,7 @@ class SitesTest(SiteTest):
     def both(self):
         """A backup of each, Two's the newer."""
         one = self.backup("files", "manual", "secret")
-        time.sleep(1.1)  # IDs are seconds: Two's has to be the later one.
+        self.wait_for_the_next_second(one)
         return one, self.as_two("backup", "files", "manual", "secret")
 
     def content(self, site="site"):

@@ -189,7 +189,7 @@ fn a_user_with_few_rights_can_still_dump() {
 #[test]
 fn a_server_of_little_patience_waits_for_locks() {
     let Some(server) =
-        mariadb::server_with("a_server_of_little_patience_waits_for_locks", &["--wait-timeout=2"])
+        mariadb::server_with("a_server_of_little_patience_waits_for_locks", &["--wait-timeout=4"])
     else {
         return;
     };
@@ -200,7 +200,7 @@ fn a_server_of_little_patience_waits_for_locks() {
     let sql = std::thread::scope(|scope| {
         let dumping = scope.spawn(|| dump(&site, &settings));
         // Longer than the server keeps a connection that asks nothing, as the dump's first one does meanwhile.
-        let waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE TIME >= 5 AND INFO LIKE 'LOCK TABLES%'";
+        let waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE TIME >= 8 AND INFO LIKE 'LOCK TABLES%'";
         while !dumping.is_finished() && server.sql("", waits) != "1\n" {}
         drop(lock);
         dumping.join().unwrap()

@@ -27,9 +27,10 @@ fn settings(server: &Sshd, port: u16) -> serde_json::Value {
 
 fn impatient(settings: serde_json::Value) -> Rsync {
     let config: Config = serde_json::from_value(settings).unwrap();
+    // Connections are counted: on a busy machine a line is easily silent for some seconds, and that must not end one.
     let patience = Patience {
-        timeout: Duration::from_secs(5),
-        looking: Duration::from_secs(5),
+        timeout: Duration::from_secs(60),
+        looking: Duration::from_secs(60),
         first_delay: Duration::from_millis(20),
         tries: 3,
     };
