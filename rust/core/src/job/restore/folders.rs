@@ -15,16 +15,21 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// The outer root and a path in it; the inner root, none for what stays as it is.
+type InnerRoots = BTreeMap<(usize, Vec<u8>), Option<usize>>;
+/// A root; its path in the archive, and who made the link that leads to it.
+type RootsBehindLinks = BTreeMap<usize, (Vec<u8>, Option<u32>)>;
+
 /// The folders that an archive is put into.
 pub struct Folders<'t> {
     /// See [`Folders::live`].
     live: RefCell<Vec<PathBuf>>,
-    /// Roots in roots: the outer root and the path in it, and the inner root; nowhere for what stays as it is.
-    inner: RefCell<BTreeMap<(usize, Vec<u8>), Option<usize>>>,
+    /// Roots in roots.
+    inner: RefCell<InnerRoots>,
     /// Links on the way to folders of the site, and those that were met, which stay the links they are.
     links: RefCell<Vec<PathBuf>>,
-    /// Roots behind links that were met: the path of each in the archive, and who made the link.
-    behind: RefCell<BTreeMap<usize, (Vec<u8>, Option<u32>)>>,
+    /// Roots behind links that were met.
+    behind: RefCell<RootsBehindLinks>,
     target: &'t Target<'t>,
     layout: &'t Layout,
     /// Path of the public files in the docroot of the archive.
