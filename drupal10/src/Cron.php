@@ -21,14 +21,6 @@ final class Cron {
 
   use StringTranslationTrait;
 
-  /**
-   * The part of a period that cron may come too early.
-   *
-   * Without it a daily backup, found not due by a cron run that comes a second
-   * early, would wait for the next run.
-   */
-  private const SLACK = 0.01;
-
   public function __construct(
     private readonly Program $program,
     private readonly SiteConfiguration $site,
@@ -74,13 +66,15 @@ final class Cron {
   public function due(): array {
     $now = $this->time->getCurrentTime();
     $document = $this->site->document();
+    $results = $this->lastRuns->results();
     $due = [];
     foreach ($document['schedules'] as $name => $schedule) {
       $last = $this->lastRuns->get((string) $name);
-      if (!$this->isDue((string) $name, $schedule, $last, $now)) {
+      $next = ($schedule['enabled'] ?? TRUE) && ($schedule['cron'] ?? '') !== '' ? $this->nextByCrontab((string) $name, $schedule, $last) : NULL;
+      if (!Due::isDue($schedule, $last, $now, $next, $results[$name] ?? [])) {
         continue;
       }
-      $problem = self::problem($schedule, $document);
+      $problem = Due::problem($schedule, $document);
       if ($problem === NULL) {
         $due[$name] = $last;
       }
@@ -136,21 +130,6 @@ final class Cron {
   }
 
   /**
-   * Tells whether a schedule is due.
-   */
-  private function isDue(string $name, array $schedule, int $last, int $now): bool {
-    if (!($schedule['enabled'] ?? TRUE)) {
-      return FALSE;
-    }
-    if (($schedule['cron'] ?? '') !== '') {
-      $next = $this->nextByCrontab($name, $schedule, $last);
-      return $next !== NULL && $next <= $now;
-    }
-    $every = (int) ($schedule['every'] ?? 0);
-    return $every > 0 && $now - $last >= $every - $every * self::SLACK;
-  }
-
-  /**
    * The first time after the last run that a crontab expression names.
    *
    * The program works it out. It is asked once, not at each cron run.
@@ -172,26 +151,6 @@ final class Cron {
       $this->state->set('bam.next_runs', $known);
     }
     return $known[$name]['next'];
-  }
-
-  /**
-   * Tells what a schedule needs and the configuration does not have.
-   *
-   * @return array{0: string, 1: string}|null
-   *   The section and the name that is missing there; NULL if all is there.
-   */
-  private static function problem(array $schedule, array $document): ?array {
-    $profile = (string) ($schedule['profile'] ?? 'default');
-    // That one is built in.
-    if ($profile !== 'default' && !isset($document['profiles'][$profile])) {
-      return ['profiles', $profile];
-    }
-    foreach ((array) ($schedule['destinations'] ?? []) ?: [''] as $destination) {
-      if (!isset($document['destinations'][$destination])) {
-        return ['destinations', (string) $destination];
-      }
-    }
-    return NULL;
   }
 
 }

@@ -4,36 +4,47 @@ declare(strict_types=1);
 
 namespace Drupal\bam;
 
-use Drupal\Core\Config\Entity\ConfigEntityListBuilder;
 use Drupal\Core\Entity\EntityInterface;
+use Drupal\Core\Url;
 
 /**
- * The page of destinations.
+ * The page of places.
  */
-final class DestinationListBuilder extends ConfigEntityListBuilder {
+final class DestinationListBuilder extends ItemListBuilder {
 
   /**
    * {@inheritdoc}
    */
-  public function buildHeader(): array {
+  protected function columns(): array {
     return [
-      'label' => $this->t('Name'),
-      'id' => $this->t('Machine name'),
       'type' => $this->t('Kind'),
       'where' => $this->t('Where'),
-    ] + parent::buildHeader();
+      'answer' => $this->t('Last answer'),
+    ];
   }
 
   /**
    * {@inheritdoc}
    */
-  public function buildRow(EntityInterface $entity): array {
-    return [
-      'label' => $entity->label(),
-      'id' => $entity->id(),
-      'type' => $entity->get('type'),
+  protected function cell(EntityInterface $entity, string $column): mixed {
+    return match ($column) {
       'where' => $entity->get('path') ?: $entity->get('url'),
-    ] + parent::buildRow($entity);
+      'answer' => \Drupal::service('bam.places')->answer((string) $entity->id()),
+      default => parent::cell($entity, $column),
+    };
+  }
+
+  /**
+   * {@inheritdoc}
+   */
+  public function getDefaultOperations(EntityInterface $entity): array {
+    $operations = parent::getDefaultOperations($entity);
+    $operations['try'] = [
+      'title' => $this->t('Try'),
+      'weight' => 20,
+      'url' => Url::fromRoute('bam.place.try', ['name' => $entity->id()]),
+    ];
+    return $operations;
   }
 
 }

@@ -8,7 +8,6 @@ use Bam\Process;
 use Drupal\bam\Event\BamEvents;
 use Drupal\bam\Event\JobEvent;
 use Drupal\Component\Datetime\TimeInterface;
-use Drupal\Core\Cache\CacheTagsInvalidatorInterface;
 use Drupal\Core\Session\AccountInterface;
 use Drupal\Core\StringTranslation\StringTranslationTrait;
 use Psr\Log\LoggerInterface;
@@ -34,14 +33,15 @@ final class Jobs {
   /**
    * The permission that a kind of run needs.
    */
-  private const PERMISSIONS = ['restore' => 'restore from backup', 'delete' => 'delete backup files'];
+  private const PERMISSIONS = ['restore' => 'restore from backup', 'delete' => 'delete backup files', 'try' => 'administer bam'];
 
   public function __construct(
     private readonly Program $program,
     private readonly LastRuns $lastRuns,
     private readonly Mails $mails,
     private readonly EventDispatcherInterface $events,
-    private readonly CacheTagsInvalidatorInterface $tags,
+    private readonly Remembered $remembered,
+    private readonly Places $places,
     private readonly AccountInterface $user,
     private readonly TimeInterface $time,
     private readonly LoggerInterface $logger,
@@ -321,7 +321,7 @@ final class Jobs {
    * What there is to do once, at the end of a run: the log, the schedule, mail.
    */
   private function ended(array $job, array $view): void {
-    $this->tags->invalidateTags(['bam:backups']);
+    $this->remembered->forget();
     $words = ['%title' => $job['title'], '@error' => $view['error'], '@hint' => $view['hint']];
     match (TRUE) {
       $view['state'] === 'done' && $view['exit_code'] === 0 => $this->logger->notice('%title: done.', $words),
@@ -332,6 +332,9 @@ final class Jobs {
     };
     if (isset($job['schedule'])) {
       $this->lastRuns->ended($job, $view, $this->time->getRequestTime());
+    }
+    if ($job['kind'] === 'try') {
+      $this->places->ended($job, $view);
     }
     if ($job['kind'] === 'restore' && in_array($view['state'], ['done', 'interrupted'], TRUE)) {
       // The program did, too, but not those that only web requests have.

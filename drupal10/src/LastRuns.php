@@ -44,7 +44,7 @@ final class LastRuns {
   /**
    * How the last runs ended, by schedule.
    *
-   * @return array<string, array{state: string, exit_code: int|null, error: string, time: int}>
+   * @return array<string, array{state: string, failures: int, exit_code: int|null, error: string, time: int}>
    *   Plain text.
    */
   public function results(): array {
@@ -54,9 +54,9 @@ final class LastRuns {
   /**
    * What the end of a scheduled run means for the schedule.
    *
-   * A run that failed waits for the next period: its mail has told. One that
-   * another run locked out is due again at once; so is one that was killed, but
-   * not twice in a row, for it may be what brings the machine down.
+   * A run that failed is due again soon: see Due::retry(). One that another run
+   * locked out is due again at once; so is one that was killed, but not twice in
+   * a row, for it may be what brings the machine down.
    */
   public function ended(array $job, array $view, int $now): void {
     $name = $job['schedule'];
@@ -69,6 +69,7 @@ final class LastRuns {
     if ($view['state'] !== 'locked') {
       $this->stores->get('bam.result')->set($name, [
         'state' => $view['state'],
+        'failures' => $view['state'] === 'failed' ? (int) ($this->results()[$name]['failures'] ?? 0) + 1 : 0,
         'exit_code' => $view['exit_code'],
         'error' => $view['error'],
         'time' => $now,

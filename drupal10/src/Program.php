@@ -248,6 +248,28 @@ final class Program {
   }
 
   /**
+   * Starts a line of shell that nobody waits for.
+   *
+   * In a session of its own where the system has setsid, so that nothing that
+   * ends this request ends it.
+   *
+   * @param string $line
+   *   The line. What it prints is lost.
+   * @param array<int, resource> $inherited
+   *   Open files for it, by their numbers.
+   *
+   * @return bool
+   *   Whether it could be started.
+   */
+  public function background(string $line, array $inherited = []): bool {
+    $line = escapeshellarg($line);
+    $script = "(if command -v setsid >/dev/null; then exec setsid sh -c $line; else exec sh -c $line; fi) >/dev/null 2>&1 &";
+    $none = ['file', '/dev/null', 'w'];
+    $process = @proc_open(['/bin/sh', '-c', $script], [['file', '/dev/null', 'r'], $none, $none] + $inherited, $pipes, $this->root, $this->environment());
+    return is_resource($process) && proc_close($process) === 0;
+  }
+
+  /**
    * Runs a quick verb of the program and returns what it answers.
    *
    * @param string[] $arguments

@@ -4,41 +4,36 @@ declare(strict_types=1);
 
 namespace Drupal\bam;
 
-use Drupal\Core\Config\Entity\ConfigEntityListBuilder;
 use Drupal\Core\Entity\EntityInterface;
 use Drupal\Core\Url;
 
 /**
  * The page of schedules.
  */
-final class ScheduleListBuilder extends ConfigEntityListBuilder {
+final class ScheduleListBuilder extends ItemListBuilder {
 
   /**
    * {@inheritdoc}
    */
-  public function buildHeader(): array {
+  protected function columns(): array {
     return [
-      'label' => $this->t('Name'),
-      'id' => $this->t('Machine name'),
       'status' => $this->t('Enabled'),
       'when' => $this->t('When'),
       'source' => $this->t('Source'),
       'destinations' => $this->t('Destinations'),
-    ] + parent::buildHeader();
+    ];
   }
 
   /**
    * {@inheritdoc}
    */
-  public function buildRow(EntityInterface $entity): array {
-    return [
-      'label' => $entity->label(),
-      'id' => $entity->id(),
+  protected function cell(EntityInterface $entity, string $column): mixed {
+    return match ($column) {
       'status' => $entity->status() ? $this->t('Yes') : $this->t('No'),
       'when' => self::when($entity),
-      'source' => $entity->get('source'),
       'destinations' => implode(', ', $entity->get('destinations')),
-    ] + parent::buildRow($entity);
+      default => parent::cell($entity, $column),
+    };
   }
 
   /**

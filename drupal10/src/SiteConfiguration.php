@@ -5,8 +5,6 @@ declare(strict_types=1);
 namespace Drupal\bam;
 
 use Bam\Site\Configuration;
-use Drupal\Component\Datetime\TimeInterface;
-use Drupal\Core\Cache\CacheBackendInterface;
 use Drupal\Core\StringTranslation\StringTranslationTrait;
 
 /**
@@ -16,17 +14,11 @@ final class SiteConfiguration {
 
   use StringTranslationTrait;
 
-  /**
-   * How long answers about other machines are kept, in seconds.
-   */
-  private const KEEP = 60;
-
   private ?array $complete = NULL;
 
   public function __construct(
     private readonly Program $program,
-    private readonly CacheBackendInterface $cache,
-    private readonly TimeInterface $time,
+    private readonly Remembered $remembered,
   ) {}
 
   /**
@@ -86,47 +78,46 @@ final class SiteConfiguration {
   }
 
   /**
-   * What a quick verb of the program answers, kept for a minute.
+   * What the program answers to a quick verb, as it was last seen.
    *
-   * @param string $verb
-   *   For instance `backups`.
-   * @param bool $wait
-   *   Whether to ask where nothing is known: the answer may take a while where
-   *   destinations are far away.
-   *
-   * @return array<string, mixed>|null
-   *   NULL where nothing is known.
+   * @see \Drupal\bam\Remembered::ask()
    */
-  public function ask(string $verb, bool $wait = TRUE): ?array {
-    $cached = $this->cache->get("bam:$verb", TRUE);
-    if ($cached && ($cached->expire > $this->time->getRequestTime() || !$wait)) {
-      return $cached->data;
-    }
-    if (!$wait) {
-      return NULL;
-    }
-    $answer = $this->program->ask([$verb]);
-    if (!isset($answer['error'])) {
-      $this->cache->set("bam:$verb", $answer, $this->time->getRequestTime() + self::KEEP, ['bam:backups']);
-    }
-    return $answer;
+  public function ask(string $verb, float $patience = 3.0): ?array {
+    return $this->remembered->ask($verb, $patience);
+  }
+
+  /**
+   * Something was changed: places are asked anew, settings read anew.
+   */
+  public function forget(): void {
+    $this->complete = NULL;
+    $this->remembered->forget();
   }
 
   /**
    * All backups, newest first.
    *
-   * @return array{backups: array<string, array>, notes: string[], error: array|null}
-   *   Backups by ID; sentences about what is missing from the list.
+   * @return array{backups: array<string, array>, notes: string[], error: array|null, time: int|null, asking: bool}
+   *   Backups by ID; sentences about what is missing from the list; when the
+   *   places were asked (NULL: they have not answered yet), and whether they are
+   *   being asked now.
    */
   public function backups(): array {
-    $answer = $this->ask('backups') ?? [];
+    $known = $this->ask('backups');
+    $answer = $known['answer'] ?? [];
     $backups = [];
     foreach ($answer['backups'] ?? [] as $backup) {
       $backup['destinations'] = array_column($backup['copies'], 'destination');
       $backups[(string) $backup['id']] = $backup;
     }
     $notes = array_filter($answer['notes'] ?? [], static fn (array $note): bool => $note['kind'] !== 'info');
-    return ['backups' => $backups, 'notes' => array_column($notes, 'text'), 'error' => $answer['error'] ?? NULL];
+    return [
+      'backups' => $backups,
+      'notes' => array_column($notes, 'text'),
+      'error' => $answer['error'] ?? NULL,
+      'time' => $known['time'] ?? NULL,
+      'asking' => $known['asking'] ?? TRUE,
+    ];
   }
 
   /**

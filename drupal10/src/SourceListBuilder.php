@@ -4,36 +4,31 @@ declare(strict_types=1);
 
 namespace Drupal\bam;
 
-use Drupal\Core\Config\Entity\ConfigEntityListBuilder;
 use Drupal\Core\Entity\EntityInterface;
 
 /**
  * The page of sources.
  */
-final class SourceListBuilder extends ConfigEntityListBuilder {
+final class SourceListBuilder extends ItemListBuilder {
 
   /**
    * {@inheritdoc}
    */
-  public function buildHeader(): array {
+  protected function columns(): array {
     return [
-      'label' => $this->t('Name'),
-      'id' => $this->t('Machine name'),
       'type' => $this->t('Kind'),
       'where' => $this->t('Where'),
-    ] + parent::buildHeader();
+    ];
   }
 
   /**
    * {@inheritdoc}
    */
-  public function buildRow(EntityInterface $entity): array {
-    return [
-      'label' => $entity->label(),
-      'id' => $entity->id(),
-      'type' => $entity->get('type'),
+  protected function cell(EntityInterface $entity, string $column): mixed {
+    return match ($column) {
       'where' => $entity->get('path') ?: $entity->get('database'),
-    ] + parent::buildRow($entity);
+      default => parent::cell($entity, $column),
+    };
   }
 
 }

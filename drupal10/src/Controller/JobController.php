@@ -54,7 +54,7 @@ final class JobController extends ControllerBase {
       ],
     ];
     if (!in_array($view['state'], ['waiting', 'running'], TRUE)) {
-      return $build + $this->result($view);
+      return $build + $this->result($view, $record);
     }
     $progress = $this->progress($view);
     $build['progress'] = [
@@ -137,7 +137,7 @@ final class JobController extends ControllerBase {
   /**
    * What came of a run.
    */
-  private function result(array $view): array {
+  private function result(array $view, array $record): array {
     [$type, $text] = match ($view['state']) {
       'done' => ['status', $this->t('Done.')],
       'locked' => ['warning', $this->t('Another run is working on this site. Wait for its end, then start this again.')],
@@ -146,7 +146,13 @@ final class JobController extends ControllerBase {
       default => ['error', $this->t('It failed.')],
     };
     $sentences = [$text];
-    if ($view['state'] === 'done' && $view['exit_code'] !== 0) {
+    if (($record['place'] ?? '') !== '' && $view['state'] === 'done') {
+      // Its own page tells what is to be done.
+      [$type, $sentences] = $view['exit_code'] === 0
+        ? ['status', [$this->t('The place is reached, takes a file and gives it back.')]]
+        : ['warning', [$this->t('The place cannot be used yet.')]];
+    }
+    elseif ($view['state'] === 'done' && $view['exit_code'] !== 0) {
       $type = 'warning';
       $sentences = [$this->t('Done, but something is missing:'), ...Jobs::missing($view)];
     }
@@ -176,6 +182,9 @@ final class JobController extends ControllerBase {
     $warnings = array_filter((array) ($result['notes'] ?? []), static fn (array $note): bool => $note['kind'] === 'warning');
     if ($warnings !== []) {
       $build['notes'] = ['#theme' => 'item_list', '#title' => $this->t('Worth knowing'), '#items' => array_column($warnings, 'text')];
+    }
+    if (($record['place'] ?? '') !== '') {
+      $build['place'] = ['#type' => 'link', '#title' => $this->t('What came of it'), '#url' => Url::fromRoute('bam.place.try', ['name' => $record['place']]), '#attributes' => ['class' => ['button']]];
     }
     $overview = Url::fromRoute('bam.overview');
     $build['back'] = $overview->access()

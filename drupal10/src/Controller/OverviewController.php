@@ -49,6 +49,14 @@ final class OverviewController extends ControllerBase {
     if ($found['notes'] !== []) {
       $build['notes'] = self::message('warning', $found['notes']);
     }
+    if ($found['time'] === NULL) {
+      $build['waiting'] = self::message('status', [$this->t('The places have not answered yet. Load this page again in a while.')]);
+    }
+    elseif ($found['asking']) {
+      $build['waiting'] = self::message('status', [$this->t('As the places answered @time ago; they are being asked anew.', [
+        '@time' => $this->dates->formatInterval(max(1, time() - $found['time']), 1),
+      ])]);
+    }
     $open = $this->open();
     if ($open !== []) {
       $build['open'] = ['#theme' => 'item_list', '#title' => $this->t('Under way'), '#items' => $open];
@@ -65,7 +73,7 @@ final class OverviewController extends ControllerBase {
         $this->t('File'),
         $this->t('Operations'),
       ],
-      '#empty' => $this->t('There are no backups yet. <a href=":url">Back up now</a>', [':url' => Url::fromRoute('bam.backup')->toString()]),
+      '#empty' => $found['time'] === NULL ? '' : $this->t('There are no backups yet. <a href=":url">Back up now</a>', [':url' => Url::fromRoute('bam.backup')->toString()]),
     ];
     foreach ($found['backups'] as $id => $backup) {
       $build['backups'][$id] = $this->row((string) $id, $backup);

@@ -11,13 +11,13 @@ use Drupal\Core\Config\Entity\ConfigEntityBase;
  *
  * @ConfigEntityType(
  *   id = "bam_destination",
- *   label = @Translation("Destination"),
- *   label_collection = @Translation("Destinations"),
- *   label_singular = @Translation("destination"),
- *   label_plural = @Translation("destinations"),
+ *   label = @Translation("Place"),
+ *   label_collection = @Translation("Places"),
+ *   label_singular = @Translation("place"),
+ *   label_plural = @Translation("places"),
  *   label_count = @PluralTranslation(
- *     singular = "@count destination",
- *     plural = "@count destinations",
+ *     singular = "@count place",
+ *     plural = "@count places",
  *   ),
  *   config_prefix = "destination",
  *   admin_permission = "administer bam",
@@ -38,10 +38,10 @@ use Drupal\Core\Config\Entity\ConfigEntityBase;
  *     "uuid" = "uuid",
  *   },
  *   links = {
- *     "collection" = "/admin/config/system/bam/destinations",
- *     "add-form" = "/admin/config/system/bam/destinations/add",
- *     "edit-form" = "/admin/config/system/bam/destinations/{bam_destination}",
- *     "delete-form" = "/admin/config/system/bam/destinations/{bam_destination}/delete",
+ *     "collection" = "/admin/config/system/bam/places",
+ *     "add-form" = "/admin/config/system/bam/places/add",
+ *     "edit-form" = "/admin/config/system/bam/places/{bam_destination}",
+ *     "delete-form" = "/admin/config/system/bam/places/{bam_destination}/delete",
  *   },
  *   config_export = {
  *     "id",

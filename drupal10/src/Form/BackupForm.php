@@ -7,6 +7,7 @@ namespace Drupal\bam\Form;
 use Drupal\bam\Controller\OverviewController;
 use Drupal\Core\Form\FormBase;
 use Drupal\Core\Form\FormStateInterface;
+use Drupal\Core\Url;
 
 /**
  * Back up now.
@@ -34,7 +35,7 @@ final class BackupForm extends FormBase {
     $destinations = $this->site->options('destinations');
     if ($destinations === []) {
       $form['none'] = OverviewController::message('warning', [
-        $this->t('There is no destination yet. <a href=":url">Add one</a>.', [':url' => '/admin/config/system/bam/destinations/add']),
+        $this->t('There is no place for backups yet. <a href=":url">Add one</a>.', [':url' => Url::fromRoute('entity.bam_destination.add_form')->toString()]),
       ]);
     }
     $form['source'] = [

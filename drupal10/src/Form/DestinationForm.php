@@ -25,7 +25,18 @@ final class DestinationForm extends ItemForm {
     $far = self::onlyFor('sftp', 'rsync');
     $form['url'] = $this->text('url', $this->t('Address'), $this->t('For instance sftp://backup@host/backups. Without a password.'), $far);
     $form['identity_file'] = $this->text('identity_file', $this->t('Private key file'), $this->t('For SSH, readable by the user that cron runs as.'), $far);
-    $form['host_key'] = $this->text('host_key', $this->t('Key of the server'), $this->t('SHA256:… as ssh-keygen -lf prints it. Empty: the known_hosts of the user that cron runs as.'), $far);
+    $folder = \Drupal::service('bam.keys')->folder();
+    $form['make_identity'] = [
+      '#type' => 'checkbox',
+      '#title' => $this->t('Make a login key; its public half is shown next, for the administrator of the server'),
+      '#default_value' => $this->entity->isNew() && $folder !== NULL,
+      '#disabled' => $folder === NULL,
+    ];
+    // Asked for where it is of use: for another machine, and without a key.
+    foreach ($far['#states']['visible'] as $condition) {
+      $form['make_identity']['#states']['visible'][] = $condition + [':input[name="identity_file"]' => ['value' => '']];
+    }
+    $form['host_key'] = $this->text('host_key', $this->t('Key of the server'), $this->t('SHA256:… as ssh-keygen -lf prints it. Leave it empty: when the place is tried, the key that the server shows is put before you.'), $far);
     $form['password_file'] = $this->text('password_file', $this->t('Password file'), $this->t('The password itself is never stored in the configuration: it would be exported with it.'), $far);
     if (\Drupal::moduleHandler()->moduleExists('key')) {
       $form['password_key'] = $far + [
@@ -66,6 +77,25 @@ final class DestinationForm extends ItemForm {
       $form_state->setErrorByName('url', $this->t('Leave the password out: configuration is exported. Use a key, a password file, or the Key module.'));
     }
     $form_state->setValue('url', $url);
+  }
+
+  /**
+   * {@inheritdoc}
+   */
+  public function save(array $form, FormStateInterface $form_state): int {
+    $far = $this->entity->get('type') !== 'directory';
+    $secret = $this->entity->get('password_file') . $this->entity->get('password_key');
+    if ($far && $form_state->getValue('make_identity') && $this->entity->get('identity_file') === '' && $secret === '') {
+      try {
+        $this->entity->set('identity_file', \Drupal::service('bam.keys')->makeIdentity((string) $this->entity->id()));
+      }
+      catch (\RuntimeException $cause) {
+        $this->messenger()->addWarning($cause->getMessage());
+      }
+    }
+    $saved = parent::save($form, $form_state);
+    $form_state->setRedirect('bam.place.try', ['name' => $this->entity->id()]);
+    return $saved;
   }
 
 }

@@ -4,38 +4,15 @@ declare(strict_types=1);
 
 namespace Drupal\bam\Form;
 
-use Drupal\Core\Form\ConfirmFormBase;
 use Drupal\Core\Form\FormStateInterface;
 use Drupal\Core\StringTranslation\TranslatableMarkup;
-use Drupal\Core\Url;
-use Symfony\Component\HttpKernel\Exception\NotFoundHttpException;
 
 /**
  * Erase a backup, after a confirmation.
  */
-final class EraseForm extends ConfirmFormBase {
+final class EraseForm extends BackupConfirmForm {
 
-  use StartsRun;
-
-  /**
-   * The backup.
-   */
-  private array $backup = [];
-
-  /**
-   * {@inheritdoc}
-   */
-  public function getFormId(): string {
-    return 'bam_erase_form';
-  }
-
-  /**
-   * {@inheritdoc}
-   */
-  public function buildForm(array $form, FormStateInterface $form_state, string $id = ''): array {
-    $this->backup = $this->site->backup($id) ?? throw new NotFoundHttpException();
-    return parent::buildForm($form, $form_state);
-  }
+  protected const VERB = 'delete';
 
   /**
    * {@inheritdoc}
@@ -61,33 +38,15 @@ final class EraseForm extends ConfirmFormBase {
   /**
    * {@inheritdoc}
    */
-  public function getCancelUrl(): Url {
-    return Url::fromRoute('bam.overview');
+  protected function title(string $id): TranslatableMarkup {
+    return $this->t('Erasing of backup @id', ['@id' => $id]);
   }
 
   /**
    * {@inheritdoc}
    */
-  public function submitForm(array &$form, FormStateInterface $form_state): void {
-    $id = (string) $this->backup['id'];
-    $this->start($form_state, [
-      'kind' => 'delete',
-      'title' => (string) $this->t('Erasing of backup @id', ['@id' => $id]),
-      'arguments' => ['delete', '--yes', '--', $id],
-    ]);
-  }
-
-  /**
-   * The backup in words.
-   */
-  private function words(): array {
-    return [
-      '@id' => $this->backup['id'],
-      '@source' => $this->site->label('sources', (string) $this->backup['source']),
-      '@date' => \Drupal::service('date.formatter')->format((int) $this->backup['id'], 'medium'),
-      '@file' => $this->backup['file'],
-      '@places' => implode(', ', $this->backup['destinations']),
-    ];
+  protected function options(FormStateInterface $form_state): array {
+    return ['--yes'];
   }
 
 }

@@ -4,36 +4,21 @@ declare(strict_types=1);
 
 namespace Drupal\bam\Form;
 
-use Drupal\Core\Form\ConfirmFormBase;
 use Drupal\Core\Form\FormStateInterface;
 use Drupal\Core\StringTranslation\TranslatableMarkup;
-use Drupal\Core\Url;
-use Symfony\Component\HttpKernel\Exception\NotFoundHttpException;
 
 /**
  * Restore a backup.
  */
-final class RestoreForm extends ConfirmFormBase {
+final class RestoreForm extends BackupConfirmForm {
 
-  use StartsRun;
-
-  /**
-   * The backup.
-   */
-  private array $backup = [];
-
-  /**
-   * {@inheritdoc}
-   */
-  public function getFormId(): string {
-    return 'bam_restore_form';
-  }
+  protected const VERB = 'restore';
 
   /**
    * {@inheritdoc}
    */
   public function buildForm(array $form, FormStateInterface $form_state, string $id = ''): array {
-    $this->backup = $this->site->backup($id) ?? throw new NotFoundHttpException();
+    $form = parent::buildForm($form, $form_state, $id);
     $sources = $this->site->options('sources');
     $form['source'] = [
       '#type' => 'select',
@@ -54,7 +39,7 @@ final class RestoreForm extends ConfirmFormBase {
       '#title' => $this->t('Also if nothing proves that the backup is unchanged'),
       '#description' => $this->t('Backups made by Backup and Migrate carry no such proof, nor do those whose sidecar is lost. Leave this off for others: a backup that was tampered with is then refused.'),
     ];
-    return parent::buildForm($form, $form_state);
+    return $form;
   }
 
   /**
@@ -81,41 +66,21 @@ final class RestoreForm extends ConfirmFormBase {
   /**
    * {@inheritdoc}
    */
-  public function getCancelUrl(): Url {
-    return Url::fromRoute('bam.overview');
+  protected function title(string $id): TranslatableMarkup {
+    return $this->t('Restore of backup @id', ['@id' => $id]);
   }
 
   /**
    * {@inheritdoc}
    */
-  public function submitForm(array &$form, FormStateInterface $form_state): void {
-    $id = (string) $this->backup['id'];
-    $source = (string) $form_state->getValue('source');
-    $arguments = ['restore', '--yes', "--source=$source"];
+  protected function options(FormStateInterface $form_state): array {
+    $options = ['--yes', '--source=' . $form_state->getValue('source')];
     foreach (['unauthenticated', 'code'] as $option) {
       if ($form_state->getValue($option)) {
-        $arguments[] = "--$option";
+        $options[] = "--$option";
       }
     }
-    array_push($arguments, '--', $id);
-    $this->start($form_state, [
-      'kind' => 'restore',
-      'title' => (string) $this->t('Restore of backup @id', ['@id' => $id]),
-      'arguments' => $arguments,
-    ]);
-  }
-
-  /**
-   * The backup in words.
-   */
-  private function words(): array {
-    return [
-      '@id' => $this->backup['id'],
-      '@source' => $this->site->label('sources', (string) $this->backup['source']),
-      '@date' => \Drupal::service('date.formatter')->format((int) $this->backup['id'], 'medium'),
-      '@file' => $this->backup['file'],
-      '@places' => implode(', ', $this->backup['destinations']),
-    ];
+    return $options;
   }
 
 }

@@ -53,7 +53,7 @@ final class SettingsForm extends ConfigFormBase {
     $form['key_file'] = [
       '#type' => 'textfield',
       '#title' => $this->t('Key file'),
-      '#description' => $this->t('The full path of the file whose first line encrypts backups. Make one with "drush bam:key" or "bam keygen", and keep a copy of it off this machine: without it no encrypted backup can be opened.'),
+      '#description' => $this->t('The full path of the file whose first line encrypts backups. The page Keys makes one.'),
       '#default_value' => $settings->get('key_file'),
     ];
     if ($this->moduleHandler()->moduleExists('key')) {

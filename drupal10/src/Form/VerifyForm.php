@@ -4,38 +4,14 @@ declare(strict_types=1);
 
 namespace Drupal\bam\Form;
 
-use Drupal\Core\Form\ConfirmFormBase;
-use Drupal\Core\Form\FormStateInterface;
 use Drupal\Core\StringTranslation\TranslatableMarkup;
-use Drupal\Core\Url;
-use Symfony\Component\HttpKernel\Exception\NotFoundHttpException;
 
 /**
  * Verify a backup.
  */
-final class VerifyForm extends ConfirmFormBase {
+final class VerifyForm extends BackupConfirmForm {
 
-  use StartsRun;
-
-  /**
-   * The backup.
-   */
-  private array $backup = [];
-
-  /**
-   * {@inheritdoc}
-   */
-  public function getFormId(): string {
-    return 'bam_verify_form';
-  }
-
-  /**
-   * {@inheritdoc}
-   */
-  public function buildForm(array $form, FormStateInterface $form_state, string $id = ''): array {
-    $this->backup = $this->site->backup($id) ?? throw new NotFoundHttpException();
-    return parent::buildForm($form, $form_state);
-  }
+  protected const VERB = 'verify';
 
   /**
    * {@inheritdoc}
@@ -61,33 +37,8 @@ final class VerifyForm extends ConfirmFormBase {
   /**
    * {@inheritdoc}
    */
-  public function getCancelUrl(): Url {
-    return Url::fromRoute('bam.overview');
-  }
-
-  /**
-   * {@inheritdoc}
-   */
-  public function submitForm(array &$form, FormStateInterface $form_state): void {
-    $id = (string) $this->backup['id'];
-    $this->start($form_state, [
-      'kind' => 'verify',
-      'title' => (string) $this->t('Verification of backup @id', ['@id' => $id]),
-      'arguments' => ['verify', '--', $id],
-    ]);
-  }
-
-  /**
-   * The backup in words.
-   */
-  private function words(): array {
-    return [
-      '@id' => $this->backup['id'],
-      '@source' => $this->site->label('sources', (string) $this->backup['source']),
-      '@date' => \Drupal::service('date.formatter')->format((int) $this->backup['id'], 'medium'),
-      '@file' => $this->backup['file'],
-      '@places' => implode(', ', $this->backup['destinations']),
-    ];
+  protected function title(string $id): TranslatableMarkup {
+    return $this->t('Verification of backup @id', ['@id' => $id]);
   }
 
 }

@@ -1,0 +1,147 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Drupal\bam;
+
+use Drupal\Core\Config\ConfigFactoryInterface;
+use Drupal\Core\File\FileSystemInterface;
+use Drupal\Core\StringTranslation\StringTranslationTrait;
+
+/**
+ * Key files: where they may lie, making them, and making keys to log in with.
+ */
+final class Keys {
+
+  use StringTranslationTrait;
+
+  public function __construct(
+    private readonly Program $program,
+    private readonly ConfigFactoryInterface $config,
+    private readonly FileSystemInterface $files,
+    private readonly string $root,
+  ) {}
+
+  /**
+   * The key file in use; empty where there is none.
+   */
+  public function file(): string {
+    $document = \Drupal::service('bam.site')->complete();
+    return (string) ($document['encryption']['key_file'] ?? '');
+  }
+
+  /**
+   * The user of the system that PHP runs as here.
+   */
+  public static function user(): string {
+    $me = function_exists('posix_getpwuid') ? posix_getpwuid(posix_geteuid()) : FALSE;
+    return $me ? $me['name'] : get_current_user();
+  }
+
+  /**
+   * A folder for keys that this user can write to, outside of what is served.
+   *
+   * @return string|null
+   *   Its path, be it there already or not; NULL if there is none.
+   */
+  public function folder(): ?string {
+    $set = (string) $this->config->get('bam.settings')->get('key_file');
+    $home = (string) ($this->program->environment()['HOME'] ?? '');
+    $places = [
+      $set === '' ? '' : dirname($set),
+      '/etc/bam',
+      // Beside the project, which is backed up.
+      dirname($this->program->site()->root()) . '/bam-keys',
+      $home === '' || $home === '/' ? '' : "$home/.config/bam",
+    ];
+    foreach (array_filter($places) as $place) {
+      for ($there = $place; !is_dir($there) && $there !== '/'; $there = dirname($there));
+      if ($this->problem("$place/x") === NULL && @is_writable($there)) {
+        return $place;
+      }
+    }
+    return NULL;
+  }
+
+  /**
+   * Why a key may not lie at a path; NULL if it may.
+   */
+  public function problem(string $path): ?string {
+    if (!str_starts_with($path, '/') || preg_match('#/\.\.?(/|$)#', $path)) {
+      return (string) $this->t('Give a full path, without “..”.');
+    }
+    for ($there = dirname($path); !file_exists($there) && $there !== '/'; $there = dirname($there));
+    $real = rtrim((string) realpath($there), '/') . substr($path, strlen(rtrim($there, '/')));
+    $project = $this->program->site()->root();
+    $places = [$this->root, $project, ...array_map([$this->files, 'realpath'], ['public://', 'private://'])];
+    foreach (array_filter($places) as $folder) {
+      if (str_starts_with($real, rtrim((string) realpath($folder), '/') . '/')) {
+        return (string) $this->t('@path lies in @folder, which is backed up or served: a key does not belong there.', [
+          '@path' => $path,
+          '@folder' => $folder,
+        ]);
+      }
+    }
+    return NULL;
+  }
+
+  /**
+   * Makes a key for encryption, and uses it from now on.
+   *
+   * @throws \RuntimeException
+   *   With what to do.
+   */
+  public function make(string $file): void {
+    $this->makeFolder(dirname($file));
+    $run = $this->program->execute([(string) $this->program->path(), 'keygen', '--json', '--', $file], 30);
+    if ($run['exit_code'] !== 0) {
+      $answer = json_decode($run['output'], TRUE);
+      throw new \RuntimeException($answer['error']['message'] ?? trim($run['errors']));
+    }
+    $this->config->getEditable('bam.settings')->set('key_file', $file)->save();
+  }
+
+  /**
+   * The passphrase of the key file: its first line. NULL where it cannot be read.
+   */
+  public function read(): ?string {
+    $lines = $this->file() === '' ? FALSE : @file($this->file(), FILE_IGNORE_NEW_LINES);
+    return $lines ? rtrim($lines[0], "\r") : NULL;
+  }
+
+  /**
+   * Makes a pair of SSH keys to log in at a server with.
+   *
+   * @return string
+   *   The file with the private key; the public one has .pub after it.
+   *
+   * @throws \RuntimeException
+   *   With what to do.
+   */
+  public function makeIdentity(string $name): string {
+    $folder = $this->folder();
+    if ($folder === NULL) {
+      throw new \RuntimeException((string) $this->t('There is no folder outside of the project in which the user @user may write. An administrator of this machine makes one: sudo install -d -o @user -m 700 /etc/bam', ['@user' => self::user()]));
+    }
+    $this->makeFolder($folder);
+    $file = "$folder/login-" . preg_replace('/[^a-z0-9_]/', '', $name);
+    if (is_file($file) && is_file("$file.pub")) {
+      return $file;
+    }
+    $run = $this->program->execute(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', "bam-$name", '-f', $file], 30);
+    if ($run['exit_code'] !== 0 || !is_file("$file.pub")) {
+      throw new \RuntimeException((string) $this->t('No login key was made: @error. Is the program ssh-keygen installed?', ['@error' => trim($run['errors'] . ' ' . $run['output'])]));
+    }
+    return $file;
+  }
+
+  /**
+   * Makes a folder for keys where it is missing.
+   */
+  private function makeFolder(string $folder): void {
+    if (!is_dir($folder) && !@mkdir($folder, 0700, TRUE) && !is_dir($folder)) {
+      throw new \RuntimeException((string) $this->t('The folder @folder cannot be made.', ['@folder' => $folder]));
+    }
+  }
+
+}
