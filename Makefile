@@ -12,7 +12,7 @@ built := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 to := $(DESTDIR)$(PREFIX)
 share := $(PREFIX)/share/bam
 
-.PHONY: help build demo test lint bench servers site install uninstall
+.PHONY: help build demo test lint bench servers site site10 install uninstall
 
 help:
 	@echo 'make demo      what bam does, on a small sample site (compiles it first: some minutes, once)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make lint      rustfmt, clippy, php -l, shellcheck, cargo deny'
 	@echo 'make bench     speed and memory beside other tools'
 	@echo 'make site      a real Drupal 7 with Drush 8 for the tests (needs a Composer registry)'
+	@echo 'make site10    the same with Drupal 10 and Drush 12 or 13'
 	@echo 'make install   builds and installs below PREFIX=$(PREFIX) (and DESTDIR)'
 	@echo 'make uninstall takes it away again; keys, settings and backups stay'
 
@@ -62,6 +63,10 @@ servers:
 site:
 	composer install --no-interaction --working-dir=tests/site
 	@echo 'export BAM_TEST_DRUPAL_ROOT=$(CURDIR)/tests/site/web BAM_TEST_DRUSH=$(CURDIR)/tests/site/vendor/bin/drush'
+
+site10:
+	composer install --no-interaction --working-dir=tests/site10
+	@echo 'export BAM_TEST_DRUPAL10_ROOT=$(CURDIR)/tests/site10/web BAM_TEST_DRUSH10=$(CURDIR)/tests/site10/vendor/bin/drush'
 
 # Root often has no Rust toolchain: then it installs what somebody else has built here.
 install:

@@ -45,6 +45,9 @@ final class Keys {
    *   Its path, be it there already or not; NULL if there is none.
    */
   public function folder(): ?string {
+    if (!$this->program->loadShim()) {
+      return NULL;
+    }
     $set = (string) $this->config->get('bam.settings')->get('key_file');
     $home = (string) ($this->program->environment()['HOME'] ?? '');
     $places = [

@@ -78,6 +78,8 @@ class Site:
         os.makedirs(os.path.dirname(module), exist_ok=True)
         # A link that leaves the project is archived as what it points to.
         shutil.copytree(os.path.join(TOP, "drupal10"), module)
+        # The module finds the classes beside it.
+        shutil.copytree(os.path.join(TOP, "php-shim"), os.path.join(os.path.dirname(module), "php-shim"), dirs_exist_ok=True)
         self.write(self.conf + "/settings.php", SETTINGS)
         self.write(self.conf + "/settings.local.php", f"<?php\n$databases['default']['default'] = {self.database()};\n")
         self.write(self.root + "/drush/drush.yml",
@@ -181,8 +183,8 @@ class Site:
         for name in ("public.txt", "private.txt", "sync.yml"):
             self.write(self.file(name), f"{name}: {word}\n")
 
-    def serve(self):
-        """The site on PHP's own server; a function that asks it, and one that ends it."""
+    def serve_at(self):
+        """The site on PHP's own server: its address, and a function that ends it."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -190,23 +192,32 @@ class Site:
         process = subprocess.Popen(["php", "-S", f"127.0.0.1:{port}", ".ht.router.php"], cwd=self.docroot,
                                    env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         atexit.register(process.kill)
-
-        def ask(path="/"):
-            last = time.monotonic() + 30
-            while True:
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=120) as answer:
-                        return answer.status, answer.read().decode(errors="replace")
-                except urllib.error.HTTPError as answer:
-                    return answer.code, answer.read().decode(errors="replace")
-                except OSError:
-                    if time.monotonic() > last or process.poll() is not None:
-                        raise
-                    time.sleep(0.05)
+        last = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                if time.monotonic() > last or process.poll() is not None:
+                    raise
+                time.sleep(0.05)
 
         def end():
             process.terminate()
             process.wait()
+
+        return f"http://127.0.0.1:{port}", end
+
+    def serve(self):
+        """As serve_at(): a function that asks the site, and one that ends it."""
+        address, end = self.serve_at()
+
+        def ask(path="/"):
+            try:
+                with urllib.request.urlopen(address + path, timeout=120) as answer:
+                    return answer.status, answer.read().decode(errors="replace")
+            except urllib.error.HTTPError as answer:
+                return answer.code, answer.read().decode(errors="replace")
 
         return ask, end
 

@@ -146,7 +146,7 @@ final class JobController extends ControllerBase {
       default => ['error', $this->t('It failed.')],
     };
     $sentences = [$text];
-    if (($record['place'] ?? '') !== '' && $view['state'] === 'done') {
+    if (($record['place'] ?? '') !== '' && !empty($view['status']['result']['looked'])) {
       // Its own page tells what is to be done.
       [$type, $sentences] = $view['exit_code'] === 0
         ? ['status', [$this->t('The place is reached, takes a file and gives it back.')]]

@@ -45,6 +45,10 @@ final class KeysForm extends FormBase {
   public function buildForm(array $form, FormStateInterface $form_state): array {
     $form['#attached']['library'][] = 'bam/pages';
     $form['#cache'] = ['max-age' => 0];
+    $error = $this->site->complete()['error'] ?? NULL;
+    if ($error !== NULL) {
+      return ['error' => OverviewController::message('error', [$error['message'], $error['hint'] ?? ''])];
+    }
     if ($form_state->get('sheet')) {
       return $this->sheet($form);
     }

@@ -34,8 +34,9 @@ fn site(document: &Document) -> Finding {
                 .hint("set site.root to the folder of Drupal's index.php");
         }
     }
-    let drupal =
-        ["includes/bootstrap.inc", "core/lib/Drupal.php"].iter().any(|file| root.join(file).is_file());
+    let drupal = ["includes/bootstrap.inc", "core/lib/Drupal.php"]
+        .iter()
+        .any(|file| site.docroot().join(file).is_file());
     if !drupal {
         return finding(State::Notice, format!("{} is a folder without a Drupal", root.display()));
     }
@@ -80,10 +81,10 @@ fn sources(document: &Document) -> Vec<Finding> {
 
 /// Keys, passwords and the configuration must not lie below the docroot.
 fn exposed(document: &Document) -> Vec<Finding> {
-    let root = &document.site.docroot();
-    if root.as_os_str().is_empty() {
+    if document.site.root.as_os_str().is_empty() {
         return Vec::new();
     }
+    let root = &document.site.docroot();
     let encryption = &document.encryption;
     let mut files: Vec<(&'static str, &Path)> = Vec::new();
     let of = |what: &'static str, path: &'_ Option<PathBuf>| path.clone().map(|path| (what, path));
