@@ -65,6 +65,8 @@ class InTheMiddle(SiteTest):
         self.bam("verify", "latest")
 
     def test_nothing_secret_shows_while_it_runs(self):
+        if self.server.mysql:
+            self.skipTest("MySQL has no tables that only its dump client reads")
         # The rows of such a table are read by a client, which waits for them, whatever reads those of others.
         self.server.sql("alter table node add system versioning", self.name)
         process, session = self.held_backup()

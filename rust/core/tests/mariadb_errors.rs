@@ -83,7 +83,8 @@ fn ugly_passwords_work_and_show_nowhere() {
         let connection = server.login("ugly", &user, password);
         let mut watcher = Watcher { secret: password.as_bytes(), looked: 0 };
         database::dump(&connection, &DumpSettings::default(), &mut watcher, &Monitor::new()).unwrap();
-        assert!(watcher.looked > 0, "looked while a client ran");
+        // MySQL has no tables that only its dump client reads.
+        assert!(watcher.looked > 0 || mariadb::is_mysql(), "looked while a client ran");
         load(&connection, "CREATE TABLE b (x int);").unwrap();
     }
 }

@@ -30,7 +30,7 @@ pub fn load_with(
     let state = tempfile::tempdir().unwrap();
     let input = Box::new(Cursor::new(dump.into()));
     let done = database::load(connection, input, settings, state.path(), &Monitor::new());
-    assert_eq!(state.path().read_dir().unwrap().count(), 0, "nothing is left in the state folder");
+    assert_eq!(state.path().read_dir().unwrap().count(), 0, "nothing is left in the state folder: {done:?}");
     done
 }
 

@@ -32,10 +32,11 @@ pub(crate) struct TableSchema {
 }
 
 impl TableSchema {
-    /// Whether dump clients would round some of its numbers, or cannot read it for want of a column. (Their
+    /// Whether dump clients would round some of its numbers, write down vectors as text, or cannot read it for want of a column. (Their
     /// `--dump-history` has no other way.)
     pub(crate) fn rounded(&self) -> bool {
-        let floats = self.columns.is_empty() || self.columns.iter().any(|column| column.float);
+        let floats =
+            self.columns.is_empty() || self.columns.iter().any(|column| column.float || column.vector);
         self.rows && !self.versioned && floats
     }
 }
@@ -44,10 +45,12 @@ impl TableSchema {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// SQL writes its values without quotes.
+    /// SQL writes its values without quotes: a vector's in hexadecimal.
     pub(crate) number: bool,
     /// A FLOAT without a fixed number of digits.
     pub(crate) float: bool,
+    /// A VECTOR, which takes bytes but no text.
+    pub(crate) vector: bool,
 }
 
 /// `DATA_TYPE`s of numbers. BIT is none: clients give its bytes.
@@ -149,7 +152,9 @@ impl Schema {
             table.partial |= computed || extra.contains("INVISIBLE");
             if !computed {
                 let float = kind == "float" && any_scale == "1";
-                table.columns.push(Column { name, number: NUMBERS.contains(&kind.as_str()), float });
+                let vector = kind == "vector";
+                let number = vector || NUMBERS.contains(&kind.as_str());
+                table.columns.push(Column { name, number, float, vector });
             }
         }
         Ok(())

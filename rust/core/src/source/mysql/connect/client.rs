@@ -197,7 +197,9 @@ const UNREACHABLE: u16 = 2003;
 
 /// Whether a connection was lost before the server let us in: MariaDB's clients and MySQL's say the same.
 fn is_silent(said: &str) -> bool {
-    said.contains("'handshake: ") || said.contains("'reading initial communication packet'")
+    ["'handshake: ", "'reading initial communication packet'", "'waiting for initial communication packet'"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 /// Where the server is.

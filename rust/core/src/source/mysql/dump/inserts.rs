@@ -1,7 +1,7 @@
 //! Rows as the INSERTs of a dump, of about as many bytes each as dump clients write.
 
 use crate::source::mysql::connect::session::quote;
-use crate::source::mysql::schema::TableSchema;
+use crate::source::mysql::schema::{Column, TableSchema};
 
 /// Where a statement ends and the next begins, as [`work`] counts it: for long rows what dump clients do by default
 /// (`net_buffer_length`).
@@ -44,9 +44,12 @@ impl Layout {
             true => format!("INSERT INTO {name} ({}) VALUES\n", names.join(",")),
             false => format!("INSERT INTO {name} VALUES\n"),
         };
-        let float = |column: &crate::source::mysql::schema::Column| if column.float { "+0e0" } else { "" };
-        let values: Vec<String> =
-            table.columns.iter().zip(names).map(|(column, name)| name + float(column)).collect();
+        let value = |(column, name): (&Column, String)| match (column.float, column.vector) {
+            (true, _) => format!("{name}+0e0"),
+            (_, true) => format!("CONCAT('0x',HEX({name}))"),
+            _ => name,
+        };
+        let values: Vec<String> = table.columns.iter().zip(names).map(value).collect();
         Layout {
             insert,
             name,

@@ -7,8 +7,13 @@ use crate::source::mysql::connect::session::{Session, quote, string, text};
 use crate::source::mysql::schema::columns;
 use crate::{Code, Error, Monitor, Result};
 
-/// The server's number for a table that others refer to (`ER_ROW_IS_REFERENCED_2`).
-const REFERENCED: &str = "ERROR 1451 ";
+/// The servers' numbers for a table that others refer to: MariaDB's (`ER_ROW_IS_REFERENCED_2`) and MySQL's
+/// (`ER_FK_CANNOT_DROP_PARENT`).
+const REFERENCED: [&str; 2] = ["ERROR 1451 ", "ERROR 3730 "];
+
+fn is_referenced(error: &Error) -> bool {
+    REFERENCED.iter().any(|number| error.message().contains(number))
+}
 
 impl MysqlReplacement {
     /// Refuses what would leave a foreign key behind, of this database or of another one.
@@ -75,7 +80,7 @@ pub(crate) fn drop_database(
 ) -> Result<()> {
     let drop = format!("SET foreign_key_checks=1; DROP DATABASE IF EXISTS {}", quote(database));
     match session.run(&drop) {
-        Err(error) if error.message().contains(REFERENCED) => {}
+        Err(error) if is_referenced(&error) => {}
         done => return done,
     }
     // Its own tables may refer to each other in a ring.
@@ -92,7 +97,7 @@ pub(crate) fn drop_database(
             quote(&key)
         ))?;
     }
-    session.run(&drop).map_err(|error| match error.message().contains(REFERENCED) {
+    session.run(&drop).map_err(|error| match is_referenced(&error) {
         true => Error::new(
             Code::Database,
             format!(
