@@ -22,6 +22,24 @@ class OffsiteTest(SiteTest):
         self.document["destinations"]["far"] = self.sshd.settings
         self.document["profiles"]["plain"] = {"compression": "none", "encryption": "none"}
 
+    def test_a_name_that_is_taken_at_the_server_alone_is_found_out_before_anything_is_written(self):
+        self.write("sites/default/files/page", "x" * 5000)
+        self.document["profiles"]["plain"] |= {"append_timestamp": 0, "filename": "always"}
+        folder = self.sshd.backups
+        taken = os.path.join(folder, ".always.tar.part")
+        for number, kind in enumerate(("sftp", "rsync")):
+            with self.subTest(kind):
+                self.document["destinations"]["far"] = {**self.sshd.settings, "type": kind}
+                with open(taken, "w") as file:
+                    file.write("of somebody else")
+                made = self.bam_json("backup", "files", "manual,far", "plain")
+                self.assertEqual(made["file"], f"always-{number + 1}.tar")
+                for place in (self.destination(), folder):
+                    self.assertIn(made["file"], os.listdir(place))
+                    self.assertNotIn("always.tar", os.listdir(place))
+                with open(taken) as file:
+                    self.assertEqual(file.read(), "of somebody else")
+
     def mount(self, name, size):
         """A small disk of its own."""
         folder = self.path(name)

@@ -53,7 +53,6 @@ fn lines(result: &Value) -> String {
             ("hosts", Left),
         ];
         table(heading, &rows)
-            + "Looked at: names, sizes, and sidecars with their MACs. `bam verify` reads the bytes.\n"
     };
     for (name, schedule) in result["schedules"].as_object().into_iter().flatten() {
         let now = result["time"].as_i64().unwrap_or_default();
@@ -74,6 +73,9 @@ fn lines(result: &Value) -> String {
                 or_dash(&drill["id"])
             );
         }
+    }
+    if !rows.is_empty() {
+        lines += "Looked at: names, sizes, and sidecars with their MACs. `bam verify` reads the bytes.\n";
     }
     lines
 }

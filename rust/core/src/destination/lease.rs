@@ -184,6 +184,7 @@ impl Found {
 pub(super) fn in_the_way(file: &str, place: &str) -> Error {
     Error::new(Code::Destination, format!("{file} at {place} is in the way, and not known to be bam's"))
         .hint("look at it, and remove or rename it")
+        .of_a_name()
 }
 
 /// When a process began; `None` where we can't see it.

@@ -220,6 +220,11 @@ impl Destination for Rsync {
     ) -> Result<()> {
         names::check_name(name)?;
         self.remote.attend(&monitor.flag());
+        // rsync wants all of it; a name that it cannot have is known before.
+        if existing == Existing::Keep {
+            self.remote.refuse_taken(name)?;
+        }
+        file.begun();
         file.wait_finished(monitor)?;
         let transfer = |folder: &Folder, offset: u64, _: &mut Option<u64>| {
             self.transfer(folder, name, file, offset, monitor).map(|()| None)

@@ -43,6 +43,8 @@ pub(crate) struct Reader {
     pub done: AtomicU64,
     /// It begins when all is there.
     pub wants_all: AtomicBool,
+    /// Where the bytes go, their name is ours.
+    pub begun: AtomicBool,
 }
 
 /// What writers and readers share.
@@ -71,6 +73,10 @@ pub struct Follow {
     pub(crate) shared: Arc<Shared>,
     reader: Arc<Reader>,
 }
+
+/// What tells that a reader has begun.
+#[derive(Debug)]
+pub(crate) struct Beginning(Arc<Reader>);
 
 /// How much of a followed file can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +122,31 @@ impl Follow {
         let mut readers = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.push(Arc::downgrade(&reader));
         Follow { shared: Arc::clone(&self.shared), reader }
+    }
+
+    /// Says that the place which this reader reads for has taken the name; what else fails has other reasons.
+    pub fn begun(&self) {
+        self.reader.begun.store(true, Ordering::Release);
+        let _extents = self.shared.extents();
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until [`Follow::begun`] was said by all `readers`, or `over` is true of those that have not, at most for
+    /// `patience`.
+    pub(crate) fn wait_begun(&self, readers: &[Beginning], patience: Duration, over: &dyn Fn(usize) -> bool) {
+        let until = Instant::now() + patience;
+        let mut extents = self.shared.extents();
+        let waits =
+            |(at, Beginning(reader)): (usize, &Beginning)| !reader.begun.load(Ordering::Acquire) && !over(at);
+        while readers.iter().enumerate().any(waits) && Instant::now() < until {
+            let waited = self.shared.changed.wait_timeout(extents, LOOK);
+            extents = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// To wait for [`Follow::begun`] of this reader.
+    pub(crate) fn beginning(&self) -> Beginning {
+        Beginning(Arc::clone(&self.reader))
     }
 
     /// Says that this reader has no more use for what is well before `offset`.

@@ -469,6 +469,20 @@ impl Folder {
         }
     }
 
+    /// Fails where the hidden files of `name` are those of a run that goes on, or nobody's that we know.
+    pub fn refuse_claimed(&self, name: &str) -> Result<(), Trouble> {
+        if self.holder(name)?.is_some() {
+            return self.refuse_where_held(name);
+        }
+        for file in [names::part(name), names::lease(name)] {
+            if self.is_there(&file)? {
+                self.refuse_where_held(name)?;
+                return Err(lease::in_the_way(&file, &self.place()).into());
+            }
+        }
+        Ok(())
+    }
+
     /// Says that the hidden files of `name` are made by us, from now on. What a run left that has ended stays for the
     /// caller to use. `again`: we may have tried it before, over a connection that was lost meanwhile.
     pub fn claim(&self, name: &str, held: &Held, again: bool) -> Result<(), Trouble> {
@@ -480,14 +494,7 @@ impl Folder {
             Some(Found { lease: None, .. }) if again => {}
             Some(found) if !found.is_over() => return Err(found.refusal(name, &self.place()).into()),
             Some(_) => {}
-            None => {
-                for file in [names::part(name), file.clone()] {
-                    if self.is_there(&file)? {
-                        self.refuse_where_held(name)?;
-                        return Err(lease::in_the_way(&file, &self.place()).into());
-                    }
-                }
-            }
+            None => self.refuse_claimed(name)?,
         }
         // Another run may have been quicker: its lease is not to be replaced.
         let made = if is_new { self.create_new(&file) } else { self.create(&file) };

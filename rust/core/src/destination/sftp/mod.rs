@@ -133,6 +133,14 @@ impl Sftp {
         Ok(result?)
     }
 
+    /// Fails where an upload under this name would be refused, as far as can be seen now.
+    pub(crate) fn refuse_taken(&self, name: &str) -> Result<()> {
+        self.with(|folder| match folder.stat_backup(name)? {
+            Some(_) => Err(taken(name, &folder.place()).into()),
+            None => folder.refuse_claimed(name).map(drop),
+        })
+    }
+
     /// Uploads with as many connections as it takes.
     pub(crate) fn follow_by(
         &self,
@@ -236,6 +244,7 @@ impl Uploading<'_> {
         self.claims += 1;
         folder.claim(name, &self.held, self.claims > 1)?;
         self.claimed = true;
+        self.file.begun();
         if self.existing == Existing::Replace {
             folder.finish_replacing(name)?;
         }

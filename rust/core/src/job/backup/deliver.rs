@@ -14,11 +14,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Bytes that are handed to the destinations in one piece.
 const CHUNK: usize = 1024 * 1024;
 /// Chunks that a slow writer may lag behind; times [`CHUNK`] this bounds the memory.
 const DEPTH: usize = 4;
+
+/// How long the backup waits for servers to say whether its name is free there. Who takes longer is heard at the end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was written, once all of it was.
 #[derive(Debug, Clone)]
@@ -108,8 +112,8 @@ pub struct Finished {
 
 impl Delivery {
     /// Starts uploads of `name` to all `destinations`; `failed` are those that were lost before. `spool_dir` is
-    /// where the temporary file goes when every destination is remote. Fails when no destination takes it, and when a
-    /// folder would under another name ([`Error::is_of_a_name`]).
+    /// where the temporary file goes when every destination is remote. Fails when no destination takes it, and when one
+    /// would under another name ([`Error::is_of_a_name`]).
     pub fn start(
         name: &str,
         existing: Existing,
@@ -162,15 +166,44 @@ impl Delivery {
                     follow
                 }
             };
+            let mut beginnings = Vec::new();
             for destination in remote {
-                delivery.follow_with(name, existing, destination, followed.another())?;
+                let follow = followed.another();
+                beginnings.push(follow.beginning());
+                delivery.follow_with(name, existing, destination, follow)?;
+            }
+            if existing == Existing::Keep {
+                let is_over = |at: usize| delivery.followers.get(at).is_none_or(|(_, it)| it.is_finished());
+                followed.wait_begun(&beginnings, PATIENCE, &is_over);
             }
             delivery.followed = Some(followed);
+            if existing == Existing::Keep {
+                delivery.refuse_taken_name()?;
+            }
         }
         if delivery.writers.is_empty() {
             return Err(delivery.nobody_left());
         }
         Ok(delivery)
+    }
+
+    /// With another name a place that refused this one gets the backup, too, and nothing was written yet.
+    fn refuse_taken_name(&mut self) -> Result<()> {
+        let mut at = 0;
+        while let Some((_, thread)) = self.followers.get(at) {
+            if !thread.is_finished() {
+                at += 1;
+                continue;
+            }
+            let (destination, thread) = self.followers.swap_remove(at);
+            match join(thread) {
+                Err(error) if error.is_of_a_name() => {
+                    return Err(error.context(format!("destination {destination}")));
+                }
+                result => self.failed.push(Outcome { destination, result }),
+            }
+        }
+        Ok(())
     }
 
     fn push_to(&mut self, destination: Option<String>, sink: Sink) -> Result<()> {
