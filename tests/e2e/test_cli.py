@@ -165,6 +165,29 @@ class Talk(SiteTest):
 
 
 class Terminal(SiteTest):
+    def test_a_result_that_a_full_disk_swallows_is_a_failure(self):
+        self.write("sites/default/files/a", "a")
+        self.backup("files")
+        for verb in (["backups"], ["status", "--json"], ["config", "export"], ["ls", "latest"], ["cat", "latest", "a"]):
+            with self.subTest(verb):
+                with open("/dev/full", "wb") as full:
+                    process = subprocess.Popen([BAM, "--config", self.write_document(), *verb], stdin=subprocess.DEVNULL,
+                                               stdout=full, stderr=subprocess.PIPE)
+                    self.assertIn(b"No space left", process.communicate(timeout=LIMIT)[1])
+                self.assertEqual(process.returncode, 1)
+
+    def test_wrong_usage_is_json_too(self):
+        for wrong in (["restore"], ["frob"], ["verify", "--sample", "0"]):
+            with self.subTest(wrong):
+                told = json.loads(self.finish(self.start("--json", *wrong)).out)
+                self.assertEqual((told["error"]["code"], told["exit_code"]), ("usage", 2))
+                self.assertTrue(told["error"]["message"])
+        self.assertEqual(self.bam_json("run")["schedules"], [])
+
+    def test_the_key_is_told_by_its_whole_path(self):
+        made = self.finish(self.start("keygen", "new-key", cwd=self.top), 0)
+        self.assertIn(f"key_file: {self.path('new-key')} ", made.out)
+
     def test_a_password_in_the_description_stays_out_of_the_sidecar(self):
         made = self.bam("backup", "files", "-m", "as password=hunter2 at sftp://me:hunter3@host/b")
         self.assertSays(made, "password")

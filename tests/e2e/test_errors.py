@@ -23,6 +23,15 @@ class Mistakes(SiteTest):
                 self.assertSays(self.bam("backup", *arguments, expect=2), arguments[-1], known)
         self.assertNothingMade()
 
+    def test_nobody_says_what_to_back_up(self):
+        self.assertSays(self.bam("backup", expect=2), "nobody says", "files")
+        self.assertSays(self.bam("backup", "db", expect=2), 'unknown source, profile or schedule "db"')
+
+    def test_options_that_change_nothing_are_told(self):
+        self.backup("files")
+        self.assertSays(self.bam("restore", "latest", "--yes", "--code"), "--code", "change nothing")
+        self.assertNotIn("change nothing", self.bam("restore", "latest", "--yes").err)
+
     def test_a_backup_that_is_not_there(self):
         before = tree(self.root)
         self.assertSays(self.bam("restore", "12345", "--yes", expect=1), "12345")

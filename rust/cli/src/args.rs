@@ -613,7 +613,7 @@ pub struct Restore {
     /// Restore a site archive's code, too (settings.php stays)
     #[arg(long)]
     pub code: bool,
-    /// Only this file or folder, as `bam ls` shows it, relative to the docroot, or absolute; may be repeated
+    /// Only this file or folder, as `bam ls ID` shows it, relative to the docroot, or absolute; may be repeated
     #[arg(long = "path", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
     /// Only these tables, with or without prefix, separated by commas; cache_* stands for all that begin so

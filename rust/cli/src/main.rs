@@ -31,11 +31,19 @@ use verbs::{
 
 fn main() -> ExitCode {
     bam::environment::protect_memory();
-    let cli = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
+    let matches = help::command().try_get_matches();
+    let cli = matches.and_then(|found| Cli::from_arg_matches(&found)).unwrap_or_else(|error| misused(&error));
     let mut output = Output::new(cli.global.json, cli.global.quiet);
     output.for_site(&cli.global);
     let watched = cli.global.status_file.clone().map_or(Ok(()), |path| output.watch(path));
     let outcome = watched.and_then(|()| run(cli, &output));
+    let outcome = match (outcome, output.unwritten()) {
+        (Ok(0), Some(lost)) => Err(lost),
+        (outcome, lost) => {
+            lost.iter().for_each(|lost| output.warn(lost.message()));
+            outcome
+        }
+    };
     output.end(&outcome);
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -44,6 +52,17 @@ fn main() -> ExitCode {
             ExitCode::from(error.code().exit_code())
         }
     }
+}
+
+/// Ends with what clap says of the command line: help, or what is wrong with it, for scripts as any other failure.
+fn misused(error: &clap::Error) -> ! {
+    if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let failure = status_file::failure(&Error::new(Code::Usage, first));
+        Output::new(true, false).text(format!("{failure:#}\n").as_bytes());
+    }
+    error.exit()
 }
 
 /// Does what was asked; the exit code of a run that went through (0, or 3 for partial success).

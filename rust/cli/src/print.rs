@@ -2,12 +2,13 @@
 
 use crate::args::Global;
 use crate::status_file::{StatusFile, failure};
-use bam::{Error, Progress, Result};
+use bam::{Code, Error, Progress, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use unicode_width::UnicodeWidthStr;
 
 /// Where things are printed. Results go to standard output, everything else to standard error. A reader that goes away
@@ -19,11 +20,13 @@ pub struct Output {
     status: Option<StatusFile>,
     /// What follows `bam` in commands that are told, so that they mean this site: ` --root /var/www`.
     place: String,
+    /// Why standard output did not take something.
+    unwritten: OnceLock<String>,
 }
 
 impl Output {
     pub fn new(json: bool, quiet: bool) -> Self {
-        Output { json, quiet, status: None, place: String::new() }
+        Output { json, quiet, status: None, place: String::new(), unwritten: OnceLock::new() }
     }
 
     /// Commands that are told get the same `--config` or `--root` that this one was given.
@@ -58,6 +61,11 @@ impl Output {
     /// Whether another program watches, by a status file.
     pub fn is_watched(&self) -> bool {
         self.status.is_some()
+    }
+
+    /// Whether results are for scripts.
+    pub fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Whether only what needs attention is printed.
@@ -99,7 +107,17 @@ impl Output {
     /// Bytes as they are, to standard output.
     pub fn text(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
+        if let Err(cause) = out.write_all(bytes).and_then(|()| out.flush())
+            && cause.kind() != ErrorKind::BrokenPipe
+        {
+            let _ = self.unwritten.set(cause.to_string());
+        }
+    }
+
+    /// Why what was printed did not get to where it went, a full disk say.
+    pub fn unwritten(&self) -> Option<Error> {
+        let why = self.unwritten.get()?;
+        Some(Error::new(Code::Io, format!("cannot write to standard output: {why}")))
     }
 
     /// One line of comment on standard error.

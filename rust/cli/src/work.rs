@@ -24,12 +24,12 @@ pub fn run(document: Document, request: Request, output: &Output) -> Result<Valu
     let bar = output.shows_progress().then(Bar::new);
     loop {
         let poll = job.poll(TICK);
-        if let Some(bar) = &bar {
-            bar.draw(&poll.progress, monitor.check().is_err());
-        }
         output.progress(&poll.progress);
         if poll.finished {
             break;
+        }
+        if let Some(bar) = &bar {
+            bar.draw(&poll.progress, monitor.check().is_err());
         }
     }
     if let Some(bar) = bar {

@@ -22,6 +22,8 @@ pub fn run(global: &Global, args: Keygen, output: &Output) -> Result<u8> {
     if args.age {
         return identity(&file, output);
     }
+    // bam.yml may lie elsewhere than whoever types this stands.
+    let file = std::path::absolute(&file)?;
     let id = encrypt::KeyId::of(&encrypt::key::create(&file)?);
     let shown = file.display();
     output.result(&json!({ "key_file": file, "key_id": id.to_string() }), || {

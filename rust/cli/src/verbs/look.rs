@@ -1,4 +1,4 @@
-//! `bam ls` and `bam cat`: looking into a backup. What they print may be longer than memory, so it is printed as it comes.
+//! `bam ls ID` and `bam cat`: looking into a backup. What they print may be longer than memory, so it is printed as it comes.
 
 use crate::args::{Cat, Global, Ls};
 use crate::place::{document_for, take_path};

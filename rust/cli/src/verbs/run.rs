@@ -11,6 +11,7 @@ use bam::config::Document;
 use bam::job::{self, Request, choose};
 use bam::{Code, Monitor, Result};
 use jiff::Timestamp;
+use std::io::IsTerminal;
 
 /// Runs schedules one after the other; one that fails does not keep the others from running.
 pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &Output) -> Result<u8> {
@@ -21,6 +22,9 @@ pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &O
     let drills = schedules.is_empty() && job::drill::is_due(document, now)?;
     if schedules.is_empty() {
         schedules = job::schedule::due(document, now)?;
+    }
+    if schedules.is_empty() && !drills {
+        nothing_due(document, output);
     }
     let mut worst = Ok(0);
     for schedule in schedules {
@@ -38,6 +42,18 @@ pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &O
             .and_then(|code| worst.map(|before| before.max(code)));
     }
     worst
+}
+
+/// Whoever types it wants an answer; cron hears nothing.
+fn nothing_due(document: &Document, output: &Output) {
+    if output.is_json() {
+        output.result(&serde_json::json!({ "schedules": [], "notes": [], "exit_code": 0 }), String::new);
+    } else if std::io::stdout().is_terminal() {
+        output.say(match document.schedules.is_empty() {
+            true => "There is no schedule.",
+            false => "No schedule is due; `bam schedules` tells when they are.",
+        });
+    }
 }
 
 fn run_schedule(document: Document, schedule: &str, output: &Output) -> Result<u8> {

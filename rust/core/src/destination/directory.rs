@@ -185,6 +185,11 @@ impl Directory {
     /// Writes a small file whole and flushed; takes it back on failure.
     fn create_with(&self, file: &str, text: &str) -> Result<PathBuf> {
         remove_if_there(&self.at(file))?;
+        self.create_new_with(file, text)
+    }
+
+    /// The same for a name that nothing has.
+    fn create_new_with(&self, file: &str, text: &str) -> Result<PathBuf> {
         let (mut handle, path) = self.create(file)?;
         let written = handle.write_all(text.as_bytes()).and_then(|()| handle.sync_all());
         if written.is_err() {
@@ -403,7 +408,7 @@ impl Destination for Directory {
     }
 
     fn try_out(&self) -> Result<()> {
-        let path = self.create_with(&names::trial(), names::TRIAL)?;
+        let path = self.create_new_with(&names::trial(), names::TRIAL)?;
         let back = read_text(&path, SIDECAR_MAX);
         fs::remove_file(&path).at("cannot remove", &path)?;
         match back?.as_deref() {

@@ -30,7 +30,8 @@ pub fn choose(
     destinations: &[String],
     profile: Option<&str>,
 ) -> Result<Choice> {
-    let what = what.filter(|w| !w.is_empty()).unwrap_or(DEFAULT_SOURCE);
+    let named = what.filter(|w| !w.is_empty());
+    let what = named.unwrap_or(DEFAULT_SOURCE);
     let mut choice = if document.sources.contains_key(what) {
         let profile = profile_of(document, what).to_owned();
         Choice { source: what.to_owned(), profile, destinations: Vec::new(), schedule: None }
@@ -39,6 +40,10 @@ pub fn choose(
         of_schedule(schedule.map(|(name, _)| name.as_str()), document, what)
     } else if let Some(schedule) = document.schedules.get(what) {
         of_schedule(Some(what), document, &schedule.profile)
+    } else if named.is_none() {
+        let text = format!("nobody says what to back up, and there is no source \"{DEFAULT_SOURCE}\"");
+        return Err(Error::new(Code::Usage, text)
+            .hint(format!("say it: `bam backup SOURCE`; there are: {}", names(document).join(", "))));
     } else {
         return Err(unknown("source, profile or schedule", what, &names(document)));
     };

@@ -161,7 +161,7 @@ pub fn cat(
         }
         (false, None) => {
             return Err(Error::new(Code::Usage, format!("{} holds many files: which one?", opened.file()))
-                .hint("`bam ls` lists them"));
+                .hint("`bam ls ID` lists them"));
         }
         (false, Some(_)) => {}
     }
@@ -223,7 +223,7 @@ fn no_file(path: &[u8], kind: &EntryKind) -> Error {
 
 fn not_held(opened: &Opened, path: &[u8], near: Option<&Near>) -> Error {
     let error = Error::new(Code::NotFound, format!("{} holds no {}", opened.file(), show(path)));
-    error.hint(near.map_or_else(|| "`bam ls` lists what it holds".to_owned(), Near::hint))
+    error.hint(near.map_or_else(|| "`bam ls ID` lists what it holds".to_owned(), Near::hint))
 }
 
 /// A member's path as people name it: relative to the docroot, or as the archive has it.

@@ -28,7 +28,8 @@ impl Near {
             (false, true) => between(folder, their_folder).or(Some(4)),
             (false, false) => None,
         };
-        let Some(distance) = distance else { return };
+        // Of a name of one letter every other one is near, and the folder itself is no slip.
+        let Some(distance) = distance.filter(|_| path != b".") else { return };
         let at = self.found.partition_point(|(other, _)| *other <= distance);
         if at < TOLD {
             self.found.insert(at, (distance, path.to_vec()));
@@ -40,8 +41,8 @@ impl Near {
     pub fn hint(&self) -> String {
         let names: Vec<String> = self.found.iter().map(|(_, path)| show(path)).collect();
         match names.as_slice() {
-            [] => "`bam ls` lists what it holds".into(),
-            names => format!("did you mean {}? `bam ls` lists what it holds", names.join(" or ")),
+            [] => "`bam ls ID` lists what it holds".into(),
+            names => format!("did you mean {}? `bam ls ID` lists what it holds", names.join(" or ")),
         }
     }
 }
@@ -76,8 +77,8 @@ mod tests {
         }
         assert_eq!(
             near.hint(),
-            "did you mean sites/default/files/logo.png or themes/lgoo.png? `bam ls` lists what it holds"
+            "did you mean sites/default/files/logo.png or themes/lgoo.png? `bam ls ID` lists what it holds"
         );
-        assert_eq!(Near::to(b"x".to_vec()).hint(), "`bam ls` lists what it holds");
+        assert_eq!(Near::to(b"x".to_vec()).hint(), "`bam ls ID` lists what it holds");
     }
 }

@@ -230,7 +230,7 @@ fn parents(old: &Tree<'_>, new: &Tree<'_>, path: &[u8]) -> Result<OwnedFd> {
                 show(path)
             ),
         )
-        .hint("look into the backup with `bam ls`; what of it is wanted can be named with --path"),
+        .hint("look into the backup with `bam ls ID`; what of it is wanted can be named with --path"),
         cause => Error::io("cannot make the folder", &new.at(path), cause.into()),
     }
     };

@@ -223,6 +223,10 @@ fn put(
     state_dir: &Path,
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {
+    if (ask.code || ask.settings) && source.kind != SourceType::Archive {
+        let text = format!("{source_name} is not the whole site: --code and --settings change nothing here");
+        monitor.note(NoteKind::Warning, text);
+    }
     let survey = match source.kind {
         SourceType::Database => None,
         _ => opened.foreign_layout(monitor)?,

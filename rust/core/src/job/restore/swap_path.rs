@@ -108,7 +108,7 @@ impl PathSwap {
                     Code::NotFound,
                     format!("the backup does not hold {}", live.display()),
                 )
-                .hint("`bam ls` lists what it holds"));
+                .hint("`bam ls ID` lists what it holds"));
             }
             Err(cause) => return Err(Error::io("cannot look at", &self.incoming(), cause)),
         };
