@@ -47,7 +47,11 @@ class BrowserTest(ModuleTest):
         self.prefix = os.path.join(self.top, "usr")
         os.makedirs(os.path.join(self.prefix, "bin"))
         os.mkdir(os.path.join(self.top, "chromium"))
+        for folder in ("lib", "include"):
+            os.mkdir(os.path.join(self.prefix, folder))
+        shutil.copy(os.path.join(TOP, "include/bam.h"), os.path.join(self.prefix, "include"))
         shutil.copy(BAM, os.path.join(self.prefix, "bin/bam"))
+        shutil.copy(os.path.join(os.path.dirname(BAM), "libbam.so"), os.path.join(self.prefix, "lib"))
         for part in ("drupal7", "php-shim"):
             shutil.copytree(os.path.join(TOP, part), os.path.join(self.prefix, "share/bam", part), symlinks=True,
                             ignore=shutil.ignore_patterns("tests", "vendor"))
