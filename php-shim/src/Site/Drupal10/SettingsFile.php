@@ -2,8 +2,7 @@
 
 namespace Bam\Site\Drupal10;
 
-use Bam\BamException;
-use Bam\Site\Locator;
+use Bam\Site\IncludedFile;
 use Drupal\Core\Database\Database;
 use Drupal\Core\Site\Settings;
 
@@ -48,43 +47,21 @@ final class SettingsFile
     public static function load(Project $project, string $sitePath, string $uri): self
     {
         $file = $project->docroot() . "/$sitePath/settings.php";
-        if (!is_readable($file)) {
-            throw new BamException('permission', "cannot read $file", 'run this as the user that owns the site', 1);
-        }
         $read = new self();
-        self::prepare($uri);
-        $before = getcwd();
-        chdir($project->docroot());
-        ob_start();
-        // PHP's complaints are for whoever maintains the site, told in a line each; nothing here is worth stopping for.
-        set_error_handler(static function (int $level, string $text, string $where, int $line) use ($read): bool {
-            if ((error_reporting() & $level & ~(E_DEPRECATED | E_USER_DEPRECATED | E_NOTICE)) !== 0) {
-                $read->note("$text (line $line of $where)");
-            }
-            return true;
-        });
-        try {
+        $_SERVER = IncludedFile::server($uri);
+        $docroot = $project->docroot();
+        $include = static function () use ($read, $project, $docroot, $sitePath, $file): array {
             $loader = self::autoloader($project, $read);
             self::standIn();
             // Drupal's code, where it was loaded, has defined it.
             if (!defined('DRUPAL_ROOT')) {
-                define('DRUPAL_ROOT', $project->docroot());
+                define('DRUPAL_ROOT', $docroot);
             }
-            $said = self::evaluate($file, $project->docroot(), $sitePath, $loader);
-        } catch (\Throwable $cause) {
-            throw new BamException(
-                'config',
-                "$file stopped with: " . $cause->getMessage() . ' (line ' . $cause->getLine() . ' of '
-                . $cause->getFile() . ')',
-                'mend it, or write a bam.yml and use the bam command',
-                2,
-                $cause
-            );
-        } finally {
-            restore_error_handler();
-            ob_end_clean();
-            chdir((string) $before);
-        }
+            return self::evaluate($file, $docroot, $sitePath, $loader);
+        };
+        $said = IncludedFile::read($file, $docroot, static function () use ($read, $include): array {
+            return $read->complaints($include);
+        });
         foreach (['databases', 'settings', 'config'] as $name) {
             $read->$name = is_array($said[$name] ?? null) ? $said[$name] : [];
         }
@@ -144,22 +121,26 @@ final class SettingsFile
         return ['databases' => $databases, 'settings' => $settings, 'config' => $config];
     }
 
-    private static function prepare(string $uri): void
+    /**
+     * Runs something, and notes what PHP complains of meanwhile, in a line each, for who maintains the site. Nothing
+     * of it is worth stopping for.
+     *
+     * @param callable(): array<string, mixed> $work
+     * @return array<string, mixed>
+     */
+    private function complaints(callable $work): array
     {
-        $https = strncmp($uri, 'https://', 8) === 0;
-        [$host, $path] = Locator::split($uri);
-        $_SERVER = [
-            'HTTP_HOST' => $host,
-            'SERVER_NAME' => explode(':', $host)[0],
-            'SERVER_PORT' => (string) (explode(':', $host)[1] ?? ($https ? 443 : 80)),
-            'SCRIPT_NAME' => "$path/index.php",
-            'PHP_SELF' => "$path/index.php",
-            'REQUEST_URI' => "$path/",
-            'REQUEST_METHOD' => 'GET',
-            'REMOTE_ADDR' => '127.0.0.1',
-            'SERVER_SOFTWARE' => '',
-            'HTTP_USER_AGENT' => 'bam',
-        ] + ($https ? ['HTTPS' => 'on'] : []) + $_SERVER;
+        set_error_handler(function (int $level, string $text, string $where, int $line): bool {
+            if ((error_reporting() & $level & ~(E_DEPRECATED | E_USER_DEPRECATED | E_NOTICE)) !== 0) {
+                $this->note("$text (line $line of $where)");
+            }
+            return true;
+        });
+        try {
+            return $work();
+        } finally {
+            restore_error_handler();
+        }
     }
 
     private function note(string $text): void

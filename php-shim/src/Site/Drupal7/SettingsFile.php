@@ -2,8 +2,7 @@
 
 namespace Bam\Site\Drupal7;
 
-use Bam\BamException;
-use Bam\Site\Locator;
+use Bam\Site\IncludedFile;
 
 /**
  * What settings.php says.
@@ -41,28 +40,10 @@ final class SettingsFile
     public static function load(string $root, string $confPath, string $uri): self
     {
         $file = "$root/$confPath/settings.php";
-        if (!is_readable($file)) {
-            throw new BamException('permission', "cannot read $file", 'run this as the user that owns the site', 1);
-        }
         self::prepare($root, $uri);
-        $before = getcwd();
-        chdir($root);
-        ob_start();
-        try {
+        return IncludedFile::read($file, $root, static function () use ($file, $confPath): self {
             return self::take(self::evaluate($file, $confPath));
-        } catch (\Throwable $cause) {
-            throw new BamException(
-                'config',
-                "$file stopped with: " . $cause->getMessage() . ' (line ' . $cause->getLine() . ' of '
-                . $cause->getFile() . ')',
-                'mend it, or write a bam.yml and use the bam command',
-                2,
-                $cause
-            );
-        } finally {
-            ob_end_clean();
-            chdir((string) $before);
-        }
+        });
     }
 
     /**
@@ -84,18 +65,7 @@ final class SettingsFile
      */
     private static function prepare(string $root, string $uri): void
     {
-        [$host, $path] = Locator::split($uri);
-        $_SERVER = [
-            'HTTP_HOST' => $host,
-            'SERVER_NAME' => explode(':', $host)[0],
-            'SCRIPT_NAME' => "$path/index.php",
-            'PHP_SELF' => "$path/index.php",
-            'REQUEST_URI' => "$path/",
-            'REQUEST_METHOD' => 'GET',
-            'REMOTE_ADDR' => '127.0.0.1',
-            'SERVER_SOFTWARE' => null,
-            'HTTP_USER_AGENT' => 'bam',
-        ] + $_SERVER;
+        $_SERVER = ['SERVER_SOFTWARE' => null] + IncludedFile::server($uri);
         if (!defined('DRUPAL_ROOT')) {
             define('DRUPAL_ROOT', $root);
         }
