@@ -57,7 +57,7 @@ class Acceptance:
 class Drupal7(Acceptance, drupalsite.SiteTest):
     def setUp(self):
         super().setUp()
-        self.code = (self.root + "/includes/bootstrap.inc", self.root + "/modules/node")
+        self.code = (self.root + "/includes/menu.inc", self.root + "/modules/node")
 
     def files(self):
         return (self.root + "/sites/default/files/public ü.txt", self.private + "/private.txt")
