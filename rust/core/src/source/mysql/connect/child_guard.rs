@@ -9,7 +9,7 @@
 //!   one, by the user-level lock that it takes first (`GET_LOCK`); such sessions are killed. Our own connections to
 //!   the server, which end with us, are known by the same.
 
-use super::client;
+use super::client::{self, Kill};
 use super::session::{Session, string};
 use crate::config::Connection;
 use crate::{Code, Error, Monitor, Result, ResultExt};
@@ -24,10 +24,9 @@ use std::time::{Duration, Instant};
 
 /// How long what a killed run left may take to end: the server may have to roll back a transaction.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How long a session may take to end by itself, as it does when its client has gone. MariaDB 10.11 was seen to crash (in
-/// `ha_maria::drop_table`) when a KILL met a session that was making a temporary table, so it is the last resort.
-const GRACE: Duration = Duration::from_secs(1);
-/// A session that was killed has so long before it is killed once more.
+/// How long a session may take to end by itself, as it does when its client has gone.
+const GRACE: Duration = Duration::from_secs(3);
+/// A session that was asked to stop has so long before it is made to.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -131,7 +130,7 @@ impl ChildGuard {
                 ));
             }
             if killed.map_or(begun.elapsed() > GRACE, |last| last.elapsed() > AGAIN) {
-                client::kill(connection, &sessions)?;
+                client::kill(connection, &sessions, if killed.is_none() { Kill::Soft } else { Kill::Hard })?;
                 killed = Some(Instant::now());
             }
             monitor.check()?;

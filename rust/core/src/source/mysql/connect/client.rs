@@ -320,14 +320,26 @@ fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
     }
 }
 
+/// How sessions are ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kill {
+    /// Where they can stop and leave everything whole: MariaDB knows the difference
+    /// (<https://mariadb.com/kb/en/kill/>), to MySQL it is a comment.
+    Soft,
+    /// Wherever they are. MariaDB 10.11 was seen to crash of it (in `ha_maria::drop_table`) when it met a session that was
+    /// making a temporary table, so it is the last resort.
+    Hard,
+}
+
 /// Ends sessions; one that is gone already is no error.
-pub(crate) fn kill(connection: &Connection, sessions: &[String]) -> Result<()> {
+pub(crate) fn kill(connection: &Connection, sessions: &[String], how: Kill) -> Result<()> {
     if sessions.is_empty() {
         return Ok(());
     }
     let mut script = File::from(memfd_create("bam", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
+    let how = if how == Kill::Soft { "/*M! SOFT */ " } else { "" };
     for id in sessions {
-        writeln!(script, "KILL {id};")?;
+        writeln!(script, "KILL {how}{id};")?;
     }
     script.rewind()?;
     match run_file(connection, None, script, &[FORCE], None) {

@@ -78,7 +78,8 @@ impl<'c> WireSession<'c> {
         self.thread = None;
         let (connection, ids) = (self.connection.clone(), [self.id.to_string()]);
         // Not waited for: the server may be silent altogether.
-        let _ = std::thread::Builder::new().spawn(move || client::kill(&connection, &ids));
+        let _ =
+            std::thread::Builder::new().spawn(move || client::kill(&connection, &ids, client::Kill::Soft));
     }
 }
 

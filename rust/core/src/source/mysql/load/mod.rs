@@ -136,7 +136,7 @@ pub(crate) fn load<T>(
         queues.close(done.is_err());
         if done.is_err() {
             // Else the connections would go on with what they are at; should the server not listen, that is how they end.
-            let _ = client::kill(connection, &queues.sessions());
+            let _ = client::kill(connection, &queues.sessions(), client::Kill::Soft);
         }
         // Why a connection was lost is said by who lost it.
         done.map_err(|error| queues.error().unwrap_or(error))

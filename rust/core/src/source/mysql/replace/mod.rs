@@ -489,7 +489,7 @@ impl MysqlReplacement {
                     holders.join(", ")
                 );
                 monitor.note(NoteKind::Warning, text);
-                client::kill(connection, &holders)?;
+                client::kill(connection, &holders, client::Kill::Soft)?;
             }
         }
         work()
