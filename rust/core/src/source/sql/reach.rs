@@ -76,7 +76,7 @@ fn same_without_conditions(text: &[u8], parsed: &Statement<'_>) -> bool {
         let length = match byte {
             b'\'' | b'"' | b'`' => quoted(rest),
             b'/' if rest.starts_with(b"/*") => {
-                at += memchr::memmem::find(rest, b"*/").map_or(rest.len(), |end| end + 2);
+                at += comment(rest);
                 bare.push(b' ');
                 continue;
             }
@@ -94,6 +94,22 @@ fn same_without_conditions(text: &[u8], parsed: &Statement<'_>) -> bool {
         && without.database.is_none()
         || without.kind == Kind::Idle
             && Words::new(&bare).all(|word| !word.first().is_some_and(u8::is_ascii_alphabetic))
+}
+
+/// How long the comment at the beginning is. In a conditional one that servers pass over another comment may stand, as
+/// clients write them into routines (`consume_comment` of `sql_lex.cc`, alike in MySQL and MariaDB).
+fn comment(text: &[u8]) -> usize {
+    let conditional = text.starts_with(b"/*!") || text.starts_with(b"/*M!");
+    let (mut at, mut inner) = (2, false);
+    while let Some(two) = text.get(at..at + 2) {
+        match two {
+            b"*/" if !inner => return at + 2,
+            b"*/" => (at, inner) = (at + 2, false),
+            b"/*" if conditional && !inner => (at, inner) = (at + 2, true),
+            _ => at += 1,
+        }
+    }
+    text.len()
 }
 
 /// How long the quoted thing at the beginning is.
@@ -168,6 +184,7 @@ mod tests {
             "/*!40101 SET NAMES utf8mb4 */",
             "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER=`r`@`%` SQL SECURITY DEFINER */\n/*!50001 VIEW `v` AS select 1 */",
             "/*!50003 CREATE*/ /*!50017 DEFINER=`r`@`l`*/ /*!50003 TRIGGER `t` BEFORE INSERT ON `n` FOR EACH ROW begin end */",
+            "/*!50003 CREATE*/ /*!50003 TRIGGER t BEFORE INSERT ON n FOR EACH ROW begin /* why */ set @a = 1; /**/ end */",
             "CREATE TABLE `a` (`b` int) ENGINE=InnoDB /*!50100 PARTITION BY HASH (b) */",
             "CREATE TABLE a /* why */ (b int)",
             "CREATE TABLE /*!32312 IF NOT EXISTS*/ `a` (`b` int)",
@@ -191,6 +208,7 @@ mod tests {
         for text in [
             "/*!80000 INSERT INTO a VALUES (1) -- */ DROP DATABASE other",
             "/*!99999 CREATE TABLE a (b int) */ UPDATE mysql.user SET x = 1",
+            "/*!99999 CREATE TABLE a (b int) /* x */ */ UPDATE mysql.user SET x = 1",
             "/*M!999999 UPDATE a SET b = 1 */ DELETE FROM c",
             "UPDATE a, other.b SET other.b.c = 1",
             "UPDATE a JOIN other.b SET other.b.c = 1",
