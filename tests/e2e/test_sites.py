@@ -86,6 +86,47 @@ class AtOnce(SitesTest):
             self.bam("verify", name, "--destination", "far")
 
 
+class Alike(SitesTest):
+    """Two sites that say the same of themselves, or whose backups are called the same: nothing of the other's is lost."""
+
+    def test_what_every_machine_calls_itself_is_no_address(self):
+        self.document["site"]["url"] = "http://localhost"
+        one = self.backup("files", "manual", "secret")
+        self.wait_for_the_next_second(one)
+        self.as_two("backup", "files", "manual", "secret", site={"url": "http://localhost"})
+        self.assertSays(self.bam("verify", "latest"), one["file"])
+
+    def test_retention_leaves_what_no_key_at_hand_proves(self):
+        # Two servers whose folders and databases are called the same, with no address: only the key tells them apart.
+        self.document["site"].pop("url")
+        one = self.bam_json("run", "nightly")
+        self.wait_for_the_next_second(self.bam_json("backups")["backups"][0])
+        with open(self.path("another.key"), "w") as file:
+            file.write("of the other server\n")
+        os.chmod(self.path("another.key"), 0o600)
+        document = self.document
+        self.document = {**document, "state_dir": self.path("state-other"),
+                         "encryption": {**document["encryption"], "key_file": self.path("another.key")}}
+        for _ in range(2):
+            made = self.bam("run", "nightly")
+            self.wait_for_the_next_second(self.bam_json("backups")["backups"][0])
+        self.assertSays(made, "no key at hand proves")
+        self.assertEqual(len(self.bam_json("backups")["backups"]), 2)
+        self.document = document
+        kept = [backup["id"] for backup in self.bam_json("backups")["backups"]]
+        self.assertIn(one["backup"]["id"] if "backup" in one else one["id"], kept)
+
+    def test_a_replacing_profile_replaces_only_its_own(self):
+        self.document["profiles"]["same"] = {"filename": "same", "append_timestamp": 2}
+        self.write("sites/default/private/p", "1")
+        self.document["sources"]["more"] = {"type": "files", "path": "sites/default/private"}
+        one = self.backup("files", "manual", "same")
+        self.assertSays(self.bam("backup", "more", "manual", "same", expect=2), "source files", "not replaced")
+        self.as_two("backup", "files", "manual", "same", expect=2)
+        self.bam("verify", str(one["id"]))
+        self.backup("files", "manual", "same")
+
+
 class Verbs(SitesTest):
     def test_restore_takes_its_own(self):
         one, two = self.both()

@@ -2,7 +2,7 @@
 //!
 //! `bam_site` holds words separated by blanks: the site's address, where one is set, and `folder:HASH`, 16 hex digits of
 //! SHA-256 over docroot, `conf_path` and database (no host name: a container gets a new one with every start).
-//! Addresses decide where both sides know theirs; else the folder does. What tells neither (Backup and Migrate's
+//! Addresses decide where both sides know theirs (`localhost` is none); else the folder does. What tells neither (Backup and Migrate's
 //! files, dumps of others, sidecars of bam before it wrote `bam_site` and knew no URL) belongs to nobody by itself:
 //! [`super::sites`] then looks at the place where it lies.
 
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use url::Url;
+use url::{Host, Url};
 
 /// What the word for docroot and database begins with.
 const FOLDER: &str = "folder:";
@@ -62,6 +62,17 @@ impl SiteUrl {
         let bare = format!("{host}{port}{path}");
         Some(SiteUrl { text: format!("{}://{bare}", parsed.scheme()), bare })
     }
+
+    /// Whether it is what every machine calls itself, and so tells no site from another.
+    fn is_local(&self) -> bool {
+        let host = Url::parse(&self.text).ok();
+        match host.as_ref().and_then(Url::host) {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+            Some(Host::Ipv6(address)) => address.is_loopback() || address.is_unspecified(),
+            None => false,
+        }
+    }
 }
 
 /// Who a site is.
@@ -97,7 +108,7 @@ impl SiteIdentity {
         let site = &document.site;
         let folder = folder_of(document);
         let (url, told) = match SiteUrl::parse(&site.url) {
-            told if site.url_uncertain => (None, told),
+            told if site.url_uncertain || told.as_ref().is_some_and(SiteUrl::is_local) => (None, told),
             url => (url, None),
         };
         if url.is_none() && folder.is_none() && document.sources.is_empty() {
@@ -124,6 +135,7 @@ impl SiteIdentity {
             }
             None => found.url = sidecar.get(key::SITE_URL).and_then(SiteUrl::parse),
         }
+        found.url = found.url.filter(|url| !url.is_local());
         if found.url.is_none() {
             found.told = sidecar.get(key::SITE_URL).and_then(SiteUrl::parse);
         }

@@ -242,8 +242,10 @@ pub enum Sealed {
     Known,
     /// As the key just proved.
     Proven,
-    /// It has not.
+    /// It has no MAC.
     Not,
+    /// No key at hand proves its MAC: another site's, or forged.
+    Otherwise,
 }
 
 /// Whether this site's key has sealed a listed backup, as far as its sidecar tells: its bytes are not read. What is
@@ -274,7 +276,7 @@ pub fn is_sealed(
             Ok(Sealed::Proven)
         }
         Err(error) if error.code() == Code::Cancelled => Err(error),
-        _ => Ok(Sealed::Not),
+        _ => Ok(Sealed::Otherwise),
     }
 }
 

@@ -20,7 +20,7 @@ use super::copies::replicate;
 use super::places::Outcome;
 use super::restore::recover;
 use super::{ids, keys, lock, made, places};
-use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, Tokens, hex, key};
+use crate::catalog::{BackupId, FileName, Listing, Relation, Sidecar, SiteIdentity, Tokens, hex, key};
 use crate::config::{Document, EncryptionKind, Profile, by_shape};
 use crate::destination::Existing;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
@@ -120,7 +120,7 @@ fn attempt(
     let now = jiff::Timestamp::now().as_second();
     let id = ids::give(&state_dir, now, &numbers(document, &listing))?;
     let (named, delivery) = loop {
-        let named = Named::find(document, profile, &plan, &listing, (id, now), refused)?;
+        let named = Named::find(document, profile, &plan, &listing, &choice.source, (id, now), refused)?;
         let failed = failed.iter().map(Outcome::again).collect();
         match Delivery::start(&named.file(), named.existing, &ready, failed, &state_dir, monitor) {
             Err(error)
@@ -192,6 +192,7 @@ impl Named {
         profile: &Profile,
         plan: &Plan,
         listing: &Listing,
+        source: &str,
         (id, now): (BackupId, i64),
         refused: &BTreeSet<String>,
     ) -> Result<Named> {
@@ -203,6 +204,9 @@ impl Named {
         let name = FileName::of(profile, plan.kind(), &Tokens::of(&document.site, now));
         let name = name.free(profile, |candidate| Ok::<_, Error>(is_there(candidate)))?;
         let existing = if profile.append_timestamp == 2 { Existing::Replace } else { Existing::Keep };
+        if existing == Existing::Replace {
+            own_alone(document, source, listing, &name.to_string())?;
+        }
         Ok(Named { id, name, existing })
     }
 
@@ -240,6 +244,28 @@ fn describe(document: &Document, choice: &Choice, plan: &Plan, named: &Named, de
     sidecar.set_number(key::ID, named.id.0);
     sidecar.set(key::FORMAT, "1");
     sidecar
+}
+
+/// A profile that replaces replaces the site's own backup of the same source, and nothing else's.
+fn own_alone(document: &Document, source: &str, listing: &Listing, file: &str) -> Result<()> {
+    let (own, plain) = (SiteIdentity::of(document), made::plain_name(file));
+    for there in listing.backups.iter().filter(|there| made::plain_name(&there.file) == plain) {
+        let theirs = there.identity();
+        let whose = if own.as_ref().is_some_and(|own| own.relation(&theirs) == Relation::Other) {
+            theirs.describe()
+        } else if let Some(other) = there.source.as_deref().filter(|other| *other != source) {
+            format!("the source {other}")
+        } else {
+            continue;
+        };
+        let places: Vec<&str> = there.copies.iter().map(|copy| copy.destination.as_str()).collect();
+        let text =
+            format!("{} at {} is a backup of {whose} and is not replaced", there.file, places.join(", "));
+        return Err(Error::new(Code::Usage, text).hint(
+            "give the profile a file name of its own, e.g. with [site:name], or the site a folder of its own",
+        ));
+    }
+    Ok(())
 }
 
 fn first_failure(failed: Vec<Outcome>) -> Error {

@@ -89,8 +89,9 @@ pub fn apply(
     Ok(told)
 }
 
-/// Backups as they are, but for those of the schedule that this site's key has not sealed, which come apart. Where the
-/// site has no key, all are alike.
+/// Backups as they are, but for those of the schedule that have no MAC, which come apart. Those with a MAC that no key at
+/// hand proves are not retention's: they may be another site's that says the same of itself. Where the site has no key,
+/// all are alike.
 fn by_seal(
     document: &Document,
     place: &Arc<dyn Destination>,
@@ -101,7 +102,7 @@ fn by_seal(
     if !trust::has_key(document) {
         return Ok((backups.to_vec(), Vec::new()));
     }
-    let (mut made, mut derived) = (Made::of(document), false);
+    let (mut made, mut derived, mut left) = (Made::of(document), false, 0);
     let (mut sealed, mut other) = (Vec::new(), Vec::new());
     for backup in backups {
         monitor.check()?;
@@ -113,8 +114,17 @@ fn by_seal(
                 derived = true;
                 sealed.push(backup.clone());
             }
-            Ok(Some(trust::Sealed::Not)) | Err(_) => other.push(backup.clone()),
+            Ok(Some(trust::Sealed::Not)) => other.push(backup.clone()),
+            Ok(Some(trust::Sealed::Otherwise)) | Err(_) => left += 1,
         }
+    }
+    if left > 0 {
+        let text = format!(
+            "{left} of {schedule} at {} stay: no key at hand proves whose they are (add the key to encryption.keys, or erase \
+             them by name with `bam delete`)",
+            place.id()
+        );
+        monitor.note(NoteKind::Warning, text);
     }
     if derived {
         made.keep(document, monitor);
