@@ -166,7 +166,7 @@ class Status(OffsiteTest):
         (files,) = told["sources"]
         self.assertEqual((notes, files["ok"], files["copies"], files["missing"]), ([], True, 2, []))
         self.assertEqual(files["hosts"], sorted(["127.0.0.1", os.uname().nodename]))
-        self.assertRegex(self.bam("status").out, r"(?m)^files +good .*\nLooked at: .*\nSchedule weekly runs next at ")
+        self.assertRegex(self.bam("status").out, r"(?ms)^files +good .*^Schedule weekly runs next at .*^Looked at: ")
 
     def test_one_copy_missing(self):
         self.bam("run")
