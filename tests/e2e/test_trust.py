@@ -287,7 +287,7 @@ class Tampered(SiteTest):
         self.write_sidecar(made["path"], self.fitting(fields, made["path"]))
         (told,) = self.bam_json("status", expect=3)["sources"]
         self.assertEqual((told["newest"], told["ok"], told["destinations"]), (made["id"], False, ["other"]))
-        self.assertIn("had a MAC", " ".join(told["missing"]))
+        self.assertIn("differs from those of the other copies", " ".join(told["missing"]))
         # All of it: the older one is the newest that counts; also where the site remembers nothing.
         shutil.copy(made["path"] + ".info", self.path("other"))
         for memory in (True, False):
@@ -305,6 +305,58 @@ class Tampered(SiteTest):
         self.write_sidecar(path, self.fitting(fields, path) | {
             "bam_id": f'"{earlier}"', "datestamp": f'"{earlier}"', "filename": '"Planted-1"'})
         self.bam("status")
+
+    def test_a_bad_sidecar_at_one_place_hides_no_good_copy_at_another(self):
+        # Places are asked in the order of their names: the bad one is the first.
+        self.document["destinations"] |= {name: {"type": "directory", "path": self.path(name)} for name in ("a", "z")}
+        self.document["schedules"] = {"nightly": {"source": "files", "profile": "secret",
+                                                  "destinations": ["a", "z"], "every": 3600}}
+        self.backup("files", "a,z", "secret")
+        self.write("sites/default/files/page.html", "newer")
+        self.before = tree(self.files)
+        made = self.backup("files", "a,z", "secret")
+        self.bam("status")
+        for bad in ("a", "z"):
+            path = os.path.join(self.path(bad), made["file"])
+            fields = self.sidecar_of(path)
+            with open(path + ".info") as file:
+                text = file.read()
+            for name, changes in {
+                "garbage": None,
+                "site": {"bam_site": '"http://evil.example.org"'},
+                "date": {"datestamp": '"1999999999"'},
+                "number": {"datestamp": '"1999999999"', "bam_id": '"1999999999"'},
+            }.items():
+                with self.subTest(name, bad=bad):
+                    if changes is None:
+                        with open(path + ".info", "w") as file:
+                            file.write("garbage\n")
+                        os.utime(path, (made["id"], made["id"]))
+                    else:
+                        self.write_sidecar(path, fields | changes)
+                    for arguments in ((), ("--site", "all")):
+                        listed = self.bam_json("backups", *arguments)["backups"]
+                        (backup,) = [backup for backup in listed if backup["file"] == made["file"]]
+                        self.assertEqual((len(listed), backup["id"], backup["own"]), (2, made["id"], True))
+                        self.assertEqual({copy["destination"]: copy["whole"] for copy in backup["copies"]},
+                                         {name: name != bad for name in ("a", "z")})
+                    (told,) = self.bam_json("status", expect=3)["sources"]
+                    self.assertEqual((told["newest"], told["ok"], told["copies"]), (made["id"], False, 1))
+                    self.assertIn(f"{made['file']} at {bad} does not count", " ".join(told["missing"]))
+                    self.assertSays(self.bam("verify", expect=4), made["file"], bad)
+                    self.assertRestores("latest")
+            with open(path + ".info", "w") as file:
+                file.write(text)
+            self.bam("status")
+        # It is not passed off as what has the key already, and can be put right.
+        self.write_sidecar(path, fields | {"bam_site": '"http://evil.example.org"'})
+        result = self.bam("rekey", "--all", expect=3)
+        self.assertIn("3 copies have the current key already", result.out)
+        self.assertSays(result, "left as it is", "differs", "replicate` copies it there again")
+        self.bam("delete", made["file"], "--destination", "z", "--site", "all", "--yes")
+        self.bam("replicate")
+        self.bam("status")
+        self.assertEqual(self.sidecar_of(path)["bam_hmac_sha256"], fields["bam_hmac_sha256"])
 
     def test_status_does_not_count_a_mac_that_no_key_made(self):
         self.document["schedules"] = {"nightly": {"source": "files", "profile": "secret",

@@ -4,7 +4,7 @@
 //! joins the backup of its name and size. An ID means what it meant when it was printed: where two backups claim one
 //! (two sites that share a folder, files of others), it is ambiguous, and nothing is numbered anew.
 
-use super::{BackupId, FileName, Kind, Sidecar, SiteIdentity, Sites, key};
+use super::{BackupId, FileName, Kind, Sidecar, SiteIdentity, Sites, contested, key};
 use crate::config::{Compression, EncryptionKind};
 use crate::destination::{Destination, Listed};
 use crate::{Note, NoteKind};
@@ -41,8 +41,11 @@ pub struct Copy {
     pub local: bool,
     /// Bytes.
     pub size: u64,
-    /// Whether its sidecar is there and the size is what it says.
+    /// Whether its sidecar is there, agrees with the backup's, and the size is what it says.
     pub whole: bool,
+    /// Its sidecar contradicts the backup's, or tells nothing.
+    #[serde(skip)]
+    pub differs: bool,
     /// Whether its sidecar has a MAC; by which key is not looked at.
     #[serde(skip)]
     pub sealed: bool,
@@ -183,6 +186,7 @@ impl Backup {
             local: place.local,
             size: listed.size,
             whole: sidecar.is_some() && told.is_none_or(|told| told == listed.size),
+            differs: false,
             sealed: sealed.is_some(),
             sidecar: sealed.cloned().map(Box::new),
             verified,
@@ -194,17 +198,15 @@ impl Backup {
             return self.copies.iter().any(|copy| copy.size == listed.size);
         };
         let digest = sidecar.get(key::SHA256);
+        let Some(own) = &self.sidecar else { return false };
+        let rekeyed = is_rekeyed(own, sidecar) || is_rekeyed(sidecar, own);
         let same_digest = match (self.sha256.as_deref(), digest) {
-            (Some(one), Some(other)) => {
-                one.eq_ignore_ascii_case(other)
-                    || self
-                        .sidecar
-                        .as_ref()
-                        .is_some_and(|own| is_rekeyed(own, sidecar) || is_rekeyed(sidecar, own))
-            }
+            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other) || rekeyed,
             _ => true,
         };
-        self.sidecar.is_some() && same_digest && self.id == BackupId::of(Some(sidecar), listed.mtime)
+        same_digest
+            && self.id == BackupId::of(Some(sidecar), listed.mtime)
+            && contested::agree(own, sidecar, rekeyed)
     }
 }
 
@@ -282,14 +284,16 @@ impl Listing {
             for listed in &place.files {
                 let Some(name) = FileName::parse(&listed.name) else { continue };
                 match listed.sidecar.as_deref().map(Sidecar::parse) {
-                    Some(sidecar) => listing.take(&mut by_file, place, listed, &name, Some(sidecar)),
-                    None => without_sidecar.push((place, listed, name)),
+                    Some(sidecar) if !contested::is_blank(&sidecar) => {
+                        listing.take(&mut by_file, place, listed, &name, Some(sidecar));
+                    }
+                    blank => without_sidecar.push((place, listed, name, blank)),
                 }
             }
         }
         // Last, so that they find the backup they belong to.
-        for (place, listed, name) in without_sidecar {
-            listing.take(&mut by_file, place, listed, &name, None);
+        for (place, listed, name, blank) in without_sidecar {
+            listing.take(&mut by_file, place, listed, &name, blank);
         }
         listing.backups.sort_by(|a, b| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
         listing
@@ -312,8 +316,10 @@ impl Listing {
             self.notes.push(Note { kind: NoteKind::Warning, text });
         }
         let same_name = by_file.entry(&listed.name).or_default();
+        // One that tells nothing belongs where one that is not there does.
+        let telling = sidecar.as_ref().filter(|sidecar| !contested::is_blank(sidecar));
         let known = same_name.iter().find_map(|index| {
-            self.backups.get(*index).filter(|known| known.is_same(sidecar.as_ref(), listed)).map(|_| *index)
+            self.backups.get(*index).filter(|known| known.is_same(telling, listed)).map(|_| *index)
         });
         let index = known.unwrap_or_else(|| {
             same_name.push(self.backups.len());
@@ -321,7 +327,14 @@ impl Listing {
             self.backups.len() - 1
         });
         if let Some(backup) = self.backups.get_mut(index) {
-            backup.add(place, listed, sidecar.as_ref());
+            let differs = known.is_some()
+                && sidecar.is_some()
+                && telling.is_none()
+                && backup.sidecar.as_ref().is_some_and(|sidecar| !contested::is_blank(sidecar));
+            backup.add(place, listed, sidecar.as_ref().filter(|_| !differs));
+            if let Some(copy) = backup.copies.last_mut() {
+                copy.differs = differs;
+            }
         }
     }
 

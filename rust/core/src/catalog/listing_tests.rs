@@ -1,6 +1,6 @@
 //! Tests of [`super::Listing`], on Backup and Migrate's own files and on what could go wrong.
 
-use super::{Backup, BackupId, Kind, Listing, Place, Sidecar, Sites, Wanted, key};
+use super::{Backup, BackupId, Kind, Listing, Place, Sidecar, SiteIdentity, SiteUrl, Sites, Wanted, key};
 use crate::Code;
 use crate::config::{Document, EncryptionKind};
 use crate::destination::Listed;
@@ -122,6 +122,117 @@ fn other_backups_of_the_same_name_stay_apart() {
     let error = find(&listing, "60", None, None).expect_err("nobody may guess");
     assert!(error.next_step().is_some_and(|hint| hint.contains("--destination")), "{error}");
     assert!(find(&listing, "60", None, Some("offsite")).is_ok());
+}
+
+const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+const SEALED: &[(&str, &str)] = &[
+    (key::ID, "60"),
+    (key::DATESTAMP, "60"),
+    (key::FILE_SIZE, "100"),
+    (key::SITE, "http://own.org"),
+    (key::SOURCE_ID, "db"),
+    (key::SHA256, A),
+    (key::SALT, "0011223344556677"),
+    (key::HMAC_SHA256, B),
+];
+
+/// The sealed sidecar's fields with changes; an empty value takes a field out.
+fn sealed<'f>(changes: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
+    let mut fields: Vec<_> =
+        SEALED.iter().copied().filter(|(key, _)| changes.iter().all(|(changed, _)| changed != key)).collect();
+    fields.extend(changes.iter().copied().filter(|(_, value)| !value.is_empty()));
+    fields
+}
+
+/// What a site lists that has the sealed backup at one destination, and a file of these bytes at the other: either one is
+/// the first.
+fn contested(other: &Listed, remembers: bool, check: impl Fn(&Listing)) {
+    let own = SiteIdentity { url: SiteUrl::parse("http://own.org"), ..SiteIdentity::default() };
+    let good = file("a.tar", 60, SEALED);
+    let known = good.sidecar.as_deref().map(Sidecar::parse).expect("a sidecar");
+    let mut places = [place("good", "g", vec![good]), place("bad", "b", vec![other.clone()])];
+    for _ in 0..2 {
+        let mut listing = Listing::from_places(&places);
+        listing.settle(Some(&own), &|_, sidecar| remembers && *sidecar == known);
+        check(&listing);
+        places.reverse();
+    }
+}
+
+fn is_the_good_one(listing: &Listing) {
+    let [backup] = listing.backups.as_slice() else { panic!("{:?}", seen(listing)) };
+    assert_eq!((backup.id.0, backup.time, backup.source.as_deref()), (60, 60, Some("db")));
+    assert_eq!(backup.identity().url, SiteUrl::parse("http://own.org"));
+    let copy = |name: &str| backup.copy_at(name).map(|copy| (copy.whole, copy.differs));
+    assert_eq!((copy("good"), copy("bad")), (Some((true, false)), Some((false, true))));
+    assert_eq!(backup.verified, None);
+    let told = listing.notes.iter().filter(|note| note.text.starts_with("a.tar at bad does not count"));
+    assert_eq!(told.count(), 1, "{:?}", listing.notes);
+}
+
+#[test]
+fn a_bad_sidecar_at_one_place_hides_no_good_copy_at_another() {
+    let garbage = Listed { sidecar: Some("garbage\n".into()), ..file("a.tar", 60, &[]) };
+    let decided_by_form: [&[_]; 6] = [
+        &[(key::SITE, "http://evil.example.org")],
+        &[(key::HMAC_SHA256, ""), (key::VERIFIED, "99")],
+        &[(key::HMAC_SHA256, ""), (key::SHA256, ""), (key::ID, "1999999999")],
+        &[(key::HMAC_SHA256, "many"), (key::ID, "1999999999")],
+        &[(key::SHA256, ""), (key::SITE, "")],
+        &[(key::ID, ""), (key::DATESTAMP, "1999999999")],
+    ];
+    for remembers in [true, false] {
+        contested(&garbage, remembers, is_the_good_one);
+        contested(&Listed { mtime: 7, ..garbage.clone() }, remembers, is_the_good_one);
+        for changes in decided_by_form {
+            contested(&file("a.tar", 7, &sealed(changes)), remembers, is_the_good_one);
+        }
+    }
+}
+
+#[test]
+fn what_the_form_does_not_decide_memory_does_or_it_stays_two() {
+    let as_well_formed: [&[_]; 4] = [
+        &[(key::ID, "1999999999"), (key::VERIFIED, "99")],
+        &[(key::DATESTAMP, "1999999999")],
+        &[(key::SOURCE_ID, "files")],
+        &[(key::SHA256, B)],
+    ];
+    for changes in as_well_formed {
+        let other = file("a.tar", 7, &sealed(changes));
+        contested(&other, true, is_the_good_one);
+        contested(&other, false, |listing| {
+            assert_eq!(listing.backups.len(), 2, "{:?}", seen(listing));
+            assert!(listing.backups.iter().all(|backup| backup.copies.iter().all(|copy| copy.whole)));
+        });
+    }
+}
+
+#[test]
+fn what_is_another_backup_or_differs_in_nothing_that_counts_is_no_contradiction() {
+    // A name that is overwritten each time, and a destination that missed the last one; another site's.
+    for changes in [
+        &[(key::ID, "50"), (key::DATESTAMP, "50"), (key::SHA256, B)],
+        &[(key::SITE, "http://other.org"), (key::SHA256, B), (key::SOURCE_ID, "db")],
+    ] {
+        contested(&file("a.tar", 7, &sealed(changes)), true, |listing| {
+            assert_eq!(listing.backups.len(), 2, "{:?}", seen(listing));
+            assert!(listing.notes.is_empty(), "{:?}", listing.notes);
+        });
+    }
+    // Verified; half way through sealing with another key, and through encrypting anew.
+    let half_way: [&[_]; 3] = [
+        &[(key::VERIFIED, "99"), (key::COPIES, "good bad")],
+        &[(key::SALT, "8899aabbccddeeff"), (key::HMAC_SHA256, A)],
+        &[(key::SHA256, B), (key::REKEYED_FROM, A), (key::BLOCKS, "1 2")],
+    ];
+    for changes in half_way {
+        contested(&file("a.tar", 7, &sealed(changes)), true, |listing| {
+            let [backup] = listing.backups.as_slice() else { panic!("{:?}", seen(listing)) };
+            assert!(backup.copies.iter().all(|copy| copy.whole && !copy.differs));
+        });
+    }
 }
 
 #[test]

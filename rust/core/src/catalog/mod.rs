@@ -4,6 +4,7 @@
 //! [`crate::destination`], decisions go back to whoever asked.
 
 mod blocks;
+mod contested;
 pub mod date;
 mod find;
 mod id;
@@ -22,6 +23,7 @@ mod tokens;
 mod when;
 
 pub use blocks::Blocks;
+pub use contested::DIFFERS;
 pub use find::{Found, Wanted, is_future};
 pub use id::BackupId;
 pub use identity::{Relation, SiteIdentity, SiteUrl};

@@ -1,8 +1,9 @@
 //! The destinations of a job: opened, prepared, the failed ones set aside with their errors.
 
 use super::local::Local;
+use super::made::Made;
 use super::{choose, lock};
-use crate::catalog::{Backup, FileName, Listing, Sites, Wanted, hex};
+use crate::catalog::{Backup, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
 use crate::config::{DestinationType, Document};
 use crate::destination::{self, Broken, Destination};
 use crate::{Code, Error, Monitor, NoteKind, Result};
@@ -142,7 +143,7 @@ pub fn list_made(
             "add one with `bam destination add`; or name the place, `bam backups --from PLACE`, or a file, --file FILE",
         ));
     }
-    let listing = list_all(places, monitor)?.of_sites(&Sites::of(document, site))?;
+    let listing = list_all(document, places, monitor)?.of_sites(&Sites::of(document, site))?;
     for note in &listing.notes {
         monitor.note(note.kind, note.text.clone());
     }
@@ -181,10 +182,11 @@ pub fn find<'l>(
 }
 
 /// All backups at these places, whosesoever.
-pub fn list_all(places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Listing> {
+pub fn list_all(document: &Document, places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Listing> {
     let asked: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
     asked.iter().for_each(|place| place.attend(&monitor.flag()));
-    let listing = Listing::of(&asked);
+    let mut listing = Listing::of(&asked);
+    settle(document, &mut listing);
     monitor.check()?;
     if !places.is_empty() && listing.unreachable.len() == places.len() {
         let told: Vec<String> =
@@ -198,6 +200,12 @@ pub fn list_all(places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Li
         monitor.note(NoteKind::Missing, format!("destination {name} is left out: {why}"));
     }
     Ok(listing)
+}
+
+/// Decides which of several contradicting copies is the backup, by what this site is and remembers.
+pub fn settle(document: &Document, listing: &mut Listing) {
+    let made = Made::of(document);
+    listing.settle(SiteIdentity::of(document).as_ref(), &|file, sidecar| made.knows(file, sidecar));
 }
 
 /// Brings a backup to this machine from its nearest copy that `accept` takes, and gives what that makes of it: whole ones first, then folders, then in

@@ -104,7 +104,7 @@ fn attempt(
     if ready.is_empty() {
         return Err(first_failure(failed));
     }
-    let listing = places::list_all(&ready, monitor)?;
+    let listing = places::list_all(document, &ready, monitor)?;
     // What a broken upload left is worth keeping where the backup still lacks that copy: it is resumed.
     let resumable = replicate::resumable(document, &listing);
     for place in &ready {

@@ -5,7 +5,7 @@
 //! with its sidecar: a kill at any time leaves the old backup or the new one. All copies of a backup get the same bytes;
 //! a run that finds some of them done already hands those on.
 
-use crate::catalog::{Backup, Blocks, FileName, Listing, Sidecar, hex, key};
+use crate::catalog::{Backup, Blocks, DIFFERS, FileName, Listing, Sidecar, hex, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::{Destination, Existing, Follow, Upload};
 use crate::job::backup::deliver::Written;
@@ -55,7 +55,19 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
                 }
                 failed.push(error.about(&backup.file));
             }
-            Ok(()) => {}
+            Ok(()) => {
+                for copy in backup.copies.iter().filter(|copy| copy.differs) {
+                    let place = &copy.destination;
+                    let error = Error::new(Code::Integrity, format!("the copy at {place}: {DIFFERS}")).hint(
+                        format!(
+                            "`bam delete {} --destination {place} --site all` takes it away, `bam replicate` copies it there again",
+                            backup.file
+                        ),
+                    );
+                    run.tell(backup, place, "kept", Some(&error));
+                    failed.push(error.about(&backup.file));
+                }
+            }
         }
     }
     let mut failed = failed.into_iter();
@@ -68,6 +80,11 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
         Some(error) => Err(error),
         None => Ok(json!({ "copies": run.told })),
     }
+}
+
+/// Whether a place has a copy that is the backup.
+fn counts_at(backup: &Backup, place: &Arc<dyn Destination>) -> bool {
+    backup.copy_at(place.id()).is_some_and(|copy| !copy.differs)
 }
 
 struct Run<'a> {
@@ -178,7 +195,7 @@ impl Run<'_> {
         let seal = self.seal(to)?;
         let new = New { name: FileName { encryption: to, ..name }.to_string(), kind: to, seal: &seal };
         let (mut done, mut stale) = (Vec::new(), Vec::new());
-        for place in self.all.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
+        for place in self.all.iter().filter(|place| counts_at(backup, place)) {
             if new.is_at(place, backup, self.monitor)? {
                 done.push(Arc::clone(place))
             } else {
@@ -213,7 +230,7 @@ impl Run<'_> {
         if !seal.proves() {
             return Ok(());
         }
-        for place in self.all.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
+        for place in self.all.iter().filter(|place| counts_at(backup, place)) {
             let Some(text) = place.sidecar(&backup.file)? else { continue };
             let mut sidecar = Sidecar::parse(&text);
             if seal.is_of(&sidecar, self.monitor)? {

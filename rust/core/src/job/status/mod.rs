@@ -16,10 +16,12 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     let state_dir = lock::state_dir(document)?;
     site::bring_back(document, monitor);
     let all = places::open(document, &[])?;
-    let places: Vec<_> = all.iter().map(AsRef::as_ref).collect();
-    places.iter().for_each(|place| place.attend(&monitor.flag()));
+    let opened: Vec<_> = all.iter().map(AsRef::as_ref).collect();
+    opened.iter().for_each(|place| place.attend(&monitor.flag()));
     let sites = Sites::of(document, asked);
-    let mut listing = catalog::Listing::of(&places).of_sites(&sites)?;
+    let mut listing = catalog::Listing::of(&opened);
+    places::settle(document, &mut listing);
+    let mut listing = listing.of_sites(&sites)?;
     for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Info) {
         monitor.note(note.kind, note.text.clone());
     }
@@ -104,6 +106,7 @@ fn offline(exported: &Exported, size: u64) -> Copy {
         local: false,
         size,
         whole: true,
+        differs: false,
         // As the export proved.
         sealed: true,
         sidecar: None,

@@ -2,7 +2,7 @@
 //! the listing shows is looked at, no byte: that those are as they were written, `verify` tells. A sidecar is what was made
 //! or proven here, word for word, or the key is asked whether its MAC is right.
 
-use crate::catalog::{BackupId, Listing, Status};
+use crate::catalog::{BackupId, DIFFERS, Listing, Status};
 use crate::config::Document;
 use crate::job::made::Made;
 use crate::job::trust;
@@ -40,7 +40,12 @@ pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -
             !backup.is_encrypted() && !was_sealed && trust::made_so(document, backup.sidecar.as_ref());
         let (mut counted, mut out) = (Vec::new(), Vec::new());
         let mut forged = false;
+        let mut differing = Vec::new();
         for copy in std::mem::take(&mut backup.copies) {
+            if copy.differs {
+                differing.push(copy.destination);
+                continue;
+            }
             // A copy that is not whole counts for nothing, and is told of as that.
             let bare = has_key && copy.whole && !copy.sealed && !of_old;
             if let Some(sidecar) = copy.sidecar.as_deref().filter(|_| has_key && !plain)
@@ -66,6 +71,11 @@ pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -
         }
         backup.copies = counted;
         backup.verified = backup.copies.iter().filter_map(|copy| copy.verified).max();
+        if !differing.is_empty() {
+            let (file, places) = (&backup.file, differing.join(", "));
+            let text = format!("{file} at {places} does not count: {DIFFERS}");
+            found.push(Unproven { source: backup.source.clone(), id: backup.id, exchanged: true, text });
+        }
         if out.is_empty() {
             continue;
         }

@@ -33,7 +33,10 @@ pub fn run(document: &Document, ask: &Ask<'_>, percent: f64, monitor: &Arc<Monit
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
             let read = match copy.whole {
                 true => read_some(place, &backup.file, percent, monitor),
-                false => Err(Error::new(Code::Integrity, "its sidecar is missing or tells another size")),
+                false => Err(Error::new(
+                    Code::Integrity,
+                    "its sidecar is missing, tells another size or differs from the others",
+                )),
             };
             if let Err(error) = &read {
                 if error.code() == Code::Cancelled {

@@ -1,0 +1,140 @@
+//! Copies of one file whose sidecars contradict each other: which of them is the backup, and which a copy that does not
+//! count. Nobody who can write to one destination may hide, by what he writes there, the copy at another.
+
+use super::{Backup, Listing, Relation, Sidecar, SiteIdentity, key};
+use crate::{Note, NoteKind};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// What sealing anew with another key changes of a sidecar whose file stays.
+const SEAL: [&str; 4] = [key::SALT, key::KDF_ITERATIONS, key::KEY_CHECK, key::KEY_ID];
+
+/// Whether two sidecars say the same under their MACs. Where neither has a MAC nothing but the ID and the digest is compared,
+/// by whoever asks. `rekeyed`: one is of what the other was, encrypted anew.
+pub(super) fn agree(one: &Sidecar, other: &Sidecar, rekeyed: bool) -> bool {
+    let sealed = |sidecar: &Sidecar| sidecar.get(key::HMAC_SHA256).is_some();
+    match (sealed(one), sealed(other)) {
+        (false, false) => true,
+        _ if rekeyed => [key::SITE, key::SOURCE_ID, key::DATESTAMP]
+            .iter()
+            .all(|key| one.get(key).zip(other.get(key)).is_none_or(|(one, other)| one == other)),
+        (true, true) => claims(one) == claims(other),
+        _ => false,
+    }
+}
+
+fn claims(sidecar: &Sidecar) -> Vec<(&str, &str)> {
+    let mut claims: Vec<_> = sidecar.mac_fields().filter(|(key, _)| !SEAL.contains(key)).collect();
+    claims.sort_unstable();
+    claims
+}
+
+/// Whether nothing in a sidecar tells which backup it is of.
+pub(super) fn is_blank(sidecar: &Sidecar) -> bool {
+    [key::ID, key::DATESTAMP, key::SHA256, key::HMAC_SHA256].iter().all(|key| sidecar.get(key).is_none())
+}
+
+/// How much speaks for a sidecar, what weighs most first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Weight {
+    /// This site made it, or has proven it.
+    known: bool,
+    /// It has an ID, a digest, a MAC, and the size of its file.
+    formed: bool,
+    /// 2 for this site's, 1 for one that tells of no other, 0 for another's.
+    site: u8,
+}
+
+impl Weight {
+    fn of(backup: &Backup, own: Option<&SiteIdentity>, known: bool) -> Weight {
+        let site = match own.map(|own| own.relation(&backup.identity())) {
+            Some(Relation::Same) => 2,
+            Some(Relation::Unknown) | None => 1,
+            Some(Relation::Other) => 0,
+        };
+        let formed = backup.sidecar.as_ref().is_some_and(|sidecar| {
+            sidecar.number(key::ID).is_some()
+                && sidecar.digest(key::SHA256).is_some()
+                && sidecar.digest(key::HMAC_SHA256).is_some()
+                && sidecar.number(key::FILE_SIZE).is_none_or(|told| told == backup.size)
+        });
+        Weight { known, formed, site }
+    }
+}
+
+impl Listing {
+    /// Makes, of backups that are one by their file and contradict each other in their sidecars, the one that most speaks
+    /// for; the others become copies of it that do not count. What nothing decides stays as several backups. `own` is the
+    /// site that asks, `knows` whether it made a file with that very sidecar.
+    pub fn settle(&mut self, own: Option<&SiteIdentity>, knows: &dyn Fn(&str, &Sidecar) -> bool) {
+        let mut by_file: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, backup) in self.backups.iter().enumerate() {
+            by_file.entry(&backup.file).or_default().push(index);
+        }
+        let mut lost = Vec::new();
+        for mut same_name in by_file.into_values().filter(|same_name| same_name.len() > 1) {
+            let weight = |index: &usize| {
+                self.backups.get(*index).map(|backup| {
+                    let known = backup.sidecar.as_ref().is_some_and(|sidecar| knows(&backup.file, sidecar));
+                    Weight::of(backup, own, known)
+                })
+            };
+            same_name.sort_by_cached_key(|index| Reverse(weight(index)));
+            let weights: Vec<_> = same_name.iter().filter_map(weight).collect();
+            let weighed = || same_name.iter().copied().zip(weights.iter().copied());
+            // The weakest first: what joins one that loses, too, goes on with it.
+            for (loser, light) in weighed().rev() {
+                let winner = weighed().filter(|(_, heavy)| *heavy > light && (heavy.known || heavy.formed));
+                let winner = winner.filter_map(|(index, _)| {
+                    let kinship = kinship(self.backups.get(index)?, self.backups.get(loser)?, light.formed)?;
+                    Some((kinship, Reverse(index)))
+                });
+                if let Some((_, Reverse(winner))) = winner.max() {
+                    lost.push((loser, winner));
+                }
+            }
+        }
+        for (loser, winner) in &lost {
+            let Some(backup) = self.backups.get_mut(*loser) else { continue };
+            let mut copies = std::mem::take(&mut backup.copies);
+            for copy in &mut copies {
+                (copy.whole, copy.sealed, copy.differs) = (false, false, true);
+                (copy.sidecar, copy.verified) = (None, None);
+            }
+            if let Some(winner) = self.backups.get_mut(*winner) {
+                winner.copies.append(&mut copies);
+            }
+        }
+        if !lost.is_empty() {
+            self.backups.retain(|backup| !backup.copies.is_empty());
+        }
+        for backup in &self.backups {
+            for copy in backup.copies.iter().filter(|copy| copy.differs) {
+                let text = format!("{} at {} does not count: {DIFFERS}", backup.file, copy.destination);
+                self.notes.push(Note { kind: NoteKind::Warning, text });
+            }
+        }
+    }
+}
+
+/// What is wrong with a copy that lost.
+pub const DIFFERS: &str =
+    "its sidecar differs from those of the other copies, so it is damaged or was exchanged";
+
+/// What shows that a sidecar is of the same backup as a better one, the most telling last; `None`: it may be of another one
+/// of that name.
+fn kinship(better: &Backup, worse: &Backup, formed: bool) -> Option<u8> {
+    if better.sha256.is_some() && better.sha256 == worse.sha256 {
+        return Some(2);
+    }
+    // Two sites that gave the same name in the same second.
+    let other_site = better.identity().relation(&worse.identity()) == Relation::Other;
+    if formed && other_site {
+        return None;
+    }
+    if better.id == worse.id {
+        return Some(1);
+    }
+    let digest = worse.sidecar.as_ref().and_then(|sidecar| sidecar.digest(key::SHA256));
+    (digest.is_none() && better.size == worse.size).then_some(0)
+}
