@@ -553,16 +553,24 @@ mod tests {
 
     #[test]
     fn a_destination_that_fails_leaves_the_others_alone() {
-        let (good, taken) = (place("good"), place("taken"));
-        // Somebody's own file, where the part would be.
-        std::fs::write(taken.dir.path().join(".b.tar.part"), "older").expect("written");
-        let mut delivery = start(&[&taken, &good]).expect("started");
+        let (good, gone) = (place("good"), place("gone"));
+        std::fs::remove_dir(gone.dir.path()).expect("removed");
+        let mut delivery = start(&[&gone, &good]).expect("started");
         delivery.write_all(b"new").expect("written");
         let outcomes = delivery.finish().expect("finished").commit("bam_id = \"1\"\n");
         let fared: Vec<_> = outcomes.iter().map(|o| (o.destination.as_str(), o.result.is_ok())).collect();
-        assert_eq!(fared, [("taken", false), ("good", true)]);
+        assert_eq!(fared, [("gone", false), ("good", true)]);
+        assert!(start(&[&gone]).is_err_and(|e| e.to_string().contains("destination gone")));
+    }
+
+    #[test]
+    fn where_the_part_would_be_somebodys_own_file_stays_and_the_name_is_given_up() {
+        let (good, taken) = (place("good"), place("taken"));
+        std::fs::write(taken.dir.path().join(".b.tar.part"), "older").expect("written");
+        let refused = start(&[&taken, &good]).map(drop).expect_err("refused");
+        assert!(refused.is_of_a_name() && refused.to_string().contains("destination taken"), "{refused}");
         assert_eq!(std::fs::read(taken.dir.path().join(".b.tar.part")).expect("read"), b"older");
-        assert!(start(&[&taken]).is_err_and(|e| e.to_string().contains("destination taken")));
+        assert!(files(&good).is_empty(), "{:?}", files(&good));
     }
 
     #[test]
