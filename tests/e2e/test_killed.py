@@ -115,7 +115,7 @@ class Killed:
         found = self.leftovers_in_database()
         for parent, folders, files in os.walk(self.top):
             found += [os.path.join(parent, name) for name in folders + files if ".bam-" in name]
-        kept = ("lock", "ids.json", "made.json", "read.json", "runs.json", "verified.json")
+        kept = ("lock", "damaged.json", "ids.json", "made.json", "read.json", "runs.json", "verified.json")
         found += [name for name in os.listdir(self.path("state")) if name not in kept]
         return found
 

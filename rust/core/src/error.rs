@@ -87,12 +87,20 @@ pub struct Error {
     hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     of_a_name: bool,
+    of_bytes: bool,
 }
 
 impl Error {
     /// A failure of kind `code`; `message` is one sentence without a full stop.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Error { code, message: by_shape(message.into()), hint: None, source: None, of_a_name: false }
+        Error {
+            code,
+            message: by_shape(message.into()),
+            hint: None,
+            source: None,
+            of_a_name: false,
+            of_bytes: false,
+        }
     }
 
     /// The same with the next step for the reader.
@@ -157,6 +165,7 @@ impl Error {
             hint: self.hint.clone(),
             source: None,
             of_a_name: self.of_a_name,
+            of_bytes: self.of_bytes,
         }
     }
 
@@ -183,6 +192,18 @@ impl Error {
     /// Whether a file name is taken, or in use right now: another one may do.
     pub(crate) fn is_of_a_name(&self) -> bool {
         self.of_a_name
+    }
+
+    /// The same failure: the bytes that were read are not those that were written, whatever key there is.
+    #[must_use]
+    pub(crate) fn of_bytes(mut self) -> Self {
+        self.of_bytes = true;
+        self
+    }
+
+    /// Whether bytes were read and are not those that were written: another copy may be good.
+    pub(crate) fn is_of_bytes(&self) -> bool {
+        self.of_bytes
     }
 
     /// Whether it does not say yet what it is about.

@@ -41,6 +41,9 @@ pub struct Copy {
     pub local: bool,
     /// Bytes.
     pub size: u64,
+    /// Unix time of the last change of the data.
+    #[serde(skip)]
+    pub mtime: i64,
     /// Whether its sidecar is there, agrees with the backup's, and the size is what it says.
     pub whole: bool,
     /// Its sidecar contradicts the backup's, or tells nothing.
@@ -185,6 +188,7 @@ impl Backup {
             folder: place.folder.clone(),
             local: place.local,
             size: listed.size,
+            mtime: listed.mtime,
             whole: sidecar.is_some() && told.is_none_or(|told| told == listed.size),
             differs: false,
             sealed: sealed.is_some(),

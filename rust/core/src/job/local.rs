@@ -1,7 +1,9 @@
 //! A backup file on this machine, as it is: fetched, its bytes compared with what its sidecar says. What proves whose it
 //! is, and opens it, is `open`'s.
 
+use super::damaged;
 use crate::catalog::{Sidecar, key};
+use crate::config::Document;
 use crate::destination::{Destination, SIDECAR_MAX};
 use crate::encrypt;
 use crate::{Code, Error, Monitor, Result, ResultExt};
@@ -26,6 +28,8 @@ pub struct Local {
     pub by_hand: bool,
     /// Another copy shows that it was encrypted when it was made.
     pub never_plain: bool,
+    /// The destination that it was fetched from.
+    pub(super) from: Option<Arc<dyn Destination>>,
 }
 
 impl Local {
@@ -45,7 +49,7 @@ impl Local {
             Err(cause) => return Err(Error::io("cannot read", beside, cause)),
         };
         let place = path.display().to_string();
-        Ok(Local { name, place, file, sidecar, by_hand: true, never_plain: false })
+        Ok(Local { name, place, file, sidecar, by_hand: true, never_plain: false, from: None })
     }
 
     /// A backup at a destination; from a remote one it is copied into a temporary file without a name in `spool_dir`.
@@ -80,14 +84,14 @@ impl Local {
                 spool
             }
         };
-        let (name, place) = (name.to_owned(), place.describe());
-        Ok(Local { name, place, file, sidecar, by_hand: false, never_plain: false })
+        let (name, from) = (name.to_owned(), Some(Arc::clone(place)));
+        Ok(Local { name, place: place.describe(), file, sidecar, by_hand: false, never_plain: false, from })
     }
 
     /// An open file that is at no place yet.
     pub fn of(name: &str, place: &str, file: File, sidecar: Sidecar) -> Local {
         let (name, place) = (name.to_owned(), place.to_owned());
-        Local { name, place, file, sidecar: Some(sidecar), by_hand: true, never_plain: false }
+        Local { name, place, file, sidecar: Some(sidecar), by_hand: true, never_plain: false, from: None }
     }
 
     /// The same, where another copy is known to be encrypted or not.
@@ -98,6 +102,16 @@ impl Local {
     /// What the sidecar says.
     pub fn sidecar(&self) -> Option<&Sidecar> {
         self.sidecar.as_ref()
+    }
+
+    /// The same as [`Local::checked`]; what is found damaged is remembered.
+    pub(super) fn checked_of(self, document: &Document, monitor: &Monitor) -> Result<Local> {
+        let (from, name) = (self.from.clone(), self.name.clone());
+        self.checked(monitor).inspect_err(|error| {
+            if let Some(place) = from {
+                damaged::note(document, &*place, &name, error, monitor);
+            }
+        })
     }
 
     /// Checks the bytes against the SHA-256 that the sidecar tells, which takes no key.
@@ -120,14 +134,27 @@ impl Local {
         Ok(encrypt::detect(&self.name, prefix.get(..got).unwrap_or_default()))
     }
 
+    /// Remembers a failure that says that the copy at a destination is damaged.
+    pub(super) fn remember(&self, document: &Document, error: &Error, monitor: &Monitor) {
+        if let Some(place) = &self.from {
+            damaged::note(document, &**place, &self.name, error, monitor);
+        }
+    }
+
+    /// Compares the size with what the sidecar says, and gives it.
+    pub(super) fn check_size(&self) -> Result<u64> {
+        let size = self.file.metadata().map_err(|e| self.failed(e))?.len();
+        match self.sidecar.as_ref().and_then(|s| s.number(key::FILE_SIZE)) {
+            Some(promised) if promised != size => {
+                Err(self.damaged(&format!("it has {size} bytes and should have {promised}")).of_bytes())
+            }
+            _ => Ok(size),
+        }
+    }
+
     /// Compares the size and the SHA-256.
     pub(super) fn check_hash(&mut self, expected: &[u8; 32], monitor: &Monitor) -> Result<()> {
-        let size = self.file.metadata().map_err(|e| self.failed(e))?.len();
-        if let Some(promised) = self.sidecar.as_ref().and_then(|s| s.number(key::FILE_SIZE))
-            && promised != size
-        {
-            return Err(self.damaged(&format!("it has {size} bytes and should have {promised}")));
-        }
+        let size = self.check_size()?;
         monitor.expect(size);
         self.file.rewind().map_err(|e| self.failed(e))?;
         let (mut hash, mut block) = (Sha256::new(), vec![0; BLOCK]);
@@ -141,7 +168,7 @@ impl Local {
             hash.update(block.get(..read).unwrap_or_default());
         }
         if hash.finalize().as_slice() != expected {
-            return Err(self.damaged("its SHA-256 is not what its sidecar says"));
+            return Err(self.damaged("its SHA-256 is not what its sidecar says").of_bytes());
         }
         Ok(())
     }

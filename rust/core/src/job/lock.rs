@@ -36,15 +36,19 @@ pub fn discard(state_dir: &Path) {
 /// later.
 pub fn read_shared(state_dir: &Path, file: &str) -> Result<Map<String, Value>> {
     let mut all = read_state(&state_dir.join(file))?;
-    let Some(root) = state::of_root(state_dir) else { return Ok(all) };
     let when = |value: &Value| value.as_i64().or_else(|| value["time"].as_i64());
-    // Not damaged by us, and not ours to mend.
-    for (key, theirs) in read_state(&root.join(file)).unwrap_or_default() {
+    for (key, theirs) in read_roots(state_dir, file) {
         if all.get(&key).is_none_or(|ours| when(ours) < when(&theirs)) {
             all.insert(key, theirs);
         }
     }
     Ok(all)
+}
+
+/// What root's state file says for all; nothing where we are root, or root shares none.
+pub fn read_roots(state_dir: &Path, file: &str) -> Map<String, Value> {
+    // Not damaged by us, and not ours to mend.
+    state::of_root(state_dir).and_then(|root| read_state(&root.join(file)).ok()).unwrap_or_default()
 }
 
 /// What a state file holds; nothing where there is none.

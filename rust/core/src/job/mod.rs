@@ -21,6 +21,7 @@ mod backup;
 pub mod check;
 pub mod choose;
 mod copies;
+mod damaged;
 mod ids;
 pub mod keys;
 mod local;

@@ -1,11 +1,14 @@
-//! Bringing missing copies up to date: a backup lacks copies where its sidecar names destinations that do not list it.
+//! Bringing missing copies up to date: a backup lacks copies where its sidecar names destinations that do not list it, or
+//! whose copy is damaged: that one is replaced from a good one.
 
-use crate::catalog::{Backup, Listing, is_future, key};
+use crate::catalog::{Backup, Copy, Listing, is_future, key};
 use crate::config::Document;
 use crate::destination::{Destination, Existing, Follow};
+use crate::job::damaged::{self, Damaged};
 use crate::job::{lock, places, trust};
 use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,7 +31,26 @@ pub fn bring_up_to_date(
     // A folder that is not there is made when a copy goes there.
     let listing = places::list_made(document, all, site, monitor)?;
     let mut made = Vec::new();
-    for (backup, missing) in wanting(document, &listing) {
+    let known = Damaged::of(document);
+    for (backup, missing) in wanting(document, &listing, &known) {
+        let (good, damaged): (Vec<_>, Vec<_>) =
+            backup.copies.iter().partition(|copy| is_good(&known, backup, copy));
+        if good.is_empty() {
+            let at = damaged.iter().map(|copy| copy.destination.as_str()).collect::<Vec<_>>().join(", ");
+            let file = &backup.file;
+            monitor.note(
+                NoteKind::Missing,
+                format!(
+                    "{file} at {at} is damaged, and no destination has a good copy: make a new backup, then erase this \
+                     one, `bam delete {file}`; once it is mended, `bam verify {file}`"
+                ),
+            );
+            continue;
+        }
+        let from: Vec<_> = (all.iter())
+            .filter(|place| good.iter().any(|copy| copy.destination == place.id()))
+            .cloned()
+            .collect();
         for name in missing {
             let Some(place) = all.iter().find(|place| place.id() == name) else { continue };
             // A destination that cannot be listed has been told of already.
@@ -36,12 +58,14 @@ pub fn bring_up_to_date(
                 continue;
             }
             monitor.check()?;
-            let copied = copy(document, &listing, backup, place, all, &state_dir, monitor);
+            let copied = copy(document, &listing, backup, place, &from, &state_dir, monitor);
             if let Err(error) = &copied {
                 if error.code() == Code::Cancelled {
                     return copied.map(|()| made);
                 }
                 monitor.note(NoteKind::Missing, format!("no copy of {} at {name}: {error}", backup.file));
+            } else {
+                damaged::is_good(document, &name, &backup.file, monitor);
             }
             let error = copied.err().map(|error| error.to_string());
             made.push(
@@ -54,12 +78,18 @@ pub fn bring_up_to_date(
 
 /// Names that a listing has somewhere and lacks elsewhere: a part of theirs is worth resuming.
 pub fn resumable(document: &Document, listing: &Listing) -> Vec<String> {
-    wanting(document, listing).into_iter().map(|(backup, _)| backup.file.clone()).collect()
+    let found = wanting(document, listing, &Damaged::of(document));
+    found.into_iter().map(|(backup, _)| backup.file.clone()).collect()
 }
 
-/// Backups with the destinations that lack them, the newest first. Of a schedule that keeps so many, older ones are
+/// Whether a copy is one to count on, as far as was looked at it.
+fn is_good(known: &Damaged, backup: &Backup, copy: &Copy) -> bool {
+    copy.whole && !known.has(&backup.file, copy)
+}
+
+/// Backups with the destinations that lack them, or have a damaged copy, the newest first. Of a schedule that keeps so many, older ones are
 /// left alone: they would go again at once.
-fn wanting<'a>(document: &Document, listing: &'a Listing) -> Vec<(&'a Backup, Vec<String>)> {
+fn wanting<'a>(document: &Document, listing: &'a Listing, known: &Damaged) -> Vec<(&'a Backup, Vec<String>)> {
     let now = jiff::Timestamp::now().as_second();
     let mut found = Vec::new();
     for backup in &listing.backups {
@@ -81,9 +111,15 @@ fn wanting<'a>(document: &Document, listing: &'a Listing) -> Vec<(&'a Backup, Ve
             continue;
         }
         let wanted = sidecar.list(key::COPIES).into_iter().filter_map(|name| String::from_utf8(name).ok());
-        let missing: Vec<String> = wanted
-            .filter(|name| document.destinations.contains_key(name) && backup.copy_at(name).is_none())
+        // Of sidecars that contradict each other nobody knows here which is right.
+        let damaged = backup.copies.iter().filter(|copy| !copy.differs && !is_good(known, backup, copy));
+        let damaged: BTreeSet<String> = damaged.map(|copy| copy.destination.clone()).collect();
+        let missing: BTreeSet<String> = wanted
+            .filter(|name| backup.copy_at(name).is_none())
+            .chain(damaged)
+            .filter(|name| document.destinations.contains_key(name))
             .collect();
+        let missing: Vec<String> = missing.into_iter().collect();
         if !missing.is_empty() {
             found.push((backup, missing));
         }
@@ -114,5 +150,7 @@ fn copy(
     if let Some(digest) = checked {
         file.set_sha256(digest);
     }
-    to.follow(&backup.file, Existing::Keep, &file, &|| Ok(text.clone()), monitor)
+    // A damaged copy stays until the good one is whole.
+    let existing = if backup.copy_at(to.id()).is_some() { Existing::Replace } else { Existing::Keep };
+    to.follow(&backup.file, existing, &file, &|| Ok(text.clone()), monitor)
 }

@@ -60,7 +60,7 @@ impl Local {
         if self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)).is_none()
             || keys::Ring::of(document).is_keyless()
         {
-            return self.checked(monitor);
+            return self.checked_of(document, monitor);
         }
         self.settle(document, Demand::Proof, monitor)?;
         Ok(self)
@@ -77,7 +77,7 @@ impl Local {
         // What is ours takes a key to be proven, and only that.
         if self.encryption()? == encrypt::Kind::Enc && keys::Ring::of(document).is_keyless() {
             return match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
-                Some(_) => self.checked(monitor),
+                Some(_) => self.checked_of(document, monitor),
                 None => Ok(self),
             };
         }
@@ -120,7 +120,8 @@ impl Local {
         monitor.phase(Phase::Verifying);
         let encryption = self.encryption()?;
         if let Some(expected) = self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
-            self.check_hash(&expected, monitor)?;
+            self.check_hash(&expected, monitor)
+                .inspect_err(|error| self.remember(document, error, monitor))?;
         }
         let container = match encryption {
             encrypt::Kind::Enc => {
@@ -303,6 +304,11 @@ impl Opened {
     /// Whether a MAC proved it: only who has the key can have made it.
     pub fn is_authentic(&self) -> bool {
         self.authentic
+    }
+
+    /// Whether reading it takes a key.
+    pub fn is_encrypted(&self) -> bool {
+        !matches!(self.how, Decryption::None)
     }
 
     /// SHA-256 of the file: what the sidecar says was proven, else it is computed.

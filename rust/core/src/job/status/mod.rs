@@ -1,5 +1,6 @@
 //! The state of a site's backups against its policy, for monitoring.
 
+mod damaged;
 mod unproven;
 
 use super::copies::exports::{self, Exported};
@@ -27,12 +28,13 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     }
     let made = made::Made::of(document);
     let gone = made.gone(&listing);
-    let taken_out = unproven::take_out(document, &mut listing, monitor);
+    let mut taken_out = unproven::take_out(document, &mut listing, monitor);
     for backup in &mut listing.backups {
         for exported in exports::of(document, &state_dir, backup)? {
             backup.copies.push(offline(&exported, backup.size));
         }
     }
+    taken_out.extend(damaged::take_out(document, &mut listing));
     let now = jiff::Timestamp::now().as_second();
     let mut status = catalog::status(document, &listing, now);
     unproven::tell(&taken_out, &mut status, document, monitor);
@@ -105,6 +107,7 @@ fn offline(exported: &Exported, size: u64) -> Copy {
         folder: place,
         local: false,
         size,
+        mtime: 0,
         whole: true,
         differs: false,
         // As the export proved.

@@ -2,7 +2,7 @@
 //! the listing shows is looked at, no byte: that those are as they were written, `verify` tells. A sidecar is what was made
 //! or proven here, word for word, or the key is asked whether its MAC is right.
 
-use crate::catalog::{BackupId, DIFFERS, Listing, Status};
+use crate::catalog::{Backup, BackupId, DIFFERS, Listing, Status};
 use crate::config::Document;
 use crate::job::made::Made;
 use crate::job::trust;
@@ -12,9 +12,16 @@ use crate::{Monitor, NoteKind};
 pub struct Unproven {
     source: Option<String>,
     id: BackupId,
-    /// This site knows that it made something else.
+    /// This site knows that it made something else, or that the bytes are damaged.
     exchanged: bool,
     text: String,
+}
+
+impl Unproven {
+    /// One whose bytes are not what was written.
+    pub(super) fn damaged(backup: &Backup, text: String) -> Unproven {
+        Unproven { source: backup.source.clone(), id: backup.id, exchanged: true, text }
+    }
 }
 
 /// How many sidecars that are new to this machine are proven by the key in one run: each takes the time of a derivation.

@@ -8,7 +8,7 @@ pub(super) mod sample;
 use super::keys::Ring;
 use super::local::Local;
 use super::select::Ask;
-use super::{lock, trust};
+use super::{damaged, lock, trust};
 use crate::catalog::{Backup, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
@@ -37,6 +37,9 @@ pub fn run(
         let at = there.places.iter().filter(|place| backup.copy_at(place.id()).is_some());
         at.map(|place| if place.local_path(&backup.file).is_some() { 2 } else { 3 } * backup.size).sum()
     };
+    if ask.id.is_none() && ask.destinations.is_empty() {
+        damaged::forget_gone(document, &there.listing, monitor);
+    }
     monitor.expect(chosen.iter().map(to_read).sum());
     let (mut copies, mut failed) = (Vec::new(), Failed::default());
     for backup in chosen {
@@ -51,6 +54,8 @@ pub fn run(
                     return checked.map(|_| Value::Null);
                 }
                 failed.add(&backup.file, place.id(), error);
+            } else {
+                damaged::is_good(document, place.id(), &backup.file, monitor);
             }
             let error = checked.as_ref().err();
             copies.push(json!({
@@ -131,6 +136,8 @@ fn copy(
     monitor: &Monitor,
 ) -> Result<bool> {
     let mut local = Local::fetch(place, name, how.spool_dir, monitor)?.known_encrypted(how.never_plain);
+    // Also of one whose bytes nothing else tells: Backup and Migrate's.
+    local.check_size()?;
     let proven = local.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256));
     if local.encryption()? == Kind::Age && !Ring::of(document).has_identities() {
         // Where backups are made nobody can open them: that is what age is chosen for.
@@ -149,7 +156,13 @@ fn copy(
             false => local.show(document, how.unauthenticated, monitor)?,
         };
         let unproven = how.unauthenticated && !opened.is_authentic() && trust::has_key(document);
-        opened.examine(document, how.spool_dir, monitor)?;
+        let sure = opened.is_authentic() || !opened.is_encrypted();
+        opened.examine(document, how.spool_dir, monitor).map_err(|error| {
+            // Else the key may be the wrong one.
+            let error = if sure && error.code() == Code::Integrity { error.of_bytes() } else { error };
+            damaged::note(document, &**place, name, &error, monitor);
+            error
+        })?;
         if unproven {
             return Ok(proven.is_some());
         }

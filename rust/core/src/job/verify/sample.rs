@@ -6,6 +6,7 @@ use super::Failed;
 use crate::catalog::{Blocks, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
+use crate::job::damaged;
 use crate::job::select::Ask;
 use crate::{Code, Error, Monitor, Phase, Result};
 use serde_json::{Value, json};
@@ -42,6 +43,7 @@ pub fn run(document: &Document, ask: &Ask<'_>, percent: f64, monitor: &Arc<Monit
                 if error.code() == Code::Cancelled {
                     return read.map(|_| Value::Null);
                 }
+                damaged::note(document, &**place, &backup.file, error, monitor);
                 failed.add(&backup.file, place.id(), error);
             }
             copies.push(json!({
@@ -96,7 +98,8 @@ fn read_some(
                 Code::Integrity,
                 format!("bytes from {from} on are not what was written"),
             )
-            .hint("use another copy of this backup"));
+            .hint("use another copy of this backup")
+            .of_bytes());
         }
         at = block + 1;
     }

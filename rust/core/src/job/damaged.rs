@@ -1,0 +1,123 @@
+//! What this site remembers of copies whose bytes were read and are not what was written, so that nothing counts on them
+//! until they are verified as good, replaced, or gone.
+//!
+//! Kept in the state folder, `damaged.json`: `{"DESTINATION/FILE": {"time": 1795…, "size": 123, "mtime": 1795…, "sha256":
+//! "…"}}`: when it was found, and which file it was, by what a listing shows of it. `"good": true` in place of the rest
+//! says that this user found good since what root found damaged.
+
+use super::lock;
+use crate::catalog::{Copy, Listing, Sidecar, key};
+use crate::config::Document;
+use crate::destination::Destination;
+use crate::{Error, Monitor, NoteKind, Result};
+use serde_json::{Map, Value, json};
+
+const FILE: &str = "damaged.json";
+
+/// Copies that are remembered; those found first are forgotten.
+const MOST: usize = 2000;
+
+/// What is remembered.
+pub struct Damaged(Map<String, Value>);
+
+impl Damaged {
+    /// What the site remembers; nothing where it has no memory yet, or one that cannot be read.
+    pub fn of(document: &Document) -> Damaged {
+        let read = lock::state_dir(document).and_then(|dir| lock::read_shared(&dir, FILE));
+        Damaged(read.unwrap_or_default())
+    }
+
+    /// Whether this copy of a backup was found damaged, and is still the one that was read.
+    pub fn has(&self, file: &str, copy: &Copy) -> bool {
+        let Some(known) = self.0.get(&name(&copy.destination, file)) else { return false };
+        let told = copy.sidecar.as_deref().and_then(|sidecar| sidecar.get(key::SHA256));
+        known["good"] != true
+            && known["size"].as_u64() == Some(copy.size)
+            && known["mtime"].as_i64() == Some(copy.mtime)
+            // Of sidecars that a listing does not keep nothing is known.
+            && (told.is_none() || told == known["sha256"].as_str())
+    }
+}
+
+/// Remembers that the copy at a place is damaged, where that is what an error says of it.
+pub fn note(document: &Document, place: &dyn Destination, file: &str, error: &Error, monitor: &Monitor) {
+    if !error.is_of_bytes() {
+        return;
+    }
+    // What is gone or replaced meanwhile is not the one that was read.
+    let (Ok(Some(stat)), Ok(sidecar)) = (place.stat(file), place.sidecar(file)) else { return };
+    let sidecar = sidecar.map(|text| Sidecar::parse(&text)).unwrap_or_default();
+    let found = json!({
+        "time": now(), "size": stat.size, "mtime": stat.mtime, "sha256": sidecar.get(key::SHA256),
+    });
+    change(document, monitor, |all, _| {
+        all.shift_remove(&name(place.id(), file));
+        all.insert(name(place.id(), file), found);
+    });
+}
+
+/// Remembers that the copy at a place is good.
+pub fn is_good(document: &Document, place: &str, file: &str, monitor: &Monitor) {
+    let key = name(place, file);
+    if Damaged::of(document).0.contains_key(&key) {
+        change(document, monitor, |all, shared| {
+            all.shift_remove(&key);
+            // Root's memory is not ours to change.
+            if shared(&key) {
+                all.insert(key.clone(), json!({ "time": now(), "good": true }));
+            }
+        });
+    }
+}
+
+/// Forgets copies that a listing no longer has.
+pub fn forget_gone(document: &Document, listing: &Listing, monitor: &Monitor) {
+    let is_gone = |key: &str| {
+        let Some((place, file)) = key.split_once('/') else { return true };
+        let there = || {
+            let all = listing.backups.iter().chain(&listing.others);
+            all.filter(|backup| backup.file == file).any(|backup| backup.copy_at(place).is_some())
+        };
+        !document.destinations.contains_key(place)
+            || (listing.left_out == 0 && !listing.unreachable.contains_key(place) && !there())
+    };
+    if Damaged::of(document).0.keys().any(|key| is_gone(key)) {
+        change(document, monitor, |all, _| all.retain(|key, _| !is_gone(key)));
+    }
+}
+
+fn name(place: &str, file: &str) -> String {
+    format!("{place}/{file}")
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// Changes this user's memory. The second argument of `how` tells whether root's has something under a name.
+fn change(
+    document: &Document,
+    monitor: &Monitor,
+    how: impl FnOnce(&mut Map<String, Value>, &dyn Fn(&str) -> bool),
+) {
+    let write = || -> Result<()> {
+        let dir = lock::state_dir(document)?;
+        let path = dir.join(FILE);
+        let mut own = lock::read_state(&path).unwrap_or_default();
+        let before = own.clone();
+        let roots = lock::read_roots(&dir, FILE);
+        how(&mut own, &|key| roots.contains_key(key));
+        while own.len() > MOST
+            && let Some(oldest) = own.keys().next().cloned()
+        {
+            own.shift_remove(&oldest);
+        }
+        if own == before {
+            return Ok(());
+        }
+        lock::write_state(&path, Value::Object(own).to_string().as_bytes())
+    };
+    if let Err(error) = write() {
+        monitor.note(NoteKind::Warning, format!("what was found damaged is not remembered: {error}"));
+    }
+}

@@ -1,0 +1,39 @@
+//! What `status` does not count, either: copies whose bytes were read since they were written, and found damaged.
+
+use super::unproven::Unproven;
+use crate::catalog::Listing;
+use crate::config::Document;
+use crate::job::damaged::Damaged;
+
+/// Takes the copies that were found damaged out of a listing, and backups that have no other.
+pub fn take_out(document: &Document, listing: &mut Listing) -> Vec<Unproven> {
+    let known = Damaged::of(document);
+    let mut found = Vec::new();
+    for backup in &mut listing.backups {
+        let copies = std::mem::take(&mut backup.copies);
+        // One that is not whole is told of as that.
+        let (out, counted): (Vec<_>, Vec<_>) =
+            copies.into_iter().partition(|copy| copy.whole && known.has(&backup.file, copy));
+        backup.copies = counted;
+        if out.is_empty() {
+            continue;
+        }
+        backup.verified = backup.copies.iter().filter_map(|copy| copy.verified).max();
+        let file = &backup.file;
+        let places: Vec<_> = out.iter().map(|copy| copy.destination.as_str()).collect();
+        let good = |at: &str| document.destinations.contains_key(at);
+        let next = match backup.copies.iter().any(|copy| copy.whole && good(&copy.destination)) {
+            true => "`bam replicate` puts a good copy in its place".to_owned(),
+            false => format!(
+                "no destination has a good copy: make a new backup, then erase this one, `bam delete {file}`"
+            ),
+        };
+        let text = format!(
+            "{file} at {} was read and is damaged, so it does not count; {next}; once it is mended, `bam verify {file}`",
+            places.join(", ")
+        );
+        found.push(Unproven::damaged(backup, text));
+    }
+    listing.backups.retain(|backup| !backup.copies.is_empty());
+    found
+}
