@@ -18,7 +18,7 @@
 //! Beside these: `names`, what lies beside a backup, and `lease`, whose an unfinished one is.
 //!
 //! To add a kind: implement [`Destination`] in a file of its own here, name it in
-//! [`DestinationType`](crate::config::DestinationType) and in [`open`], and let it pass the tests in
+//! [`DestinationType`] and in [`open`], and let it pass the tests in
 //! `rust/core/tests/destinations/`, which are the same for every kind.
 
 mod address;

@@ -44,7 +44,7 @@ pub fn archive_excludes(document: &Document, source: &Source, settings: Option<&
     excludes
 }
 
-/// The folders of a site archive and their paths in it, as [`Plan::of`] puts them.
+/// The folders of a site archive and their paths in it, as the `Plan` of a backup puts them.
 pub fn archive_places(site: &Site) -> Vec<(PathBuf, String)> {
     let mut places = vec![(site.root.clone(), "docroot".to_owned())];
     let public = site.public_dir();
