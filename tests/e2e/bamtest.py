@@ -1,6 +1,7 @@
 """What the end-to-end tests share: a site in a temporary folder, its bam.yml, running bam, comparing trees."""
 
 import atexit
+import contextlib
 import functools
 import hashlib
 import json
@@ -44,6 +45,19 @@ class Result:
 
     def __str__(self):
         return f"bam {' '.join(self.arguments)}: exit code {self.code}\n{self.out}{self.err}"
+
+
+def peak_memory(process):
+    """The most memory of a process that prints little, in bytes, once it has ended. What wait4() tells is no use: it counts
+    what this Python had when it started the process, too."""
+    peak = 0
+    while process.poll() is None:
+        with contextlib.suppress(OSError), open(f"/proc/{process.pid}/status") as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    peak = max(peak, int(line.split()[1]) << 10)
+        time.sleep(0.005)
+    return peak
 
 
 class SiteTest(unittest.TestCase):

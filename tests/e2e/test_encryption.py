@@ -157,7 +157,7 @@ class Encrypted(SiteTest):
         self.damaged_site()
         os.unlink(self.key)
         self.assertRefused(made["id"], 1, self.key)
-        self.assertSays(self.bam("backup", "files", "manual", "secret", expect=2), self.key, "encryption.key_file")
+        self.assertSays(self.bam("backup", "files", "manual", "secret", expect=2), self.key, "put the key back", "keygen")
         with open(self.key, "w") as file:
             file.write("\n")
         self.assertSays(self.bam("backup", "files", "manual", "secret", expect=2), "is empty", "keygen")

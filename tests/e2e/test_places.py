@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from bamtest import LIMIT, SiteTest, program_for_others, run
+from bamtest import LIMIT, SiteTest, peak_memory, program_for_others, run
 from sshd import PROGRAM, Sshd
 
 NOBODY = pwd.getpwnam("nobody")
@@ -392,9 +392,7 @@ class Liars(SiteTest):
 
     def peak(self, process):
         """The most memory of a process that has ended, in MiB."""
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        return used.ru_maxrss / 1024
+        return peak_memory(process) / 1048576
 
     def test_an_honest_one_is_believed(self):
         server = self.lie()

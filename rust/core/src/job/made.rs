@@ -28,6 +28,11 @@ impl Made {
         Made(read.unwrap_or_default())
     }
 
+    /// Whether a backup of this name was made here and not erased since.
+    pub fn keeps(&self, file: &str) -> bool {
+        plain_name(file).and_then(|name| self.0.get(&name)).is_some_and(|known| known["erased"] != true)
+    }
+
     /// Whether a backup of this name was made encrypted.
     pub fn was_encrypted(&self, file: &str) -> bool {
         let Some(known) = plain_name(file).and_then(|name| self.0.get(&name)) else { return false };

@@ -52,14 +52,15 @@ fn rsync_passes_the_suite() {
 fn rsync_resumes_after_a_cut() {
     let Some(server) = start("rsync_resumes_after_a_cut") else { return };
     let sent = bytes(24 << 20);
-    // Each attempt has a connection for SFTP and one for rsync.
-    let line = Line::to(server.port, &[Fate::Cut(1 << 20), Fate::Cut(14 << 20), Fate::Cut(2 << 20)]);
+    // One looks whether the name is free; then each attempt has a connection for SFTP and one for rsync.
+    let cuts = [1 << 20, 1 << 20, 14 << 20, 2 << 20].map(Fate::Cut);
+    let line = Line::to(server.port, &cuts);
     server.know(line.port);
     let to = impatient(settings(&server, line.port));
     to.follow("a.tar", Existing::Keep, &whole(&sent), &|| Ok("s".into()), &Monitor::new()).unwrap();
     assert!(fs::read(server.backups().join("a.tar")).unwrap() == sent);
     assert_eq!(files(&server.backups()), ["a.tar", "a.tar.info"].map(String::from).into());
-    assert_eq!(line.connections(), 4);
+    assert_eq!(line.connections(), 5);
 }
 
 #[test]

@@ -236,6 +236,8 @@ impl Uploading<'_> {
         let name = self.name;
         let there = folder.stat_backup(name)?;
         if self.appearing && there.is_some() && folder.stat(&names::part(name))?.is_none() {
+            // What it replaces may still be there under its other name.
+            folder.finish_replacing(name)?;
             return folder.remove(&names::lease(name)).map(drop);
         }
         if there.is_some() && self.existing == Existing::Keep {

@@ -17,6 +17,7 @@ use self::seal::Seal;
 use self::sources::Plan;
 use super::choose::{self, Choice};
 use super::copies::replicate;
+use super::made::Made;
 use super::places::Outcome;
 use super::restore::recover;
 use super::{ids, keys, lock, made, places};
@@ -200,7 +201,12 @@ impl Named {
         let listed = listing.backups.iter().map(|backup| backup.file.as_str());
         let taken = listed.chain(refused.iter().map(String::as_str));
         let files: BTreeSet<String> = taken.filter_map(made::plain_name).collect();
-        let is_there = |file: &str| made::plain_name(file).is_some_and(|plain| files.contains(&plain));
+        // Of the same second at a place that is not asked now: names with a time are the site's own only once.
+        let made = Made::of(document);
+        let is_there = |file: &str| {
+            made::plain_name(file).is_some_and(|plain| files.contains(&plain))
+                || profile.append_timestamp == 1 && made.keeps(file)
+        };
         let name = FileName::of(profile, plan.kind(), &Tokens::of(&document.site, now));
         let name = name.free(profile, |candidate| Ok::<_, Error>(is_there(candidate)))?;
         let existing = if profile.append_timestamp == 2 { Existing::Replace } else { Existing::Keep };
