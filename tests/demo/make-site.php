@@ -53,6 +53,10 @@ function drupal_bootstrap($phase) {
 function drupal_flush_all_caches() {
 }
 
+function conf_path() {
+  return 'sites/default';
+}
+
 function check_plain($text) {
   return htmlspecialchars($text, ENT_QUOTES, 'UTF-8');
 }
