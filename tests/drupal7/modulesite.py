@@ -76,14 +76,19 @@ class ModuleTest(SiteTest):
             self.assertLess(time.monotonic(), last, "this never came to be")
             time.sleep(0.05)
 
-    def log_in(self, permissions):
-        """A browser of a new user who may do just this."""
+    def make_user(self, permissions):
+        """The name of a new user who may do just this."""
         name = f"user{len(self.sites)}"
         self.php(
             f"$role = (object) array('name' => '{name}'); user_role_save($role); "
             f"user_role_grant_permissions($role->rid, array({', '.join(map(php, permissions))})); "
             f"user_save(drupal_anonymous_user(), array('name' => '{name}', 'pass' => {php(PASSWORD)}, "
             f"'mail' => '{name}@example.org', 'status' => 1, 'roles' => array($role->rid => '{name}')));")
+        return name
+
+    def log_in(self, permissions):
+        """A browser of a new user who may do just this."""
+        name = self.make_user(permissions)
         browser = Browser(self.port)
         self.sites.append(browser)
         browser.submit("user", "user_login", name=name, **{"pass": PASSWORD})

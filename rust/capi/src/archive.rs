@@ -3,7 +3,7 @@
 use crate::boundary::{run, swallow};
 use crate::error::{Failure, bam_status};
 use crate::pointer::{self, Out};
-use bam::archive::{Entry, EntryKind, ExtractOptions, Extractor, Reader, Writer, show};
+use bam::archive::{Entry, ExtractOptions, Extractor, Reader, Writer, show};
 use bam::compress::{self, Kind, Level};
 use bam::config::Site;
 use bam::source::exclude::Excludes;
@@ -178,22 +178,15 @@ fn open(file: &Path) -> Result<Reader<Box<dyn BufRead + Send>>> {
 }
 
 fn describe(entry: &Entry) -> Value {
-    let (kind, target) = match &entry.kind {
-        EntryKind::File { .. } | EntryKind::Sparse { .. } => ("file", None),
-        EntryKind::Directory => ("directory", None),
-        EntryKind::Symlink(target) => ("symlink", Some(show(target))),
-        EntryKind::Hardlink(target) => ("hardlink", Some(show(target))),
-        EntryKind::Special(_) => ("special", None),
-    };
     json!({
         "path": show(&entry.path),
-        "type": kind,
+        "type": entry.kind.name(),
         "size": entry.kind.size(),
         "mode": entry.mode,
         "uid": entry.uid,
         "gid": entry.gid,
         "mtime": entry.mtime,
-        "target": target,
+        "target": entry.kind.target().map(show),
     })
 }
 

@@ -84,12 +84,7 @@ class BrowserTest(ModuleTest):
     def person(self, permissions=ANY, width=1100):
         """A browser in which a new user has logged in."""
         browser = Browser(self.port)
-        name = f"user{len(self.sites)}"
-        self.php(
-            f"$role = (object) array('name' => '{name}'); user_role_save($role); "
-            f"user_role_grant_permissions($role->rid, array({', '.join(map(php, permissions))})); "
-            f"user_save(drupal_anonymous_user(), array('name' => '{name}', 'pass' => {php(PASSWORD)}, "
-            f"'mail' => '{name}@example.org', 'status' => 1, 'roles' => array($role->rid => '{name}')));")
+        name = self.make_user(permissions)
         self.sites.append(browser)
         page = self.driver.session(self.web.base, width)
         page.name = name

@@ -84,6 +84,25 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
+    /// What it is called in what is told of an archive's members.
+    pub fn name(&self) -> &'static str {
+        match self {
+            EntryKind::File { .. } | EntryKind::Sparse { .. } => "file",
+            EntryKind::Directory => "directory",
+            EntryKind::Symlink(_) => "symlink",
+            EntryKind::Hardlink(_) => "hardlink",
+            EntryKind::Special(_) => "special",
+        }
+    }
+
+    /// Where a link leads.
+    pub fn target(&self) -> Option<&[u8]> {
+        match self {
+            EntryKind::Symlink(target) | EntryKind::Hardlink(target) => Some(target),
+            _ => None,
+        }
+    }
+
     /// The size of the file that this member becomes; 0 for what is no file.
     pub fn size(&self) -> u64 {
         match self {

@@ -28,39 +28,41 @@ impl Made {
         Made(read.unwrap_or_default())
     }
 
-    /// Whether a backup of this name was made here and not erased since.
-    pub fn keeps(&self, file: &str) -> bool {
-        plain_name(file).and_then(|name| self.0.get(&name)).is_some_and(|known| known["erased"] != true)
-    }
-
-    /// Whether a backup of this name was made encrypted.
-    pub fn was_encrypted(&self, file: &str) -> bool {
-        let Some(known) = plain_name(file).and_then(|name| self.0.get(&name)) else { return false };
-        known["encryption"].as_str().is_some_and(|kind| kind != "none")
-    }
-
-    /// Whether the last backup of this name was made unencrypted: one before it may have been encrypted.
-    pub fn was_made_plain(&self, file: &str) -> bool {
-        let known = plain_name(file).and_then(|name| self.0.get(&name));
-        known.is_some_and(|known| known["encryption"].as_str() == Some("none"))
+    /// What is known of a backup by its name.
+    fn get(&self, file: &str) -> Option<&Value> {
+        self.0.get(&plain_name(file)?)
     }
 
     /// Whether a backup of this name was made here.
     pub fn has(&self, file: &str) -> bool {
-        plain_name(file).is_some_and(|name| self.0.contains_key(&name))
+        self.get(file).is_some()
+    }
+
+    /// Whether a backup of this name was made here and not erased since.
+    pub fn keeps(&self, file: &str) -> bool {
+        self.get(file).is_some_and(|known| known["erased"] != true)
+    }
+
+    /// Whether a backup of this name was made encrypted.
+    pub fn was_encrypted(&self, file: &str) -> bool {
+        let kind = self.get(file).and_then(|known| known["encryption"].as_str());
+        kind.is_some_and(|kind| kind != "none")
+    }
+
+    /// Whether the last backup of this name was made unencrypted: one before it may have been encrypted.
+    pub fn was_made_plain(&self, file: &str) -> bool {
+        self.get(file).is_some_and(|known| known["encryption"] == "none")
     }
 
     /// Whether a backup of this name was made with a MAC.
     pub fn was_sealed(&self, file: &str) -> bool {
-        plain_name(file).and_then(|name| self.0.get(&name)).is_some_and(|known| known["seal"].is_string())
+        self.get(file).is_some_and(|known| known["seal"].is_string())
     }
 
     /// Whether this sidecar is, word for word under the MAC, what was made or proven here.
     pub fn knows(&self, file: &str, sidecar: &Sidecar) -> bool {
-        let known = plain_name(file).and_then(|name| self.0.get(&name));
-        known
-            .and_then(|known| known["seal"].as_str())
-            .is_some_and(|seal| Some(seal) == digest(sidecar).as_deref())
+        let seal = self.get(file).and_then(|known| known["seal"].as_str());
+        seal.is_some_and(|seal| Some(seal) == digest(sidecar).as_deref())
     }
 
     /// Remembers one more.
@@ -88,18 +90,20 @@ impl Made {
         if !listing.unreachable.is_empty() || listing.left_out > 0 {
             return gone;
         }
-        let all = || listing.backups.iter().chain(&listing.others);
-        let there: BTreeSet<String> = all().filter_map(|backup| plain_name(&backup.file)).collect();
-        for (name, known) in
-            self.0.iter().filter(|(name, known)| known["erased"] != true && !there.contains(*name))
-        {
+        let (mut there, mut newest) = (BTreeSet::new(), BTreeMap::new());
+        for backup in listing.backups.iter().chain(&listing.others) {
+            there.extend(plain_name(&backup.file));
+            if let Some(source) = backup.source.as_deref() {
+                let last = newest.entry(source).or_insert(backup.id);
+                *last = backup.id.max(*last);
+            }
+        }
+        for (name, known) in self.0.iter().filter(|(_, known)| known["erased"] != true) {
             let (Some(id), Some(source)) = (known["id"].as_u64().map(BackupId), known["source"].as_str())
             else {
                 continue;
             };
-            let newest =
-                all().filter(|backup| backup.source.as_deref() == Some(source)).map(|backup| backup.id).max();
-            if newest.is_none_or(|newest| id > newest) {
+            if !there.contains(name) && newest.get(source).is_none_or(|newest| id > *newest) {
                 let last = gone.entry(source).or_insert((id, name.as_str()));
                 *last = (id, name.as_str()).max(*last);
             }

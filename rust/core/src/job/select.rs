@@ -111,13 +111,10 @@ pub fn other_site(document: &Document, file: &Path) -> Result<Option<String>> {
 pub fn meant(document: &Document, ask: &Restore, monitor: &Monitor) -> Result<Meant> {
     let id = ask.id.as_deref().ok_or_else(which)?;
     let names: Vec<String> = ask.destination.iter().cloned().collect();
-    let all = places::open(document, &names)?;
-    let listing = places::list(document, &all, ask.site.as_deref(), monitor)?;
     let source = ask.source.as_deref().filter(|_| id == "latest");
-    if id == "latest" && names.is_empty() && ask.site.is_none() {
-        made::warn_of_gone(document, &listing, source, monitor);
-    }
-    let backup = places::find(document, &listing, id, source, None, monitor)?.clone();
+    let wanted = Ask::new(Some(id), &names, source, ask.site.as_deref());
+    let there = wanted.list(document, monitor)?;
+    let backup = wanted.find(document, &there.listing, monitor)?.clone();
     let other_site = (backup.own == Some(false)).then(|| backup.identity().describe());
     Ok(Meant { backup, other_site, notes: monitor.notes() })
 }

@@ -65,14 +65,13 @@ pub fn apply(
         }
         for decision in decisions {
             monitor.check()?;
-            let mut error = None;
-            if decision.keep || dry_run {
-                // Only told.
-            } else if let Err(failed) = place.remove(&decision.file) {
+            let goes = !decision.keep && !dry_run;
+            let error = goes.then(|| place.remove(&decision.file)).and_then(Result::err);
+            if let Some(failed) = &error {
                 let text = format!("{} should go from {} but did not: {failed}", decision.file, place.id());
                 monitor.note(NoteKind::Missing, text);
-                error = Some(failed.to_string());
-            } else {
+            } else if goes {
+                // At once: a kill must not make it look as if somebody else had.
                 made::erased(document, &decision.file, monitor);
             }
             told.push(json!({
@@ -82,7 +81,7 @@ pub fn apply(
                 "file": decision.file,
                 "keep": decision.keep,
                 "reason": decision.reason,
-                "error": error,
+                "error": error.map(|error| error.to_string()),
             }));
         }
     }

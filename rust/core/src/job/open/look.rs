@@ -264,23 +264,16 @@ fn rest_of<'m>(layout: &Layout, member: &'m [u8], path: &[u8]) -> Option<&'m [u8
 }
 
 fn item(entry: &Entry, user: &[u8], group: &[u8]) -> Item {
-    let (kind, target) = match &entry.kind {
-        EntryKind::File { .. } | EntryKind::Sparse { .. } => ("file", None),
-        EntryKind::Directory => ("directory", None),
-        EntryKind::Symlink(target) => ("symlink", Some(show(target))),
-        EntryKind::Hardlink(target) => ("hardlink", Some(show(target))),
-        EntryKind::Special(_) => ("special", None),
-    };
     let owner = |name: &[u8], number: u32| if name.is_empty() { number.to_string() } else { show(name) };
     Item::Entry {
         path: show(&entry.path),
-        kind,
+        kind: entry.kind.name(),
         mode: entry.mode,
         user: owner(user, entry.uid),
         group: owner(group, entry.gid),
         size: entry.kind.size(),
         mtime: entry.mtime,
-        target,
+        target: entry.kind.target().map(show),
     }
 }
 

@@ -34,7 +34,8 @@ use self::target::Target;
 use super::local::Local;
 use super::open::Opened;
 use super::request::{Restore, Way};
-use super::{choose, lock, made, places, select, trust};
+use super::select::{Ask, which};
+use super::{choose, lock, places, trust};
 use crate::catalog::{Kind, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::source::exclude::real_path;
@@ -114,15 +115,12 @@ pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<
     if let Some(path) = &ask.file {
         return Local::from_path(path);
     }
-    let id = ask.id.as_deref().ok_or_else(select::which)?;
+    let id = ask.id.as_deref().ok_or_else(which)?;
     let names: Vec<String> = ask.destination.iter().cloned().collect();
-    let opened = places::open(document, &names)?;
-    let listed = places::list(document, &opened, ask.site.as_deref(), monitor)?;
     // A source besides an ID or a name says where to put it; with `latest` it says which.
     let made_from = ask.source.as_deref().filter(|_| id == "latest");
-    if id == "latest" && names.is_empty() && ask.site.is_none() {
-        made::warn_of_gone(document, &listed, made_from, monitor);
-    }
+    let there = Ask::new(Some(id), &names, made_from, ask.site.as_deref()).list(document, monitor)?;
+    let listed = there.listing;
     let backup = places::find(document, &listed, id, made_from, ask.destination.as_deref(), monitor)?;
     let whose = backup.identity().describe();
     if backup.own == Some(false) {
@@ -132,7 +130,9 @@ pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<
         monitor.note(NoteKind::Info, format!("{} is of {whose}", backup.file));
     }
     let never_plain = trust::is_known_encrypted(document, &listed, backup);
-    places::fetch_nearest(&opened, backup, state_dir, monitor, |local| Ok(local.known_encrypted(never_plain)))
+    places::fetch_nearest(&there.places, backup, state_dir, monitor, |local| {
+        Ok(local.known_encrypted(never_plain))
+    })
 }
 
 /// Onto which source: the one asked for, the one it was made from, else the built-in one of its kind.
