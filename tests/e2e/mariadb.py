@@ -53,10 +53,13 @@ class Server:
             command = "mariadbd"
             install = ["mariadb-install-db", "--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"]
             options = ["--innodb-log-file-size=128M", *options]
-        subprocess.run([*self.within, *install, f"--datadir={data}", f"--user={user}"], check=True, stdout=log, stderr=log)
+        # Servers that start, also the one that only installs, remove what they take for leftovers: others' temporary tables.
+        temporary = f"--tmpdir={self.top}"
+        subprocess.run([*self.within, *install, f"--datadir={data}", f"--user={user}", temporary], check=True, stdout=log,
+                       stderr=log)
         self.process = subprocess.Popen(
             [*self.within, command, "--no-defaults", f"--datadir={data}", f"--user={user}", f"--socket={self.socket}",
-             f"--pid-file={self.top}/pid", f"--tmpdir={self.top}", "--skip-networking", "--max-allowed-packet=128M",
+             f"--pid-file={self.top}/pid", temporary, "--skip-networking", "--max-allowed-packet=128M",
              "--innodb-flush-log-at-trx-commit=0", *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         last = time.monotonic() + 120

@@ -78,11 +78,13 @@ impl Server {
         // Run by root, the server wants to be told that this is meant.
         let user = if root { vec!["--user=root".to_owned()] } else { Vec::new() };
         let data = format!("--datadir={}", dir.join("data").display());
+        // Servers that start, also the one that only installs, remove what they take for leftovers: others' temporary tables.
+        let temporary = format!("--tmpdir={}", dir.display());
         let mut install = match is_mysql() {
             true => Command::new("mysqld"),
             false => Command::new("mariadb-install-db"),
         };
-        install.args(["--no-defaults", &data]).args(&user);
+        install.args(["--no-defaults", &data, &temporary]).args(&user);
         install.args(match is_mysql() {
             true => ["--initialize-insecure"].as_slice(),
             false => &["--auth-root-authentication-method=normal", "--skip-test-db"],
@@ -104,8 +106,7 @@ impl Server {
                 either("--innodb-log-file-size=256M", "--innodb-redo-log-capacity=256M"),
                 "--max-allowed-packet=128M",
             ])
-            // Servers that start remove what they take for leftovers, others' temporary tables.
-            .arg(format!("--tmpdir={}", dir.display()))
+            .arg(&temporary)
             // Files may be written into any folder, as with MariaDB.
             .args(if is_mysql() { ["--secure-file-priv=", "--mysqlx=OFF"].as_slice() } else { &[] })
             .args(is_mysql().then(|| format!("--innodb-directories={}", dir.join("elsewhere").display())))
