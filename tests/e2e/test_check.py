@@ -183,6 +183,25 @@ class Check(SiteTest):
         self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual"], "every": "1d"}}
         self.assertFound(self.looked(3), "schedule", "missing", "bam schedule install")
 
+    def test_what_is_written_and_can_hardly_be_meant(self):
+        daily = {"source": "files", "destinations": ["manual"], "every": "1d"}
+        self.document["schedules"] = {"daily": daily, "never": {**daily, "every": 0, "cron": "0 0 30 2 *"},
+                                      "both": {**daily, "cron": "0 4 * * 6"}}
+        self.document["encryption"]["iterations"] = 1
+        self.document["policy"] = {"copies": 2, "max_age": "2d"}
+        found = self.looked(3)
+        self.assertFound(found, "configuration", "notice", "never", "0 0 30 2 *")
+        self.assertFound(found, "configuration", "notice", "both", "only `cron` counts")
+        self.assertFound(found, "configuration", "notice", "iterations: 1 ")
+        self.assertFound(found, "key", "notice", "not encrypted: both, daily, never")
+        self.assertFound(found, "policy", "notice", "2 copies", "schedule daily makes 1")
+        self.assertFound(found, "policy", "notice", "allows backups to be 2d old, schedule both makes one every 1w")
+        self.assertEqual([one for one in found["policy"] if "daily makes one every" in one["text"]], [])
+        daily["destinations"].append("second")
+        self.document["destinations"]["second"] = {"type": "directory", "path": self.path("second")}
+        self.document["policy"]["distinct_hosts"] = False
+        self.assertEqual([one for one in self.looked(3)["policy"] if "copies" in one["text"]], [])
+
     def test_what_is_wrong_in_it_is_wrong(self):
         self.document["profiles"]["default"]["sources"] = {"nosuch": {}}
         self.assertFound(self.looked(0), "configuration", "notice", "nosuch")

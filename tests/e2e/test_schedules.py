@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 import unittest
 
 from bamtest import SiteTest
@@ -72,6 +73,25 @@ class Schedules(SiteTest):
         for place in ("backups", "second"):
             kept = [name for name in os.listdir(self.path(place)) if name.endswith(".enc")]
             self.assertEqual(len(kept), 1, kept)
+
+    def test_two_configurations_of_one_site_each_run_their_own(self):
+        self.bam("run")
+        first = self.write_document()
+        second = self.path("second.yml")
+        self.document["schedules"]["daily"]["destinations"] = ["second"]
+        with open(second, "w") as file:
+            json.dump(self.document, file)
+        os.chmod(second, 0o600)
+        self.assertIn("of files", self.bam("run", config=second).out, "a schedule of that name, but another one")
+        for config in (first, second):
+            self.assertEqual(self.bam("run", config=config).out, "", "each ran")
+
+    def test_what_was_remembered_by_name_alone_still_counts(self):
+        os.mkdir(self.path("state"), 0o700)
+        with open(self.path("state/schedules.json"), "w") as file:
+            json.dump({"daily": int(time.time()) - 3600}, file)
+        (schedule,) = self.bam_json("schedules")["schedules"].values()
+        self.assertGreater(schedule["next_run"], time.time(), "it ran an hour ago")
 
     @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
     def test_monitors_are_told_of_success_and_failure(self):

@@ -3,12 +3,10 @@
 
 use super::read::{place, suggest};
 use super::{
-    CRON_NONE, Destination, DestinationType, Document, EncryptionKind, HIDDEN, Source, SourceType, builtin,
-    mask, parse_cron,
+    CRON_NONE, Destination, DestinationType, Document, HIDDEN, Source, SourceType, builtin, mask, parse_cron,
 };
 use crate::catalog::date;
-use crate::source::pattern::{Patterns, is_pattern};
-use crate::{Code, Error, Note, NoteKind, Result};
+use crate::{Code, Error, Result};
 use std::collections::BTreeMap;
 
 /// One contradiction.
@@ -47,95 +45,6 @@ impl Document {
     /// Every contradiction.
     pub fn contradictions(&self) -> Vec<Error> {
         self.problems().into_iter().map(|problem| problem.into_error(None)).collect()
-    }
-
-    /// All that deserves attention: what was noticed while reading, every contradiction, and what looks like a mistake.
-    pub fn check(&self) -> Vec<Note> {
-        let mut notes = self.remarks();
-        notes.extend(self.remarks_on_keys());
-        notes.extend(self.remarks_on_patterns());
-        notes
-    }
-
-    /// The same but for what concerns keys.
-    pub(crate) fn remarks(&self) -> Vec<Note> {
-        let mut notes = self.notes.clone();
-        notes.extend(self.exposed());
-        let problems = self.problems().into_iter().map(|problem| problem.into_error(None).to_string());
-        notes.extend(problems.map(|text| Note { kind: NoteKind::Warning, text }));
-        for (name, profile) in &self.profiles {
-            for source in profile.sources.keys().filter(|source| !self.sources.contains_key(*source)) {
-                let text =
-                    format!("profile {name} has settings for the source {source}, which does not exist");
-                notes.push(Note { kind: NoteKind::Info, text });
-            }
-        }
-        let mut folders = BTreeMap::new();
-        for (name, destination) in &self.destinations {
-            let Some(path) = destination.path.as_ref().and_then(|path| self.site.resolve(path).ok()) else {
-                continue;
-            };
-            if let Some(other) = folders.insert(path, name) {
-                let text = format!(
-                    "destinations {other} and {name} are the same folder: together they hold one copy"
-                );
-                notes.push(Note { kind: NoteKind::Warning, text });
-            }
-        }
-        for (name, schedule) in self.schedules.iter().filter(|(_, schedule)| schedule.enabled) {
-            if schedule.every == 0 && schedule.cron.is_none() {
-                let text = format!(
-                    "schedule {name} is enabled, but has neither `every` nor `cron`: it runs only when asked"
-                );
-                notes.push(Note { kind: NoteKind::Info, text });
-            }
-        }
-        notes
-    }
-
-    /// Only looking tells whether they are names of files.
-    fn remarks_on_patterns(&self) -> Vec<Note> {
-        let mut notes = Vec::new();
-        for (name, profile) in &self.profiles {
-            for (source, settings) in &profile.sources {
-                let entries =
-                    settings.exclude.iter().flatten().flat_map(|entry| entry.lines()).map(str::trim);
-                for line in entries.filter(|line| is_pattern(line)) {
-                    if let Err(why) = Patterns::default().add(line, "") {
-                        let text = format!(
-                            "profiles.{name}.sources.{source}.exclude: {line:?} is no pattern ({why}): only what bears just \
-                             that name is left out"
-                        );
-                        notes.push(Note { kind: NoteKind::Warning, text });
-                    }
-                }
-            }
-        }
-        notes
-    }
-
-    fn remarks_on_keys(&self) -> Vec<Note> {
-        let mut notes = Vec::new();
-        let keyless = self.encryption.key_file.is_none()
-            && self.encryption.key.is_none()
-            && self.encryption.key_env.is_none();
-        for (name, profile) in &self.profiles {
-            if profile.encryption == EncryptionKind::Aes256 && keyless && self.encryption.aes_module.is_none()
-            {
-                let text = format!(
-                    "profile {name} encrypts, but there is no key: set encryption.key_file (see `bam keygen`)"
-                );
-                notes.push(Note { kind: NoteKind::Warning, text });
-            }
-            if profile.encryption == EncryptionKind::Age && self.encryption.recipients.is_empty() {
-                let text = format!(
-                    "profile {name} encrypts with age, but nobody could open it: set encryption.recipients (see \
-                     `bam keygen --age`)"
-                );
-                notes.push(Note { kind: NoteKind::Warning, text });
-            }
-        }
-        notes
     }
 
     pub(super) fn problems(&self) -> Vec<Problem> {

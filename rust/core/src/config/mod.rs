@@ -18,6 +18,7 @@ mod locate;
 mod mask;
 pub mod php;
 mod read;
+mod remarks;
 mod site;
 
 pub use builtin::names_table;

@@ -8,10 +8,11 @@ use crate::catalog::next_run;
 use crate::config::{Document, Schedule};
 use crate::{Code, Monitor, NoteKind, Result};
 use serde_json::{Map, Value, json};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Times of the last runs that made a backup, by schedule.
+/// Times of the last runs that made a backup, by schedule ([`key`]).
 const FILE: &str = "schedules.json";
 /// How many runs failed since, and when the last of them: `{"NAME": {"runs": 2, "time": 1795391457}}`.
 const FAILED: &str = "failed.json";
@@ -29,16 +30,17 @@ pub fn run(document: &Document, name: &str, monitor: &Arc<Monitor>) -> Result<Va
     recover::before_a_backup(document, &state_dir, monitor)?;
     let result = make(document, name, &choice, monitor);
     let now = jiff::Timestamp::now().as_second();
+    let key = &key(document, name);
     match &result {
         Ok(_) => {
-            remember(&state_dir, FILE, name, Some(now.into()))?;
-            remember(&state_dir, FAILED, name, None)?;
+            remember(&state_dir, FILE, key, Some(now.into()))?;
+            remember(&state_dir, FAILED, key, None)?;
         }
         // Not its own fault, and it has not begun.
         Err(error) if matches!(error.code(), Code::Cancelled | Code::Locked) => {}
         Err(_) => {
-            let runs = failed_runs(&state_dir, name)?.map_or(0, |(runs, _)| runs).saturating_add(1);
-            remember(&state_dir, FAILED, name, Some(json!({"runs": runs, "time": now})))?;
+            let runs = failed_runs(&state_dir, key)?.map_or(0, |(runs, _)| runs).saturating_add(1);
+            remember(&state_dir, FAILED, key, Some(json!({"runs": runs, "time": now})))?;
         }
     }
     result
@@ -79,7 +81,7 @@ pub fn due(document: &Document, now: i64) -> Result<Vec<String>> {
     let state_dir = lock::state_dir(document)?;
     for (name, schedule) in &document.schedules {
         let next = next_run(&with_last_run(document, name, schedule)?, &document.site, now)?;
-        if next.is_some_and(|next| next <= now) && !waits(&state_dir, name, now)? {
+        if next.is_some_and(|next| next <= now) && !waits(&state_dir, &key(document, name), now)? {
             names.push(name.clone());
         }
     }
@@ -88,8 +90,21 @@ pub fn due(document: &Document, now: i64) -> Result<Vec<String>> {
 
 /// The schedule with the later of the two last runs that are known: the site's own and ours.
 pub fn with_last_run(document: &Document, name: &str, schedule: &Schedule) -> Result<Schedule> {
-    let ours = remembered(&lock::state_dir(document)?)?.get(name).and_then(Value::as_u64);
+    let all = remembered(&lock::state_dir(document)?)?;
+    // Until 0.1.0 the name alone was written.
+    let ours = all.get(&key(document, name)).or_else(|| all.get(name)).and_then(Value::as_u64);
     Ok(Schedule { last_run: schedule.last_run.max(ours), ..schedule.clone() })
+}
+
+/// What a schedule is remembered by: its name and the file it stands in, since two configurations may share a state folder
+/// and each have a schedule of that name. One that the site's own settings hold goes by its name.
+fn key(document: &Document, name: &str) -> String {
+    match &document.file {
+        Some(file) => {
+            format!("{name} in {}", fs::canonicalize(file).unwrap_or_else(|_| file.clone()).display())
+        }
+        None => name.to_owned(),
+    }
 }
 
 fn remembered(state_dir: &Path) -> Result<Map<String, Value>> {
@@ -97,12 +112,12 @@ fn remembered(state_dir: &Path) -> Result<Map<String, Value>> {
 }
 
 /// Sets what a state file says of a schedule; `None`: nothing.
-fn remember(state_dir: &Path, file: &str, name: &str, what: Option<Value>) -> Result<()> {
+fn remember(state_dir: &Path, file: &str, key: &str, what: Option<Value>) -> Result<()> {
     let path = state_dir.join(file);
     let mut all = lock::read_state(&path)?;
     let before = match &what {
-        Some(what) => all.insert(name.to_owned(), what.clone()),
-        None => all.remove(name),
+        Some(what) => all.insert(key.to_owned(), what.clone()),
+        None => all.remove(key),
     };
     match before == what {
         true => Ok(()),
@@ -111,15 +126,15 @@ fn remember(state_dir: &Path, file: &str, name: &str, what: Option<Value>) -> Re
 }
 
 /// How many runs have failed in a row, and when the last of them did.
-fn failed_runs(state_dir: &Path, name: &str) -> Result<Option<(u64, i64)>> {
+fn failed_runs(state_dir: &Path, key: &str) -> Result<Option<(u64, i64)>> {
     let all = lock::read_state(&state_dir.join(FAILED))?;
-    let Some(failed) = all.get(name) else { return Ok(None) };
+    let Some(failed) = all.get(key) else { return Ok(None) };
     Ok(failed["runs"].as_u64().zip(failed["time"].as_i64()))
 }
 
 /// Whether a schedule that failed is to be left alone for a while.
-fn waits(state_dir: &Path, name: &str, now: i64) -> Result<bool> {
-    let Some((runs, time)) = failed_runs(state_dir, name)? else { return Ok(false) };
+fn waits(state_dir: &Path, key: &str, now: i64) -> Result<bool> {
+    let Some((runs, time)) = failed_runs(state_dir, key)? else { return Ok(false) };
     let step = usize::try_from(runs.saturating_sub(1)).unwrap_or(usize::MAX).min(AGAIN.len() - 1);
     let wait = AGAIN.get(step).copied().unwrap_or_default();
     // A clock that was wrong then must not stop it.

@@ -64,6 +64,9 @@ pub(super) fn look(document: &Document) -> Vec<Finding> {
         let text = format!("there are no settings of the aes module for the profiles {}", module.join(", "));
         findings.push(Finding::new("key", "", State::Wrong, text).hint("use encryption: aes256"));
     }
+    if !findings.is_empty() {
+        findings.extend(in_the_clear(document));
+    }
     if findings.is_empty() {
         let text =
             "there is no key, and no profile encrypts: backups can be read by whoever gets hold of one";
@@ -73,6 +76,22 @@ pub(super) fn look(document: &Document) -> Vec<Finding> {
         );
     }
     findings
+}
+
+/// The schedules that are on and do not encrypt, though there is a key.
+fn in_the_clear(document: &Document) -> Option<Finding> {
+    let clear = |name: &str| profile(document, name).is_ok_and(|it| it.encryption == EncryptionKind::None);
+    let schedules = document.schedules.iter();
+    let names: Vec<&str> = schedules
+        .filter(|(_, schedule)| schedule.enabled && clear(&schedule.profile))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if names.is_empty() {
+        return None;
+    }
+    let text =
+        format!("there is a key, and backups of these schedules are not encrypted: {}", names.join(", "));
+    Some(Finding::new("key", "", State::Notice, text).hint("set encryption: aes256 in their profiles"))
 }
 
 /// The same where a schedule that is on encrypts and could not; else nothing.

@@ -9,6 +9,7 @@ mod databases;
 mod destinations;
 mod excludes;
 mod keys;
+mod policy;
 mod site;
 mod web;
 
@@ -36,7 +37,7 @@ pub enum State {
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// `site`, `source`, `key`, `database`, `destination`, `schedule` or `configuration`.
+    /// `site`, `source`, `key`, `database`, `destination`, `schedule`, `policy` or `configuration`.
     pub area: &'static str,
     /// Which, by its machine name; empty where there is one only.
     pub name: String,
@@ -87,6 +88,7 @@ pub fn run(document: &Document, monitor: &Monitor) -> Result<Value> {
     findings.extend(site::look(document));
     findings.extend(excludes::look(document, monitor)?);
     findings.extend(keys::look(document));
+    findings.extend(policy::look(document));
     monitor.check()?;
     findings.extend(databases::look(document, monitor)?);
     findings.extend(destinations::look(document, monitor)?);
