@@ -152,6 +152,30 @@ class Check(SiteTest):
         self.assertFound(self.looked(2), "destination", "wrong", "docroot")
 
     @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_nothing_in_the_clear_goes_where_it_is_served(self):
+        inside, outside, disk = self.path("site/backups"), self.path("outside"), self.path("site/disk")
+        os.mkdir(inside)
+        os.symlink(inside, self.path("link"))
+        places = self.document["destinations"]
+        places["manual"]["path"] = self.path("link/../backups/./new")
+        places["outside"] = {"type": "directory", "path": outside}
+        server = WebServer(self.root)
+        self.addCleanup(server.close)
+        self.document["site"]["url"] = server.url
+        refused = self.bam("backup", "files", "manual", expect=2)
+        self.assertSays(refused, "hands out", f"{server.url}/backups/new/", "outside of the docroot")
+        made = json.loads(self.bam("--json", "backup", "files", "manual,outside", expect=3).out)
+        self.assertEqual([name for name in os.listdir(os.path.join(inside, "new")) if not name.startswith(".")], [])
+        self.assertSays(self.bam("replicate", expect=None), "hands out")
+        self.assertSays(self.bam("export", str(made["id"]), disk, "--create", expect=2), "hands out")
+        self.assertSays(self.bam("import", os.path.join(outside, made["file"]), "manual", expect=2), "hands out")
+        self.assertEqual([name for name in os.listdir(os.path.join(inside, "new")) if not name.startswith(".")], [])
+        # What nobody can read there is worth a word, and not no backup.
+        self.assertSays(self.bam("backup", "files", "manual", "secret"), "hands out")
+        self.document["site"]["url"] = ""
+        self.assertSays(self.bam("backup", "files", "manual"), "not known")
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
     def test_of_a_project_only_the_docroot_is_served(self):
         self.write("web/sites/default/settings.php", "<?php")
         self.document["site"]["conf_path"] = "web/sites/default"

@@ -184,6 +184,14 @@ class Terminal(SiteTest):
                 self.assertTrue(told["error"]["message"])
         self.assertEqual(self.bam_json("run")["schedules"], [])
 
+    def test_what_belongs_together_may_stand_on_both_sides_of_the_verb(self):
+        for words in (["--uri", "x", "backups"], ["backups", "--uri", "x"], ["import-settings", "--replace", "file"]):
+            self.assertSays(self.bam(*words, config=False, expect=2), "--root DIR")
+        for words in (["--root", self.root, "backups", "--config", "x"], ["backups", "--config", "x", "--root", self.root]):
+            self.assertSays(self.bam(*words, config=False, expect=2), "--config and --root")
+        said = json.loads(self.finish(self.start("--json", "import-settings")).out)["error"]["message"]
+        self.assertIn("<FILES>", said, "what is missing stands in the second line")
+
     def test_the_key_is_told_by_its_whole_path(self):
         made = self.finish(self.start("keygen", "new-key", cwd=self.top), 0)
         self.assertIn(f"key_file: {self.path('new-key')} ", made.out)

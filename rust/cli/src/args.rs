@@ -2,6 +2,7 @@
 //! a line with two blanks in front is an example, and what stands behind two blanks or more in it says what it does; one with
 //! eight blanks or more in front goes on with that.
 
+use bam::{Code, Error, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
 
@@ -42,7 +43,7 @@ pub struct Cli {
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// The configuration [default: ./bam.yml, then /etc/bam/bam.yml]
-    #[arg(long, short, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "root")]
+    #[arg(long, short, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
     /// Read the settings of the Drupal site in this folder instead (needs PHP)
@@ -50,7 +51,7 @@ pub struct Global {
     pub root: Option<PathBuf>,
 
     /// With --root: which site of a multi-site
-    #[arg(long, global = true, value_name = "URI", requires = "root")]
+    #[arg(long, global = true, value_name = "URI")]
     pub uri: Option<String>,
 
     /// Print one JSON document for scripts
@@ -64,6 +65,28 @@ pub struct Global {
     /// Keep this file up to date while working: JSON, for a program that watches
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub status_file: Option<PathBuf>,
+}
+
+impl Global {
+    /// Refuses what does not go together. Clap looks only at what stands on the same side of the verb.
+    pub fn check(&self, verb: &Verb) -> Result<()> {
+        let needs_root = match verb {
+            _ if self.root.is_some() => None,
+            Verb::ImportSettings(ImportSettings { replace: true, .. }) => Some("--replace"),
+            _ => self.uri.as_ref().map(|_| "--uri"),
+        };
+        match needs_root {
+            Some(option) => {
+                Err(Error::new(Code::Usage, format!("{option} goes with --root: which site is meant"))
+                    .hint("name the site's folder: --root DIR"))
+            }
+            None if self.root.is_some() && self.config.is_some() => {
+                Err(Error::new(Code::Usage, "--config and --root both say where the settings are")
+                    .hint("give one of them"))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -816,7 +839,7 @@ pub struct ImportSettings {
     #[arg(required = true, value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// Replace items that are there already with other settings
-    #[arg(long, requires = "root")]
+    #[arg(long)]
     pub replace: bool,
 }
 

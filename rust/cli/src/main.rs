@@ -58,8 +58,10 @@ fn main() -> ExitCode {
 fn misused(error: &clap::Error) -> ! {
     if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
         let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let failure = status_file::failure(&Error::new(Code::Usage, first));
+        // The first paragraph; behind it come the usage and where to read more.
+        let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        let said = said.join(" ").trim_start_matches("error: ").to_owned();
+        let failure = status_file::failure(&Error::new(Code::Usage, said));
         Output::new(true, false).text(format!("{failure:#}\n").as_bytes());
     }
     error.exit()
@@ -68,6 +70,7 @@ fn misused(error: &clap::Error) -> ! {
 /// Does what was asked; the exit code of a run that went through (0, or 3 for partial success).
 fn run(cli: Cli, output: &Output) -> Result<u8> {
     let global = cli.global;
+    global.check(&cli.verb)?;
     match cli.verb {
         Verb::Backup(args) => backup::backup(configuration::load(&global)?, args, output),
         Verb::Run { schedules } => run::run_schedules(&configuration::load(&global)?, schedules, output),

@@ -16,7 +16,7 @@ use std::io::IsTerminal;
 /// Runs schedules one after the other; one that fails does not keep the others from running.
 pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &Output) -> Result<u8> {
     let monitor = Monitor::new();
-    job::site::bring_back(document, &monitor);
+    job::bring_back(document, &monitor);
     output.notes(&serde_json::json!(monitor.notes()));
     let now = Timestamp::now().as_second();
     let drills = schedules.is_empty() && job::drill::is_due(document, now)?;

@@ -15,7 +15,7 @@
 //!
 //! Beside these lies what they share: the [`Request`], which source and profile it means (`choose`), which backup
 //! (`select`), the destinations (`places`), lock and state folder (`lock`, `state`), keys and what is taken without
-//! proof (`keys`, `trust`, `made`), maintenance mode (`site`). `schedule` runs what is due, in turn.
+//! proof (`keys`, `trust`, `made`), what the web server hands out (`web`), maintenance mode (`site`). `schedule` runs what is due, in turn.
 
 mod backup;
 pub mod check;
@@ -41,12 +41,14 @@ pub mod state;
 mod status;
 mod trust;
 mod verify;
+mod web;
 
 pub use copies::raw;
 pub use open::decrypt::{decrypt, keys_of};
 pub use open::look;
 pub use request::{Elsewhere, Rekey, Request, Restore, Way};
 pub use restore::elsewhere;
+pub use restore::recover::bring_back;
 pub use select::{Meant, meant, other_site};
 pub use verify::drill;
 

@@ -20,7 +20,7 @@ use super::copies::replicate;
 use super::made::Made;
 use super::places::Outcome;
 use super::restore::recover;
-use super::{ids, keys, lock, made, places};
+use super::{ids, keys, lock, made, places, web};
 use crate::catalog::{BackupId, FileName, Listing, Relation, Sidecar, SiteIdentity, Tokens, hex, key};
 use crate::config::{Document, EncryptionKind, Profile, by_shape};
 use crate::destination::Existing;
@@ -101,7 +101,16 @@ fn attempt(
     let cipher = Cipher::start(document, profile.encryption)?;
     let seal = Seal::start(document, profile.encryption, monitor)?;
     let all = places::open(document, &choice.destinations)?;
-    let (ready, failed) = places::prepare(all, monitor)?;
+    let (ready, mut failed) = places::prepare(all, monitor)?;
+    let encrypted = profile.encryption != EncryptionKind::None;
+    let mut safe = places::Ready::new();
+    for place in ready {
+        match web::refuse_served(document, &*place, encrypted, monitor) {
+            Ok(()) => safe.push(place),
+            Err(error) => failed.push(Outcome { destination: place.id().to_owned(), result: Err(error) }),
+        }
+    }
+    let ready = safe;
     if ready.is_empty() {
         return Err(first_failure(failed));
     }

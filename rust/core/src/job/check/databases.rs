@@ -1,7 +1,8 @@
 //! The databases: whether they answer, and whether their users may do what backups and restores need.
 
-use super::{Finding, State, web};
+use super::{Finding, State};
 use crate::config::{Document, Driver};
+use crate::job::web;
 use crate::source::rights::{For, Rights, rights};
 use crate::{Code, Monitor, Result};
 

@@ -1,9 +1,9 @@
 //! The destinations: whether each is there, takes a file and gives it back, has room, and is kept from the web.
 
-use super::web::{self, Served};
 use super::{Finding, State};
 use crate::config::{Destination, DestinationType, Document};
 use crate::destination;
+use crate::job::web::{self, Served};
 use crate::{Code, Error, Monitor, Result, ResultExt};
 use std::path::{Path, PathBuf};
 

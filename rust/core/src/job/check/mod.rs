@@ -11,7 +11,6 @@ mod excludes;
 mod keys;
 mod policy;
 mod site;
-mod web;
 
 use crate::config::Document;
 use crate::{Code, Error, Monitor, NoteKind, Result};

@@ -1,8 +1,8 @@
 //! The site's folders, the sources, and secrets that lie where the web server serves files from.
 
-use super::web::lies_in;
 use super::{Finding, State};
 use crate::config::{Document, SourceType};
+use crate::job::web::lies_in;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 

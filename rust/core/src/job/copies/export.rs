@@ -3,11 +3,11 @@
 use super::exports::{self, Disk};
 use super::howto;
 use crate::catalog::{BackupId, FileName, Listing, Relation, Sidecar, SiteIdentity, hex, is_future, key};
-use crate::config::Document;
+use crate::config::{Document, EncryptionKind};
 use crate::destination::{self, Destination as _, Directory, Existing, Follow};
 use crate::job::local::Local;
 use crate::job::select::Ask;
-use crate::job::{choose, ids, lock, places, trust};
+use crate::job::{choose, ids, lock, places, trust, web};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -54,6 +54,7 @@ pub fn export(
     })?;
     let place = Directory::new("export", folder);
     place.prepare(monitor)?;
+    web::refuse_served_folder(document, folder, backup.is_encrypted(), monitor)?;
     let name = &backup.file;
     let sidecar = local.sidecar().map_or_else(|| lone_sidecar(name, backup.id, backup.size), Clone::clone);
     let text = sidecar.to_string();
@@ -177,6 +178,8 @@ pub fn import(
         monitor.note(NoteKind::Warning, text);
     }
     place.prepare(monitor)?;
+    let encrypted = FileName::parse(&name).is_some_and(|name| name.encryption != EncryptionKind::None);
+    web::refuse_served(document, &*place, encrypted, monitor)?;
     let source = fs::File::open(file).at("cannot read", file)?;
     let text = sidecar.to_string();
     place.follow(&name, Existing::Keep, &Follow::finished(source)?, &|| Ok(text.clone()), monitor)?;

@@ -5,7 +5,7 @@ use crate::catalog::{Backup, Copy, Listing, is_future, key};
 use crate::config::Document;
 use crate::destination::{Destination, Existing, Follow};
 use crate::job::damaged::{self, Damaged};
-use crate::job::{lock, places, trust};
+use crate::job::{lock, places, trust, web};
 use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -145,6 +145,7 @@ fn copy(
     monitor.set_current(format!("{} to {}", backup.file, to.id()));
     let text = local.sidecar().map(ToString::to_string).unwrap_or_default();
     to.prepare(monitor)?;
+    web::refuse_served(document, &**to, backup.is_encrypted(), monitor)?;
     let checked = local.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256));
     let file = Follow::finished(local.into_file())?;
     if let Some(digest) = checked {

@@ -114,6 +114,11 @@ impl Journal {
         self.state
     }
 
+    /// Whether the restore put the site into maintenance mode, or was about to.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     /// The database that is being replaced, by its machine name.
     pub fn database(&self) -> Option<&str> {
         self.database.as_ref().map(|(name, _)| name.as_str())

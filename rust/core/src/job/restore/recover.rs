@@ -4,7 +4,7 @@ use super::journal::{FILE, Journal, State};
 use super::leftovers;
 use crate::config::Document;
 use crate::job::request::Way;
-use crate::job::{lock, state};
+use crate::job::{lock, site, state};
 use crate::source::database;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::fs;
@@ -32,20 +32,42 @@ fn ways(state: State) -> &'static str {
     }
 }
 
+/// Whether what is live may be half old and half new.
+fn is_mixed(state: State) -> bool {
+    matches!(state, State::Swapping | State::Reverting)
+}
+
 /// Whether a restore waits to be ended, and what is possible: one sentence.
 pub fn pending(state_dir: &Path) -> Option<String> {
-    let path = state_dir.join(FILE);
-    let text = fs::read(&path).ok()?;
-    Some(match Journal::read(&path, &text) {
-        Ok(journal) => format!("a restore of {} was stopped: {}", journal.backup, ways(journal.state())),
+    Some(match stopped(state_dir)? {
+        Ok(journal) => {
+            let offline =
+                if journal.is_offline() { " (the site may be in maintenance mode until then)" } else { "" };
+            format!("a restore of {} was stopped: {}{offline}", journal.backup, ways(journal.state()))
+        }
         Err(error) => error.to_string(),
     })
 }
 
+/// The journal of a restore that was stopped; `None`: there is none.
+fn stopped(state_dir: &Path) -> Option<Result<Journal>> {
+    let path = state_dir.join(FILE);
+    let text = fs::read(&path).ok()?;
+    Some(Journal::read(&path, &text))
+}
+
+/// Puts the site back online where a killed run left it in maintenance mode, and says so. Where a restore stopped between
+/// old and new, it stays offline until that is ended.
+pub fn bring_back(document: &Document, monitor: &Monitor) {
+    let stopped = lock::state_dir(document).ok().and_then(|dir| stopped(&dir));
+    if !stopped.is_some_and(|journal| journal.map_or(true, |journal| is_mixed(journal.state()))) {
+        site::bring_back(document, monitor);
+    }
+}
+
 /// Folders that restores left on the site: no part of it, so no backup has them.
 pub fn strays(state_dir: &Path) -> Vec<PathBuf> {
-    let path = state_dir.join(FILE);
-    let journal = fs::read(&path).ok().and_then(|text| Journal::read(&path, &text).ok());
+    let journal = stopped(state_dir).and_then(Result::ok);
     let mut all = journal.map(|journal| journal.leftovers()).unwrap_or_default();
     all.extend(leftovers::folders(state_dir));
     all

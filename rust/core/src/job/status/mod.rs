@@ -6,7 +6,7 @@ mod unproven;
 use super::copies::exports::{self, Exported};
 use super::restore::recover;
 use super::verify::drill;
-use super::{check, lock, made, places, schedule, site, state};
+use super::{check, lock, made, places, schedule, state};
 use crate::catalog::{self, Copy, Sites};
 use crate::config::Document;
 use crate::{Monitor, NoteKind, Result};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// What is there, what is missing, what comes next. A destination that does not answer is part of the answer.
 pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Result<Value> {
     let state_dir = lock::state_dir(document)?;
-    site::bring_back(document, monitor);
+    recover::bring_back(document, monitor);
     let all = places::open(document, &[])?;
     let opened: Vec<_> = all.iter().map(AsRef::as_ref).collect();
     opened.iter().for_each(|place| place.attend(&monitor.flag()));

@@ -1,7 +1,9 @@
-//! Whether the web server hands out what lies in a folder: a request for a file that was just put there.
+//! Whether the web server hands out what lies in a folder: a request for a file that was just put there. A backup that
+//! anybody could read and fetch is not made.
 
-use crate::config::Site;
-use crate::{Monitor, encrypt};
+use crate::config::{DestinationType, Document, Site};
+use crate::destination::Destination;
+use crate::{Code, Error, Monitor, NoteKind, Result, encrypt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::fs;
 use std::io::Write;
@@ -33,6 +35,56 @@ pub(super) fn lies_in(path: &Path, root: &Path) -> Option<PathBuf> {
     let rest = path.strip_prefix(there.1).ok()?;
     let real = if rest.as_os_str().is_empty() { there.0 } else { there.0.join(rest) };
     real.strip_prefix(&root).ok().map(Path::to_owned)
+}
+
+/// Refuses a place on this machine where the web server would hand a backup to everybody; as [`refuse_served_folder`].
+pub(super) fn refuse_served(
+    document: &Document,
+    place: &dyn Destination,
+    is_encrypted: bool,
+    monitor: &Monitor,
+) -> Result<()> {
+    let config =
+        document.destinations.get(place.id()).filter(|config| config.kind == DestinationType::Directory);
+    match config.and_then(|config| document.site.resolve(config.path.as_ref()?).ok()) {
+        Some(path) => refuse_served_folder(document, &path, is_encrypted, monitor),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a folder that the web server hands out, if the backup that is to come there is not encrypted; of one that is, or
+/// where nobody knows, it warns.
+pub(super) fn refuse_served_folder(
+    document: &Document,
+    folder: &Path,
+    is_encrypted: bool,
+    monitor: &Monitor,
+) -> Result<()> {
+    const ELSEWHERE: &str = "choose a folder outside of the docroot, e.g. below /var/backups";
+    let Some(inside) = lies_in(folder, &document.site.docroot()) else { return Ok(()) };
+    let lies = format!("{} lies in the docroot", folder.display());
+    match served(&document.site, folder, &inside, monitor) {
+        Served::Yes(url) => {
+            let text =
+                format!("{lies}, and the web server hands out what is in it: {url} was there for everybody");
+            if !is_encrypted {
+                return Err(Error::new(
+                    Code::Config,
+                    format!("{text}; no backup that anybody can read goes there"),
+                )
+                .hint(ELSEWHERE));
+            }
+            monitor.note(NoteKind::Warning, format!("{text}; {ELSEWHERE}"));
+        }
+        Served::No(_) => {}
+        Served::Unknown(why) => {
+            let kind = if is_encrypted { NoteKind::Info } else { NoteKind::Warning };
+            let text =
+                format!("{lies}, and whether the web server hands out what is in it is not known: {why}");
+            monitor.note(kind, format!("{text}; {ELSEWHERE}"));
+        }
+    }
+    Ok(())
 }
 
 /// Asks the site's own web server for a file that is put into `folder`, which is `inside` of the docroot.
