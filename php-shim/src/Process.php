@@ -63,6 +63,18 @@ final class Process
         posix_setuid($owner['uid']);
     }
 
+    /**
+     * A word for a command line of the shell, as it is. escapeshellarg() drops bytes that the locale has no letter for:
+     * in the C locale, which Drupal sets, all beyond ASCII, so that a path may become that of the folder above.
+     */
+    public static function quote(string $word): string
+    {
+        if (strpos($word, "\0") !== false) {
+            throw new \InvalidArgumentException('a word of a command line has no NUL byte in it');
+        }
+        return "'" . str_replace("'", "'\\''", $word) . "'";
+    }
+
     private static function boot(): string
     {
         return trim((string) @file_get_contents('/proc/sys/kernel/random/boot_id'));

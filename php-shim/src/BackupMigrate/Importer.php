@@ -130,6 +130,14 @@ final class Importer
         } catch (BamException $failure) {
             throw new BamException('config', "$file: " . $failure->getMessage(), '', 2, $failure);
         }
+        if (strlen((string) ($columns['timestamp_format'] ?? '')) > 14) {
+            throw new BamException(
+                'config',
+                "$file: the timestamp_format of the profile $name is longer than the 14 characters that are stored",
+                'shorten it, e.g. to Y-m-d\TH-i-s',
+                2
+            );
+        }
         $this->items[$type][$name] = $columns;
     }
 

@@ -503,6 +503,12 @@ Examples:
         /// The destination
         name: String,
     },
+    /// Show a server's host key, without logging in
+    HostKey {
+        /// A destination, or an address as --from takes it
+        #[arg(value_name = "PLACE")]
+        place: String,
+    },
 }
 
 /// A new destination.
@@ -545,6 +551,9 @@ pub struct Backups {
     /// Only there, several separated by commas [default: everywhere]
     #[arg(conflicts_with = "from")]
     pub destination: Option<String>,
+    /// For scripts with long lists: JSON in lines, first all but the backups, then each of them
+    #[arg(long)]
+    pub lines: bool,
     #[command(flatten)]
     pub place: Place,
     /// Of which site: its address or name, or `all` [default: the configuration's own]

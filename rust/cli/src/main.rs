@@ -125,6 +125,9 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Destination { what: DestinationVerb::Try { name } } => {
             destination::try_out(configuration::load(&global)?, &name, output)
         }
+        Verb::Destination { what: DestinationVerb::HostKey { place } } => {
+            destination::show_host_key(&configuration::find(&global)?.unwrap_or_default(), &place, output)
+        }
         Verb::Backups(args) => backups::backups(place::document(&global, &args.place, false)?, args, output),
         Verb::Ls(args) => look::ls(&global, args, output),
         Verb::Cat(args) => look::cat(&global, args, output),

@@ -104,6 +104,22 @@ impl Output {
         }
     }
 
+    /// Prints a result as JSON in lines: first the result, with the number of items in place of its list `key`; then
+    /// each item. Whoever reads it needs no more memory than one of them takes; so the status file has the first line alone.
+    pub fn lines(&self, mut result: Value, key: &str) {
+        let items = result.get_mut(key).map(Value::take);
+        let items = items.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        result[key] = items.len().into();
+        if let Some(status) = &self.status {
+            status.result(&result);
+        }
+        let mut text = format!("{result}\n");
+        for item in items {
+            text += &format!("{item}\n");
+        }
+        self.text(text.as_bytes());
+    }
+
     /// Bytes as they are, to standard output.
     pub fn text(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();

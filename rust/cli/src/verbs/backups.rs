@@ -15,6 +15,11 @@ pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8>
     let request = Request::Backups { destinations: names(args.destination)?, site: args.site };
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
+    if args.lines {
+        let code = exit_code(&result);
+        output.lines(result, "backups");
+        return Ok(code);
+    }
     output.result(&result, || {
         let now = Timestamp::now().as_second();
         let backups: Vec<&Value> = list(&result, "backups").collect();

@@ -100,6 +100,26 @@ pub fn try_out(document: Document, name: &str, output: &Output) -> Result<u8> {
     Ok(exit_code_of(&result))
 }
 
+/// Shows what a server is known by, or would be: nothing is recorded, and nobody logs in.
+pub fn show_host_key(document: &Document, place: &str, output: &Output) -> Result<u8> {
+    let key = match document.destinations.get(place) {
+        Some(destination) => host_key(place, destination)?,
+        None => {
+            let (name, destination) = at_address(place)?;
+            host_key(&name, &destination)?
+        }
+    };
+    let key = key.ok_or_else(|| no_server(place))?;
+    output.result(&json!({"host_key": key}), || {
+        let known = if key.known { "known" } else { "not known here" };
+        format!("{} has the key {} {} ({known})\n", key.host, key.key_type, key.fingerprint)
+    });
+    match &key.warning {
+        Some(warning) => Err(Error::new(Code::Destination, warning.clone())),
+        None => Ok(0),
+    }
+}
+
 pub fn trust(document: &Document, name: &str, yes: bool, output: &Output) -> Result<u8> {
     let key = key_of(name, choose::destination(document, name)?)?;
     let told = json!({"host": key.host, "type": key.key_type, "fingerprint": key.fingerprint, "known": key.known,
@@ -127,16 +147,15 @@ fn agree(name: &str, destination: &Destination, yes: bool, output: &Output) -> R
 }
 
 fn key_of(name: &str, destination: &Destination) -> Result<HostKey> {
-    let key = host_key(name, destination)?.ok_or_else(|| {
-        Error::new(
-            Code::Usage,
-            format!("destination {name} is a folder of this machine: there is no host key"),
-        )
-    })?;
+    let key = host_key(name, destination)?.ok_or_else(|| no_server(name))?;
     match &key.warning {
         Some(warning) => Err(Error::new(Code::Destination, warning.clone())),
         None => Ok(key),
     }
+}
+
+fn no_server(place: &str) -> Error {
+    Error::new(Code::Usage, format!("{place} is a folder of this machine: there is no host key"))
 }
 
 fn confirm(key: &HostKey, yes: bool, verb: &str, output: &Output) -> Result<()> {

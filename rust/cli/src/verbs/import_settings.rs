@@ -48,6 +48,10 @@ fn into_site(root: &Path, uri: Option<&str>, args: &ImportSettings, output: &Out
 }
 
 fn as_sections(args: &ImportSettings, output: &Output) -> Result<u8> {
+    if args.replace {
+        return Err(Error::new(Code::Usage, "--replace is about a site that is imported into")
+            .hint("name the site with --root; without one the settings are only printed"));
+    }
     let mut sections = Map::new();
     for path in &args.files {
         let mut export = Vec::new();
