@@ -38,6 +38,10 @@
             return;
           }
           event.preventDefault();
+          if (!file.size) {
+            box.textContent = Drupal.t('The file is empty.');
+            return;
+          }
           send(form, file, told, box, settings.bamUpload, event.originalEvent && event.originalEvent.submitter);
         });
       });

@@ -54,6 +54,13 @@ class ModuleTest(SiteTest):
             for name, value in values.items():
                 file.write(f"$conf['{name}'] = {php(value)};\n")
 
+    def unset_conf(self, name):
+        """Takes a value out of settings.php, so that what is stored counts."""
+        with open(self.settings, encoding="utf-8") as file:
+            lines = [line for line in file if not line.startswith(f"$conf['{name}'] =")]
+        with open(self.settings, "w", encoding="utf-8") as file:
+            file.writelines(lines)
+
     def serve(self):
         """Starts a web server on the site; what it says goes to web.log."""
         with socket.socket() as free:

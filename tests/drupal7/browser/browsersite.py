@@ -34,8 +34,7 @@ class BrowserTest(ModuleTest):
         if os.environ.get("BAM_TEST_LOG"):
             self.addCleanup(lambda: print(self.web.log(), self.log(), file=sys.stderr))
         self.port = self.web.port
-        self.driver = driver.Driver(os.path.join(self.top, "chromium"))
-        self.addCleanup(self.driver.close)
+        self.driver = driver.driver()
 
     def tearDown(self):
         # Core has some of its own on newer versions of PHP.
@@ -46,7 +45,6 @@ class BrowserTest(ModuleTest):
         """The program and the module at places that the web server's user can read."""
         self.prefix = os.path.join(self.top, "usr")
         os.makedirs(os.path.join(self.prefix, "bin"))
-        os.mkdir(os.path.join(self.top, "chromium"))
         for folder in ("lib", "include"):
             os.mkdir(os.path.join(self.prefix, folder))
         shutil.copy(os.path.join(TOP, "include/bam.h"), os.path.join(self.prefix, "include"))
@@ -86,9 +84,15 @@ class BrowserTest(ModuleTest):
         browser = Browser(self.port)
         name = self.make_user(permissions)
         self.sites.append(browser)
-        page = self.driver.session(self.web.base, width)
+        page = self.session(width)
         page.name = name
         self.log_page_in(page)
+        return page
+
+    def session(self, width=1100):
+        """A browser in which nobody has logged in."""
+        page = self.driver.session(self.web.base, width)
+        self.addCleanup(page.close)
         return page
 
     def log_page_in(self, page):

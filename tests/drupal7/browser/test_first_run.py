@@ -10,7 +10,7 @@ from sshd import PROGRAM, Sshd
 
 
 @unittest.skipUnless(os.path.exists(PROGRAM), "openssh-server is not installed")
-class FirstRunBehindNginx(BrowserTest):
+class FirstRun(BrowserTest):
     def setUp(self):
         super().setUp()
         # As with most hosters: the folder around the docroot is the account's own.
@@ -136,7 +136,3 @@ class FirstRunBehindNginx(BrowserTest):
         page.click("Restore", "input")
         self.job_ends(page)
         self.assertEqual(sorted(os.listdir(folder)), before)
-
-
-class FirstRunBehindApache(FirstRunBehindNginx):
-    kind = "apache"

@@ -5,14 +5,14 @@ from browsersite import PAGES, BrowserTest, first_number
 PATHS = ["", "/backup", "/upload", "/places", "/places/add", "/schedules", "/schedules/add", "/profiles", "/profiles/add", "/sources",
          "/sources/add", "/keys", "/settings", "/start", "/import", "/verify", "/replicate", "/drill", "/places/manual/edit",
          "/places/manual/try", "/places/manual/export", "/profiles/default/edit", "/backups/{}/restore", "/backups/{}/verify",
-         "/backups/{}/delete", "/backups/{}/download", "/backups/{}/sidecar", "/backups/{}/drill"]
+         "/backups/{}/delete", "/backups/{}/download", "/backups/{}/sidecar", "/backups/{}/drill", "/from", "/from/{}", "/from/{}/x"]
 EDITOR = ["access content", "create article content", "access administration pages", "view the administration theme"]
 # For each place of a page that a name goes into.
 # Browsers and servers resolve a bare ".." by themselves.
 CLIMBERS = ["..%2f..%2f..%2f..%2fetc%2fpasswd", "..%5c..%5cwindows", "%2fetc%2fpasswd", "..%00", "a%00b"]
 ASKED = ["/backups/{}/restore", "/backups/{}/download", "/backups/{}/delete", "/places/{}/edit", "/places/{}/try", "/places/{}/export",
          "/places/{}/delete", "/schedules/{}/edit", "/schedules/{}/run", "/profiles/{}/edit", "/sources/{}/edit", "/job/{}",
-         "/job/{}/status", "/job/{}/cancel", "/job/{}/confirm"]
+         "/job/{}/status", "/job/{}/cancel", "/job/{}/confirm", "/from/{}", "/from/{}/x"]
 GET = "return fetch(arguments[0], {credentials: 'same-origin', redirect: 'manual'}).then(function (a) { return a.text().then(" \
       "function (t) { return [a.status, t]; }); })"
 
@@ -26,7 +26,7 @@ class Refusals(BrowserTest):
         page.click("Back up everything now", "input")
         self.job_ends(page)
         number = first_number(page)
-        stranger = self.driver.session(self.web.base)
+        stranger = self.session()
         editor = self.person(EDITOR)
         for who in (stranger, editor):
             who.go("")

@@ -45,8 +45,9 @@ class Settings(BrowserTest):
                 page.wait_for("Removed.")
                 self.assertNotIn(f"{texts['name']} &", page.text)
 
-    def test_exports_of_backup_and_migrate_are_imported_as_files(self):
-        page = self.person()
+        self.exports_of_backup_and_migrate_are_imported_as_files(page)
+
+    def exports_of_backup_and_migrate_are_imported_as_files(self, page):
         page.go(f"{PAGES}/import")
         page.choose_file("[name='files[]']", *(os.path.join(EXPORTS, f"{name}.txt") for name in ("settings_profile", "schedule_profile")))
         page.click("Import", "input")

@@ -9,10 +9,9 @@ import unittest
 
 import webserver
 from browsersite import ANY, PAGES, BrowserTest, first_number
-from drupalsite import BAM
+from drupalsite import BAM, php
 from sshd import PROGRAM, Sshd
 
-LARGE = 300 << 20
 
 
 class Work(BrowserTest):
@@ -42,14 +41,38 @@ class Work(BrowserTest):
                                                     "location": sshd.url}, settings=sshd.keys)
         return sshd
 
-    def start_backup(self, page, source="db", place="manual"):
+    def start_backup(self, page, source="db", place="manual", profile=""):
         page.go(f"{PAGES}/backup?source={source}")
         page.choose("[name=source]", source)
         for name in ("manual", "scheduled", "offsite"):
             if page.has(f"[name='destinations[{name}]']"):
                 page.tick(f"[name='destinations[{name}]']", name == place)
+        page.choose("[name=profile]", profile)
         page.click("Back up now", "input")
         page.wait(lambda: "/job/" in page.url, "the page of the job")
+
+    def download(self, page, number, sent):
+        size = os.path.getsize(sent)
+        cookies = "; ".join(f"{name}={value}" for name, value in page.cookies().items())
+        for asked, first, last in (("bytes=0-99", 0, 99), (f"bytes={size - 50}-", size - 50, size - 1), ("bytes=-7", size - 7, size - 1),
+                                   (None, 0, size - 1)):
+            with self.subTest(asked):
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+                headers = {"Cookie": cookies, **({"Range": asked} if asked else {})}
+                connection.request("GET", f"/{PAGES}/backups/{number}/download", headers=headers)
+                answer = connection.getresponse()
+                self.assertEqual(answer.status, 206 if asked else 200)
+                self.assertEqual(int(answer.headers["Content-Length"]), last - first + 1)
+                self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff")
+                self.assertRegex(answer.headers["Content-Disposition"], "^attachment")
+                with open(sent, "rb") as file:
+                    file.seek(first)
+                    left = last - first + 1
+                    while block := answer.read(1 << 20):
+                        self.assertEqual(block, file.read(len(block)))
+                        left -= len(block)
+                self.assertEqual(left, 0)
+                connection.close()
 
     def cancel(self, page):
         page.click("Cancel", "a")
@@ -75,10 +98,15 @@ class Running(Work):
         release()
         self.job_ends(page)
         self.assertEqual(len(self.stored()), 1)
+        page.go(f"{PAGES}/backups/{first_number(page)}/delete")
+        page.click("Erase", "input")
+        self.job_ends(page, None)
+        with self.subTest("it is cancelled at each stage"):
+            self.cancel_at_each_stage(page)
 
-    def test_it_is_cancelled_at_each_stage(self):
+    def cancel_at_each_stage(self, page):
         sshd = self.add_server()
-        page = self.person()
+        page.go(PAGES)
         with self.subTest("while a server is waited for"):
             os.kill(sshd.process.pid, signal.SIGSTOP)
             self.start_backup(page, place="offsite")
@@ -117,11 +145,15 @@ class Running(Work):
         for path in (PAGES, f"{PAGES}/backup", f"{PAGES}/places", f"{PAGES}/schedules", f"{PAGES}/profiles", f"{PAGES}/start",
                      "admin/reports/status", PAGES):
             with self.subTest(path):
-                page.go(path)
-                # Measured by the browser, from its request to the end of the answer.
-                took = page.run("var t = performance.timing; return t.responseEnd - t.requestStart")
-                self.assertLess(took, 10000, page.text)
+                # On a busy machine any page may take long; but not twice, and not as long as a silent server is waited for.
+                took = min(self.seconds(page, path) for _ in range(3))
+                self.assertLess(took, 8, page.text)
                 self.assertNotIn("unexpected error", page.text)
+
+    def seconds(self, page, path):
+        """Measured by the browser, from its request to the end of the answer."""
+        page.go(path)
+        return page.run("var t = performance.timing; return (t.responseEnd - t.requestStart) / 1000")
 
     @unittest.skipUnless(os.geteuid() == 0, "root makes the backup of this test")
     def test_a_backup_that_root_made_before_is_used_by_the_web_user(self):
@@ -141,6 +173,50 @@ class Running(Work):
         self.job_ends(page, None)
         self.assertEqual(self.stored(), [], page.text)
 
+
+    def test_the_key_is_changed_and_backups_elsewhere_follow_and_are_downloaded(self):
+        sshd = self.add_server()
+        keys = os.path.join(self.top, "keys")
+        os.mkdir(keys, 0o700)
+        old = os.path.join(keys, "key")
+        with open(old, "w") as file:
+            file.write("the old key of the site, long enough\n")
+        os.chmod(old, 0o600)
+        for path in (keys, old):
+            shutil.chown(path, webserver.USER)
+        self.php(f"variable_set('bam_key_file', {php(old)});")
+        self.unset_conf("bam_key_file")
+        self.profile("sealed", "Sealed", encryption="aes256", sources={"db": {"nodata_tables": ["watchdog"]}})
+        page = self.person()
+        self.start_backup(page, place="offsite", profile="sealed")
+        self.job_ends(page)
+        number = first_number(page)
+        name = next(name for name in sshd.visible() if name.endswith(".enc"))
+        there = os.path.join(sshd.backups, name)
+        self.download(page, number, there)
+        with open(there, "rb") as file:
+            before = file.read()
+        page.go(f"{PAGES}/keys")
+        page.click("Change to a new key", "a")
+        page.wait(lambda: page.run("return !document.querySelector('#edit-rotate').closest('fieldset').classList.contains('collapsed')"),
+                  "the fieldset to open")
+        page.click("Change to a new key", "input")
+        self.job_ends(page)
+        new = self.variable("bam_key_file")
+        self.assertEqual((os.path.dirname(new), os.stat(new).st_mode & 0o777), (keys, 0o600))
+        self.assertNotEqual(new, old)
+        with open(there, "rb") as file:
+            self.assertNotEqual(file.read(), before)
+        self.assertTrue(opens(there, new))
+        self.assertFalse(opens(there, old))
+        page.go(f"{PAGES}/keys")
+        self.assertIn("Nobody has said yet", page.text)
+        self.assertRegex(page.text, f"{old} old backups only good")
+        page.go(f"{PAGES}/backups/{number}/verify")
+        page.click("Verify", "input")
+        self.job_ends(page)
+        self.assertIn("good", page.text)
+        self.download(page, number, there)
 
     def test_a_backup_of_another_site_takes_a_tick_of_its_own(self):
         other = os.path.join(self.top, "other")
@@ -178,12 +254,14 @@ class Running(Work):
 
 
 class LargeBehindNginx(Work):
+    size = 300 << 20
+
     def test_a_large_file_is_uploaded_downloaded_in_parts_and_restored(self):
         self.profile("plain", "Plain", compression="none", encryption="0", sources={})
         large = os.path.join(self.root, "sites/default/files/large/video")
         os.mkdir(os.path.dirname(large))
         with open(large, "wb") as file:
-            for _ in range(LARGE >> 20):
+            for _ in range(self.size >> 20):
                 file.write(os.urandom(1 << 20))
         self.own()
         made = self.bam("backup", "files", "manual", "plain")
@@ -194,7 +272,7 @@ class LargeBehindNginx(Work):
         for file in (name, f"{name}.info"):
             shutil.move(os.path.join(self.private, "backup_migrate/manual", file), os.path.join(mine, file))
         sent = os.path.join(mine, name)
-        self.assertGreater(os.path.getsize(sent), LARGE)
+        self.assertGreater(os.path.getsize(sent), self.size)
         page = self.person()
         self.upload(page, sent)
         number = first_number(page)
@@ -223,29 +301,6 @@ class LargeBehindNginx(Work):
                 self.assertEqual(block, here.read(1 << 20))
             self.assertEqual(here.read(1), b"")
 
-    def download(self, page, number, sent):
-        size = os.path.getsize(sent)
-        cookies = "; ".join(f"{name}={value}" for name, value in page.cookies().items())
-        for asked, first, last in (("bytes=0-99", 0, 99), (f"bytes={size - 50}-", size - 50, size - 1), ("bytes=-7", size - 7, size - 1),
-                                   (None, 0, size - 1)):
-            with self.subTest(asked):
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
-                headers = {"Cookie": cookies, **({"Range": asked} if asked else {})}
-                connection.request("GET", f"/{PAGES}/backups/{number}/download", headers=headers)
-                answer = connection.getresponse()
-                self.assertEqual(answer.status, 206 if asked else 200)
-                self.assertEqual(int(answer.headers["Content-Length"]), last - first + 1)
-                self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff")
-                self.assertRegex(answer.headers["Content-Disposition"], "^attachment")
-                with open(sent, "rb") as file:
-                    file.seek(first)
-                    left = last - first + 1
-                    while block := answer.read(1 << 20):
-                        self.assertEqual(block, file.read(len(block)))
-                        left -= len(block)
-                self.assertEqual(left, 0)
-                connection.close()
-
     def restore(self, page, number, large):
         kept = os.path.join(os.path.dirname(os.path.dirname(large)), "note.txt")
         with open(kept, "w") as file:
@@ -266,7 +321,17 @@ class LargeBehindNginx(Work):
 
 
 class LargeBehindApache(LargeBehindNginx):
+    """What hangs on the server: its limits of requests, Range, lengths."""
+
     kind = "apache"
+    size = 30 << 20
+
+
+def opens(path, key):
+    """Whether OpenSSL opens a backup with a key file, and gzip what comes out."""
+    plain = subprocess.run(["openssl", "enc", "-d", "-aes-256-cbc", "-pbkdf2", "-iter", "600000", "-in", path, "-pass", f"file:{key}"],
+                           capture_output=True)
+    return plain.returncode == 0 and subprocess.run(["gzip", "-t"], input=plain.stdout, capture_output=True).returncode == 0
 
 
 if not os.path.exists(PROGRAM):
