@@ -78,6 +78,15 @@ class Forms(FormTest):
         self.browser.submit(f"{PAGES}/schedules/weekly/delete", "bam_item_delete_form")
         self.assertNotIn("weekly", self.document().get("schedules", {}))
 
+    def test_crontab_expressions_out_of_range_are_refused(self):
+        for wrong in ("99 99 * * *", "* 24 * * *", "* * 0 * *", "*/0 * * * *", "30-10 * * * *", "* * * 13 *", "1,,2 * * * *"):
+            with self.subTest(wrong):
+                self.browser.submit(f"{PAGES}/schedules/add", "bam_schedule_form", **{**SCHEDULE, "when": "elysia", "cron_schedule": wrong})
+                self.assertIn("cannot be: minutes", self.browser.said)
+        self.browser.submit(f"{PAGES}/schedules/add", "bam_schedule_form",
+                            **{**SCHEDULE, "when": "elysia", "cron_schedule": "*/15 1-5,22 1 jan-mar 0,7"})
+        self.assertIn("is stored", self.browser.said)
+
     def test_wrong_schedules_are_refused(self):
         for wrong, words in (({"count": "0"}, "whole number"), ({"when": "elysia", "cron_schedule": "soon"}, "five fields"),
                              ({"keep": "-1"}, "whole number"), ({"source_id": "gone"}, "illegal choice")):

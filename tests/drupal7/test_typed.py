@@ -93,7 +93,7 @@ class Typed(FormTest):
         self.insert("backup_migrate_destinations", {"machine_name": "web", "name": "The web", "subtype": "file", "location": served},
                     settings={})
         self.browser.get(PAGES)
-        self.assertRegex(self.browser.said, "To do.* The web: .* lies below")
+        self.assertRegex(self.browser.said, "To do.* The web: The web server hands out")
         self.browser.submit(f"{PAGES}/backup", "bam_backup_form", source="db", profile="default", **{"destinations[web]": "web"})
         self.assertIn("hands out", self.browser.said)
         self.assertNotIn("/job/", self.browser.url)

@@ -92,6 +92,12 @@ class Accessible(BrowserTest):
         number = number or first_number(page)
         page.resize(375)
         self.assertEqual(page.run("return window.innerWidth"), 375)
+        page.go(PAGES)
+        self.assertEqual(page.run("return document.querySelector('meta[name=viewport]').content"), "width=device-width, initial-scale=1")
+        covered = page.run("return Array.prototype.filter.call(document.querySelectorAll('ul.primary a'), function (e) {"
+                           "var r = e.getBoundingClientRect(); var hit = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);"
+                           "return !hit || !(e === hit || e.contains(hit)); }).map(function (e) { return e.textContent; })")
+        self.assertEqual(covered, [], "tabs that cannot be touched")
         found = {}
         for path in OURS:
             page.go(PAGES + path.format(number))
