@@ -203,7 +203,7 @@ class Browser:
         hidden = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form[0])
         return {name: html.unescape(value) for name, value in hidden}
 
-    def submit(self, path, form_id, **values):
+    def submit(self, path, form_id, /, **values):
         return self.get(path, {**self.fields(path, form_id), **values, "op": "go"})
 
     @property
