@@ -174,6 +174,12 @@ class Forms(FormTest):
                 self.assertEqual(self.browser.get(f"{PAGES}/backups/{number}/download", headers={"Range": asked}), 206)
                 self.assertEqual(self.browser.body, backup[first:last + 1])
                 self.assertEqual(self.browser.headers["Content-Range"], f"bytes {first}-{last}/{size}")
+        tag = self.browser.headers["ETag"]
+        for version, code in ((tag, 206), ('"another"', 200)):
+            with self.subTest(version):
+                headers = {"Range": "bytes=3-", "If-Range": version}
+                self.assertEqual(self.browser.get(f"{PAGES}/backups/{number}/download", headers=headers), code)
+                self.assertEqual(self.browser.body, backup[3:] if code == 206 else backup)
         self.assertEqual(self.browser.get(f"{PAGES}/backups/{number}/download", headers={"Range": f"bytes={size}-"}), 416)
         self.assertEqual(self.browser.get(f"{PAGES}/backups/{number}/download", headers={"Range": "lines=1-2"}), 200)
         self.assertEqual(self.browser.body, backup)
