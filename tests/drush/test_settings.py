@@ -205,6 +205,9 @@ class Keys(SiteTest):
         again = self.drush("bam-key")
         self.assertIn(made["id"], again.out)
         self.assertNotIn("Made a new key", again.err)
+        new = f"{key}-new"
+        self.assertNotEqual(self.json("bam-key", f"--file={new}")["id"], made["id"])
+        self.assertEqual(self.php("echo variable_get('bam_key_file'), ' ', implode(',', variable_get('bam_keys'));"), f"{new} {key}")
 
     def test_a_key_in_the_docroot_is_refused_and_one_in_a_backup_warned_about(self):
         refused = self.drush("bam-key", f"--file={self.root}/sites/default/files/key", expect=2)

@@ -118,6 +118,26 @@ class Items(SiteTest):
                 self.drush("bam-schedule-add", "wrong", *wrong, expect=2)
                 self.assertNotIn("wrong", self.json("bam-schedules"))
 
+    def test_profiles_and_sources_come_and_go(self):
+        self.drush("bam-profile-add", "sealed", "--encryption=aes256", "--compression=zstd", "--mail-failure=sos@example.org", "--offline")
+        profile = self.json("bam-profiles")["sealed"]
+        self.assertEqual((profile["encryption"], profile["compression"], profile["site_offline"], profile["notify"]["failure"]),
+                         ("aes256", "zstd", True, ["sos@example.org"]))
+        self.drush("bam-profile-add", "sealed", expect=2)
+        self.drush("bam-profile-add", "odd", "--encryption=rot13", expect=2)
+        self.drush("bam-source-add", "fields", "public://field")
+        self.drush("bam-source-add", "nowhere", "/no/such/folder", expect=2)
+        self.drush("bam-source-add", "db", "public://field", expect=2)
+        made = self.json("bam-backup", "fields", "manual", "sealed")
+        self.assertRegex(made["file"], r"\.tar\.zst\.enc$")
+        for kind, name in (("profile", "sealed"), ("source", "fields")):
+            with self.subTest(kind):
+                self.drush("-n", f"bam-{kind}-remove", name, expect=75)
+                self.drush("-y", f"bam-{kind}-remove", name)
+                self.assertNotIn(name, self.json(f"bam-{kind}s"))
+                self.drush("-y", f"bam-{kind}-remove", name, expect=2)
+        self.assertEqual(self.backups(), [made["file"]])
+
     def test_a_destination_is_removed_and_its_backups_stay(self):
         nas = os.path.join(self.top, "nas")
         os.mkdir(nas)
