@@ -19,6 +19,9 @@
             return;
           }
           part('.bam-phase').textContent = job.phase;
+          if (part('.bam-heard').textContent !== job.heard) {
+            part('.bam-heard').textContent = job.heard;
+          }
           part('.bam-detail').textContent = job.detail;
           part('.bam-current').textContent = job.current;
           if (job.percent === null) {

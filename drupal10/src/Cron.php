@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Drupal\bam;
 
 use Drupal\Component\Datetime\TimeInterface;
+use Drupal\Component\Render\PlainTextOutput;
 use Drupal\Core\Queue\QueueFactory;
 use Drupal\Core\State\StateInterface;
 use Drupal\Core\StringTranslation\StringTranslationTrait;
@@ -44,7 +45,7 @@ final class Cron {
     }
     $this->jobs->collect();
     if (!$this->program->isInstalled()) {
-      $this->logger->error('The program bam, or the PHP classes that belong to it, were not found. Install it, or say in the settings where it is.');
+      $this->logger->error('@message @hint', array_combine(['@message', '@hint'], $this->program->missing()));
       return;
     }
     $queue = $this->queues->get('bam_schedule');
@@ -102,7 +103,7 @@ final class Cron {
   public function start(string $name, bool $wait): string {
     $schedule = $this->site->document()['schedules'][$name] ?? NULL;
     if ($schedule === NULL) {
-      throw new \RuntimeException((string) $this->t('There is no schedule @name.', ['@name' => $name]));
+      throw new \RuntimeException(PlainTextOutput::renderFromHtml($this->t('There is no schedule @name.', ['@name' => $name])));
     }
     $before = $this->lastRuns->get($name);
     $job = [
@@ -110,7 +111,7 @@ final class Cron {
       'schedule' => $name,
       'started' => $this->time->getCurrentTime(),
       'previous_run' => $before,
-      'title' => (string) $this->t('Scheduled backup @name', ['@name' => $this->site->label('schedules', $name)]),
+      'title' => PlainTextOutput::renderFromHtml($this->t('Scheduled backup @name', ['@name' => $this->site->label('schedules', $name)])),
       'arguments' => ['run', '--', $name],
     ];
     // Before it starts: whoever looks now, in another cron run or in Backup and

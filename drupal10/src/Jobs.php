@@ -8,6 +8,7 @@ use Bam\Process;
 use Drupal\bam\Event\BamEvents;
 use Drupal\bam\Event\JobEvent;
 use Drupal\Component\Datetime\TimeInterface;
+use Drupal\Component\Render\PlainTextOutput;
 use Drupal\Core\Session\AccountInterface;
 use Drupal\Core\StringTranslation\StringTranslationTrait;
 use Psr\Log\LoggerInterface;
@@ -33,7 +34,15 @@ final class Jobs {
   /**
    * The permission that a kind of run needs.
    */
-  private const PERMISSIONS = ['restore' => 'restore from backup', 'delete' => 'delete backup files', 'try' => 'administer bam'];
+  private const PERMISSIONS = [
+    'restore' => 'restore from backup',
+    'preview' => 'restore from backup',
+    'look' => 'restore from backup',
+    'import' => 'restore from backup',
+    'delete' => 'delete backup files',
+    'try' => 'administer bam',
+    'rekey' => 'administer bam',
+  ];
 
   public function __construct(
     private readonly Program $program,
@@ -71,7 +80,7 @@ final class Jobs {
    */
   public function start(array $jobs, bool $wait = FALSE): array {
     if (!$this->program->isInstalled()) {
-      throw new \RuntimeException((string) $this->t('The program bam, or the PHP classes that belong to it, were not found.'));
+      throw new \RuntimeException(implode(' ', $this->program->missing()));
     }
     $folder = $this->program->stateFolder(TRUE);
     if ($folder === NULL) {
@@ -90,8 +99,8 @@ final class Jobs {
       $id = bin2hex(random_bytes(16));
       $records[$id] = $job + ['uid' => (int) $this->user->id(), 'created' => time(), 'pid' => 0, 'process' => ''];
       $this->write($id, $records[$id]);
-      $words = array_map('escapeshellarg', $this->program->command($job['arguments'], "$folder/$id.status"));
-      $chain[] = implode(' ', $words) . ' </dev/null >/dev/null 2>' . escapeshellarg("$folder/$id.log");
+      $words = array_map([Program::class, 'quote'], $this->program->command($job['arguments'], "$folder/$id.status"));
+      $chain[] = implode(' ', $words) . ' </dev/null >/dev/null 2>' . Program::quote("$folder/$id.log");
     }
     try {
       $this->startChain('umask 077; ' . implode('; ', $chain), $wait, $records);
@@ -119,6 +128,22 @@ final class Jobs {
     }
     asort($started);
     return array_map('strval', array_keys($started));
+  }
+
+  /**
+   * The records of runs that have ended, newest first.
+   *
+   * @return array[]
+   *   As load() tells them.
+   */
+  public function past(int $count): array {
+    $folder = $this->program->stateFolder();
+    $ended = [];
+    foreach ($folder === NULL ? [] : (glob("$folder/*.done", GLOB_NOSORT) ?: []) as $file) {
+      $ended[basename($file, '.done')] = (int) @filemtime($file);
+    }
+    arsort($ended);
+    return array_filter(array_map(fn ($id): ?array => $this->load((string) $id), array_keys(array_slice($ended, 0, $count, TRUE))));
   }
 
   /**
@@ -160,7 +185,7 @@ final class Jobs {
       $log = $this->log($job['id']);
       // A program that does not get as far as its status file says why.
       $view['state'] = $status || $log === '' ? 'interrupted' : 'failed';
-      $view['error'] = $log === '' ? (string) $this->t('The run was stopped from outside: killed, or the machine went down.') : $log;
+      $view['error'] = $log === '' ? PlainTextOutput::renderFromHtml($this->t('The run was stopped from outside: killed, or the machine went down.')) : $log;
       return $view;
     }
     $view['exit_code'] = (int) ($status['exit_code'] ?? 0);
@@ -247,10 +272,10 @@ final class Jobs {
     // A session of its own, so that nothing that ends this request ends the
     // run; setsid is missing on some systems. In the foreground Ctrl-C should
     // reach it.
-    $shell = 'exec sh -c ' . escapeshellarg($line);
+    $shell = 'exec sh -c ' . Program::quote($line);
     $script = $wait
       ? 'echo $$; exec >/dev/null; ' . $shell
-      : '(if command -v setsid >/dev/null; then exec setsid sh -c ' . escapeshellarg($line) . '; else ' . $shell . '; fi) >/dev/null 2>&1 & echo $!';
+      : '(if command -v setsid >/dev/null; then exec setsid sh -c ' . Program::quote($line) . '; else ' . $shell . '; fi) >/dev/null 2>&1 & echo $!';
     $descriptors = [['file', '/dev/null', 'r'], ['pipe', 'w'], ['file', '/dev/null', 'w']];
     $process = @proc_open(['/bin/sh', '-c', $script], $descriptors, $pipes, \Drupal::root(), $this->program->environment());
     if (!is_resource($process)) {
@@ -273,7 +298,7 @@ final class Jobs {
     $written = file_put_contents("$file.new", json_encode($job, JSON_INVALID_UTF8_SUBSTITUTE));
     umask($umask);
     if (!$written || !rename("$file.new", $file)) {
-      throw new \RuntimeException((string) $this->t('@file cannot be written.', ['@file' => $file]));
+      throw new \RuntimeException(PlainTextOutput::renderFromHtml($this->t('@file cannot be written.', ['@file' => $file])));
     }
   }
 
@@ -335,6 +360,9 @@ final class Jobs {
     }
     if ($job['kind'] === 'try') {
       $this->places->ended($job, $view);
+    }
+    if (isset($job['upload'])) {
+      Uploads::remove((string) $this->program->stateFolder(), $job['upload']);
     }
     if ($job['kind'] === 'restore' && in_array($view['state'], ['done', 'interrupted'], TRUE)) {
       // The program did, too, but not those that only web requests have.

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Drupal\bam;
 
 use Drupal\Component\Datetime\TimeInterface;
+use Drupal\Component\Render\PlainTextOutput;
 use Drupal\Core\Datetime\DateFormatterInterface;
 use Drupal\Core\KeyValueStore\KeyValueFactoryInterface;
 use Drupal\Core\StringTranslation\StringTranslationTrait;
@@ -43,8 +44,8 @@ final class Places {
     }
     $ago = ['@time' => $this->dates->formatInterval(max(0, $this->time->getRequestTime() - $tried['time']), 1)];
     return $tried['problems'] === []
-      ? (string) $this->t('good, @time ago', $ago)
-      : html_entity_decode((string) $this->t('@time ago: @problem', ['@problem' => implode(' ', $tried['problems'])] + $ago), ENT_QUOTES);
+      ? PlainTextOutput::renderFromHtml($this->t('good, @time ago', $ago))
+      : PlainTextOutput::renderFromHtml($this->t('@time ago: @problem', ['@problem' => implode(' ', $tried['problems'])] + $ago));
   }
 
   /**

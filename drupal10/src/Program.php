@@ -6,6 +6,7 @@ namespace Drupal\bam;
 
 use Bam\BamException;
 use Bam\Site\Drupal10\Drupal10Site;
+use Drupal\Component\Render\PlainTextOutput;
 use Drupal\Core\Config\ConfigFactoryInterface;
 use Drupal\Core\File\FileSystemInterface;
 use Drupal\Core\StringTranslation\StringTranslationTrait;
@@ -61,23 +62,23 @@ final class Program {
    */
   public function problem(string $path): ?string {
     if (!str_starts_with($path, '/')) {
-      return (string) $this->t('@path is not an absolute path.', ['@path' => $path]);
+      return PlainTextOutput::renderFromHtml($this->t('@path is not an absolute path.', ['@path' => $path]));
     }
     $real = @realpath($path);
     if ($real === FALSE || !is_file($real)) {
-      return (string) $this->t('There is no file @path.', ['@path' => $path]);
+      return PlainTextOutput::renderFromHtml($this->t('There is no file @path.', ['@path' => $path]));
     }
     if (!is_executable($real)) {
-      return (string) $this->t('@path is not executable for the user that PHP runs as.', ['@path' => $path]);
+      return PlainTextOutput::renderFromHtml($this->t('@path is not executable for the user that PHP runs as.', ['@path' => $path]));
     }
     // What a visitor could upload must never be run.
     $places = array_map([$this->files, 'realpath'], ['public://', 'private://', 'temporary://']);
     foreach (array_filter([$this->root, ...$places]) as $folder) {
       if (str_starts_with($real, rtrim($folder, '/') . '/')) {
-        return (string) $this->t('@path lies in @folder, where files can be uploaded to. Install the program elsewhere.', [
+        return PlainTextOutput::renderFromHtml($this->t('@path lies in @folder, where files can be uploaded to. Install the program elsewhere.', [
           '@path' => $path,
           '@folder' => $folder,
-        ]);
+        ]));
       }
     }
     return NULL;
@@ -91,7 +92,15 @@ final class Program {
    */
   public function loadShim(): bool {
     if ($this->shim === NULL) {
-      $places = [dirname((string) realpath(dirname(__DIR__))) . '/php-shim', '/usr/local/share/bam/php-shim', '/usr/share/bam/php-shim'];
+      $program = (string) $this->path();
+      $places = [
+        dirname((string) realpath(dirname(__DIR__))) . '/php-shim',
+        // PREFIX/bin/bam, or what a link there points to.
+        dirname($program, 2) . '/share/bam/php-shim',
+        dirname((string) realpath($program), 2) . '/share/bam/php-shim',
+        '/usr/local/share/bam/php-shim',
+        '/usr/share/bam/php-shim',
+      ];
       $places = array_filter($places, static fn (string $place): bool => @is_file("$place/autoload.php"));
       if (!class_exists(BamException::class) && $places !== []) {
         require_once reset($places) . '/autoload.php';
@@ -109,13 +118,29 @@ final class Program {
   }
 
   /**
+   * What of it is missing and what to do, as one sentence each.
+   *
+   * @return array{message: string, hint: string}
+   *   Plain text.
+   */
+  public function missing(): array {
+    return $this->path() === NULL ? [
+      'message' => (string) $this->t('The program bam was not found.'),
+      'hint' => (string) $this->t('Install it, or say in the settings where it is.'),
+    ] : [
+      'message' => (string) $this->t('The program bam is there, but not the PHP classes that belong to it (php-shim).'),
+      'hint' => (string) $this->t('Require bam/bam-php with Composer, or have the module as a link into the folder share/bam where bam is installed.'),
+    ];
+  }
+
+  /**
    * The site, as the classes of php-shim see it.
    *
    * @throws \Bam\BamException
    */
   public function site(): Drupal10Site {
     if (!$this->loadShim()) {
-      throw new \RuntimeException((string) $this->t('The PHP classes that belong to the program bam were not found.'));
+      throw new \RuntimeException(implode(' ', $this->missing()));
     }
     return Drupal10Site::running($this->uri());
   }
@@ -211,7 +236,7 @@ final class Program {
     $result = ['exit_code' => NULL, 'output' => '', 'errors' => ''];
     $process = @proc_open($command, [['file', '/dev/null', 'r'], ['pipe', 'w'], ['pipe', 'w']], $pipes, $this->root, $this->environment());
     if (!is_resource($process)) {
-      $result['errors'] = (string) $this->t('@program cannot be started; is proc_open() switched off in php.ini (disable_functions)?', ['@program' => $command[0]]);
+      $result['errors'] = PlainTextOutput::renderFromHtml($this->t('@program cannot be started; is proc_open() switched off in php.ini (disable_functions)?', ['@program' => $command[0]]));
       return $result;
     }
     $open = ['output' => $pipes[1], 'errors' => $pipes[2]];
@@ -239,12 +264,22 @@ final class Program {
     }
     if ($late) {
       proc_terminate($process);
-      $result['errors'] = (string) $this->t('It took longer than @count seconds and was stopped.', ['@count' => $seconds]);
+      $result['errors'] = PlainTextOutput::renderFromHtml($this->t('It took longer than @count seconds and was stopped.', ['@count' => $seconds]));
     }
     array_map('fclose', $pipes);
     $code = proc_close($process);
     $result['exit_code'] = $late ? NULL : $code;
     return $result;
+  }
+
+  /**
+   * A word for a line of shell, as it is.
+   *
+   * Not escapeshellarg(), which drops bytes that are no characters of the
+   * locale: under C those beyond ASCII, and then a path is another path.
+   */
+  public static function quote(string $word): string {
+    return "'" . str_replace("'", "'\\''", $word) . "'";
   }
 
   /**
@@ -262,7 +297,7 @@ final class Program {
    *   Whether it could be started.
    */
   public function background(string $line, array $inherited = []): bool {
-    $line = escapeshellarg($line);
+    $line = self::quote($line);
     $script = "(if command -v setsid >/dev/null; then exec setsid sh -c $line; else exec sh -c $line; fi) >/dev/null 2>&1 &";
     $none = ['file', '/dev/null', 'w'];
     $process = @proc_open(['/bin/sh', '-c', $script], [['file', '/dev/null', 'r'], $none, $none] + $inherited, $pipes, $this->root, $this->environment());
@@ -283,12 +318,7 @@ final class Program {
    */
   public function ask(array $arguments, int $seconds = 60): array {
     if ($this->path() === NULL) {
-      return [
-        'error' => [
-          'message' => (string) $this->t('The program bam was not found.'),
-          'hint' => (string) $this->t('Install it, or say in the settings where it is.'),
-        ],
-      ];
+      return ['error' => $this->missing()];
     }
     $run = $this->execute($this->command($arguments), $seconds);
     $answer = json_decode($run['output'], TRUE);
@@ -296,7 +326,7 @@ final class Program {
       return $answer;
     }
     $message = trim($run['errors']);
-    $nothing = (string) $this->t('It ended with code @code and said nothing.', ['@code' => $run['exit_code'] ?? '-']);
+    $nothing = PlainTextOutput::renderFromHtml($this->t('It ended with code @code and said nothing.', ['@code' => $run['exit_code'] ?? '-']));
     return ['error' => ['message' => $message !== '' ? $message : $nothing, 'hint' => '']];
   }
 

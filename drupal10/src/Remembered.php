@@ -33,7 +33,7 @@ final class Remembered {
    * The last answer to a quick verb of the program.
    *
    * @param string $verb
-   *   For instance `backups`.
+   *   For instance `backups`, or `others`: the backups of other sites, too.
    * @param float $patience
    *   So many seconds a page may wait for a first or fresher answer: local
    *   places answer at once, and then it need not show an old one.
@@ -47,10 +47,7 @@ final class Remembered {
     if ($folder === NULL) {
       $error = $this->program->isInstalled()
         ? ['message' => (string) $this->t('The folder for status files cannot be created.'), 'hint' => '']
-        : [
-          'message' => (string) $this->t('The program bam, or the PHP classes that belong to it, were not found.'),
-          'hint' => (string) $this->t('Install it, or say in the settings where it is.'),
-        ];
+        : $this->program->missing();
       return ['answer' => ['error' => $error], 'time' => $this->time->getRequestTime(), 'asking' => FALSE];
     }
     $known = self::read("$folder/$verb.answer");
@@ -109,8 +106,9 @@ final class Remembered {
     if (flock($lock, LOCK_EX | LOCK_NB)) {
       $new = "$folder/$verb.new";
       touch($new);
-      [$new, $out, $errors, $answer] = array_map('escapeshellarg', [$new, "$new.out", "$new.err", "$folder/$verb.answer"]);
-      $words = implode(' ', array_map('escapeshellarg', $this->program->command([$verb])));
+      [$new, $out, $errors, $answer] = array_map([Program::class, 'quote'], [$new, "$new.out", "$new.err", "$folder/$verb.answer"]);
+      $ask = $verb === 'others' ? ['backups', '--site', 'all'] : [$verb];
+      $words = implode(' ', array_map([Program::class, 'quote'], $this->program->command($ask)));
       // What misses something has another exit code than 0, and is an answer.
       $line = "umask 077; $words </dev/null >$out 2>$errors; if [ -s $out ]; then touch -r $new $out; mv $out $answer; fi";
       $this->program->background($line, [3 => $lock]);

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Drupal\bam;
 
+use Drupal\Component\Render\PlainTextOutput;
 use Drupal\Core\Entity\EntityInterface;
 use Drupal\Core\Url;
 
@@ -21,6 +22,8 @@ final class ScheduleListBuilder extends ItemListBuilder {
       'when' => $this->t('When'),
       'source' => $this->t('Source'),
       'destinations' => $this->t('Destinations'),
+      'last' => $this->t('Last run'),
+      'next' => $this->t('Next run'),
     ];
   }
 
@@ -31,7 +34,10 @@ final class ScheduleListBuilder extends ItemListBuilder {
     return match ($column) {
       'status' => $entity->status() ? $this->t('Yes') : $this->t('No'),
       'when' => self::when($entity),
-      'destinations' => implode(', ', $entity->get('destinations')),
+      'source' => $this->site()->label('sources', $entity->get('source')),
+      'destinations' => $this->site()->labels('destinations', $entity->get('destinations')),
+      'last' => $this->last((string) $entity->id()),
+      'next' => $this->next($entity),
       default => parent::cell($entity, $column),
     };
   }
@@ -49,6 +55,50 @@ final class ScheduleListBuilder extends ItemListBuilder {
   }
 
   /**
+   * {@inheritdoc}
+   */
+  public function render(): array {
+    $build = parent::render();
+    // Runs change without a change of configuration.
+    $build['table']['#cache']['max-age'] = 0;
+    return $build;
+  }
+
+  /**
+   * When a schedule was last started, and how that ended.
+   */
+  private function last(string $name): string {
+    $runs = \Drupal::service('bam.last_runs');
+    $time = $runs->get($name);
+    $result = $runs->results()[$name] ?? NULL;
+    $ago = $time === 0 ? (string) $this->t('never') : \Drupal::service('bam.standing')->age($time);
+    return $result === NULL ? $ago : "$ago: " . Standing::result($result);
+  }
+
+  /**
+   * When it runs next, as the program has worked it out.
+   */
+  private function next(EntityInterface $entity): string {
+    if (!$entity->status()) {
+      return '';
+    }
+    $status = $this->site()->ask('status', 0.0)['answer'] ?? [];
+    $next = (int) ($status['schedules'][$entity->id()]['next_run'] ?? 0);
+    return match (TRUE) {
+      $next === 0 => '',
+      $next <= time() => (string) $this->t('at the next cron run'),
+      default => \Drupal::service('date.formatter')->format($next, 'short'),
+    };
+  }
+
+  /**
+   * What the site has.
+   */
+  private function site(): SiteConfiguration {
+    return \Drupal::service('bam.site');
+  }
+
+  /**
    * When a schedule runs, in words.
    */
   private static function when(EntityInterface $entity): string {
@@ -57,7 +107,7 @@ final class ScheduleListBuilder extends ItemListBuilder {
     }
     $every = $entity->get('every');
     return $every > 0
-      ? (string) t('every @time', ['@time' => \Drupal::service('date.formatter')->formatInterval($every)])
+      ? PlainTextOutput::renderFromHtml(t('every @time', ['@time' => \Drupal::service('date.formatter')->formatInterval($every)]))
       : (string) t('when asked');
   }
 

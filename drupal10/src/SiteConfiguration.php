@@ -5,7 +5,9 @@ declare(strict_types=1);
 namespace Drupal\bam;
 
 use Bam\Site\Configuration;
+use Drupal\bam\Entity\Profile;
 use Drupal\Core\StringTranslation\StringTranslationTrait;
+use Drupal\Core\Url;
 
 /**
  * What can be backed up, where to, how and when; and which backups there are.
@@ -30,7 +32,9 @@ final class SiteConfiguration {
    * @throws \Exception
    */
   public function document(): array {
-    return Configuration::of($this->program->site())->document()->toArray();
+    // It makes the class known, too.
+    $site = $this->program->site();
+    return Configuration::of($site)->document()->toArray();
   }
 
   /**
@@ -95,24 +99,107 @@ final class SiteConfiguration {
   }
 
   /**
-   * All backups, newest first.
+   * What several items are called, as one line of plain text.
+   */
+  public function labels(string $section, array $names): string {
+    return implode(', ', array_map(fn ($name): string => $this->label($section, (string) $name), $names));
+  }
+
+  /**
+   * The page that edits a profile: of one that is built in, an own one like it.
+   */
+  public function profileUrl(string $name): Url {
+    return Profile::load($name) === NULL
+      ? Url::fromRoute('entity.bam_profile.add_form', [], ['query' => ['like' => $name]])
+      : Url::fromRoute('entity.bam_profile.edit_form', ['bam_profile' => $name]);
+  }
+
+  /**
+   * The settings of a backup of everything: its schedule's, if it has one.
    *
-   * @return array{backups: array<string, array>, notes: string[], error: array|null, time: int|null, asking: bool}
-   *   Backups by ID; sentences about what is missing from the list; when the
-   *   places were asked (NULL: they have not answered yet), and whether they are
-   *   being asked now.
+   * @return array{destinations: string[], profile: string}
+   *   Names; no destination where there is none.
+   */
+  public function usual(): array {
+    $document = $this->complete();
+    foreach ($document['schedules'] as $schedule) {
+      if ($schedule['source'] === 'archive' && $schedule['destinations']) {
+        return ['destinations' => $schedule['destinations'], 'profile' => $schedule['profile']];
+      }
+    }
+    $names = array_map('strval', array_keys($document['destinations']));
+    return [
+      'destinations' => in_array('manual', $names, TRUE) ? ['manual'] : array_slice($names, 0, 1),
+      'profile' => $this->usualProfile('archive'),
+    ];
+  }
+
+  /**
+   * The profile of a source where nobody names one, as the program chooses it.
+   */
+  public function usualProfile(string $source): string {
+    $profiles = $this->complete()['profiles'];
+    $set = (string) ($this->complete()['default_profile'] ?? '');
+    if ($set !== '' && isset($profiles[$set])) {
+      return $set;
+    }
+    $having = array_keys(array_filter($profiles, static fn (array $profile): bool => isset($profile['sources'][$source])));
+    return count($having) === 1 ? (string) $having[0] : 'default';
+  }
+
+  /**
+   * All backups of this site, newest first.
+   *
+   * @return array{backups: array<string, array>, passed: int, notes: string[], error: array|null, time: int|null, asking: bool}
+   *   Backups by ID; how many of other sites there are; sentences about what is
+   *   missing from the list; when the places were asked (NULL: they have not
+   *   answered yet), and whether they are being asked now.
    */
   public function backups(): array {
-    $known = $this->ask('backups');
+    return $this->listing('backups');
+  }
+
+  /**
+   * The same of other sites whose backups lie in the same places, by otherKey().
+   */
+  public function others(): array {
+    return $this->listing('others');
+  }
+
+  /**
+   * What tells a backup of another site: those of two may have one ID.
+   */
+  public static function otherKey(array $backup): string {
+    return $backup['id'] . '-' . substr(hash('sha256', self::siteOf($backup)), 0, 8);
+  }
+
+  /**
+   * By what the program knows the site that a backup is of.
+   */
+  public static function siteOf(array $backup): string {
+    return (string) (($backup['site_url'] ?? '') ?: ($backup['site'] ?? ''));
+  }
+
+  /**
+   * What the program told of backups.
+   */
+  private function listing(string $verb): array {
+    $known = $this->ask($verb);
     $answer = $known['answer'] ?? [];
     $backups = [];
     foreach ($answer['backups'] ?? [] as $backup) {
       $backup['destinations'] = array_column($backup['copies'], 'destination');
-      $backups[(string) $backup['id']] = $backup;
+      if ($verb === 'backups') {
+        $backups[(string) $backup['id']] = $backup;
+      }
+      elseif (($backup['own'] ?? NULL) === FALSE) {
+        $backups[self::otherKey($backup)] = $backup;
+      }
     }
     $notes = array_filter($answer['notes'] ?? [], static fn (array $note): bool => $note['kind'] !== 'info');
     return [
       'backups' => $backups,
+      'passed' => array_sum(array_column($answer['other_sites'] ?? [], 'backups')),
       'notes' => array_column($notes, 'text'),
       'error' => $answer['error'] ?? NULL,
       'time' => $known['time'] ?? NULL,

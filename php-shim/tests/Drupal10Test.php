@@ -206,6 +206,36 @@ final class Drupal10Test extends Scratch
         $this->assertSame('https://lab.example.org', $this->read($root)->document()->get('site', 'url'));
     }
 
+    public function testWhatCannotBeWorkedWithIsLeftOutAndToldAndTheRestStays(): void
+    {
+        $schedule = ['source' => 'db', 'destinations' => ['manual'], 'profile' => 'default'];
+        $odd = ['every' => -5] + $schedule;
+        $root = $this->project('DATABASE', [
+            'bam.schedule.good' => $schedule + ['every' => 3600, 'cron' => '', 'keep' => -2],
+            'bam.schedule.fixed' => $schedule + ['cron' => '0 4 * * sat'],
+            'bam.schedule.negative' => $odd,
+            'bam.schedule.list' => ['every' => [1]] + $odd,
+            'bam.schedule.keeps' => $schedule + ['keep' => -7],
+            'bam.schedule.words' => $schedule + ['cron' => 'quatsch'],
+            'bam.schedule.eighth' => $schedule + ['cron' => '0 4 * * 8'],
+            'bam.profile.good' => ['compression' => 'zstd', 'append_timestamp' => 2],
+            'bam.profile.odd' => ['compression' => 'rar'],
+            'bam.destination.odd' => ['type' => 'ftp', 'url' => 'ftp://h/x'],
+            'bam.source.odd' => ['type' => ['database']],
+        ]);
+        $configuration = $this->read($root);
+        $document = $configuration->document();
+        $this->assertSame(['fixed', 'good'], array_keys($document->map('schedules')));
+        $this->assertSame(['good'], array_keys($document->map('profiles')));
+        $this->assertArrayNotHasKey('odd', $document->map('destinations'));
+        $this->assertArrayNotHasKey('odd', $document->map('sources'));
+        $notes = implode("\n", $configuration->notes());
+        $odd = ['schedule negative', 'schedule list', 'schedule keeps', 'schedule words', 'schedule eighth'];
+        foreach (array_merge($odd, ['profile odd', 'destination odd', 'source odd']) as $item) {
+            $this->assertStringContainsString("$item is left out", $notes);
+        }
+    }
+
     public function testTheModulesEntitiesMakeTheDocument(): void
     {
         $base = ['uuid' => 'u', 'langcode' => 'en', 'status' => true, 'dependencies' => []];

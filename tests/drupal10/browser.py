@@ -28,7 +28,7 @@ class Visitor:
             return answer.code, answer.read()
 
     def submit(self, path, button, fields=()):
-        """Fills in a page's form that has a button of this name, and presses it."""
+        """Fills in a page's form that has a button of this name, and presses it. What is None is not ticked."""
         status, page = self.get(path)
         text = page.decode()
         assert status == 200, (status, text[:2000])
@@ -45,6 +45,7 @@ class Visitor:
             chosen = re.search(r'<option value="([^"]*)" selected', body) or re.search(r'<option value="([^"]*)"', body)
             values[name] = html.unescape(chosen.group(1)) if chosen else ""
         values.update(fields)
+        values = {name: value for name, value in values.items() if value is not None}
         action = html.unescape(re.search(r'<form[^>]*action="([^"]*)"', form).group(1))
         return self.get(action, urllib.parse.urlencode(values).encode())
 

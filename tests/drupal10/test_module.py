@@ -3,10 +3,7 @@
 import json
 import os
 
-from browser import Visitor
-from site10 import SiteTest
-
-PAGES = "/admin/config/system/bam"
+from pages10 import PAGES, PagesTest
 
 # Another module: it hears of runs, and refuses them while it is told to.
 LISTENER = """<?php
@@ -34,7 +31,7 @@ final class Listener implements EventSubscriberInterface {
 """
 
 
-class Module(SiteTest):
+class Module(PagesTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -45,28 +42,8 @@ class Module(SiteTest):
         site.write(folder + "/bam_listener.services.yml", "services:\n  bam_listener:\n    class: Drupal\\bam_listener\\Listener\n"
                    "    tags:\n      - { name: event_subscriber }\n")
         site.write(folder + "/src/Listener.php", LISTENER)
-        program = os.path.join(site.top, "program")
-        os.makedirs(program)
-        os.symlink(os.environ.get("BAM_BIN") or os.path.join(os.path.dirname(__file__), "../../target/debug/bam"),
-                   program + "/bam")
         site.drush("pm:install", "bam_listener", "--yes")
-        cls.program = program + "/bam"
-        cls.name_program()
         site.fill("content")
-
-    @classmethod
-    def name_program(cls):
-        cls.site.php(f"\\Drupal::configFactory()->getEditable('bam.settings')->set('program', '{cls.program}')->save();")
-
-    def visitor(self, *roles):
-        """Somebody at the site, logged in; as its administrator unless roles are named."""
-        if not hasattr(self.site, "address"):
-            type(self).site.address, end = self.site.serve_at()
-            self.addClassCleanup(end)
-        visitor = Visitor(self.site.address)
-        if roles != ("anonymous",):
-            visitor.get(self.site.drush("user:login", f"--uri={self.site.address}", "--no-browser").strip())
-        return visitor
 
     def schedule(self, name, **values):
         values = {"id": name, "label": name, "source": "db", "destinations": ["manual"], **values}
@@ -79,9 +56,6 @@ class Module(SiteTest):
     def heard(self):
         return json.loads(self.site.php("echo json_encode(\\Drupal::state()->get('bam_listener.heard') ?? []); "
                                         "\\Drupal::state()->delete('bam_listener.heard');"))
-
-    def backups(self):
-        return json.loads(self.site.drush("bam:backups", "--format=json"))
 
     def test_cron_makes_what_is_due_once_and_others_hear_of_it(self):
         self.heard()
@@ -191,4 +165,4 @@ class Module(SiteTest):
         self.assertEqual(self.visitor().get(PAGES)[0], 200)
 
 
-del SiteTest
+del PagesTest

@@ -6,13 +6,19 @@ namespace Drupal\bam\Controller;
 
 use Drupal\bam\Program;
 use Drupal\bam\SiteConfiguration;
+use Drupal\Component\Render\PlainTextOutput;
 use Drupal\Core\Controller\ControllerBase;
 use Symfony\Component\DependencyInjection\ContainerInterface;
+use Symfony\Component\HttpFoundation\BinaryFileResponse;
+use Symfony\Component\HttpFoundation\Request;
+use Symfony\Component\HttpFoundation\Response;
 use Symfony\Component\HttpFoundation\StreamedResponse;
 use Symfony\Component\HttpKernel\Exception\NotFoundHttpException;
 
 /**
  * Hands a backup out, as it is: encrypted ones stay so.
+ *
+ * From a folder of this machine where there is a copy, else from where one is.
  */
 final class DownloadController extends ControllerBase {
 
@@ -29,47 +35,135 @@ final class DownloadController extends ControllerBase {
   }
 
   /**
-   * The file, from a folder of this machine.
+   * The backup.
    */
-  public function file(string $id): StreamedResponse {
-    $backup = $this->site->backup($id);
-    $path = $backup === NULL ? NULL : $this->path($backup);
-    if ($path === NULL) {
-      throw new NotFoundHttpException((string) $this->t('There is no copy of this backup on this machine.'));
+  public function file(string $id, Request $request): Response {
+    $backup = $this->site->backup($id) ?? throw new NotFoundHttpException();
+    $path = $this->path($backup, '');
+    return $path === NULL ? $this->far($id, $backup, $request) : self::near($path);
+  }
+
+  /**
+   * The sidecar that belongs beside it.
+   */
+  public function sidecar(string $id): Response {
+    $backup = $this->site->backup($id) ?? throw new NotFoundHttpException();
+    $path = $this->path($backup, '.info');
+    if ($path !== NULL) {
+      return self::near($path);
     }
-    $file = fopen($path, 'rb');
-    $headers = [
-      'Content-Type' => 'application/octet-stream',
-      'Content-Length' => (string) filesize($path),
-      'Content-Disposition' => 'attachment; filename="' . preg_replace('/[^A-Za-z0-9._-]/', '_', basename($path)) . '"',
-      'Cache-Control' => 'private, no-store',
-      'X-Content-Type-Options' => 'nosniff',
-    ];
-    return new StreamedResponse(static function () use ($file): void {
+    $run = $this->program->execute($this->program->command(['cat', '--raw', '--sidecar', '--', $id]), 60);
+    if ($run['exit_code'] !== 0) {
+      return $this->refuse(PlainTextOutput::renderFromHtml($this->t('The sidecar cannot be fetched: @error', ['@error' => trim($run['errors'])])));
+    }
+    return new Response($run['output'], 200, self::headers($backup['file'] . '.info'));
+  }
+
+  /**
+   * A file of this machine; answers to requests for a part of it, too.
+   */
+  private static function near(string $path): Response {
+    return new BinaryFileResponse($path, 200, self::headers(basename($path)), FALSE, NULL, FALSE, FALSE);
+  }
+
+  /**
+   * From a place that is not on this machine.
+   */
+  private function far(string $id, array $backup, Request $request): Response {
+    $size = (int) $backup['size'];
+    [$first, $last] = self::range((string) $request->headers->get('Range', ''), $size);
+    $headers = self::headers($backup['file']) + ['Accept-Ranges' => 'bytes'];
+    if ($first === NULL) {
+      return new Response('', 416, ['Content-Range' => "bytes */$size"] + $headers);
+    }
+    $command = $this->program->command(['cat', '--raw', "--offset=$first", '--', $id]);
+    $null = ['file', '/dev/null', 'r'];
+    $process = @proc_open($command, [$null, ['pipe', 'w'], ['file', '/dev/null', 'w']], $pipes, \Drupal::root(), $this->program->environment());
+    // Nothing is promised before the first byte is here.
+    $begin = is_resource($process) ? (string) fread($pipes[1], 8192) : '';
+    if ($begin === '') {
+      return $this->refuse(PlainTextOutput::renderFromHtml($this->t('No place has this backup at hand: none can be reached, or none has it whole.')));
+    }
+    $left = $last - $first + 1;
+    $headers['Content-Length'] = (string) $left;
+    $part = $left < $size;
+    return new StreamedResponse(static function () use ($process, $pipes, $begin, $left): void {
+      set_time_limit(0);
       // Of a file of many gigabytes no more is in memory than a block.
       while (ob_get_level() > 0) {
         ob_end_clean();
       }
-      fpassthru($file);
-      fclose($file);
-    }, 200, $headers);
+      $bytes = substr($begin, 0, $left);
+      do {
+        echo $bytes;
+        flush();
+        $left -= strlen($bytes);
+        $bytes = $left > 0 && !connection_aborted() ? (string) fread($pipes[1], min($left, 1 << 20)) : '';
+      } while ($bytes !== '');
+      fclose($pipes[1]);
+      proc_terminate($process);
+      proc_close($process);
+    }, $part ? 206 : 200, ($part ? ['Content-Range' => "bytes $first-$last/$size"] : []) + $headers);
   }
 
   /**
-   * Where a whole copy lies on this machine; NULL where there is none.
+   * The first and the last byte that a Range header asks for (RFC 9110, 14.2).
+   *
+   * @return array
+   *   Of a header with one range that the file has; the whole file for none, for
+   *   several, and for what is not understood; NULLs where none of it is there.
    */
-  private function path(array $backup): ?string {
+  public static function range(string $header, int $size): array {
+    if (!preg_match('/^bytes=(\d{0,15})-(\d{0,15})$/D', trim($header), $found) || $found[1] . $found[2] === '') {
+      return [0, $size - 1];
+    }
+    if ($found[1] === '') {
+      return (int) $found[2] === 0 ? [NULL, NULL] : [max(0, $size - (int) $found[2]), $size - 1];
+    }
+    $first = (int) $found[1];
+    if ($found[2] !== '' && (int) $found[2] < $first) {
+      return [0, $size - 1];
+    }
+    return $first >= $size ? [NULL, NULL] : [$first, $found[2] === '' ? $size - 1 : min((int) $found[2], $size - 1)];
+  }
+
+  /**
+   * Back to the list, with what went wrong.
+   */
+  private function refuse(string $why): Response {
+    $this->messenger()->addError($why);
+    return $this->redirect('bam.overview');
+  }
+
+  /**
+   * What browsers have to know.
+   */
+  private static function headers(string $name): array {
+    return [
+      'Content-Type' => 'application/octet-stream',
+      'Content-Disposition' => 'attachment; filename="' . preg_replace('/[^A-Za-z0-9._-]/', '_', $name) . '"; filename*=UTF-8\'\'' . rawurlencode($name),
+      'Cache-Control' => 'private, no-store',
+      'X-Content-Type-Options' => 'nosniff',
+    ];
+  }
+
+  /**
+   * Where a whole copy, or its sidecar, lies on this machine, or NULL.
+   */
+  private function path(array $backup, string $extension): ?string {
     $destinations = $this->site->complete()['destinations'];
     $site = $this->program->site();
-    foreach ($backup['copies'] as $copy) {
+    // The name comes from a listing, but files are made by others, too.
+    $name = $backup['file'] . $extension;
+    foreach ($name === basename($name) && $name[0] !== '.' ? $backup['copies'] : [] as $copy) {
       $folder = $destinations[$copy['destination']]['path'] ?? '';
       if (($destinations[$copy['destination']]['type'] ?? '') !== 'directory' || !$copy['whole']) {
         continue;
       }
       // The document counts relative paths from the project.
       $folder = str_contains($folder, '://') || str_starts_with($folder, '/') ? $folder : $site->root() . "/$folder";
-      $path = "$folder/" . basename($backup['file']);
-      if (is_file($path) && is_readable($path)) {
+      $path = \Drupal::service('file_system')->realpath($folder) . "/$name";
+      if (!is_link($path) && is_file($path) && is_readable($path)) {
         return $path;
       }
     }

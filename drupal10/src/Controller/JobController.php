@@ -4,6 +4,8 @@ declare(strict_types=1);
 
 namespace Drupal\bam\Controller;
 
+use Drupal\bam\FirstSteps;
+use Drupal\bam\JobResult;
 use Drupal\bam\Jobs;
 use Drupal\Component\Utility\Unicode;
 use Drupal\Core\Controller\ControllerBase;
@@ -11,6 +13,7 @@ use Drupal\Core\StringTranslation\ByteSizeMarkup;
 use Drupal\Core\Url;
 use Symfony\Component\DependencyInjection\ContainerInterface;
 use Symfony\Component\HttpFoundation\JsonResponse;
+use Symfony\Component\HttpFoundation\RedirectResponse;
 
 /**
  * The page that shows how a run goes, and the JSON that keeps it up to date.
@@ -22,13 +25,17 @@ final class JobController extends ControllerBase {
    */
   private const POLL = 2;
 
-  public function __construct(private readonly Jobs $jobs) {}
+  public function __construct(
+    private readonly Jobs $jobs,
+    private readonly JobResult $results,
+    private readonly FirstSteps $steps,
+  ) {}
 
   /**
    * {@inheritdoc}
    */
   public static function create(ContainerInterface $container): static {
-    return new static($container->get('bam.jobs'));
+    return new static($container->get('bam.jobs'), $container->get('bam.job_result'), $container->get('bam.first_steps'));
   }
 
   /**
@@ -41,10 +48,14 @@ final class JobController extends ControllerBase {
   /**
    * Where a run is, or what came of it.
    */
-  public function page(string $job): array {
+  public function page(string $job): array|RedirectResponse {
     $this->jobs->collect();
     $record = (array) $this->jobs->load($job);
     $view = $this->jobs->view($record);
+    $next = self::next($record, $view);
+    if ($next?->access()) {
+      return new RedirectResponse($next->toString());
+    }
     $build = [
       '#cache' => ['max-age' => 0],
       // The ID in the address is a key: it goes nowhere else.
@@ -59,13 +70,14 @@ final class JobController extends ControllerBase {
     $progress = $this->progress($view);
     $build['progress'] = [
       '#type' => 'container',
-      '#attributes' => ['class' => ['bam-progress'], 'aria-live' => 'polite'],
+      '#attributes' => ['class' => ['bam-progress']],
       'phase' => ['#type' => 'html_tag', '#tag' => 'p', '#attributes' => ['class' => ['bam-phase']], 'text' => ['#plain_text' => $progress['phase']]],
       'bar' => [
         '#type' => 'html_tag',
         '#tag' => 'progress',
-        '#attributes' => ['max' => 100] + ($progress['percent'] === NULL ? [] : ['value' => $progress['percent']]),
+        '#attributes' => ['max' => 100, 'aria-label' => $this->t('Progress')] + ($progress['percent'] === NULL ? [] : ['value' => $progress['percent']]),
       ],
+      'heard' => ['#type' => 'html_tag', '#tag' => 'p', '#attributes' => ['class' => ['bam-heard', 'visually-hidden'], 'role' => 'status'], 'text' => ['#plain_text' => $progress['heard']]],
       'detail' => ['#type' => 'html_tag', '#tag' => 'p', '#attributes' => ['class' => ['bam-detail']], 'text' => ['#plain_text' => $progress['detail']]],
       'current' => ['#type' => 'html_tag', '#tag' => 'p', '#attributes' => ['class' => ['bam-current']], 'text' => ['#plain_text' => $progress['current']]],
     ];
@@ -89,6 +101,18 @@ final class JobController extends ControllerBase {
   }
 
   /**
+   * The page on which a run goes on when it has ended, if there is one.
+   */
+  private static function next(array $job, array $view): ?Url {
+    $ended = !in_array($view['state'], ['waiting', 'running'], TRUE);
+    return match (TRUE) {
+      $ended && $job['kind'] === 'try' => Url::fromRoute('bam.place.try', ['name' => $job['place']]),
+      $view['state'] === 'done' && $job['kind'] === 'preview' => Url::fromRoute('bam.restore.confirm', ['job' => $job['id']]),
+      default => NULL,
+    };
+  }
+
+  /**
    * Where a run is, as JSON.
    */
   public function status(string $job): JsonResponse {
@@ -104,7 +128,7 @@ final class JobController extends ControllerBase {
   /**
    * What a page shows of a run: plain text, and percent where known.
    *
-   * @return array{phase: string, percent: int|null, detail: string, current: string}
+   * @return array{phase: string, percent: int|null, heard: string, detail: string, current: string}
    *   For the page and its script.
    */
   private function progress(array $view): array {
@@ -120,76 +144,66 @@ final class JobController extends ControllerBase {
       $progress['phase'] === 'done' => $this->t('Done'),
       default => $this->t('Starting'),
     };
-    $detail = $progress['bytes_in'] > 0 ? $this->t('@read read, @written written', [
-      '@read' => ByteSizeMarkup::create($progress['bytes_in']),
-      '@written' => ByteSizeMarkup::create($progress['bytes_out']),
-    ]) : '';
+    $total = max($progress['bytes_total'], $progress['bytes_in']);
+    // All of it is read a moment before all is done.
+    $percent = $progress['bytes_total'] > 0 ? min(99, (int) floor(100 * $progress['bytes_in'] / $total)) : NULL;
     return [
       'phase' => (string) $phase,
-      // All of it is read a moment before all is done.
-      'percent' => $progress['bytes_total'] > 0
-        ? min(99, (int) floor(100 * $progress['bytes_in'] / max($progress['bytes_total'], $progress['bytes_in']))) : NULL,
-      'detail' => html_entity_decode((string) $detail, ENT_QUOTES),
+      'percent' => $percent,
+      // Heard are the stage and each tenth; numbers that change every other
+      // second are to be seen.
+      'heard' => $percent === NULL ? (string) $phase : "$phase: " . ($percent - $percent % 10) . ' %',
+      'detail' => html_entity_decode(implode(', ', $this->detail($view, $progress)), ENT_QUOTES),
       'current' => Unicode::truncate((string) $progress['current'], 120, FALSE, TRUE),
     ];
   }
 
   /**
-   * What came of a run.
+   * How much, how fast, how long still.
    */
-  private function result(array $view, array $record): array {
-    [$type, $text] = match ($view['state']) {
-      'done' => ['status', $this->t('Done.')],
-      'locked' => ['warning', $this->t('Another run is working on this site. Wait for its end, then start this again.')],
-      'cancelled' => ['warning', $this->t('Cancelled. Nothing was changed.')],
-      'interrupted' => ['error', $this->t('Interrupted.')],
-      default => ['error', $this->t('It failed.')],
-    };
-    $sentences = [$text];
-    if (($record['place'] ?? '') !== '' && !empty($view['status']['result']['looked'])) {
-      // Its own page tells what is to be done.
-      [$type, $sentences] = $view['exit_code'] === 0
-        ? ['status', [$this->t('The place is reached, takes a file and gives it back.')]]
-        : ['warning', [$this->t('The place cannot be used yet.')]];
-    }
-    elseif ($view['state'] === 'done' && $view['exit_code'] !== 0) {
-      $type = 'warning';
-      $sentences = [$this->t('Done, but something is missing:'), ...Jobs::missing($view)];
-    }
-    elseif ($type === 'error') {
-      array_push($sentences, $view['error'], $view['hint']);
-    }
-    $build['verdict'] = OverviewController::message($type, $sentences);
-    $result = (array) ($view['status']['result'] ?? []);
-    $rows = [];
-    foreach (['id' => $this->t('Backup ID'), 'file' => $this->t('File')] as $key => $name) {
-      if (isset($result[$key])) {
-        $rows[] = [['data' => $name, 'header' => TRUE], (string) $result[$key]];
+  private function detail(array $view, array $progress): array {
+    $detail = [];
+    if ($progress['bytes_in'] > 0) {
+      $detail[] = $this->t('@read read, @written written', [
+        '@read' => ByteSizeMarkup::create($progress['bytes_in']),
+        '@written' => ByteSizeMarkup::create($progress['bytes_out']),
+      ]);
+      $seconds = isset($view['status']['started']) ? max(1, time() - (int) $view['status']['started']) : 0;
+      // Of late: one stage may be a good deal slower than the one before.
+      $rate = (float) (($view['status']['rate'] ?? 0) ?: $progress['bytes_in'] / max(1, $seconds));
+      if ($seconds > 2) {
+        $detail[] = $this->t('@rate a second', ['@rate' => ByteSizeMarkup::create($rate)]);
+      }
+      if ($seconds > 5 && $progress['bytes_total'] > $progress['bytes_in']) {
+        $left = (int) (($progress['bytes_total'] - $progress['bytes_in']) / $rate) + 1;
+        $detail[] = $this->t('about @time left', ['@time' => \Drupal::service('date.formatter')->formatInterval($left, 1)]);
       }
     }
-    if (!empty($result['bytes_out'])) {
-      $rows[] = [['data' => $this->t('Size'), 'header' => TRUE], ByteSizeMarkup::create($result['bytes_out'])];
+    return $detail;
+  }
+
+  /**
+   * What came of a run, and where to go from there.
+   */
+  private function result(array $view, array $job): array {
+    $build = $this->results->build($job, $view);
+    $links = [];
+    if ($job['kind'] === 'rekey') {
+      $links[] = [$this->t('Keys'), Url::fromRoute('bam.keys')];
     }
-    foreach ([...(array) ($result['destinations'] ?? []), ...(array) ($result['copies'] ?? [])] as $copy) {
-      $rows[] = [
-        ['data' => $this->t('Copy at @name', ['@name' => $copy['name'] ?? $copy['destination']]), 'header' => TRUE],
-        isset($copy['error']) ? (string) $copy['error'] : $this->t('good'),
-      ];
+    if ($job['kind'] === 'look') {
+      $links[] = [$this->t('Look at another place'), Url::fromRoute('bam.elsewhere')];
     }
-    if ($rows !== []) {
-      $build['facts'] = ['#type' => 'table', '#rows' => $rows, '#attributes' => ['class' => ['bam-file']]];
-    }
-    $warnings = array_filter((array) ($result['notes'] ?? []), static fn (array $note): bool => $note['kind'] === 'warning');
-    if ($warnings !== []) {
-      $build['notes'] = ['#theme' => 'item_list', '#title' => $this->t('Worth knowing'), '#items' => array_column($warnings, 'text')];
-    }
-    if (($record['place'] ?? '') !== '') {
-      $build['place'] = ['#type' => 'link', '#title' => $this->t('What came of it'), '#url' => Url::fromRoute('bam.place.try', ['name' => $record['place']]), '#attributes' => ['class' => ['button']]];
+    $start = Url::fromRoute('bam.start');
+    if ($start->access() && $this->steps->areLeft()) {
+      $links[] = [$this->t('Go on with the first steps'), $start];
     }
     $overview = Url::fromRoute('bam.overview');
-    $build['back'] = $overview->access()
-      ? ['#type' => 'link', '#title' => $this->t('All backups'), '#url' => $overview]
-      : ['#type' => 'link', '#title' => $this->t('Log in'), '#url' => Url::fromRoute('user.login')];
+    $links[] = $overview->access() ? [$this->t('All backups'), $overview] : [$this->t('Log in'), Url::fromRoute('user.login')];
+    $build['links'] = ['#type' => 'container'];
+    foreach ($links as [$title, $url]) {
+      $build['links'][] = ['#type' => 'link', '#title' => $title, '#url' => $url, '#attributes' => ['class' => ['button']], '#access' => $url->access()];
+    }
     return $build;
   }
 

@@ -20,7 +20,9 @@ final class JobEvent extends Event {
    * A run.
    *
    * @param string $kind
-   *   One of: backup, schedule, restore, verify, delete.
+   *   One of: backup, schedule, restore, preview (of a restore), verify, drill,
+   *   replicate, delete, import, rekey, try (a place), look (into one that is
+   *   not the site's).
    * @param array<string, mixed> $job
    *   What was asked for: `title`, of a schedule `schedule`.
    * @param array<string, mixed>|null $view

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Drupal\bam\Form;
 
+use Drupal\Component\Render\PlainTextOutput;
 use Drupal\Core\Form\ConfirmFormBase;
 use Drupal\Core\Form\FormStateInterface;
 use Drupal\Core\StringTranslation\TranslatableMarkup;
@@ -56,7 +57,7 @@ abstract class BackupConfirmForm extends ConfirmFormBase {
     $id = (string) $this->backup['id'];
     $this->start($form_state, [
       'kind' => static::VERB,
-      'title' => (string) $this->title($id),
+      'title' => PlainTextOutput::renderFromHtml($this->title($id)),
       'arguments' => [static::VERB, ...$this->options($form_state), '--', $id],
     ]);
   }

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Drupal\bam\Form;
 
+use Drupal\bam\Keys;
 use Drupal\Core\Form\FormStateInterface;
 
 /**
@@ -59,8 +60,8 @@ final class DestinationForm extends ItemForm {
       if (!preg_match('#^(/|private://)#', $path)) {
         $form_state->setErrorByName('path', $this->t('Which folder? Give a full path, or private://….'));
       }
-      elseif (str_starts_with(rtrim($path, '/') . '/', \Drupal::root() . '/')) {
-        $form_state->setErrorByName('path', $this->t('That folder lies in the docroot, where the web server might hand backups out.'));
+      elseif ($problem = \Drupal::service('bam.folders')->servedProblem($path)) {
+        $form_state->setErrorByName('path', $problem);
       }
       foreach (['url', 'identity_file', 'host_key', 'password_file', 'password_key'] as $key) {
         $form_state->setValue($key, '');
@@ -76,7 +77,41 @@ final class DestinationForm extends ItemForm {
     elseif (preg_match('#^\w+://[^/@]*:[^/@]*@#', $url)) {
       $form_state->setErrorByName('url', $this->t('Leave the password out: configuration is exported. Use a key, a password file, or the Key module.'));
     }
+    elseif (!self::isAddress($url, $form_state->getValue('type'))) {
+      $form_state->setErrorByName('url', $this->t('That is no address of a server: write for instance sftp://backup@host:22/backups.'));
+    }
     $form_state->setValue('url', $url);
+    $file = trim((string) $form_state->getValue('identity_file'));
+    if ($file !== '' && (!str_starts_with($file, '/') || !@is_readable($file))) {
+      $form_state->setErrorByName('identity_file', $this->t('@file is not a file that the user @user can read.', ['@file' => $file, '@user' => Keys::user()]));
+    }
+    $key = trim((string) $form_state->getValue('host_key'));
+    if ($key !== '' && !preg_match('#^SHA256:[A-Za-z0-9+/]{43}=?$#D', $key)) {
+      $form_state->setErrorByName('host_key', $this->t('A fingerprint begins with SHA256: and has 43 characters after it.'));
+    }
+    $form_state->setValue('identity_file', $file)->setValue('host_key', $key);
+  }
+
+  /**
+   * Whether an address names a server: as a URL, or for rsync as user@host:path.
+   */
+  private static function isAddress(string $url, string $type): bool {
+    if ($type === 'rsync' && preg_match('#^([^\s@:/]+@)?[A-Za-z0-9._-]+:[^\s:][^\x00-\x1f]*$#D', $url) && !str_contains($url, '://')) {
+      return TRUE;
+    }
+    $found = [];
+    return preg_match('#^(sftp|ssh)://([^\s@/]+@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(:\d{1,5})?(/[^\x00-\x1f]*)?$#D', $url, $found)
+      && (int) ltrim($found[4] ?? ':22', ':') < 65536
+      && ltrim($found[4] ?? '') !== ':0';
+  }
+
+  /**
+   * {@inheritdoc}
+   */
+  protected function actions(array $form, FormStateInterface $form_state): array {
+    $actions = parent::actions($form, $form_state);
+    $actions['submit']['#value'] = $this->t('Save and try it');
+    return $actions;
   }
 
   /**
@@ -94,7 +129,15 @@ final class DestinationForm extends ItemForm {
       }
     }
     $saved = parent::save($form, $form_state);
-    $form_state->setRedirect('bam.place.try', ['name' => $this->entity->id()]);
+    $name = (string) $this->entity->id();
+    try {
+      [$id] = \Drupal::service('bam.jobs')->start([TryPlaceForm::job($name, (string) $this->entity->label())]);
+      $form_state->setRedirect('bam.job', ['job' => $id]);
+    }
+    catch (\RuntimeException $cause) {
+      $this->messenger()->addError($cause->getMessage());
+      $form_state->setRedirect('bam.place.try', ['name' => $name]);
+    }
     return $saved;
   }
 

@@ -6,8 +6,11 @@ namespace Drupal\bam\Form;
 
 use Drupal\bam\Controller\OverviewController;
 use Drupal\bam\Entity\Profile;
+use Drupal\bam\FirstSteps;
+use Drupal\bam\Jobs;
 use Drupal\bam\Keys;
 use Drupal\bam\SiteConfiguration;
+use Drupal\Component\Utility\Html;
 use Drupal\Core\Form\FormBase;
 use Drupal\Core\Form\FormStateInterface;
 use Drupal\Core\State\StateInterface;
@@ -19,9 +22,13 @@ use Symfony\Component\DependencyInjection\ContainerInterface;
  */
 final class KeysForm extends FormBase {
 
+  use StartsRun;
+
   public function __construct(
     private readonly Keys $keys,
-    private readonly SiteConfiguration $site,
+    protected readonly SiteConfiguration $site,
+    protected readonly Jobs $jobs,
+    private readonly FirstSteps $steps,
     private readonly StateInterface $state,
   ) {}
 
@@ -29,7 +36,13 @@ final class KeysForm extends FormBase {
    * {@inheritdoc}
    */
   public static function create(ContainerInterface $container): static {
-    return new static($container->get('bam.keys'), $container->get('bam.site'), $container->get('state'));
+    return new static(
+      $container->get('bam.keys'),
+      $container->get('bam.site'),
+      $container->get('bam.jobs'),
+      $container->get('bam.first_steps'),
+      $container->get('state'),
+    );
   }
 
   /**
@@ -68,6 +81,13 @@ final class KeysForm extends FormBase {
         '#default_value' => "$folder/key",
         '#required' => TRUE,
       ];
+      $form['passphrase'] = [
+        '#type' => 'password',
+        '#title' => $this->t('A key that there is already'),
+        '#description' => $this->t('To open backups that were made before, type in the line that is on the sheet. Empty: a new key is made.'),
+        '#maxlength' => 1024,
+        '#attributes' => ['autocomplete' => 'off'],
+      ];
       $form['encrypt'] = [
         '#type' => 'checkbox',
         '#title' => $this->t('Encrypt backups with it from now on, unless a profile says otherwise'),
@@ -82,10 +102,18 @@ final class KeysForm extends FormBase {
       ];
       return $form;
     }
-    $form['file'] = [
-      '#type' => 'item',
-      '#title' => $this->t('Key file'),
-      'file' => ['#plain_text' => $file . ($this->keys->read() === NULL ? ' (' . $this->t('PHP may not read it') . ')' : '')],
+    $good = $this->t('good');
+    $state = static fn (string $key): array => [$key, implode(' ', Keys::problems($key)) ?: $good];
+    [$path, $now] = $state($file);
+    $rows = [[$path, $this->t('new backups, and old ones made with it'), $now]];
+    foreach ($this->keys->older() as $older) {
+      [$path, $now] = $state($older);
+      $rows[] = [$path, $this->t('old backups only'), $now];
+    }
+    $form['state'] = [
+      '#type' => 'table',
+      '#header' => [$this->t('Key file'), $this->t('Used for'), $this->t('State')],
+      '#rows' => $rows,
     ];
     $form['told'] = $this->isCopied()
       ? ['#markup' => '<p>' . $this->t('Somebody has said that a copy of the key is kept elsewhere.') . '</p>']
@@ -97,8 +125,37 @@ final class KeysForm extends FormBase {
       '#submit' => ['::showSheet'],
       '#access' => $this->keys->read() !== NULL,
     ];
-    $form['actions']['copied'] = $this->copied();
+    $form['actions']['copied'] = $this->copied() + ['#access' => !$this->isCopied()];
+    $form['rotate'] = [
+      '#type' => 'details',
+      '#title' => $this->t('Change to a new key'),
+      '#description' => $this->t('If somebody may have seen the key. A new one is made, the old one is kept for backups that exist, and these are encrypted anew in the background. Copies on disks that were taken away still need the old key.'),
+      'rotate' => $this->keys->isOurs() ? [
+        '#type' => 'submit',
+        '#value' => $this->t('Change to a new key'),
+        '#submit' => ['::rotate'],
+        '#limit_validation_errors' => [],
+      ] : ['#markup' => '<p>' . $this->t('The key is set in settings.php or by the Key module: change it there, and name the old file in bam.settings:keys.') . '</p>'],
+    ];
     return $form;
+  }
+
+  /**
+   * A new key for new backups; old ones follow.
+   */
+  public function rotate(array &$form, FormStateInterface $form_state): void {
+    try {
+      $file = $this->keys->rotate();
+      $this->messenger()->addWarning($this->t('The new key is @file. Print its sheet when this is done.', ['@file' => $file]));
+      $this->start($form_state, [
+        'kind' => 'rekey',
+        'title' => (string) $this->t('Encrypting backups with the new key'),
+        'arguments' => ['rekey', '--all'],
+      ]);
+    }
+    catch (\RuntimeException $cause) {
+      $this->messenger()->addError($cause->getMessage());
+    }
   }
 
   /**
@@ -107,6 +164,10 @@ final class KeysForm extends FormBase {
   public function validateFile(array &$form, FormStateInterface $form_state): void {
     $file = trim((string) $form_state->getValue('file'));
     $problem = $this->keys->problem($file);
+    $known = trim((string) $form_state->getValue('passphrase'));
+    if (preg_match('/[\x00-\x1f\x7f]/', $known) || ($known !== '' && strlen($known) < 8)) {
+      $form_state->setErrorByName('passphrase', $this->t('A key is one line of at least 8 characters.'));
+    }
     if ($problem !== NULL) {
       $form_state->setErrorByName('file', $problem);
     }
@@ -120,11 +181,19 @@ final class KeysForm extends FormBase {
    */
   public function makeKey(array &$form, FormStateInterface $form_state): void {
     try {
-      $this->keys->make(trim((string) $form_state->getValue('file')));
+      $file = trim((string) $form_state->getValue('file'));
+      $known = trim((string) $form_state->getValue('passphrase'));
+      $known === '' ? $this->keys->make($file) : $this->keys->takeIn($file, $known);
       if ($form_state->getValue('encrypt')) {
         $this->encrypt();
       }
-      $this->showSheet($form, $form_state);
+      if ($known === '') {
+        $this->showSheet($form, $form_state);
+        return;
+      }
+      // Its sheet is there already.
+      $this->state->set('bam.key_copied', $file);
+      $this->messenger()->addStatus($this->t('Backups that were made with this key can be opened now.'));
     }
     catch (\RuntimeException $cause) {
       $this->messenger()->addError($cause->getMessage());
@@ -157,6 +226,9 @@ final class KeysForm extends FormBase {
   public function noteCopy(array &$form, FormStateInterface $form_state): void {
     $this->state->set('bam.key_copied', $this->keys->file());
     $this->messenger()->addStatus($this->t('Good. Tell somebody else where it is, too.'));
+    if ($this->steps->areLeft()) {
+      $form_state->setRedirect('bam.start');
+    }
   }
 
   /**
@@ -195,13 +267,17 @@ final class KeysForm extends FormBase {
     $form['#attached']['http_header'][] = ['Cache-Control', 'private, no-store'];
     $places = [];
     foreach ($document['destinations'] as $name => $place) {
-      $places[] = $this->site->label('destinations', (string) $name) . ': ' . ($place['path'] ?? $place['url'] ?? '');
+      // On another machine nobody knows what private:// was.
+      $folder = isset($place['path']) ? \Drupal::service('file_system')->realpath($place['path']) ?: $place['path'] : NULL;
+      $where = $folder === NULL ? (string) ($place['url'] ?? '') : "$folder @ " . php_uname('n');
+      $places[] = $this->site->label('destinations', (string) $name) . ": $where";
     }
     $code = static fn (string $text): array => ['#type' => 'html_tag', '#tag' => 'code', 'text' => ['#plain_text' => $text]];
     $form['sheet'] = [
       '#type' => 'container',
       '#attributes' => ['class' => ['bam-sheet']],
-      'title' => ['#type' => 'html_tag', '#tag' => 'h2', 'text' => ['#plain_text' => $this->t('Key of the backups of @site', ['@site' => $this->config('system.site')->get('name')])]],
+      'title' => ['#type' => 'html_tag', '#tag' => 'h2', 'text' => ['#markup' => $this->t('Key of the backups of @site', ['@site' => $this->config('system.site')->get('name')])]],
+      'when' => ['#markup' => '<p>' . Html::escape($GLOBALS['base_url'] . ', ' . gmdate('Y-m-d')) . '</p>'],
       'key' => ['#type' => 'html_tag', '#tag' => 'p', '#attributes' => ['class' => ['bam-key']], 'key' => $code((string) $this->keys->read())],
       'what' => ['#markup' => '<p>' . $this->t('One line of text; upper and lower case matter. Whoever has this sheet and a backup can read all that is in the backup.') . '</p>'],
       'use' => [
@@ -209,14 +285,19 @@ final class KeysForm extends FormBase {
         '#title' => $this->t('To use it on a new machine'),
         '#list_type' => 'ol',
         '#items' => [
-          $this->t('Write that line into a file named key.'),
+          $this->t('In Drupal: type it in on this page. Else write it into a file named key.'),
           ['#markup' => $this->t('With bam:') . ' ', 'code' => $code('bam restore --from PLACE --key key latest --into /srv/site')],
           ['#markup' => $this->t('Without it:') . ' ', 'code' => $code("openssl enc -d -aes-256-cbc -pbkdf2 -iter $rounds -in FILE.tar.gz.enc -pass file:key | tar xz")],
         ],
       ],
       'where' => ['#theme' => 'item_list', '#title' => $this->t('Where the backups are'), '#items' => $places],
+      'later' => ['#markup' => '<p>' . $this->t('Places that are added later are not on this sheet: print it again then.') . '</p>'],
     ];
-    $form['actions'] = ['#type' => 'actions', 'copied' => $this->copied()];
+    $form['actions'] = [
+      '#type' => 'actions',
+      'copied' => $this->copied(),
+      'back' => ['#type' => 'link', '#title' => $this->t('Keys'), '#url' => Url::fromRoute('bam.keys')],
+    ];
     return $form;
   }
 

@@ -13,6 +13,34 @@ final class ProfileForm extends ItemForm {
 
   /**
    * {@inheritdoc}
+   *
+   * A profile that is built in, or another module's, is changed by one of the
+   * same name, which takes its place: this starts it.
+   */
+  protected function prepareEntity(): void {
+    $like = $this->getRequest()->query->get('like');
+    $profile = is_string($like) ? $this->site->complete()['profiles'][$like] ?? NULL : NULL;
+    if (!$this->entity->isNew() || $profile === NULL || $this->exists($like)) {
+      return;
+    }
+    $this->entity->set('id', $like)->set('label', $this->site->label('profiles', $like));
+    foreach (['filename', 'append_timestamp', 'timestamp_format', 'compression', 'encryption', 'description', 'site_offline', 'site_offline_message', 'ignore_errors'] as $key) {
+      if (isset($profile[$key])) {
+        $this->entity->set($key, $profile[$key]);
+      }
+    }
+    $this->entity->set('notify', array_map(static fn ($to): string => implode(', ', (array) $to), (array) ($profile['notify'] ?? []))
+      + $this->entity->get('notify'));
+    $own = [];
+    foreach ((array) ($profile['sources'] ?? []) as $source => $settings) {
+      $lists = array_intersect_key($settings, ['nodata_tables' => 1, 'exclude_tables' => 1, 'exclude' => 1]);
+      $own[] = ['source' => (string) $source] + $lists;
+    }
+    $this->entity->set('sources', $own);
+  }
+
+  /**
+   * {@inheritdoc}
    */
   public function form(array $form, FormStateInterface $form_state): array {
     $form = parent::form($form, $form_state);

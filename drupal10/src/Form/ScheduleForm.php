@@ -4,6 +4,8 @@ declare(strict_types=1);
 
 namespace Drupal\bam\Form;
 
+use Bam\Crontab;
+use Drupal\Core\Entity\EntityInterface;
 use Drupal\Core\Form\FormStateInterface;
 
 /**
@@ -17,6 +19,10 @@ final class ScheduleForm extends ItemForm {
    * {@inheritdoc}
    */
   public function form(array $form, FormStateInterface $form_state): array {
+    if ($this->entity->isNew()) {
+      $usual = $this->site->usualProfile((string) $this->entity->get('source'));
+      $this->entity->set('profile', $usual);
+    }
     $form = parent::form($form, $form_state);
     $form['status'] = [
       '#type' => 'checkbox',
@@ -42,6 +48,9 @@ final class ScheduleForm extends ItemForm {
       '#title' => $this->t('Every'),
       '#description' => $this->t('0: only when asked.'),
       '#min' => 0,
+      '#max' => 1000000,
+      '#step' => 1,
+      '#required' => TRUE,
       '#default_value' => intdiv($every, self::UNITS[$unit]),
     ];
     $form['unit'] = [
@@ -66,6 +75,8 @@ final class ScheduleForm extends ItemForm {
       '#type' => 'number',
       '#title' => $this->t('Number of backups'),
       '#min' => 1,
+      '#max' => 1000000,
+      '#step' => 1,
       '#default_value' => max(1, $keep),
       '#states' => ['visible' => [':input[name="how_many"]' => ['value' => 'some']]],
     ];
@@ -77,16 +88,39 @@ final class ScheduleForm extends ItemForm {
    */
   public function validateForm(array &$form, FormStateInterface $form_state): void {
     parent::validateForm($form, $form_state);
-    $form_state->setValue('status', (bool) $form_state->getValue('status'));
-    $form_state->setValue('destinations', array_map('strval', array_values(array_filter($form_state->getValue('destinations'), 'is_string'))));
-    $form_state->setValue('every', (int) $form_state->getValue('number') * self::UNITS[$form_state->getValue('unit')]);
-    $keep = ['all' => 0, 'smart' => -2][$form_state->getValue('how_many')] ?? (int) $form_state->getValue('keep');
-    $form_state->setValue('keep', $keep);
+    if ($form_state->getValue('how_many') === 'some' && trim((string) ($form_state->getUserInput()['keep'] ?? '')) === '') {
+      $form_state->setErrorByName('keep', $this->t('How many?'));
+    }
     $cron = trim((string) $form_state->getValue('cron'));
-    if ($cron !== '' && count(preg_split('/\s+/', $cron)) !== 5) {
-      $form_state->setErrorByName('cron', $this->t('A crontab expression has five fields: minute, hour, day, month, weekday.'));
+    if (!Crontab::isExpression($cron) && $cron !== '') {
+      $form_state->setErrorByName('cron', $this->t('That is no crontab expression. It has five fields: minute (0-59), hour (0-23), day (1-31), month (1-12), weekday (0-7).'));
     }
     $form_state->setValue('cron', $cron);
+  }
+
+  /**
+   * {@inheritdoc}
+   *
+   * What is copied into the entity is of its types even while it is not valid.
+   */
+  public function buildEntity(array $form, FormStateInterface $form_state): EntityInterface {
+    $number = (int) min(1000000, max(0, (float) $form_state->getValue('number')));
+    $form_state->setValue('every', $number * (self::UNITS[$form_state->getValue('unit')] ?? 0));
+    $form_state->setValue('keep', $this->keep($form_state));
+    $form_state->setValue('status', (bool) $form_state->getValue('status'));
+    $form_state->setValue('destinations', array_map('strval', array_values(array_filter((array) $form_state->getValue('destinations'), 'is_string'))));
+    return parent::buildEntity($form, $form_state);
+  }
+
+  /**
+   * How many backups are kept, as the document says it.
+   */
+  private function keep(FormStateInterface $form_state): int {
+    return match ($form_state->getValue('how_many')) {
+      'smart' => -2,
+      'some' => (int) min(1000000, max(1, (float) $form_state->getValue('keep'))),
+      default => 0,
+    };
   }
 
 }

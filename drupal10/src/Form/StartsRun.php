@@ -32,6 +32,10 @@ trait StartsRun {
    * Starts a run, and goes to the page that shows its progress.
    */
   protected function start(FormStateInterface $form_state, array $job): void {
+    // The page of the run may be read when the configuration is another one.
+    foreach (array_keys($this->site->complete()['destinations']) as $name) {
+      $job['labels'][$name] = $this->site->label('destinations', (string) $name);
+    }
     try {
       [$id] = $this->jobs->start([$job]);
       $form_state->setRedirect('bam.job', ['job' => $id]);

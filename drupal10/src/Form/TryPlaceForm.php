@@ -6,11 +6,14 @@ namespace Drupal\bam\Form;
 
 use Drupal\bam\Controller\OverviewController;
 use Drupal\bam\Entity\Destination;
+use Drupal\bam\FirstSteps;
 use Drupal\bam\Jobs;
 use Drupal\bam\Places;
 use Drupal\bam\SiteConfiguration;
+use Drupal\Component\Render\PlainTextOutput;
 use Drupal\Core\Form\FormBase;
 use Drupal\Core\Form\FormStateInterface;
+use Drupal\Core\StringTranslation\TranslatableMarkup;
 use Drupal\Core\Url;
 use Symfony\Component\DependencyInjection\ContainerInterface;
 use Symfony\Component\HttpKernel\Exception\NotFoundHttpException;
@@ -29,13 +32,14 @@ final class TryPlaceForm extends FormBase {
     private readonly SiteConfiguration $site,
     private readonly Jobs $jobs,
     private readonly Places $places,
+    private readonly FirstSteps $steps,
   ) {}
 
   /**
    * {@inheritdoc}
    */
   public static function create(ContainerInterface $container): static {
-    return new static($container->get('bam.site'), $container->get('bam.jobs'), $container->get('bam.places'));
+    return new static($container->get('bam.site'), $container->get('bam.jobs'), $container->get('bam.places'), $container->get('bam.first_steps'));
   }
 
   /**
@@ -48,8 +52,8 @@ final class TryPlaceForm extends FormBase {
   /**
    * The title of the page.
    */
-  public function title(string $name): string {
-    return (string) $this->t('The place @name', ['@name' => $this->site->label('destinations', $name)]);
+  public function title(string $name): TranslatableMarkup {
+    return $this->t('The place @name', ['@name' => $this->site->label('destinations', $name)]);
   }
 
   /**
@@ -67,9 +71,17 @@ final class TryPlaceForm extends FormBase {
       $form['state'] = ['#markup' => '<p>' . $this->t('It has not been tried yet: whether it can be reached, takes a file and gives it back.') . '</p>'];
     }
     else {
-      $text = $tried['problems'] === [] ? $this->t('It is reached, takes a file and gives it back.') : $this->places->answer($name);
+      $place = Destination::load($name);
+      $unknown = !empty($tried['key']['fingerprint']) && empty($tried['key']['known']) && $place !== NULL;
+      // Not one that shows another key than before.
+      $new = $unknown && $place->get('host_key') === '' && empty($tried['key']['warning']);
+      $text = match (TRUE) {
+        $new => $this->t('The server answers. This site does not know it yet, so nothing was sent to it.'),
+        $tried['problems'] === [] => $this->t('It is reached, takes a file and gives it back.'),
+        default => $this->places->answer($name),
+      };
       $form['state'] = OverviewController::message($tried['problems'] === [] ? 'status' : 'warning', [$text]);
-      if (!empty($tried['key']['fingerprint']) && empty($tried['key']['known']) && Destination::load($name)) {
+      if ($unknown) {
         $form['key'] = [
           '#type' => 'item',
           '#title' => $this->t('The server @host shows this key:', ['@host' => $tried['key']['host']]),
@@ -87,6 +99,12 @@ final class TryPlaceForm extends FormBase {
       $form['login'] = $this->loginLine();
     }
     $form['actions']['submit'] = ['#type' => 'submit', '#value' => $tried === NULL ? $this->t('Try it') : $this->t('Try it again')];
+    if ($tried !== NULL && $tried['problems'] === [] && $this->steps->areLeft()) {
+      $form['actions']['steps'] = ['#type' => 'link', '#title' => $this->t('Go on with the first steps'), '#url' => Url::fromRoute('bam.start'), '#attributes' => ['class' => ['button']]];
+    }
+    if (Destination::load($name) !== NULL) {
+      $form['actions']['edit'] = ['#type' => 'link', '#title' => $this->t('Edit'), '#url' => Url::fromRoute('entity.bam_destination.edit_form', ['bam_destination' => $name]), '#attributes' => ['class' => ['button']]];
+    }
     $form['actions']['all'] = ['#type' => 'link', '#title' => $this->t('All places'), '#url' => Url::fromRoute('entity.bam_destination.collection')];
     return $form;
   }
@@ -120,11 +138,11 @@ final class TryPlaceForm extends FormBase {
   /**
    * What is asked of the program.
    */
-  private static function job(string $name, string $label): array {
+  public static function job(string $name, string $label): array {
     return [
       'kind' => 'try',
       'place' => $name,
-      'title' => (string) t('Trying the place @name', ['@name' => $label]),
+      'title' => PlainTextOutput::renderFromHtml(t('Trying the place @name', ['@name' => $label])),
       'arguments' => ['destination', 'try', '--', $name],
     ];
   }

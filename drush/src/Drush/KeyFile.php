@@ -70,9 +70,45 @@ final class KeyFile {
       $logger->warning(dt("To use it, write into settings.php: \$settings['bam_key_file'] = '!file';", ['!file' => $file]));
       return;
     }
-    $store->setConfig('bam.settings', ['key_file' => $file] + $stored);
-    $store->dropCaches(['config']);
-    $logger->notice(dt('Backups with encryption use this key from now on (bam.settings:key_file).'));
+    $settings = ['key_file' => $file] + $stored;
+    // Who makes a key wants encryption, unless somebody has chosen otherwise.
+    $encrypt = ($stored['default_profile'] ?? '') === '' && $store->config('bam.profile.') === [];
+    if ($encrypt) {
+      $store->setConfig('bam.profile.encrypted', self::profile());
+      $settings['default_profile'] = 'encrypted';
+    }
+    $store->setConfig('bam.settings', $settings);
+    $store->dropCaches(['config', 'bootstrap', 'discovery', 'entity', 'dynamic_page_cache', 'page']);
+    $logger->notice($encrypt
+      ? dt('Backups are encrypted with this key from now on, with the profile "encrypted", unless another one is named (bam.settings:default_profile).')
+      : dt('Backups use this key from now on where their profile encrypts (bam.settings:key_file).'));
+  }
+
+  /**
+   * A profile that encrypts, as the page Keys makes it.
+   */
+  private static function profile(): array {
+    $random = bin2hex(random_bytes(16));
+    $uuid = substr($random, 0, 8) . '-' . substr($random, 8, 4) . '-4' . substr($random, 13, 3) . '-a' . substr($random, 17, 3) . '-' . substr($random, 20);
+    return [
+      'uuid' => $uuid,
+      'langcode' => 'en',
+      'status' => TRUE,
+      'dependencies' => [],
+      'id' => 'encrypted',
+      'label' => 'Encrypted',
+      'filename' => '[site:name]',
+      'append_timestamp' => 1,
+      'timestamp_format' => 'Y-m-d\TH-i-s',
+      'compression' => 'gzip',
+      'encryption' => 'aes256',
+      'description' => '',
+      'site_offline' => FALSE,
+      'site_offline_message' => '',
+      'ignore_errors' => FALSE,
+      'notify' => ['success' => '', 'failure' => ''],
+      'sources' => [],
+    ];
   }
 
   /**

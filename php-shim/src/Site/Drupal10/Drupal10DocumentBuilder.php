@@ -39,10 +39,10 @@ final class Drupal10DocumentBuilder extends DocumentBuilder
         return new Document([
             'site' => $this->site(),
             'databases' => $databases,
-            'sources' => $this->entities('source') + $this->theirs->sources(),
-            'destinations' => $this->destinations(),
-            'profiles' => $this->profiles() + $this->theirs->profiles(),
-            'schedules' => $this->schedules(),
+            'sources' => $this->sound('sources', $this->entities('source') + $this->theirs->sources()),
+            'destinations' => $this->sound('destinations', $this->destinations()),
+            'profiles' => $this->sound('profiles', $this->profiles() + $this->theirs->profiles()),
+            'schedules' => $this->sound('schedules', $this->schedules()),
             'encryption' => $this->encryption($settings),
             'policy' => array_filter(self::map($settings['policy'] ?? null), static function ($value): bool {
                 return $value !== null && $value !== '';
@@ -52,6 +52,24 @@ final class Drupal10DocumentBuilder extends DocumentBuilder
             'default_profile' => (string) ($settings['default_profile'] ?? ''),
             'state_dir' => (string) ($settings['state_dir'] ?? ''),
         ]));
+    }
+
+    /**
+     * The items of a section but those that cannot be worked with, which are told.
+     *
+     * @param array<string, array<string, mixed>> $items
+     * @return array<string, array<string, mixed>>
+     */
+    private function sound(string $section, array $items): array
+    {
+        foreach ($items as $name => $item) {
+            $problem = Sound::problem($section, $item);
+            if ($problem !== null) {
+                unset($items[$name]);
+                $this->notes[] = substr($section, 0, -1) . " $name is left out: $problem; correct its configuration";
+            }
+        }
+        return $items;
     }
 
     /**

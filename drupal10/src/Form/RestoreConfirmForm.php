@@ -1,0 +1,102 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Drupal\bam\Form;
+
+use Drupal\bam\Controller\OverviewController;
+use Drupal\bam\DryRun;
+use Drupal\bam\Jobs;
+use Drupal\Component\Render\PlainTextOutput;
+use Drupal\Core\Form\FormBase;
+use Drupal\Core\Form\FormStateInterface;
+use Drupal\Core\Url;
+use Symfony\Component\HttpFoundation\RedirectResponse;
+use Symfony\Component\HttpKernel\Exception\NotFoundHttpException;
+
+/**
+ * What a restore would change, and the question, which asks for the site's name.
+ */
+final class RestoreConfirmForm extends FormBase {
+
+  use StartsRun;
+
+  /**
+   * The dry run.
+   */
+  private array $job = [];
+
+  /**
+   * {@inheritdoc}
+   */
+  public function getFormId(): string {
+    return 'bam_restore_confirm_form';
+  }
+
+  /**
+   * {@inheritdoc}
+   */
+  public function buildForm(array $form, FormStateInterface $form_state, string $job = ''): array|RedirectResponse {
+    $this->job = $this->jobs->load($job) ?? [];
+    if (($this->job['kind'] ?? '') !== 'preview') {
+      throw new NotFoundHttpException();
+    }
+    $view = $this->jobs->view($this->job);
+    if ($view['state'] !== 'done') {
+      return new RedirectResponse(Url::fromRoute('bam.job', ['job' => $job])->toString());
+    }
+    $result = (array) $view['status']['result'];
+    $form['#cache'] = ['max-age' => 0];
+    $form['#attached']['library'][] = 'bam/pages';
+    $form['preview'] = DryRun::tables($result);
+    $other = array_filter((array) ($result['notes'] ?? []), static fn (array $note): bool => $note['kind'] !== 'missing');
+    $notes = [...Jobs::missing($view), ...array_column($other, 'text')];
+    if ($notes !== []) {
+      $form['notes'] = ['#theme' => 'item_list', '#title' => $this->t('Worth knowing'), '#items' => $notes];
+    }
+    $form['warning'] = OverviewController::message('warning', [
+      $this->t('What is there now is replaced, and what was changed since the backup is lost. If something goes wrong on the way, the site is as it was.'),
+      empty($result['tables']) ? '' : $this->t('Restoring the database brings back its accounts and sessions, too: you may have to log in again; the page that shows the progress stays open to you.'),
+    ]);
+    $form['name'] = [
+      '#type' => 'textfield',
+      '#title' => $this->t('The name of the site'),
+      '#description' => $this->t('To make sure that this is the right one, type: @name', ['@name' => $this->name()]),
+      '#required' => TRUE,
+      '#attributes' => ['autocomplete' => 'off'],
+    ];
+    $form['actions'] = ['#type' => 'actions'];
+    $form['actions']['submit'] = ['#type' => 'submit', '#value' => $this->t('Restore'), '#button_type' => 'danger'];
+    $form['actions']['cancel'] = ['#type' => 'link', '#title' => $this->t('Cancel'), '#url' => Url::fromRoute('bam.overview'), '#attributes' => ['class' => ['button']]];
+    return $form;
+  }
+
+  /**
+   * {@inheritdoc}
+   */
+  public function validateForm(array &$form, FormStateInterface $form_state): void {
+    if (mb_strtolower(trim((string) $form_state->getValue('name'))) !== mb_strtolower($this->name())) {
+      $form_state->setErrorByName('name', $this->t('That is not the name of this site.'));
+    }
+  }
+
+  /**
+   * {@inheritdoc}
+   */
+  public function submitForm(array &$form, FormStateInterface $form_state): void {
+    $this->start($form_state, [
+      'kind' => 'restore',
+      'title' => PlainTextOutput::renderFromHtml($this->t('Restore of backup @id', ['@id' => $this->job['backup']])),
+      'arguments' => ['restore', '--yes', ...$this->job['words'], '--', $this->job['backup']],
+    ]);
+  }
+
+  /**
+   * The name that has to be typed; the host where the site has none.
+   */
+  private function name(): string {
+    $name = trim((string) $this->config('system.site')->get('name'));
+    return $name !== '' ? $name : $this->getRequest()->getHost();
+  }
+
+}
