@@ -3,7 +3,7 @@
 
 use crate::config::{Document, Driver, Site, Source, SourceCode, SourceSettings};
 use crate::source::exclude::{self, Excludes};
-use crate::source::{composer, database, machine};
+use crate::source::{composer, database, machine, siblings};
 use crate::{Code, Error, Result};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,7 @@ pub fn archive_excludes(document: &Document, source: &Source, settings: Option<&
         }
     };
     database_files(document).iter().for_each(|path| excludes.add_path(path));
+    siblings::paths(site).iter().for_each(|path| excludes.add_path(path));
     if source.code == Some(SourceCode::Composer) {
         composer::folders(&site.root).unwrap_or_default().iter().for_each(|path| excludes.add_path(path));
     }

@@ -22,6 +22,7 @@ pub mod pgsql;
 mod prefetch;
 pub(crate) mod reach;
 pub mod rights;
+pub mod siblings;
 mod sql;
 pub mod sqlite;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::source::database::{self, DumpReport, DumpSettings};
 use crate::source::exclude::{self, Excludes, plain_path, real_path};
 use crate::source::files::{FileTree, TreeReport};
 use crate::source::reach::Reach;
+use crate::source::siblings;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -211,6 +212,13 @@ impl Plan {
                 ),
             )
             .hint("leave \"code: composer\" out of the source, so that all code is in the backup"));
+        }
+        let theirs: Vec<_> = siblings::paths(site).iter().map(|path| path.display().to_string()).collect();
+        if !theirs.is_empty() {
+            monitor.note(
+                NoteKind::Info,
+                format!("of other sites, and not in this backup: {}", theirs.join(", ")),
+            );
         }
         self.add_tree(site, site.root.clone(), b"docroot", excludes())?;
         let inside = |path: &Path| relative_to(path, &site.root);

@@ -5,6 +5,7 @@ use crate::config::{Document, Site, Source, SourceType};
 use crate::job::places;
 use crate::job::scope;
 use crate::source::exclude::{plain_path, real_path};
+use crate::source::siblings;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,10 @@ pub fn of(
     kept.extend(folders.filter_map(below));
     // A database that is a file is restored as a database.
     kept.extend(scope::database_files(document).into_iter().map(|path| real_path(&path)).filter_map(below));
+    if source.kind == SourceType::Archive {
+        // Other sites' files and databases, also of backups that were made when they were in.
+        kept.extend(siblings::paths(&document.site).into_iter().filter_map(below));
+    }
     if !settings {
         let site = &document.site;
         // Of a folder alone what keeps it private.

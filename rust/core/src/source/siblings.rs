@@ -1,0 +1,143 @@
+//! What belongs to the other sites of the same installation (Drupal's `sites/NAME`): their files and SQLite databases. A
+//! backup belongs to one site: theirs are in no archive of it, and a restore of it leaves them alone. Their code is shared.
+//!
+//! Their settings are not run but read: paths that are written out there are found, others are not.
+
+use crate::config::Site;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The settings that name a folder, in Drupal 7 and later, and the one that names a SQLite database.
+const FOLDERS: [&str; 2] = ["file_public_path", "file_private_path"];
+const DATABASE: &str = "database";
+
+/// A settings.php that is larger is none.
+const MOST: u64 = 1 << 20;
+
+/// Those that there are, with links resolved; nothing that holds what is the site's own.
+pub fn paths(site: &Site) -> Vec<PathBuf> {
+    let docroot = site.docroot();
+    let real = |path: &Path| path.canonicalize().ok();
+    let own: Vec<_> =
+        [Some(site.root.clone()), Some(docroot.clone()), Some(site.conf_dir()), Some(site.public_dir())]
+            .into_iter()
+            .chain([site.private_dir()])
+            .flatten()
+            .filter_map(|path| real(&path))
+            .collect();
+    let mut found = Vec::new();
+    for folder in fs::read_dir(docroot.join("sites")).into_iter().flatten().flatten() {
+        // A link is another name of a site.
+        let is_folder = folder.file_type().is_ok_and(|kind| kind.is_dir());
+        let folder = folder.path();
+        if !is_folder || !folder.join("settings.php").is_file() || real(&folder) == real(&site.conf_dir()) {
+            continue;
+        }
+        let mut theirs = vec![folder.join("files")];
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("settings") && name.ends_with(".php") {
+                theirs.extend(named_in(&entry.path()).into_iter().map(|path| docroot.join(path)));
+            }
+        }
+        found.extend(theirs.iter().filter_map(|path| real(path)));
+    }
+    found.retain(|path| !own.iter().any(|own| own.starts_with(path)));
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The paths that a settings file writes out. Databases are those that are files, with what SQLite keeps beside them.
+fn named_in(settings: &Path) -> Vec<PathBuf> {
+    if fs::metadata(settings).map_or(true, |found| found.len() > MOST) {
+        return Vec::new();
+    }
+    let text =
+        fs::read(settings).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim_start) {
+        if ["#", "//", "*", "/*"].iter().any(|comment| line.starts_with(comment)) {
+            continue;
+        }
+        found.extend(FOLDERS.iter().filter_map(|key| value_of(line, key)).map(PathBuf::from));
+        if let Some(path) = value_of(line, DATABASE) {
+            let beside = ["", "-wal", "-shm", "-journal"];
+            // The name of a database on a server names no file.
+            found.extend(
+                beside.iter().map(|end| PathBuf::from(format!("{path}{end}"))).filter(|_| path.contains('/')),
+            );
+        }
+    }
+    found
+}
+
+/// The text that a key of an array is given: `'key'] = 'text';` or `'key' => 'text',`; none where it is put together.
+fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(key)?;
+    let rest = rest.strip_prefix(['\'', '"'])?.trim_start();
+    let rest = rest
+        .strip_prefix("=>")
+        .or_else(|| rest.strip_prefix(']')?.trim_start().strip_prefix('='))?
+        .trim_start();
+    let quote = rest.chars().next().filter(|first| matches!(first, '\'' | '"'))?;
+    let (text, rest) = rest.strip_prefix(quote)?.split_once(quote)?;
+    (!text.is_empty() && !rest.trim_start().starts_with('.') && !text.contains(['$', '\\'])).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_and_databases_of_other_sites_are_found_and_nothing_that_is_shared() {
+        let top = tempfile::tempdir().expect("a folder");
+        let root = top.path().canonicalize().expect("a path");
+        for (path, text) in [
+            ("web/sites/default/settings.php", ""),
+            ("web/sites/default/files/own.txt", ""),
+            ("private/own/own.txt", ""),
+            (
+                "web/sites/two/settings.php",
+                "<?php\n# $settings['file_private_path'] = 'core';\n$settings['file_public_path'] = 'sites/two/open here';\n\
+                 $settings['file_private_path'] = '../private/two';\n$databases = ['default' => ['default' => [\n\
+                 'database' => 'sites/two/db/.ht.sqlite', 'driver' => 'sqlite']]];\n",
+            ),
+            ("web/sites/two/open here/a.txt", ""),
+            ("web/sites/two/db/.ht.sqlite", ""),
+            ("web/sites/two/db/.ht.sqlite-wal", ""),
+            ("private/two/b.txt", ""),
+            ("web/sites/three/settings.php", "<?php\n$settings['file_private_path'] = \"../private\";\n"),
+            ("web/sites/three/settings.local.php", "<?php\n$conf['file_public_path'] = $here . '/files';\n"),
+            ("web/sites/three/files/c.txt", ""),
+            ("web/sites/all/files/shared.txt", ""),
+            ("web/core/index.php", ""),
+        ] {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, text).expect("written");
+        }
+        std::os::unix::fs::symlink("default", root.join("web/sites/alias")).expect("linked");
+        let site = Site {
+            root: root.clone(),
+            conf_path: "web/sites/default".into(),
+            private_path: Some("private/own".into()),
+            drupal_version: "10.6.15".into(),
+            ..Site::default()
+        };
+        let found: Vec<_> = paths(&site)
+            .iter()
+            .map(|path| path.strip_prefix(&root).expect("below").to_string_lossy().into_owned())
+            .collect();
+        // The private files of the third hold the site's own.
+        let expected = [
+            "private/two",
+            "web/sites/three/files",
+            "web/sites/two/db/.ht.sqlite",
+            "web/sites/two/db/.ht.sqlite-wal",
+            "web/sites/two/open here",
+        ];
+        assert_eq!(found, expected);
+    }
+}
