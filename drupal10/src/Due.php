@@ -18,7 +18,7 @@ final class Due {
   private const SLACK = 0.01;
 
   /**
-   * Seconds until a schedule is tried again that failed once, twice, …
+   * Seconds until a schedule is tried again that failed once, twice, and so on.
    *
    * Neither at each cron run, with a mail each time, nor only when its period
    * is over.

@@ -190,7 +190,7 @@ final class Keys {
   }
 
   /**
-   * The passphrase of the key file: its first line. NULL where it cannot be read.
+   * The passphrase of the key file, its first line; NULL where PHP cannot read.
    */
   public function read(): ?string {
     $lines = $this->file() === '' ? FALSE : @file($this->file(), FILE_IGNORE_NEW_LINES);

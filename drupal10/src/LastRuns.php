@@ -55,8 +55,8 @@ final class LastRuns {
    * What the end of a scheduled run means for the schedule.
    *
    * A run that failed is due again soon: see Due::retry(). One that another run
-   * locked out is due again at once; so is one that was killed, but not twice in
-   * a row, for it may be what brings the machine down.
+   * locked out is due again at once; so is one that was killed, but not twice
+   * in a row, for it may be what brings the machine down.
    */
   public function ended(array $job, array $view, int $now): void {
     $name = $job['schedule'];

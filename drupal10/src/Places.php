@@ -27,8 +27,8 @@ final class Places {
    * The last try of a place; NULL if there was none.
    *
    * @return array{time: int, problems: string[], key: array|null}|null
-   *   Plain text; `key`: the key that its server shows, with `host`, `key_type`,
-   *   `fingerprint`, `known`.
+   *   Plain text; `key`: the key that its server shows, with `host`,
+   *   `key_type`, `fingerprint`, `known`.
    */
   public function tried(string $name): ?array {
     return $this->stores->get('bam.place_check')->get($name);

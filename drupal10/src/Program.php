@@ -20,6 +20,9 @@ final class Program {
 
   use StringTranslationTrait;
 
+  /**
+   * Whether the classes of php-shim are there; NULL where nobody has looked.
+   */
   private ?bool $shim = NULL;
 
   public function __construct(
@@ -42,7 +45,7 @@ final class Program {
     }
     $here = (string) realpath(dirname(__DIR__));
     $places = [
-      // PREFIX/share/bam/drupal10 -> PREFIX/bin; then a checkout of the sources.
+      // PREFIX/share/bam/drupal10 -> PREFIX/bin; then a checkout of sources.
       dirname($here, 3) . '/bin/bam',
       '/usr/local/bin/bam',
       '/usr/bin/bam',

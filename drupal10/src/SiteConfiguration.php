@@ -16,6 +16,9 @@ final class SiteConfiguration {
 
   use StringTranslationTrait;
 
+  /**
+   * What complete() has found.
+   */
   private ?array $complete = NULL;
 
   public function __construct(
@@ -160,7 +163,7 @@ final class SiteConfiguration {
   }
 
   /**
-   * The same of other sites whose backups lie in the same places, by otherKey().
+   * The same of other sites with backups at the same places, by otherKey().
    */
   public function others(): array {
     return $this->listing('others');

@@ -118,6 +118,9 @@ class Pages(PagesTest):
         self.confirm()
         self.admin = self.visitor()
         self.assertEqual(site.facts()["slogan"], "content")
+        preview = self.restore(path, part="database")
+        self.assertRegex(preview, r"\d+ tables more are replaced")
+        self.assertNotIn("other.txt", preview)
         # Without a choice of files or tables nothing is started.
         _, page = self.admin.submit(path, "Show what would change", {"part": "path", "path": " \n"})
         self.assertIn("Which files or folders?", page.decode())

@@ -110,8 +110,9 @@ final class DownloadController extends ControllerBase {
    * The first and the last byte that a Range header asks for (RFC 9110, 14.2).
    *
    * @return array
-   *   Of a header with one range that the file has; the whole file for none, for
-   *   several, and for what is not understood; NULLs where none of it is there.
+   *   Of a header with one range that the file has; the whole file for none,
+   *   for several, and for what is not understood; NULLs where none of it is
+   *   there.
    */
   public static function range(string $header, int $size): array {
     if (!preg_match('/^bytes=(\d{0,15})-(\d{0,15})$/D', trim($header), $found) || $found[1] . $found[2] === '') {

@@ -78,7 +78,7 @@ final class Profile extends ConfigEntityBase {
   protected string $filename = '[site:name]';
 
   /**
-   * 0: no timestamp, 1: one, 2: none, the old backup is overwritten.
+   * Timestamps: 0: none, 1: one, 2: none, the old backup is overwritten.
    */
   protected int $append_timestamp = 1;
 

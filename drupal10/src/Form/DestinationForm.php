@@ -93,7 +93,7 @@ final class DestinationForm extends ItemForm {
   }
 
   /**
-   * Whether an address names a server: as a URL, or for rsync as user@host:path.
+   * Whether an address names a server: a URL, or for rsync user@host:path.
    */
   private static function isAddress(string $url, string $type): bool {
     if ($type === 'rsync' && preg_match('#^([^\s@:/]+@)?[A-Za-z0-9._-]+:[^\s:][^\x00-\x1f]*$#D', $url) && !str_contains($url, '://')) {

@@ -14,6 +14,9 @@ use Symfony\Component\DependencyInjection\ContainerInterface;
  */
 abstract class ItemForm extends EntityForm {
 
+  /**
+   * What the site has.
+   */
   protected SiteConfiguration $site;
 
   /**

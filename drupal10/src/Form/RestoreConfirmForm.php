@@ -15,7 +15,7 @@ use Symfony\Component\HttpFoundation\RedirectResponse;
 use Symfony\Component\HttpKernel\Exception\NotFoundHttpException;
 
 /**
- * What a restore would change, and the question, which asks for the site's name.
+ * What a restore would change, and the question, which wants the site's name.
  */
 final class RestoreConfirmForm extends FormBase {
 

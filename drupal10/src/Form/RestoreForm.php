@@ -5,7 +5,6 @@ declare(strict_types=1);
 namespace Drupal\bam\Form;
 
 use Drupal\bam\Controller\OverviewController;
-use Drupal\bam\Jobs;
 use Drupal\bam\SiteConfiguration;
 use Drupal\Component\Render\PlainTextOutput;
 use Drupal\Core\Form\FormBase;
@@ -88,6 +87,7 @@ final class RestoreForm extends FormBase {
       '#title' => $this->t('How much of it'),
       '#options' => ['all' => $this->t('All of it')]
       + ($kind === 'database' ? [] : ['path' => $this->t('Only some files or folders')])
+      + ($kind === 'archive' ? ['database' => $this->t('Only the database')] : [])
       + ($kind === 'files' ? [] : ['table' => $this->t('Only some tables')]),
       '#default_value' => 'all',
     ];
@@ -155,6 +155,9 @@ final class RestoreForm extends FormBase {
     }
     if ($part === 'table') {
       $words[] = '--table=' . implode(',', self::tables($form_state));
+    }
+    if ($part === 'database') {
+      $words[] = '--table=*';
     }
     if ($part === 'all' && $form_state->getValue('code')) {
       $words[] = '--code';

@@ -14,6 +14,9 @@ use Symfony\Component\DependencyInjection\ContainerInterface;
  */
 final class SettingsForm extends ConfigFormBase {
 
+  /**
+   * The program.
+   */
   private Program $program;
 
   /**
