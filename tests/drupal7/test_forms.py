@@ -185,6 +185,23 @@ class Forms(FormTest):
         self.assertEqual(self.browser.body, backup)
 
 
+    def test_a_key_from_a_sheet_opens_old_backups(self):
+        line = "a key of another machine, from its sheet"
+        self.browser.submit(f"{PAGES}/keys", "bam_keys_form", line=line)
+        self.assertNotIn("can be opened now", self.browser.said, "that is another button")
+        fields = self.browser.fields(f"{PAGES}/keys", "bam_keys_form")
+        self.browser.get(f"{PAGES}/keys", {**fields, "line": line, "op": "Keep this key"})
+        self.assertIn("can be opened now", self.browser.said)
+        keys = self.document()["encryption"]["keys"]
+        self.assertEqual(len(keys), 1)
+        with open(keys[0]) as file:
+            self.assertEqual(file.read(), line + "\n")
+        self.assertEqual(os.stat(keys[0]).st_mode & 0o777, 0o600)
+        self.browser.get(f"{PAGES}/keys", {**self.browser.fields(f"{PAGES}/keys", "bam_keys_form"), "line": line, "op": "Keep this key"})
+        self.assertIn("is here already", self.browser.said)
+        self.assertEqual(self.document()["encryption"]["keys"], keys)
+
+
 class FirstForms(FormTest):
     """On a site without a key."""
 

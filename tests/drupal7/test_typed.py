@@ -28,6 +28,7 @@ class Typed(FormTest):
         self.browser.get(preview)
         self.assertRegex(self.browser.url, "/confirm$", self.browser.said)
         asked = self.browser.said
+        self.preview = f"{preview}/confirm"
         self.browser.submit(f"{preview}/confirm", "bam_restore_confirm_form", name=self.variable("site_name"))
         page = self.browser.url
         self.ended()
@@ -52,6 +53,15 @@ class Typed(FormTest):
         self.assertEqual([self.read(name) for name in ("sub/ü/a.txt", "sub/it's/b.txt", "sub/precious.txt", "sub/later.txt")],
                          ["old", "old", "new", "new"])
         self.assertFalse(os.path.exists(os.path.join(self.root, "owned")))
+        with self.subTest("a preview of before"):
+            self.browser.get(self.preview)
+            self.assertIn("What this restore would change was looked at", self.browser.said)
+            self.assertNotIn("The name of the site", self.browser.said)
+            self.browser.submit(self.preview, "bam_restore_confirm_form", name=self.variable("site_name"))
+            self.ended()
+            self.assertEqual(self.read("sub/precious.txt"), "new")
+            self.browser.get(self.browser.url)
+            self.assertRegex(self.browser.url, "/confirm$", "another preview")
         self.browser.submit(f"{PAGES}/backups/{number}/restore", "bam_restore_form", part="path", path="a\x01b")
         self.assertIn("cannot be typed here", self.browser.said)
 

@@ -200,6 +200,7 @@ class Running(Work):
         page.click("Change to a new key", "a")
         page.wait(lambda: page.run("return !document.querySelector('#edit-rotate').closest('fieldset').classList.contains('collapsed')"),
                   "the fieldset to open")
+        page.tick("[name=sure]")
         page.click("Change to a new key", "input")
         self.job_ends(page)
         new = self.variable("bam_key_file")
@@ -209,6 +210,12 @@ class Running(Work):
             self.assertNotEqual(file.read(), before)
         self.assertTrue(opens(there, new))
         self.assertFalse(opens(there, old))
+        page.go(f"{PAGES}/keys")
+        page.click("Show the sheet to print", "input")
+        page.wait_for("Older keys")
+        for path in (old, new):
+            with open(path) as file:
+                self.assertIn(file.readline().strip(), page.text)
         page.go(f"{PAGES}/keys")
         self.assertIn("Nobody has said yet", page.text)
         self.assertRegex(page.text, f"{old} old backups only good")
