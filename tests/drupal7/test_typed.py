@@ -109,6 +109,28 @@ class Typed(FormTest):
         self.assertNotIn("/job/", self.browser.url)
         self.assertFalse(os.path.isdir(served) and os.listdir(served))
 
+    def test_what_is_started_while_another_run_works_waits_for_it(self):
+        self.sql("create table zz_hold (a int) engine=InnoDB")
+        session = self.server.hold("lock tables zz_hold write", "site")
+        pages = []
+        for _ in range(3):
+            self.browser.submit(f"{PAGES}/backup", "bam_backup_form", source="db", profile="default", description="",
+                                **{"destinations[manual]": "manual"})
+            pages.append(self.browser.url)
+        self.browser.get(pages[1])
+        self.assertIn("Waiting to start", self.browser.said)
+        self.browser.submit(f"{pages[2]}/cancel", "bam_cancel_form")
+        self.browser.get(pages[2])
+        self.assertIn("Cancelled. Nothing was changed.", self.browser.said)
+        session.stdin.close()
+        session.stdout.close()
+        session.wait()
+        self.ended()
+        for page in pages[:2]:
+            self.browser.get(page)
+            self.assertIn("Done.", self.browser.said)
+        self.assertEqual(len(self.stored()), 2)
+
     def test_what_is_imported_and_cannot_be_used_is_told(self):
         self.browser.submit(f"{PAGES}/import", "bam_import_form", text="return array('type_name' => 'schedule', 'machine_name' => 'sch', "
                             "'name' => 'Lost', 'source_id' => 'db', 'destination_id' => 'gone', 'profile_id' => 'default', 'enabled' => 1);")

@@ -59,6 +59,7 @@ class FromElsewhere(BrowserTest):
         page.type("#edit-remote-path", self.sshd.backups)
         page.type("#edit-identity-file", self.sshd.path("id"))
         page.type("#edit-key", THEIR_KEY)
+        self.picture(page, "from")
         page.click("Look what is there", "input")
         page.wait_for("letter for letter")
         self.assertIn(self.sshd.fingerprint().split()[1], page.text)
