@@ -203,6 +203,8 @@ class Pages(ModuleTest):
         self.assertEqual(later.get(PAGES), 403)
 
     def test_settings_are_checked(self):
+        for name in ("bam_key_file", "bam_binary"):
+            self.unset_conf(name)
         self.serve()
         browser = self.log_in(["administer bam"])
         key = os.path.join(self.top, "key")
@@ -233,6 +235,16 @@ class Pages(ModuleTest):
         self.assertIn("have been saved", browser.said)
         self.assertEqual(self.variable("bam_key_file"), key)
         self.assertEqual(json.loads(self.php("echo json_encode(variable_get('bam_policy'));")), {"copies": 3, "max_age": "8d"})
+        more = {"bam_site_aliases": "https://old.example.org\n", "backup_migrate_smart_keep_daily": "12"}
+        browser.submit(f"{PAGES}/settings", "bam_settings_form", **{**good, **more, "bam_site_aliases": "no address"})
+        self.assertIn("is not an address", browser.said)
+        browser.submit(f"{PAGES}/settings", "bam_settings_form", **good, **more)
+        self.assertEqual(json.loads(self.php("echo json_encode(array(variable_get('bam_site_aliases'), variable_get('backup_migrate_smart_keep_daily')));")),
+                         [["https://old.example.org"], 12])
+        # What settings.php says no page changes.
+        self.set_conf(bam_key_file=key)
+        self.sql("delete from variable where name = 'bam_key_file'; delete from cache_bootstrap")
+        self.wait(lambda: browser.get(f"{PAGES}/settings") == 200 and "It is named in settings.php" in browser.said)
 
     def test_the_status_report_has_a_line(self):
         self.serve()
