@@ -112,7 +112,7 @@ class InTheMiddle(SiteTest):
         self.assertEqual(self.parts(), {}, "leftovers of the killed run")
 
     def test_ctrl_c_cancels_and_leaves_nothing(self):
-        for stop in (signal.SIGINT, signal.SIGTERM):
+        for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(stop):
                 process, session = self.held_backup()
                 children = [pid for pid in descendants(process.pid) if pid != process.pid]
@@ -202,10 +202,15 @@ class InTheMiddle(SiteTest):
         damaged = state(self.name)
         session = self.server.hold("start transaction; select count(*) from node", self.name)
         self.addCleanup(self.let_go, session)
-        process = self.start("restore", str(made["id"]), "--yes")
-        self.wait(lambda: self.waiting(), process)
-        process.send_signal(signal.SIGINT)
-        self.finish(process, expect=130)
+        for stop in (signal.SIGINT, signal.SIGHUP):
+            with self.subTest(stop):
+                process = self.start("restore", str(made["id"]), "--yes")
+                self.wait(lambda: self.waiting(), process)
+                seen = self.bam("status", expect=None)
+                self.assertSays(seen, "is running", f"process {process.pid}")
+                self.assertNotIn("was stopped", seen.err)
+                process.send_signal(stop)
+                self.finish(process, expect=130)
         self.let_go(session)
         self.assertEqual(state(self.name), damaged)
         self.assertEqual(self.server.sql(f"show databases like '{self.name}\\_%'"), "", "scratch databases go")

@@ -61,6 +61,30 @@ class WholeSite(SiteTest):
             self.assertEqual(tree(self.destination()), before)
         self.bam("verify")
 
+    def test_other_sites_of_the_docroot_are_not_its_own(self):
+        self.write("sites/all/modules/x/x.module", "<?php\n")
+        self.write("sites/two/files/theirs", "as it was")
+        # Made when nothing told that the folder is a site's.
+        with_theirs = self.backup("archive")
+        self.write("sites/two/settings.php", "<?php\n")
+        self.write("sites/two/files/.ht.sqlite", "in use")
+        self.write("sites/two/modules/y", "code")
+        os.symlink("default", self.path("site/sites/alias"))
+        made = self.backup("archive")
+        members = run("tar", "tzf", made["path"]).decode().splitlines()
+        self.assertEqual([name for name in members if "sites/two/files" in name], [])
+        for name in ("docroot/sites/all/modules/x/x.module", "docroot/sites/two/modules/y", "docroot/sites/alias", "docroot/sites/default/files/picture.jpg"):
+            self.assertIn(name, members)
+        self.assertTrue(any("sites/two" in note["text"] for note in made["notes"]), made)
+        self.write("sites/two/files/theirs", "as it is")
+        self.write("sites/two/files/new", "later")
+        now = tree(self.path("site/sites/two/files"))
+        for backup in (with_theirs, made):
+            for words in ([], ["--code"]):
+                self.bam("restore", str(backup["id"]), "--yes", *words)
+                self.assertEqual(tree(self.path("site/sites/two/files")), now, words)
+        self.assertTrue(os.path.exists(self.path("site/sites/all/modules/x/x.module")))
+
     def test_the_archive_is_laid_out_as_backup_and_migrate_and_drush_expect(self):
         made = self.backup("archive")
         self.assertTrue(made["file"].endswith(".sitearchive.tar.gz"), made["file"])

@@ -1,8 +1,8 @@
 //! Schedules as cron runs them: retention, copies that are completed later, when they are due.
 
-use bam::config::Document;
+use bam::config::{Document, Schedule};
 use bam::job::{Job, Request, schedule};
-use bam::{Code, Error};
+use bam::{Code, Error, Monitor, NoteKind};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -57,16 +57,39 @@ impl Site {
 fn a_schedule_keeps_what_it_says_and_is_due_again_after_its_period() {
     let site = Site::new();
     let now = jiff::Timestamp::now().as_second();
-    assert_eq!(schedule::due(&site.document(), now).expect("asked"), ["weekly"]);
+    assert_eq!(schedule::due(&site.document(), now, &Monitor::new()).expect("asked"), ["weekly"]);
     let first = site.run(json!({"job": "run", "schedule": "weekly"})).expect("made");
-    assert!(schedule::due(&site.document(), now).expect("asked").is_empty(), "ran just now");
-    assert_eq!(schedule::due(&site.document(), now + 604_800).expect("asked"), ["weekly"]);
+    assert!(schedule::due(&site.document(), now, &Monitor::new()).expect("asked").is_empty(), "ran just now");
+    assert_eq!(schedule::due(&site.document(), now + 604_800, &Monitor::new()).expect("asked"), ["weekly"]);
     site.run(json!({"job": "backup", "what": "files", "destinations": ["near"]})).expect("made by hand");
     let second = site.run(json!({"job": "run", "schedule": "weekly"})).expect("made");
     assert_eq!(second["pruned"].as_array().map(Vec::len), Some(2), "the first, at both places: {second}");
     assert_eq!(second["pruned"][0]["id"], first["id"]);
     assert_eq!(site.backups("near").len(), 2, "the one made by hand stays");
     assert_eq!(site.backups("far").len(), 1);
+}
+
+#[test]
+fn one_whose_time_cannot_be_told_stops_no_other() {
+    let site = Site::new();
+    let mut document = site.document();
+    let bad = Schedule { cron: Some("0 4 * * 8".into()), ..document.schedules["weekly"].clone() };
+    document.schedules.insert("bad".into(), bad);
+    let (now, monitor) = (jiff::Timestamp::now().as_second(), Monitor::new());
+    assert_eq!(schedule::due(&document, now, &monitor).expect("asked"), ["weekly"]);
+    let told = |monitor: &Monitor| {
+        let notes = monitor.notes();
+        notes
+            .iter()
+            .any(|note| note.kind == NoteKind::Missing && note.text.starts_with("schedule bad never runs"))
+    };
+    assert!(told(&monitor));
+    site.run(json!({"job": "run", "schedule": "weekly"})).expect("made");
+    let job = Job::start(document, serde_json::from_value(json!({"job": "status"})).expect("a request"));
+    let status = job.and_then(Job::finish).expect("told");
+    assert!(status["schedules"]["bad"]["next_run"].is_null(), "{status}");
+    assert!(status["schedules"]["weekly"]["next_run"].is_i64(), "{status}");
+    assert!(status["notes"].to_string().contains("schedule bad never runs"), "{status}");
 }
 
 #[test]

@@ -84,11 +84,12 @@ pub fn list(document: &Document, output: &Output) -> Result<u8> {
     Ok(if unusable.is_empty() { 0 } else { 3 })
 }
 
-/// The default place; its folder is made where it is missing.
+/// The default place. Its folder is made where it is missing, for all to pass through: the key may be given to the user who
+/// runs the backups.
 fn default() -> Result<PathBuf> {
     let file = Path::new(DEFAULT);
     if let Some(folder) = file.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).at("cannot make the folder", folder)?;
+        DirBuilder::new().recursive(true).mode(0o711).create(folder).at("cannot make the folder", folder)?;
     }
     Ok(file.to_owned())
 }

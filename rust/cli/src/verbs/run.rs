@@ -9,24 +9,29 @@ use crate::signals::Hold;
 use crate::work::run;
 use bam::config::Document;
 use bam::job::{self, Request, choose};
-use bam::{Code, Monitor, Result};
+use bam::{Code, Monitor, NoteKind, Result};
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use std::io::IsTerminal;
 
 /// Runs schedules one after the other; one that fails does not keep the others from running.
 pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &Output) -> Result<u8> {
     let monitor = Monitor::new();
     job::bring_back(document, &monitor);
-    output.notes(&serde_json::json!(monitor.notes()));
     let now = Timestamp::now().as_second();
     let drills = schedules.is_empty() && job::drill::is_due(document, now)?;
     if schedules.is_empty() {
-        schedules = job::schedule::due(document, now)?;
+        schedules = job::schedule::due(document, now, &monitor)?;
     }
+    let notes = monitor.notes();
+    output.notes(&json!(notes));
+    let mut worst = Ok(match notes.iter().any(|note| note.kind == NoteKind::Missing) {
+        true => Code::Partial.exit_code(),
+        false => 0,
+    });
     if schedules.is_empty() && !drills {
-        nothing_due(document, output);
+        nothing_due(document, &json!(notes), worst.as_ref().copied().unwrap_or_default(), output);
     }
-    let mut worst = Ok(0);
     for schedule in schedules {
         let told = run_schedule(document.clone(), &schedule, output);
         match (&told, &worst) {
@@ -45,9 +50,9 @@ pub fn run_schedules(document: &Document, mut schedules: Vec<String>, output: &O
 }
 
 /// Whoever types it wants an answer; cron hears nothing.
-fn nothing_due(document: &Document, output: &Output) {
+fn nothing_due(document: &Document, notes: &Value, exit_code: u8, output: &Output) {
     if output.is_json() {
-        output.result(&serde_json::json!({ "schedules": [], "notes": [], "exit_code": 0 }), String::new);
+        output.result(&json!({ "schedules": [], "notes": notes, "exit_code": exit_code }), String::new);
     } else if std::io::stdout().is_terminal() {
         output.say(match document.schedules.is_empty() {
             true => "There is no schedule.",

@@ -113,6 +113,17 @@ pub fn acquire(document: &Document) -> Result<Lock> {
     Ok(Lock { _file: file })
 }
 
+/// The run that holds the site's lock now, as [`acquire`] names it; `None`: nobody does.
+pub fn holder(document: &Document) -> Result<Option<String>> {
+    let path = Home::of(document)?.lock;
+    match flock(&open_lock(&path)?, FlockOperation::NonBlockingLockShared) {
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Ok(Some(fs::read_to_string(&path).unwrap_or_default().trim().to_owned()))
+        }
+        _ => Ok(None),
+    }
+}
+
 fn open_lock(path: &Path) -> Result<File> {
     let mode = Mode::from_raw_mode(0o660);
     let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW;

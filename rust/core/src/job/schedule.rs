@@ -75,12 +75,19 @@ fn told(done: Result<Value>, what: &str, monitor: &Monitor) -> Result<Value> {
     }
 }
 
-/// Schedules that are due at `now` (Unix time), by machine name.
-pub fn due(document: &Document, now: i64) -> Result<Vec<String>> {
+/// Schedules that are due at `now` (Unix time), by machine name. One whose time cannot be told is a note, and keeps no other
+/// from running.
+pub fn due(document: &Document, now: i64, monitor: &Monitor) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let state_dir = lock::state_dir(document)?;
     for (name, schedule) in &document.schedules {
-        let next = next_run(&with_last_run(document, name, schedule)?, &document.site, now)?;
+        let next = match next_run(&with_last_run(document, name, schedule)?, &document.site, now) {
+            Ok(next) => next,
+            Err(error) => {
+                monitor.note(NoteKind::Missing, format!("schedule {name} never runs: {error}"));
+                continue;
+            }
+        };
         if next.is_some_and(|next| next <= now) && !waits(&state_dir, &key(document, name), now)? {
             names.push(name.clone());
         }

@@ -150,6 +150,7 @@ impl Claimed {
             translate: false,
             authentic: opened.is_authentic(),
             keep: &keep,
+            others: Vec::new(),
             recorded: None,
         };
         let mut journal = Journal::begin(&self.state_dir, opened.file())?;

@@ -321,6 +321,13 @@ impl<'t> Folders<'t> {
             let name = place.path.rsplit(|byte| *byte == b'/').next();
             name.is_some_and(|name| name.starts_with(start))
         });
+        let others = &self.target.others;
+        if !others.is_empty() && self.files.is_none() {
+            let live = self.live_path(&place);
+            if others.iter().any(|other| live.starts_with(other)) {
+                return None;
+            }
+        }
         let stays = || {
             let live = self.live_path(&place);
             keep::is_of_this_machine(&self.target.document.site, &live) && fs::symlink_metadata(live).is_ok()
@@ -489,6 +496,7 @@ mod tests {
             translate: true,
             authentic: false,
             keep: &|_| Vec::new(),
+            others: Vec::new(),
             recorded: None,
         };
         let folders = Folders::of(&target, &layout, &Monitor::new());

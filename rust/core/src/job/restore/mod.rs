@@ -39,6 +39,7 @@ use super::{choose, lock, places, trust};
 use crate::catalog::{Kind, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::source::exclude::real_path;
+use crate::source::siblings;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -263,6 +264,7 @@ fn put(
         translate: true,
         authentic: opened.is_authentic(),
         keep: &keep,
+        others: if ask.paths.is_empty() { siblings::paths(&document.site) } else { Vec::new() },
         recorded: recorded.as_ref(),
     };
     if ask.dry_run {

@@ -31,6 +31,8 @@ pub struct Target<'a> {
     pub authentic: bool,
     /// Finds what of a live folder stays although the backup does not have it; paths relative to the folder.
     pub keep: &'a (dyn Fn(&Path) -> Vec<PathBuf> + Sync),
+    /// What belongs to other sites and is not named in so many words: nothing is put there.
+    pub others: Vec<PathBuf>,
     /// What the backup says it left out.
     pub recorded: Option<&'a LeftOut>,
 }

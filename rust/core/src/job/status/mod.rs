@@ -59,11 +59,14 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
         let hint = finding.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
         monitor.note(NoteKind::Missing, format!("key: {}{hint}", finding.text));
     }
-    if let Some(pending) = recover::pending(&state_dir) {
-        monitor.note(NoteKind::Missing, pending);
-    }
-    if let Some(another) = state::restore_of_another(&state_dir) {
-        monitor.note(NoteKind::Missing, another.to_string());
+    let another = || state::restore_of_another(&state_dir).map(|another| another.to_string());
+    if let Some(stopped) = recover::pending(&state_dir).or_else(another) {
+        match lock::holder(document)? {
+            Some(run) => {
+                monitor.note(NoteKind::Info, format!("a restore is running, or another run ({run})"))
+            }
+            None => monitor.note(NoteKind::Missing, stopped),
+        }
     }
     if let Some(advice) = state::advice(document) {
         monitor.note(NoteKind::Info, advice);
@@ -79,13 +82,11 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     let mut next = serde_json::Map::new();
     for (name, settings) in &document.schedules {
         let settings = schedule::with_last_run(document, name, settings)?;
-        next.insert(
-            name.clone(),
-            json!({
-                "last_run": settings.last_run,
-                "next_run": catalog::next_run(&settings, &document.site, now)?,
-            }),
-        );
+        let next_run = catalog::next_run(&settings, &document.site, now).unwrap_or_else(|error| {
+            monitor.note(NoteKind::Missing, format!("schedule {name} never runs: {error}"));
+            None
+        });
+        next.insert(name.clone(), json!({ "last_run": settings.last_run, "next_run": next_run }));
     }
     let mut result = json!(status);
     if let Value::Object(map) = &mut result {
