@@ -197,8 +197,8 @@ class Running(Work):
         with open(there, "rb") as file:
             before = file.read()
         page.go(f"{PAGES}/keys")
-        page.click("Change to a new key", "a")
-        page.wait(lambda: page.run("return !document.querySelector('#edit-rotate').closest('fieldset').classList.contains('collapsed')"),
+        page.press(page.find("#edit-rotate legend a"))
+        page.wait(lambda: page.run("return !document.querySelector('#edit-rotate').classList.contains('collapsed')"),
                   "the fieldset to open")
         page.tick("[name=sure]")
         page.click("Change to a new key", "input")
