@@ -102,6 +102,7 @@ class FirstRun(BrowserTest):
 
     def say_who_hears(self, page):
         page.go(f"{PAGES}/start")
+        page.wait_for("A backup was restored aside, and was right.")
         page.click("Edit the profile", "a.button")
         page.tick("[name=notify_failure_enable]")
         self.picture(page, "profile")
