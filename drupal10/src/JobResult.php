@@ -31,6 +31,8 @@ final class JobResult {
       'verdict' => $this->verdict($view),
       'facts' => $this->facts($job, $result),
       'notes' => $warnings === [] ? [] : ['#theme' => 'item_list', '#title' => $this->t('Worth knowing'), '#items' => array_column($warnings, 'text')],
+      'found' => $job['kind'] === 'recover' && $view['state'] === 'done'
+        ? ['#prefix' => '<p>', '#plain_text' => is_string($result['found'] ?? NULL) ? $result['found'] : $this->t('There was nothing to end.'), '#suffix' => '</p>'] : [],
       'looked' => $this->looked($result),
       'drills' => $this->drills($result),
       'seen' => $job['kind'] === 'look' ? $this->seen($job, $view) : [],

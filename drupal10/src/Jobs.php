@@ -36,6 +36,7 @@ final class Jobs {
    */
   private const PERMISSIONS = [
     'restore' => 'restore from backup',
+    'recover' => 'restore from backup',
     'preview' => 'restore from backup',
     'look' => 'restore from backup',
     'import' => 'restore from backup',

@@ -35,7 +35,7 @@ final class Standing {
    *   What `status` told last.
    */
   public function verdict(array $status): array {
-    $todo = [...$this->key(), ...$this->places(), ...$this->sources($status), ...$this->unreachable($status), ...$this->schedules()];
+    $todo = [...$this->stopped($status), ...$this->key(), ...$this->places(), ...$this->sources($status), ...$this->unreachable($status), ...$this->schedules()];
     if ($todo !== []) {
       $rows = [];
       foreach ($todo as [$text, $title, $url]) {
@@ -194,6 +194,20 @@ final class Standing {
           default => [$this->t('Complete the copies'), Url::fromRoute('bam.replicate')],
         };
         $todo[] = [$this->site->label('sources', $source['source']) . ": $missing", ...$button];
+      }
+    }
+    return $todo;
+  }
+
+  /**
+   * A restore that was killed, which `status` alone tells.
+   */
+  private function stopped(array $status): array {
+    $todo = [];
+    foreach ((array) ($status['notes'] ?? []) as $note) {
+      if ($note['kind'] !== 'info' && str_contains($note['text'], 'restore') && str_contains($note['text'], 'was stopped')) {
+        $text = preg_replace('/`[^`]*recover[^`]*`/', PlainTextOutput::renderFromHtml($this->t('the button here')), $note['text']);
+        $todo[] = [$text, $this->t('End the restore'), Url::fromRoute('bam.recover')];
       }
     }
     return $todo;

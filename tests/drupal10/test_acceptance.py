@@ -63,6 +63,7 @@ class OnMariadb(SiteTest):
         listed = json.loads(site.drush("bam-backups", "--format=json"))
         self.assertEqual((listed[0]["id"], listed[0]["description"]), (made["id"], "before the update"))
         self.assertIn(str(made["id"]), site.drush("bam:backups"))
+        self.assertEqual(site.drush("bam:backups", "--format=list").split()[0], str(made["id"]))
         self.assertIn("good", site.drush("bam:verify", "latest"))
         self.assertIn("archive", site.drush("bam:sources"))
         plan = json.loads(site.drush("bam:restore", "latest", "--dry-run", "--format=json"))

@@ -11,6 +11,7 @@ import urllib.parse
 
 from browser import LIMIT
 from pages10 import PAGES, PagesTest
+from site10 import BAM
 from sshd import PROGRAM, Sshd
 
 
@@ -259,13 +260,16 @@ class Pages(PagesTest):
         self.assertEqual(os.stat(again).st_mode & 0o777, 0o600)
 
     def test_another_sites_backups_are_shown_when_asked_and_restored_when_meant(self):
-        site = self.site
+        site, other = self.site, os.path.join(self.site.top, "other")
+        os.makedirs(other + "/files")
         os.makedirs(os.path.dirname(self.stored("x")), exist_ok=True)
-        site.write(site.conf + "/files/theirs.txt", "theirs")
-        made = json.loads(site.drush("bam:backup", "files", "manual", "--uri=https://other.example.org", "--format=json"))
-        os.unlink(site.conf + "/files/theirs.txt")
-        # This site has its own address.
-        site.php(f"\\Drupal::state()->set('bam.url', '{self.site.address}');")
+        site.write(other + "/files/theirs.txt", "theirs")
+        site.write(other + "/bam.yml", f"site: {{ root: {other}, url: 'https://other.example.org', name: Other }}\n"
+                   f"sources: {{ files: {{ type: files, path: {other}/files }} }}\n"
+                   f"destinations: {{ manual: {{ type: directory, path: {os.path.dirname(self.stored('x'))} }} }}\n")
+        made = json.loads(site.run([BAM, "--config", other + "/bam.yml", "--json", "backup", "files", "manual"])[0])
+        # This site has an address of its own, and not only one of this machine.
+        site.php("\\Drupal::state()->set('bam.url', 'https://own.example.org');")
         self.addCleanup(site.php, "\\Drupal::state()->delete('bam.url');")
         self.page("/start")
         wanted, deadline = re.compile(rf'href="({PAGES}/backups/{made["id"]}/restore\?[^"]*)"'), time.monotonic() + LIMIT
@@ -278,6 +282,66 @@ class Pages(PagesTest):
         self.restore(link, other="1")
         self.confirm()
         self.assertTrue(os.path.exists(site.conf + "/files/theirs.txt"))
+
+    def test_forms_refuse_what_could_not_work(self):
+        site, add = self.site, {"label": "Odd", "id": "odd"}
+        public = site.conf + "/files"
+        os.symlink(public, site.top + "/link")
+        docroot = site.docroot
+        for path in (public + "/bk", site.root + "/private/../web/sites/default/files/bk", site.top + "/link/bk", "/" + public + "/./bk",
+                     "private://../web/sites/default/files/bk", docroot.replace("/", "//") + "/bk", "public://bk", "bk"):
+            _, page = self.admin.submit(PAGES + "/places/add", "Save and try it", {**add, "type": "directory", "path": path})
+            self.assertNotIn("is saved", page.decode(), path)
+            self.assertIn("messages--error", page.decode(), path)
+        for url in ("http://x/y", "sftp://", "sftp://u@localhost:99999/x", "sftp://u:secret@h/x", "sftp://h h/x", "host:/path"):
+            _, page = self.admin.submit(PAGES + "/places/add", "Save and try it", {**add, "type": "sftp", "url": url})
+            self.assertNotIn("is saved", page.decode(), url)
+            self.assertIn("messages--error", page.decode(), url)
+        schedule = {"label": "Odd", "id": "odd", "destinations[manual]": "manual"}
+        for fields in ({"number": "99999999999999999999"}, {"number": "1.5"}, {"number": ""}, {"number": "-1"},
+                       {"how_many": "some", "keep": ""}, {"cron": "99 4 * * *"}, {"cron": "0 4 * * 8"}, {"cron": "*/0 * * * *"},
+                       {"cron": "0-70 4 * * *"}, {"cron": "quatsch"}, {"destinations[manual]": None}):
+            status, page = self.admin.submit(PAGES + "/schedules/add", "Save", {**schedule, **fields})
+            self.assertEqual(status, 200, fields)
+            self.assertNotIn("is saved", page.decode(), fields)
+        self.assertEqual(self.admin.get(PAGES + "/schedules/none/run")[0], 404)
+        _, page = self.admin.submit(PAGES + "/schedules/add", "Save", {**schedule, "cron": "0 4 * * sat"})
+        self.assertIn("is saved", page.decode())
+        self.addCleanup(site.php, "\\Drupal\\bam\\Entity\\Schedule::load('odd')->delete();")
+        self.assertEqual(self.admin.get(PAGES + "/schedules/odd/run")[0], 200)
+
+    def test_names_are_shown_as_they_are_and_paths_reach_the_program_as_typed(self):
+        site, name = self.site, '<b>"A" & ü'
+        folder = os.path.join(site.top, "ü place")
+        site.php(f"""\\Drupal\\bam\\Entity\\Destination::create(['id' => 'named', 'label' => '{name}', 'type' => 'directory',
+            'path' => '{folder}'])->save();""")
+        self.addCleanup(site.php, "\\Drupal\\bam\\Entity\\Destination::load('named')->delete();")
+        self.admin.submit(PAGES + "/places/named/try", "Try it")
+        for page in (self.admin.get(self.admin.address)[1].decode(), self.admin.follow()):
+            self.assertIn("&lt;b&gt;&quot;A&quot; &amp; ü", page)
+            self.assertNotIn("&amp;lt;", page)
+            self.assertNotIn("&amp;quot;", page)
+        files = site.conf + "/files"
+        for path in ("ü/a.txt", "a.txt"):
+            os.makedirs(os.path.dirname(f"{files}/{path}"), exist_ok=True)
+            site.write(f"{files}/{path}", "before")
+        with open(os.fsencode(files) + b"/\xfc.txt", "w") as file:
+            file.write("before")
+        self.admin.submit(PAGES + "/backup", "Back up now", {"source": "files", "description": "größer ü"})
+        self.assertIn("Done.", self.admin.follow())
+        made = self.backups()[0]
+        self.assertEqual(made["description"], "größer ü")
+        for path in (b"/\xfc.txt", "/ü/a.txt".encode(), b"/a.txt"):
+            with open(os.fsencode(files) + path, "w") as file:
+                file.write("after")
+        # The bytes that are no text as the program shows them.
+        self.restore(f"{PAGES}/backups/{made['id']}/restore", part="path", path="ü\n\\xfc.txt")
+        self.confirm()
+        found = []
+        for path in (b"/\xfc.txt", "/ü/a.txt".encode(), b"/a.txt"):
+            with open(os.fsencode(files) + path) as file:
+                found.append(file.read())
+        self.assertEqual(found, ["before", "before", "after"])
 
     @unittest.skipUnless(os.path.exists(PROGRAM), "openssh-server is not installed")
     def test_a_server_is_added_its_key_is_trusted_and_its_backups_are_handed_out(self):

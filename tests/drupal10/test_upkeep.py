@@ -36,3 +36,10 @@ class Upkeep(SiteTest):
         site.drush("bam:delete", str(made["id"]), "--destination=nowhere", "--yes", expect=2)
         site.drush("bam:delete", str(made["id"]), "--destination=manual", "--yes")
         self.assertEqual(self.json("bam:backups"), [])
+        # Who makes a key wants backups to be encrypted from now on.
+        self.json("bam:key", f"--file={site.top}/keys/key")
+        site.drush("cache:rebuild")
+        self.assertEqual(site.php("echo \\Drupal\\bam\\Entity\\Profile::load('encrypted')->label();"), "Encrypted")
+        made = site.backup("db")
+        self.assertTrue(made["file"].endswith(".enc"), made)
+        site.drush("bam:delete", str(made["id"]), "--yes")

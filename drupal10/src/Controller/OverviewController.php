@@ -75,6 +75,11 @@ final class OverviewController extends ControllerBase {
     if ($status === NULL || $status['asking'] || $found['time'] === NULL || $found['asking']) {
       $build['asking'] = $this->asking($found['time']);
     }
+    if (isset($status['answer']['error'])) {
+      // Without it nobody knows whether the site is safe.
+      $told = $status['answer']['error'];
+      $build['unknown'] = self::message('error', [$told['message'], $told['hint'] ?? '']);
+    }
     if ($found['notes'] !== []) {
       $build['notes'] = self::message('warning', $found['notes']);
     }

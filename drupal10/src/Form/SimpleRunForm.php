@@ -10,14 +10,14 @@ use Drupal\Core\StringTranslation\TranslatableMarkup;
 use Drupal\Core\Url;
 
 /**
- * For what needs no more than a yes: complete copies, verify all, drill all.
+ * For what needs no more than a yes: complete copies, verify or drill all, …
  */
 final class SimpleRunForm extends ConfirmFormBase {
 
   use StartsRun;
 
   /**
-   * The verb: replicate, verify or drill.
+   * The verb: replicate, verify, recover or drill.
    */
   private string $verb = '';
 
@@ -43,6 +43,7 @@ final class SimpleRunForm extends ConfirmFormBase {
     return match ($this->verb) {
       'replicate' => $this->t('Complete the copies?'),
       'verify' => $this->t('Verify all backups?'),
+      'recover' => $this->t('End the restore that was stopped?'),
       default => $this->t('Start a drill?'),
     };
   }
@@ -54,6 +55,7 @@ final class SimpleRunForm extends ConfirmFormBase {
     return match ($this->verb) {
       'replicate' => $this->t('Backups that are missing at a place are copied there from another.'),
       'verify' => $this->t('Every byte of every copy is read, decrypted and checked.'),
+      'recover' => $this->t('It is finished where all of the backup is there, else the site is put back as it was before. If nothing was changed yet, what it has left behind is removed.'),
       default => DrillForm::explanation(),
     };
   }
@@ -65,6 +67,7 @@ final class SimpleRunForm extends ConfirmFormBase {
     return match ($this->verb) {
       'replicate' => $this->t('Complete the copies'),
       'verify' => $this->t('Verify'),
+      'recover' => $this->t('End it'),
       default => $this->t('Start the drill'),
     };
   }
@@ -85,6 +88,7 @@ final class SimpleRunForm extends ConfirmFormBase {
       'title' => (string) match ($this->verb) {
         'replicate' => $this->t('Completing the copies'),
         'verify' => $this->t('Verification of all backups'),
+        'recover' => $this->t('Ending a restore that was stopped'),
         default => $this->t('Drill'),
       },
       'arguments' => [$this->verb],

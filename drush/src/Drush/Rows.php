@@ -43,7 +43,8 @@ final class Rows {
     foreach ($result['backups'] as $backup) {
       $copies = array_map(static fn (array $copy): string => $copy['whole']
         ? $copy['destination'] : dt('!destination (incomplete)', ['!destination' => $copy['destination']]), $backup['copies']);
-      $rows[] = [
+      // What --format=list prints; those of two sites may have one ID.
+      $rows[isset($rows[$backup['id']]) ? "{$backup['id']} {$backup['file']}" : $backup['id']] = [
         'id' => $backup['id'],
         'source' => $backup['source'],
         'date' => Format::time($backup['id']),
