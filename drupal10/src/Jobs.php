@@ -132,6 +132,21 @@ final class Jobs {
   }
 
   /**
+   * Marks a run; whether nobody has done so before.
+   */
+  public function mark(string $id, string $mark): bool {
+    $file = @fopen($this->program->stateFolder() . "/$id.$mark", 'x');
+    return $file && fclose($file);
+  }
+
+  /**
+   * Whether a run has a mark.
+   */
+  public function isMarked(string $id, string $mark): bool {
+    return is_file($this->program->stateFolder() . "/$id.$mark");
+  }
+
+  /**
    * The records of runs that have ended, newest first.
    *
    * @return array[]
@@ -361,6 +376,9 @@ final class Jobs {
     }
     if ($job['kind'] === 'try') {
       $this->places->ended($job, $view);
+    }
+    if ($job['kind'] === 'rekey' && $view['state'] === 'done' && $view['exit_code'] === 0) {
+      \Drupal::state()->delete('bam.rekey_open');
     }
     if (isset($job['upload'])) {
       Uploads::remove((string) $this->program->stateFolder(), $job['upload']);

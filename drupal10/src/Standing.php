@@ -158,6 +158,9 @@ final class Standing {
         ];
       }
     }
+    if ($this->state->get('bam.rekey_open')) {
+      $todo[] = [$this->t('Backups are still encrypted with an old key: bringing them to the new one goes on, was stopped, or did not reach all of them.'), $this->t('Keys'), $keys];
+    }
     if ($file !== '' && $this->state->get('bam.key_copied') !== $file) {
       $todo[] = [$this->t('Nobody has said yet that a copy of the key is kept elsewhere.'), $this->t('Print the sheet'), $keys];
     }

@@ -157,11 +157,16 @@ class Module(PagesTest):
         site = self.site
         site.backup("db")
         before = [backup["id"] for backup in self.backups()]
+        known = "echo json_encode(\\Drupal::config('bam.settings')->get('key_file'));"
+        site.php("\\Drupal::configFactory()->getEditable('bam.settings')->set('key_file', '/srv/keys/key')->save();")
         site.drush("pm:uninstall", "bam", "--yes")
         self.assertEqual([backup["id"] for backup in self.backups()], before)
         self.assertEqual(site.php("echo json_encode(\\Drupal::configFactory()->listAll('bam.'));"), "[]")
         site.drush("pm:install", "bam", "bam_listener", "--yes")
         self.name_program()
+        # Where the key is, is known again.
+        self.assertEqual(site.php(known), '"/srv/keys/key"'.replace("/", "\\/"))
+        site.php("\\Drupal::configFactory()->getEditable('bam.settings')->set('key_file', '')->save();")
         self.assertEqual(self.visitor().get(PAGES)[0], 200)
 
 

@@ -50,6 +50,8 @@ class Pages(PagesTest):
         self.assertIn("That is not the name of this site.", page.decode())
         self.admin.submit(question, "Restore", {"name": " lab "})
         self.assertIn("Done", self.admin.follow())
+        # The same question again is one about another site.
+        self.assertIn("Look again", self.admin.get(question)[1].decode())
 
     def test_the_first_steps_are_seen_from_what_is_there(self):
         site = self.site
@@ -292,11 +294,11 @@ class Pages(PagesTest):
                      "private://../web/sites/default/files/bk", docroot.replace("/", "//") + "/bk", "public://bk", "bk"):
             _, page = self.admin.submit(PAGES + "/places/add", "Save and try it", {**add, "type": "directory", "path": path})
             self.assertNotIn("is saved", page.decode(), path)
-            self.assertIn("messages--error", page.decode(), path)
+            self.assertIn("Error message", page.decode(), path)
         for url in ("http://x/y", "sftp://", "sftp://u@localhost:99999/x", "sftp://u:secret@h/x", "sftp://h h/x", "host:/path"):
             _, page = self.admin.submit(PAGES + "/places/add", "Save and try it", {**add, "type": "sftp", "url": url})
             self.assertNotIn("is saved", page.decode(), url)
-            self.assertIn("messages--error", page.decode(), url)
+            self.assertIn("Error message", page.decode(), url)
         schedule = {"label": "Odd", "id": "odd", "destinations[manual]": "manual"}
         for fields in ({"number": "99999999999999999999"}, {"number": "1.5"}, {"number": ""}, {"number": "-1"},
                        {"how_many": "some", "keep": ""}, {"cron": "99 4 * * *"}, {"cron": "0 4 * * 8"}, {"cron": "*/0 * * * *"},

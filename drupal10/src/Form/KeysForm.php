@@ -126,6 +126,14 @@ final class KeysForm extends FormBase {
       '#access' => $this->keys->read() !== NULL,
     ];
     $form['actions']['copied'] = $this->copied() + ['#access' => !$this->isCopied()];
+    if ($this->state->get('bam.rekey_open')) {
+      $form['actions']['rekey'] = [
+        '#type' => 'submit',
+        '#value' => $this->t('Go on encrypting backups with the new key'),
+        '#submit' => ['::rekey'],
+        '#limit_validation_errors' => [],
+      ];
+    }
     $form['rotate'] = [
       '#type' => 'details',
       '#title' => $this->t('Change to a new key'),
@@ -147,15 +155,24 @@ final class KeysForm extends FormBase {
     try {
       $file = $this->keys->rotate();
       $this->messenger()->addWarning($this->t('The new key is @file. Print its sheet when this is done.', ['@file' => $file]));
-      $this->start($form_state, [
-        'kind' => 'rekey',
-        'title' => (string) $this->t('Encrypting backups with the new key'),
-        'arguments' => ['rekey', '--all'],
-      ]);
+      // Until all backups have it: whatever stops this, it is told and goes on.
+      $this->state->set('bam.rekey_open', TRUE);
+      $this->rekey($form, $form_state);
     }
     catch (\RuntimeException $cause) {
       $this->messenger()->addError($cause->getMessage());
     }
+  }
+
+  /**
+   * Brings old backups to the key in use.
+   */
+  public function rekey(array &$form, FormStateInterface $form_state): void {
+    $this->start($form_state, [
+      'kind' => 'rekey',
+      'title' => (string) $this->t('Encrypting backups with the new key'),
+      'arguments' => ['rekey', '--all'],
+    ]);
   }
 
   /**

@@ -22,6 +22,11 @@ final class RestoreConfirmForm extends FormBase {
   use StartsRun;
 
   /**
+   * For so many seconds a preview is good: later the site may be another.
+   */
+  private const GOOD = 900;
+
+  /**
    * The dry run.
    */
   private array $job = [];
@@ -47,6 +52,12 @@ final class RestoreConfirmForm extends FormBase {
     }
     $result = (array) $view['status']['result'];
     $form['#cache'] = ['max-age' => 0];
+    if ($this->isOld()) {
+      $form['old'] = OverviewController::message('warning', [$this->t('The site may be another by now than when this was looked at.')]);
+      $form['actions'] = ['#type' => 'actions'];
+      $form['actions']['again'] = ['#type' => 'submit', '#value' => $this->t('Look again'), '#submit' => ['::lookAgain'], '#validate' => ['::validateNothing']];
+      return $form;
+    }
     $form['#attached']['library'][] = 'bam/pages';
     $form['preview'] = DryRun::tables($result);
     $other = array_filter((array) ($result['notes'] ?? []), static fn (array $note): bool => $note['kind'] !== 'missing');
@@ -75,7 +86,10 @@ final class RestoreConfirmForm extends FormBase {
    * {@inheritdoc}
    */
   public function validateForm(array &$form, FormStateInterface $form_state): void {
-    if (mb_strtolower(trim((string) $form_state->getValue('name'))) !== mb_strtolower($this->name())) {
+    if ($this->isOld()) {
+      $form_state->setErrorByName('', $this->t('The site may be another by now than when this was looked at.'));
+    }
+    elseif (mb_strtolower(trim((string) $form_state->getValue('name'))) !== mb_strtolower($this->name())) {
       $form_state->setErrorByName('name', $this->t('That is not the name of this site.'));
     }
   }
@@ -84,11 +98,37 @@ final class RestoreConfirmForm extends FormBase {
    * {@inheritdoc}
    */
   public function submitForm(array &$form, FormStateInterface $form_state): void {
+    // One question, one restore: a second click finds the mark of the first.
+    if (!$this->jobs->mark($this->job['id'], 'used')) {
+      $this->messenger()->addWarning($this->t('That restore was started already.'));
+      $form_state->setRedirect('bam.overview');
+      return;
+    }
     $this->start($form_state, [
       'kind' => 'restore',
       'title' => PlainTextOutput::renderFromHtml($this->t('Restore of backup @id', ['@id' => $this->job['backup']])),
       'arguments' => ['restore', '--yes', ...$this->job['words'], '--', $this->job['backup']],
     ]);
+  }
+
+  /**
+   * Makes the preview anew.
+   */
+  public function lookAgain(array &$form, FormStateInterface $form_state): void {
+    $this->start($form_state, array_intersect_key($this->job, array_flip(['kind', 'title', 'arguments', 'backup', 'words'])));
+  }
+
+  /**
+   * Nothing is asked where a preview is made anew.
+   */
+  public function validateNothing(array &$form, FormStateInterface $form_state): void {}
+
+  /**
+   * Whether the preview is too old, or was made before another restore.
+   */
+  private function isOld(): bool {
+    $later = array_filter($this->jobs->past(20), fn (array $other): bool => $other['kind'] === 'restore' && $other['created'] > $this->job['created']);
+    return time() - $this->job['created'] > self::GOOD || $later !== [] || $this->jobs->isMarked($this->job['id'], 'used');
   }
 
   /**
