@@ -33,13 +33,14 @@ final class Maintenance
      *
      * @param string $message what visitors read, tokens replaced; '' keeps the site's own message
      * @param int    $pid     the process that will call end(); when it is gone, repair() does
+     * @param string $journal of a restore: while it says that the site is half restored, repair() does nothing
      *
      * @return bool whether it did: only then is end() called for
      */
-    public static function begin(string $message, int $pid): bool
+    public static function begin(string $message, int $pid, string $journal = ''): bool
     {
         self::repair();
-        return self::locked(static function () use ($message, $pid): bool {
+        return self::locked(static function () use ($message, $pid, $journal): bool {
             $now = self::stored();
             // variable_get() besides, for settings.php may say so, too.
             if (!empty($now[self::MODE]) || variable_get(self::MODE, 0)) {
@@ -51,6 +52,7 @@ final class Maintenance
                 'process' => Process::identify($pid),
                 'host' => php_uname('n'),
                 'since' => time(),
+                'journal' => $journal,
                 'had_message' => isset($now[self::MESSAGE]),
                 'message' => $now[self::MESSAGE] ?? '',
             ]);
@@ -119,6 +121,9 @@ final class Maintenance
         }
         if (!is_array($record) || !isset($record['pid'], $record['host'], $record['since'])) {
             return true;
+        }
+        if (RestoreJournal::isMixed((string) ($record['journal'] ?? ''))) {
+            return false;
         }
         if ($record['host'] !== php_uname('n')) {
             return time() - (int) $record['since'] > self::ELSEWHERE;

@@ -383,6 +383,18 @@ final class Drupal10Test extends Scratch
         $store->set('state', 'bam.maintenance', ['pid' => $gone, 'host' => php_uname('n'), 'since' => time()]);
         $this->assertTrue($maintenance->repair());
         $this->assertSame([false, false], $mode());
+
+        // One that stopped between old and new: what is live is neither.
+        $journal = "$this->folder/restore.json";
+        $this->assertTrue($maintenance->begin('', $gone, $journal));
+        foreach (['swapping' => false, 'reverting' => false, 'swapped' => true] as $state => $online) {
+            file_put_contents($journal, json_encode(['state' => $state]));
+            $this->assertSame($online, $maintenance->repair(), $state);
+            $this->assertSame([!$online, !$online], $mode(), $state);
+        }
+        $maintenance->begin('', $gone, $journal);
+        unlink($journal);
+        $this->assertTrue($maintenance->repair(), 'it was ended');
     }
 
     public function testCachesElsewhereAreNamed(): void

@@ -36,7 +36,7 @@ impl Offline {
     /// Puts the site offline. `None`: it was offline already, and stays so.
     pub fn begin(document: &Document, message: &str) -> Result<Option<Offline>> {
         // Not then_some(): what that made in vain would be dropped, and put the site online.
-        Ok(site::offline(document, message)?.then(|| Offline(document.clone())))
+        Ok(site::offline(document, message, None)?.then(|| Offline(document.clone())))
     }
 }
 

@@ -3,6 +3,7 @@
 namespace Bam\Site\Drupal10;
 
 use Bam\Process;
+use Bam\RestoreJournal;
 
 /**
  * Maintenance mode of Drupal 8 to 11 around a run, which must end however the run ends.
@@ -40,10 +41,11 @@ final class Maintenance
      *
      * @param string $message What visitors read, tokens replaced; '' keeps the site's own message.
      * @param int $pid The process that will call end(); when it is gone, repair() does.
+     * @param string $journal Of a restore: while it says that the site is half restored, repair() does nothing.
      *
      * @return bool Whether it did: only then is end() called for.
      */
-    public function begin(string $message, int $pid): bool
+    public function begin(string $message, int $pid, string $journal = ''): bool
     {
         $this->repair();
         $state = $this->store->values(self::STATE);
@@ -55,6 +57,7 @@ final class Maintenance
             'process' => Process::identify($pid),
             'host' => php_uname('n'),
             'since' => time(),
+            'journal' => $journal,
         ];
         $own = $this->store->config(self::CONFIG)[self::CONFIG] ?? [];
         if ($message !== '') {
@@ -123,6 +126,9 @@ final class Maintenance
     {
         if (!is_array($record) || !isset($record['pid'], $record['host'], $record['since'])) {
             return true;
+        }
+        if (RestoreJournal::isMixed((string) ($record['journal'] ?? ''))) {
+            return false;
         }
         if ($record['host'] !== php_uname('n')) {
             return time() - (int) $record['since'] > self::ELSEWHERE;

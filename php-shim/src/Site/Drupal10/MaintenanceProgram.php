@@ -14,13 +14,14 @@ final class MaintenanceProgram
     /**
      * @param string $verb begin, end, repair, refresh or rebuild.
      * @param int $pid Of begin: for which process.
+     * @param string $journal Of begin: that of a restore, or ''.
      * @param resource $input Of begin: the message.
      *
      * @return string What is printed.
      *
      * @throws \Throwable Why it could not be done.
      */
-    public static function run(string $root, string $uri, string $verb, int $pid, $input): string
+    public static function run(string $root, string $uri, string $verb, int $pid, string $journal, $input): string
     {
         $site = Sites::open($root, $uri);
         if (!$site instanceof Drupal10Site) {
@@ -40,7 +41,8 @@ final class MaintenanceProgram
         $maintenance = new Maintenance($site, $store);
         switch ($verb) {
             case 'begin':
-                $taken = $maintenance->begin(self::message($site, (string) stream_get_contents($input)), $pid);
+                $message = self::message($site, (string) stream_get_contents($input));
+                $taken = $maintenance->begin($message, $pid, $journal);
                 // Who asked may have been killed meanwhile: then whoever looked after that has looked too early.
                 if ($taken && !Process::isAlive($pid)) {
                     $maintenance->end();

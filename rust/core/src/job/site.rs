@@ -7,6 +7,7 @@ use crate::source::tool;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Stdio;
 
 /// Whether the site can be asked at all.
@@ -16,10 +17,13 @@ pub fn answers(document: &Document) -> bool {
 
 /// Puts the site into maintenance mode for this process; `message` is what visitors read, empty for the site's own.
 /// `false`: it was in it already, and stays in it. Should this process be killed before [`online`], the record that the
-/// program keeps lets whoever looks next take it back: [`repair`].
-pub fn offline(document: &Document, message: &str) -> Result<bool> {
+/// program keeps lets whoever looks next take it back: [`repair`]; of a restore only when its `journal` does not say that
+/// the site is half restored.
+pub fn offline(document: &Document, message: &str, journal: Option<&Path>) -> Result<bool> {
     let pid = std::process::id().to_string();
-    Ok(ask(document, &["begin", &pid], message, &Monitor::new())? == "taken")
+    let journal = journal.map(|path| path.to_string_lossy().into_owned());
+    let words: Vec<&str> = ["begin", &pid].into_iter().chain(journal.as_deref()).collect();
+    Ok(ask(document, &words, message, &Monitor::new())? == "taken")
 }
 
 /// Takes back what [`offline`] did.

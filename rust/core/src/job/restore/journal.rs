@@ -131,7 +131,7 @@ impl Journal {
         }
         self.offline = true;
         self.save()?;
-        match site::offline(document, "") {
+        match site::offline(document, "", std::path::absolute(&self.path).ok().as_deref()) {
             Ok(done) => self.ours = done,
             // A site that is broken is a reason to restore it.
             Err(error) => monitor.note(
@@ -309,6 +309,8 @@ impl Journal {
                  run `bam recover`; `bam recover --finish` makes the new data live instead",
             )
         })?;
+        // The site is whole again: what looks at the journal may take it back online.
+        self.enter(State::Reverted)?;
         self.go_online(document, monitor);
         self.tidy(State::Reverted, document, monitor);
         Ok(())
