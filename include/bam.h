@@ -192,6 +192,11 @@ enum bam_status bam_decrypt_file(const char *from,
 // Tells what the last failed call of this thread failed of.
 enum bam_status bam_last_error(struct bam_error *error);
 
+// The same as JSON, with what is known besides: `{"code", "message", "hint", "operation", "path", "object", "database",
+// "destination", "backup", "cause"}`, of which only the first three are always there (docs/json.md). NULL while no call
+// has failed.
+enum bam_status bam_last_error_json(char **error_json);
+
 // Starts a job: `{"config": {the configuration document}, "request": {"job": "backup", "what": "db"}}`.
 // The shapes are in docs/json.md. The work runs on threads of its own.
 enum bam_status bam_job_start(const char *request_json,

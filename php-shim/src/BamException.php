@@ -11,6 +11,9 @@ class BamException extends \RuntimeException
     private string $hint;
     private int $exitCode;
 
+    /** @var array<string, ?string> */
+    private array $facts = [];
+
     public function __construct(
         string $kind,
         string $message,
@@ -46,6 +49,28 @@ class BamException extends \RuntimeException
     public function exitCode(): int
     {
         return $this->exitCode;
+    }
+
+    /**
+     * The same with what it is about, as docs/json.md has it.
+     *
+     * @param array<string, ?string> $facts
+     */
+    public function withFacts(array $facts): self
+    {
+        $this->facts = $facts;
+        return $this;
+    }
+
+    /**
+     * What scripts read (docs/json.md): code, message, hint, and what it is about where that is known.
+     *
+     * @return array<string, ?string>
+     */
+    public function toArray(): array
+    {
+        $told = ['code' => $this->kind, 'message' => $this->getMessage(), 'hint' => $this->hint];
+        return $told + $this->facts;
     }
 
     /**

@@ -343,12 +343,10 @@ final class Native
         if ($status !== 0) {
             $error = $this->ffi->new('bam_error');
             $this->ffi->bam_last_error(\FFI::addr($error));
-            throw new BamException(
-                $error->code,
-                $error->message,
-                $error->hint,
-                (int) $error->exit_code
-            );
+            $failure = new BamException($error->code, $error->message, $error->hint, (int) $error->exit_code);
+            throw $failure->withFacts(Json::decode($this->text(
+                fn ($facts) => $this->ffi->bam_last_error_json($facts)
+            )));
         }
     }
 }

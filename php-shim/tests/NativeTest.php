@@ -97,9 +97,11 @@ final class NativeTest extends Scratch
         $this->assertFileEquals($file, "$this->folder/back");
         $native->delete($destination, 'a.tar');
         $this->assertSame([], $native->listing($destination));
-        $this->assertFails('not_found', 'a.tar', function () use ($native, $destination): void {
+        $failure = $this->assertFails('not_found', 'a.tar', function () use ($native, $destination): void {
             $native->delete($destination, 'a.tar');
         });
+        $this->assertSame('not_found', $failure->toArray()['code']);
+        $this->assertArrayHasKey('destination', $failure->toArray());
     }
 
     public function testADocumentIsCompletedWithoutItsSecrets(): void

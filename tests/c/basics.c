@@ -8,6 +8,9 @@ static void *other_thread(void *unused) {
   bam_error error;
   CHECK_OK(bam_last_error(&error));
   CHECK(error.status == BAM_STATUS_OK);
+  char *json;
+  CHECK_OK(bam_last_error_json(&json));
+  CHECK(json == NULL);
   return NULL;
 }
 
@@ -23,6 +26,11 @@ int main(void) {
   CHECK_OK(bam_last_error(&error));
   CHECK(error.status == BAM_STATUS_NULL_POINTER && error.exit_code == 2);
   CHECK(strcmp(error.code, "null_pointer") == 0 && strstr(error.message, "`error`") != NULL);
+
+  char *json;
+  CHECK_OK(bam_last_error_json(&json));
+  CHECK(strstr(json, "\"code\":\"null_pointer\"") != NULL && strstr(json, "\"hint\":null") != NULL);
+  bam_string_free(json);
 
   /* An error stays in the thread in which it happened. */
   pthread_t thread;

@@ -63,6 +63,10 @@ static void transfer(const char *folder) {
 
   CHECK_OK(bam_transfer_delete(place, name));
   CHECK_FAILS(bam_transfer_delete(place, name), BAM_STATUS_NOT_FOUND, name);
+  char *facts;
+  CHECK_OK(bam_last_error_json(&facts));
+  CHECK(strstr(facts, "\"code\":\"not_found\"") != NULL && strstr(facts, "\"destination\":") != NULL);
+  bam_string_free(facts);
   CHECK_OK(bam_transfer_list(place, &listing));
   CHECK(strcmp(listing, "[]") == 0);
   bam_string_free(listing);

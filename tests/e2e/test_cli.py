@@ -104,6 +104,22 @@ class Talk(SiteTest):
         said = json.loads(result.out)
         self.assertEqual((said["error"]["code"], said["exit_code"]), ("usage", 2))
         self.assertIn("nothing", said["error"]["message"])
+        error = json.loads(self.bam("--json", "verify", "12345", expect=1).out)["error"]
+        self.assertEqual(error["operation"], "verify", "where nobody nearer to the failure said more")
+
+    def test_a_failure_says_as_data_what_it_is_about(self):
+        self.write("blocked", "a file where a folder should be")
+        place = os.path.join(self.root, "blocked/backups")
+        self.document["destinations"]["broken"] = {"type": "directory", "path": place}
+        error = json.loads(self.bam("--json", "backup", "files", "broken", expect=1).out)["error"]
+        self.assertEqual((error["destination"], error["path"]), ("broken", place))
+        self.assertIn(error["cause"], error["message"])
+        self.assertNotEqual(error["operation"], "backup", "what failed is said, not only in which job")
+        made = self.bam_json("backup", "files", "manual,broken", expect=3)
+        failed, good = sorted(made["destinations"], key=lambda told: told["name"])
+        self.assertEqual((good["ok"], good["failure"]), (True, None))
+        self.assertEqual((failed["failure"]["destination"], failed["failure"]["path"]), ("broken", place))
+        self.assertEqual(failed["failure"]["cause"], error["cause"])
 
     def test_a_reader_that_goes_away_is_no_error(self):
         self.backup("files")

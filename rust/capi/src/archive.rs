@@ -8,7 +8,7 @@ use bam::compress::{self, Kind, Level};
 use bam::config::Site;
 use bam::source::exclude::Excludes;
 use bam::source::files::FileTree;
-use bam::{Code, Error, Monitor, Result, ResultExt, whole_file};
+use bam::{Code, Error, Fact, Monitor, Result, ResultExt, Told, whole_file};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::ffi::{OsStr, c_char};
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn bam_archive_extract(
         let mut reader = open(file)?;
         let report = Extractor::into_folder(Path::new(folder), how, &monitor)?
             .run(&mut reader)
-            .map_err(|error| error.context(file.display()))?;
+            .within(Fact::Path, file.display())?;
         out.set_json(&json!({
             "files": report.files,
             "directories": report.directories,

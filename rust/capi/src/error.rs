@@ -3,6 +3,7 @@
 use crate::boundary::run;
 use crate::pointer::{Out, to_c};
 use bam::Code;
+use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
 
@@ -86,57 +87,52 @@ struct Last {
     code: CString,
     message: CString,
     hint: CString,
+    /// All of it and what else is known.
+    json: Value,
+}
+
+impl Last {
+    fn new(status: bam_status, exit_code: u8, told: Value) -> Last {
+        let text = |key: &str| to_c(told[key].as_str().unwrap_or_default());
+        Last {
+            status,
+            exit_code: exit_code.into(),
+            code: text("code"),
+            message: text("message"),
+            hint: text("hint"),
+            json: told,
+        }
+    }
 }
 
 thread_local! {
-    static LAST: RefCell<Last> = RefCell::new(Last {
-        status: bam_status::Ok,
-        exit_code: 0,
-        code: CString::default(),
-        message: CString::default(),
-        hint: CString::default(),
-    });
+    static LAST: RefCell<Last> = RefCell::new(Last::new(bam_status::Ok, 0, Value::Null));
 }
 
 /// Keeps a failure for [`bam_last_error`] and gives its status.
 pub fn remember(failure: Failure) -> bam_status {
-    let (status, code, exit_code, message, hint) = match failure {
-        Failure::Engine(error) => (
-            status_of(error.code()),
-            error.code().name(),
-            error.code().exit_code(),
-            error.message().to_owned(),
-            error.next_step().unwrap_or_default().to_owned(),
-        ),
-        Failure::Null(name) => (
-            bam_status::NullPointer,
-            "null_pointer",
-            Code::Usage.exit_code(),
-            format!("the parameter `{name}` is a null pointer"),
-            String::new(),
-        ),
-        Failure::NotText(name) => (
-            bam_status::NotUtf8,
-            "not_utf8",
-            Code::Usage.exit_code(),
-            format!("the parameter `{name}` is not UTF-8"),
-            String::new(),
-        ),
-        Failure::Panic => (
-            bam_status::Panic,
-            "panic",
-            Code::Internal.exit_code(),
-            "a bug in bam stopped this call".to_owned(),
-            "please report it with the command that led here".to_owned(),
-        ),
+    let misused = |code: &str, message: String| json!({ "code": code, "message": message, "hint": null });
+    let usage = Code::Usage.exit_code();
+    let last = match failure {
+        Failure::Engine(error) => Last::new(status_of(error.code()), error.code().exit_code(), json!(error)),
+        Failure::Null(name) => {
+            let told = misused("null_pointer", format!("the parameter `{name}` is a null pointer"));
+            Last::new(bam_status::NullPointer, usage, told)
+        }
+        Failure::NotText(name) => {
+            let told = misused("not_utf8", format!("the parameter `{name}` is not UTF-8"));
+            Last::new(bam_status::NotUtf8, usage, told)
+        }
+        Failure::Panic => {
+            let told = json!({
+                "code": "panic",
+                "message": "a bug in bam stopped this call",
+                "hint": "please report it with the command that led here",
+            });
+            Last::new(bam_status::Panic, Code::Internal.exit_code(), told)
+        }
     };
-    let last = Last {
-        status,
-        exit_code: exit_code.into(),
-        code: to_c(code),
-        message: to_c(&message),
-        hint: to_c(&hint),
-    };
+    let status = last.status;
     // While a thread ends its storage may be gone; the status says enough then.
     let _ = LAST.try_with(|place| *place.borrow_mut() = last);
     status
@@ -180,5 +176,22 @@ pub unsafe extern "C" fn bam_last_error(error: *mut bam_error) -> bam_status {
             });
         });
         Ok(())
+    })
+}
+
+/// The same as JSON, with what is known besides: `{"code", "message", "hint", "operation", "path", "object", "database",
+/// "destination", "backup", "cause"}`, of which only the first three are always there (docs/json.md). NULL while no call
+/// has failed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bam_last_error_json(error_json: *mut *mut c_char) -> bam_status {
+    run(|| {
+        // SAFETY: the caller's promise, passed on.
+        let out = unsafe { Out::new(error_json, "error_json") }?;
+        let told = LAST.with(|last| last.borrow().json.clone());
+        if told.is_null() {
+            out.set(std::ptr::null_mut());
+            return Ok(());
+        }
+        out.set_json(&told)
     })
 }

@@ -37,7 +37,7 @@ pub fn told(document: &Document, schedule: &str, notify: &Notify, outcome: &Resu
         let message = match outcome {
             Ok(result) => json!({"ok": good, "text": subject, "schedule": schedule, "result": result}),
             Err(error) => json!({"ok": false, "text": subject, "schedule": schedule,
-                                 "error": {"code": error.code().name(), "message": error.message()}}),
+                                 "error": error}),
         };
         warn("the webhook was not reached", post(url.expose(), "", Some(&message.to_string())));
     }

@@ -25,7 +25,7 @@ const FOR_PHP: [&[u8]; 1] = [b"BAM_LIBRARY"];
 /// Runs one of the shim's programs on the Drupal site in `root`.
 pub fn ask_site(name: &str, root: &Path, uri: Option<&str>, words: &[&OsStr]) -> Result<Said> {
     if !is_there(root)? || !root.is_dir() {
-        return Err(Error::new(Code::Usage, format!("{} is not a folder", root.display()))
+        return Err(Error::of_path(Code::Usage, root, "is not a folder")
             .hint("--root wants the folder that Drupal's index.php is in"));
     }
     let mut command = Command::new("php");

@@ -90,11 +90,7 @@ impl StatusFile {
 
 /// A failure as scripts see it.
 pub fn failure(error: &Error) -> Value {
-    let code = error.code();
-    json!({
-        "error": { "code": code.name(), "message": error.message(), "hint": error.next_step() },
-        "exit_code": code.exit_code(),
-    })
+    json!({ "error": error, "exit_code": error.code().exit_code() })
 }
 
 #[cfg(test)]

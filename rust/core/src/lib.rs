@@ -31,6 +31,6 @@ mod secret;
 pub mod source;
 pub mod whole_file;
 
-pub use error::{Code, Error, Result, ResultExt};
+pub use error::{Code, Error, Fact, Result, ResultExt, Told};
 pub use monitor::{Cancel, Monitor, Note, NoteKind, Phase, Progress};
 pub use secret::Secret;

@@ -52,7 +52,7 @@ pub fn copy(mut from: impl Read, to: &mut (impl Write + ?Sized), monitor: &Monit
 }
 
 fn exists(path: &Path) -> Error {
-    Error::new(Code::Usage, format!("{} exists already", path.display())).hint("choose another name")
+    Error::of_path(Code::Usage, path, "exists already").hint("choose another name")
 }
 
 #[cfg(test)]

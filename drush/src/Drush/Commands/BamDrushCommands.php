@@ -538,11 +538,7 @@ final class BamDrushCommands extends DrushCommands {
     catch (BamException $failure) {
       if (!$this->forPeople($options) && ($options['format'] ?? '') === 'json') {
         // Scripts read the failure where they read the result (docs/json.md).
-        $this->output()->writeln((string) json_encode(['error' => [
-          'code' => $failure->kind(),
-          'message' => $failure->getMessage(),
-          'hint' => $failure->hint(),
-        ]], JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE));
+        $this->output()->writeln((string) json_encode(['error' => $failure->toArray()], JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE));
       }
       $message = Format::name($failure->getMessage());
       if ($failure->hint() !== '') {

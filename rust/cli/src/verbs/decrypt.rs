@@ -52,8 +52,7 @@ fn check(file: &Path) -> Result<()> {
         }
     })?;
     match found.is_dir() {
-        true => Err(Error::new(Code::Usage, format!("{} is a folder", file.display()))
-            .hint("name the encrypted file")),
+        true => Err(Error::of_path(Code::Usage, file, "is a folder").hint("name the encrypted file")),
         false => Ok(()),
     }
 }
@@ -79,7 +78,7 @@ fn target(args: &Decrypt) -> Result<Option<PathBuf>> {
         }
     };
     if path.exists() && !args.force {
-        return Err(Error::new(Code::Usage, format!("{} exists already", path.display()))
+        return Err(Error::of_path(Code::Usage, path, "exists already")
             .hint("choose another name with -o, or replace it with --force"));
     }
     Ok(Some(path))

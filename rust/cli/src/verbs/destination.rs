@@ -206,11 +206,8 @@ fn into_file(document: &Document, name: &str, destination: &Destination) -> Resu
                 && file.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("json"))
         })
         .ok_or_else(|| {
-            Error::new(
-                Code::Unsupported,
-                format!("{} is written in a way that is not edited by itself", file.display()),
-            )
-            .hint(by_hand())
+            Error::of_path(Code::Unsupported, &file, "is written in a way that is not edited by itself")
+                .hint(by_hand())
         })?;
     let found = fs::metadata(&file).at("cannot look at", &file)?;
     let folder = file.parent().unwrap_or(Path::new("/"));

@@ -1,7 +1,7 @@
 //! Reading a document: from YAML, from JSON, from a file; and saying what is wrong with it, where, and what was meant.
 
 use super::{Document, builtin, exposure, locate, mask};
-use crate::{Code, Error, Note, NoteKind, Result, ResultExt};
+use crate::{Code, Error, Fact, Note, NoteKind, Result, ResultExt, Told};
 use serde::Deserialize;
 use serde_path_to_error::Segment;
 use std::fs::File;
@@ -76,7 +76,7 @@ impl Document {
         } else {
             Document::from_yaml(text)
         };
-        let mut document = read.map_err(|error| error.context(path.display()))?;
+        let mut document = read.within(Fact::Path, path.display())?;
         document.anchor(path.parent().unwrap_or(Path::new("")))?;
         document.file = Some(std::path::absolute(path).at("cannot find", path)?);
         if open && !mask::secrets(&document).is_empty() {
@@ -141,7 +141,7 @@ fn not_utf8(path: &Path, bytes: &[u8], at: usize) -> Error {
         Some([0xff, 0xfe] | [0xfe, 0xff]) => "it looks like UTF-16: save it as UTF-8",
         _ => "save it as UTF-8, e.g. with `iconv -f latin1 -t utf-8`",
     };
-    Error::new(Code::Config, format!("{} is not UTF-8 (line {line})", path.display())).hint(hint)
+    Error::of_path(Code::Config, path, format!("is not UTF-8 (line {line})")).hint(hint)
 }
 
 /// `key path, line 3, column 5` as far as known.

@@ -1,7 +1,7 @@
 //! Where a site's files are: Drupal's defaults, relative paths, stream URIs (`public://`, `private://`, `temporary://`).
 
 use super::Site;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Fact, Result};
 use std::path::{Path, PathBuf};
 
 /// The docroot that a site's folder lies in, relative to the root: `web` of `web/sites/default`; empty where they are one.
@@ -67,15 +67,13 @@ impl Site {
             let base = match scheme {
                 "public" => self.public_dir(),
                 "private" => self.private_dir().ok_or_else(|| {
-                    Error::new(
-                        Code::Config,
-                        format!("{} needs site.private_path, which is not set", path.display()),
-                    )
-                    .hint("set the private file system path of the site, or use an absolute path")
+                    Error::of_path(Code::Config, path, "needs site.private_path, which is not set")
+                        .hint("set the private file system path of the site, or use an absolute path")
                 })?,
                 "temporary" => self.temporary_dir(),
                 _ => {
-                    return Err(Error::new(Code::Config, format!("{}: unknown kind of path", path.display()))
+                    return Err(Error::new(Code::Config, "unknown kind of path")
+                        .within(Fact::Path, path.display())
                         .hint("known are public://, private:// and temporary://, absolute paths, and paths relative to the docroot"));
                 }
             };
@@ -83,9 +81,10 @@ impl Site {
             return Ok(if rest.is_empty() { base } else { base.join(rest) });
         }
         if path.is_relative() && self.root.as_os_str().is_empty() {
-            return Err(Error::new(
+            return Err(Error::of_path(
                 Code::Config,
-                format!("{} is relative to the docroot, but site.root is not set", path.display()),
+                path,
+                "is relative to the docroot, but site.root is not set",
             )
             .hint("set site.root, or use an absolute path"));
         }

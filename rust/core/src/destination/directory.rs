@@ -8,7 +8,7 @@ use super::lease::{self, Found, Held, LEASE_MAX, Lease, this_host};
 use super::names::{self, Kind, SIDECAR_MAX, check_name};
 use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken, unreadable};
 use crate::config::document;
-use crate::{Code, Error, Monitor, Note, Result, ResultExt};
+use crate::{Code, Error, Fact, Monitor, Note, Result, ResultExt, Told};
 use rustix::fs::{Advice, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -63,7 +63,7 @@ impl Directory {
             return Err(Error::new(Code::Config, format!("destination {id}: a directory needs a path"))
                 .hint(format!("set destinations.{id}.path in the configuration")));
         };
-        let path = site.resolve(path).map_err(|error| error.context(format!("destination {id}")))?;
+        let path = site.resolve(path).within(Fact::Destination, id)?;
         let mut directory = Directory::new(id, path);
         if let Some(mode) = mode_of(id, config)? {
             directory.mode = mode;
@@ -400,7 +400,7 @@ impl Destination for Directory {
     fn is_there(&self) -> Result<bool> {
         match fs::metadata(&self.path) {
             Ok(found) if found.is_dir() => Ok(true),
-            Ok(_) => Err(Error::new(Code::Config, format!("{} is no folder", self.path.display()))
+            Ok(_) => Err(Error::of_path(Code::Config, &self.path, "is no folder")
                 .hint(format!("correct destinations.{}.path", self.id))),
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
             Err(cause) => Err(Error::io("cannot look at", &self.path, cause)),

@@ -15,7 +15,8 @@
 //! follow/        a local file that is read while it is still being written
 //! ```
 //!
-//! Beside these: `names`, what lies beside a backup, and `lease`, whose an unfinished one is.
+//! Beside these: `names`, what lies beside a backup; `lease`, whose an unfinished one is; `named`, which adds a destination's
+//! name to its errors.
 //!
 //! To add a kind: implement [`Destination`] in a file of its own here, name it in
 //! [`DestinationType`] and in [`open`], and let it pass the tests in
@@ -26,6 +27,7 @@ mod broken;
 mod directory;
 mod follow;
 mod lease;
+mod named;
 mod names;
 mod rsync;
 mod sftp;
@@ -44,6 +46,7 @@ pub use ssh::retry::Patience;
 
 use crate::config::document::{self, DestinationType};
 use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};
+use named::Named;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -187,12 +190,12 @@ pub trait Upload: Write + Send {
     fn commit(self: Box<Self>, sidecar: &str) -> Result<()>;
 }
 
-/// The destination `id` as configured. Connects to nothing yet.
+/// The destination `id` as configured; its errors have its name. Connects to nothing yet.
 pub fn open(id: &str, config: &document::Destination, site: &document::Site) -> Result<Box<dyn Destination>> {
     match config.kind {
-        DestinationType::Directory => Ok(Box::new(Directory::from_config(id, config, site)?)),
-        DestinationType::Sftp => Ok(Box::new(Sftp::from_config(id, config)?)),
-        DestinationType::Rsync => Ok(Box::new(Rsync::from_config(id, config)?)),
+        DestinationType::Directory => Ok(Box::new(Named(Directory::from_config(id, config, site)?))),
+        DestinationType::Sftp => Ok(Box::new(Named(Sftp::from_config(id, config)?))),
+        DestinationType::Rsync => Ok(Box::new(Named(Rsync::from_config(id, config)?))),
     }
 }
 

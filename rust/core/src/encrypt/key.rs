@@ -115,7 +115,7 @@ fn write_new(path: &Path, text: &[u8]) -> Result<()> {
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|e| {
             match e.kind() {
                 ErrorKind::AlreadyExists => {
-                    Error::new(Code::Key, format!("{} exists already and is not replaced", path.display()))
+                    Error::of_path(Code::Key, path, "exists already and is not replaced")
                         .hint("choose another name; backups made with the old key need the old key")
                 }
                 ErrorKind::NotFound => Error::io("cannot make the key file", path, e)

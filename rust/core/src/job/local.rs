@@ -37,7 +37,7 @@ impl Local {
     pub fn from_path(path: &Path) -> Result<Local> {
         let file = File::open(path).at("cannot read", path)?;
         if !file.metadata().at("cannot look at", path)?.is_file() {
-            return Err(Error::new(Code::Usage, format!("{} is not a file", path.display())));
+            return Err(Error::of_path(Code::Usage, path, "is not a file"));
         }
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let mut beside = path.as_os_str().to_owned();

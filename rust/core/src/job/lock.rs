@@ -55,7 +55,7 @@ pub fn read_roots(state_dir: &Path, file: &str) -> Map<String, Value> {
 pub fn read_state(path: &Path) -> Result<Map<String, Value>> {
     match fs::read(path) {
         Ok(text) => serde_json::from_slice(&text).map_err(|cause| {
-            Error::new(Code::Integrity, format!("{} is damaged", path.display()))
+            Error::of_path(Code::Integrity, path, "is damaged")
                 .because(cause)
                 .hint("remove it: it only holds what bam remembers of its last runs")
         }),

@@ -53,7 +53,7 @@ pub use select::{Meant, meant, other_site};
 pub use verify::drill;
 
 use crate::config::Document;
-use crate::{Code, Error, Monitor, NoteKind, Phase, Progress, Result};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Progress, Result, Told};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -146,11 +146,13 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
     for note in document.notes.iter().cloned().chain(document.exposed()) {
         monitor.note(note.kind, note.text);
     }
-    let mut result = told(document, request, monitor).map_err(|error| match monitor.snapshot().current {
+    let result = told(document, request, monitor).map_err(|error| match monitor.snapshot().current {
         // An error that nobody on its way could say more about.
         at if error.is_bare() && !at.is_empty() => error.context(format!("at {at}")),
         _ => error,
-    })?;
+    });
+    // Where nobody nearer to the failure said what was being done.
+    let mut result = result.doing(request.name())?;
     if let Value::Object(map) = &mut result {
         let notes = monitor.notes();
         let partial = notes.iter().any(|note| note.kind == NoteKind::Missing);

@@ -195,6 +195,32 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Its name, as JSON has it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Request::Backup { .. } => "backup",
+            Request::Run { .. } => "run",
+            Request::Replicate { .. } => "replicate",
+            Request::Status { .. } => "status",
+            Request::Check { .. } => "check",
+            Request::HostKey { .. } => "host_key",
+            Request::Export { .. } => "export",
+            Request::Forget { .. } => "forget",
+            Request::Import { .. } => "import",
+            Request::Prune { .. } => "prune",
+            Request::Backups { .. } => "backups",
+            Request::Find { .. } => "find",
+            Request::Restore(_) => "restore",
+            Request::Verify { .. } => "verify",
+            Request::Drill { .. } => "drill",
+            Request::Rekey(_) => "rekey",
+            Request::Recover { .. } => "recover",
+            Request::Delete { .. } => "delete",
+        }
+    }
+}
+
 /// What to encrypt anew, where, and how.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -16,7 +16,7 @@ use crate::config::{Document, EncryptionKind};
 use crate::destination::Destination;
 use crate::encrypt::kdf::{self, Derivation, Kdf, Keys, Salt};
 use crate::encrypt::{self, KeyCheck, KeyId, eight_bytes, enc};
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Code, Error, Fact, Monitor, NoteKind, Result, Told};
 use std::sync::Arc;
 
 /// How much of the rule a verb can do without.
@@ -88,7 +88,7 @@ impl<'a> Claim<'a> {
                 return Ok(Fit::No);
             }
             let verified = keys.mac_key().verify(&self.sha256, self.sidecar.mac_fields(), &self.tag);
-            match verified.map_err(|error| error.context(file)) {
+            match verified.within(Fact::Backup, file) {
                 Ok(()) => Ok(Fit::Yes(keys)),
                 // The key is right, so the rest is not.
                 Err(error) if self.check.is_some() => Err(error),

@@ -14,7 +14,7 @@
 
 use super::{mysql, pgsql, sql, sqlite};
 use crate::config::{Connection, Driver, SourceSettings};
-use crate::{Error, Monitor, Result};
+use crate::{Error, Fact, Monitor, Result, Told};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -184,7 +184,8 @@ pub fn remove(connection: &Connection, monitor: &Monitor) -> Result<()> {
         },
         Driver::Pgsql => pgsql::remove(connection, monitor),
     }
-    .map_err(|error| error.context(format!("database {}", connection.label())))
+    .doing("remove")
+    .within(Fact::Database, connection.label())
 }
 
 /// Writes a dump of the whole database to `out`: plain SQL, or for SQLite the database file itself.
@@ -203,7 +204,8 @@ pub fn dump(
         Driver::Sqlite => sqlite::dump(connection, settings, out, monitor),
         Driver::Pgsql => pgsql::dump(connection, settings, out, monitor),
     }
-    .map_err(|error| error.context(format!("database {}", connection.label())))
+    .doing("dump")
+    .within(Fact::Database, connection.label())
 }
 
 /// Counts what is dumped as read from the source.
@@ -251,7 +253,8 @@ pub fn tables(connection: &Connection, count: bool, monitor: &Monitor) -> Result
         Driver::Sqlite => sqlite::tables(connection, count),
         Driver::Pgsql => pgsql::tables(connection, count, monitor),
     }
-    .map_err(|error| error.context(format!("database {}", connection.label())))
+    .doing("list the tables of")
+    .within(Fact::Database, connection.label())
 }
 
 /// A database that is being replaced by a dump. Holds no secret.
@@ -290,7 +293,8 @@ impl Replacement {
             Replacement::Sqlite(it) => it.load(connection, input, settings, monitor),
             Replacement::Pgsql(it) => it.load(connection, input, settings, monitor),
         }
-        .map_err(|error| error.context(format!("database {}", connection.label())))
+        .doing("load")
+        .within(Fact::Database, connection.label())
     }
 
     /// Makes what was loaded fit the live site: maintenance mode stays as it is now, and caches are empty. For databases
@@ -301,7 +305,8 @@ impl Replacement {
             Replacement::Sqlite(it) => it.adapt(connection),
             Replacement::Pgsql(it) => it.adapt(connection, monitor),
         }
-        .map_err(|error| error.context(format!("database {}", connection.label())))
+        .doing("adapt")
+        .within(Fact::Database, connection.label())
     }
 
     /// Tries out, beside the live database, all that [`Replacement::swap`] will do and that can fail. Changes nothing
@@ -312,7 +317,8 @@ impl Replacement {
             Replacement::Sqlite(it) => it.check(connection),
             Replacement::Pgsql(it) => it.check(connection, monitor),
         }
-        .map_err(|error| error.context(format!("database {}", connection.label())))
+        .doing("check before the swap")
+        .within(Fact::Database, connection.label())
     }
 
     /// Makes the new data live, at once for every reader. May be called again after a kill.
@@ -322,7 +328,8 @@ impl Replacement {
             Replacement::Sqlite(it) => it.swap(connection, monitor),
             Replacement::Pgsql(it) => it.swap(connection, monitor),
         }
-        .map_err(|error| error.context(format!("database {}", connection.label())))
+        .doing("swap")
+        .within(Fact::Database, connection.label())
     }
 
     /// Makes the old data live again, whatever [`Replacement::swap`] got done. May be called again after a kill in the
@@ -333,7 +340,8 @@ impl Replacement {
             Replacement::Sqlite(it) => it.revert(connection, monitor),
             Replacement::Pgsql(it) => it.revert(connection, monitor),
         }
-        .map_err(|error| error.context(format!("database {}", connection.label())))
+        .doing("take back")
+        .within(Fact::Database, connection.label())
     }
 
     /// Removes what is not live: after `swap` the old data, else the new. May be called again after a kill.
@@ -343,7 +351,8 @@ impl Replacement {
             Replacement::Sqlite(it) => it.clean(),
             Replacement::Pgsql(it) => it.clean(connection, monitor),
         }
-        .map_err(|error| error.context(format!("database {}", connection.label())))
+        .doing("clean up")
+        .within(Fact::Database, connection.label())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{mysql, pgsql, sqlite};
 use crate::config::{Connection, Driver};
-use crate::{Monitor, Result};
+use crate::{Fact, Monitor, Result, Told};
 
 /// How a database looks from here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn rights(connection: &Connection, monitor: &Monitor) -> Result<Rights> {
         Driver::Pgsql => pgsql::rights(connection, monitor),
         Driver::Sqlite => sqlite_rights(connection),
     }
-    .map_err(|error| error.context(format!("database {}", connection.label())))
+    .within(Fact::Database, connection.label())
 }
 
 fn sqlite_rights(connection: &Connection) -> Result<Rights> {

@@ -47,7 +47,7 @@ impl Folder {
 
     /// A connection that is broken is cut at once: closing files on it would only wait again.
     pub fn trouble(&self, what: &str, path: &Path, cause: &ssh2::Error) -> Trouble {
-        let trouble = self.server.trouble(&format!("{what} {}", path.display()), cause);
+        let trouble = self.server.trouble(what, Some(path), cause);
         let trouble = self.server.told(&self.connection.watch, trouble);
         if trouble.broken {
             self.connection.cut();
@@ -65,14 +65,16 @@ impl Folder {
         };
         match last {
             _ if cause.kind() == ErrorKind::UnexpectedEof => {
-                let what = format!("{}: {what} {}: it ends early", self.server.host(), path.display());
-                Error::new(Code::Destination, what).into()
+                self.server.failed(Code::Destination, what, Some(path), "it ends early").into()
             }
             Some(error) if error.code() == SFTP_PROTOCOL => {
                 self.trouble(what, path, &status().unwrap_or(error))
             }
             Some(error) => self.trouble(what, path, &error),
-            None => Trouble::broken(format!("{}: {what} {}: {said}", self.server.host(), path.display())),
+            None => Trouble {
+                error: self.server.failed(Code::Destination, what, Some(path), &said),
+                broken: true,
+            },
         }
     }
 
@@ -672,7 +674,7 @@ impl Folder {
         let mut channel = match started {
             Ok(channel) => channel,
             Err(cause) if is_broken(&cause) => {
-                return Err(self.server.trouble("cannot run sha256sum", &cause));
+                return Err(self.server.trouble("cannot run sha256sum", None, &cause));
             }
             Err(_) => return Ok(None),
         };

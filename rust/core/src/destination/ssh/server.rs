@@ -8,7 +8,7 @@ use crate::config::connection;
 use crate::config::document;
 use crate::destination::address::setting;
 use crate::monitor::TICK;
-use crate::{Cancel, Code, Error, Result, Secret};
+use crate::{Cancel, Code, Error, Fact, Result, Secret};
 use crossbeam_channel::RecvTimeoutError;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use ssh2::{BlockDirections, ErrorCode, KeyboardInteractivePrompt, MethodType, Prompt, Session};
@@ -126,7 +126,7 @@ impl Connection {
 
 impl Server {
     pub fn from_config(id: &str, config: &document::Destination) -> Result<Server> {
-        let here = |error: Error| error.context(format!("destination {id}"));
+        let here = |error: Error| error.within(Fact::Destination, id);
         let Some(url) = &config.url else {
             return Err(here(Error::new(Code::Config, "this kind needs a url"))
                 .hint(format!("set destinations.{id}.url, e.g. to sftp://user@host/backups")));
@@ -207,7 +207,7 @@ impl Server {
         let allowed = watch.at_most(self.patience.longer());
         let entered = self.log_in(&session).and_then(|()| {
             session.sftp().map_err(|cause| {
-                let trouble = self.trouble("cannot start SFTP", &cause);
+                let trouble = self.trouble("cannot start SFTP", None, &cause);
                 let error = trouble.error.hint("the server must offer the sftp subsystem to this user");
                 Trouble { error, ..trouble }
             })
@@ -248,7 +248,7 @@ impl Server {
             session.handshake()?;
             Ok((session, own))
         };
-        let started = start().map_err(|cause| self.told(&watch, self.trouble(what, &cause)));
+        let started = start().map_err(|cause| self.told(&watch, self.trouble(what, None, &cause)));
         drop(allowed);
         let (session, socket) = started?;
         let key = session.host_key().map(|(key, _)| key.to_vec());
@@ -261,7 +261,8 @@ impl Server {
     fn dial(&self) -> Result<TcpStream, Trouble> {
         let host = self.host();
         let cannot = |cause: std::io::Error| {
-            let error = Error::new(Code::Destination, format!("cannot reach {host}")).because(cause);
+            let error =
+                Error::new(Code::Destination, format!("cannot reach {host}")).because(cause).doing("connect");
             Trouble { error: error.hint("check the host, the port and the network"), broken: true }
         };
         let (sender, answer) = crossbeam_channel::bounded(1);
@@ -287,7 +288,7 @@ impl Server {
         let offered = match session.auth_methods(&user) {
             Ok(methods) => methods.to_owned(),
             Err(_) if session.authenticated() => return Ok(()),
-            Err(cause) => return Err(self.trouble("cannot log in", &cause)),
+            Err(cause) => return Err(self.trouble("cannot log in", None, &cause)),
         };
         let asks = offered.contains("password") || offered.contains("keyboard-interactive");
         let password = self.password.as_ref().filter(|_| asks);
@@ -393,7 +394,7 @@ impl Server {
             Err(_) if tried.hung_up => {}
             Err(cause) if is_broken(&cause) => {
                 if tried.what.is_empty() {
-                    return Err(self.trouble("cannot log in", &cause));
+                    return Err(self.trouble("cannot log in", None, &cause));
                 }
                 tried.hung_up = true;
                 tried.what.push("then it hung up".into());
@@ -403,8 +404,22 @@ impl Server {
         Ok(false)
     }
 
+    /// `HOST: cannot read PATH: why`
+    pub fn failed(&self, code: Code, what: &str, path: Option<&Path>, said: &str) -> Error {
+        let told = match path {
+            Some(path) => format!("{}: {what} {}", self.host(), path.display()),
+            None => format!("{}: {what}", self.host()),
+        };
+        let error =
+            Error::new(code, told).caused_by(said).doing(what.strip_prefix("cannot ").unwrap_or(what));
+        match path {
+            Some(path) => error.with(Fact::Path, path.display()),
+            None => error,
+        }
+    }
+
     /// Puts libssh2's words into ours.
-    pub fn trouble(&self, what: &str, cause: &ssh2::Error) -> Trouble {
+    pub fn trouble(&self, what: &str, path: Option<&Path>, cause: &ssh2::Error) -> Trouble {
         let said = match cause.code() {
             ErrorCode::Session(-9) => {
                 format!("no answer for {} seconds", self.patience.timeout.as_secs())
@@ -419,10 +434,7 @@ impl Server {
             ErrorCode::SFTP(14 | 15) => Code::Space,
             _ => Code::Destination,
         };
-        Trouble {
-            error: Error::new(code, format!("{}: {what}: {said}", self.host())),
-            broken: is_broken(cause),
-        }
+        Trouble { error: self.failed(code, what, path, &said), broken: is_broken(cause) }
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::catalog::Blocks;
 use crate::destination::{Destination, Existing, Follow, Growing, Spool, Upload};
 use crate::job::places::Outcome;
-use crate::{Code, Error, Monitor, Result};
+use crate::{Code, Error, Fact, Monitor, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
@@ -150,7 +150,7 @@ impl Delivery {
             if let Err(error) = begun {
                 // With another name this place gets it, too.
                 if existing == Existing::Keep && error.is_of_a_name() {
-                    return Err(error.context(format!("destination {}", destination.id())));
+                    return Err(error.within(Fact::Destination, destination.id()));
                 }
                 delivery
                     .failed
@@ -198,7 +198,7 @@ impl Delivery {
             let (destination, thread) = self.followers.swap_remove(at);
             match join(thread) {
                 Err(error) if error.is_of_a_name() => {
-                    return Err(error.context(format!("destination {destination}")));
+                    return Err(error.within(Fact::Destination, destination));
                 }
                 result => self.failed.push(Outcome { destination, result }),
             }
@@ -265,9 +265,7 @@ impl Delivery {
     fn nobody_left(&mut self) -> Error {
         let first = self.failed.iter().position(|outcome| outcome.result.is_err());
         match first.map(|at| self.failed.swap_remove(at)) {
-            Some(Outcome { destination, result: Err(error) }) => {
-                error.context(format!("destination {destination}"))
-            }
+            Some(Outcome { destination, result: Err(error) }) => error.within(Fact::Destination, destination),
             _ => Error::new(Code::Destination, "no destination takes the backup"),
         }
     }

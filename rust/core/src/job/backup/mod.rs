@@ -24,7 +24,7 @@ use super::{ids, keys, lock, made, places, web};
 use crate::catalog::{BackupId, FileName, Listing, Relation, Sidecar, SiteIdentity, Tokens, hex, key};
 use crate::config::{Document, EncryptionKind, Profile, by_shape};
 use crate::destination::Existing;
-use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
+use crate::{Code, Error, Fact, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -286,7 +286,7 @@ fn own_alone(document: &Document, source: &str, listing: &Listing, file: &str) -
 fn first_failure(failed: Vec<Outcome>) -> Error {
     let first = failed.into_iter().find_map(|o| o.result.err().map(|error| (o.destination, error)));
     match first {
-        Some((destination, error)) => error.context(format!("destination {destination}")),
+        Some((destination, error)) => error.within(Fact::Destination, destination),
         None => Error::new(Code::Usage, "no destination is given"),
     }
 }
@@ -307,8 +307,9 @@ fn report(
             if outcome.result.is_ok() {
                 there += 1;
             }
-            let error = outcome.result.as_ref().err().map(ToString::to_string);
-            json!({"name": outcome.destination, "ok": error.is_none(), "error": error})
+            let error = outcome.result.as_ref().err();
+            let told = error.map(ToString::to_string);
+            json!({"name": outcome.destination, "ok": error.is_none(), "error": told, "failure": error})
         })
         .collect();
     if there == 0 {

@@ -168,9 +168,10 @@ impl Plan {
             .hint("check the source's path in the configuration"));
         }
         if let Some(link) = astray(site, &folder) {
-            return Err(Error::new(
+            return Err(Error::of_path(
                 Code::Permission,
-                format!("{} is a link to what its owner may not read: it is not followed", link.display()),
+                link,
+                "is a link to what its owner may not read: it is not followed",
             )
             .hint("look who put it there; where it is right, let root make it"));
         }
@@ -204,12 +205,10 @@ impl Plan {
         let excludes = || archive_excludes(document, source, settings);
         let composer = source.code == Some(SourceCode::Composer);
         if composer && composer::folders(&site.root).is_none() {
-            return Err(Error::new(
+            return Err(Error::of_path(
                 Code::Config,
-                format!(
-                    "{} has no composer.json and composer.lock that could bring its code back",
-                    site.root.display()
-                ),
+                &site.root,
+                "has no composer.json and composer.lock that could bring its code back",
             )
             .hint("leave \"code: composer\" out of the source, so that all code is in the backup"));
         }

@@ -162,8 +162,9 @@ fn nearest(path: &Path) -> &Path {
 fn free_around(path: &Path) -> Result<u64> {
     let parent = nearest(path);
     if !parent.is_dir() {
-        return Err(Error::new(Code::Config, format!("{} is no folder", parent.display()))
-            .hint("correct the path of this destination"));
+        return Err(
+            Error::of_path(Code::Config, parent, "is no folder").hint("correct the path of this destination")
+        );
     }
     let room = rustix::fs::statvfs(parent).at("cannot ask for the free space of", parent)?;
     Ok(room.f_bavail.saturating_mul(room.f_frsize))

@@ -81,7 +81,8 @@ pub fn apply(
                 "file": decision.file,
                 "keep": decision.keep,
                 "reason": decision.reason,
-                "error": error.map(|error| error.to_string()),
+                "error": error.as_ref().map(ToString::to_string),
+                "failure": error,
             }));
         }
     }

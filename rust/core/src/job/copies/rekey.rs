@@ -163,6 +163,7 @@ impl Run<'_> {
             "done": done,
             "ok": error.is_none(),
             "error": error.map(ToString::to_string),
+            "failure": error,
         }));
     }
 

@@ -18,7 +18,7 @@ pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result
             Ok(()) => erased.push(place.id()),
             Err(error) => {
                 monitor.note(NoteKind::Missing, format!("still at {}: {error}", place.id()));
-                failed.push(json!({"name": place.id(), "error": error.to_string()}));
+                failed.push(json!({"name": place.id(), "error": error.to_string(), "failure": error}));
             }
         }
     }

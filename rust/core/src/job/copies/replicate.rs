@@ -67,10 +67,15 @@ pub fn bring_up_to_date(
             } else {
                 damaged::is_good(document, &name, &backup.file, monitor);
             }
-            let error = copied.err().map(|error| error.to_string());
-            made.push(
-                json!({"file": backup.file, "destination": name, "ok": error.is_none(), "error": error}),
-            );
+            let error = copied.err();
+            let told = error.as_ref().map(ToString::to_string);
+            made.push(json!({
+                "file": backup.file,
+                "destination": name,
+                "ok": error.is_none(),
+                "error": told,
+                "failure": error,
+            }));
         }
     }
     Ok(made)

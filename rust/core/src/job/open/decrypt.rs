@@ -6,7 +6,7 @@ use crate::encrypt::{Kind, enc};
 use crate::job::keys;
 use crate::job::local::Local;
 use crate::whole_file;
-use crate::{Code, Error, Monitor, Result, ResultExt};
+use crate::{Code, Error, Fact, Monitor, Result, ResultExt, Told};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
@@ -43,14 +43,14 @@ pub fn decrypt(
     let mut local = Local::from_path(from)?;
     let plain: Box<dyn Read> = match (local.encryption()?, iterations) {
         (Kind::None, _) => {
-            return Err(Error::new(Code::Integrity, format!("{} is not encrypted", from.display()))
+            return Err(Error::of_path(Code::Integrity, from, "is not encrypted")
                 .hint("it is damaged, or meant to be read as it is; `file` tells what it looks like"));
         }
         (Kind::Enc, Some(iterations)) => {
             let mut input = File::open(from).at("cannot read", from)?;
             let kdf = Kdf::ours(iterations);
             // Without its sidecar nothing tells a wrong key before the end: the first one is meant.
-            let salt = enc::read_salt(&mut input).map_err(|error| error.context(from.display()))?;
+            let salt = enc::read_salt(&mut input).within(Fact::Path, from.display())?;
             let passphrase = keys::Ring::of(document).first()?;
             let derived = Derivation::start(kdf, &passphrase, salt)?.keys_unless_cancelled(monitor)?;
             input.rewind().at("cannot read", from)?;
@@ -58,6 +58,7 @@ pub fn decrypt(
         }
         _ => local.prove(document, true, monitor)?.decrypted()?,
     };
-    whole_file::copy(plain, out, monitor)
-        .map_err(|error| if error.code() == Code::Integrity { error.context(from.display()) } else { error })
+    whole_file::copy(plain, out, monitor).map_err(|error| {
+        if error.code() == Code::Integrity { error.within(Fact::Path, from.display()) } else { error }
+    })
 }

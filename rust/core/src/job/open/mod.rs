@@ -19,7 +19,7 @@ use crate::destination::Follow;
 use crate::encrypt::{self, aes_module, age, enc, kdf};
 use crate::monitor::Meter;
 use crate::source::database;
-use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
+use crate::{Code, Error, Fact, Monitor, NoteKind, Phase, Result, Told};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -126,7 +126,7 @@ impl Local {
         let container = match encryption {
             encrypt::Kind::Enc => {
                 self.file.rewind().map_err(|e| self.failed(e))?;
-                Some(enc::read_salt(&mut self.file).map_err(|error| error.context(&self.name))?)
+                Some(enc::read_salt(&mut self.file).within(Fact::Backup, &self.name)?)
             }
             _ => None,
         };
@@ -137,7 +137,7 @@ impl Local {
     fn guess_keys(&mut self, document: &Document, monitor: &Monitor) -> Result<kdf::Keys> {
         let id = self.sidecar.as_ref().and_then(|s| s.get(key::KEY_ID)).and_then(encrypt::KeyId::parse);
         self.file.rewind().map_err(|e| self.failed(e))?;
-        let salt = enc::read_salt(&mut self.file).map_err(|error| error.context(&self.name))?;
+        let salt = enc::read_salt(&mut self.file).within(Fact::Backup, &self.name)?;
         let name = self.name.clone();
         let guessed = keys::Ring::of(document).open(&name, id, monitor, |passphrase| {
             monitor.check()?;
@@ -166,9 +166,7 @@ impl Local {
         let (name, file) = (self.name.clone(), &mut self.file);
         let opens = |identities: &age::Identities| {
             file.rewind()?;
-            Ok(age::Reader::new(io::BufReader::new(file), identities)
-                .map_err(|e| e.context(&name))?
-                .is_some())
+            Ok(age::Reader::new(io::BufReader::new(file), identities).within(Fact::Backup, &name)?.is_some())
         };
         keys::Ring::of(document).identities(&name, &recipients, opens).map(Decryption::Age)
     }
@@ -227,7 +225,7 @@ impl Opened {
             Decryption::AesModule(settings) => Box::new(aes_module::Reader::new(file, settings)),
             Decryption::Age(identities) => {
                 let file = io::BufReader::with_capacity(BLOCK, file);
-                let reader = age::Reader::new(file, identities).map_err(|e| e.context(&self.local.name))?;
+                let reader = age::Reader::new(file, identities).within(Fact::Backup, &self.local.name)?;
                 let reader = reader.ok_or_else(|| Error::new(Code::Key, "the age identity is gone"))?;
                 Box::new(on_a_thread(Box::new(reader))?)
             }
@@ -382,7 +380,7 @@ impl Opened {
             return self.read_through(monitor).map(drop);
         };
         if !kind.is_database() {
-            return self.survey(monitor).map(drop).map_err(|error| error.context(&self.local.name));
+            return self.survey(monitor).map(drop).within(Fact::Backup, &self.local.name);
         }
         // A name that ends with .sql does not say of which server; it is read by the rules of the site's.
         let site = || document.connection("db").map_or(Driver::Mysql, |connection| connection.driver);
@@ -395,7 +393,7 @@ impl Opened {
             Err(error) if matches!(error.code(), Code::Unsupported | Code::NotFound | Code::Usage) => {
                 self.read_through(monitor).map(drop)
             }
-            done => done.map(drop).map_err(|error| error.context(&self.local.name)),
+            done => done.map(drop).within(Fact::Backup, &self.local.name),
         }
     }
 

@@ -132,9 +132,10 @@ pub fn tar(
                 staged.push(target.state_dir.to_owned());
                 let error = match live.is_dir() {
                     true => error,
-                    false => Error::new(
+                    false => Error::of_path(
                         Code::Unsupported,
-                        format!("{} is a mount point and no folder: it cannot be replaced", live.display()),
+                        live,
+                        "is a mount point and no folder: it cannot be replaced",
                     )
                     .hint("unmount it first, or name what else is wanted with --path"),
                 };

@@ -123,7 +123,7 @@ fn check_empty(folder: &Path) -> Result<()> {
         },
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
         Err(cause) if cause.kind() == ErrorKind::NotADirectory => {
-            Err(Error::new(Code::Usage, format!("{} is not a folder", folder.display())))
+            Err(Error::of_path(Code::Usage, folder, "is not a folder"))
         }
         Err(cause) => Err(Error::io("cannot look into", folder, cause)),
     }

@@ -161,7 +161,7 @@ impl Wanted {
                 found = meaning(target, folders, layout, Path::new(OsStr::from_bytes(&path)));
             }
             if folders.live().iter().any(|root| plain_path(root) == found) && target.folder.is_some() {
-                return Err(Error::new(Code::Usage, format!("{} is all of it", path.display()))
+                return Err(Error::of_path(Code::Usage, path, "is all of it")
                     .hint("leave --path out to restore everything"));
             }
             let site = &target.document.site;

@@ -40,11 +40,8 @@ pub fn refuse_link_to_folder(live: &Path) -> Result<()> {
     if !fs::symlink_metadata(live).is_ok_and(|found| found.is_symlink()) || !live.is_dir() {
         return Ok(());
     }
-    Err(Error::new(
-        Code::Usage,
-        format!("{} is a folder in the backup and a symbolic link to one here", live.display()),
-    )
-    .hint("name the paths below it"))
+    Err(Error::of_path(Code::Usage, &live, "is a folder in the backup and a symbolic link to one here")
+        .hint("name the paths below it"))
 }
 
 impl PathSwap {
@@ -64,11 +61,8 @@ impl PathSwap {
         live.push(name);
         let is_link = fs::symlink_metadata(&live).is_ok_and(|found| found.is_symlink());
         if !is_link && exists(&live) && mounts::is_point(&live) {
-            return Err(Error::new(
-                Code::Usage,
-                format!("{} is a mount point and cannot be replaced", live.display()),
-            )
-            .hint("name the paths below it"));
+            return Err(Error::of_path(Code::Usage, &live, "is a mount point and cannot be replaced")
+                .hint("name the paths below it"));
         }
         if let Some(mount) = mounts::below(&live).first() {
             let mount = live.join(mount);

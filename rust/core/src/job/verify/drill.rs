@@ -110,6 +110,7 @@ pub fn run(
         let blocked = verdict.is_err() && drill.blocked.load(Relaxed);
         told["ok"] = if blocked { Value::Null } else { verdict.is_ok().into() };
         told["error"] = json!(verdict.as_ref().err().map(ToString::to_string));
+        told["failure"] = json!(verdict.as_ref().err());
         remember(document, &state_dir, backup, &told)?;
         drills.push(told);
         done |= !blocked;

@@ -64,6 +64,7 @@ pub fn run(
                 "destination": place.id(),
                 "ok": error.is_none(),
                 "error": error.map(ToString::to_string),
+                "failure": error,
                 "compared": checked.as_ref().is_ok_and(|compared| *compared),
             }));
         }

@@ -52,6 +52,7 @@ pub fn run(document: &Document, ask: &Ask<'_>, percent: f64, monitor: &Arc<Monit
                 "destination": place.id(),
                 "ok": read.is_ok(),
                 "error": read.as_ref().err().map(ToString::to_string),
+                "failure": read.as_ref().err(),
                 "size": copy.size,
                 "read": read.ok().flatten(),
             }));

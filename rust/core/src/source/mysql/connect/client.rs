@@ -2,7 +2,7 @@
 
 use crate::config::Connection;
 use crate::source::tool::{self, SECRET_PATH, Tool};
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Code, Error, Fact, Monitor, NoteKind, Result};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -187,9 +187,10 @@ fn complaint(name: &str, status: &str, stderr: &str, connection: &Connection) ->
     // The client does not say which server it was.
     if is_silent(&last) {
         let message = format!("{message}: {} does not answer as a database server", server(connection));
-        return refused(&message, Some(UNREACHABLE), connection);
+        return refused(&message, Some(UNREACHABLE), connection).with(Fact::Cause, last);
     }
-    refused(&message, error_number(&stderr), connection)
+    let cause = if last.is_empty() { status } else { &last };
+    refused(&message, error_number(&stderr), connection).with(Fact::Cause, cause)
 }
 
 /// The number that clients give to a server that they cannot connect to (`CR_CONN_HOST_ERROR`).

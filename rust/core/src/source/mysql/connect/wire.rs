@@ -6,7 +6,7 @@
 
 use super::client;
 use crate::config::Connection;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Fact, Result};
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
 use std::path::Path;
@@ -67,7 +67,9 @@ fn socket(connection: &Connection) -> Option<Option<&str>> {
 /// What went wrong, in the words that the clients use.
 pub(crate) fn failed(error: mysql::Error, connection: &Connection) -> Error {
     match error {
-        mysql::Error::MySqlError(said) => client::refused(&said.to_string(), Some(said.code), connection),
+        mysql::Error::MySqlError(said) => {
+            client::refused(&said.to_string(), Some(said.code), connection).with(Fact::Cause, said)
+        }
         // The server ends a connection over which it gets too much.
         mysql::Error::IoError(_) | mysql::Error::CodecError(_) => {
             client::refused("lost the connection to the database server", Some(LOST), connection)

@@ -22,7 +22,7 @@ use crate::config::Connection;
 use crate::source::database::{DumpReport, DumpSettings};
 use crate::source::sql::without_schema;
 use crate::source::tool::Tool;
-use crate::{Code, Monitor, NoteKind, Result};
+use crate::{Code, Fact, Monitor, NoteKind, Result};
 use serde_json::json;
 use std::io::{self, Write};
 use std::process::Stdio;
@@ -240,7 +240,7 @@ impl<'a> Dumper<'a> {
                     writeln!(self.out, "{EXCLUDED}{}", json!([table.name]))?;
                     continue;
                 }
-                Err(error) => return Err(error.context(format!("table {}", table.name))),
+                Err(error) => return Err(error.within(Fact::Object, format!("table {}", table.name))),
             };
             let definition = shown.pop().and_then(|row| row.into_iter().nth(1)).ok_or_else(wire::shape)?;
             writeln!(self.out, "DROP TABLE IF EXISTS {name};")?;

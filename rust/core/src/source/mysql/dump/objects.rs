@@ -9,7 +9,7 @@ use crate::source::mysql::connect::session::{Session, quote, string, text};
 use crate::source::mysql::connect::wire;
 use crate::source::mysql::schema::Schema;
 use crate::source::sql::{Charset, names_in, without_schema};
-use crate::{Code, Monitor, NoteKind, Result};
+use crate::{Code, Fact, Monitor, NoteKind, Result};
 use std::collections::{BTreeSet, HashMap};
 
 /// A view that does not work: what it shows is not there any more, so that no server would load it.
@@ -121,7 +121,7 @@ impl Objects<'_> {
                 self.monitor.note(NoteKind::Missing, format!("{} {name}: {error}", kind.to_lowercase()));
                 Ok(())
             }
-            Err(error) => Err(error.context(format!("{} {name}", kind.to_lowercase()))),
+            Err(error) => Err(error.within(Fact::Object, format!("{} {name}", kind.to_lowercase()))),
         }
     }
 
@@ -201,7 +201,7 @@ impl Objects<'_> {
                     // A right that is missing: to show it, or at all.
                     let lenient = self.lenient || works.is_err();
                     if !lenient {
-                        return Err(error.context(format!("view {name}")));
+                        return Err(error.within(Fact::Object, format!("view {name}")));
                     }
                     self.monitor.note(NoteKind::Missing, format!("view {name} was left out: {error}"));
                     schema.excluded.push(name);

@@ -4,7 +4,7 @@ use super::inserts::{Inserts, Layout};
 use super::merge::{BLOCK, Event};
 use crate::config::Connection;
 use crate::source::mysql::connect::wire;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Fact, Result};
 use crossbeam_channel::Sender;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Row, Value};
@@ -60,7 +60,7 @@ impl Select {
                     let label = self.connection.label();
                     hand_over(to, Event::Lost(format!("database {label}: table {}: {error}", table.name)))?;
                 }
-                Err(error) => return Err(error.context(format!("table {}", table.name))),
+                Err(error) => return Err(error.within(Fact::Object, format!("table {}", table.name))),
             }
         }
         match inserts.out.is_empty() {

@@ -2,7 +2,7 @@
 
 use crate::config::Connection;
 use crate::source::tool::{self, SECRET_PATH, Tool};
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Fact, Result};
 use std::process::Stdio;
 use zeroize::Zeroizing;
 
@@ -113,7 +113,7 @@ fn complaint(name: &str, status: &str, said: &str, connection: &Connection) -> E
         line => format!("{name} failed: {line}"),
     };
     let (code, hint) = advice(&said, connection);
-    let error = Error::new(code, message);
+    let error = Error::new(code, message).with(Fact::Cause, if line.is_empty() { status } else { line });
     if hint.is_empty() { error } else { error.hint(hint) }
 }
 

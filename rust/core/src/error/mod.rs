@@ -1,6 +1,19 @@
-//! The one error type of the engine: a stable code, what failed and why, and what to do about it.
+//! The one error type of the engine: a stable code, what failed and why, what to do about it, and the same once more as
+//! data: what was being done, to which path, object or database, at which destination, and why it failed.
+//!
+//! ```text
+//! code.rs   what kind of failure it was, and the exit code that follows
+//! fact.rs   what an error can be about, and its word in JSON
+//! ```
+
+mod code;
+mod fact;
+
+pub use code::Code;
+pub use fact::Fact;
 
 use crate::config::by_shape;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -8,83 +21,14 @@ use std::path::Path;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of failure it was. Stable: scripts and the C ABI see [`Code::name`], and exit codes follow from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Code {
-    /// The request itself is wrong: an unknown argument, source, profile or destination.
-    Usage,
-    /// The configuration document cannot be read or contradicts itself.
-    Config,
-    /// What was asked for does not exist: a backup, a file, a folder.
-    NotFound,
-    /// Reading or writing failed.
-    Io,
-    /// A disk or quota is full.
-    Space,
-    /// The operating system or a server refused access.
-    Permission,
-    /// A database server or its client failed.
-    Database,
-    /// A destination could not be reached or refused.
-    Destination,
-    /// A key is missing or unusable.
-    Key,
-    /// Bytes are not what they should be: wrong MAC, damaged or truncated data, wrong key.
-    Integrity,
-    /// Another run holds the lock.
-    Locked,
-    /// The user cancelled.
-    Cancelled,
-    /// Done, but not everywhere.
-    Partial,
-    /// A format, cipher or feature that bam does not handle.
-    Unsupported,
-    /// A bug in bam.
-    Internal,
-}
-
-impl Code {
-    /// The stable lower-case name, as the C ABI and JSON output give it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Code::Usage => "usage",
-            Code::Config => "config",
-            Code::NotFound => "not_found",
-            Code::Io => "io",
-            Code::Space => "space",
-            Code::Permission => "permission",
-            Code::Database => "database",
-            Code::Destination => "destination",
-            Code::Key => "key",
-            Code::Integrity => "integrity",
-            Code::Locked => "locked",
-            Code::Cancelled => "cancelled",
-            Code::Partial => "partial",
-            Code::Unsupported => "unsupported",
-            Code::Internal => "internal",
-        }
-    }
-
-    /// The exit code of the `bam` command for this failure.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Code::Usage | Code::Config => 2,
-            Code::Partial => 3,
-            Code::Integrity => 4,
-            Code::Locked => 5,
-            Code::Cancelled => 130,
-            _ => 1,
-        }
-    }
-}
-
-/// A failure: `message` says what failed and why (with the path), `hint` what to do. Neither ever holds a secret.
+/// A failure: `message` says what failed and why (with the path), `hint` what to do; facts say parts of the message once
+/// more, for programs. None ever holds a secret.
 #[derive(Debug)]
 pub struct Error {
     code: Code,
     message: String,
     hint: Option<String>,
+    facts: Vec<(Fact, String)>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     of_a_name: bool,
     of_bytes: bool,
@@ -97,10 +41,47 @@ impl Error {
             code,
             message: by_shape(message.into()),
             hint: None,
+            facts: Vec::new(),
             source: None,
             of_a_name: false,
             of_bytes: false,
         }
+    }
+
+    /// A failure of kind `code` that a path is the subject of: `PATH is not a folder`.
+    pub fn of_path(code: Code, path: impl AsRef<Path>, what: impl fmt::Display) -> Self {
+        let path = path.as_ref();
+        Error::new(code, format!("{} {what}", shortened(path))).with(Fact::Path, path.display())
+    }
+
+    /// The same with what was being done, as a verb: `read`, `log in`. What is said first, nearest to the failure, stays.
+    #[must_use]
+    pub fn doing(self, operation: impl fmt::Display) -> Self {
+        self.with(Fact::Operation, operation)
+    }
+
+    /// The same with a fact, which the message tells in its own words. What is said first, nearest to the failure, stays.
+    #[must_use]
+    pub fn with(mut self, fact: Fact, value: impl fmt::Display) -> Self {
+        if self.fact(fact).is_none() {
+            self.facts.push((fact, by_shape(value.to_string())));
+        }
+        self
+    }
+
+    /// The same failure told in the context of what a fact names, as data and in its message: `destination offsite: …`.
+    #[must_use]
+    pub fn within(self, fact: Fact, name: impl fmt::Display) -> Self {
+        let told = match fact.prefix() {
+            "" => name.to_string(),
+            word => format!("{word} {name}"),
+        };
+        self.context(told).with(fact, name)
+    }
+
+    /// What it says of `fact`.
+    pub fn fact(&self, fact: Fact) -> Option<&str> {
+        self.facts.iter().find(|(known, _)| *known == fact).map(|(_, value)| value.as_str())
     }
 
     /// The same with the next step for the reader.
@@ -113,9 +94,17 @@ impl Error {
     /// The same with the error that caused it; its text is appended to the message.
     #[must_use]
     pub fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.message = format!("{}: {}", self.message, by_shape(cause.to_string()));
+        self = self.caused_by(&cause);
         self.source = Some(Box::new(cause));
         self
+    }
+
+    /// The same with the words of a server or a program that say why; they are appended to the message.
+    #[must_use]
+    pub fn caused_by(mut self, said: impl fmt::Display) -> Self {
+        let said = by_shape(said.to_string());
+        self.message = format!("{}: {said}", self.message);
+        self.with(Fact::Cause, said)
     }
 
     /// An operating system failure while doing `what` to `path`, e.g. `Error::io("cannot read", path, e)`.
@@ -131,7 +120,7 @@ impl Error {
                 };
                 let mut error = Error::new(code, format!("{what} {}", shortened(path))).because(cause);
                 error.hint = hint.map(str::to_owned);
-                error
+                error.doing(what.strip_prefix("cannot ").unwrap_or(what)).with(Fact::Path, path.display())
             }
         }
     }
@@ -163,6 +152,7 @@ impl Error {
             code: self.code,
             message: self.message.clone(),
             hint: self.hint.clone(),
+            facts: self.facts.clone(),
             source: None,
             of_a_name: self.of_a_name,
             of_bytes: self.of_bytes,
@@ -259,6 +249,20 @@ impl fmt::Display for Error {
     }
 }
 
+/// `{"code", "message", "hint"}` and what facts are known, as docs/json.md has it.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("code", self.code.name())?;
+        map.serialize_entry("message", &self.message)?;
+        map.serialize_entry("hint", &self.hint)?;
+        for (fact, value) in &self.facts {
+            map.serialize_entry(fact.name(), value)?;
+        }
+        map.end()
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|e| e.as_ref() as _)
@@ -299,9 +303,66 @@ impl<T> ResultExt<T> for rustix::io::Result<T> {
     }
 }
 
+/// Adds to a failure what the caller knows of it.
+pub trait Told<T> {
+    /// [`Error::doing`]
+    fn doing(self, operation: &str) -> Result<T>;
+
+    /// [`Error::within`]
+    fn within(self, fact: Fact, name: impl fmt::Display) -> Result<T>;
+
+    /// [`Error::with`]
+    fn with(self, fact: Fact, value: impl fmt::Display) -> Result<T>;
+}
+
+impl<T> Told<T> for Result<T> {
+    fn doing(self, operation: &str) -> Result<T> {
+        self.map_err(|error| error.doing(operation))
+    }
+
+    fn within(self, fact: Fact, name: impl fmt::Display) -> Result<T> {
+        self.map_err(|error| error.within(fact, name))
+    }
+
+    fn with(self, fact: Fact, value: impl fmt::Display) -> Result<T> {
+        self.map_err(|error| error.with(fact, value))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_error_is_told_as_data_too() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = Error::io("cannot write", Path::new("/srv/backups/a.tar"), full)
+            .doing("backup")
+            .with(Fact::Path, "/elsewhere")
+            .within(Fact::Destination, "offsite");
+        assert_eq!(error.message(), "destination offsite: cannot write /srv/backups/a.tar: no storage space");
+        let facts = json!({
+            "code": "space", "message": error.message(), "hint": error.next_step(), "cause": "no storage space",
+            "operation": "write", "path": "/srv/backups/a.tar", "destination": "offsite",
+        });
+        assert_eq!(
+            serde_json::to_value(&error).unwrap(),
+            facts,
+            "what was said nearest to the failure stays"
+        );
+        assert_eq!(serde_json::to_value(error.again()).unwrap(), facts);
+        let back = Error::from(io::Error::from(error));
+        assert_eq!(back.fact(Fact::Destination), Some("offsite"), "facts survive a trip through io");
+    }
+
+    #[test]
+    fn facts_hold_no_password() {
+        let error = Error::new(Code::Destination, "no answer")
+            .caused_by("cannot reach sftp://me:hunter2@host/x")
+            .within(Fact::Destination, "sftp://me:hunter2@host/x");
+        assert!(!serde_json::to_string(&error).unwrap().contains("hunter2"), "{error}");
+    }
 
     #[test]
     fn an_error_survives_a_trip_through_io() {
