@@ -15,6 +15,7 @@
 //!
 //! Every room reports through [`Error`] and [`Monitor`]. The engine prints nothing and holds no `unsafe`.
 
+pub mod accounts;
 pub mod archive;
 pub mod catalog;
 pub mod compress;

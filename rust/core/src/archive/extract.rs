@@ -213,7 +213,7 @@ impl<'a> Extractor<'a> {
     fn attributes(&self, member: &Member) -> Attributes {
         let Entry { mode, uid, gid, mtime, .. } = member.entry;
         let (mut uid, mut gid) = (uid, gid);
-        if !self.options.numeric_owners {
+        if self.options.owners && !self.options.numeric_owners {
             uid = self.owners.uid(&member.user).unwrap_or(uid);
             gid = self.owners.gid(&member.group).unwrap_or(gid);
         }

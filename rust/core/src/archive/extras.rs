@@ -157,8 +157,8 @@ fn in_words(list: &[u8], owners: &Owners) -> Option<String> {
         let permissions: String = [bit(4, 'r'), bit(2, 'w'), bit(1, 'x')].iter().collect();
         words.push(if *named {
             let name = if *word == "user" { owners.user_name(id) } else { owners.group_name(id) };
-            let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty());
-            format!("{word}:{}:{permissions}:{id}", name.map_or_else(|| id.to_string(), str::to_owned))
+            let name = if name.is_empty() { id.to_string() } else { name };
+            format!("{word}:{name}:{permissions}:{id}")
         } else {
             format!("{word}::{permissions}")
         });
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn lists_go_into_words_and_back() {
-        let owners = Owners::parse(b"deploy:x:1000:1000::/:\n", b"editors:x:50:\n");
+        let owners = Owners::with(&[("deploy", 1000)], &[("editors", 50)]);
         let words = b"user::rwx,user:7:r--:7,user:deploy:rw-:1000,group::r-x,group:editors:r-x:50,mask::rwx,other::---";
         let list = from_words(words, Some(&owners)).unwrap();
         assert_eq!(in_words(&list, &owners).unwrap().as_bytes(), words);
@@ -231,7 +231,7 @@ mod tests {
             b"user::rwx\nuser:deploy:rw-\nuser:7:r--\ngroup::r-x\ngroup:editors:r-x\nmask::rwx\nother::---\n";
         assert_eq!(from_words(lines, Some(&owners)), Some(list.clone()));
         // Where that user has another number, the name counts; by numbers alone, the number.
-        let elsewhere = Owners::parse(b"deploy:x:2000:1::/:\n", b"");
+        let elsewhere = Owners::with(&[("deploy", 2000)], &[]);
         assert!(
             from_words(words, Some(&elsewhere)).unwrap().windows(4).any(|id| id == 2000u32.to_le_bytes())
         );

@@ -1,67 +1,79 @@
 //! Names of users and groups, so that archives restore on machines where the numbers differ.
 
+use crate::accounts::{self, Account};
+use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// The users and groups of `/etc/passwd` and `/etc/group`. Those that only a directory service knows have
-/// no name here and travel by number alone.
+/// The users and groups of a machine, each asked for once.
 #[derive(Debug, Default)]
 pub struct Owners {
-    user_names: HashMap<u32, Vec<u8>>,
-    group_names: HashMap<u32, Vec<u8>>,
-    users: HashMap<Vec<u8>, u32>,
-    groups: HashMap<Vec<u8>, u32>,
+    user_names: RefCell<HashMap<u32, String>>,
+    group_names: RefCell<HashMap<u32, String>>,
+    uids: RefCell<HashMap<String, Option<u32>>>,
+    gids: RefCell<HashMap<String, Option<u32>>>,
 }
 
 impl Owners {
-    /// This machine's. Missing files mean no names.
+    /// This machine's.
     pub fn of_this_machine() -> Self {
-        let read = |path| std::fs::read(path).unwrap_or_default();
-        Self::parse(&read("/etc/passwd"), &read("/etc/group"))
+        Self::default()
     }
 
-    /// From the texts of the two files. Where a number has several names, the first counts.
-    pub fn parse(passwd: &[u8], group: &[u8]) -> Self {
-        let mut owners = Owners::default();
-        for (name, id) in lines(passwd) {
-            owners.user_names.entry(id).or_insert_with(|| name.to_vec());
-            owners.users.entry(name.to_vec()).or_insert(id);
+    /// Another machine's, as far as these names and numbers go; this one's besides.
+    #[cfg(test)]
+    pub fn with(users: &[(&str, u32)], groups: &[(&str, u32)]) -> Self {
+        let names = |list: &[(&str, u32)]| list.iter().map(|&(name, id)| (id, name.to_owned())).collect();
+        let ids = |list: &[(&str, u32)]| list.iter().map(|&(name, id)| (name.to_owned(), Some(id))).collect();
+        Owners {
+            user_names: RefCell::new(names(users)),
+            group_names: RefCell::new(names(groups)),
+            uids: RefCell::new(ids(users)),
+            gids: RefCell::new(ids(groups)),
         }
-        for (name, id) in lines(group) {
-            owners.group_names.entry(id).or_insert_with(|| name.to_vec());
-            owners.groups.entry(name.to_vec()).or_insert(id);
-        }
-        owners
     }
 
     /// The name of user `uid`, or nothing.
-    pub fn user_name(&self, uid: u32) -> &[u8] {
-        self.user_names.get(&uid).map_or(&[], Vec::as_slice)
+    pub fn user_name(&self, uid: u32) -> String {
+        let ask = || Account::by_uid(uid).map(|account| account.name).unwrap_or_default();
+        self.user_names.borrow_mut().entry(uid).or_insert_with(ask).clone()
     }
 
     /// The name of group `gid`, or nothing.
-    pub fn group_name(&self, gid: u32) -> &[u8] {
-        self.group_names.get(&gid).map_or(&[], Vec::as_slice)
+    pub fn group_name(&self, gid: u32) -> String {
+        let ask = || accounts::group_name(gid).unwrap_or_default();
+        self.group_names.borrow_mut().entry(gid).or_insert_with(ask).clone()
     }
 
     /// The number of the user called `name`.
     pub fn uid(&self, name: &[u8]) -> Option<u32> {
-        self.users.get(name).copied()
+        number(&self.uids, name, |name| Account::by_name(name).map(|account| account.uid))
     }
 
     /// The number of the group called `name`.
     pub fn gid(&self, name: &[u8]) -> Option<u32> {
-        self.groups.get(name).copied()
+        number(&self.gids, name, accounts::gid)
     }
 }
 
-/// `name:password:number:…` in both files.
-fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], u32)> {
-    text.split(|b| *b == b'\n').filter_map(|line| {
-        let mut fields = line.split(|b| *b == b':');
-        let name = fields.next().filter(|n| !n.is_empty())?;
-        let id = std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()?;
-        Some((name, id))
-    })
+/// Archives may name any number of users: what is remembered of them does not grow with that.
+const MOST_NAMES: usize = 10_000;
+
+fn number(
+    known: &RefCell<HashMap<String, Option<u32>>>,
+    name: &[u8],
+    ask: impl FnOnce(&str) -> Option<u32>,
+) -> Option<u32> {
+    let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty())?;
+    let mut known = known.borrow_mut();
+    if let Some(number) = known.get(name) {
+        return *number;
+    }
+    if known.len() >= MOST_NAMES {
+        known.clear();
+    }
+    let number = ask(name);
+    known.insert(name.to_owned(), number);
+    number
 }
 
 #[cfg(test)]
@@ -69,16 +81,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_with_the_first_name_winning() {
-        let owners = Owners::parse(
-            b"root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/:\ntoor:x:0:0::/:\nbroken\n",
-            b"www-data:x:33:\n",
-        );
-        assert_eq!(owners.user_name(0), b"root");
-        assert_eq!(
-            (owners.uid(b"toor"), owners.uid(b"www-data"), owners.uid(b"")),
-            (Some(0), Some(33), None)
-        );
-        assert_eq!((owners.group_name(33), owners.group_name(0)), (&b"www-data"[..], &b""[..]));
+    fn names_and_numbers_are_this_machines() {
+        let owners = Owners::of_this_machine();
+        let www = owners.uid(b"www-data").expect("Debian's base system has it");
+        for _ in 0..2 {
+            assert_eq!((owners.user_name(0), owners.user_name(www)), ("root".into(), "www-data".into()));
+            assert_eq!((owners.uid(b"root"), owners.uid(b""), owners.uid(b"\xff")), (Some(0), None, None));
+            assert_eq!((owners.gid(b"root"), owners.gid(b"no such group")), (Some(0), None));
+            assert_eq!(
+                (owners.group_name(0), owners.user_name(3_999_999_999)),
+                ("root".into(), String::new())
+            );
+        }
     }
 }

@@ -59,7 +59,7 @@ impl<W: Write> Writer<W> {
     fn head(&mut self, entry: &Entry) -> Result<()> {
         let name = self.owners.user_name(entry.uid);
         let group = self.owners.group_name(entry.gid);
-        let mut header = header::build(entry, name, group)?;
+        let mut header = header::build(entry, name.as_bytes(), group.as_bytes())?;
         let mut extensions = Vec::new();
         if let (EntryKind::Sparse { size, data }, Some(gnu)) = (&entry.kind, header.as_gnu_mut()) {
             extensions = sparse::encode(gnu, *size, data);

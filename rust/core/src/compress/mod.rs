@@ -78,13 +78,14 @@ pub struct Encoder<W: Write>(Inner<W>);
 
 enum Inner<W: Write> {
     Gzip(blocks::Encoder<W>),
-    Parallel(blocks::Encoder<W>),
+    Zip(blocks::Encoder<W>),
+    Bzip2(bzip2::Encoder<W>),
     Zstd(::zstd::stream::write::Encoder<'static, W>),
     None(W),
 }
 
 /// An encoder of `kind` into `out`. `entry` is the name of the file inside a zip. `threads` compress (0: one per
-/// processor); writing to `out` happens on another thread, except for zstd and none. What is written depends on the
+/// processor); writing to `out` happens on another thread, except for zstd, bzip2 (which works on one thread) and none. What is written depends on the
 /// data and the level alone, not on `threads` or the pieces in which it comes. Memory is 50 MiB at the most, whatever
 /// `threads` says; with two it is 7 to 16 MiB, for [`Level::Best`] up to 40.
 pub fn writer<W>(kind: Kind, level: Level, entry: &str, out: W, threads: usize) -> Result<Encoder<W>>
@@ -93,8 +94,8 @@ where
 {
     Ok(Encoder(match kind {
         Kind::Gzip => Inner::Gzip(gzip::encoder(out, level, threads)?),
-        Kind::Bzip2 => Inner::Parallel(bzip2::encoder(out, threads)?),
-        Kind::Zip => Inner::Parallel(zip::encoder(out, level, entry, threads)?),
+        Kind::Bzip2 => Inner::Bzip2(bzip2::encoder(out)),
+        Kind::Zip => Inner::Zip(zip::encoder(out, level, entry, threads)?),
         Kind::Zstd => Inner::Zstd(zstd::encoder(out, level, threads)?),
         Kind::None => Inner::None(out),
     }))
@@ -104,7 +105,8 @@ impl<W: Write + Send + 'static> Encoder<W> {
     /// Writes what is left and gives back the inner writer, which it does not flush.
     pub fn finish(self) -> Result<W> {
         match self.0 {
-            Inner::Gzip(encoder) | Inner::Parallel(encoder) => encoder.finish(),
+            Inner::Gzip(encoder) | Inner::Zip(encoder) => encoder.finish(),
+            Inner::Bzip2(encoder) => encoder.finish(),
             Inner::Zstd(encoder) => Ok(encoder.finish()?),
             Inner::None(out) => Ok(out),
         }
@@ -128,7 +130,8 @@ impl<W: Write + Send + 'static> Encoder<W> {
 impl<W: Write + Send + 'static> Write for Encoder<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Inner::Gzip(encoder) | Inner::Parallel(encoder) => encoder.write(data),
+            Inner::Gzip(encoder) | Inner::Zip(encoder) => encoder.write(data),
+            Inner::Bzip2(encoder) => encoder.write(data),
             Inner::Zstd(encoder) => encoder.write(data),
             Inner::None(out) => out.write(data),
         }
@@ -137,7 +140,7 @@ impl<W: Write + Send + 'static> Write for Encoder<W> {
     /// Does nothing but for [`Kind::None`]: handing on what is there would change what is written in the end.
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Inner::Gzip(_) | Inner::Parallel(_) | Inner::Zstd(_) => Ok(()),
+            Inner::Gzip(_) | Inner::Zip(_) | Inner::Bzip2(_) | Inner::Zstd(_) => Ok(()),
             Inner::None(out) => out.flush(),
         }
     }

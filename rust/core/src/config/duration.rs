@@ -1,34 +1,24 @@
 //! Durations as people write them: `8d`, `12h`, `90m`, `2w`, or plain seconds.
 
 use crate::{Code, Error, Result};
+use jiff::{Span, SpanRelativeTo};
 use serde::Serializer;
 
 /// Suffix, its seconds; the biggest first.
 const UNITS: [(&str, u64); 5] = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
-/// Seconds of `8d`, `1d 12h`, `604800`. Units: `s`, `m` (minutes), `h`, `d`, `w`, in any order, added up.
+/// Seconds of `8d`, `1d 12h`, `8 days`, `604800`. Units: seconds, minutes (`m`), hours, days, weeks, the biggest first, added up.
 pub fn parse(text: &str) -> Result<u64> {
-    let wrong = || {
-        Error::new(Code::Config, format!("\"{}\" is no duration", text.escape_debug()))
-            .hint("write a number and a unit, e.g. 90m, 12h, 8d, 2w, or a number of seconds")
-    };
-    let mut rest = text.trim();
-    if let Ok(seconds) = rest.parse() {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
         return Ok(seconds);
     }
-    let mut total: u64 = 0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let (number, tail) = rest.split_at(digits);
-        let tail = tail.trim_start();
-        let letters = tail.find(|c: char| !c.is_alphabetic()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(letters);
-        let factor = UNITS.iter().find(|(suffix, _)| *suffix == unit).map(|(_, s)| *s).ok_or_else(wrong)?;
-        let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)?;
-        total = total.checked_add(seconds).ok_or_else(wrong)?;
-        rest = tail.trim_start();
-    }
-    if text.trim().is_empty() { Err(wrong()) } else { Ok(total) }
+    let span = text.parse::<Span>().ok().filter(|span| span.get_years() == 0 && span.get_months() == 0);
+    let length = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    length.and_then(|length| u64::try_from(length.as_secs()).ok()).ok_or_else(|| {
+        Error::new(Code::Config, format!("\"{}\" is no duration", text.escape_debug()))
+            .hint("write a number and a unit, e.g. 90m, 12h, 8d, 2w, or a number of seconds")
+    })
 }
 
 /// The shortest way to write `seconds` in one unit: `8d`, `36h`, `90s`.
@@ -77,6 +67,7 @@ mod tests {
         assert_eq!(parse("2w1d").expect("no space"), 15 * 86_400);
         assert_eq!(parse("604800").expect("seconds"), 604_800);
         assert_eq!(parse("90 m").expect("space before the unit"), 5_400);
+        assert_eq!(parse("8 days").expect("in words"), 8 * 86_400);
     }
 
     #[test]
@@ -87,7 +78,9 @@ mod tests {
             "d",
             "8",
             "8x",
-            "8 days",
+            "8 moons",
+            "1 month",
+            "2y",
             "-1d",
             "1.5d",
             "99999999999999999999",

@@ -7,6 +7,7 @@
 use super::lease::{self, Found, Held, LEASE_MAX, Lease, this_host};
 use super::names::{self, Kind, SIDECAR_MAX, check_name};
 use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken, unreadable};
+use crate::accounts;
 use crate::config::document;
 use crate::{Code, Error, Fact, Monitor, Note, Result, ResultExt, Told};
 use rustix::fs::{Advice, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid};
@@ -19,7 +20,6 @@ use std::num::NonZeroU64;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
@@ -728,21 +728,13 @@ fn make_for(above: &Path, rest: &Path, owner: &fs::Metadata) -> io::Result<File>
     Ok(File::from(folder))
 }
 
-/// The number of a group, by number or by any name the system knows (`getent`: LDAP groups, too).
+/// The number of a group, by number or by any name the system knows.
 fn look_up_group(group: &str) -> Result<Gid> {
-    if let Ok(number) = group.parse() {
-        return Ok(Gid::from_raw(number));
-    }
-    let unknown = || {
+    let number = group.parse().ok().or_else(|| accounts::gid(group));
+    number.map(Gid::from_raw).ok_or_else(|| {
         Error::new(Code::Config, format!("there is no group named {group:?}"))
             .hint("correct chgrp in the destination's settings")
-    };
-    let found = crate::environment::clean(&mut Command::new("getent"))
-        .args(["group", "--", group])
-        .output()
-        .map_err(|cause| Error::new(Code::Io, "cannot run getent to look a group up").because(cause))?;
-    let line = String::from_utf8_lossy(&found.stdout).into_owned();
-    line.split(':').nth(2).and_then(|number| number.parse().ok()).map(Gid::from_raw).ok_or_else(unknown)
+    })
 }
 
 /// When a file was last changed; `None` where there is none.

@@ -8,6 +8,7 @@
 //! Where root has made none, each user has one of his own, in his home or else below `/var/tmp`: never one that others could
 //! have put there.
 
+use crate::accounts::Account;
 use crate::catalog::hex;
 use crate::config::{Document, Site};
 use crate::{Code, Error, Result, ResultExt, entries};
@@ -304,7 +305,7 @@ fn group_of(site: &Site) -> Option<u32> {
 
 /// Where a user may have a place of his own: always the same, whatever the environment says.
 fn private_places(site: &str) -> Vec<PathBuf> {
-    let home = account(us()).map(|(_, home)| home).filter(|home| {
+    let home = Account::by_uid(us()).map(|account| account.home).filter(|home| {
         fs::metadata(home)
             .is_ok_and(|found| found.is_dir() && found.uid() == us() && found.mode() & 0o002 == 0)
     });
@@ -314,18 +315,8 @@ fn private_places(site: &str) -> Vec<PathBuf> {
     places
 }
 
-/// Name and home of a user, as far as the machine's own list has him.
-fn account(uid: u32) -> Option<(String, PathBuf)> {
-    let accounts = fs::read_to_string("/etc/passwd").ok()?;
-    accounts.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let [name, _, number, _, _, home, ..] = fields.as_slice() else { return None };
-        (number.parse() == Ok(uid)).then(|| ((*name).to_owned(), PathBuf::from(*home)))
-    })
-}
-
 fn user_name(uid: u32) -> String {
-    account(uid).map_or_else(|| format!("user {uid}"), |(name, _)| name)
+    Account::by_uid(uid).map_or_else(|| format!("user {uid}"), |account| account.name)
 }
 
 /// The names in a folder, as far as they are UTF-8; none where there is no folder.

@@ -4,13 +4,14 @@
 //! only as far as the one who made it could have followed it: by the permission bits of what it leads to, and of all
 //! folders on the way. (Access control lists can only take that away; whom they let in besides is not asked.)
 
+use crate::accounts::Account;
 use rustix::fs::{Mode, Stat, stat};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A user, with all groups that this machine's files tell.
+/// A user, with all groups.
 #[derive(Debug)]
 pub struct Reach {
     uid: u32,
@@ -18,23 +19,10 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Of a user by number. The primary group is that of /etc/passwd.
+    /// Of a user by number; one whom nobody knows is in no group.
     pub fn of(uid: u32) -> Reach {
-        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-        let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-        let passwd = read("/etc/passwd");
-        let own = passwd.lines().map(fields).find(|line| line.get(2) == Some(&uid.to_string()));
-        let mut gids: BTreeSet<u32> = BTreeSet::new();
-        if let Some(own) = own {
-            gids.extend(own.get(3).and_then(|gid| gid.parse::<u32>().ok()));
-            let name = own.first().cloned().unwrap_or_default();
-            for line in read("/etc/group").lines().map(fields) {
-                let members = line.get(3).map(String::as_str).unwrap_or_default();
-                if members.split(',').any(|member| member == name) {
-                    gids.extend(line.get(2).and_then(|gid| gid.parse::<u32>().ok()));
-                }
-            }
-        }
+        let gids =
+            Account::by_uid(uid).map(|account| account.groups().into_iter().collect()).unwrap_or_default();
         Reach { uid, gids }
     }
 

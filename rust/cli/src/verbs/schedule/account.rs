@@ -1,6 +1,6 @@
 //! Users of this machine and what they may read; programs that run.
 
-use bam::{Code, Error, Result, environment};
+use bam::{Code, Error, Result, accounts, environment};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -19,24 +19,16 @@ impl Account {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
             return Err(Error::new(Code::Usage, format!("'{name}' is no user's name")));
         }
-        let found =
-            environment::clean(Command::new("getent").args(["passwd", name]).stderr(Stdio::null())).output();
-        let line = match found {
-            Ok(found) => String::from_utf8_lossy(&found.stdout).into_owned(),
-            // Without glibc's tools there are the accounts of the file.
-            Err(_) => {
-                let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-                let own = |line: &&str| line.split(':').next() == Some(name);
-                accounts.lines().find(own).unwrap_or_default().to_owned()
-            }
+        let found = match name.parse() {
+            Ok(number) => accounts::Account::by_uid(number),
+            Err(_) => accounts::Account::by_name(name),
         };
-        let uid = line.split(':').nth(2).and_then(|uid| uid.parse::<u32>().ok()).ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             Error::new(Code::Usage, format!("there is no user {name} on this machine"))
                 .hint("the web server's is often www-data, apache or nginx")
         })?;
-        let name = line.split(':').next().unwrap_or(name);
-        let us = fs::metadata("/proc/self").is_ok_and(|found| found.uid() == uid);
-        Ok(Account { name: name.to_owned(), us })
+        let us = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == found.uid);
+        Ok(Account { name: found.name, us })
     }
 
     /// Its name.

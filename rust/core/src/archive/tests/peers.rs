@@ -98,14 +98,14 @@ fn gnu_tar_lists_what_was_meant() {
 
 #[test]
 fn names_of_owners_travel() {
-    let owners = || Owners::parse(b"www-data:x:33:33::/:\n", b"staff:x:50:\n");
-    let mut writer = Writer::with_owners(Vec::new(), owners());
+    let owners = Owners::with(&[("deploy", 33)], &[("editors", 50)]);
+    let mut writer = Writer::with_owners(Vec::new(), owners);
     let mut entry = entry("a", EntryKind::Directory);
     (entry.uid, entry.gid) = (33, 50);
     writer.append(&entry, &mut std::io::empty()).unwrap();
     let bytes = writer.finish().unwrap();
     let member = Reader::new(bytes.as_slice()).next_member().unwrap().unwrap();
-    assert_eq!((member.user.as_slice(), member.group.as_slice()), (&b"www-data"[..], &b"staff"[..]));
+    assert_eq!((member.user.as_slice(), member.group.as_slice()), (&b"deploy"[..], &b"editors"[..]));
     assert_eq!(member.entry, entry);
 }
 

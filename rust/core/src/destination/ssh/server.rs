@@ -4,6 +4,7 @@ use super::known_hosts;
 use super::location::Location;
 use super::retry::{Patience, Trouble};
 use super::watch::Watch;
+use crate::accounts::Account;
 use crate::config::connection;
 use crate::config::document;
 use crate::destination::address::setting;
@@ -508,10 +509,5 @@ fn at_home(path: &Path) -> PathBuf {
 
 fn this_user() -> Option<String> {
     let named = ["USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok().filter(|v| !v.is_empty()));
-    named.or_else(|| {
-        let uid = rustix::process::geteuid().as_raw().to_string();
-        let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
-        let mut fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        fields.find(|f| f.get(2) == Some(&uid.as_str())).and_then(|f| f.first().map(|&name| name.to_owned()))
-    })
+    named.or_else(|| Account::by_uid(rustix::process::geteuid().as_raw()).map(|account| account.name))
 }

@@ -2,7 +2,7 @@
 
 use super::{Finding, State};
 use crate::Note;
-use crate::archive::Owners;
+use crate::accounts::{self, Account};
 use crate::config::{Document, EncryptionKind};
 use crate::encrypt::{KeyFile, age::Recipients, key};
 use crate::job::choose::profile;
@@ -142,15 +142,14 @@ fn private(path: &Path, notes: Vec<Note>) -> Finding {
 /// Who can read a file, by its owner, group and mode.
 fn readers(path: &Path) -> String {
     let Ok(found) = fs::metadata(path) else { return "nobody".into() };
-    let owners = Owners::of_this_machine();
-    let name = |name: &[u8], number: u32| match name {
-        b"" => format!("user {number}"),
-        name => String::from_utf8_lossy(name).into_owned(),
-    };
-    let owner = name(owners.user_name(found.uid()), found.uid());
+    let owner =
+        Account::by_uid(found.uid()).map_or_else(|| format!("user {}", found.uid()), |user| user.name);
     match found.mode() & 0o044 {
         0 => format!("{owner} alone"),
-        0o040 => format!("{owner} and the group {}", name(owners.group_name(found.gid()), found.gid())),
+        0o040 => {
+            let group = accounts::group_name(found.gid()).unwrap_or_else(|| found.gid().to_string());
+            format!("{owner} and the group {group}")
+        }
         _ => "everybody".into(),
     }
 }
