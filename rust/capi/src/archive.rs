@@ -1,7 +1,7 @@
 //! Archives on their own: create, extract, list.
 
 use crate::boundary::{run, swallow};
-use crate::error::{Failure, bam_status};
+use crate::failure::{Failure, bam_status};
 use crate::pointer::{self, Out};
 use bam::archive::{Entry, ExtractOptions, Extractor, Reader, Writer, show};
 use bam::compress::{self, Kind, Level};

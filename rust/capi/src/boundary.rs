@@ -1,6 +1,6 @@
 //! The one place where a Rust result, or a panic, becomes a status.
 
-use crate::error::{Failure, bam_status, remember};
+use crate::failure::{Failure, bam_status, remember};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `body`. A failure is kept for `bam_last_error`; a panic stops here instead of crossing into C.

@@ -1,7 +1,7 @@
 //! The configuration document: reading and checking one; what Backup and Migrate exports.
 
 use crate::boundary::run;
-use crate::error::bam_status;
+use crate::failure::bam_status;
 use crate::pointer::{self, Out};
 use bam::config::Document;
 use bam::config::import::Import;

@@ -1,7 +1,7 @@
 //! Encrypting and decrypting single files (docs/formats.md), without anything around them.
 
 use crate::boundary::run;
-use crate::error::{Failure, bam_status};
+use crate::failure::{Failure, bam_status};
 use crate::pointer;
 use bam::encrypt::{Passphrase, enc, kdf};
 use bam::job::{decrypt, keys_of};

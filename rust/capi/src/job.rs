@@ -1,7 +1,7 @@
 //! Jobs: start, poll, cancel, finish, free.
 
 use crate::boundary::{run, swallow};
-use crate::error::{Failure, bam_status};
+use crate::failure::{Failure, bam_status};
 use crate::pointer::{self, Out};
 use bam::config::Document;
 use bam::job::choose::{self, choose};

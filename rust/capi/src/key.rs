@@ -1,7 +1,7 @@
 //! Key files.
 
 use crate::boundary::run;
-use crate::error::bam_status;
+use crate::failure::bam_status;
 use crate::pointer::{self, Out};
 use bam::encrypt::{KeyId, Passphrase, key};
 use serde_json::json;

@@ -3,7 +3,8 @@
 //! The functions are `unsafe` because only the caller in C can promise what the header asks: that a pointer which is
 //! not null points to what its type says and stays valid during the call.
 
-use crate::error::Failure;
+use crate::failure::Failure;
+use crate::text::to_c;
 use serde::Serialize;
 use std::ffi::{CStr, CString, c_char};
 
@@ -62,11 +63,6 @@ impl Out<*mut c_char> {
         self.set_text(&text);
         Ok(())
     }
-}
-
-/// A C string; a NUL inside, which C cannot carry, becomes U+FFFD.
-pub fn to_c(text: &str) -> CString {
-    CString::new(text).unwrap_or_else(|_| CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default())
 }
 
 /// Frees a string that this library gave out. NULL is fine.

@@ -3,7 +3,7 @@
 //! A destination is given as the configuration document gives it: `{"type": "sftp", "url": …}`; paths are absolute.
 
 use crate::boundary::run;
-use crate::error::{Failure, bam_status};
+use crate::failure::{Failure, bam_status};
 use crate::pointer::{self, Out};
 use bam::config::{Document, Site};
 use bam::destination::{self, Destination, Existing, Follow};

@@ -4,6 +4,7 @@
 //! (see `beneath`), files are made anew (never written through a link or into a file that was there), names with
 //! `..` are refused, devices are skipped. Set-user-ID bits are dropped unless asked for.
 
+use super::attributes::Attributes;
 use super::beneath::{make_dir_all, open_dir};
 use super::pending::Pending;
 use super::place::{
@@ -93,16 +94,6 @@ impl Root {
         let inherits = fs::getxattr_query(path, DEFAULT_ACL).is_ok_and(|len| len > 0);
         Ok(Root { path: path.to_path_buf(), dir, inherits })
     }
-}
-
-/// What a member gets from its header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Attributes {
-    pub(super) mode: u32,
-    pub(super) uid: Option<u32>,
-    pub(super) gid: Option<u32>,
-    /// `None` for folders that the archive does not mention.
-    pub(super) mtime: Option<(i64, u32)>,
 }
 
 /// The mode of folders that the archive does not mention; their owner is that of the first member in them.

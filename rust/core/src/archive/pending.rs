@@ -2,7 +2,7 @@
 //! does not in a temporary file without a name (<https://www.sqlite.org/inmemorydb.html#temp_db>), which goes with the
 //! process.
 
-use super::extract::Attributes;
+use super::attributes::Attributes;
 use super::{Attribute, Place};
 use crate::{Code, Error, Result};
 use rusqlite::{Connection, params};

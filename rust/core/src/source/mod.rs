@@ -9,6 +9,7 @@ pub mod composer;
 mod content;
 pub mod database;
 mod drupal;
+mod dump_types;
 pub mod exclude;
 pub mod files;
 #[cfg(test)]

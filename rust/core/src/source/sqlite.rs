@@ -7,8 +7,8 @@
 mod defined;
 
 use crate::config::{Connection as Settings, names_table};
-use crate::source::database::{Contents, DumpReport, DumpSettings, LoadReport, LoadSettings, Table};
 use crate::source::drupal::Tables;
+use crate::source::dump_types::{Contents, DumpReport, DumpSettings, LoadReport, LoadSettings, Table};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;

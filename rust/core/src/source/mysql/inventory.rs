@@ -4,7 +4,7 @@ use super::connect::session::{Session, quote, string, text};
 use super::load::intake::{Intake, Origin, Step};
 use super::schema::columns;
 use crate::config::Connection;
-use crate::source::database::{Contents, Fingerprint, Table};
+use crate::source::dump_types::{Contents, Fingerprint, Table};
 use crate::source::sql::{Kind, for_each_row, rows};
 use crate::{Monitor, Result};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 use super::connect::session::{Row, Session, text};
 use super::dump::objects::BrokenView;
 use crate::config::names_table;
-use crate::source::database::DumpSettings;
+use crate::source::dump_types::DumpSettings;
 use crate::{Code, Error, Result};
 
 /// One table (or sequence).

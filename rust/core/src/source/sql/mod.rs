@@ -3,6 +3,7 @@
 //! Knows MySQL's and MariaDB's lexical rules (<https://mariadb.com/kb/en/sql-language-structure/>), nothing of servers.
 
 mod conditional;
+mod modes;
 mod needs;
 mod prefix;
 mod reach;
@@ -10,6 +11,7 @@ mod rows;
 mod splitter;
 mod statement;
 mod syntax;
+mod tokens;
 mod unicode;
 
 pub(crate) use conditional::{Server, is_for_others, with_known_modes};

@@ -2,7 +2,8 @@
 //!
 //! Memory is bounded by the longest statement. Bytes are bytes: blobs between quotes need be no valid text.
 
-use super::syntax::{Charset, Modes, Syntax};
+use super::modes::Modes;
+use super::syntax::{Charset, Syntax};
 use crate::{Code, Error, Result};
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 use std::io::Read;

@@ -19,7 +19,7 @@ use super::connect::session::{Session, quote};
 use super::connect::wire;
 use super::schema::{Schema, TableSchema};
 use crate::config::Connection;
-use crate::source::database::{DumpReport, DumpSettings};
+use crate::source::dump_types::{DumpReport, DumpSettings};
 use crate::source::sql::without_schema;
 use crate::source::tool::Tool;
 use crate::{Code, Fact, Monitor, NoteKind, Result};

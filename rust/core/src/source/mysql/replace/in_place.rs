@@ -3,7 +3,7 @@
 
 use super::{Loaded, MysqlReplacement, finish_file, objects_in, remove, tables_in};
 use crate::config::Connection;
-use crate::source::database::DumpSettings;
+use crate::source::dump_types::DumpSettings;
 use crate::source::mysql::connect::rights::Definers;
 use crate::source::mysql::connect::session::{Session, quote};
 use crate::source::mysql::dump;

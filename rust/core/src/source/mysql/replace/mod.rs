@@ -29,7 +29,7 @@ use super::load::intake::{Intake, Origin, Step};
 use super::load::script::Script;
 use super::schema::{self, Schema, columns};
 use crate::config::Connection;
-use crate::source::database::{DumpSettings, LoadReport, LoadSettings};
+use crate::source::dump_types::{DumpSettings, LoadReport, LoadSettings};
 use crate::source::sql::{Kind, Statement};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde::{Deserialize, Serialize};

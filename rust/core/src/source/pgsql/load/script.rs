@@ -2,7 +2,7 @@
 //! transactions of its own - and nothing that is not SQL.
 
 use super::splitter::{Item, Splitter, words};
-use crate::source::database::{Contents, Table};
+use crate::source::dump_types::{Contents, Table};
 use crate::source::pgsql::large;
 use crate::source::sql::{Utf8, no_statement};
 use crate::{Code, Error, Monitor, Result};
