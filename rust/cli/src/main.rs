@@ -19,7 +19,7 @@ mod work;
 mod yaml_edit;
 
 use args::{Cli, ConfigVerb, DestinationVerb, ScheduleVerb, Verb};
-use bam::job::{Request, Way};
+use bam::job::{RecoverWay, Request};
 use bam::{Code, Error, Result};
 use clap::{CommandFactory, FromArgMatches};
 use print::Output;
@@ -107,9 +107,9 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         }
         Verb::Recover { take_back, finish } => {
             let way = match (take_back, finish) {
-                (true, _) => Way::TakeBack,
-                (_, true) => Way::Finish,
-                _ => Way::Either,
+                (true, _) => RecoverWay::TakeBack,
+                (_, true) => RecoverWay::Finish,
+                _ => RecoverWay::Either,
             };
             recover::recover(configuration::load(&global)?, way, output)
         }

@@ -10,16 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const CANCELLED: i32 = 130;
 
 #[derive(Default)]
-struct State {
+struct SignalState {
     watching: bool,
     stopped: bool,
     holds: usize,
     running: Option<Arc<Monitor>>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { watching: false, stopped: false, holds: 0, running: None });
+static STATE: Mutex<SignalState> =
+    Mutex::new(SignalState { watching: false, stopped: false, holds: 0, running: None });
 
-fn state() -> MutexGuard<'static, State> {
+fn state() -> MutexGuard<'static, SignalState> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

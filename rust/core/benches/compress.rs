@@ -153,7 +153,7 @@ fn encryption(c: &mut Criterion) {
     let mut buffer = vec![0; 1 << 20];
     group.bench_function("decrypt", |b| {
         b.iter(|| {
-            let mut reader = enc::Reader::new(&file[..], &passphrase, 1).expect("a reader");
+            let mut reader = enc::EncReader::new(&file[..], &passphrase, 1).expect("a reader");
             while reader.read(&mut buffer).expect("a whole file") > 0 {}
         });
     });

@@ -7,7 +7,7 @@ use crate::print::Output;
 use crate::work::run;
 use bam::config::Document;
 use bam::job::Request;
-use bam::job::check::{Finding, State, exit_code};
+use bam::job::check::{Finding, FindingState, exit_code};
 use bam::{Note, NoteKind, Result};
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ fn look(global: &Global, document: Document, said: Vec<String>, output: &Output)
     let counts = counts(&document);
     let mut result = run(document, Request::Check { destination: None }, output)?;
     let engine = exit_code_of(&result);
-    let own = said.into_iter().map(|text| Finding::new("configuration", "", State::Notice, text));
+    let own = said.into_iter().map(|text| Finding::new("configuration", "", FindingState::Notice, text));
     let own: Vec<Finding> = own.chain(schedules).collect();
     // 2 is worse than 3: what is wrong has to be mended first.
     let code = match (engine, exit_code(&own)) {

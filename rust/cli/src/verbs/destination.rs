@@ -12,7 +12,7 @@ use crate::work::run;
 use crate::yaml_edit::with_entry;
 use bam::config::{Destination, DestinationType, Document};
 use bam::destination::{HostKey, at_address, host_key, open};
-use bam::job::check::{State, destination as look_at, exit_code};
+use bam::job::check::{FindingState, destination as look_at, exit_code};
 use bam::job::{Request, choose};
 use bam::{Code, Error, Monitor, Result, ResultExt};
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ pub fn add(global: &Global, args: AddDestination, output: &Output) -> Result<u8>
     let looked = look_at(&document, &name, &monitor)?;
     let code = exit_code(&looked);
     let told: Vec<Value> = looked.iter().map(|finding| json!(finding)).collect();
-    if let Some(bad) = looked.iter().find(|finding| finding.state >= State::Missing) {
+    if let Some(bad) = looked.iter().find(|finding| finding.state >= FindingState::Missing) {
         let error = Error::new(Code::Destination, format!("nothing was added: {}", bad.text));
         return Err(match &bad.hint {
             Some(hint) => error.hint(hint.clone()),

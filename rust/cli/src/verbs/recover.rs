@@ -5,9 +5,9 @@ use crate::result::exit_code;
 use crate::work::run;
 use bam::Result;
 use bam::config::Document;
-use bam::job::{Request, Way};
+use bam::job::{RecoverWay, Request};
 
-pub fn recover(document: Document, way: Way, output: &Output) -> Result<u8> {
+pub fn recover(document: Document, way: RecoverWay, output: &Output) -> Result<u8> {
     let mut result = run(document, Request::Recover { way }, output)?;
     let found = result["found"].clone();
     if let Some(notes) = result["notes"].as_array_mut() {

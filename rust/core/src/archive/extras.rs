@@ -223,12 +223,12 @@ mod tests {
     #[test]
     fn lists_go_into_words_and_back() {
         let owners = Owners::with(&[("deploy", 1000)], &[("editors", 50)]);
-        let words = b"user::rwx,user:7:r--:7,user:deploy:rw-:1000,group::r-x,group:editors:r-x:50,mask::rwx,other::---";
+        let words = b"user::rwx,user:3900000007:r--:3900000007,user:deploy:rw-:1000,group::r-x,group:editors:r-x:50,mask::rwx,other::---";
         let list = from_words(words, Some(&owners)).unwrap();
         assert_eq!(in_words(&list, &owners).unwrap().as_bytes(), words);
         // As GNU tar writes it: names alone, a line each.
         let lines =
-            b"user::rwx\nuser:deploy:rw-\nuser:7:r--\ngroup::r-x\ngroup:editors:r-x\nmask::rwx\nother::---\n";
+            b"user::rwx\nuser:deploy:rw-\nuser:3900000007:r--\ngroup::r-x\ngroup:editors:r-x\nmask::rwx\nother::---\n";
         assert_eq!(from_words(lines, Some(&owners)), Some(list.clone()));
         // Where that user has another number, the name counts; by numbers alone, the number.
         let elsewhere = Owners::with(&[("deploy", 2000)], &[]);

@@ -7,8 +7,8 @@
 //! the PEAR Archive_Tar inside Drupal 7 read. [`Reader`] reads that and whatever those and POSIX `pax` write;
 //! [`Extractor`] puts members into folders and cannot be made to write anywhere else.
 
-pub(crate) mod attributes;
-mod beneath;
+mod attributes;
+pub(crate) mod beneath;
 mod extract;
 mod extras;
 mod field;

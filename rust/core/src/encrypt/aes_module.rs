@@ -149,21 +149,25 @@ impl<W: Write> Write for Writer<W> {
 }
 
 /// Decrypts what is read through it. A wrong key shows as [`Code::Integrity`] at the end of the data, as a rule.
-pub struct Reader<R>(Inner<R>);
+pub struct AesModuleReader<R>(Inner<R>);
 
 enum Inner<R> {
-    Cbc(Box<cbc::Reader<R>>),
-    RealAes(real_aes::Reader<R>),
+    Cbc(Box<cbc::CbcReader<R>>),
+    RealAes(real_aes::RealAesReader<R>),
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> AesModuleReader<R> {
     /// `input` is the whole file; nothing is read yet.
     pub fn new(input: R, settings: &Settings) -> Self {
         let pkcs7 = |tail: &[u8]| unmark(tail.get(..cbc::unpad_pkcs7(tail)?).unwrap_or_default());
-        Reader(match &settings.0 {
-            Format::Cbc(keys, Padding::Pkcs7) => Inner::Cbc(Box::new(cbc::Reader::new(input, keys, pkcs7))),
-            Format::Cbc(keys, Padding::Zeros) => Inner::Cbc(Box::new(cbc::Reader::new(input, keys, unmark))),
-            Format::RealAes(keys) => Inner::RealAes(real_aes::Reader::new(input, keys.clone(), pkcs7)),
+        AesModuleReader(match &settings.0 {
+            Format::Cbc(keys, Padding::Pkcs7) => {
+                Inner::Cbc(Box::new(cbc::CbcReader::new(input, keys, pkcs7)))
+            }
+            Format::Cbc(keys, Padding::Zeros) => {
+                Inner::Cbc(Box::new(cbc::CbcReader::new(input, keys, unmark)))
+            }
+            Format::RealAes(keys) => Inner::RealAes(real_aes::RealAesReader::new(input, keys.clone(), pkcs7)),
         })
     }
 }
@@ -176,7 +180,7 @@ fn unmark(tail: &[u8]) -> Result<usize> {
     }
 }
 
-impl<R: Read> Read for Reader<R> {
+impl<R: Read> Read for AesModuleReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match &mut self.0 {
             Inner::Cbc(reader) => reader.read(out),
@@ -185,7 +189,7 @@ impl<R: Read> Read for Reader<R> {
     }
 }
 
-impl<R: Read> BufRead for Reader<R> {
+impl<R: Read> BufRead for AesModuleReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         match &mut self.0 {
             Inner::Cbc(reader) => reader.fill_buf(),

@@ -14,7 +14,7 @@ fn fixture(name: &str) -> Vec<u8> {
 
 fn decrypt(file: &[u8], settings: &Settings) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
-    Reader::new(file, settings).read_to_end(&mut plain)?;
+    AesModuleReader::new(file, settings).read_to_end(&mut plain)?;
     Ok(plain)
 }
 

@@ -135,14 +135,14 @@ impl<W: Write> Write for Writer<W> {
 }
 
 /// Decrypts what is read through it. Damage ends in [`Code::Integrity`].
-pub struct Reader<R: Read>(StreamReader<R>);
+pub struct AgeReader<R: Read>(StreamReader<R>);
 
-impl<R: Read> Reader<R> {
+impl<R: Read> AgeReader<R> {
     /// Reads the header. `None`: none of these keys opens it.
     pub fn new(input: R, identities: &Identities) -> Result<Option<Self>> {
         let keys = identities.0.iter().map(|key| key as &dyn age::Identity);
         match Decryptor::new(input).and_then(|decryptor| decryptor.decrypt(keys)) {
-            Ok(reader) => Ok(Some(Reader(reader))),
+            Ok(reader) => Ok(Some(AgeReader(reader))),
             Err(DecryptError::NoMatchingKeys) => Ok(None),
             Err(DecryptError::Io(cause)) if !is_damage(&cause) => Err(cause.into()),
             Err(_) => Err(damaged("the header of the age file cannot be read")),
@@ -150,7 +150,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-impl<R: Read> Read for Reader<R> {
+impl<R: Read> Read for AgeReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.0.read(out).map_err(|cause| {
             if is_damage(&cause) { damaged("data encrypted with age does not decrypt").into() } else { cause }
@@ -175,7 +175,9 @@ mod tests {
 
     fn opened(sealed: &[u8], keys: &Identities) -> Result<Vec<u8>> {
         let mut plain = Vec::new();
-        Reader::new(sealed, keys)?.ok_or_else(|| Error::new(Code::Key, "no key"))?.read_to_end(&mut plain)?;
+        AgeReader::new(sealed, keys)?
+            .ok_or_else(|| Error::new(Code::Key, "no key"))?
+            .read_to_end(&mut plain)?;
         Ok(plain)
     }
 

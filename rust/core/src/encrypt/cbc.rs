@@ -209,7 +209,7 @@ impl<W: Write> Write for Writer<W> {
 pub type Unpad = fn(&[u8]) -> Result<usize, Error>;
 
 /// Decrypts what is read through it.
-pub struct Reader<R> {
+pub struct CbcReader<R> {
     input: R,
     cipher: Decryptor,
     unpad: Unpad,
@@ -218,20 +218,20 @@ pub struct Reader<R> {
     taken: usize,
     plain: usize,
     kept: usize,
-    state: State,
+    state: CbcState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum CbcState {
     Reading,
     AtEnd,
     Failed,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> CbcReader<R> {
     /// `input` begins with the first block of ciphertext.
     pub fn new(input: R, keys: &KeyIv, unpad: Unpad) -> Self {
-        Reader {
+        CbcReader {
             input,
             cipher: Decryptor::new(keys),
             unpad,
@@ -239,7 +239,7 @@ impl<R: Read> Reader<R> {
             taken: 0,
             plain: 0,
             kept: 0,
-            state: State::Reading,
+            state: CbcState::Reading,
         }
     }
 
@@ -274,7 +274,7 @@ impl<R: Read> Reader<R> {
         let before = filled.saturating_sub(TAIL);
         let tail = data.get(before..).unwrap_or_default();
         self.plain = before + (self.unpad)(tail)?.min(tail.len());
-        self.state = State::AtEnd;
+        self.state = CbcState::AtEnd;
         Ok(())
     }
 }
@@ -283,16 +283,16 @@ fn truncated(what: &str) -> Error {
     super::damaged(&format!("encrypted data is truncated: {what}"))
 }
 
-impl<R: Read> BufRead for Reader<R> {
+impl<R: Read> BufRead for CbcReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.state == State::Failed {
+        if self.state == CbcState::Failed {
             return Err(super::damaged("encrypted data was already found to be damaged").into());
         }
-        if self.taken == self.plain && self.state == State::Reading {
+        if self.taken == self.plain && self.state == CbcState::Reading {
             // Whatever fails, nothing that was decrypted after it is given out.
-            let state = std::mem::replace(&mut self.state, State::Failed);
+            let state = std::mem::replace(&mut self.state, CbcState::Failed);
             let refilled = self.refill();
-            if self.state == State::Failed && refilled.is_ok() {
+            if self.state == CbcState::Failed && refilled.is_ok() {
                 self.state = state;
             }
             refilled?;
@@ -305,7 +305,7 @@ impl<R: Read> BufRead for Reader<R> {
     }
 }
 
-impl<R: Read> Read for Reader<R> {
+impl<R: Read> Read for CbcReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let n = self.fill_buf()?.read(out)?;
         self.consume(n);

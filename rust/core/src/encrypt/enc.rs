@@ -6,7 +6,7 @@
 //! ```
 //!
 //! reads it. The container says nothing of the number of iterations (a backup's sidecar does) and has no integrity
-//! check of its own: that is [`super::mac`]'s work. [`Reader`] also takes what OpenSSL wrote with another
+//! check of its own: that is [`super::mac`]'s work. [`EncReader`] also takes what OpenSSL wrote with another
 //! derivation; [`guess`] finds out which.
 
 use super::Passphrase;
@@ -106,15 +106,15 @@ fn parse_salt(header: &[u8]) -> Result<Salt> {
 
 /// Decrypts a container. A wrong key, a truncated file and garbage end in [`Code::Integrity`]: most often at once,
 /// but certain is only the end of the data, so whoever needs certainty before the first byte checks the MAC first.
-pub struct Reader<R>(ReaderState<R>);
+pub struct EncReader<R>(ReaderState<R>);
 
 enum ReaderState<R> {
     Deriving(R, Derivation),
-    Ready(Box<cbc::Reader<R>>),
+    Ready(Box<cbc::CbcReader<R>>),
     Failed,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> EncReader<R> {
     /// Reads the header and starts deriving the keys on a thread, for which the first read waits.
     pub fn new(input: R, passphrase: &Passphrase, iterations: u32) -> Result<Self> {
         Self::with_kdf(input, passphrase, Kdf::ours(iterations))
@@ -123,7 +123,7 @@ impl<R: Read> Reader<R> {
     /// The same for what `openssl enc -aes-256-cbc` wrote with another derivation.
     pub fn with_kdf(mut input: R, passphrase: &Passphrase, kdf: Kdf) -> Result<Self> {
         let salt = read_salt(&mut input)?;
-        Ok(Reader(ReaderState::Deriving(input, Derivation::start(kdf, passphrase, salt)?)))
+        Ok(EncReader(ReaderState::Deriving(input, Derivation::start(kdf, passphrase, salt)?)))
     }
 
     /// With keys that are derived already (for the MAC); they must be this file's.
@@ -135,15 +135,15 @@ impl<R: Read> Reader<R> {
             )
             .hint("it was replaced meanwhile; run it again"));
         }
-        Ok(Reader(Self::decrypting(input, keys)))
+        Ok(EncReader(Self::decrypting(input, keys)))
     }
 
     fn decrypting(input: R, keys: &Keys) -> ReaderState<R> {
         let keys = KeyIv::aes256(keys.key, keys.iv);
-        ReaderState::Ready(Box::new(cbc::Reader::new(input, &keys, cbc::unpad_pkcs7)))
+        ReaderState::Ready(Box::new(cbc::CbcReader::new(input, &keys, cbc::unpad_pkcs7)))
     }
 
-    fn ready(&mut self) -> Result<&mut cbc::Reader<R>> {
+    fn ready(&mut self) -> Result<&mut cbc::CbcReader<R>> {
         if let ReaderState::Deriving(..) = self.0
             && let ReaderState::Deriving(input, derivation) =
                 std::mem::replace(&mut self.0, ReaderState::Failed)
@@ -157,13 +157,13 @@ impl<R: Read> Reader<R> {
     }
 }
 
-impl<R: Read> Read for Reader<R> {
+impl<R: Read> Read for EncReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.ready()?.read(out)
     }
 }
 
-impl<R: Read> BufRead for Reader<R> {
+impl<R: Read> BufRead for EncReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.ready()?.fill_buf()
     }

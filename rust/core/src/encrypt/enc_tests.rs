@@ -47,7 +47,7 @@ fn encrypt(plain: &[u8], chunk: usize) -> Vec<u8> {
 
 fn decrypt(file: &[u8], kdf: Kdf) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
-    Reader::with_kdf(file, &passphrase(), kdf)?.read_to_end(&mut plain)?;
+    EncReader::with_kdf(file, &passphrase(), kdf)?.read_to_end(&mut plain)?;
     Ok(plain)
 }
 
@@ -140,7 +140,7 @@ fn the_pieces_in_which_data_comes_do_not_matter() {
     let (head, tail) = file.split_at(cbc::BUFFER + 3);
     let mut back = Vec::new();
     let pieces = Dribble(head).chain(tail);
-    Reader::new(pieces, &passphrase(), ITERATIONS).unwrap().read_to_end(&mut back).unwrap();
+    EncReader::new(pieces, &passphrase(), ITERATIONS).unwrap().read_to_end(&mut back).unwrap();
     assert!(back == plain);
 }
 
@@ -175,10 +175,10 @@ fn the_default_iterations_agree_with_openssl_and_the_mac_key_is_the_rest_of_the_
     let keys = Derivation::start(Kdf::ours(600_000), &passphrase(), salt).unwrap().keys().unwrap();
     assert!(keys.mac_key().verify(&[1; 32], fields, &theirs.tag(&[1; 32], fields)).is_ok());
     let mut back = String::new();
-    Reader::with_keys(&file[..], &keys).unwrap().read_to_string(&mut back).unwrap();
+    EncReader::with_keys(&file[..], &keys).unwrap().read_to_string(&mut back).unwrap();
     assert_eq!(back, "a backup");
     let other = encrypt(b"another", 1);
-    assert_eq!(Reader::with_keys(&other[..], &keys).err().unwrap().code(), Code::Integrity);
+    assert_eq!(EncReader::with_keys(&other[..], &keys).err().unwrap().code(), Code::Integrity);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn wrong_keys_and_damaged_files_are_integrity_errors() {
     let wrong = (0..64).filter(|n| {
         let other = Passphrase::from_first_line(format!("wrong {n}").as_bytes()).unwrap();
         let mut out = Vec::new();
-        let read = Reader::new(&file[..], &other, ITERATIONS).unwrap().read_to_end(&mut out);
+        let read = EncReader::new(&file[..], &other, ITERATIONS).unwrap().read_to_end(&mut out);
         read.is_err_and(|e| Error::from(e).code() == Code::Integrity)
     });
     assert!(wrong.count() > 50);
@@ -215,7 +215,7 @@ fn errors_of_the_inner_reader_and_writer_pass_unchanged() {
         }
     }
     let file = encrypt(&data(50), 50);
-    let mut reader = Reader::new(file.chain(Broken), &passphrase(), ITERATIONS).unwrap();
+    let mut reader = EncReader::new(file.chain(Broken), &passphrase(), ITERATIONS).unwrap();
     let error = Error::from(io::copy(&mut reader, &mut io::sink()).unwrap_err());
     assert_eq!(error.code(), Code::Destination);
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

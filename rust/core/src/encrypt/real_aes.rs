@@ -58,27 +58,27 @@ fn hkdf(key: &[u8], info: &[u8]) -> [u8; KEY] {
 
 /// Decrypts what is read through it. What precedes the end comes out unproven; the end comes out only where the
 /// HMAC over all of it matches, else [`Code::Integrity`].
-pub struct Reader<R> {
+pub struct RealAesReader<R> {
     keys: Keys,
     unpad: cbc::Unpad,
-    state: State<R>,
+    state: RealAesState<R>,
 }
 
-enum State<R> {
+enum RealAesState<R> {
     Unread(R),
-    Reading(Box<cbc::Reader<Authenticated<R>>>),
+    Reading(Box<cbc::CbcReader<Authenticated<R>>>),
     Failed,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> RealAesReader<R> {
     /// `unpad` takes padding and mark off. Nothing is read yet.
     pub fn new(input: R, keys: Keys, unpad: cbc::Unpad) -> Self {
-        Reader { keys, unpad, state: State::Unread(input) }
+        RealAesReader { keys, unpad, state: RealAesState::Unread(input) }
     }
 
-    fn ready(&mut self) -> Result<&mut cbc::Reader<Authenticated<R>>> {
-        if let State::Unread(_) = self.state
-            && let State::Unread(mut input) = std::mem::replace(&mut self.state, State::Failed)
+    fn ready(&mut self) -> Result<&mut cbc::CbcReader<Authenticated<R>>> {
+        if let RealAesState::Unread(_) = self.state
+            && let RealAesState::Unread(mut input) = std::mem::replace(&mut self.state, RealAesState::Failed)
         {
             let mut head = Vec::with_capacity(TAG + IV);
             (&mut input).take((TAG + IV) as u64).read_to_end(&mut head)?;
@@ -88,28 +88,28 @@ impl<R: Read> Reader<R> {
             let mac = hmac(&self.keys.authentication).chain_update(iv);
             let keys = KeyIv::padded(&self.keys.encryption, fit(iv));
             let input = Authenticated { input, mac, tag: *tag };
-            self.state = State::Reading(Box::new(cbc::Reader::new(input, &keys, self.unpad)));
+            self.state = RealAesState::Reading(Box::new(cbc::CbcReader::new(input, &keys, self.unpad)));
         }
         match &mut self.state {
-            State::Reading(reader) => Ok(reader),
+            RealAesState::Reading(reader) => Ok(reader),
             _ => Err(damaged("data encrypted by the module real_aes was already found to be damaged")),
         }
     }
 }
 
-impl<R: Read> Read for Reader<R> {
+impl<R: Read> Read for RealAesReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.ready()?.read(out)
     }
 }
 
-impl<R: Read> BufRead for Reader<R> {
+impl<R: Read> BufRead for RealAesReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.ready()?.fill_buf()
     }
 
     fn consume(&mut self, n: usize) {
-        if let State::Reading(reader) = &mut self.state {
+        if let RealAesState::Reading(reader) = &mut self.state {
             reader.consume(n);
         }
     }

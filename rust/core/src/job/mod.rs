@@ -46,7 +46,7 @@ mod web;
 pub use copies::raw;
 pub use open::decrypt::{decrypt, keys_of};
 pub use open::look;
-pub use request::{Elsewhere, Rekey, Request, Restore, Way};
+pub use request::{Elsewhere, RecoverWay, Rekey, Request, Restore};
 pub use restore::elsewhere;
 pub use restore::recover::bring_back;
 pub use select::{Meant, meant, other_site};
@@ -167,7 +167,7 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
 fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Value> {
     Ok(match request {
         Request::Backup { what, destinations, profile, description } => {
-            let ask = backup::Ask {
+            let ask = backup::BackupRequest {
                 what: what.as_deref(),
                 destinations,
                 profile: profile.as_deref(),
@@ -200,14 +200,14 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
         }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,
         Request::Verify { id, destinations, sample, source, site, unauthenticated } => {
-            let ask = select::Ask::new(id.as_deref(), destinations, source.as_deref(), site.as_deref());
+            let ask = select::Criteria::new(id.as_deref(), destinations, source.as_deref(), site.as_deref());
             match sample {
                 None => verify::run(document, &ask, *unauthenticated, monitor)?,
                 Some(percent) => verify::sample::run(document, &ask, *percent, monitor)?,
             }
         }
         Request::Drill { id, destinations, source, site, unauthenticated } => {
-            let ask = select::Ask::new(id.as_deref(), destinations, source.as_deref(), site.as_deref());
+            let ask = select::Criteria::new(id.as_deref(), destinations, source.as_deref(), site.as_deref());
             drill::run(document, &ask, *unauthenticated, monitor)?
         }
         Request::Rekey(ask) => copies::rekey::run(document, ask, monitor)?,
@@ -217,7 +217,7 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             copies::prune::run(document, schedules, *dry_run, site.as_deref(), monitor)?
         }
         Request::Export { id, path, create, host, program, unauthenticated, source, site } => {
-            let ask = select::Ask::new(Some(id), &[], source.as_deref(), site.as_deref());
+            let ask = select::Criteria::new(Some(id), &[], source.as_deref(), site.as_deref());
             let (host, program) = (host.as_deref(), program.as_deref());
             let (create, unauthenticated) = (*create, *unauthenticated);
             let how = copies::export::Export { to: path, create, host, program, unauthenticated };
@@ -248,7 +248,7 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             json!({ "host_key": crate::destination::host_key(destination, config)? })
         }
         Request::Delete { id, destinations, source, site } => {
-            let ask = select::Ask::new(Some(id), destinations, source.as_deref(), site.as_deref());
+            let ask = select::Criteria::new(Some(id), destinations, source.as_deref(), site.as_deref());
             copies::remove::run(document, &ask, monitor)?
         }
         Request::Recover { way } => {

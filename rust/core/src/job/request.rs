@@ -177,7 +177,7 @@ pub enum Request {
     Recover {
         /// Which of the two; default the one that its state suggests.
         #[serde(default)]
-        way: Way,
+        way: RecoverWay,
     },
     /// Erases one backup at every destination.
     Delete {
@@ -287,7 +287,7 @@ pub struct Elsewhere {
 /// Which way to end a restore that was interrupted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Way {
+pub enum RecoverWay {
     /// The one that its state suggests: back before the swap, forward from there on, back where forward fails.
     #[default]
     Either,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct Criteria<'a> {
     /// An ID, a file name or `latest`; none: all.
     pub id: Option<&'a str>,
     /// Where to look; none: everywhere.
@@ -31,15 +31,15 @@ pub struct Selection {
     pub listing: Listing,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> Criteria<'a> {
     /// All of it.
     pub fn new(
         id: Option<&'a str>,
         destinations: &'a [String],
         source: Option<&'a str>,
         site: Option<&'a str>,
-    ) -> Ask<'a> {
-        Ask { id, destinations, source, site }
+    ) -> Criteria<'a> {
+        Criteria { id, destinations, source, site }
     }
 
     /// Lists what there is.
@@ -112,7 +112,7 @@ pub fn meant(document: &Document, ask: &Restore, monitor: &Monitor) -> Result<Me
     let id = ask.id.as_deref().ok_or_else(which)?;
     let names: Vec<String> = ask.destination.iter().cloned().collect();
     let source = ask.source.as_deref().filter(|_| id == "latest");
-    let wanted = Ask::new(Some(id), &names, source, ask.site.as_deref());
+    let wanted = Criteria::new(Some(id), &names, source, ask.site.as_deref());
     let there = wanted.list(document, monitor)?;
     let backup = wanted.find(document, &there.listing, monitor)?.clone();
     let other_site = (backup.own == Some(false)).then(|| backup.identity().describe());

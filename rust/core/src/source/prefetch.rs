@@ -99,12 +99,12 @@ fn take_all(
 /// Some files, and how far they are.
 #[derive(Debug)]
 struct Batch {
-    state: Mutex<State>,
+    state: Mutex<BatchState>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-enum State {
+enum BatchState {
     Waiting(Vec<Found>),
     InWork,
     Done(Vec<Loaded>),
@@ -118,8 +118,8 @@ struct Notify<'b>(&'b Batch);
 impl Drop for Notify<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        if matches!(*state, State::InWork) {
-            *state = State::Broken;
+        if matches!(*state, BatchState::InWork) {
+            *state = BatchState::Broken;
         }
         self.0.changed.notify_one();
     }
@@ -127,19 +127,19 @@ impl Drop for Notify<'_> {
 
 impl Batch {
     fn new(found: Vec<Found>) -> Self {
-        Batch { state: Mutex::new(State::Waiting(found)), changed: Condvar::new() }
+        Batch { state: Mutex::new(BatchState::Waiting(found)), changed: Condvar::new() }
     }
 
     /// Opens the files, unless somebody has begun.
     fn work(&self) {
         let mut state = self.lock();
-        let State::Waiting(found) = &mut *state else { return };
+        let BatchState::Waiting(found) = &mut *state else { return };
         let found = std::mem::take(found);
-        *state = State::InWork;
+        *state = BatchState::InWork;
         drop(state);
         let notify = Notify(self);
         let loaded = found.into_iter().map(|found| load(found, true)).collect();
-        *self.lock() = State::Done(loaded);
+        *self.lock() = BatchState::Done(loaded);
         drop(notify);
     }
 
@@ -149,15 +149,15 @@ impl Batch {
         let mut state = self.lock();
         loop {
             match &mut *state {
-                State::Done(loaded) => return Ok(std::mem::take(loaded)),
-                State::Broken => return Err(broken()),
+                BatchState::Done(loaded) => return Ok(std::mem::take(loaded)),
+                BatchState::Broken => return Err(broken()),
                 _ => state = self.changed.wait(state).map_err(|_| broken())?,
             }
         }
     }
 
     /// No code that may panic runs while it is locked.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BatchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -444,7 +444,7 @@ fn replace_file(from: &Path, live: &Path) -> Result<()> {
     let mut input = File::open(from).at("cannot read", from)?;
     let mut out = private_file(&part)?;
     io::copy(&mut input, &mut out).at("cannot write", &part)?;
-    dress(&out, live).at("cannot write", &part)?;
+    copy_attributes(&out, live).at("cannot write", &part)?;
     out.sync_all().at("cannot write", &part)?;
     // Left-overs of the broken one would be applied to the new one.
     for log in ["-journal", "-wal", "-shm"] {
@@ -454,7 +454,7 @@ fn replace_file(from: &Path, live: &Path) -> Result<()> {
 }
 
 /// Owner and permissions of the file that is replaced, or what lets the site write: the folder's.
-fn dress(out: &File, live: &Path) -> io::Result<()> {
+fn copy_attributes(out: &File, live: &Path) -> io::Result<()> {
     let (like, mode) = match live.metadata() {
         Ok(found) => (found.clone(), found.mode() & 0o777),
         Err(_) => (live.parent().unwrap_or(Path::new(".")).metadata()?, 0o660),

@@ -10,7 +10,7 @@ use crate::configuration;
 use crate::print::Output;
 pub use account::Account;
 use bam::config::{CRON_NONE, Document, Schedule};
-use bam::job::check::{Finding, State};
+use bam::job::check::{Finding, FindingState};
 use bam::{Code, Error, Result, ResultExt, environment};
 use installed::{Installed, Kind, all, free_name, mine};
 use serde_json::json;
@@ -112,7 +112,7 @@ pub fn status(global: &Global, output: &Output) -> Result<u8> {
             Some(hint) => format!("{}\n  {hint}", finding.text),
             None => finding.text.clone(),
         };
-        if finding.state >= State::Missing { output.warn(&text) } else { output.say(&text) }
+        if finding.state >= FindingState::Missing { output.warn(&text) } else { output.say(&text) }
     }
     lists::schedules_with(&document, json!({ "runners": findings }), output)?;
     Ok(bam::job::check::exit_code(&findings))
@@ -126,17 +126,18 @@ pub fn look(global: &Global, document: &Document) -> Result<Vec<Finding>> {
             true => "there is no schedule: backups are made only when somebody asks for one",
             false => "no schedule runs by itself: each is disabled, or has neither `every` nor `cron`",
         };
-        return Ok(vec![finding(State::Notice, text.into())]);
+        return Ok(vec![finding(FindingState::Notice, text.into())]);
     }
     let words = command(global)?;
     let runners = mine(&all(), global, &words);
     if runners.is_empty() {
         return Ok(vec![match document.site.cron.as_deref() {
-            Some(module) => {
-                finding(State::Good, format!("Drupal's cron runs the schedules, by the module {module}"))
-            }
+            Some(module) => finding(
+                FindingState::Good,
+                format!("Drupal's cron runs the schedules, by the module {module}"),
+            ),
             None => finding(
-                State::Missing,
+                FindingState::Missing,
                 "nobody runs the schedules: no timer and no cron line of this machine does".into(),
             )
             .hint("`bam schedule install`"),
@@ -148,10 +149,11 @@ pub fn look(global: &Global, document: &Document) -> Result<Vec<Finding>> {
         let mut problems = daemon(runner.kind).err().into_iter().collect::<Vec<_>>();
         problems.extend(unreadable_to(global, document, &runner.user));
         if problems.is_empty() {
-            findings.push(finding(State::Good, told.clone()));
+            findings.push(finding(FindingState::Good, told.clone()));
         }
         for problem in problems {
-            let state = if problem.code() == Code::Config { State::Wrong } else { State::Missing };
+            let state =
+                if problem.code() == Code::Config { FindingState::Wrong } else { FindingState::Missing };
             let text = format!("{told}, but {}", problem.message());
             findings.push(finding(state, text).hint(problem.next_step().unwrap_or_default()));
         }

@@ -17,9 +17,9 @@ const MEMBER_MAX: usize = 4 << 20;
 
 /// Decompresses a gzip file of any origin: several members, trailing NULs (which gzip(1) allows, too). Anything else
 /// behind the last member is [`crate::Code::Integrity`], as are truncated and damaged data.
-pub struct Reader<R>(State<R>);
+pub struct GzipReader<R>(GzipState<R>);
 
-enum State<R> {
+enum GzipState<R> {
     Parallel(Parallel<R>),
     Serial(Serial<R>),
     Ended,
@@ -27,62 +27,66 @@ enum State<R> {
 }
 
 /// `threads` decompress (0: one per processor), one more reads `input`, where the file is one of ours.
-pub fn reader<R: Read + Send + 'static>(mut input: R, threads: usize) -> Result<Reader<R>> {
+pub fn reader<R: Read + Send + 'static>(mut input: R, threads: usize) -> Result<GzipReader<R>> {
     let mut start = Vec::new();
     read_more(&mut input, &mut start, HEADER_LEN)?;
-    Ok(Reader(if length_of(&start).is_some() {
-        State::Parallel(Parallel::start(Rest { start, input }, threads)?)
+    Ok(GzipReader(if length_of(&start).is_some() {
+        GzipState::Parallel(Parallel::start(Rest { start, input }, threads)?)
     } else {
-        State::Serial(Serial::new(Rest { start, input }))
+        GzipState::Serial(Serial::new(Rest { start, input }))
     }))
 }
 
-impl<R: Read + Send + 'static> Reader<R> {
+impl<R: Read + Send + 'static> GzipReader<R> {
     /// Makes sure that there is something to give out, unless the end is reached.
     fn advance(&mut self) -> io::Result<()> {
-        if let State::Parallel(parallel) = &mut self.0
+        if let GzipState::Parallel(parallel) = &mut self.0
             && !parallel.advance()?
-            && let State::Parallel(parallel) = std::mem::replace(&mut self.0, State::Failed)
+            && let GzipState::Parallel(parallel) = std::mem::replace(&mut self.0, GzipState::Failed)
         {
             self.0 = match parallel.rest()? {
-                Some(rest) => State::Serial(Serial::new(rest)),
-                None => State::Ended,
+                Some(rest) => GzipState::Serial(Serial::new(rest)),
+                None => GzipState::Ended,
             };
         }
         match &mut self.0 {
-            State::Serial(serial) => serial.advance(),
+            GzipState::Serial(serial) => serial.advance(),
             _ => Ok(()),
         }
     }
 }
 
-impl<R: Read + Send + 'static> BufRead for Reader<R> {
+impl<R: Read + Send + 'static> BufRead for GzipReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if let Err(error) = self.advance() {
             // Nothing from behind a failure is ever given out.
             if error.kind() != io::ErrorKind::Interrupted {
-                self.0 = State::Failed;
+                self.0 = GzipState::Failed;
             }
             return Err(error);
         }
         match &self.0 {
-            State::Parallel(parallel) => Ok(parallel.batch.data.get(parallel.taken..).unwrap_or_default()),
-            State::Serial(serial) => Ok(serial.buffer.get(serial.taken..serial.filled).unwrap_or_default()),
-            State::Ended => Ok(&[]),
-            State::Failed => Err(damaged("gzip", "as found before").into()),
+            GzipState::Parallel(parallel) => {
+                Ok(parallel.batch.data.get(parallel.taken..).unwrap_or_default())
+            }
+            GzipState::Serial(serial) => {
+                Ok(serial.buffer.get(serial.taken..serial.filled).unwrap_or_default())
+            }
+            GzipState::Ended => Ok(&[]),
+            GzipState::Failed => Err(damaged("gzip", "as found before").into()),
         }
     }
 
     fn consume(&mut self, n: usize) {
         match &mut self.0 {
-            State::Parallel(parallel) => parallel.taken += n,
-            State::Serial(serial) => serial.taken += n,
-            State::Ended | State::Failed => {}
+            GzipState::Parallel(parallel) => parallel.taken += n,
+            GzipState::Serial(serial) => serial.taken += n,
+            GzipState::Ended | GzipState::Failed => {}
         }
     }
 }
 
-impl<R: Read + Send + 'static> Read for Reader<R> {
+impl<R: Read + Send + 'static> Read for GzipReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let n = self.fill_buf()?.read(out)?;
         self.consume(n);

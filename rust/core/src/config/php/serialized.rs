@@ -13,7 +13,7 @@ use std::io::Write;
 
 /// Reads one value, and nothing after it. Errors tell the byte.
 pub fn unserialize(bytes: &[u8]) -> Result<PhpValue> {
-    let mut reader = Reader { bytes, at: 0 };
+    let mut reader = Unserializer { bytes, at: 0 };
     let value = reader.value(0)?;
     if reader.at < bytes.len() {
         return Err(reader.wrong("the end"));
@@ -21,12 +21,12 @@ pub fn unserialize(bytes: &[u8]) -> Result<PhpValue> {
     Ok(value)
 }
 
-struct Reader<'a> {
+struct Unserializer<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Unserializer<'a> {
     fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }

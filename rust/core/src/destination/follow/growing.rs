@@ -1,7 +1,7 @@
 //! The writing side of a followed file, and the temporary file that stands in where no destination is local.
 
 use super::Follow;
-use super::{Extent, LOOK, Shared, State};
+use super::{Extent, ExtentState, LOOK, Shared};
 use crate::{Result, ResultExt};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::File;
@@ -30,7 +30,7 @@ impl Growing {
         file: Arc<File>,
         start: u64,
     ) -> Growing {
-        extents.push(Extent { file, start, end: start, state: State::Growing });
+        extents.push(Extent { file, start, end: start, state: ExtentState::Growing });
         Growing { shared: Arc::clone(shared), extent: extents.len() - 1, finished: false }
     }
 
@@ -45,7 +45,7 @@ impl Growing {
     /// Says that this is all.
     pub fn finish(mut self) {
         self.finished = true;
-        self.end(State::Finished);
+        self.end(ExtentState::Finished);
     }
 
     /// Says that no more comes here. Where nobody else writes the same, a spool on the disk of `folder` takes over for
@@ -53,19 +53,19 @@ impl Growing {
     pub fn fail_over(mut self, folder: &Path) -> Result<Option<Spool>> {
         self.finished = true;
         if self.shared.readers().is_empty() {
-            self.end(State::Failed);
+            self.end(ExtentState::Failed);
             return Ok(None);
         }
         let file = temporary(folder).map(Arc::new);
         let mut extents = self.shared.extents();
         let mut start = 0;
         if let Some(extent) = extents.get_mut(self.extent) {
-            extent.state = State::Failed;
+            extent.state = ExtentState::Failed;
             start = extent.end;
         }
         // Whoever fails last sees no other: the lock decides, and readers never see that there is none.
         let spool = match file {
-            _ if extents.iter().any(|extent| extent.state != State::Failed) => Ok(None),
+            _ if extents.iter().any(|extent| extent.state != ExtentState::Failed) => Ok(None),
             Ok(file) => {
                 let growing = Growing::add(&self.shared, &mut extents, Arc::clone(&file), start);
                 Ok(Some(Spool { file, growing, folder: folder.to_owned(), at: start }))
@@ -77,7 +77,7 @@ impl Growing {
         spool
     }
 
-    fn end(&self, state: State) {
+    fn end(&self, state: ExtentState) {
         if let Some(extent) = self.shared.extents().get_mut(self.extent) {
             extent.state = state;
         }
@@ -117,7 +117,7 @@ impl Growing {
 impl Drop for Growing {
     fn drop(&mut self) {
         if !self.finished {
-            self.end(State::Failed);
+            self.end(ExtentState::Failed);
         }
     }
 }

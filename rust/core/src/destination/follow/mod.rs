@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum ExtentState {
     Growing,
     Finished,
     Failed,
@@ -33,12 +33,12 @@ pub(crate) struct Extent {
     pub file: Arc<File>,
     pub start: u64,
     pub end: u64,
-    pub state: State,
+    pub state: ExtentState,
 }
 
 /// How far one reader is.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub(crate) struct ExtentReader {
     /// Bytes from the start that it will not read again.
     pub done: AtomicU64,
     /// It begins when all is there.
@@ -52,7 +52,7 @@ pub(crate) struct Reader {
 pub(crate) struct Shared {
     pub extents: Mutex<Vec<Extent>>,
     pub changed: Condvar,
-    pub readers: Mutex<Vec<Weak<Reader>>>,
+    pub readers: Mutex<Vec<Weak<ExtentReader>>>,
     sha256: Mutex<Option<[u8; 32]>>,
 }
 
@@ -61,7 +61,7 @@ impl Shared {
         self.extents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn readers(&self) -> Vec<Arc<Reader>> {
+    pub fn readers(&self) -> Vec<Arc<ExtentReader>> {
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.iter().filter_map(Weak::upgrade).collect()
     }
@@ -71,12 +71,12 @@ impl Shared {
 #[derive(Debug)]
 pub struct Follow {
     pub(crate) shared: Arc<Shared>,
-    reader: Arc<Reader>,
+    reader: Arc<ExtentReader>,
 }
 
 /// What tells that a reader has begun.
 #[derive(Debug)]
-pub(crate) struct Beginning(Arc<Reader>);
+pub(crate) struct Beginning(Arc<ExtentReader>);
 
 /// How much of a followed file can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Follow {
     /// A file that is whole already, e.g. a backup that is to be replicated.
     pub fn finished(file: File) -> Result<Follow> {
         let end = file.metadata()?.len();
-        Ok(Follow::new(vec![Extent { file: Arc::new(file), start: 0, end, state: State::Finished }]))
+        Ok(Follow::new(vec![Extent { file: Arc::new(file), start: 0, end, state: ExtentState::Finished }]))
     }
 
     fn new(extents: Vec<Extent>) -> Self {
@@ -118,7 +118,7 @@ impl Follow {
     /// Another reader of the same bytes. While it lives, nothing is given up that it did not call [`Follow::done`].
     #[must_use]
     pub fn another(&self) -> Follow {
-        let reader = Arc::<Reader>::default();
+        let reader = Arc::<ExtentReader>::default();
         let mut readers = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.push(Arc::downgrade(&reader));
         Follow { shared: Arc::clone(&self.shared), reader }
@@ -169,7 +169,7 @@ impl Follow {
             if let Some(bytes) = finished(&extents) {
                 return Ok(Available { bytes, finished: true });
             }
-            if extents.iter().all(|extent| extent.state == State::Failed) {
+            if extents.iter().all(|extent| extent.state == ExtentState::Failed) {
                 return Err(Error::new(Code::Cancelled, "stopped, because the backup itself failed"));
             }
             let bytes = extents.iter().map(|extent| extent.end).max().unwrap_or(0);
@@ -246,7 +246,7 @@ impl Follow {
     /// A second handle on the finished file, for programs that read all of it.
     pub fn reader(&self) -> Result<File> {
         let finished = self.shared.extents().iter().find_map(|extent| {
-            (extent.state == State::Finished).then(|| (Arc::clone(&extent.file), extent.start))
+            (extent.state == ExtentState::Finished).then(|| (Arc::clone(&extent.file), extent.start))
         });
         let (file, start) =
             finished.ok_or_else(|| Error::new(Code::Internal, "the backup is not finished yet"))?;
@@ -287,7 +287,7 @@ impl Follow {
 
 /// The size of what is finished.
 fn finished(extents: &[Extent]) -> Option<u64> {
-    extents.iter().find(|extent| extent.state == State::Finished).map(|extent| extent.end)
+    extents.iter().find(|extent| extent.state == ExtentState::Finished).map(|extent| extent.end)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const MAX_GAP: u64 = 4 * STRIPE;
 pub(crate) const SPREAD: u64 = MAX_GAP + STRIPE;
 
 #[derive(Debug)]
-struct State {
+struct StripeState {
     next: u64,
     /// Of each connection the first byte that it took and has no answer for.
     open: Vec<Option<u64>>,
@@ -25,7 +25,7 @@ struct State {
     failed: bool,
 }
 
-impl State {
+impl StripeState {
     /// Up to where the server has all bytes.
     fn whole(&self) -> u64 {
         self.open.iter().flatten().copied().min().unwrap_or(self.next).min(self.next)
@@ -35,18 +35,18 @@ impl State {
 /// The stripes of one file.
 #[derive(Debug)]
 pub(crate) struct Stripes {
-    state: Mutex<State>,
+    state: Mutex<StripeState>,
     changed: Condvar,
 }
 
 impl Stripes {
     /// Cuts what comes from byte `from` on.
     pub fn new(from: u64) -> Stripes {
-        let state = State { next: from, open: Vec::new(), only: None, over: false, failed: false };
+        let state = StripeState { next: from, open: Vec::new(), only: None, over: false, failed: false };
         Stripes { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StripeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

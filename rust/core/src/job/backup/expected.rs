@@ -3,7 +3,7 @@
 //!
 //! `read.json` in the state folder, `{"SOURCE/PROFILE": BYTES}`, the latest last.
 
-use super::sources::Plan;
+use super::sources::BackupPlan;
 use crate::Monitor;
 use crate::job::choose::Choice;
 use crate::job::lock;
@@ -28,7 +28,12 @@ pub struct Expected {
 
 impl Expected {
     /// Tells `monitor` what is to be expected, at once or when it is measured.
-    pub fn start(choice: &Choice, plan: &Arc<Plan>, state_dir: &Path, monitor: &Arc<Monitor>) -> Expected {
+    pub fn start(
+        choice: &Choice,
+        plan: &Arc<BackupPlan>,
+        state_dir: &Path,
+        monitor: &Arc<Monitor>,
+    ) -> Expected {
         let (file, key) = (state_dir.join(FILE), format!("{}/{}", choice.source, choice.profile));
         let before = monitor.snapshot().bytes_in;
         let mut expected = Expected { file, key, before, monitor: Arc::clone(monitor), measuring: None };

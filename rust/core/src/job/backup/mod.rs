@@ -14,7 +14,7 @@ use self::deliver::{Delivery, Written};
 use self::expected::Expected;
 use self::pipeline::{Cipher, Pipeline};
 use self::seal::Seal;
-use self::sources::Plan;
+use self::sources::BackupPlan;
 use super::choose::{self, Choice};
 use super::copies::replicate;
 use super::made::Made;
@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// What was asked for.
-pub struct Ask<'a> {
+pub struct BackupRequest<'a> {
     /// A source, profile or schedule.
     pub what: Option<&'a str>,
     /// Where to.
@@ -43,7 +43,7 @@ pub struct Ask<'a> {
 }
 
 /// Makes one backup. The result is described in docs/json.md.
-pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
+pub fn run(document: &Document, ask: &BackupRequest<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
     let choice = choose::choose(document, ask.what, ask.destinations, ask.profile)?;
     let profile = choose::profile(document, &choice.profile)?;
     let _lock = lock::acquire(document)?;
@@ -94,7 +94,7 @@ fn attempt(
             choice.destinations.join(", ")
         ),
     );
-    let plan = Arc::new(Plan::of(document, choice, profile, monitor)?);
+    let plan = Arc::new(BackupPlan::of(document, choice, profile, monitor)?);
     if matches!(profile.encryption, EncryptionKind::Aes256 | EncryptionKind::AesModule) {
         keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
     }
@@ -200,7 +200,7 @@ impl Named {
     fn find(
         document: &Document,
         profile: &Profile,
-        plan: &Plan,
+        plan: &BackupPlan,
         listing: &Listing,
         source: &str,
         (id, now): (BackupId, i64),
@@ -235,7 +235,13 @@ impl Named {
     }
 }
 
-fn describe(document: &Document, choice: &Choice, plan: &Plan, named: &Named, description: &str) -> Sidecar {
+fn describe(
+    document: &Document,
+    choice: &Choice,
+    plan: &BackupPlan,
+    named: &Named,
+    description: &str,
+) -> Sidecar {
     let site = &document.site;
     let mut sidecar = Sidecar::new();
     sidecar.set(key::FILENAME, &named.name.base);

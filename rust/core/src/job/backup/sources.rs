@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 const SPOOL_LEVEL: i32 = 1;
 
 /// A source, ready to be written.
-pub struct Plan {
+pub struct BackupPlan {
     label: String,
     sidecar_type: &'static str,
     database: Option<(Connection, DumpSettings)>,
@@ -78,12 +78,17 @@ struct Facts {
     composer: bool,
 }
 
-impl Plan {
+impl BackupPlan {
     /// Looks at the document and the disk; what does not exist shows here, before anything is written.
-    pub fn of(document: &Document, choice: &Choice, profile: &Profile, monitor: &Monitor) -> Result<Plan> {
+    pub fn of(
+        document: &Document,
+        choice: &Choice,
+        profile: &Profile,
+        monitor: &Monitor,
+    ) -> Result<BackupPlan> {
         let source = choose::source(document, &choice.source)?;
         let settings = profile.sources.get(&choice.source);
-        let mut plan = Plan {
+        let mut plan = BackupPlan {
             label: source.name.clone().unwrap_or_else(|| choice.source.clone()),
             sidecar_type: "filesource",
             database: None,

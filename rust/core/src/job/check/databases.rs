@@ -1,6 +1,6 @@
 //! The databases: whether they answer, and whether their users may do what backups and restores need.
 
-use super::{Finding, State};
+use super::{Finding, FindingState};
 use crate::config::{Document, Driver};
 use crate::job::web;
 use crate::source::rights::{For, Rights, rights};
@@ -22,7 +22,7 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
                     && web::lies_in(&connection.path, &document.site.docroot()).is_some()
                 {
                     let text = format!("{} lies in the docroot", connection.path.display());
-                    findings.push(Finding::new("database", name, State::Notice, text).hint(
+                    findings.push(Finding::new("database", name, FindingState::Notice, text).hint(
                         "Drupal's .htaccess keeps Apache from handing it out; see to that with other web servers",
                     ));
                 }
@@ -30,7 +30,8 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
             Err(error) => {
                 let finding = Finding::failed("database", name, &error);
                 // The connection is refused for good: what the configuration says of it is wrong.
-                let state = if error.code() == Code::NotFound { State::Missing } else { finding.state };
+                let state =
+                    if error.code() == Code::NotFound { FindingState::Missing } else { finding.state };
                 findings.push(Finding { state, ..finding });
             }
         }
@@ -41,17 +42,17 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
 fn told(name: &str, label: &str, rights: &Rights, drills: bool) -> Vec<Finding> {
     let user = if rights.user.is_empty() { String::new() } else { format!(" as {}", rights.user) };
     let seen = format!("{label}{user}, {} tables, {}", rights.tables, rights.server);
-    let mut findings = vec![Finding::new("database", name, State::Good, seen)];
+    let mut findings = vec![Finding::new("database", name, FindingState::Good, seen)];
     for purpose in [For::Backup, For::Restore, For::Beside] {
         for lack in rights.lacks.iter().filter(|lack| lack.purpose == purpose) {
             let (state, for_want) = match purpose {
-                For::Backup => (State::Missing, "backups are not whole for want of"),
-                For::Restore => (State::Missing, "a restore fails for want of"),
+                For::Backup => (FindingState::Missing, "backups are not whole for want of"),
+                For::Restore => (FindingState::Missing, "a restore fails for want of"),
                 For::Beside if drills => {
-                    (State::Missing, "drills, which verify_every wants, fail for want of")
+                    (FindingState::Missing, "drills, which verify_every wants, fail for want of")
                 }
                 For::Beside => (
-                    State::Notice,
+                    FindingState::Notice,
                     "restores go straight into the live database, and drills cannot run, for want of",
                 ),
             };

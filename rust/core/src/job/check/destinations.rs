@@ -1,6 +1,6 @@
 //! The destinations: whether each is there, takes a file and gives it back, has room, and is kept from the web.
 
-use super::{Finding, State};
+use super::{Finding, FindingState};
 use crate::config::{Destination, DestinationType, Document};
 use crate::destination;
 use crate::job::web::{self, Served};
@@ -14,8 +14,12 @@ const LITTLE: u64 = 100_000_000;
 
 pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding>> {
     if document.destinations.is_empty() {
-        let finding =
-            Finding::new("destination", "", State::Wrong, "backups have nowhere to go: no destination");
+        let finding = Finding::new(
+            "destination",
+            "",
+            FindingState::Wrong,
+            "backups have nowhere to go: no destination",
+        );
         return Ok(vec![finding.hint("add one under \"destinations\", or with `bam destination add`")]);
     }
     // All at once: one that is silent must not make the others wait.
@@ -32,7 +36,7 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
     if document.destinations.values().all(|place| place.kind == DestinationType::Directory) {
         let text = "all backups stay on this machine: what takes it takes them along";
         findings.push(
-            Finding::new("destination", "", State::Notice, text)
+            Finding::new("destination", "", FindingState::Notice, text)
                 .hint("add a place elsewhere: `bam destination add sftp://backup@host/backups`"),
         );
     }
@@ -58,7 +62,7 @@ fn server(document: &Document, name: &str, config: &Destination) -> Result<Vec<F
             "{label}: the server lets us in; the folder is not there yet, and whether it can be made was not tried"
         );
         return Ok(vec![
-            Finding::new("destination", name, State::Missing, text)
+            Finding::new("destination", name, FindingState::Missing, text)
                 .hint("if the path is as it should be, make the folder; or leave that to the first backup"),
         ]);
     }
@@ -66,7 +70,7 @@ fn server(document: &Document, name: &str, config: &Destination) -> Result<Vec<F
     Ok(vec![Finding::new(
         "destination",
         name,
-        State::Good,
+        FindingState::Good,
         format!("{label}, {}", room(place.free_space()?)),
     )]
     .into_iter()
@@ -84,7 +88,7 @@ fn folder(document: &Document, name: &str, config: &Destination, monitor: &Monit
         findings.push(Finding::new(
             "destination",
             name,
-            State::Good,
+            FindingState::Good,
             format!("{}, {}", path.display(), room(Some(free))),
         ));
     } else {
@@ -97,7 +101,7 @@ fn folder(document: &Document, name: &str, config: &Destination, monitor: &Monit
             parent.display(),
             room(Some(free))
         );
-        findings.push(Finding::new("destination", name, State::Notice, text));
+        findings.push(Finding::new("destination", name, FindingState::Notice, text));
     }
     findings.extend(tight(name, Some(free)));
     if let Some(inside) = web::lies_in(&path, &document.site.docroot()) {
@@ -126,15 +130,15 @@ fn on_the_web(
     };
     match served {
         Served::Yes(url) => finding(
-            State::Wrong,
+            FindingState::Wrong,
             format!("{lies}, and the web server hands out what is in it: {url} was there for everybody"),
         ),
         Served::No(answer) => finding(
-            State::Notice,
+            FindingState::Notice,
             format!("{lies}; the web server did not hand out a file from it ({answer})"),
         ),
         Served::Unknown(why) => finding(
-            State::Wrong,
+            FindingState::Wrong,
             format!("{lies}, and whether the web server hands out what is in it is not known: {why}"),
         ),
     }
@@ -143,7 +147,7 @@ fn on_the_web(
 fn tight(name: &str, free: Option<u64>) -> Option<Finding> {
     let free = free.filter(|free| *free < LITTLE)?;
     let text = format!("hardly any room is left: {free} bytes");
-    Some(Finding::new("destination", name, State::Missing, text).hint("free some space there"))
+    Some(Finding::new("destination", name, FindingState::Missing, text).hint("free some space there"))
 }
 
 fn room(free: Option<u64>) -> String {

@@ -1,6 +1,6 @@
 //! What profiles leave out of folders: whether it is understood, and whether there is anything of it.
 
-use super::{Finding, State};
+use super::{Finding, FindingState};
 use crate::config::{Document, Source, SourceType};
 use crate::job::choose;
 use crate::job::scope;
@@ -29,12 +29,12 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
                 let finding = |state, text: String| Finding::new("source", name, state, text);
                 if let Some((_, why)) = excludes.malformed().first() {
                     findings.push(
-                        finding(State::Wrong, format!("{key}: {line:?} is no pattern: {why}"))
+                        finding(FindingState::Wrong, format!("{key}: {line:?} is no pattern: {why}"))
                             .hint("patterns are written as in a .gitignore; a backslash takes its meaning from *, ? and ["),
                     );
                 } else if !is_usual(document, line) {
                     findings.push(finding(
-                        State::Notice,
+                        FindingState::Notice,
                         format!("{key}: {line:?} fits nothing that is there now"),
                     ));
                 }

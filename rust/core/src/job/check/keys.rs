@@ -1,6 +1,6 @@
 //! The keys: whether there is one where one is needed, whether it can be used, and who else can read it.
 
-use super::{Finding, State};
+use super::{Finding, FindingState};
 use crate::Note;
 use crate::accounts::{self, Account};
 use crate::config::{Document, EncryptionKind};
@@ -24,19 +24,19 @@ pub(super) fn look(document: &Document) -> Vec<Finding> {
         findings.push(file(path));
     } else if encryption.key.is_some() || encryption.key_env.is_some() || encryption.aes_module.is_some() {
         findings.push(match passphrase(document) {
-            Ok(_) => Finding::new("key", "", State::Good, "the configuration holds it"),
+            Ok(_) => Finding::new("key", "", FindingState::Good, "the configuration holds it"),
             Err(error) => Finding::failed("key", "", &error),
         });
     } else if !secret.is_empty() {
         let text = format!("there is no key, and the profiles that encrypt need one: {}", secret.join(", "));
-        findings.push(Finding::new("key", "", State::Wrong, text).hint(
+        findings.push(Finding::new("key", "", FindingState::Wrong, text).hint(
             "make one with `bam keygen /etc/bam/key`, set encryption.key_file to it, and keep a copy elsewhere",
         ));
     }
     for path in &encryption.keys {
         findings.push(match fs::metadata(path) {
             Ok(found) if found.is_dir() => {
-                Finding::new("key", "", State::Good, format!("older keys are in {}", path.display()))
+                Finding::new("key", "", FindingState::Good, format!("older keys are in {}", path.display()))
             }
             _ => match KeyFile::read(path) {
                 // Not a passphrase: secret age keys.
@@ -49,20 +49,20 @@ pub(super) fn look(document: &Document) -> Vec<Finding> {
         findings.push(match Recipients::parse(&encryption.recipients) {
             Ok(_) if encryption.recipients.is_empty() => {
                 let text = format!("nobody could open what these profiles encrypt: {}", public.join(", "));
-                Finding::new("key", "", State::Wrong, text)
+                Finding::new("key", "", FindingState::Wrong, text)
                     .hint("set encryption.recipients to the public keys that `bam keygen --age` prints")
             }
             Ok(_) => {
                 let count = encryption.recipients.len();
                 let text = format!("{count} public key{}", if count == 1 { "" } else { "s" });
-                Finding::new("key", "", State::Good, text)
+                Finding::new("key", "", FindingState::Good, text)
             }
             Err(error) => Finding::failed("key", "", &error),
         });
     }
     if !module.is_empty() && encryption.aes_module.is_none() {
         let text = format!("there are no settings of the aes module for the profiles {}", module.join(", "));
-        findings.push(Finding::new("key", "", State::Wrong, text).hint("use encryption: aes256"));
+        findings.push(Finding::new("key", "", FindingState::Wrong, text).hint("use encryption: aes256"));
     }
     if !findings.is_empty() {
         findings.extend(in_the_clear(document));
@@ -71,7 +71,7 @@ pub(super) fn look(document: &Document) -> Vec<Finding> {
         let text =
             "there is no key, and no profile encrypts: backups can be read by whoever gets hold of one";
         findings.push(
-            Finding::new("key", "", State::Notice, text)
+            Finding::new("key", "", FindingState::Notice, text)
                 .hint("make one with `bam keygen /etc/bam/key` and set encryption: aes256 in the profiles"),
         );
     }
@@ -91,7 +91,7 @@ fn in_the_clear(document: &Document) -> Option<Finding> {
     }
     let text =
         format!("there is a key, and backups of these schedules are not encrypted: {}", names.join(", "));
-    Some(Finding::new("key", "", State::Notice, text).hint("set encryption: aes256 in their profiles"))
+    Some(Finding::new("key", "", FindingState::Notice, text).hint("set encryption: aes256 in their profiles"))
 }
 
 /// The same where a schedule that is on encrypts and could not; else nothing.
@@ -106,7 +106,7 @@ pub(super) fn unusable(document: &Document) -> Vec<Finding> {
         EncryptionKind::None => false,
     });
     let mut findings = if fails { look(document) } else { Vec::new() };
-    findings.retain(|finding| finding.state >= State::Missing);
+    findings.retain(|finding| finding.state >= FindingState::Missing);
     findings
 }
 
@@ -115,7 +115,7 @@ fn file(path: &Path) -> Finding {
     let notes = match key::check(path) {
         Ok(notes) => notes,
         Err(error) => {
-            let finding = Finding { state: State::Wrong, ..Finding::failed("key", "", &error) };
+            let finding = Finding { state: FindingState::Wrong, ..Finding::failed("key", "", &error) };
             return match finding.hint {
                 Some(_) => finding,
                 None => finding.hint("make one with `bam keygen`, or correct encryption.key_file"),
@@ -128,12 +128,17 @@ fn file(path: &Path) -> Finding {
 fn private(path: &Path, notes: Vec<Note>) -> Finding {
     let readers = readers(path);
     match notes.as_slice() {
-        [] => Finding::new("key", "", State::Good, format!("{}, which {readers} can read", path.display())),
+        [] => Finding::new(
+            "key",
+            "",
+            FindingState::Good,
+            format!("{}, which {readers} can read", path.display()),
+        ),
         [first, rest @ ..] => {
             let rest = rest.iter().map(|note| format!("; {}", note.text)).collect::<String>();
             // A key that others can read encrypts nothing from them.
             let open = fs::metadata(path).is_ok_and(|found| found.mode() & 0o007 != 0);
-            let state = if open { State::Wrong } else { State::Notice };
+            let state = if open { FindingState::Wrong } else { FindingState::Notice };
             Finding::new("key", "", state, format!("{}{rest}", first.text))
         }
     }

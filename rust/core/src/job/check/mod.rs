@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum FindingState {
     /// As it should be.
     Good,
     /// It works; somebody should know something about it.
@@ -41,7 +41,7 @@ pub struct Finding {
     /// Which, by its machine name; empty where there is one only.
     pub name: String,
     /// How it is.
-    pub state: State,
+    pub state: FindingState,
     /// What was seen.
     pub text: String,
     /// What to do, where something is to be done.
@@ -51,7 +51,7 @@ pub struct Finding {
 
 impl Finding {
     /// A finding about `name` of `area`.
-    pub fn new(area: &'static str, name: &str, state: State, text: impl Into<String>) -> Finding {
+    pub fn new(area: &'static str, name: &str, state: FindingState, text: impl Into<String>) -> Finding {
         Finding { area, name: name.to_owned(), state, text: text.into(), hint: None }
     }
 
@@ -64,8 +64,10 @@ impl Finding {
     /// What a failure says. What the configuration could cure is wrong, the rest is missing.
     fn failed(area: &'static str, name: &str, error: &Error) -> Finding {
         let state = match error.code() {
-            Code::Config | Code::Usage | Code::Key | Code::Permission | Code::Unsupported => State::Wrong,
-            _ => State::Missing,
+            Code::Config | Code::Usage | Code::Key | Code::Permission | Code::Unsupported => {
+                FindingState::Wrong
+            }
+            _ => FindingState::Missing,
         };
         let hint = error.next_step().map(str::to_owned);
         Finding { hint, ..Finding::new(area, name, state, error.message()) }
@@ -75,8 +77,8 @@ impl Finding {
 /// 0, 2 where something is wrong, 3 where something is missing.
 pub fn exit_code(findings: &[Finding]) -> u8 {
     match findings.iter().map(|finding| finding.state).max() {
-        Some(State::Wrong) => Code::Config.exit_code(),
-        Some(State::Missing) => Code::Partial.exit_code(),
+        Some(FindingState::Wrong) => Code::Config.exit_code(),
+        Some(FindingState::Missing) => Code::Partial.exit_code(),
         _ => 0,
     }
 }
@@ -111,9 +113,9 @@ fn said(document: &Document) -> Vec<Finding> {
     let notes = document.remarks();
     let as_finding = |note: crate::Note| {
         let state = match note.kind {
-            _ if contradictions.contains(&note.text) => State::Wrong,
-            NoteKind::Missing => State::Missing,
-            _ => State::Notice,
+            _ if contradictions.contains(&note.text) => FindingState::Wrong,
+            NoteKind::Missing => FindingState::Missing,
+            _ => FindingState::Notice,
         };
         Finding::new("configuration", "", state, note.text)
     };
@@ -126,14 +128,14 @@ mod tests {
 
     #[test]
     fn the_worst_finding_decides() {
-        let of = |states: &[State]| {
+        let of = |states: &[FindingState]| {
             let findings: Vec<_> = states.iter().map(|state| Finding::new("site", "", *state, "")).collect();
             exit_code(&findings)
         };
         assert_eq!(of(&[]), 0);
-        assert_eq!(of(&[State::Good, State::Unseen, State::Notice]), 0);
-        assert_eq!(of(&[State::Missing, State::Good]), 3);
-        assert_eq!(of(&[State::Missing, State::Wrong, State::Good]), 2);
+        assert_eq!(of(&[FindingState::Good, FindingState::Unseen, FindingState::Notice]), 0);
+        assert_eq!(of(&[FindingState::Missing, FindingState::Good]), 3);
+        assert_eq!(of(&[FindingState::Missing, FindingState::Wrong, FindingState::Good]), 2);
     }
 
     #[test]

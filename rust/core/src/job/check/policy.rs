@@ -1,13 +1,13 @@
 //! The policy: whether what is configured could ever meet it.
 
-use super::{Finding, State};
+use super::{Finding, FindingState};
 use crate::config::{Document, Schedule, duration, parse_cron};
 use crate::job::places;
 use std::collections::BTreeSet;
 
 pub(super) fn look(document: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let notice = |text: String| Finding::new("policy", "", State::Notice, text);
+    let notice = |text: String| Finding::new("policy", "", FindingState::Notice, text);
     for (name, schedule) in document.schedules.iter().filter(|(_, schedule)| schedule.enabled) {
         if let Some(wanted) = document.policy.copies
             && let Some(reached) = copies(document, schedule).filter(|reached| *reached < wanted)

@@ -1,6 +1,6 @@
 //! The site's folders, the sources, and secrets that lie where the web server serves files from.
 
-use super::{Finding, State};
+use super::{Finding, FindingState};
 use crate::config::{Document, SourceType};
 use crate::job::web::lies_in;
 use std::fs::{self, File};
@@ -19,18 +19,18 @@ fn site(document: &Document) -> Finding {
     if site.root.as_os_str().is_empty() {
         let text =
             "no site is named: nothing of it was looked at, and its files and code cannot be backed up";
-        let state = if document.sources.is_empty() { State::Wrong } else { State::Missing };
+        let state = if document.sources.is_empty() { FindingState::Wrong } else { FindingState::Missing };
         return finding(state, text.into()).hint("set site.root to the folder of Drupal's index.php");
     }
     let root = &site.root;
     match fs::metadata(root) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => {
-            return finding(State::Wrong, format!("{} is no folder", root.display()))
+            return finding(FindingState::Wrong, format!("{} is no folder", root.display()))
                 .hint("set site.root to the folder of Drupal's index.php");
         }
         Err(cause) => {
-            return finding(State::Wrong, format!("cannot look at {}: {cause}", root.display()))
+            return finding(FindingState::Wrong, format!("cannot look at {}: {cause}", root.display()))
                 .hint("set site.root to the folder of Drupal's index.php");
         }
     }
@@ -38,24 +38,25 @@ fn site(document: &Document) -> Finding {
         .iter()
         .any(|file| site.docroot().join(file).is_file());
     if !drupal {
-        return finding(State::Notice, format!("{} is a folder without a Drupal", root.display()));
+        return finding(FindingState::Notice, format!("{} is a folder without a Drupal", root.display()));
     }
     let settings = site.conf_dir().join("settings.php");
     if let Err(cause) = File::open(&settings) {
-        return finding(State::Wrong, format!("cannot read {}: {cause}", settings.display()))
+        return finding(FindingState::Wrong, format!("cannot read {}: {cause}", settings.display()))
             .hint("correct site.conf_path, or run this as a user who may read it");
     }
     let version = match site.drupal_version.as_str() {
         "" => "Drupal".to_owned(),
         version => format!("Drupal {version}"),
     };
-    finding(State::Good, format!("{version} in {}, {}", root.display(), site.conf_path_or_default()))
+    finding(FindingState::Good, format!("{version} in {}, {}", root.display(), site.conf_path_or_default()))
 }
 
 /// Whether the folders are there that are backed up.
 fn sources(document: &Document) -> Vec<Finding> {
     if document.sources.is_empty() {
-        let finding = Finding::new("source", "", State::Wrong, "there is nothing to back up: no source");
+        let finding =
+            Finding::new("source", "", FindingState::Wrong, "there is nothing to back up: no source");
         return vec![finding.hint("add one under \"sources\", or set site.root")];
     }
     let mut findings = Vec::new();
@@ -68,9 +69,9 @@ fn sources(document: &Document) -> Vec<Finding> {
         let built_in = matches!(name.as_str(), "files" | "files_private");
         let finding = |state, text| Finding::new("source", name, state, text);
         findings.push(match fs::read_dir(&folder) {
-            Ok(_) => finding(State::Good, folder.display().to_string()),
+            Ok(_) => finding(FindingState::Good, folder.display().to_string()),
             Err(cause) => {
-                let state = if built_in && !scheduled { State::Notice } else { State::Missing };
+                let state = if built_in && !scheduled { FindingState::Notice } else { FindingState::Missing };
                 finding(state, format!("cannot look into {}: {cause}", folder.display()))
                     .hint("correct its path, or run this as a user who may read it")
             }
@@ -111,7 +112,7 @@ fn exposed(document: &Document) -> Vec<Finding> {
                 "{what} {} lies in the docroot, where the web server may hand it out",
                 path.display()
             );
-            Finding::new("site", "", State::Wrong, text)
+            Finding::new("site", "", FindingState::Wrong, text)
                 .hint("move it outside of the docroot, e.g. to /etc/bam")
         })
         .collect()

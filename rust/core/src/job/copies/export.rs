@@ -1,12 +1,12 @@
 //! Offline copies: a backup written to a disk that is then taken away, and files taken in from elsewhere.
 
 use super::exports::{self, Disk};
-use super::howto;
+use super::instructions;
 use crate::catalog::{BackupId, FileName, Listing, Relation, Sidecar, SiteIdentity, hex, is_future, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::{self, Destination as _, Directory, Existing, Follow};
 use crate::job::local::Local;
-use crate::job::select::Ask;
+use crate::job::select::Criteria;
 use crate::job::{choose, ids, lock, places, trust, web};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ pub struct Export<'a> {
 /// Writes a backup, its sidecar, SHA256SUMS and how to restore it into a folder.
 pub fn export(
     document: &Document,
-    ask: &Ask<'_>,
+    ask: &Criteria<'_>,
     export: &Export<'_>,
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {
@@ -78,10 +78,11 @@ pub fn export(
             .ok_or_else(|| Error::new(Code::Internal, "a folder did not tell a hash"))?;
         add_sum(&sums, PROGRAM, &hash)?;
     }
-    let page = folder.join(format!("{name}{}", howto::SUFFIX));
-    fs::write(&page, howto::of(name, &sidecar, folder.join(PROGRAM).is_file())).at("cannot write", &page)?;
-    let all = folder.join(howto::ALL);
-    fs::write(&all, howto::all(folder)).at("cannot write", &all)?;
+    let page = folder.join(format!("{name}{}", instructions::SUFFIX));
+    fs::write(&page, instructions::of(name, &sidecar, folder.join(PROGRAM).is_file()))
+        .at("cannot write", &page)?;
+    let all = folder.join(instructions::ALL);
+    fs::write(&all, instructions::all(folder)).at("cannot write", &all)?;
     let disk = Disk::of(document, folder);
     let host = match (export.host, &disk) {
         (Some(host), _) => host.to_owned(),

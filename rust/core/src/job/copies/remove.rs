@@ -1,14 +1,14 @@
 //! Erasing one backup wherever it lies.
 
 use crate::config::Document;
-use crate::job::select::Ask;
+use crate::job::select::Criteria;
 use crate::job::{lock, made};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Erases every copy, and says which could not be reached. Fails when none could.
-pub fn run(document: &Document, ask: &Ask<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
+pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
     let _lock = lock::acquire(document)?;
     let there = ask.list(document, monitor)?;
     let backup = ask.find(document, &there.listing, monitor)?;

@@ -54,7 +54,7 @@ pub fn decrypt(
             let passphrase = keys::Ring::of(document).first()?;
             let derived = Derivation::start(kdf, &passphrase, salt)?.keys_unless_cancelled(monitor)?;
             input.rewind().at("cannot read", from)?;
-            Box::new(enc::Reader::with_keys(input, &derived)?)
+            Box::new(enc::EncReader::with_keys(input, &derived)?)
         }
         _ => local.prove(document, true, monitor)?.decrypted()?,
     };

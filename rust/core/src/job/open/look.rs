@@ -4,7 +4,7 @@
 //! first, which at least shows whether it is whole.
 
 use super::Opened;
-use super::near::Near;
+use super::suggestions::Suggestions;
 use crate::archive::{Entry, EntryKind, Layout, Part, Reader, Segment, show, unshow};
 use crate::catalog::{Kind, key};
 use crate::config::{Document, Driver};
@@ -111,7 +111,7 @@ pub fn ls(
     let mut reader = Reader::new(opened.decode()?);
     let (layout, first) = begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
     let mut found = false;
-    let mut near = path.map(|path| Near::to(path.to_vec()));
+    let mut near = path.map(|path| Suggestions::to(path.to_vec()));
     let mut next = match first {
         Some(member) => Some(member),
         None => reader.next_member()?,
@@ -166,7 +166,7 @@ pub fn cat(
         (false, Some(_)) => {}
     }
     let mut wanted = path.unwrap_or_default().to_vec();
-    let mut near = Near::to(wanted.clone());
+    let mut near = Suggestions::to(wanted.clone());
     // A second name of a file has its content under the first, which comes earlier.
     for _ in 0..2 {
         let mut reader = Reader::new(opened.decode()?);
@@ -221,9 +221,9 @@ fn no_file(path: &[u8], kind: &EntryKind) -> Error {
     Error::new(Code::Usage, format!("{} is {what}, not a file", show(path)))
 }
 
-fn not_held(opened: &Opened, path: &[u8], near: Option<&Near>) -> Error {
+fn not_held(opened: &Opened, path: &[u8], near: Option<&Suggestions>) -> Error {
     let error = Error::new(Code::NotFound, format!("{} holds no {}", opened.file(), show(path)));
-    error.hint(near.map_or_else(|| "`bam ls ID` lists what it holds".to_owned(), Near::hint))
+    error.hint(near.map_or_else(|| "`bam ls ID` lists what it holds".to_owned(), Suggestions::hint))
 }
 
 /// A member's path as people name it: relative to the docroot, or as the archive has it.

@@ -1,11 +1,11 @@
 //! Opening a backup: bring it to this machine, prove that it is what was written, then decode it.
 //!
 //! Nothing is decrypted before the MAC is checked, and nothing is changed before all of this is done. Restoring, verifying, rekeying and drilling all begin here; `decrypt` and `look` are for whoever wants
-//! the file, or single members of it, and no restore. `near` finds the names that were probably meant.
+//! the file, or single members of it, and no restore. `suggestions` finds the names that were probably meant.
 
 pub(super) mod decrypt;
 pub mod look;
-pub(super) mod near;
+pub(super) mod suggestions;
 
 use super::keys::{self, Fit};
 use super::local::{BLOCK, Local, read_prefix};
@@ -166,7 +166,9 @@ impl Local {
         let (name, file) = (self.name.clone(), &mut self.file);
         let opens = |identities: &age::Identities| {
             file.rewind()?;
-            Ok(age::Reader::new(io::BufReader::new(file), identities).within(Fact::Backup, &name)?.is_some())
+            Ok(age::AgeReader::new(io::BufReader::new(file), identities)
+                .within(Fact::Backup, &name)?
+                .is_some())
         };
         keys::Ring::of(document).identities(&name, &recipients, opens).map(Decryption::Age)
     }
@@ -221,11 +223,11 @@ impl Opened {
         file.seek(SeekFrom::Start(0)).map_err(|e| self.local.failed(e))?;
         let file = Named { file, place: self.local.place.clone(), meter: self.meter.clone() };
         Ok(match &self.how {
-            Decryption::Enc(keys) => Box::new(on_a_thread(Box::new(enc::Reader::with_keys(file, keys)?))?),
-            Decryption::AesModule(settings) => Box::new(aes_module::Reader::new(file, settings)),
+            Decryption::Enc(keys) => Box::new(on_a_thread(Box::new(enc::EncReader::with_keys(file, keys)?))?),
+            Decryption::AesModule(settings) => Box::new(aes_module::AesModuleReader::new(file, settings)),
             Decryption::Age(identities) => {
                 let file = io::BufReader::with_capacity(BLOCK, file);
-                let reader = age::Reader::new(file, identities).within(Fact::Backup, &self.local.name)?;
+                let reader = age::AgeReader::new(file, identities).within(Fact::Backup, &self.local.name)?;
                 let reader = reader.ok_or_else(|| Error::new(Code::Key, "the age identity is gone"))?;
                 Box::new(on_a_thread(Box::new(reader))?)
             }

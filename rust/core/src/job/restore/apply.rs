@@ -233,7 +233,7 @@ fn no_site() -> Error {
 pub fn stage(target: &Target<'_>, journal: &mut Journal, folder: &Path) -> Result<PathBuf> {
     let at = journal.stage(folder, &target.id, false)?;
     let tree = journal.tree(at)?;
-    tree.dress().map(|()| tree.staged().to_owned())
+    tree.copy_attributes().map(|()| tree.staged().to_owned())
 }
 
 /// What loads the dump of a site archive, which the reader stands at.

@@ -21,7 +21,7 @@ use crate::config::{Connection, Database, Document, Driver, Site};
 use crate::entries;
 use crate::job::lock::{self, Lock};
 use crate::job::open::Opened;
-use crate::job::request::{Elsewhere, Restore, Way};
+use crate::job::request::{Elsewhere, RecoverWay, Restore};
 use crate::job::restore;
 use crate::source::database;
 use crate::whole_file;
@@ -101,7 +101,7 @@ pub fn claim(to: &Elsewhere, monitor: &Monitor) -> Result<Claimed> {
         scratch: to.state_dir.is_none(),
         _lock: lock,
     };
-    recover::recover(&claimed.document, &claimed.state_dir, Way::Either, monitor)?;
+    recover::recover(&claimed.document, &claimed.state_dir, RecoverWay::Either, monitor)?;
     if let Some(folder) = &claimed.folder {
         check_empty(folder)?;
     }
@@ -199,7 +199,7 @@ impl Claimed {
         let at = journal.stage(folder, &target.id, exists)?;
         let tree = journal.tree(at)?;
         if exists {
-            tree.dress()?;
+            tree.copy_attributes()?;
         }
         Ok(Some(tree.staged().to_owned()))
     }

@@ -7,7 +7,7 @@
 //!                                 └─────────── reverted
 //! ```
 //!
-//! Up to [`State::Swapping`] the live site is untouched, and everything that can fail is tried before. Each step that is
+//! Up to [`JournalState::Swapping`] the live site is untouched, and everything that can fail is tried before. Each step that is
 //! repeated after a kill can be repeated, also those that take a swap back. Tidying up fails nothing: the site is online
 //! by then, and what cannot be removed is left for later ([`leftovers`]). What follows a kill: [`super::recover`].
 
@@ -29,7 +29,7 @@ pub const FILE: &str = "restore.json";
 /// How far a restore has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum JournalState {
     /// The new data is being put beside the old.
     Staging,
     /// The new data is whole.
@@ -46,7 +46,7 @@ pub enum State {
     Reverting,
     /// The old data is live; the new is being removed.
     Reverted,
-    /// Of journals before there was [`State::Checked`]: the new data is live; what stays of the old is moved over, the
+    /// Of journals before there was [`JournalState::Checked`]: the new data is live; what stays of the old is moved over, the
     /// rest goes.
     Settling,
 }
@@ -59,7 +59,7 @@ pub type Keep<'a> = &'a dyn Fn(&Path) -> Vec<PathBuf>;
 pub struct Journal {
     /// The backup's file name, for messages.
     pub backup: String,
-    state: State,
+    state: JournalState,
     trees: Vec<TreeSwap>,
     #[serde(default)]
     paths: Vec<PathSwap>,
@@ -80,7 +80,7 @@ impl Journal {
     pub fn begin(state_dir: &Path, backup: &str) -> Result<Journal> {
         let journal = Journal {
             backup: backup.to_owned(),
-            state: State::Staging,
+            state: JournalState::Staging,
             trees: Vec::new(),
             paths: Vec::new(),
             database: None,
@@ -110,7 +110,7 @@ impl Journal {
     }
 
     /// How far it came.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> JournalState {
         self.state
     }
 
@@ -226,7 +226,7 @@ impl Journal {
     /// The new data is whole: tries all that can fail before anything live changes, and puts what of the live folders
     /// stays into the new ones. May be called again after a kill; `keep` then has nothing to add.
     pub fn check(&mut self, document: &Document, keep: Keep<'_>, monitor: &Monitor) -> Result<()> {
-        self.enter(State::Staged)?;
+        self.enter(JournalState::Staged)?;
         if let Some((name, replacement)) = &mut self.database {
             let connection = document.connection(name)?;
             replacement.check(&connection, monitor)?;
@@ -246,7 +246,7 @@ impl Journal {
         for folder in self.trees.iter().map(TreeSwap::staged).chain(self.paths.iter().map(PathSwap::holder)) {
             flush(folder)?;
         }
-        self.enter(State::Checked)
+        self.enter(JournalState::Checked)
     }
 
     /// Makes the new data live, once it is checked. On failure the old data is live again.
@@ -265,12 +265,12 @@ impl Journal {
     /// Gives up before [`Journal::commit`]: the new data goes, the site is as it was.
     pub fn abandon(mut self, document: &Document, monitor: &Monitor) {
         self.go_online(document, monitor);
-        self.tidy(State::Reverted, document, monitor);
+        self.tidy(JournalState::Reverted, document, monitor);
     }
 
     /// From here on the live site changes.
     pub fn begin_swap(&mut self) -> Result<()> {
-        self.enter(State::Swapping)
+        self.enter(JournalState::Swapping)
     }
 
     /// Makes the new data live. May be called again after a kill.
@@ -301,7 +301,7 @@ impl Journal {
 
     /// Makes the old data live again, and ends the restore. On failure it stays as far as it came, to be tried again.
     pub fn take_back(&mut self, document: &Document, monitor: &Monitor) -> Result<()> {
-        self.enter(State::Reverting)?;
+        self.enter(JournalState::Reverting)?;
         self.revert(document).map_err(|error| {
             let error = error.context(format!("taking the restore of {} back failed", self.backup));
             error.hint(
@@ -312,7 +312,7 @@ impl Journal {
         // The site is whole again: what looks at the journal may take it back online.
         self.enter(State::Reverted)?;
         self.go_online(document, monitor);
-        self.tidy(State::Reverted, document, monitor);
+        self.tidy(JournalState::Reverted, document, monitor);
         Ok(())
     }
 
@@ -332,7 +332,7 @@ impl Journal {
 
     /// The new data is live: the site goes online, then the old data goes. Nothing here fails the restore.
     pub fn end(&mut self, document: &Document, monitor: &Monitor) {
-        if let Err(error) = self.enter(State::Swapped) {
+        if let Err(error) = self.enter(JournalState::Swapped) {
             monitor.note(
                 NoteKind::Warning,
                 format!("the backup is restored, but that is not on record: {error}"),
@@ -345,7 +345,7 @@ impl Journal {
     pub fn close(&mut self, document: &Document, monitor: &Monitor) {
         refresh(document, monitor);
         self.go_online(document, monitor);
-        self.tidy(State::Tidying, document, monitor);
+        self.tidy(JournalState::Tidying, document, monitor);
     }
 
     /// For a journal of old: moves over what stays.
@@ -360,7 +360,7 @@ impl Journal {
     }
 
     /// Removes what is not live, and the journal. `state` says which side that is.
-    pub fn tidy(&mut self, state: State, document: &Document, monitor: &Monitor) {
+    pub fn tidy(&mut self, state: JournalState, document: &Document, monitor: &Monitor) {
         let state_dir = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         let done = self.enter(state).and_then(|()| {
             let folders = self.leftovers().into_iter();
@@ -382,7 +382,7 @@ impl Journal {
         }
     }
 
-    fn enter(&mut self, state: State) -> Result<()> {
+    fn enter(&mut self, state: JournalState) -> Result<()> {
         self.state = state;
         self.save()
     }

@@ -33,8 +33,8 @@ use self::left_out::LeftOut;
 use self::target::Target;
 use super::local::Local;
 use super::open::Opened;
-use super::request::{Restore, Way};
-use super::select::{Ask, which};
+use super::request::{RecoverWay, Restore};
+use super::select::{Criteria, which};
 use super::{choose, lock, places, trust};
 use crate::catalog::{Kind, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
@@ -56,7 +56,7 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
     let _lock = if ask.dry_run { None } else { Some(lock::acquire(document)?) };
     let state_dir = lock::state_dir(document)?;
     if !ask.dry_run {
-        recover::recover(document, &state_dir, Way::Either, monitor)?;
+        recover::recover(document, &state_dir, RecoverWay::Either, monitor)?;
     } else if let Some(pending) = recover::pending(&state_dir) {
         monitor.note(NoteKind::Warning, format!("{pending}; what is shown here may not be so before that"));
     }
@@ -120,7 +120,7 @@ pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<
     let names: Vec<String> = ask.destination.iter().cloned().collect();
     // A source besides an ID or a name says where to put it; with `latest` it says which.
     let made_from = ask.source.as_deref().filter(|_| id == "latest");
-    let there = Ask::new(Some(id), &names, made_from, ask.site.as_deref()).list(document, monitor)?;
+    let there = Criteria::new(Some(id), &names, made_from, ask.site.as_deref()).list(document, monitor)?;
     let listed = there.listing;
     let backup = places::find(document, &listed, id, made_from, ask.destination.as_deref(), monitor)?;
     let whose = backup.identity().describe();

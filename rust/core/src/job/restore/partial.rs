@@ -11,7 +11,7 @@ use super::unlinked::{Looked, Unlinked};
 use crate::archive::{EntryKind, Extractor, Layout, Part, Place, Reader, show, unshow};
 use crate::job::member_path::join;
 use crate::job::open::Opened;
-use crate::job::open::near::Near;
+use crate::job::open::suggestions::Suggestions;
 use crate::source::exclude::{plain_path, real_path};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::cell::RefCell;
@@ -141,7 +141,7 @@ pub struct Wanted {
     /// Absolute, none below another.
     pub live: Vec<PathBuf>,
     /// Of each whether the backup holds anything of it, and what else it may be.
-    looked: RefCell<Vec<(bool, Near)>>,
+    looked: RefCell<Vec<(bool, Suggestions)>>,
 }
 
 impl Wanted {
@@ -180,7 +180,7 @@ impl Wanted {
         }
         live.sort();
         live.dedup_by(|later, earlier| later.starts_with(earlier));
-        let looked = live.iter().map(|path| (false, Near::to(named(target, path)))).collect();
+        let looked = live.iter().map(|path| (false, Suggestions::to(named(target, path)))).collect();
         Ok(Wanted { live, looked: RefCell::new(looked) })
     }
 

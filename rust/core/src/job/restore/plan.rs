@@ -29,7 +29,7 @@ const FIRST: usize = 10;
 
 /// What would happen.
 #[derive(Debug, Default, Serialize)]
-pub struct Plan {
+pub struct RestorePlan {
     /// To files and links; `None` where none are restored.
     pub files: Option<Files>,
     /// To tables, likewise.
@@ -91,10 +91,10 @@ pub fn of(
     survey: Option<Layout>,
     paths: &[PathBuf],
     monitor: &Arc<Monitor>,
-) -> Result<Plan> {
+) -> Result<RestorePlan> {
     if let Some(kind) = opened.kind().filter(|kind| kind.is_database()) {
         let tables = tables(target, kind.driver(), &mut opened.decode()?, monitor)?;
-        return Ok(Plan { files: None, tables: Some(tables) });
+        return Ok(RestorePlan { files: None, tables: Some(tables) });
     }
     let mut reader = Reader::new(opened.decode()?);
     let (layout, first) = apply::begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
@@ -103,7 +103,7 @@ pub fn of(
     let wanted = Wanted::of(target, &folders, &layout, paths)?;
     let mut unlinked = Unlinked::default();
     let whole = paths.is_empty() && target.tables.is_empty();
-    let (mut files, mut plan, seen) = (Files::default(), Plan::default(), PathSet::new()?);
+    let (mut files, mut plan, seen) = (Files::default(), RestorePlan::default(), PathSet::new()?);
     let mut next = match first {
         Some(member) => Some(member),
         None => reader.next_member()?,

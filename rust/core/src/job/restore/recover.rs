@@ -1,9 +1,9 @@
 //! Ending a restore that was killed: forward or back, whichever its journal says is possible.
 
-use super::journal::{FILE, Journal, State};
+use super::journal::{FILE, Journal, JournalState};
 use super::leftovers;
 use crate::config::Document;
-use crate::job::request::Way;
+use crate::job::request::RecoverWay;
 use crate::job::{lock, site, state};
 use crate::source::database;
 use crate::{Code, Error, Monitor, NoteKind, Result};
@@ -12,29 +12,33 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What [`recover`] can do with a restore that stopped in this state, in words.
-fn ways(state: State) -> &'static str {
+fn ways(state: JournalState) -> &'static str {
     match state {
-        State::Staging | State::Staged => "it changed nothing; `bam recover` removes its traces",
-        State::Checked => {
+        JournalState::Staging | JournalState::Staged => {
+            "it changed nothing; `bam recover` removes its traces"
+        }
+        JournalState::Checked => {
             "its data is whole, and nothing was changed: `bam recover` removes it, `bam recover --finish` puts it in place"
         }
-        State::Swapping => {
+        JournalState::Swapping => {
             "it was putting the new data in place: `bam recover` finishes it, `bam recover --take-back` takes it back"
         }
-        State::Swapped => {
+        JournalState::Swapped => {
             "the new data is in place: `bam recover` removes the old, `bam recover --take-back` puts it back"
         }
-        State::Tidying | State::Settling => "the new data is in place: `bam recover` removes the old",
-        State::Reverting => {
+        JournalState::Tidying | JournalState::Settling => {
+            "the new data is in place: `bam recover` removes the old"
+        }
+        JournalState::Reverting => {
             "it was being taken back: `bam recover` goes on with that, `bam recover --finish` puts the new data in place"
         }
-        State::Reverted => "it was taken back: `bam recover` removes its traces",
+        JournalState::Reverted => "it was taken back: `bam recover` removes its traces",
     }
 }
 
 /// Whether what is live may be half old and half new.
-fn is_mixed(state: State) -> bool {
-    matches!(state, State::Swapping | State::Reverting)
+fn is_mixed(state: JournalState) -> bool {
+    matches!(state, JournalState::Swapping | JournalState::Reverting)
 }
 
 /// Whether a restore waits to be ended, and what is possible: one sentence.
@@ -74,7 +78,12 @@ pub fn strays(state_dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Ends a restore that was killed, and says how. `None`: there was none. The site's lock must be held.
-pub fn recover(document: &Document, state_dir: &Path, way: Way, monitor: &Monitor) -> Result<Option<String>> {
+pub fn recover(
+    document: &Document,
+    state_dir: &Path,
+    way: RecoverWay,
+    monitor: &Monitor,
+) -> Result<Option<String>> {
     if let Err(error) = leftovers::retry(document, state_dir, monitor) {
         monitor.note(NoteKind::Warning, error.to_string());
     }
@@ -103,7 +112,7 @@ pub fn recover(document: &Document, state_dir: &Path, way: Way, monitor: &Monito
 
 /// As [`recover`], for runs that do not touch the site: one that cannot be ended is no reason to make no backup.
 pub fn before_a_backup(document: &Document, state_dir: &Path, monitor: &Monitor) -> Result<()> {
-    match recover(document, state_dir, Way::Either, monitor) {
+    match recover(document, state_dir, RecoverWay::Either, monitor) {
         Err(error) if error.code() == Code::Cancelled => Err(error),
         Err(error) => {
             monitor.note(
@@ -116,34 +125,42 @@ pub fn before_a_backup(document: &Document, state_dir: &Path, monitor: &Monitor)
     }
 }
 
-fn end(journal: &mut Journal, document: &Document, way: Way, monitor: &Monitor) -> Result<&'static str> {
+fn end(
+    journal: &mut Journal,
+    document: &Document,
+    way: RecoverWay,
+    monitor: &Monitor,
+) -> Result<&'static str> {
     const UNTOUCHED: &str = "before it changed anything: its traces are removed, the site is as it was";
     let state = journal.state();
     match (state, way) {
-        (State::Staging, Way::Finish) => {
+        (JournalState::Staging, RecoverWay::Finish) => {
             Err(Error::new(Code::Usage, "its data is not whole: it can only be taken back")
                 .hint("`bam recover --take-back`, then restore again"))
         }
-        (State::Staging | State::Staged | State::Checked, Way::Either | Way::TakeBack) => {
+        (
+            JournalState::Staging | JournalState::Staged | JournalState::Checked,
+            RecoverWay::Either | RecoverWay::TakeBack,
+        ) => {
             abandon(journal, document, monitor);
             Ok(UNTOUCHED)
         }
-        (State::Staged, Way::Finish) => {
+        (JournalState::Staged, RecoverWay::Finish) => {
             // What stays of the live folders was found out by the run that was killed, and only then.
             Err(Error::new(Code::Usage, "it was not checked yet: it can only be taken back")
                 .hint("`bam recover --take-back`, then restore again"))
         }
-        (State::Reverting, Way::Either | Way::TakeBack)
-        | (State::Swapping | State::Swapped, Way::TakeBack) => {
+        (JournalState::Reverting, RecoverWay::Either | RecoverWay::TakeBack)
+        | (JournalState::Swapping | JournalState::Swapped, RecoverWay::TakeBack) => {
             reachable(journal, document, monitor)?;
             journal.take_back(document, monitor)?;
             Ok("while it put the data in place: it is taken back, the site is as it was")
         }
-        (State::Checked | State::Swapping | State::Reverting, Way::Finish) => {
+        (JournalState::Checked | JournalState::Swapping | JournalState::Reverting, RecoverWay::Finish) => {
             forward(journal, document, monitor)?;
             Ok("while it put the data in place: it is finished now")
         }
-        (State::Swapping, Way::Either) => {
+        (JournalState::Swapping, RecoverWay::Either) => {
             reachable(journal, document, monitor)?;
             let Err(error) = forward(journal, document, monitor) else {
                 return Ok("while it put the data in place: it is finished now");
@@ -157,24 +174,24 @@ fn end(journal: &mut Journal, document: &Document, way: Way, monitor: &Monitor) 
                 "while it put the data in place, and could not be finished: it is taken back, the site is as it was",
             )
         }
-        (State::Settling, Way::Either | Way::Finish) => {
+        (JournalState::Settling, RecoverWay::Either | RecoverWay::Finish) => {
             journal.settle()?;
             journal.close(document, monitor);
             Ok("while it put the data in place: it is finished now")
         }
-        (State::Swapped | State::Tidying, Way::Either | Way::Finish) => {
+        (JournalState::Swapped | JournalState::Tidying, RecoverWay::Either | RecoverWay::Finish) => {
             journal.close(document, monitor);
             Ok("when its data was in place: it is finished now")
         }
-        (State::Reverted, Way::Either | Way::TakeBack) => {
+        (JournalState::Reverted, RecoverWay::Either | RecoverWay::TakeBack) => {
             abandon(journal, document, monitor);
             Ok("when it was taken back: its traces are removed, the site is as it was")
         }
-        (State::Tidying | State::Settling, Way::TakeBack) => {
+        (JournalState::Tidying | JournalState::Settling, RecoverWay::TakeBack) => {
             Err(Error::new(Code::Usage, "the old data is being removed: it can only be finished")
                 .hint("`bam recover`; to go back to another state of the site, restore another backup"))
         }
-        (State::Reverted, Way::Finish) => {
+        (JournalState::Reverted, RecoverWay::Finish) => {
             Err(Error::new(Code::Usage, "it was taken back, and its data is being removed")
                 .hint("`bam recover`, then restore again"))
         }
@@ -183,7 +200,7 @@ fn end(journal: &mut Journal, document: &Document, way: Way, monitor: &Monitor) 
 
 fn abandon(journal: &mut Journal, document: &Document, monitor: &Monitor) {
     journal.go_online(document, monitor);
-    journal.tidy(State::Reverted, document, monitor);
+    journal.tidy(JournalState::Reverted, document, monitor);
 }
 
 fn forward(journal: &mut Journal, document: &Document, monitor: &Monitor) -> Result<()> {
@@ -209,7 +226,7 @@ mod tests {
     use crate::job::restore::swap::testing::{tree, write};
 
     /// A restore of one folder, stopped in this state.
-    fn stopped(state: State) -> (tempfile::TempDir, Document) {
+    fn stopped(state: JournalState) -> (tempfile::TempDir, Document) {
         let dir = tempfile::tempdir().expect("a folder");
         let live = dir.path().join("files");
         write(&live.join("a"), "old");
@@ -220,11 +237,11 @@ mod tests {
         let mut journal = Journal::begin(&state_dir, "x.tar").expect("begun");
         let at = journal.stage(&live, "7", false).expect("staged");
         write(&journal.tree(at).expect("there").staged().join("a"), "new");
-        if state != State::Staging {
+        if state != JournalState::Staging {
             journal.check(&document, &|_| vec!["keep".into()], &monitor).expect("checked");
         }
         match state {
-            State::Staging | State::Checked => {}
+            JournalState::Staging | JournalState::Checked => {}
             _ => {
                 journal.begin_swap().expect("on record");
                 journal.swap(&document, &monitor).expect("swapped");
@@ -243,8 +260,10 @@ mod tests {
 
     #[test]
     fn each_state_ends_either_way_or_says_that_it_does_not() {
-        use State::{Checked, Reverted, Reverting, Settling, Staged, Staging, Swapped, Swapping, Tidying};
-        use Way::{Either, Finish, TakeBack};
+        use JournalState::{
+            Checked, Reverted, Reverting, Settling, Staged, Staging, Swapped, Swapping, Tidying,
+        };
+        use RecoverWay::{Either, Finish, TakeBack};
         let none: Option<[&str; 2]> = None;
         for (state, way, expected) in [
             (Staging, Either, Some(OLD)),

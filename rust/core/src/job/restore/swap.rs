@@ -102,7 +102,7 @@ impl TreeSwap {
 
     /// Gives the new tree the owner and permissions of the live one: not every archive of a folder's contents says what
     /// the folder itself was like. Those that do are extracted over it.
-    pub fn dress(&self) -> Result<()> {
+    pub fn copy_attributes(&self) -> Result<()> {
         let Ok(live) = fs::metadata(self.live()) else {
             return fs::set_permissions(self.staged(), Permissions::from_mode(0o755))
                 .at("cannot set the permissions of", self.staged());
@@ -410,7 +410,7 @@ mod tests {
         assert!(swap.make().expect("made"));
         write(&swap.staged().join("a"), "new");
         write(&swap.staged().join("c/d"), "new");
-        swap.dress().expect("dressed");
+        swap.copy_attributes().expect("dressed");
         swap.check(&keep(), &dir.path().join("list")).expect("nothing is in the way");
         (dir, swap)
     }
@@ -533,7 +533,7 @@ mod tests {
         let mut swap = TreeSwap::plan(&live, "7", false).expect("planned");
         assert!(swap.make().expect("made"));
         write(&swap.staged().join("a"), "new");
-        swap.dress().expect("dressed");
+        swap.copy_attributes().expect("dressed");
         swap.swap().expect("swapped");
         clean(&swap);
         assert_eq!(tree(dir.path()), ["sites/default/files/a=new"]);

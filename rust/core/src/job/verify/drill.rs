@@ -23,7 +23,7 @@ use crate::job::request::Elsewhere;
 use crate::job::restore::apply;
 use crate::job::restore::elsewhere;
 use crate::job::restore::erase::erase;
-use crate::job::select::Ask;
+use crate::job::select::Criteria;
 use crate::job::{lock, places};
 use crate::long_path;
 use crate::source::database::{self, Contents, DumpSettings, Fingerprint, Table};
@@ -55,7 +55,7 @@ const TOLD: usize = 20;
 /// Drills one backup, or the newest of every source. Fails with [`Code::Integrity`] where something differs.
 pub fn run(
     document: &Document,
-    ask: &Ask<'_>,
+    ask: &Criteria<'_>,
     unauthenticated: bool,
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {

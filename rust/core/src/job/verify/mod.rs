@@ -7,7 +7,7 @@ pub(super) mod sample;
 
 use super::keys::Ring;
 use super::local::Local;
-use super::select::Ask;
+use super::select::Criteria;
 use super::{damaged, lock, trust};
 use crate::catalog::{Backup, Sidecar, key};
 use crate::config::Document;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// `unauthenticated`: what nothing proves is read through, with a warning, and not recorded as verified.
 pub fn run(
     document: &Document,
-    ask: &Ask<'_>,
+    ask: &Criteria<'_>,
     unauthenticated: bool,
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {

@@ -7,7 +7,7 @@ use crate::catalog::{Blocks, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::job::damaged;
-use crate::job::select::Ask;
+use crate::job::select::Criteria;
 use crate::{Code, Error, Monitor, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ const STRETCHES: usize = 4;
 
 /// Samples one backup, or all: `percent` of each copy's blocks, at least one. Fails with [`Code::Integrity`] when a copy
 /// is damaged, after looking at the others.
-pub fn run(document: &Document, ask: &Ask<'_>, percent: f64, monitor: &Arc<Monitor>) -> Result<Value> {
+pub fn run(document: &Document, ask: &Criteria<'_>, percent: f64, monitor: &Arc<Monitor>) -> Result<Value> {
     if !(percent > 0.0 && percent <= 100.0) {
         return Err(Error::new(Code::Usage, format!("a sample of {percent} % is not possible"))
             .hint("more than 0, at most 100"));

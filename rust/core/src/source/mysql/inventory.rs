@@ -1,7 +1,7 @@
 //! What tables a live database or a dump has, and how large they are.
 
 use super::connect::session::{Session, quote, string, text};
-use super::load::intake::{Intake, Origin, Step};
+use super::load::dump_reader::{DumpReader, Origin, Step};
 use super::schema::columns;
 use crate::config::Connection;
 use crate::source::dump_types::{Contents, Fingerprint, Table};
@@ -40,9 +40,9 @@ pub(crate) fn tables(connection: &Connection, count: bool, monitor: &Monitor) ->
 
 /// See [`crate::source::database::contents`].
 pub(crate) fn contents(input: &mut dyn Read, only: Option<&str>, monitor: &Monitor) -> Result<Contents> {
-    let mut intake = Intake::new(input, None, false, monitor).with_only_database(only.map(str::to_owned));
+    let mut reader = DumpReader::new(input, None, false, monitor).with_only_database(only.map(str::to_owned));
     let mut tables: BTreeMap<String, Table> = BTreeMap::new();
-    while let Some(step) = intake.next()? {
+    while let Some(step) = reader.next()? {
         let Step::Table { kind, name, sql, .. } = step else { continue };
         if kind == Kind::Drop {
             continue;
@@ -57,20 +57,20 @@ pub(crate) fn contents(input: &mut dyn Read, only: Option<&str>, monitor: &Monit
             table.rows = table.rows.map(|count| count + rows(&sql.text));
         }
     }
-    intake.check_content()?;
+    reader.check_content()?;
     Ok(Contents {
         tables: tables.into_values().collect(),
-        prefix: intake.prefix().map(str::to_owned),
-        excluded: intake.excluded(),
-        complete: intake.origin() == Origin::Bam,
+        prefix: reader.prefix().map(str::to_owned),
+        excluded: reader.excluded(),
+        complete: reader.origin() == Origin::Bam,
     })
 }
 
 /// See [`crate::source::database::fingerprints`].
 pub(crate) fn fingerprints(input: &mut dyn Read, monitor: &Monitor) -> Result<BTreeMap<String, Fingerprint>> {
-    let mut intake = Intake::new(input, None, false, monitor);
+    let mut reader = DumpReader::new(input, None, false, monitor);
     let mut tables: BTreeMap<String, Fingerprint> = BTreeMap::new();
-    while let Some(step) = intake.next()? {
+    while let Some(step) = reader.next()? {
         let Step::Table { kind, name, sql, .. } = step else { continue };
         if kind == Kind::Drop {
             continue;

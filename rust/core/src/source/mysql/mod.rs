@@ -16,7 +16,7 @@
 //! connect/   clients, connections, sessions, rights
 //! dump/      schema ── rows, of several tables at a time ── objects: one SQL file
 //! load/      statements of a dump ── rows over several connections: a database beside the live one
-//! replace/   load ── rehearse ── swap ── clean, or revert: the live database by the loaded one
+//! replace/   load ── preflight ── swap ── clean, or revert: the live database by the loaded one
 //! ```
 //!
 //! Beside these: `schema`, what a database consists of, and `inventory`, what a database or a dump has, in numbers.

@@ -40,7 +40,7 @@ pub(crate) type Found = (Range<usize>, Option<Range<usize>>);
 
 /// Where the lexer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum LexerState {
     /// Between statements.
     Between,
     Text,
@@ -72,7 +72,7 @@ pub(crate) struct Splitter<R> {
     start: usize,
     /// Where the lexer goes on.
     at: usize,
-    state: State,
+    state: LexerState,
     /// Whether a comment was met inside a statement (and not between two).
     inside: bool,
     delimiter: Vec<u8>,
@@ -95,7 +95,7 @@ impl<R: Read> Splitter<R> {
             filled: 0,
             start: 0,
             at: 0,
-            state: State::Between,
+            state: LexerState::Between,
             inside: false,
             delimiter: Vec::new(),
             special: SPECIAL,
@@ -135,7 +135,7 @@ impl<R: Read> Splitter<R> {
 
     /// Whether the input ended inside a quoted string, an identifier or a comment, so was cut short.
     pub(crate) fn torn(&self) -> bool {
-        matches!(self.state, State::Quoted(_) | State::Escaped(_) | State::BlockComment)
+        matches!(self.state, LexerState::Quoted(_) | LexerState::Escaped(_) | LexerState::BlockComment)
     }
 
     /// The next item; `None` at the end.
@@ -176,7 +176,7 @@ impl<R: Read> Splitter<R> {
     pub(crate) fn advance(&mut self) -> Result<Option<Found>> {
         loop {
             match self.state {
-                State::Between => {
+                LexerState::Between => {
                     let rest = self.rest();
                     match rest.iter().position(|byte| !byte.is_ascii_whitespace()) {
                         Some(skipped) => self.at += skipped,
@@ -196,10 +196,10 @@ impl<R: Read> Splitter<R> {
                     }
                     self.inside = false;
                     if !self.comment()? {
-                        self.state = State::Text;
+                        self.state = LexerState::Text;
                     }
                 }
-                State::Text => {
+                LexerState::Text => {
                     let syntax = self.modes.syntax();
                     let found = match syntax.charset {
                         Charset::Plain => self.rest().iter().position(|&byte| self.is_special(byte)),
@@ -227,7 +227,7 @@ impl<R: Read> Splitter<R> {
                         let text = self.start..self.at;
                         self.at += self.delimiter.len();
                         self.start = self.at;
-                        self.state = State::Between;
+                        self.state = LexerState::Between;
                         self.syntax = self.modes.syntax();
                         self.modes.see(self.buffer.get(text.clone()).unwrap_or_default());
                         return Ok(Some((text.clone(), Some(text.end..self.at))));
@@ -237,12 +237,12 @@ impl<R: Read> Splitter<R> {
                         continue;
                     }
                     match self.rest().first() {
-                        Some(&quote @ (b'\'' | b'"' | b'`')) => self.state = State::Quoted(quote),
-                        _ => self.state = State::Text,
+                        Some(&quote @ (b'\'' | b'"' | b'`')) => self.state = LexerState::Quoted(quote),
+                        _ => self.state = LexerState::Text,
                     }
                     self.at += 1;
                 }
-                State::Quoted(quote) => {
+                LexerState::Quoted(quote) => {
                     let rest = self.rest();
                     // A doubled quote ends one string and begins the next: the same in effect. Identifiers know no
                     // escapes.
@@ -274,17 +274,17 @@ impl<R: Read> Splitter<R> {
                         return Ok(self.last_statement());
                     };
                     let escape = escapes && rest.get(ahead) == Some(&b'\\');
-                    self.state = if escape { State::Escaped(quote) } else { State::Text };
+                    self.state = if escape { LexerState::Escaped(quote) } else { LexerState::Text };
                     self.at += ahead + 1;
                 }
-                State::Escaped(quote) => {
+                LexerState::Escaped(quote) => {
                     if self.at == self.filled && !self.fill()? {
                         return Ok(self.last_statement());
                     }
                     self.at += 1;
-                    self.state = State::Quoted(quote);
+                    self.state = LexerState::Quoted(quote);
                 }
-                State::LineComment => {
+                LexerState::LineComment => {
                     let end = memchr(b'\n', self.rest());
                     if end.is_none() {
                         self.at = self.filled;
@@ -295,21 +295,21 @@ impl<R: Read> Splitter<R> {
                     let text = self.start..self.at + end.unwrap_or(0);
                     self.at = text.end;
                     if self.inside {
-                        self.state = State::Text;
+                        self.state = LexerState::Text;
                         continue;
                     }
                     self.start = self.at;
-                    self.state = State::Between;
+                    self.state = LexerState::Between;
                     let comment = self.buffer.get(text.clone()).unwrap_or_default();
                     let trimmed = comment.strip_suffix(b"\r").map_or(text.end, |_| text.end - 1);
                     return Ok(Some((text.start..trimmed, None)));
                 }
-                State::BlockComment => {
+                LexerState::BlockComment => {
                     let rest = self.rest();
                     match memmem::find(rest, b"*/") {
                         Some(end) => {
                             self.at += end + 2;
-                            self.state = if self.inside { State::Text } else { State::Between };
+                            self.state = if self.inside { LexerState::Text } else { LexerState::Between };
                         }
                         None => {
                             // The star may be the last byte so far.
@@ -373,15 +373,15 @@ impl<R: Read> Splitter<R> {
     fn comment(&mut self) -> Result<bool> {
         self.look_ahead(4)?;
         let state = match self.rest() {
-            [b'#', ..] | [b'-', b'-'] => State::LineComment,
+            [b'#', ..] | [b'-', b'-'] => LexerState::LineComment,
             [b'-', b'-', space, ..] if space.is_ascii_whitespace() || space.is_ascii_control() => {
-                State::LineComment
+                LexerState::LineComment
             }
             [b'/', b'*', b'!' | b'+', ..] | [b'/', b'*', b'M', b'!', ..] => return Ok(false),
             [b'/', b'*', ..] => {
                 // Past the star, which must not end the comment it begins.
                 self.at += 2;
-                State::BlockComment
+                LexerState::BlockComment
             }
             _ => return Ok(false),
         };

@@ -1,7 +1,7 @@
 //! What one SQL statement does, as far as loading a dump must know: the kind, and the table it is about.
 
 use super::syntax::Syntax;
-use super::tokens::Tokens;
+use super::tokens::{Token, Tokens, is_word};
 use std::borrow::Cow;
 use std::ops::Range;
 

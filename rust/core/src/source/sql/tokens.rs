@@ -38,8 +38,8 @@ impl Token {
 /// Words, quoted things and signs; comments and the marks of conditional comments are passed over.
 #[derive(Debug, Clone)]
 pub(super) struct Tokens<'a> {
-    text: &'a [u8],
-    at: usize,
+    pub(super) text: &'a [u8],
+    pub(super) at: usize,
     syntax: Syntax,
     /// Of a statement, once its kind is known: what it is about.
     pub(super) object: &'static str,
@@ -117,7 +117,8 @@ impl<'a> Tokens<'a> {
     }
 }
 
-fn is_word(byte: u8) -> bool {
+/// Whether a byte may stand in a word.
+pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct ChildGuard {
     /// The databases beside the live one.
     pub(crate) databases: [String; 2],
     /// The user that dumps are loaded as which nobody vouches for.
-    pub(crate) guest: String,
+    pub(crate) restricted_user: String,
 }
 
 impl ChildGuard {
@@ -101,7 +101,7 @@ impl ChildGuard {
              ((SELECT USER FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()), {})",
             locks.join(", "),
             string(&format!("%GET_LOCK(%{}%", self.lock_prefix())),
-            string(&self.guest),
+            string(&self.restricted_user),
         );
         let begun = Instant::now();
         let mut killed: Option<Instant> = None;

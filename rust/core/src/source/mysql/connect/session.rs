@@ -17,11 +17,11 @@ const OURS: &str = "SET SESSION sql_mode='', time_zone='+00:00', sql_quote_show_
 
 /// One connection to the server. An error ends it. What it locked and opened ends when it is dropped.
 pub(crate) struct Session<'c> {
-    way: Way<'c>,
+    way: Transport<'c>,
     connection: &'c Connection,
 }
 
-enum Way<'c> {
+enum Transport<'c> {
     Server(WireSession<'c>),
     Client(ClientSession<'c>),
 }
@@ -34,7 +34,7 @@ impl<'c> Session<'c> {
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
         match WireSession::open(connection, database, monitor)? {
-            Some(session) => Session::begin(Way::Server(session), connection),
+            Some(session) => Session::begin(Transport::Server(session), connection),
             None => Session::open_held(connection, database, None, monitor),
         }
     }
@@ -47,10 +47,10 @@ impl<'c> Session<'c> {
         monitor: &'c Monitor,
     ) -> Result<Session<'c>> {
         let session = ClientSession::start(connection, database, &[], held, None, monitor)?;
-        Session::begin(Way::Client(session), connection)
+        Session::begin(Transport::Client(session), connection)
     }
 
-    fn begin(way: Way<'c>, connection: &'c Connection) -> Result<Session<'c>> {
+    fn begin(way: Transport<'c>, connection: &'c Connection) -> Result<Session<'c>> {
         let mut session = Session { way, connection };
         session.run(OURS)?;
         Ok(session)
@@ -74,8 +74,8 @@ impl<'c> Session<'c> {
     /// Runs statements and gives all rows that they answer.
     pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
         match &mut self.way {
-            Way::Server(session) => session.rows(sql),
-            Way::Client(session) => session.rows(sql),
+            Transport::Server(session) => session.rows(sql),
+            Transport::Client(session) => session.rows(sql),
         }
     }
 
@@ -88,8 +88,8 @@ impl<'c> Session<'c> {
     pub(crate) fn run_whole(&mut self, sql: &str) -> Result<()> {
         match &mut self.way {
             // The server waits for the packet's end.
-            Way::Server(session) => session.rows(sql).map(drop),
-            Way::Client(session) => session.run_whole(sql),
+            Transport::Server(session) => session.rows(sql).map(drop),
+            Transport::Client(session) => session.run_whole(sql),
         }
     }
 }

@@ -23,12 +23,15 @@ const TABLE: &[u8] = b"bam-table";
 const END: &[u8] = b"bam-end";
 
 /// What the client is asked for, so what its output means.
-pub(crate) struct Plan {
+pub(crate) struct ExactPlan {
     tables: Vec<Layout>,
 }
 
 /// Starts a client that reads these tables, of which the columns must be known, in a snapshot of its own.
-pub(crate) fn start(connection: &Connection, tables: &[&TableSchema]) -> Result<(Tool, &'static str, Plan)> {
+pub(crate) fn start(
+    connection: &Connection,
+    tables: &[&TableSchema],
+) -> Result<(Tool, &'static str, ExactPlan)> {
     // The snapshot comes before the first output. The server waits for us however slow a destination is.
     let mut script = String::from(
         "SET SESSION sql_mode='', time_zone='+00:00', net_write_timeout=86400;\n\
@@ -36,7 +39,7 @@ pub(crate) fn start(connection: &Connection, tables: &[&TableSchema]) -> Result<
          SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;\n\
          START TRANSACTION WITH CONSISTENT SNAPSHOT;\n",
     );
-    let mut plan = Plan { tables: Vec::with_capacity(tables.len()) };
+    let mut plan = ExactPlan { tables: Vec::with_capacity(tables.len()) };
     for table in tables {
         let layout = Layout::of(table);
         let nulls = table.columns.iter().map(|column| format!("{} IS NULL", quote(&column.name)));
@@ -81,7 +84,7 @@ pub(crate) struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(crate) fn new(input: R, plan: Plan) -> Self {
+    pub(crate) fn new(input: R, plan: ExactPlan) -> Self {
         Lines {
             input,
             tables: plan.tables.into_iter(),

@@ -4,7 +4,7 @@
 //! work, ending with a statement; so the file depends on the data alone, not on who was faster, memory is bounded,
 //! nobody waits long for the others, and whoever loads the file finds work for several connections at any time.
 
-use super::exact::{Lines, Plan};
+use super::exact::{ExactPlan, Lines};
 use super::inserts::{Block, work};
 use super::select::Select;
 use crate::config::Connection;
@@ -65,7 +65,7 @@ pub(crate) enum Feed {
         tool: Tool,
         name: &'static str,
         /// What the output means where it is no SQL.
-        plan: Option<Plan>,
+        plan: Option<ExactPlan>,
     },
     Server(Box<Select>),
 }
@@ -129,7 +129,7 @@ pub(crate) fn run(
     })
 }
 
-fn pump(output: Output<'_>, plan: Option<Plan>, sender: &Sender<Result<Event>>) -> Result<()> {
+fn pump(output: Output<'_>, plan: Option<ExactPlan>, sender: &Sender<Result<Event>>) -> Result<()> {
     let gone = |_| Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
     let mut rows: Box<dyn Read + '_> = match plan {
         Some(plan) => {

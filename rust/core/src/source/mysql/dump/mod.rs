@@ -191,16 +191,16 @@ impl<'a> Dumper<'a> {
     /// Starts reading the rows of some tables.
     fn feed(&self, group: Group<'_>) -> Result<Feed> {
         match group.way {
-            Way::Server(conn) => {
+            DumpMethod::Server(conn) => {
                 let tables = group.tables.iter().map(|table| Layout::of(table)).collect();
                 let select = Select::new(*conn, self.connection, tables, self.settings.ignore_errors);
                 Ok(Feed::Server(Box::new(select)))
             }
-            Way::Exact => {
+            DumpMethod::Exact => {
                 let (tool, name, plan) = exact::start(self.connection, &group.tables)?;
                 Ok(Feed::Client { tool, name, plan: Some(plan) })
             }
-            Way::Client => {
+            DumpMethod::Client => {
                 let mut options = ROWS.to_vec();
                 if group.tables.iter().any(|table| table.versioned) {
                     // Clients that do not know it say so on stderr and go on with the current rows.
@@ -270,7 +270,7 @@ impl<'a> Dumper<'a> {
     /// each other it is the site's that the server ends.)
     fn share<'t>(&mut self, tables: &[&'t TableSchema]) -> Result<(bool, Vec<Group<'t>>)> {
         let connection = self.connection;
-        let connect = || wire::open(connection, Some(&connection.name)).map(Box::new).map(Way::Server);
+        let connect = || wire::open(connection, Some(&connection.name)).map(Box::new).map(DumpMethod::Server);
         let first = connect();
         let over_wire = first.is_some();
         // Some tables want a client of their own; those with a history always do.
@@ -296,7 +296,7 @@ impl<'a> Dumper<'a> {
         // Without the privilege, or behind a long transaction, one connection does without a lock.
         let alone = |groups: Vec<Group<'t>>| {
             let over_wire =
-                groups.into_iter().map(|group| group.way).find(|way| matches!(way, Way::Server(_)));
+                groups.into_iter().map(|group| group.way).find(|way| matches!(way, DumpMethod::Server(_)));
             let way = over_wire.filter(|_| !tables.iter().any(|table| table.versioned));
             vec![Group { way: way.unwrap_or_else(|| by_client(tables)), tables: tables.to_vec() }]
         };
@@ -342,11 +342,11 @@ fn lock(statement: &str, wait: u32) -> String {
 
 /// Some tables, and how their rows are read.
 struct Group<'t> {
-    way: Way,
+    way: DumpMethod,
     tables: Vec<&'t TableSchema>,
 }
 
-enum Way {
+enum DumpMethod {
     /// WireSession from the server, see [`select`].
     Server(Box<mysql::Conn>),
     /// By the SQL client, see [`exact`].
@@ -356,9 +356,13 @@ enum Way {
 }
 
 /// How a client reads these tables. Dump clients round FLOATs, but they alone know the history of a table.
-fn by_client(tables: &[&TableSchema]) -> Way {
+fn by_client(tables: &[&TableSchema]) -> DumpMethod {
     let versioned = tables.iter().any(|table| table.versioned);
-    if !versioned && tables.iter().any(|table| table.rounded()) { Way::Exact } else { Way::Client }
+    if !versioned && tables.iter().any(|table| table.rounded()) {
+        DumpMethod::Exact
+    } else {
+        DumpMethod::Client
+    }
 }
 
 /// Starts a dump client on some tables or views, without a header, footer, comments or locks of its own.

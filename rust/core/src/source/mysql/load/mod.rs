@@ -17,20 +17,20 @@
 //! INSERTs that are too long for the server are [`long_rows`]'s; text under other modes or in a character set that
 //! clients must know goes over the main connection.
 //!
-//! `intake` reads the dump and says what is to happen with each statement; `queues` hand chunks of rows to connections,
+//! `dump_reader` reads the dump and says what is to happen with each statement; `queues` hand chunks of rows to connections,
 //! each a `connection`; `indexes` says what can wait for the rows, `long_rows` what is too long for one statement; `script` writes
 //! what is left for the client to run.
 
 mod connection;
+pub(super) mod dump_reader;
 mod indexes;
-pub(super) mod intake;
 mod long_rows;
 mod queues;
 pub(super) mod script;
 
 use self::connection::LoadConnection;
+use self::dump_reader::Step;
 use self::indexes::Facts;
-use self::intake::Step;
 use self::long_rows::Part;
 use self::queues::{Chunk, Queues, placed};
 use self::script::Script;
@@ -333,7 +333,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         Ok(())
     }
 
-    fn table(&mut self, kind: Kind, name: &str, line: u64, sql: &intake::Sql<'_>) -> Result<()> {
+    fn table(&mut self, kind: Kind, name: &str, line: u64, sql: &dump_reader::Sql<'_>) -> Result<()> {
         let bare;
         let sql = if kind == Kind::Create && !self.live && has_word(&sql.text, &[b"DIRECTORY"]) {
             bare = self.without_folder(name, sql);
@@ -435,12 +435,16 @@ impl<'l, 'c> Loader<'l, 'c> {
     }
 
     /// A table whose files are to lie in a folder of its own, without that: such tables cannot move to another database.
-    fn without_folder<'p>(&self, name: &str, sql: &'p intake::Sql<'p>) -> intake::Sql<'p> {
+    fn without_folder<'p>(&self, name: &str, sql: &'p dump_reader::Sql<'p>) -> dump_reader::Sql<'p> {
         let text = format!(
             "the files of table {name} lie with the others now, not in the folder that the dump names (DATA DIRECTORY)"
         );
         self.monitor.note(NoteKind::Warning, text);
-        intake::Sql { text: without_directories(&sql.text), delimiter: sql.delimiter, syntax: sql.syntax }
+        dump_reader::Sql {
+            text: without_directories(&sql.text),
+            delimiter: sql.delimiter,
+            syntax: sql.syntax,
+        }
     }
 
     /// Any change of one table but its making.
@@ -624,7 +628,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         if text.is_empty() { Ok(()) } else { self.main.feed(&text) }
     }
 
-    fn on_main(&mut self, line: u64, sql: &intake::Sql<'_>) -> Result<()> {
+    fn on_main(&mut self, line: u64, sql: &dump_reader::Sql<'_>) -> Result<()> {
         self.catch_up()?;
         let from = self.main.lines();
         let mut text = script(sql)?;
@@ -642,7 +646,7 @@ impl<'l, 'c> Loader<'l, 'c> {
         Ok(())
     }
 
-    fn serially(&mut self, text: &[u8], line: u64, sql: &intake::Sql<'_>) -> Result<()> {
+    fn serially(&mut self, text: &[u8], line: u64, sql: &dump_reader::Sql<'_>) -> Result<()> {
         if self.chunk.text.len() + text.len() > CHUNK {
             self.flush()?;
         }
@@ -789,7 +793,7 @@ impl<'l, 'c> Loader<'l, 'c> {
 }
 
 /// A statement as the client reads it.
-fn script(sql: &intake::Sql<'_>) -> Result<Vec<u8>> {
+fn script(sql: &dump_reader::Sql<'_>) -> Result<Vec<u8>> {
     let mut script = Script::new(Vec::with_capacity(sql.text.len() + 8));
     script.sql(sql)?;
     let mut text = script.into_out();

@@ -57,7 +57,7 @@ struct Queue {
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     queues: Vec<Queue>,
     tables: Vec<Progress>,
     /// Waiting and under way.
@@ -70,7 +70,7 @@ struct State {
 
 /// The connections' work.
 pub(crate) struct Queues<'m> {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Condvar,
     stop: AtomicBool,
     monitor: &'m Monitor,
@@ -79,11 +79,11 @@ pub(crate) struct Queues<'m> {
 impl<'m> Queues<'m> {
     pub(crate) fn new(count: usize, monitor: &'m Monitor) -> Self {
         let queues = std::iter::repeat_with(Queue::default).take(count).collect();
-        let state = Mutex::new(State { queues, ..State::default() });
+        let state = Mutex::new(QueueState { queues, ..QueueState::default() });
         Queues { state, changed: Condvar::new(), stop: AtomicBool::new(false), monitor }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -111,7 +111,7 @@ impl<'m> Queues<'m> {
     }
 
     /// Waits until `ready`; fails where a connection has failed.
-    fn wait<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> Result<T> {
+    fn wait<T>(&self, mut ready: impl FnMut(&mut QueueState) -> Option<T>) -> Result<T> {
         let mut state = self.state();
         loop {
             if let Some(error) = state.error.take() {

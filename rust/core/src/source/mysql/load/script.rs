@@ -1,6 +1,6 @@
 //! SQL as the client reads it: statements with their delimiters.
 
-use super::intake::Sql;
+use super::dump_reader::Sql;
 use std::io::{self, Write};
 
 /// Writes statements one after another, changing the delimiter where one needs it.

@@ -1,7 +1,7 @@
 //! Making the loaded tables fit the live site ([`crate::source::drupal`]): beside the live database at once, else as
 //! part of what follows the swap.
 
-use super::{MysqlReplacement, Way};
+use super::{MysqlReplacement, ReplaceMethod};
 use crate::config::Connection;
 use crate::source::drupal::Tables;
 use crate::source::mysql::connect::session::{Session, quote, string};
@@ -17,7 +17,7 @@ impl MysqlReplacement {
         let mut live = tables_of(&mut session, &connection.name, &connection.prefix)?;
         let mode = mode(connection, &live, monitor)?;
         let bytes = |hex: &str| format!("X'{hex}'");
-        if self.way == Way::NewDatabase {
+        if self.way == ReplaceMethod::NewDatabase {
             let tables = tables_of(&mut session, &self.new, &connection.prefix)?;
             let name = |table: &str| format!("{}.{}", quote(&self.new), quote(table));
             let statements = tables.statements(mode.as_deref(), name, bytes, "TRUNCATE TABLE");

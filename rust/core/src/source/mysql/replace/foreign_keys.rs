@@ -1,7 +1,7 @@
 //! Foreign keys from what stays to what goes. They follow a table that is renamed: nothing may point to the old data when
 //! it is thrown away.
 
-use super::{MysqlReplacement, Way};
+use super::{MysqlReplacement, ReplaceMethod};
 use crate::config::Connection;
 use crate::source::mysql::connect::session::{Session, quote, string, text};
 use crate::source::mysql::schema::columns;
@@ -38,7 +38,7 @@ impl MysqlReplacement {
                     .hint("restore the two together, or drop the foreign key"));
             }
             // A table that is dropped and made again under its name keeps those of other databases.
-            if self.way == Way::NewDatabase {
+            if self.way == ReplaceMethod::NewDatabase {
                 let place = format!("{}.{}", quote(&database), quote(&table));
                 let add = definition(session, &place, &key, &live)?;
                 let text = format!(

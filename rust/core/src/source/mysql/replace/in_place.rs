@@ -8,7 +8,7 @@ use crate::source::mysql::connect::rights::Definers;
 use crate::source::mysql::connect::session::{Session, quote};
 use crate::source::mysql::dump;
 use crate::source::mysql::load;
-use crate::source::mysql::load::intake::{Intake, Step};
+use crate::source::mysql::load::dump_reader::{DumpReader, Step};
 use crate::source::mysql::load::script::Script;
 use crate::source::mysql::schema::columns;
 use crate::source::sql::Kind;
@@ -32,13 +32,13 @@ fn old_data(it: &MysqlReplacement) -> PathBuf {
 /// Copies what the dump says about tables; notes which there are.
 pub(crate) fn spool<R: Read>(
     it: &mut MysqlReplacement,
-    intake: &mut Intake<'_, R>,
+    reader: &mut DumpReader<'_, R>,
     monitor: &Monitor,
 ) -> Result<Loaded> {
     let path = new_data(it);
     let mut script = Script::new(zstd::Encoder::new(it.create(&path)?, LEVEL).at("cannot write", &path)?);
     let mut tables = BTreeSet::new();
-    let loaded = it.take_in(intake, monitor, &mut |step| {
+    let loaded = it.take_in(reader, monitor, &mut |step| {
         match step {
             Step::Table { kind: Kind::Create, name, .. } => drop(tables.insert(name.clone())),
             Step::Table { kind: Kind::Drop, name, .. } => drop(tables.remove(name)),
@@ -149,9 +149,9 @@ fn feed(
     let mut session = Session::open(connection, None, monitor)?;
     let (definers, server) = (Definers::of(&mut session)?, session.server()?);
     drop(session);
-    let mut intake = Intake::new(file, None, false, monitor).with_server(server).with_definers(definers);
+    let mut reader = DumpReader::new(file, None, false, monitor).with_server(server).with_definers(definers);
     load::load(&it.guard(), connection, &connection.name, true, monitor, |loader| {
-        while let Some(step) = intake.next()? {
+        while let Some(step) = reader.next()? {
             match &step {
                 Step::Table { name, .. } if !wanted(name) => {}
                 step => loader.take(step)?,

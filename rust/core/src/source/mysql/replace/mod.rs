@@ -3,19 +3,19 @@
 //! Where the user may create databases, the dump is loaded into a *new* one beside the live one, and all tables trade
 //! places in a single `RENAME TABLE`, the live ones going to an *old* one; the server does all of it or nothing
 //! (<https://mariadb.com/kb/en/atomic-ddl/>). Views, triggers, routines and events cannot be renamed across
-//! databases: they follow from scripts, which were tried beforehand ([`rehearse`]), and those of the live ones
+//! databases: they follow from scripts, which were tried beforehand ([`preflight`]), and those of the live ones
 //! that go are saved first. Elsewhere see [`in_place`].
 //!
-//! `guest` is the user a dump is loaded as that nobody vouches for; `rehearse` tries out the swap; `adapt` makes the new
-//! tables fit the site; `foreign_keys` and `moving` are what a renamed table does not carry along by itself; `in_place` is
+//! `restricted_user` is the user a dump is loaded as that nobody vouches for; `preflight` tries out the swap; `adapt` makes the new
+//! tables fit the site; `foreign_keys` and `unmovable` are what a renamed table does not carry along by itself; `in_place` is
 //! for users who may create no database.
 
 mod adapt;
 mod foreign_keys;
-mod guest;
 mod in_place;
-mod moving;
-mod rehearse;
+mod preflight;
+mod restricted_user;
+mod unmovable;
 
 use super::connect::child_guard::ChildGuard;
 use super::connect::client;
@@ -25,7 +25,7 @@ use super::connect::session::{Session, quote, string};
 use super::dump::objects;
 use super::dump::{FIRST_LINE, LAST_LINE, MARKER};
 use super::load;
-use super::load::intake::{Intake, Origin, Step};
+use super::load::dump_reader::{DumpReader, Origin, Step};
 use super::load::script::Script;
 use super::schema::{self, Schema, columns};
 use crate::config::Connection;
@@ -50,7 +50,7 @@ const IN_THE_WAY: u32 = 5;
 /// How the new data gets in. Its names in journals are those that the first version gave them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Way {
+pub(crate) enum ReplaceMethod {
     /// Nothing was loaded yet.
     Undecided,
     /// Through a database beside the live one.
@@ -69,7 +69,7 @@ pub struct MysqlReplacement {
     /// The databases beside the live one.
     pub(crate) new: String,
     pub(crate) old: String,
-    pub(crate) way: Way,
+    pub(crate) way: ReplaceMethod,
     /// Tables and sequences that the dump makes.
     pub(crate) tables: Vec<String>,
     /// Live ones that go: replaced or removed.
@@ -108,7 +108,7 @@ impl MysqlReplacement {
             state_dir: state_dir.to_owned(),
             new: format!("{name}_bam_new_{id}"),
             old: format!("{name}_bam_old_{id}"),
-            way: Way::Undecided,
+            way: ReplaceMethod::Undecided,
             tables: Vec::new(),
             moved: Vec::new(),
             undo: Vec::new(),
@@ -131,17 +131,19 @@ impl MysqlReplacement {
         let mut session = Session::open(connection, None, monitor)?;
         let (definers, server) = (Definers::of(&mut session)?, session.server()?);
         drop(session);
-        let mut intake = Intake::new(input, settings.tables.clone(), settings.ignore_errors, monitor)
+        let mut reader = DumpReader::new(input, settings.tables.clone(), settings.ignore_errors, monitor)
             .with_server(server)
             .with_prefix(settings.prefix.clone())
             .with_definers(definers)
             .with_only_database(settings.database.clone());
         let loaded = match self.why_direct(connection, &charset, &collation, monitor)? {
             None => {
-                self.way = Way::NewDatabase;
-                let guest = if settings.untrusted { self.invite(connection, monitor)? } else { None };
-                let loaded = self.load_into_new(guest.as_ref().unwrap_or(connection), &mut intake, monitor);
-                loaded.map_err(|error| match &guest {
+                self.way = ReplaceMethod::NewDatabase;
+                let restricted =
+                    if settings.untrusted { self.make_restricted_user(connection, monitor)? } else { None };
+                let loaded =
+                    self.load_into_new(restricted.as_ref().unwrap_or(connection), &mut reader, monitor);
+                loaded.map_err(|error| match &restricted {
                     Some(_) if error.code() == Code::Permission => error
                         .context("nothing proves whose the backup is, so it may change its own database alone")
                         .hint("look at what is refused; if it is right, restore it as a user of the site's own database"),
@@ -149,36 +151,36 @@ impl MysqlReplacement {
                 })?
             }
             Some(why) => {
-                self.way = Way::InPlace;
+                self.way = ReplaceMethod::InPlace;
                 let text = format!(
                     "{why}: the restore first makes a safety dump, and the site sees the tables while they are loaded"
                 );
                 monitor.note(NoteKind::Info, text);
-                in_place::spool(self, &mut intake, monitor)?
+                in_place::spool(self, &mut reader, monitor)?
             }
         };
-        if let Some((from, to)) = intake.translation() {
+        if let Some((from, to)) = reader.translation() {
             let text =
                 format!("the backup's tables have the prefix \"{from}\": they get the site's, \"{to}\"");
             monitor.note(NoteKind::Info, text);
         }
-        intake.tell(connection);
+        reader.tell(connection);
         let mut session = Session::open(connection, Some(&connection.name), monitor)?;
-        if self.way == Way::NewDatabase {
-            self.defaults = moving::defaults(&mut session, &self.new)?;
+        if self.way == ReplaceMethod::NewDatabase {
+            self.defaults = unmovable::defaults(&mut session, &self.new)?;
             self.tables = tables_in(&mut session, &self.new)?;
             let mark = self.mark();
             self.tables.retain(|table| *table != mark);
         }
         self.undo = loaded.undo;
-        if let Some(prefix) = settings.prefix.as_deref().filter(|_| intake.prefix().is_none()) {
+        if let Some(prefix) = settings.prefix.as_deref().filter(|_| reader.prefix().is_none()) {
             self.warn_of_prefix(prefix, monitor);
         }
         let report = self.compare(&mut session, settings, loaded.origin, &loaded.excluded, loaded.report)?;
         self.check_foreign_keys(&mut session)?;
         drop(session);
         match self.way {
-            Way::InPlace => in_place::save(self, connection, monitor)?,
+            ReplaceMethod::InPlace => in_place::save(self, connection, monitor)?,
             _ => self.save_others(connection)?,
         }
         Ok(report)
@@ -192,7 +194,8 @@ impl MysqlReplacement {
         collation: &str,
         monitor: &Monitor,
     ) -> Result<Option<String>> {
-        let folders = moving::with_folders(&mut Session::open(connection, Some(&connection.name), monitor)?)?;
+        let folders =
+            unmovable::with_folders(&mut Session::open(connection, Some(&connection.name), monitor)?)?;
         if let Some(table) = folders.first() {
             let text =
                 format!("the files of table {table} are in a folder of their own and cannot trade places");
@@ -238,11 +241,11 @@ impl MysqlReplacement {
     fn load_into_new<R: Read>(
         &self,
         connection: &Connection,
-        intake: &mut Intake<'_, R>,
+        reader: &mut DumpReader<'_, R>,
         monitor: &Monitor,
     ) -> Result<Loaded> {
         load::load(&self.guard(), connection, &self.new, false, monitor, |loader| {
-            self.take_in(intake, monitor, &mut |step| match step {
+            self.take_in(reader, monitor, &mut |step| match step {
                 Step::Later { .. } => Ok(()),
                 step => loader.take(step),
             })
@@ -252,14 +255,14 @@ impl MysqlReplacement {
     /// Reads the dump to its end: every step goes to `each`, what comes later also into a script.
     pub(crate) fn take_in<R: Read>(
         &self,
-        intake: &mut Intake<'_, R>,
+        reader: &mut DumpReader<'_, R>,
         monitor: &Monitor,
         each: &mut dyn FnMut(&Step<'_>) -> Result<()>,
     ) -> Result<Loaded> {
         let (mut later, mut events) = (self.script(&self.after())?, self.script(&self.events())?);
         let mut undo = Vec::new();
         let mut current = String::new();
-        while let Some(step) = intake.next()? {
+        while let Some(step) = reader.next()? {
             each(&step)?;
             match step {
                 Step::Session(sql) => {
@@ -287,12 +290,12 @@ impl MysqlReplacement {
                 }
             }
         }
-        intake.check_content()?;
+        reader.check_content()?;
         finish_file(later.into_out(), &self.after())?;
         finish_file(events.into_out(), &self.events())?;
         let report =
-            LoadReport { statements: intake.statements(), bytes: intake.bytes(), ..LoadReport::default() };
-        Ok(Loaded { origin: intake.origin(), excluded: intake.excluded(), undo, report })
+            LoadReport { statements: reader.statements(), bytes: reader.bytes(), ..LoadReport::default() };
+        Ok(Loaded { origin: reader.origin(), excluded: reader.excluded(), undo, report })
     }
 
     /// Dumps of others do not tell their prefix: says so where tables seem to have another than the site's.
@@ -441,8 +444,8 @@ impl MysqlReplacement {
             let mut script = self.script(&path)?;
             let file = File::open(self.before()).at("cannot read", &self.before())?;
             let quiet = Monitor::new();
-            let mut intake = Intake::new(file, None, false, &quiet).with_definers(definers);
-            while let Some(step) = intake.next()? {
+            let mut reader = DumpReader::new(file, None, false, &quiet).with_definers(definers);
+            while let Some(step) = reader.next()? {
                 match step {
                     Step::Session(sql) => script.sql(&sql)?,
                     Step::Later { sql, undo: Some(drop) } if missing.contains(&identity(&drop)) => {
@@ -498,11 +501,11 @@ impl MysqlReplacement {
     /// See [`crate::source::database::Replacement::swap`].
     pub(crate) fn swap(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         match self.way {
-            Way::Undecided => {
+            ReplaceMethod::Undecided => {
                 return Err(Error::new(Code::Internal, "nothing was loaded that could be swapped"));
             }
-            Way::InPlace => in_place::swap(self, connection, monitor)?,
-            Way::NewDatabase => {
+            ReplaceMethod::InPlace => in_place::swap(self, connection, monitor)?,
+            ReplaceMethod::NewDatabase => {
                 let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
                 if !self.swapped(&mut session)? {
                     if triggers_in(&mut session)?.iter().any(|(_, table)| self.moved.contains(table)) {
@@ -552,9 +555,9 @@ impl MysqlReplacement {
     /// See [`crate::source::database::Replacement::revert`].
     pub(crate) fn revert(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         match self.way {
-            Way::Undecided => return Ok(()),
-            Way::InPlace => return in_place::revert(self, connection, monitor),
-            Way::NewDatabase => {}
+            ReplaceMethod::Undecided => return Ok(()),
+            ReplaceMethod::InPlace => return in_place::revert(self, connection, monitor),
+            ReplaceMethod::NewDatabase => {}
         }
         if !self.before().exists() {
             // The load did not get to its end; nothing live has changed.
@@ -579,7 +582,7 @@ impl MysqlReplacement {
 
     /// See [`crate::source::database::Replacement::clean`].
     pub(crate) fn clean(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        if self.way == Way::InPlace {
+        if self.way == ReplaceMethod::InPlace {
             self.guard().end_leftovers(connection, monitor)?;
         } else {
             let mut session = self.my_turn(connection, None, monitor)?;
@@ -596,7 +599,7 @@ impl MysqlReplacement {
             }
         }
         self.forget_trials(connection, monitor)?;
-        if self.way != Way::InPlace {
+        if self.way != ReplaceMethod::InPlace {
             self.dismiss(connection, monitor)?;
         }
         for path in [self.after(), self.events(), self.before(), self.bring_back(), self.clients()] {
@@ -643,7 +646,7 @@ impl MysqlReplacement {
         ChildGuard {
             clients: self.clients(),
             databases: [self.new.clone(), self.old.clone()],
-            guest: self.guest_name(),
+            restricted_user: self.restricted_user_name(),
         }
     }
 

@@ -7,11 +7,11 @@
 //! Extensions may live in the schema, and what depends on them refers to them by their place: they stay where the live
 //! tables are. Where the site's role cannot move them, the schema stays with them (`in_place`).
 //!
-//! `depend` finds what hangs on the schema's objects from elsewhere; `dress` gives the new ones owners and grants.
+//! `depend` finds what hangs on the schema's objects from elsewhere; `ownership` gives the new ones owners and grants.
 
 pub(super) mod depend;
-mod dress;
 mod in_place;
+mod ownership;
 
 use self::depend::Goes;
 use super::connect::client::{self, QUIET};
@@ -213,7 +213,7 @@ impl PgsqlReplacement {
 
     /// Makes the loaded objects like the live ones: their owners, and what others may do with them.
     fn dress(&self, connection: &Connection, live: &str, monitor: &Monitor) -> Result<()> {
-        let statements = dress::statements(connection, live, &self.new, monitor)?;
+        let statements = ownership::statements(connection, live, &self.new, monitor)?;
         if statements.is_empty() {
             return Ok(());
         }

@@ -6,17 +6,17 @@ use crate::archive::show;
 const TOLD: usize = 3;
 
 /// Looks for them among all paths of a backup, in bounded memory.
-pub struct Near {
+pub struct Suggestions {
     wanted: Vec<u8>,
     /// By distance, the nearest first.
     found: Vec<(usize, Vec<u8>)>,
 }
 
-impl Near {
+impl Suggestions {
     /// For a path as it was asked for.
-    pub fn to(wanted: Vec<u8>) -> Near {
+    pub fn to(wanted: Vec<u8>) -> Suggestions {
         let end = wanted.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-        Near { wanted: wanted.get(..end).unwrap_or_default().to_vec(), found: Vec::new() }
+        Suggestions { wanted: wanted.get(..end).unwrap_or_default().to_vec(), found: Vec::new() }
     }
 
     /// One of the backup's paths, in the same form.
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn slips_are_found_and_strangers_are_not() {
-        let mut near = Near::to(b"sites/default/files/lgoo.png/".to_vec());
+        let mut near = Suggestions::to(b"sites/default/files/lgoo.png/".to_vec());
         for path in ["sites/default/files/logo.png", "sites/default/files/x", "themes/lgoo.png", "index.php"]
         {
             near.offer(path.as_bytes());
@@ -79,6 +79,6 @@ mod tests {
             near.hint(),
             "did you mean sites/default/files/logo.png or themes/lgoo.png? `bam ls ID` lists what it holds"
         );
-        assert_eq!(Near::to(b"x".to_vec()).hint(), "`bam ls ID` lists what it holds");
+        assert_eq!(Suggestions::to(b"x".to_vec()).hint(), "`bam ls ID` lists what it holds");
     }
 }

@@ -11,7 +11,11 @@ const RANDOM: usize = 20;
 
 impl MysqlReplacement {
     /// Makes that user. `None`: our own has no rights elsewhere, or none can be made, which is said.
-    pub(crate) fn invite(&self, connection: &Connection, monitor: &Monitor) -> Result<Option<Connection>> {
+    pub(crate) fn make_restricted_user(
+        &self,
+        connection: &Connection,
+        monitor: &Monitor,
+    ) -> Result<Option<Connection>> {
         let mut session = Session::open(connection, None, monitor)?;
         if !session.column("SHOW GRANTS")?.iter().any(|grant| reaches_beyond(grant, &connection.name)) {
             return Ok(None);
@@ -25,7 +29,7 @@ impl MysqlReplacement {
             .chars()
             .chain(bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).map(char::from))
             .collect();
-        let account = self.guest(&mut session)?;
+        let account = self.restricted(&mut session)?;
         let mut all = format!(
             "DROP USER IF EXISTS {account}; CREATE USER {account} IDENTIFIED BY {}",
             string(&password)
@@ -35,18 +39,21 @@ impl MysqlReplacement {
                 database.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%").replace('`', "``");
             all += &format!("; GRANT ALL PRIVILEGES ON `{pattern}`.* TO {account}");
         }
-        let guest =
-            Connection { user: self.guest_name(), password: Secret::new(password), ..connection.clone() };
+        let restricted = Connection {
+            user: self.restricted_user_name(),
+            password: Secret::new(password),
+            ..connection.clone()
+        };
         let made = session
             .run(&all)
-            .and_then(|()| Session::open(&guest, Some(self.own_databases()[0]), monitor).map(drop));
+            .and_then(|()| Session::open(&restricted, Some(self.own_databases()[0]), monitor).map(drop));
         match made {
             Ok(()) => {
                 // Foreign keys and the like may name tables elsewhere; to change those takes more than these.
                 if let Ok(mut session) = Session::open(connection, None, monitor) {
                     let _ = session.run(&format!("GRANT SELECT, REFERENCES ON *.* TO {account}"));
                 }
-                Ok(Some(guest))
+                Ok(Some(restricted))
             }
             Err(error) if error.code() == Code::Cancelled => Err(error),
             Err(error) => {
@@ -65,7 +72,7 @@ impl MysqlReplacement {
     /// Removes that user, should there be one.
     pub(crate) fn dismiss(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         let mut session = Session::open(connection, None, monitor)?;
-        let account = self.guest(&mut session)?;
+        let account = self.restricted(&mut session)?;
         // Who may not do this has made none.
         match session.run(&format!("DROP USER IF EXISTS {account}")) {
             Err(error) if error.code() == Code::Cancelled => Err(error),
@@ -73,15 +80,15 @@ impl MysqlReplacement {
         }
     }
 
-    pub(crate) fn guest_name(&self) -> String {
+    pub(crate) fn restricted_user_name(&self) -> String {
         format!("bam_{}", self.id)
     }
 
     /// From where we come, too.
-    fn guest(&self, session: &mut Session<'_>) -> Result<String> {
+    fn restricted(&self, session: &mut Session<'_>) -> Result<String> {
         let user = session.column("SELECT USER()")?.pop().unwrap_or_default();
         let host = user.rsplit_once('@').map_or("localhost", |(_, host)| host);
-        Ok(format!("{}@{}", string(&self.guest_name()), string(host)))
+        Ok(format!("{}@{}", string(&self.restricted_user_name()), string(host)))
     }
 }
 

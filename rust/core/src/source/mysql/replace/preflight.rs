@@ -5,7 +5,7 @@
 //!   that stay have empty stand-ins there.
 //! - Events: likewise in the old database, which is empty, so that none of them finds anything to change.
 
-use super::{MysqlReplacement, Way, objects_in, tables_in};
+use super::{MysqlReplacement, ReplaceMethod, objects_in, tables_in};
 use crate::config::Connection;
 use crate::source::mysql::connect::client;
 use crate::source::mysql::connect::session::{Session, quote, string};
@@ -56,7 +56,7 @@ const KINDS: [Kind; 4] = [
 impl MysqlReplacement {
     /// See [`crate::source::database::Replacement::check`].
     pub(crate) fn check(&mut self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        if self.way == Way::Undecided {
+        if self.way == ReplaceMethod::Undecided {
             return Ok(());
         }
         let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
@@ -66,7 +66,7 @@ impl MysqlReplacement {
             false => self.try_rights(session, connection, monitor)?,
         }
         match self.way {
-            Way::NewDatabase if !self.undo.is_empty() => self.rehearse(connection, monitor),
+            ReplaceMethod::NewDatabase if !self.undo.is_empty() => self.preflight(connection, monitor),
             _ => Ok(()),
         }
     }
@@ -101,7 +101,7 @@ impl MysqlReplacement {
         session
             .run(&format!("CREATE TABLE {name} (id int PRIMARY KEY)"))
             .map_err(|error| refused("TABLE", table, error))?;
-        if self.way == Way::NewDatabase {
+        if self.way == ReplaceMethod::NewDatabase {
             let old = quote(&self.old);
             session
                 .run(&format!(
@@ -146,7 +146,7 @@ impl MysqlReplacement {
     }
 
     /// Runs both scripts beside the live database, and removes what they made: tables with triggers cannot move.
-    fn rehearse(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
+    fn preflight(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         let stand_ins = self.make_stand_ins(connection, monitor)?;
         let made = self
             .run(connection, &self.new, &self.after())

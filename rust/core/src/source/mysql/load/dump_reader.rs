@@ -49,7 +49,7 @@ pub(crate) struct Sql<'a> {
 }
 
 /// A dump that is being read.
-pub(crate) struct Intake<'m, R> {
+pub(crate) struct DumpReader<'m, R> {
     splitter: Splitter<Utf8<R>>,
     monitor: &'m Monitor,
     /// Only these tables are wanted.
@@ -88,11 +88,11 @@ pub(crate) struct Intake<'m, R> {
 /// The last statement of a dump by Backup and Migrate.
 const BACKUP_MIGRATE_END: &[u8] = b"SET CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT";
 
-impl<'m, R: Read> Intake<'m, R> {
+impl<'m, R: Read> DumpReader<'m, R> {
     /// `only`: the tables that are wanted, by their names in the dump with or without prefix. `lenient`: a torn dump
     /// is a note, no error.
     pub(crate) fn new(input: R, only: Option<Vec<String>>, lenient: bool, monitor: &'m Monitor) -> Self {
-        Intake {
+        DumpReader {
             splitter: Splitter::new(Utf8::new(input)),
             monitor,
             only,
@@ -465,9 +465,9 @@ mod tests {
     fn run(sql: &str, only: Option<&[&str]>) -> Result<Vec<String>> {
         let monitor = Monitor::new();
         let only = only.map(|names| names.iter().map(|&name| name.to_owned()).collect());
-        let mut intake = Intake::new(sql.as_bytes(), only, false, &monitor);
+        let mut reader = DumpReader::new(sql.as_bytes(), only, false, &monitor);
         let mut steps = Vec::new();
-        while let Some(step) = intake.next()? {
+        while let Some(step) = reader.next()? {
             steps.push(match step {
                 Step::Session(sql) => format!("session {}", String::from_utf8_lossy(&sql.text)),
                 Step::Table { name, sql, .. } => format!("{name} {}", String::from_utf8_lossy(&sql.text)),
@@ -553,9 +553,9 @@ mod tests {
             let monitor = Monitor::new();
             // Of what is not wanted there is something, too.
             let only = Some(vec!["other".to_owned()]);
-            let mut intake = Intake::new(sql.as_bytes(), only, false, &monitor);
-            while intake.next().unwrap().is_some() {}
-            let checked = intake.check_content();
+            let mut reader = DumpReader::new(sql.as_bytes(), only, false, &monitor);
+            while reader.next().unwrap().is_some() {}
+            let checked = reader.check_content();
             assert_eq!(checked.is_ok(), has, "{sql}");
             assert!(checked.is_ok() || checked.unwrap_err().code() == Code::Integrity);
         }
@@ -569,10 +569,10 @@ mod tests {
         assert!(error.message().contains("a and b`c"), "{error}");
         let monitor = Monitor::new();
         let tables = |only: &str| -> Result<Vec<String>> {
-            let mut intake =
-                Intake::new(sql.as_bytes(), None, false, &monitor).with_only_database(Some(only.to_owned()));
+            let mut reader = DumpReader::new(sql.as_bytes(), None, false, &monitor)
+                .with_only_database(Some(only.to_owned()));
             let mut names = Vec::new();
-            while let Some(step) = intake.next()? {
+            while let Some(step) = reader.next()? {
                 match step {
                     Step::Table { name, .. } => names.push(name),
                     Step::Later { .. } => names.push("later".to_owned()),
@@ -594,8 +594,8 @@ mod tests {
             "\u{feff}".chars().chain(sql.chars()).map(|c| c as u16).flat_map(u16::to_le_bytes).collect();
         for bytes in [marked, wide] {
             let monitor = Monitor::new();
-            let mut intake = Intake::new(bytes.as_slice(), None, false, &monitor);
-            let Some(Step::Table { name, sql, .. }) = intake.next().unwrap() else { panic!() };
+            let mut reader = DumpReader::new(bytes.as_slice(), None, false, &monitor);
+            let Some(Step::Table { name, sql, .. }) = reader.next().unwrap() else { panic!() };
             assert_eq!((name.as_str(), &*sql.text), ("a", b"CREATE TABLE a (b int)".as_slice()));
         }
     }
