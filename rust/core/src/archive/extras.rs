@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn lists_go_into_words_and_back() {
         let owners = Owners::with(&[("deploy", 1000)], &[("editors", 50)]);
-        let words = b"user::rwx,user:3900000007:r--:3900000007,user:deploy:rw-:1000,group::r-x,group:editors:r-x:50,mask::rwx,other::---";
+        let words = b"user::rwx,user:deploy:rw-:1000,user:3900000007:r--:3900000007,group::r-x,group:editors:r-x:50,mask::rwx,other::---";
         let list = from_words(words, Some(&owners)).unwrap();
         assert_eq!(in_words(&list, &owners).unwrap().as_bytes(), words);
         // As GNU tar writes it: names alone, a line each.

@@ -4,19 +4,22 @@
 //! `.NAME.info.part` while `.NAME.part` is gone: readers take it for the sidecar, and the next
 //! [`Destination::clean_parts`] finishes the job. A new backup gets its sidecar first, so that it needs none of this.
 
+mod disk;
+mod writing;
+
+pub(super) use self::disk::mode_of;
+use self::disk::{changed, flock, is_there, lock_part, look_up_group, make_for, read_text, remove_if_there};
+use self::writing::Writing;
 use super::lease::{self, Found, Held, LEASE_MAX, Lease, this_host};
 use super::names::{self, Kind, SIDECAR_MAX, check_name};
 use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken, unreadable};
-use crate::accounts;
 use crate::config::document;
 use crate::{Code, Error, Fact, Monitor, Note, Result, ResultExt, Told};
-use rustix::fs::{Advice, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::num::NonZeroU64;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
@@ -615,180 +618,5 @@ impl Destination for Directory {
                 Err(cause) => return Err(Error::io("cannot read", &self.at(name), cause)),
             }
         }
-    }
-}
-
-/// A backup on its way into a [`Directory`].
-struct Writing {
-    place: Directory,
-    name: String,
-    existing: Existing,
-    file: File,
-    path: PathBuf,
-    bytes: u64,
-    /// Bytes whose writing back was started.
-    started: u64,
-    done: bool,
-    _held: Held,
-}
-
-impl Write for Writing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = match self.file.write(bytes) {
-            Err(cause) if cause.kind() == ErrorKind::Interrupted => return Err(cause),
-            written => written.at("cannot write", &self.place.at(&self.name))?,
-        };
-        self.bytes += written as u64;
-        if self.bytes - self.started >= WRITE_BACK {
-            // DONTNEED starts writing dirty pages back and drops clean ones (Linux, mm/fadvise.c).
-            let advise = |from: u64, to: u64| {
-                if let Some(length) = NonZeroU64::new(to.saturating_sub(from)) {
-                    let _ = rustix::fs::fadvise(&self.file, from, Some(length), Advice::DontNeed);
-                }
-            };
-            advise(self.started, self.bytes);
-            advise(self.started.saturating_sub(KEEP_CACHED), self.bytes.saturating_sub(KEEP_CACHED));
-            self.started = self.bytes;
-        }
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Upload for Writing {
-    fn reader(&self) -> Result<File> {
-        self.file.try_clone().at("cannot open", &self.path)
-    }
-
-    fn commit(mut self: Box<Self>, sidecar: &str) -> Result<()> {
-        self.file.sync_all().at("cannot write", &self.place.at(&self.name))?;
-        let (place, name) = (&self.place, &self.name);
-        place.create_with(&names::sidecar_part(name), sidecar)?;
-        if self.existing == Existing::Replace && place.stat(name)?.is_some() {
-            place.rename(&names::part(name), name)?;
-            place.rename(&names::sidecar_part(name), &names::sidecar(name))?;
-        } else {
-            if place.stat(name)?.is_some() {
-                return Err(taken(name, &place.describe()));
-            }
-            place.rename(&names::sidecar_part(name), &names::sidecar(name))?;
-            place.appear(name)?;
-        }
-        self.done = true;
-        place.sync_folder()?;
-        remove_if_there(&place.at(&names::lease(name))).map(drop)
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        if !self.done {
-            let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
-            let _ = self.place.settle(&self.name);
-        }
-    }
-}
-
-/// The permissions of files, where the settings say.
-pub(super) fn mode_of(id: &str, config: &document::Destination) -> Result<Option<Mode>> {
-    let Some(chmod) = &config.chmod else { return Ok(None) };
-    parse_mode(chmod).map(Some).ok_or_else(|| {
-        Error::new(Code::Config, format!("destination {id}: chmod {chmod:?} is no octal permission"))
-            .hint("write it as \"0640\"; the owner must be able to read and write")
-    })
-}
-
-/// `"0640"` and `"640"`; refuses what the owner could not read and write, and special bits.
-fn parse_mode(text: &str) -> Option<Mode> {
-    let mode = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok()?;
-    (mode & 0o600 == 0o600 && mode & !0o666 == 0).then(|| Mode::from_raw_mode(mode))
-}
-
-/// Makes the folders of `rest` in `above` for its owner, one from within the other: that one may move them meanwhile, and
-/// nothing else than what was made here is given away.
-fn make_for(above: &Path, rest: &Path, owner: &fs::Metadata) -> io::Result<File> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut folder = rustix::fs::openat(CWD, above, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    for name in rest {
-        let made = match rustix::fs::mkdirat(&folder, name, Mode::RWXU) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
-            Err(cause) => return Err(cause.into()),
-        };
-        let next = rustix::fs::openat(&folder, name, flags, Mode::empty())?;
-        if made {
-            let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
-            rustix::fs::fchown(&next, Some(user), Some(group))?;
-        }
-        folder = next;
-    }
-    Ok(File::from(folder))
-}
-
-/// The number of a group, by number or by any name the system knows.
-fn look_up_group(group: &str) -> Result<Gid> {
-    let number = group.parse().ok().or_else(|| accounts::gid(group));
-    number.map(Gid::from_raw).ok_or_else(|| {
-        Error::new(Code::Config, format!("there is no group named {group:?}"))
-            .hint("correct chgrp in the destination's settings")
-    })
-}
-
-/// When a file was last changed; `None` where there is none.
-fn changed(path: &Path) -> Result<Option<SystemTime>> {
-    match fs::symlink_metadata(path).and_then(|found| found.modified()) {
-        Ok(time) => Ok(Some(time)),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(Error::io("cannot look at", path, cause)),
-    }
-}
-
-fn is_there(path: &Path) -> Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
-        Err(cause) => Err(Error::io("cannot look at", path, cause)),
-    }
-}
-
-/// Whether there was something to remove.
-fn remove_if_there(path: &Path) -> Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
-        Err(cause) => Err(Error::io("cannot remove", path, cause)),
-    }
-}
-
-/// The text of a sidecar. What is not UTF-8 is replaced: the file is not ours then, but can still be listed.
-fn read_text(path: &Path, most: u64) -> Result<Option<String>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => return Ok(None),
-        opened => File::from(opened.at("cannot open", path)?),
-    };
-    let mut bytes = Vec::new();
-    file.take(most).read_to_end(&mut bytes).at("cannot read", path)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
-}
-
-/// Locks a part against other runs; file systems without locks do without.
-fn flock(file: &File) -> rustix::io::Result<()> {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::NOLCK | rustix::io::Errno::NOTSUP | rustix::io::Errno::NOSYS) => Ok(()),
-        other => other,
-    }
-}
-
-/// Locks an existing part; `None` while another run is writing it.
-fn lock_part(path: &Path) -> Result<Option<File>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty()).at("cannot open", path)?);
-    match flock(&file) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        locked => locked.at("cannot lock", path).map(|()| Some(file)),
     }
 }

@@ -27,6 +27,8 @@ mod indexes;
 mod long_rows;
 mod queues;
 pub(super) mod script;
+mod spread;
+mod tables;
 
 use self::connection::LoadConnection;
 use self::dump_reader::Step;
@@ -41,10 +43,9 @@ use super::connect::lenience;
 use super::connect::session::Session;
 use crate::config::Connection;
 use crate::source::sql::{
-    self, Charset, Kind, Needs, Numbering, Statement, Syntax, has_word, numbering, without_directories,
+    Charset, Kind, Needs, Numbering, Statement, Syntax, has_word, numbering, without_directories,
 };
-use crate::{Code, Error, Monitor, NoteKind, Result};
-use memchr::memchr_iter;
+use crate::{Monitor, NoteKind, Result};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
@@ -469,165 +470,6 @@ impl<'l, 'c> Loader<'l, 'c> {
         self.flush()
     }
 
-    /// Rows that stand for themselves, but for their `order`.
-    fn rows(&mut self, number: usize, head: &[u8], rows: &[u8], order: bool, line: u64) -> Result<()> {
-        let total = self.total;
-        let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
-        if order && !table.ordered {
-            table.ordered = true;
-            self.flush()?;
-            self.queues.wait_for(number)?;
-        }
-        let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
-        table.rows += (head.len() + rows.len()) as u64;
-        table.last = total;
-        if table.rows >= table.large {
-            let length = rows.len() as u64 / sql::rows(&[head, rows].concat()).max(1);
-            let keep = length > LONG && table.rows / length < MANY;
-            table.large = if keep { length * MANY } else { u64::MAX };
-            self.defer_indexes(number, keep)?;
-        }
-        let progress = self.queues.progress(number);
-        let anywhere = if progress.begun { self.may_spread(number)? } else { progress.pending == 0 };
-        let unique = progress.begun && anywhere && self.facts(number)?.unique;
-        let queue = (!anywhere).then_some(progress.queue);
-        let known = self.chunk.tables.contains(&number);
-        let length = self.chunk.text.len();
-        // The protocol sends a chunk as one packet.
-        let most = CHUNK.min(self.packet / 2);
-        if length + head.len() + rows.len() > most
-            || !known && length >= SHARED
-            || queue.is_some() && self.queue.is_some() && queue != self.queue
-        {
-            self.flush()?;
-        }
-        if !self.chunk.tables.contains(&number) {
-            self.chunk.tables.push(number);
-        }
-        self.queue = self.queue.or(queue);
-        self.chunk.commit |= !progress.begun;
-        // Two connections that look for the same key may wait for each other.
-        self.chunk.alone |= unique;
-        if self.head == head && self.insert + rows.len() < MERGED && self.chunk.text.ends_with(b";\n") {
-            self.chunk.text.truncate(self.chunk.text.len() - 2);
-            self.chunk.text.extend_from_slice(b",\n");
-            self.insert += rows.len();
-        } else {
-            self.chunk.lines.push((self.breaks, line));
-            self.append(head);
-            self.head = head.to_vec();
-            self.insert = head.len() + rows.len();
-        }
-        self.append(rows);
-        self.append(b";\n");
-        if self.chunk.text.len() >= most { self.flush() } else { Ok(()) }
-    }
-
-    fn append(&mut self, text: &[u8]) {
-        self.breaks += memchr_iter(b'\n', text).count() as u64;
-        self.chunk.text.extend_from_slice(text);
-    }
-
-    /// Sends the chunk that is being made.
-    fn flush(&mut self) -> Result<()> {
-        let mut chunk = std::mem::take(&mut self.chunk);
-        let (queue, within) = (self.queue.take(), std::mem::take(&mut self.settings_within));
-        let before = std::mem::replace(&mut self.settings_before, self.forgotten + self.settings.len());
-        self.breaks = 0;
-        self.head.clear();
-        if chunk.text.is_empty() {
-            return Ok(());
-        }
-        if chunk.text.len() >= SHARED {
-            // The next one is likely as long; what grows step by step takes up to twice its room.
-            self.chunk.text.reserve_exact(CHUNK + SHARED);
-        }
-        if self.serial {
-            let from = self.main.lines();
-            self.uncommitted += chunk.text.len();
-            if self.uncommitted > 4 * CHUNK {
-                self.uncommitted = 0;
-                chunk.text.extend_from_slice(b"COMMIT;\n");
-            }
-            return self.main.feed(&chunk.text).map_err(|error| placed(error, from, &chunk.lines));
-        }
-        let queue = self.choose(queue, &chunk)?;
-        let seen = self.seen.get(queue).copied().unwrap_or_default();
-        let mut prefix = self.unseen(seen, before);
-        if let Some(seen) = self.seen.get_mut(queue) {
-            *seen = before + within;
-        }
-        let mut suffix: &[u8] = b"";
-        if let [table] = chunk.tables.as_slice()
-            && within == 0
-            && chunk.text.len() >= SHARED
-            && self.facts(*table)?.utf8
-        {
-            prefix.extend_from_slice(AS_BYTES);
-            suffix = AS_BEFORE;
-        }
-        // What is set in between cannot be set twice.
-        chunk.alone &= within == 0;
-        if !prefix.is_empty() {
-            let breaks = memchr_iter(b'\n', &prefix).count() as u64;
-            chunk.prefix = prefix.len();
-            chunk.lines.iter_mut().for_each(|(at, _)| *at += breaks);
-            prefix.reserve_exact(chunk.text.len() + suffix.len());
-            prefix.append(&mut chunk.text);
-            chunk.text = prefix;
-        }
-        chunk.text.extend_from_slice(suffix);
-        chunk.text.shrink_to_fit();
-        self.queues.give(queue, chunk);
-        self.build_what_is_over()
-    }
-
-    /// Who is to have a chunk: `queue`, else anybody who may.
-    fn choose(&self, queue: Option<usize>, chunk: &Chunk) -> Result<usize> {
-        let text = !chunk.long && LoadConnection::may_go_over_wire(&chunk.text);
-        let among = match queue {
-            Some(queue) if text || !self.over_wire.contains(&queue) => queue..queue + 1,
-            _ if text && !self.over_wire.is_empty() => self.over_wire.clone(),
-            Some(_) => {
-                // It has to go elsewhere than what came before it, so after it.
-                chunk.tables.iter().try_for_each(|&table| self.queues.wait_for(table))?;
-                self.over_wire.end..self.seen.len()
-            }
-            None => self.over_wire.end..self.seen.len(),
-        };
-        self.queues.choose(&among, chunk.text.len())
-    }
-
-    /// The settings from the `from`th until the `until`th.
-    fn unseen(&self, from: usize, until: usize) -> Vec<u8> {
-        let range = from.saturating_sub(self.forgotten)..until.saturating_sub(self.forgotten);
-        self.settings.range(range).flatten().copied().collect()
-    }
-
-    /// Tells every connection all settings, and forgets them.
-    fn remind(&mut self) -> Result<()> {
-        self.flush()?;
-        let all = self.forgotten + self.settings.len();
-        for queue in 0..self.seen.len() {
-            let text = self.unseen(self.seen.get(queue).copied().unwrap_or_default(), all);
-            let queue = self.queues.choose(&(queue..queue + 1), text.len())?;
-            self.queues.give(queue, Chunk { text, ..Chunk::default() });
-        }
-        self.seen.fill(all);
-        self.catch_up()?;
-        self.settings.clear();
-        (self.forgotten, self.settings_before) = (all, all);
-        Ok(())
-    }
-
-    /// Tells the main connection the settings that it has not seen.
-    fn catch_up(&mut self) -> Result<()> {
-        let all = self.forgotten + self.settings.len();
-        let text = self.unseen(self.seen_by_main, all);
-        self.seen_by_main = all;
-        if text.is_empty() { Ok(()) } else { self.main.feed(&text) }
-    }
-
     fn on_main(&mut self, line: u64, sql: &dump_reader::Sql<'_>) -> Result<()> {
         self.catch_up()?;
         let from = self.main.lines();
@@ -671,124 +513,6 @@ impl<'l, 'c> Loader<'l, 'c> {
     fn finish(&mut self) -> Result<()> {
         self.all_in()?;
         self.main.feed(b"COMMIT;\n")
-    }
-
-    fn number(&mut self, name: &str) -> usize {
-        if let Some(&number) = self.numbers.get(name) {
-            return number;
-        }
-        let number = self.queues.add_table();
-        self.tables.push(TableLoad {
-            name: name.to_owned(),
-            facts: None,
-            counts: true,
-            ordered: false,
-            rows: 0,
-            last: 0,
-            large: LARGE,
-            indexes: Vec::new(),
-        });
-        self.numbers.insert(name.to_owned(), number);
-        number
-    }
-
-    fn forget(&mut self, number: usize) {
-        if let Some(table) = self.tables.get_mut(number) {
-            (table.facts, table.counts) = (None, true);
-        }
-    }
-
-    /// What the server says of a table, of which nothing but rows may be under way when it is asked first.
-    fn facts(&mut self, number: usize) -> Result<&Facts> {
-        let known = self.tables.get(number).is_some_and(|table| table.facts.is_some());
-        if !known {
-            if !self.queues.progress(number).begun {
-                self.queues.wait_for(number)?;
-            }
-            let unknown = self.tables.iter().filter(|table| table.facts.is_none()).count();
-            let name = self.tables.get(number).map(|table| table.name.clone()).unwrap_or_default();
-            let mut found = indexes::facts(&mut self.asking, (unknown < 10).then_some(name.as_str()))?;
-            for (at, table) in self.tables.iter_mut().enumerate() {
-                // One that is being changed is asked for later.
-                if at == number || table.facts.is_none() && self.queues.progress(at).pending == 0 {
-                    table.facts = found.remove(&table.name);
-                }
-            }
-        }
-        match self.tables.get_mut(number) {
-            Some(table) => Ok(table.facts.get_or_insert_default()),
-            None => Err(Error::new(Code::Internal, "a table of the dump is lost")),
-        }
-    }
-
-    fn may_spread(&mut self, number: usize) -> Result<bool> {
-        let ordered = self.tables.get(number).is_none_or(|table| table.ordered);
-        let over_wire = !self.over_wire.is_empty();
-        let facts = self.facts(number)?;
-        // Rows of a table with unique keys can meet a deadlock, after which a client is gone.
-        Ok(!ordered && facts.transactional && !facts.hashed && (over_wire || !facts.unique))
-    }
-
-    /// See [`Facts::counted_place`].
-    fn counted_place(&mut self, number: usize, head: &[u8]) -> Result<Option<Option<usize>>> {
-        if !self.tables.get(number).is_none_or(|table| table.counts) {
-            return Ok(Some(None));
-        }
-        Ok(self.facts(number)?.counted_place(head))
-    }
-
-    /// Drops the indexes of a large table that are cheaper to build when the rows are in; with `keep` only where one of
-    /// them is of words, since then all of it is read again in any case.
-    fn defer_indexes(&mut self, number: usize, keep: bool) -> Result<()> {
-        if !self.facts(number)?.transactional {
-            return Ok(());
-        }
-        let Some(table) = self.tables.get(number) else { return Ok(()) };
-        let Some(facts) = &table.facts else { return Ok(()) };
-        let Some((drop, add)) = indexes::deferrable(&mut self.asking, &table.name, facts)? else {
-            return Ok(());
-        };
-        if keep && !add.iter().any(|statement| statement.contains(" ADD FULLTEXT KEY ")) {
-            return Ok(());
-        }
-        self.queues.wait_for(number)?;
-        match self.asking.run(&drop) {
-            Ok(()) => {
-                if let Some(table) = self.tables.get_mut(number) {
-                    table.indexes = add;
-                }
-                Ok(())
-            }
-            Err(error) if error.code() == Code::Cancelled => Err(error),
-            Err(_) => {
-                // The server needs one of them: they stay. An error ends a session.
-                self.asking = Session::open(self.connection, Some(self.database), self.monitor)?;
-                Ok(())
-            }
-        }
-    }
-
-    /// Builds the indexes of a table that wait for its rows.
-    fn build_indexes(&mut self, number: usize) -> Result<()> {
-        let Some(table) = self.tables.get_mut(number) else { return Ok(()) };
-        let statements = std::mem::take(&mut table.indexes);
-        if statements.is_empty() {
-            return Ok(());
-        }
-        self.queues.wait_for(number)?;
-        let text = [AS_UTF8, statements.concat().as_bytes(), AS_BEFORE].concat();
-        let chunk = Chunk { text, tables: vec![number], commit: true, ..Chunk::default() };
-        self.queues.give(self.choose(None, &chunk)?, chunk);
-        Ok(())
-    }
-
-    /// The same for all tables that seem to have all their rows.
-    fn build_what_is_over(&mut self) -> Result<()> {
-        let over = |it: &TableLoad| !it.indexes.is_empty() && it.last + OVER < self.total;
-        match self.tables.iter().position(over) {
-            Some(number) if self.queues.progress(number).pending == 0 => self.build_indexes(number),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -13,8 +13,10 @@
 mod adapt;
 mod foreign_keys;
 mod in_place;
+mod others;
 mod preflight;
 mod restricted_user;
+mod swap;
 mod unmovable;
 
 use super::connect::child_guard::ChildGuard;
@@ -22,20 +24,17 @@ use super::connect::client;
 use super::connect::lenience;
 use super::connect::rights::Definers;
 use super::connect::session::{Session, quote, string};
-use super::dump::objects;
-use super::dump::{FIRST_LINE, LAST_LINE, MARKER};
 use super::load;
 use super::load::dump_reader::{DumpReader, Origin, Step};
 use super::load::script::Script;
-use super::schema::{self, Schema, columns};
+use super::schema::columns;
 use crate::config::Connection;
-use crate::source::dump_types::{DumpSettings, LoadReport, LoadSettings};
+use crate::source::dump_types::{LoadReport, LoadSettings};
 use crate::source::sql::{Kind, Statement};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, ErrorKind, Read, Write};
+use std::io::{BufWriter, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -298,318 +297,6 @@ impl MysqlReplacement {
         Ok(Loaded { origin: reader.origin(), excluded: reader.excluded(), undo, report })
     }
 
-    /// Dumps of others do not tell their prefix: says so where tables seem to have another than the site's.
-    fn warn_of_prefix(&self, ours: &str, monitor: &Monitor) {
-        let has = |name: &str| self.tables.iter().any(|table| table == name);
-        // Tables that every Drupal has.
-        let of_core =
-            |prefix: &&str| ["users", "variable"].iter().all(|name| has(&format!("{prefix}{name}")));
-        let theirs = self.tables.iter().filter_map(|table| table.strip_suffix("system"));
-        if let Some(theirs) =
-            theirs.filter(of_core).find(|theirs| *theirs != ours).filter(|_| !of_core(&ours))
-        {
-            let text = format!(
-                "the backup's tables have the prefix \"{theirs}\", the site's settings say \"{ours}\": the site will not \
-                 see what was restored until settings.php says the same"
-            );
-            monitor.note(NoteKind::Warning, text);
-        }
-    }
-
-    /// Decides which live tables and views go. A dump of ours tells what it left out; of others that is not known,
-    /// so nothing goes but what comes back.
-    fn compare(
-        &mut self,
-        session: &mut Session<'_>,
-        settings: &LoadSettings,
-        origin: Origin,
-        excluded: &[String],
-        mut report: LoadReport,
-    ) -> Result<LoadReport> {
-        let live = tables_in(session, &session.database())?;
-        let whole = origin == Origin::Bam && settings.tables.is_none();
-        let new = self.tables.clone();
-        let goes = |name: &String| whole && !excluded.contains(name) && !new.contains(name);
-        report.tables = self.tables.len() as u64;
-        if settings.tables.is_some() {
-            report.names.clone_from(&self.tables);
-        }
-        for table in live {
-            if self.tables.contains(&table) {
-                self.moved.push(table);
-            } else if goes(&table) {
-                report.removed.push(table.clone());
-                self.moved.push(table);
-            } else if settings.tables.is_none() {
-                report.kept.push(table);
-            }
-        }
-        let hidden = schema::hidden_routines(session)?;
-        for (object, name) in &hidden {
-            if self.undo.contains(&format!("DROP {object} IF EXISTS {}", quote(name))) && !self.lenient {
-                let text = format!("{object} {name} would be replaced, but its definition cannot be read");
-                return Err(Error::new(Code::Permission, text)
-                    .hint("restore as its definer or as the server's administrator, or with ignore_errors"));
-            }
-        }
-        let mut touched = Vec::new();
-        if whole {
-            let mut script = Vec::new();
-            for (object, names) in objects_in(session)? {
-                // Dropped in Oracle's mode alone; those that come back replace themselves, others stay.
-                if object.starts_with("PACKAGE") {
-                    continue;
-                }
-                for name in names.iter().filter(|name| goes(name)) {
-                    let drop = format!("DROP {object} IF EXISTS {}", quote(name));
-                    if hidden.contains(&(object, name.clone())) {
-                        report.kept.push(name.clone());
-                    } else if !self.undo.contains(&drop) {
-                        report.removed.push(name.clone());
-                        writeln!(script, "{drop};")?;
-                        touched.push(drop);
-                    }
-                }
-            }
-            let path = self.after();
-            let mut file = OpenOptions::new().append(true).open(&path).at("cannot write", &path)?;
-            // The script may have ended with another delimiter.
-            file.write_all(b"DELIMITER ;\n").at("cannot write", &path)?;
-            file.write_all(&script).at("cannot write", &path)?;
-            file.sync_all().at("cannot write", &path)?;
-        }
-        let ours: BTreeSet<String> = self.undo.iter().map(|drop| identity(drop)).collect();
-        for (object, names) in objects_in(session)? {
-            for name in names {
-                let drop = format!("DROP {object} IF EXISTS {}", quote(&name));
-                // A view may have the name of a table that comes.
-                if ours.contains(&identity(&drop)) || object == "VIEW" && self.tables.contains(&name) {
-                    touched.push(drop);
-                }
-            }
-        }
-        for (trigger, table) in triggers_in(session)? {
-            let drop = format!("DROP TRIGGER IF EXISTS {}", quote(&trigger));
-            if self.moved.contains(&table) || ours.contains(&identity(&drop)) {
-                touched.push(drop);
-            }
-        }
-        self.touched = Some(touched);
-        Ok(report)
-    }
-
-    /// Saves the live views, triggers, routines and events that the swap touches, as a dump of ours.
-    fn save_others(&self, connection: &Connection) -> Result<()> {
-        let path = self.before();
-        let mut text = [FIRST_LINE, "\n", MARKER, "\n"].concat().into_bytes();
-        if self.touched.as_ref().is_none_or(|touched| !touched.is_empty()) {
-            // What cannot be saved, a broken view for one, is no news in this job's notes.
-            let quiet = Monitor::new();
-            let mut session = Session::open(connection, Some(&connection.name), &quiet)?;
-            let mut schema = Schema::read(&mut session, &DumpSettings::default(), "")?;
-            drop(session);
-            text.extend(objects::others(connection, true, &mut schema, &quiet)?.text);
-        }
-        text.extend_from_slice(LAST_LINE.as_bytes());
-        let mut file = BufWriter::new(self.create(&path)?);
-        file.write_all(&text).at("cannot write", &path)?;
-        finish_file(file, &path)
-    }
-
-    /// Makes those again that are missing.
-    fn bring_back_others(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        let Some(touched) = &self.touched else {
-            return self.run(connection, &connection.name, &self.before());
-        };
-        let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
-        let mut there = BTreeSet::new();
-        for (object, names) in objects_in(&mut session)? {
-            there.extend(
-                names.iter().map(|name| identity(&format!("DROP {object} IF EXISTS {}", quote(name)))),
-            );
-        }
-        for (trigger, _) in triggers_in(&mut session)? {
-            there.insert(identity(&format!("DROP TRIGGER IF EXISTS {}", quote(&trigger))));
-        }
-        drop(session);
-        let touched: BTreeSet<String> = touched.iter().map(|drop| identity(drop)).collect();
-        let missing: BTreeSet<&String> = touched.difference(&there).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        // A user who may not set definers becomes the definer.
-        let mut done = Ok(());
-        for definers in [Definers::Keep, Definers::Strip] {
-            let path = self.bring_back();
-            let mut script = self.script(&path)?;
-            let file = File::open(self.before()).at("cannot read", &self.before())?;
-            let quiet = Monitor::new();
-            let mut reader = DumpReader::new(file, None, false, &quiet).with_definers(definers);
-            while let Some(step) = reader.next()? {
-                match step {
-                    Step::Session(sql) => script.sql(&sql)?,
-                    Step::Later { sql, undo: Some(drop) } if missing.contains(&identity(&drop)) => {
-                        script.statement(drop.as_bytes())?;
-                        script.sql(&sql)?;
-                    }
-                    // Around routines. The rest of these are DROPs, also of what is not missing.
-                    Step::Later { sql, undo: None } if Statement::parse(&sql.text).kind == Kind::Charset => {
-                        script.sql(&sql)?;
-                    }
-                    _ => {}
-                }
-            }
-            finish_file(script.into_out(), &path)?;
-            done = self.patiently(connection, monitor, || self.run(connection, &connection.name, &path));
-            if done.as_ref().err().is_none_or(|error| error.code() != Code::Permission) {
-                break;
-            }
-        }
-        done
-    }
-
-    /// Ends what must not be left half done, whoever holds the tables: after a while those sessions are ended.
-    pub(crate) fn patiently(
-        &self,
-        connection: &Connection,
-        monitor: &Monitor,
-        mut work: impl FnMut() -> Result<()>,
-    ) -> Result<()> {
-        for _ in 1..TRIES {
-            match work() {
-                Err(error) if is_busy(&error) => {}
-                done => return done,
-            }
-            let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
-            let holders = session.column(&format!(
-                "SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND DB = DATABASE() \
-                 AND COMMAND NOT IN ('Daemon', 'Binlog Dump') AND TIME >= {IN_THE_WAY}"
-            ))?;
-            if !holders.is_empty() {
-                let text = format!(
-                    "ended sessions of the database server that held tables of the site for more than {SWAP_WAIT} \
-                     seconds: {}",
-                    holders.join(", ")
-                );
-                monitor.note(NoteKind::Warning, text);
-                client::kill(connection, &holders, client::Kill::Soft)?;
-            }
-        }
-        work()
-    }
-
-    /// See [`crate::source::database::Replacement::swap`].
-    pub(crate) fn swap(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        match self.way {
-            ReplaceMethod::Undecided => {
-                return Err(Error::new(Code::Internal, "nothing was loaded that could be swapped"));
-            }
-            ReplaceMethod::InPlace => in_place::swap(self, connection, monitor)?,
-            ReplaceMethod::NewDatabase => {
-                let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
-                if !self.swapped(&mut session)? {
-                    if triggers_in(&mut session)?.iter().any(|(_, table)| self.moved.contains(table)) {
-                        self.wait_for_tables(connection, monitor)?;
-                    }
-                    self.drop_triggers(&mut session, &self.moved)?;
-                    let views = objects_in(&mut session)?;
-                    let views = views.into_iter().filter(|(object, _)| *object == "VIEW");
-                    for view in views.flat_map(|(_, names)| names).filter(|name| self.tables.contains(name)) {
-                        session.run(&format!("DROP VIEW {}", quote(&view)))?;
-                    }
-                    self.trade(
-                        &mut session,
-                        [(&self.moved, None, Some(&self.old)), (&self.tables, Some(&self.new), None)],
-                    )?;
-                }
-                for statement in &self.defaults {
-                    session.run(statement)?;
-                }
-            }
-        }
-        // The new data is live: from here on the way forward is the short one.
-        [self.after(), self.events()].iter().filter(|path| path.exists()).try_for_each(|path| {
-            self.patiently(connection, monitor, || self.run(connection, &connection.name, path))
-        })
-    }
-
-    /// What takes one table after the other begins with this: if somebody holds one of them, it gives up here, when
-    /// nothing is changed.
-    pub(crate) fn wait_for_tables(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        let tables: Vec<String> = self.moved.iter().map(|table| format!("{} WRITE", quote(table))).collect();
-        if tables.is_empty() {
-            return Ok(());
-        }
-        // An error ends a session, and not every table can be locked.
-        let mut waiting = Session::open(connection, Some(&connection.name), monitor)?;
-        let locked = waiting.run(&format!(
-            "SET SESSION lock_wait_timeout={SWAP_WAIT}; LOCK TABLES {}; UNLOCK TABLES",
-            tables.join(", ")
-        ));
-        match locked {
-            Err(error) if is_busy(&error) || error.code() == Code::Cancelled => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// See [`crate::source::database::Replacement::revert`].
-    pub(crate) fn revert(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        match self.way {
-            ReplaceMethod::Undecided => return Ok(()),
-            ReplaceMethod::InPlace => return in_place::revert(self, connection, monitor),
-            ReplaceMethod::NewDatabase => {}
-        }
-        if !self.before().exists() {
-            // The load did not get to its end; nothing live has changed.
-            return Ok(());
-        }
-        self.patiently(connection, monitor, || {
-            let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
-            if self.swapped(&mut session)? {
-                for drop in &self.undo {
-                    session.run(drop)?;
-                }
-                self.drop_triggers(&mut session, &self.tables)?;
-                self.trade(
-                    &mut session,
-                    [(&self.tables, None, Some(&self.new)), (&self.moved, Some(&self.old), None)],
-                )?;
-            }
-            Ok(())
-        })?;
-        self.bring_back_others(connection, monitor)
-    }
-
-    /// See [`crate::source::database::Replacement::clean`].
-    pub(crate) fn clean(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        if self.way == ReplaceMethod::InPlace {
-            self.guard().end_leftovers(connection, monitor)?;
-        } else {
-            let mut session = self.my_turn(connection, None, monitor)?;
-            for database in [&self.new, &self.old] {
-                let there = session.column(&format!(
-                    "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
-                    string(database)
-                ))?;
-                let tables = tables_in(&mut session, database)?;
-                // Killed before it got its mark, it is empty.
-                if !there.is_empty() && (tables.is_empty() || tables.contains(&self.mark())) {
-                    foreign_keys::drop_database(&mut session, database, connection, monitor)?;
-                }
-            }
-        }
-        self.forget_trials(connection, monitor)?;
-        if self.way != ReplaceMethod::InPlace {
-            self.dismiss(connection, monitor)?;
-        }
-        for path in [self.after(), self.events(), self.before(), self.bring_back(), self.clients()] {
-            remove(&path)?;
-        }
-        // Of a version that kept two scripts.
-        remove(&self.file("before-without-definers.sql"))?;
-        in_place::clean(self)
-    }
-
     /// A session that may change things: nothing of a killed run gets in between.
     pub(crate) fn my_turn<'c>(
         &self,
@@ -658,47 +345,6 @@ impl MysqlReplacement {
     /// Which clients of ours are at work: each holds a lock on this file.
     pub(crate) fn clients(&self) -> PathBuf {
         self.file("clients")
-    }
-
-    /// Whether the new tables are live.
-    fn swapped(&self, session: &mut Session<'_>) -> Result<bool> {
-        if self.tables.is_empty() {
-            let live = tables_in(session, &session.database())?;
-            return Ok(!self.moved.iter().any(|table| live.contains(table)));
-        }
-        let waiting = tables_in(session, &self.new)?;
-        Ok(!self.tables.iter().any(|table| waiting.contains(table)))
-    }
-
-    /// One RENAME of lists of tables; `None` is the live database.
-    fn trade(
-        &self,
-        session: &mut Session<'_>,
-        moves: [(&Vec<String>, Option<&String>, Option<&String>); 2],
-    ) -> Result<()> {
-        let live = session.database();
-        let place = |database: Option<&String>| quote(database.unwrap_or(&live));
-        let mut renames = Vec::new();
-        for (tables, from, to) in moves {
-            for table in tables {
-                let table = quote(table);
-                renames.push(format!("{}.{table} TO {}.{table}", place(from), place(to)));
-            }
-        }
-        match renames.is_empty() {
-            true => Ok(()),
-            false => session.run_whole(&format!("RENAME TABLE {}", renames.join(", "))),
-        }
-    }
-
-    /// Tables with triggers cannot move to another database.
-    pub(crate) fn drop_triggers(&self, session: &mut Session<'_>, tables: &[String]) -> Result<()> {
-        for (trigger, table) in triggers_in(session)? {
-            if tables.contains(&table) {
-                session.run(&format!("DROP TRIGGER IF EXISTS {}", quote(&trigger)))?;
-            }
-        }
-        Ok(())
     }
 
     /// A new private file.
