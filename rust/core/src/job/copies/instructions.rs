@@ -17,7 +17,7 @@ pub fn of(name: &str, sidecar: &Sidecar, program: bool) -> String {
     let encryption = parsed.as_ref().map_or(EncryptionKind::None, |name| name.encryption);
     let (what, then) = match kind {
         Some(Kind::SiteArchive) => (
-            "a whole site: docroot/ is the docroot, database.sql the database",
+            "a whole site: docroot/ is the docroot (with a composer.json in it: the project, of which only the folder with index.php is to be served), database.sql the database",
             "mkdir -p \"${FOLDER:-.}\" && PLAIN | tar x -C \"${FOLDER:-.}\"\n    mariadb \"$DATABASE\" < \"${FOLDER:-.}/database.sql\"",
         ),
         Some(Kind::Sqlite) => ("a SQLite database", "PLAIN > \"$DATABASE\""),
