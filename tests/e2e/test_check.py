@@ -296,6 +296,15 @@ class Servers(Check):
         self.document["destinations"]["offsite"] = self.sshd.settings
         self.assertFound(self.looked(3), "destination", "missing", "127.0.0.1")
 
+    def test_a_servers_key_is_shown_and_nobody_logs_in(self):
+        shown = self.bam_json("destination", "host-key", self.sshd.url)["host_key"]
+        self.assertEqual(shown["fingerprint"], self.sshd.fingerprint().split()[1])
+        self.assertFalse(shown["known"])
+        self.document["destinations"]["offsite"] = self.sshd.settings
+        self.assertTrue(self.bam_json("destination", "host-key", "offsite")["host_key"]["known"])
+        self.assertNotIn("Accepted", self.sshd.log())
+        self.bam("destination", "host-key", "manual", expect=2)
+
 
 class Readable(SiteTest):
     """What is there and may not be read is not said to be missing."""

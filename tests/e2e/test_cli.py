@@ -79,6 +79,8 @@ class Talk(SiteTest):
         self.assertEqual([backup["id"] for backup in found], [second["id"], first["id"]])
         self.assertEqual([backup["encryption"] for backup in found], ["none", "aes256"])
         self.assertEqual(found[0]["size"], os.path.getsize(second["path"]))
+        whole, *lines = map(json.loads, self.bam("backups", "manual", "--lines", "--json").out.splitlines())
+        self.assertEqual((whole["backups"], whole["exit_code"], lines), (2, 0, found))
 
     def test_ids_never_collide(self):
         made = [self.backup("files")["id"] for _ in range(4)]
