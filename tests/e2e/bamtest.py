@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -139,6 +140,14 @@ class SiteTest(unittest.TestCase):
         made = self.bam_json("backup", *arguments)
         made["path"] = os.path.join(self.destination(), made["file"])
         return made
+
+    def as_ordinary_user(self):
+        """What makes bam run as somebody who may not do everything, and to whom the site is given: root's tests need it."""
+        if os.geteuid() != 0:
+            return {}
+        nobody, config = pwd.getpwnam("nobody"), self.write_document()
+        run("chown", "-R", f"{nobody.pw_uid}:{nobody.pw_gid}", self.top)
+        return {"config": config, "user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
     def destination(self, name="manual"):
         return self.document["destinations"][name]["path"]

@@ -62,10 +62,11 @@ class Mistakes(SiteTest):
         self.document["destinations"]["manual"]["path"] = os.path.join(self.root, "blocked/backups")
         self.assertSays(self.bam("backup", "files", expect=1), "blocked")
 
-    @unittest.skipIf(os.geteuid() == 0, "root may write everywhere")
     def test_a_destination_that_may_not_be_written(self):
-        os.mkdir(self.destination(), mode=0o500)
-        self.assertSays(self.bam("backup", "files", expect=1), self.destination())
+        user = self.as_ordinary_user()
+        os.mkdir(self.destination(), mode=0o555)
+        self.assertSays(self.bam("backup", "files", expect=1, **user), self.destination())
+        self.assertEqual(os.listdir(self.destination()), [])
 
     @unittest.skipUnless(os.geteuid() == 0, "mounting a small file system needs root")
     def test_a_full_destination_leaves_nothing_behind(self):
