@@ -310,7 +310,7 @@ impl Journal {
             )
         })?;
         // The site is whole again: what looks at the journal may take it back online.
-        self.enter(State::Reverted)?;
+        self.enter(JournalState::Reverted)?;
         self.go_online(document, monitor);
         self.tidy(JournalState::Reverted, document, monitor);
         Ok(())
