@@ -10,7 +10,7 @@ use Drupal\Core\StringTranslation\TranslatableMarkup;
 use Drupal\Core\Url;
 
 /**
- * For what needs no more than a yes: complete copies, verify or drill all, …
+ * For what needs no more than a yes, such as a drill with all sources.
  */
 final class SimpleRunForm extends ConfirmFormBase {
 
