@@ -342,6 +342,21 @@ class Pgsql(SiteTest):
         self.assertEqual(self.sql("select count(*) from later"), "0\n")
         self.assertClean()
 
+    def test_pg_dumps_custom_format_is_named_with_what_makes_sql_of_it(self):
+        path = self.path("site.pgdump")
+        subprocess.run(["pg_dump", "-Fc", "-f", path, "-d", self.name], check=True, env=self.server.environment())
+        before = self.state()
+        for options in (["--source", "db"], ["--into", self.path("elsewhere")]):
+            with self.subTest(options):
+                result = self.bam("restore", "--file", path, *options, "--unauthenticated", "--yes", expect=1)
+                self.assertSays(result, "pg_dump custom-format", "pg_restore -f dump.sql")
+        self.assertEqual(self.state(), before)
+        dump = self.path("dump.sql")
+        subprocess.run(["pg_restore", "-f", dump, path], check=True)
+        self.damage()
+        self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes")
+        self.assertEqual(self.sql("select count(*) from node"), "2000\n")
+
     def test_a_dump_of_a_newer_pg_dump_is_restored(self):
         done = subprocess.run(["pg_dump", "-d", self.name], stdout=subprocess.PIPE, check=True, env=self.server.environment())
         # As 17.6 writes it, and one that no server knows yet would be refused as what it may be.

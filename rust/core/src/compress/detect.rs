@@ -84,6 +84,7 @@ impl What {
             What::Compress => "uncompress",
             What::SevenZip => "7z x",
             What::Rar => "unrar x",
+            What::PgDump => "pg_restore -f dump.sql",
             _ => return None,
         })
     }
