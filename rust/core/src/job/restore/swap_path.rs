@@ -40,7 +40,7 @@ pub fn refuse_link_to_folder(live: &Path) -> Result<()> {
     if !fs::symlink_metadata(live).is_ok_and(|found| found.is_symlink()) || !live.is_dir() {
         return Ok(());
     }
-    Err(Error::of_path(Code::Usage, &live, "is a folder in the backup and a symbolic link to one here")
+    Err(Error::of_path(Code::Usage, live, "is a folder in the backup and a symbolic link to one here")
         .hint("name the paths below it"))
 }
 
