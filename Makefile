@@ -5,14 +5,23 @@ DESTDIR ?=
 # Drush 8 looks here, whatever the site (Drush runs from PATH, its global folders don't move with PREFIX).
 DRUSH_COMMANDS ?= /usr/share/drush/commands
 
-# What is built and installed; `dev` is built faster and runs slower.
+LIBRARIES ?= $(PREFIX)/lib
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
+
+# What is built and installed; `dev` is built faster and runs slower, `dist` is what releases are made with.
 PROFILE ?= release
 
-built := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# The one place of the version; tests/e2e/test_version.py says where else it stands.
+version := $(shell sed -n '/^\[workspace.package\]/,/^$$/ s/^version = "\(.*\)"/\1/p' Cargo.toml)
+target := $(or $(CARGO_TARGET_DIR),target)
+built := $(target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 to := $(DESTDIR)$(PREFIX)
+libraries := $(DESTDIR)$(LIBRARIES)
 share := $(PREFIX)/share/bam
 
-.PHONY: help build demo test lint bench servers site site10 install uninstall
+include packaging/dist.mk
+
+.PHONY: help build demo test lint bench servers site site10 install install-files uninstall
 
 help:
 	@echo 'make demo      what bam does, on a small sample site (compiles it first: some minutes, once)'
@@ -24,6 +33,9 @@ help:
 	@echo 'make site10    the same with Drupal 10 and Drush 12 or 13'
 	@echo 'make install   builds and installs below PREFIX=$(PREFIX) (and DESTDIR)'
 	@echo 'make uninstall takes it away again; keys, settings and backups stay'
+	@echo 'make packages  Debian packages, in target/packages (docs/releasing.md)'
+	@echo 'make packages-test tries them in clean roots of Debian 12 and 13 (as root)'
+	@echo 'make dist      all files of a release, in target/release-$(version)'
 
 build:
 	@tests/need build
@@ -72,26 +84,36 @@ site10:
 install:
 	@if command -v cargo > /dev/null; then $(MAKE) --no-print-directory build; \
 	elif [ ! -x $(built)/bam ]; then echo 'Run `make build` first, as the user who has the Rust toolchain.'; exit 1; fi
-	install -d $(to)/bin $(to)/lib $(to)/include $(DESTDIR)$(share)
+	@$(MAKE) --no-print-directory install-files
+
+# Of what is built; packagers call this alone.
+install-files:
+	install -d $(to)/bin $(libraries)/pkgconfig $(to)/include $(DESTDIR)$(share)/include
 	install -m 755 $(built)/bam $(to)/bin/bam
-	install -m 644 $(built)/libbam.so $(to)/lib/libbam.so
+	install -m 644 $(built)/libbam.so $(libraries)/libbam.so.1
+	ln -sf libbam.so.1 $(libraries)/libbam.so
 	install -m 644 include/bam.h $(to)/include/bam.h
-	rm -rf $(addprefix $(DESTDIR)$(share)/,php-shim drush drupal7 drupal10)
-	cp -r --no-preserve=ownership php-shim drush $(wildcard drupal7 drupal10) $(DESTDIR)$(share)/
+	install -m 644 include/bam.h $(DESTDIR)$(share)/include/bam.h
+	sed 's|@VERSION@|$(version)|; s|@PREFIX@|$(PREFIX)|; s|@LIBRARIES@|$(LIBRARIES)|' packaging/bam.pc.in > $(libraries)/pkgconfig/bam.pc
+	rm -rf $(addprefix $(DESTDIR)$(share)/,php-shim drush drupal7 drupal10 examples)
+	cp -r --no-preserve=ownership php-shim drush drupal7 drupal10 $(DESTDIR)$(share)/
+	cp -r --no-preserve=ownership docs/examples $(DESTDIR)$(share)/examples
 	rm -rf $(DESTDIR)$(share)/php-shim/tests $(DESTDIR)$(share)/php-shim/vendor
+	packaging/composer-version $(version) $(addprefix $(DESTDIR)$(share)/,php-shim drush drupal10)
 	install -d $(DESTDIR)$(DRUSH_COMMANDS)
 	ln -sfn $(share)/drush $(DESTDIR)$(DRUSH_COMMANDS)/bam
-	install -d $(to)/share/bash-completion/completions $(to)/share/zsh/site-functions $(to)/share/fish/vendor_completions.d
+	install -d $(to)/share/bash-completion/completions $(DESTDIR)$(ZSH_COMPLETIONS) $(to)/share/fish/vendor_completions.d
 	install -d $(to)/share/man/man1
 	$(built)/bam manual $(to)/share/man/man1
 	$(built)/bam completions bash > $(to)/share/bash-completion/completions/bam
-	$(built)/bam completions zsh > $(to)/share/zsh/site-functions/_bam
+	$(built)/bam completions zsh > $(DESTDIR)$(ZSH_COMPLETIONS)/_bam
 	$(built)/bam completions fish > $(to)/share/fish/vendor_completions.d/bam.fish
 
 uninstall:
 	@for file in /etc/cron.d/bam-* /etc/systemd/system/bam-*.timer; do [ ! -e "$(DESTDIR)$$file" ] || \
 	  echo "$$file runs bam and stays: remove it, or before this \`bam --config FILE schedule remove\`"; done
-	rm -f $(to)/bin/bam $(to)/lib/libbam.so $(to)/include/bam.h $(DESTDIR)$(DRUSH_COMMANDS)/bam
-	rm -f $(to)/share/bash-completion/completions/bam $(to)/share/zsh/site-functions/_bam
+	rm -f $(to)/bin/bam $(addprefix $(libraries)/,libbam.so libbam.so.1 pkgconfig/bam.pc) $(to)/include/bam.h
+	rm -f $(DESTDIR)$(DRUSH_COMMANDS)/bam
+	rm -f $(to)/share/bash-completion/completions/bam $(DESTDIR)$(ZSH_COMPLETIONS)/_bam
 	rm -f $(to)/share/fish/vendor_completions.d/bam.fish $(to)/share/man/man1/bam.1 $(to)/share/man/man1/bam-*.1
 	rm -rf $(DESTDIR)$(share)

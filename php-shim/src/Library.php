@@ -25,7 +25,9 @@ final class Library
     }
 
     /**
-     * In order: what the environment says, the checkout this file lies in, what `make install` put near it, the system.
+     * In order: what the environment says, the checkout this file lies in, what `make install` or a package put near it,
+     * the system. Debian's packages have the library in a folder of the architecture, and the header beside this shim or,
+     * where Composer brought that, in the development package.
      *
      * @return array<array{0: string, 1: string}>
      */
@@ -47,9 +49,24 @@ final class Library
             $places[] = ["$folder/libbam.so", dirname($shim) . '/include/bam.h'];
         }
         foreach (array_unique([dirname($shim, 3), '/usr/local', '/usr']) as $prefix) {
-            $places[] = ["$prefix/lib/libbam.so", "$prefix/include/bam.h"];
+            foreach (["$prefix/include/bam.h", "$prefix/share/bam/include/bam.h"] as $header) {
+                foreach (self::installed($prefix) as $library) {
+                    $places[] = [$library, $header];
+                }
+            }
         }
         return $places;
+    }
+
+    /**
+     * The libraries of this interface below a prefix: by the name that carries its version, where there is one.
+     *
+     * @return string[]
+     */
+    private static function installed(string $prefix): array
+    {
+        $name = 'libbam.so.' . Native::ABI;
+        return array_merge(["$prefix/lib/$name"], glob("$prefix/lib/*-linux-*/$name") ?: [], ["$prefix/lib/libbam.so"]);
     }
 
     /**

@@ -79,7 +79,7 @@ pub fn shim() -> Result<PathBuf> {
     }
     let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
     Err(Error::new(Code::Config, format!("bam's PHP part is in none of: {}", looked.join(", ")))
-        .hint("install it with `make install`, or say in BAM_PHP_SHIM where php-shim is"))
+        .hint("install the package php-bam, run `make install`, or say in BAM_PHP_SHIM where php-shim is"))
 }
 
 /// Whether a file or folder is there. One in a folder that we may not look into is not taken for missing.

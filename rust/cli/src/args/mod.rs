@@ -197,7 +197,7 @@ Examples:
         /// The machine that the copy counts as [default: by the file system that it lies on]
         #[arg(long, value_name = "NAME")]
         host: Option<String>,
-        /// Put this program beside it
+        /// Put the program beside it: a static one (../lib/bam/static/bam) where that is installed, else this
         #[arg(long)]
         with_program: bool,
         /// Take it although nothing proves that it is unchanged: Backup and Migrate's, say

@@ -14,9 +14,13 @@
 //! What Backup and Migrate wrote is read as it meant it: it escapes nothing, so values may hold line breaks, single
 //! backslashes and quotes. Keys that we do not know survive, in their place.
 
+use crate::{Code, Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use std::collections::HashMap;
 use std::fmt;
+
+/// The newest `bam_format` that there is. It grows when older versions cannot read what is written.
+pub const NEWEST_FORMAT: u64 = 1;
 
 /// The keys. Those without `bam_` are Backup and Migrate's, as are `bam_sourceid`, `bam_sourcetype`, `bam_sourcename`.
 pub mod key {
@@ -188,6 +192,24 @@ impl Sidecar {
         self.get(key)?.parse().ok()
     }
 
+    /// Refuses what a newer version made in a way that this one does not know.
+    ///
+    /// # Errors
+    /// `bam_format` is a number above [`NEWEST_FORMAT`].
+    pub fn check_format(&self, name: &str) -> Result<()> {
+        match self.number(key::FORMAT) {
+            Some(format) if format > NEWEST_FORMAT => {
+                let maker = self.get(key::GENERATOR_VERSION).unwrap_or("of a later version");
+                Err(Error::new(
+                    Code::Unsupported,
+                    format!("{name} is too new: its format is {format}, and this bam knows those up to {NEWEST_FORMAT}"),
+                )
+                .hint(format!("it was made by bam {maker}: install that or a later one")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Sets a number.
     pub fn set_number(&mut self, key: &str, number: u64) {
         self.set(key, number.to_string());
@@ -295,6 +317,15 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::process::{Command, Stdio};
+
+    #[test]
+    fn what_a_later_version_made_is_too_new() {
+        for (text, fits) in [("", true), ("bam_format = \"1\"", true), ("bam_format = \"2\"", false)] {
+            let checked = Sidecar::parse(text).check_format("a.tar.gz");
+            assert_eq!(checked.is_ok(), fits, "{text}");
+            assert!(checked.err().is_none_or(|error| error.message().contains("too new")));
+        }
+    }
 
     /// Values that break one parser or the other when written carelessly.
     const UGLY: [&str; 24] = [

@@ -48,6 +48,7 @@ impl Local {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
             Err(cause) => return Err(Error::io("cannot read", beside, cause)),
         };
+        sidecar.as_ref().map_or(Ok(()), |sidecar| sidecar.check_format(&name))?;
         let place = path.display().to_string();
         Ok(Local { name, place, file, sidecar, by_hand: true, never_plain: false, from: None })
     }
@@ -60,6 +61,7 @@ impl Local {
         monitor: &Monitor,
     ) -> Result<Local> {
         let sidecar = place.sidecar(name)?.map(|text| Sidecar::parse(&text));
+        sidecar.as_ref().map_or(Ok(()), |sidecar| sidecar.check_format(name))?;
         let file = match place.local_path(name) {
             Some(path) => File::open(&path).at("cannot read", &path)?,
             None => {

@@ -7,6 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const UNITS: &str = "/etc/systemd/system";
+/// Where systemd keeps which timers are enabled.
+const ENABLED: &str = "/etc/systemd/system/timers.target.wants";
+/// Where the packages' units lie that an administrator has not replaced in [`UNITS`].
+const SHIPPED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 const CRON: &str = "/etc/cron.d";
 /// Where lines of a user are that is not named in them.
 const CRONTABS: [&str; 2] = ["/var/spool/cron/crontabs", "/var/spool/cron"];
@@ -54,10 +58,20 @@ pub fn all() -> Vec<Installed> {
     let mut found = Vec::new();
     for path in files(Path::new(UNITS)) {
         let Ok(text) = fs::read_to_string(&path) else { continue };
-        let value = |key: &str| text.lines().find_map(|line| line.trim().strip_prefix(key)).map(str::trim);
-        let Some(line) = value("ExecStart=").filter(|line| runs_bam(line)) else { continue };
-        let user = value("User=").unwrap_or("root").to_owned();
-        found.push(installed(Kind::Systemd, &path, user, line));
+        found.extend(service(&path, &text));
+    }
+    // Timers made from a template, as `systemctl enable bam@NAME.timer` does.
+    for link in entries(Path::new(ENABLED)) {
+        let Some((template, instance)) = link.file_stem().and_then(|name| name.to_str()?.split_once('@'))
+        else {
+            continue;
+        };
+        let service_name = format!("{template}@.service");
+        let folders = std::iter::once(UNITS).chain(SHIPPED);
+        let text = folders
+            .map(|folder| Path::new(folder).join(&service_name))
+            .find_map(|path| fs::read_to_string(path).ok());
+        found.extend(text.and_then(|text| service(&link, &text.replace("%i", instance))));
     }
     let system = files(Path::new(CRON)).into_iter().chain([PathBuf::from("/etc/crontab")]);
     for path in system {
@@ -78,6 +92,13 @@ pub fn all() -> Vec<Installed> {
         );
     }
     found
+}
+
+/// What a service runs, if that is bam's schedules.
+fn service(path: &Path, text: &str) -> Option<Installed> {
+    let value = |key: &str| text.lines().find_map(|line| line.trim().strip_prefix(key)).map(str::trim);
+    let line = value("ExecStart=").filter(|line| runs_bam(line))?;
+    Some(installed(Kind::Systemd, path, value("User=").unwrap_or("root").to_owned(), line))
 }
 
 /// Those that run this configuration; ours first.
@@ -131,10 +152,19 @@ fn installed(kind: Kind, path: &Path, user: String, line: &str) -> Installed {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
+    entries(folder).into_iter().filter(|path| path.is_file()).collect()
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
-    files.sort();
-    files
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Of what runs a configuration, what would run it twice beside `name` and is ours to take away.
+pub fn replaced<'a>(old: &'a [Installed], name: &str, kind: Kind) -> impl Iterator<Item = &'a Installed> {
+    old.iter().filter(move |file| file.is_ours && (file.name != name || file.kind != kind))
 }
 
 fn lines(path: &Path) -> Vec<String> {
@@ -173,6 +203,32 @@ mod tests {
         }
         assert!(has_word("0 3 * * * root bam --config=/etc/bam/b.yml run", "/etc/bam/b.yml"));
         assert!(!has_word("0 3 * * * root bam --config /etc/bam/b.yml.old run", "/etc/bam/b.yml"));
+    }
+
+    #[test]
+    fn a_crontab_is_not_taken_away() {
+        let line = "0 3 * * * root bam --config /etc/bam/bam.yml run";
+        let file = |kind, path: &str| installed(kind, Path::new(path), "root".into(), line);
+        let old = [
+            Installed { is_ours: false, ..file(Kind::Cron, "/var/spool/cron/crontabs/bam-user") },
+            file(Kind::Cron, "/etc/crontab"),
+            file(Kind::Systemd, "/etc/systemd/system/timers.target.wants/bam@bam.timer"),
+            file(Kind::Cron, "/etc/cron.d/bam-site"),
+            file(Kind::Systemd, "/etc/systemd/system/bam-other.service"),
+            file(Kind::Systemd, "/etc/systemd/system/bam-site.service"),
+        ];
+        let gone: Vec<&str> =
+            replaced(&old, "bam-site", Kind::Systemd).filter_map(|file| file.path.to_str()).collect();
+        assert_eq!(gone, ["/etc/cron.d/bam-site", "/etc/systemd/system/bam-other.service"]);
+    }
+
+    #[test]
+    fn the_packages_template_is_known() {
+        let text = include_str!("../../../../../packaging/bam@.service").replace("%i", "site");
+        let found = service(Path::new("/etc/systemd/system/timers.target.wants/bam@site.timer"), &text)
+            .expect("a service");
+        assert_eq!((found.name.as_str(), found.user.as_str(), found.is_ours), ("bam@site", "root", false));
+        assert!(has_word(&found.line, "/etc/bam/site.yml"), "{}", found.line);
     }
 
     #[test]

@@ -61,8 +61,14 @@ pub fn install(global: &Global, user: &str, cron: bool, print: bool, output: &Ou
         return Ok(0);
     }
     // What ran this configuration before, under another name or by the other way, would run it twice.
-    for file in old.iter().filter(|file| file.is_ours && file.name != name || file.kind != kind) {
+    for file in installed::replaced(&old, &name, kind) {
         take_away(file)?;
+    }
+    for file in old.iter().filter(|file| !file.is_ours) {
+        output.warn(&format!(
+            "{} runs this configuration, too, and is not from here: it stays, take that line out",
+            file.path.display()
+        ));
     }
     for (path, text) in &files {
         fs::write(path, text).at("cannot write", path)?;

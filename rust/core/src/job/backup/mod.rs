@@ -21,7 +21,9 @@ use super::made::Made;
 use super::places::Outcome;
 use super::restore::recover;
 use super::{ids, keys, lock, made, places, web};
-use crate::catalog::{BackupId, FileName, Listing, Relation, Sidecar, SiteIdentity, Tokens, hex, key};
+use crate::catalog::{
+    BackupId, FileName, Listing, NEWEST_FORMAT, Relation, Sidecar, SiteIdentity, Tokens, hex, key,
+};
 use crate::config::{Document, EncryptionKind, Profile, by_shape};
 use crate::destination::Existing;
 use crate::{Code, Error, Fact, Monitor, NoteKind, Phase, Result};
@@ -263,7 +265,7 @@ fn describe(
         sidecar.set(key::SCHEDULE_ID, schedule);
     }
     sidecar.set_number(key::ID, named.id.0);
-    sidecar.set(key::FORMAT, "1");
+    sidecar.set_number(key::FORMAT, NEWEST_FORMAT);
     sidecar
 }
 

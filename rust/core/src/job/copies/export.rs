@@ -1,7 +1,7 @@
 //! Offline copies: a backup written to a disk that is then taken away, and files taken in from elsewhere.
 
 use super::exports::{self, Disk};
-use super::instructions;
+use super::{instructions, portable};
 use crate::catalog::{BackupId, FileName, Listing, Relation, Sidecar, SiteIdentity, hex, is_future, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::{self, Destination as _, Directory, Existing, Follow};
@@ -29,7 +29,7 @@ pub struct Export<'a> {
     pub create: bool,
     /// The machine that the copy counts as; default by the file system.
     pub host: Option<&'a str>,
-    /// A program to put beside it.
+    /// A program to put beside it; the static one that is installed with it where there is one.
     pub program: Option<&'a Path>,
     /// Also what nothing proves to be unchanged.
     pub unauthenticated: bool,
@@ -72,7 +72,17 @@ pub fn export(
     add_sum(&sums, name, &hash)?;
     if let Some(program) = export.program {
         let beside = folder.join(PROGRAM);
-        fs::copy(program, &beside).at("cannot write", &beside)?;
+        let program = portable::best(program);
+        fs::copy(&program, &beside).at("cannot write", &beside)?;
+        if !portable::is_static(&program)? {
+            let text = format!(
+                "{} runs only on machines that have the libraries of this one; a static program at PREFIX/{} would be taken \
+                 in its place and run on any Linux with this kind of processor",
+                beside.display(),
+                portable::STATIC
+            );
+            monitor.note(NoteKind::Warning, text);
+        }
         let hash = place
             .sha256(PROGRAM, monitor)?
             .ok_or_else(|| Error::new(Code::Internal, "a folder did not tell a hash"))?;

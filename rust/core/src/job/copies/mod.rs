@@ -1,11 +1,13 @@
 //! Copies: what happens to backups once they exist. Missing copies are made good (`replicate`), old backups go (`prune`),
 //! one goes because somebody says so (`remove`), one is taken to a disk or brought in from one (`export`, with the
-//! instructions beside it from `instructions`, and `exports` for which disk has what), all are encrypted anew (`rekey`), one
+//! instructions beside it from `instructions`, the program from `portable`, and `exports` for which disk has what), all are
+//! encrypted anew (`rekey`), one
 //! is read as it lies (`raw`).
 
 pub(super) mod export;
 pub(super) mod exports;
 mod instructions;
+mod portable;
 pub(super) mod prune;
 pub mod raw;
 pub(super) mod rekey;
