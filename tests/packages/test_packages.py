@@ -44,7 +44,7 @@ class Packages:
         self.assertLess(time.monotonic() - started, 60)
         self.assertRegex(said, r"Backup \d+")
         made = self.run_in("bam", "--root", docroot, "--json", "backups")
-        self.assertIn('"encrypted":true', made.replace(" ", ""))
+        self.assertIn('"encryption": "aes256"', made)
         self.run_in("bam", "--root", docroot, "verify")
         self.run_in("bam", "--root", docroot, "restore", "latest", "--yes")
         # The library through PHP, as Drush uses it.
@@ -136,7 +136,7 @@ class Packages:
                     with open(os.path.join(folder, "usr/share/bam/gone-later"), "w") as file:
                         file.write("only in the version before\n")
                 files.append(f"/older/{name}.deb")
-                subprocess.run(["dpkg-deb", "--root-owner-group", "--build", folder, self.path(files[-1])], check=True,
+                subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", folder, self.path(files[-1])], check=True,
                                stdout=subprocess.DEVNULL)
         return files
 
@@ -152,8 +152,11 @@ class Debian13(Packages, RootTest):
 @unittest.skipUnless(shutil.which("lintian"), "lintian is not installed")
 class Lintian(unittest.TestCase):
     def test_nothing_above_info(self):
-        files = [os.path.join(PACKAGES, name) for name in sorted(os.listdir(PACKAGES)) if name.endswith(".deb")]
-        said = subprocess.run(["lintian", "--allow-root", "--tag-display-limit", "0", *files], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+        files = [os.path.join(PACKAGES, name) for name in sorted(os.listdir(PACKAGES)) if name.endswith(".deb")
+                 # Those of a development build are empty.
+                 and "-dbgsym_" not in name]
+        said = subprocess.run(["lintian", "--allow-root", "--tag-display-limit", "0", *files], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True).stdout
         bad = [line for line in said.splitlines() if re.match(r"[EW]: ", line)]
         self.assertEqual(bad, [])
 
