@@ -33,6 +33,7 @@ fn impatient(settings: serde_json::Value) -> Rsync {
         looking: Duration::from_secs(60),
         first_delay: Duration::from_millis(20),
         tries: 3,
+        ..Patience::default()
     };
     Rsync::from_config("there", &config).unwrap().with_patience(patience)
 }

@@ -18,13 +18,11 @@ use std::time::{Duration, Instant};
 
 /// How many channels a long line gets.
 const CHANNELS: usize = 4;
-/// The round trip from which on a line is long.
-const LONG: Duration = Duration::from_millis(8);
 /// Bytes from which on further channels and connections are worth opening.
 const MUCH: u64 = 32 << 20;
-/// Bytes that show how fast a line is, and the time for them above which the line, not encryption, is the limit.
+/// Bytes that show how fast a line is: where they take longer than `slow` of
+/// [`Patience`](crate::destination::Patience), the line, not encryption, is the limit.
 const SAMPLE: u64 = 8 << 20;
-const SLOW: Duration = Duration::from_millis(400);
 /// Bytes read from the local file at once.
 const BLOCK: usize = 256 << 10;
 /// Why the bytes stopped.
@@ -123,7 +121,7 @@ pub(crate) fn send(
     monitor: &Monitor,
 ) -> Result<(), Failure> {
     let mut channels = vec![Channel::new(Handle::Given(remote))];
-    let long = folder.connection.round_trip() >= LONG;
+    let long = folder.connection.round_trip() >= folder.server.patience.long;
     if long && is_much(file, *acked, monitor)? {
         while channels.len() < CHANNELS {
             let Some(own) = another(folder, part) else { break };
@@ -179,7 +177,7 @@ impl Help<'_> {
         let started = Instant::now();
         while self.file.done_so_far() < self.from.saturating_add(SAMPLE) {
             self.stripes.wait(Duration::from_millis(50));
-            if self.stripes.is_over() || started.elapsed() > SLOW {
+            if self.stripes.is_over() || started.elapsed() > self.server.patience.slow {
                 return;
             }
         }

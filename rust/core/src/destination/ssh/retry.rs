@@ -14,6 +14,10 @@ pub struct Patience {
     pub first_delay: Duration,
     /// Tries in a row without a byte of progress, after which the upload gives up.
     pub tries: u32,
+    /// The round trip from which on a line is long, and gets several channels.
+    pub long: Duration,
+    /// How long the first megabytes of an upload may take on a line where the ssh program is called to help.
+    pub slow: Duration,
 }
 
 impl Default for Patience {
@@ -24,6 +28,8 @@ impl Default for Patience {
             looking: Duration::from_secs(10),
             first_delay: Duration::from_secs(1),
             tries: 10,
+            long: Duration::from_millis(8),
+            slow: Duration::from_millis(400),
         }
     }
 }
