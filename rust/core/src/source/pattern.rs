@@ -301,7 +301,7 @@ mod tests {
             git
         };
         if !git(&["init", "-q"]).status().is_ok_and(|status| status.success()) {
-            eprintln!("skipped as_git_check_ignore_has_it: no git");
+            eprintln!("SKIP pattern::tests::as_git_check_ignore_has_it: git is not installed");
             return;
         }
         let names: [&[u8]; 26] = [

@@ -9,6 +9,8 @@ mod prefix;
 mod reach;
 mod rows;
 mod splitter;
+#[cfg(test)]
+mod splitter_reference;
 mod statement;
 mod syntax;
 mod tokens;

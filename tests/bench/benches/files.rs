@@ -1,4 +1,4 @@
-//! Folders to tar and back, without compression: `cargo bench -p bam --bench files`. Beside GNU tar.
+//! Folders to tar and back, without compression: `cargo bench -p bam-bench-data --bench files`. Beside GNU tar.
 
 use bam::Monitor;
 use bam::archive::{ExtractOptions, Extractor, Reader, Writer};
@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-#[path = "../src/compress/testing.rs"]
+#[path = "../../../rust/core/src/compress/testing.rs"]
 #[allow(dead_code)]
 mod testing;
 

@@ -1,4 +1,4 @@
-//! The hot stages by themselves: `cargo bench -p bam --bench compress`. docs/performance.md keeps the last table.
+//! The hot stages by themselves: `cargo bench -p bam-bench-data --bench compress`. docs/performance.md keeps the last table.
 //!
 //! Sizes are printed first; then the times, of the whole encoder (all processors) beside `pigz -6` where it is
 //! installed, and of the deflate implementations on one core.
@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 
-#[path = "../src/compress/testing.rs"]
+#[path = "../../../rust/core/src/compress/testing.rs"]
 #[allow(dead_code)]
 mod testing;
 
