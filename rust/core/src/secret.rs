@@ -2,11 +2,21 @@
 
 use serde::{Deserialize, Deserializer};
 use std::fmt;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// Secret bytes. There is no `Display`, and `Debug` hides them; [`Secret::expose`] is the only way in.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
+
+/// In a time that tells nothing but the length.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Secret) -> bool {
+        self.expose().ct_eq(other.expose()).into()
+    }
+}
+
+impl Eq for Secret {}
 
 impl Secret {
     /// Takes the bytes over; they are zeroed when the secret is dropped.

@@ -64,7 +64,7 @@ impl Settings {
         let text: Vec<u8> =
             iv.iter().copied().filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).collect();
         let iv = GeneralPurpose::new(&alphabet::STANDARD, lenient).decode(text).unwrap_or_default();
-        Settings(Format::Cbc(KeyIv::aes256(*hex, fit(&iv)), Padding::Zeros))
+        Settings(Format::Cbc(KeyIv::aes256(&hex, &fit(&iv)), Padding::Zeros))
     }
 
     /// Implementation `real_aes`; the key has 16 bytes.

@@ -5,7 +5,7 @@ use crate::Error;
 use aes::{Aes128, Aes192, Aes256};
 use cbc::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, InOutBuf, KeyIvInit, typenum::U16};
 use std::io::{self, BufRead, Read, Write};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroizing, zeroize_stack};
 
 /// Bytes of an AES block.
 pub const BLOCK: usize = 16;
@@ -16,32 +16,54 @@ pub const BUFFER: usize = 256 * 1024;
 /// every format of this room keeps its padding.
 const TAIL: usize = 2 * BLOCK;
 
+/// Secret bytes that stay where they are: moved on the stack, each place would keep a copy that nobody zeroes.
+pub type Boxed<const N: usize> = Box<Zeroizing<[u8; N]>>;
+
+/// `bytes`, cut or filled up with NULs.
+pub fn boxed<const N: usize>(bytes: &[u8]) -> Boxed<N> {
+    let mut out = Box::new(Zeroizing::new([0; N]));
+    out.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    out
+}
+
+/// Stack that making a cipher or a MAC of a key uses at most.
+pub const STACK: usize = 16 * 1024;
+
 /// An AES key of 16, 24 or 32 bytes with its initialization vector. Zeroed when dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub struct KeyIv {
     key: AesKey,
     iv: [u8; BLOCK],
 }
 
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 enum AesKey {
-    Aes128([u8; 16]),
-    Aes192([u8; 24]),
-    Aes256([u8; 32]),
+    Aes128(Boxed<16>),
+    Aes192(Boxed<24>),
+    Aes256(Boxed<32>),
+}
+
+impl Clone for AesKey {
+    fn clone(&self) -> Self {
+        match self {
+            AesKey::Aes128(key) => AesKey::Aes128(boxed(key.as_slice())),
+            AesKey::Aes192(key) => AesKey::Aes192(boxed(key.as_slice())),
+            AesKey::Aes256(key) => AesKey::Aes256(boxed(key.as_slice())),
+        }
+    }
 }
 
 impl KeyIv {
     /// AES-256.
-    pub fn aes256(key: [u8; 32], iv: [u8; BLOCK]) -> Self {
-        KeyIv { key: AesKey::Aes256(key), iv }
+    pub fn aes256(key: &[u8; 32], iv: &[u8; BLOCK]) -> Self {
+        KeyIv { key: AesKey::Aes256(boxed(key)), iv: *iv }
     }
 
     /// The shortest AES key that holds `key`, filled up with NULs; what is beyond 32 bytes is cut off.
     pub fn padded(key: &[u8], iv: [u8; BLOCK]) -> Self {
         let key = match key.len() {
-            0..=16 => AesKey::Aes128(fit(key)),
-            17..=24 => AesKey::Aes192(fit(key)),
-            _ => AesKey::Aes256(fit(key)),
+            0..=16 => AesKey::Aes128(boxed(key)),
+            17..=24 => AesKey::Aes192(boxed(key)),
+            _ => AesKey::Aes256(boxed(key)),
         };
         KeyIv { key, iv }
     }
@@ -55,18 +77,26 @@ pub fn fit<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 enum Encryptor {
-    Aes128(cbc::Encryptor<Aes128>),
-    Aes192(cbc::Encryptor<Aes192>),
-    Aes256(cbc::Encryptor<Aes256>),
+    Aes128(Box<cbc::Encryptor<Aes128>>),
+    Aes192(Box<cbc::Encryptor<Aes192>>),
+    Aes256(Box<cbc::Encryptor<Aes256>>),
 }
 
 impl Encryptor {
     fn new(keys: &KeyIv) -> Self {
+        let cipher = Self::make(keys);
+        zeroize_stack::<STACK>();
+        cipher
+    }
+
+    /// Leaves the key on the stack below it.
+    #[inline(never)]
+    fn make(keys: &KeyIv) -> Self {
         let iv = &keys.iv.into();
-        match keys.key {
-            AesKey::Aes128(key) => Encryptor::Aes128(cbc::Encryptor::new(&key.into(), iv)),
-            AesKey::Aes192(key) => Encryptor::Aes192(cbc::Encryptor::new(&key.into(), iv)),
-            AesKey::Aes256(key) => Encryptor::Aes256(cbc::Encryptor::new(&key.into(), iv)),
+        match &keys.key {
+            AesKey::Aes128(key) => Encryptor::Aes128(Box::new(cbc::Encryptor::new((&***key).into(), iv))),
+            AesKey::Aes192(key) => Encryptor::Aes192(Box::new(cbc::Encryptor::new((&***key).into(), iv))),
+            AesKey::Aes256(key) => Encryptor::Aes256(Box::new(cbc::Encryptor::new((&***key).into(), iv))),
         }
     }
 
@@ -80,18 +110,26 @@ impl Encryptor {
 }
 
 enum Decryptor {
-    Aes128(cbc::Decryptor<Aes128>),
-    Aes192(cbc::Decryptor<Aes192>),
-    Aes256(cbc::Decryptor<Aes256>),
+    Aes128(Box<cbc::Decryptor<Aes128>>),
+    Aes192(Box<cbc::Decryptor<Aes192>>),
+    Aes256(Box<cbc::Decryptor<Aes256>>),
 }
 
 impl Decryptor {
     fn new(keys: &KeyIv) -> Self {
+        let cipher = Self::make(keys);
+        zeroize_stack::<STACK>();
+        cipher
+    }
+
+    /// Leaves the key on the stack below it.
+    #[inline(never)]
+    fn make(keys: &KeyIv) -> Self {
         let iv = &keys.iv.into();
-        match keys.key {
-            AesKey::Aes128(key) => Decryptor::Aes128(cbc::Decryptor::new(&key.into(), iv)),
-            AesKey::Aes192(key) => Decryptor::Aes192(cbc::Decryptor::new(&key.into(), iv)),
-            AesKey::Aes256(key) => Decryptor::Aes256(cbc::Decryptor::new(&key.into(), iv)),
+        match &keys.key {
+            AesKey::Aes128(key) => Decryptor::Aes128(Box::new(cbc::Decryptor::new((&***key).into(), iv))),
+            AesKey::Aes192(key) => Decryptor::Aes192(Box::new(cbc::Decryptor::new((&***key).into(), iv))),
+            AesKey::Aes256(key) => Decryptor::Aes256(Box::new(cbc::Decryptor::new((&***key).into(), iv))),
         }
     }
 

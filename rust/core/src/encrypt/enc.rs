@@ -10,7 +10,7 @@
 //! derivation; [`guess`] finds out which.
 
 use super::Passphrase;
-use super::cbc::{self, BLOCK, KeyIv, Padding};
+use super::cbc::{self, BLOCK, Padding};
 use super::kdf::{self, Derivation, Kdf, Keys, Salt};
 use crate::{Code, Error, Result};
 use std::io::{self, BufRead, Read, Write};
@@ -50,7 +50,7 @@ impl<W: Write> Writer<W> {
             let (magic, salt) = header.split_at_mut(MAGIC.len());
             magic.copy_from_slice(MAGIC);
             salt.copy_from_slice(&keys.salt);
-            let writer = cbc::Writer::new(out, &KeyIv::aes256(keys.key, keys.iv), &header);
+            let writer = cbc::Writer::new(out, &keys.key_iv(), &header);
             self.0 = WriterState::Ready(Box::new(writer), keys);
         }
         match &mut self.0 {
@@ -139,8 +139,7 @@ impl<R: Read> EncReader<R> {
     }
 
     fn decrypting(input: R, keys: &Keys) -> ReaderState<R> {
-        let keys = KeyIv::aes256(keys.key, keys.iv);
-        ReaderState::Ready(Box::new(cbc::CbcReader::new(input, &keys, cbc::unpad_pkcs7)))
+        ReaderState::Ready(Box::new(cbc::CbcReader::new(input, &keys.key_iv(), cbc::unpad_pkcs7)))
     }
 
     fn ready(&mut self) -> Result<&mut cbc::CbcReader<R>> {
@@ -189,7 +188,7 @@ pub fn guess(
     let blocks = blocks.get(..blocks.len() / BLOCK * BLOCK).unwrap_or_default();
     for &kdf in candidates {
         let keys = kdf.derive(passphrase, salt)?;
-        let mut plain = cbc::decrypt_blocks(&KeyIv::aes256(keys.key, keys.iv), blocks);
+        let mut plain = cbc::decrypt_blocks(&keys.key_iv(), blocks);
         // Where the prefix is the whole file its padding is no data; elsewhere a few bytes less do no harm.
         let padding = plain.len() - cbc::unpad_pkcs7(&plain).unwrap_or(plain.len());
         plain.truncate(plain.len() - padding);

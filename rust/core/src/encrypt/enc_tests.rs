@@ -168,7 +168,7 @@ fn the_default_iterations_agree_with_openssl_and_the_mac_key_is_the_rest_of_the_
         .args(["-kdfopt", &format!("hexsalt:{hex}"), "-kdfopt", &format!("pass:{KEY}"), "PBKDF2"])
         .output()
         .unwrap();
-    let theirs = MacKey::new(*run.stdout[48..].first_chunk().unwrap());
+    let theirs = MacKey::new(run.stdout[48..].first_chunk().unwrap());
     let fields = [("bam_id", "1")];
     assert_eq!(mac_key.tag(&[1; 32], fields), theirs.tag(&[1; 32], fields));
     // The same key again on the way back, and a reader that starts from it.

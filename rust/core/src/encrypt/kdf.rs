@@ -1,10 +1,11 @@
 //! From a passphrase and a salt to keys, as OpenSSL derives them.
 
+use super::cbc::{Boxed, KeyIv};
 use super::{KeyCheck, MacKey, Passphrase};
 use crate::{Code, Error, Monitor, Result};
 use crossbeam_channel::{Receiver, bounded};
 use pbkdf2::pbkdf2_hmac;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing, zeroize_stack};
 
 /// The 8 random bytes behind `Salted__`.
 pub type Salt = [u8; 8];
@@ -83,9 +84,18 @@ impl Kdf {
     /// Derives the keys; takes about 0.2 s with [`DEFAULT_ITERATIONS`]. [`Code::Integrity`] where the number of
     /// iterations is out of range: it comes with the file.
     pub fn derive(self, passphrase: &Passphrase, salt: Salt) -> Result<Keys> {
+        let keys = self.derived(passphrase, salt);
+        // More than hashing needs, and little beside the time for it.
+        zeroize_stack::<65_536>();
+        keys
+    }
+
+    /// Leaves what follows from the passphrase on the stack below it.
+    #[inline(never)]
+    fn derived(self, passphrase: &Passphrase, salt: Salt) -> Result<Keys> {
         // A longer PBKDF2 output begins with the shorter one, so the first 48 bytes are OpenSSL's key and IV. The third
         // block of 32 bytes has to be computed for the MAC key anyhow; the check is what else it has.
-        let mut bytes = Zeroizing::new([0u8; 88]);
+        let mut bytes: Boxed<88> = Box::new(Zeroizing::new([0; 88]));
         match self {
             Kdf::Pbkdf2 { digest, iterations } => {
                 check_iterations(u64::from(iterations), MAX_ITERATIONS, Code::Integrity)?;
@@ -114,12 +124,12 @@ impl Kdf {
         let (key, rest) = bytes.split_at(32);
         let (iv, rest) = rest.split_at(16);
         let (mac, check) = rest.split_at(32);
-        let mut keys = Keys { salt, key: [0; 32], iv: [0; 16], mac: [0; 32], check: [0; 8] };
-        keys.key.copy_from_slice(key);
-        keys.iv.copy_from_slice(iv);
-        keys.mac.copy_from_slice(mac);
-        keys.check.copy_from_slice(check);
-        Ok(keys)
+        let mut secret = Box::new(Derived::default());
+        secret.key.copy_from_slice(key);
+        secret.iv.copy_from_slice(iv);
+        secret.mac.copy_from_slice(mac);
+        secret.check.copy_from_slice(check);
+        Ok(Keys { salt, secret })
     }
 }
 
@@ -154,16 +164,37 @@ fn bytes_to_key<H: sha2::Digest>(passphrase: &[u8], salt: &[u8], out: &mut [u8])
 }
 
 /// The keys of one file. Zeroed when dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Keys {
     pub(super) salt: Salt,
-    pub(super) key: [u8; 32],
-    pub(super) iv: [u8; 16],
+    /// On the heap: moved on the stack, or through a channel, each place would keep a copy.
+    secret: Box<Derived>,
+}
+
+#[derive(Default, Zeroize, ZeroizeOnDrop)]
+struct Derived {
+    key: [u8; 32],
+    iv: [u8; 16],
     mac: [u8; 32],
     check: [u8; 8],
 }
 
+impl Clone for Keys {
+    fn clone(&self) -> Self {
+        let mut secret = Box::new(Derived::default());
+        secret.key.copy_from_slice(&self.secret.key);
+        secret.iv.copy_from_slice(&self.secret.iv);
+        secret.mac.copy_from_slice(&self.secret.mac);
+        secret.check.copy_from_slice(&self.secret.check);
+        Keys { salt: self.salt, secret }
+    }
+}
+
 impl Keys {
+    /// What AES-256-CBC takes.
+    pub(super) fn key_iv(&self) -> KeyIv {
+        KeyIv::aes256(&self.secret.key, &self.secret.iv)
+    }
+
     /// The salt they were derived over.
     pub fn salt(&self) -> Salt {
         self.salt
@@ -171,12 +202,12 @@ impl Keys {
 
     /// What a sidecar may tell of them.
     pub fn check(&self) -> KeyCheck {
-        KeyCheck(self.check)
+        KeyCheck(self.secret.check)
     }
 
     /// The key of [`super::mac`]. Only [`Kdf::ours`] makes one that means anything.
     pub fn mac_key(&self) -> MacKey {
-        MacKey::new(self.mac)
+        MacKey::new(&self.secret.mac)
     }
 }
 
@@ -294,8 +325,9 @@ mod tests {
         let salt = *b"saltsalt";
         let here = Kdf::ours(1000).derive(&passphrase, salt).unwrap();
         let there = Derivation::start(Kdf::ours(1000), &passphrase, salt).unwrap().keys().unwrap();
-        assert_eq!((here.key, here.iv, here.mac), (there.key, there.iv, there.mac));
+        let parts = |keys: &Keys| (keys.secret.key, keys.secret.iv, keys.secret.mac);
+        assert_eq!(parts(&here), parts(&there));
         let other = Kdf::ours(1001).derive(&passphrase, salt).unwrap();
-        assert_ne!(here.mac, other.mac);
+        assert_ne!(here.secret.mac, other.secret.mac);
     }
 }

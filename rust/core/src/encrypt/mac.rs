@@ -16,21 +16,26 @@
 //! container's key derivation ([`super::kdf`]), so it differs for every file and nobody without the passphrase can
 //! make a tag.
 
-use super::cbc::fit;
+use super::cbc::{Boxed, STACK, boxed};
 use crate::{Code, Error, Result};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::zeroize_stack;
 
 const DOMAIN: &[u8] = b"bam.mac.1";
 
 /// The MAC key of one file. Zeroed when dropped; there is no way to print it.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct MacKey([u8; 32]);
+pub struct MacKey(Boxed<32>);
+
+impl Clone for MacKey {
+    fn clone(&self) -> Self {
+        MacKey::new(&self.0)
+    }
+}
 
 impl MacKey {
-    pub(super) fn new(key: [u8; 32]) -> Self {
-        MacKey(key)
+    pub(super) fn new(key: &[u8; 32]) -> Self {
+        MacKey(boxed(key))
     }
 
     /// The tag over the file's SHA-256 and the fields of its sidecar, in any order.
@@ -62,7 +67,7 @@ impl MacKey {
     {
         let mut fields: Vec<_> = fields.into_iter().collect();
         fields.sort_unstable();
-        let mut mac = hmac(&self.0);
+        let mut mac = hmac(self.0.as_slice());
         frame(&mut mac, DOMAIN);
         frame(&mut mac, sha256);
         mac.update(&(fields.len() as u64).to_be_bytes());
@@ -77,8 +82,16 @@ impl MacKey {
 /// HMAC-SHA256 with a key of at most 64 bytes. HMAC pads a key shorter than the hash's block with zeros: this is the
 /// same key, in the form that cannot fail.
 pub(super) fn hmac(key: &[u8]) -> Hmac<Sha256> {
-    let block = Zeroizing::new(fit::<64>(key));
-    Hmac::new(&(*block).into())
+    let mac = make_hmac(key);
+    zeroize_stack::<STACK>();
+    mac
+}
+
+/// Leaves the key on the stack below it.
+#[inline(never)]
+fn make_hmac(key: &[u8]) -> Hmac<Sha256> {
+    let block = boxed::<64>(key);
+    Hmac::new((&**block).into())
 }
 
 fn frame(mac: &mut Hmac<Sha256>, bytes: &[u8]) {
@@ -97,7 +110,7 @@ mod tests {
     /// The framing written out once more by hand, and OpenSSL's HMAC over it.
     #[test]
     fn openssl_computes_the_same_tag() {
-        let key = MacKey::new(std::array::from_fn(|i| i as u8));
+        let key = MacKey::new(&std::array::from_fn(|i| i as u8));
         let tag = key.tag(&SHA, [("bam_id", "17"), ("a", "")]);
         let mut message = b"\0\0\0\0\0\0\0\x09bam.mac.1\0\0\0\0\0\0\0\x20".to_vec();
         message.extend([7; 32]);
@@ -119,7 +132,7 @@ mod tests {
 
     #[test]
     fn order_does_not_matter_and_everything_else_does() {
-        let key = MacKey::new([1; 32]);
+        let key = MacKey::new(&[1; 32]);
         let fields = [("id", "1"), ("time", "2")];
         let tag = key.tag(&SHA, fields);
         assert!(key.verify(&SHA, [("time", "2"), ("id", "1")], &tag).is_ok());
@@ -127,7 +140,7 @@ mod tests {
             let error = key.verify(sha, fields.iter().copied(), tag).unwrap_err();
             assert_eq!(error.code(), Code::Integrity);
         };
-        refused(&MacKey::new([2; 32]), &SHA, &fields, &tag);
+        refused(&MacKey::new(&[2; 32]), &SHA, &fields, &tag);
         refused(&key, &[8; 32], &fields, &tag);
         refused(&key, &SHA, &[("id", "1"), ("time", "3")], &tag);
         refused(&key, &SHA, &[("id", "1")], &tag);

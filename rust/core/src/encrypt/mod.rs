@@ -26,6 +26,8 @@ pub mod passphrase;
 mod real_aes;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod vectors;
 
 pub use kdf::random_hex;
 pub(crate) use key::eight_bytes;
