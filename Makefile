@@ -21,13 +21,14 @@ share := $(PREFIX)/share/bam
 
 include packaging/dist.mk
 
-.PHONY: help build demo test lint bench servers site site10 install install-files uninstall
+.PHONY: help build demo test lint fuzz bench servers site site10 install install-files uninstall
 
 help:
 	@echo 'make demo      what bam does, on a small sample site (compiles it first: some minutes, once)'
 	@echo 'make test      every test there is; the last line counts them'
 	@echo 'make servers   the database tests on the MySQL, MariaDB and PostgreSQL of newer Debians (as root)'
-	@echo 'make lint      rustfmt, clippy, php -l, shellcheck, cargo deny'
+	@echo 'make lint      rustfmt, clippy, php -l, shellcheck, codespell, cargo deny'
+	@echo 'make fuzz      libFuzzer over every parser and the C interface, TIME=60 seconds each (nightly Rust)'
 	@echo 'make bench     speed and memory beside other tools'
 	@echo 'make site      a real Drupal 7 with Drush 8 for the tests (needs a Composer registry)'
 	@echo 'make site10    the same with Drupal 10 and Drush 12 or 13'
@@ -57,6 +58,9 @@ test:
 lint:
 	@tests/need build test
 	@tests/run lint
+
+fuzz:
+	@tests/fuzz $(or $(TIME),60)
 
 bench:
 	@tests/need build test

@@ -25,6 +25,8 @@ pub mod encrypt;
 mod entries;
 pub mod environment;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod job;
 mod long_path;
 mod monitor;

@@ -31,7 +31,7 @@ mod named;
 mod names;
 mod rsync;
 mod sftp;
-mod ssh;
+pub(crate) mod ssh;
 
 pub use address::at_address;
 pub use broken::Broken;

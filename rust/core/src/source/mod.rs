@@ -24,7 +24,7 @@ mod prefetch;
 pub(crate) mod reach;
 pub mod rights;
 pub mod siblings;
-mod sql;
+pub(crate) mod sql;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;

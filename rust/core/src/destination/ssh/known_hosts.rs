@@ -65,7 +65,8 @@ impl KnownHosts {
         Ok(known)
     }
 
-    fn parse(&mut self, file: &Path, text: &str) {
+    /// Adds what the text of a file says.
+    pub fn parse(&mut self, file: &Path, text: &str) {
         for (index, line) in text.lines().enumerate() {
             let mut words = line.split_ascii_whitespace();
             let Some(mut hosts) = words.next().filter(|word| !word.starts_with('#')) else { continue };

@@ -4,8 +4,8 @@
 //! that was checked already.
 
 pub(super) mod host_key;
-mod known_hosts;
-pub(super) mod location;
+pub(crate) mod known_hosts;
+pub(crate) mod location;
 pub(super) mod openssh;
 pub(super) mod retry;
 pub(super) mod server;
