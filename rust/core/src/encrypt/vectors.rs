@@ -129,12 +129,12 @@ fn padding_of_wycheproof() {
     assert!(refused > 100, "{refused} are invalid");
 }
 
-/// All 256 last bytes with all lengths of a right padding before them, and every length to which a file may be cut.
+/// All 256 last bytes with right paddings of several lengths before them, and every length to which a file may be cut.
 #[test]
 fn every_padding_and_every_truncation() {
     let keys = KeyIv::aes256(&[5; 32], &[9; 16]);
     for last in 0..=255_u8 {
-        for filled in 0..=17_usize {
+        for filled in [0_usize, 1, 2, 8, 15, 16, 17] {
             let mut plain = vec![0xEE; 48];
             plain.iter_mut().rev().take(filled).for_each(|byte| *byte = last);
             plain[47] = last;

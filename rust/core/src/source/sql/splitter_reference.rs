@@ -162,7 +162,7 @@ const PARTS: [&str; 42] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn it_cuts_as_the_plain_reading_does(parts in prop::collection::vec(prop::sample::select(&PARTS[..]), 0..40), drip in 1..9_usize) {
