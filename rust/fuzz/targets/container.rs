@@ -17,7 +17,7 @@ static KEY: LazyLock<Identities> = LazyLock::new(|| {
 fuzz_target!(|data: &[u8]| {
     let _ = detect("x.age", data);
     let passphrase = Passphrase::from_first_line(b"a passphrase").expect("a passphrase");
-    if let Ok(mut reader) = enc::Reader::new(data, &passphrase, 1) {
+    if let Ok(mut reader) = enc::EncReader::new(data, &passphrase, 1) {
         let _ = io::copy(&mut reader, &mut io::sink());
     }
     for settings in [
@@ -25,9 +25,9 @@ fuzz_target!(|data: &[u8]| {
         Settings::mcrypt(b"a key", b"aXY="),
         Settings::real_aes(&[7; 16]).expect("16 bytes"),
     ] {
-        let _ = io::copy(&mut aes_module::Reader::new(data, &settings), &mut io::sink());
+        let _ = io::copy(&mut aes_module::AesModuleReader::new(data, &settings), &mut io::sink());
     }
-    if let Ok(Some(mut reader)) = age::Reader::new(data, &KEY) {
+    if let Ok(Some(mut reader)) = age::AgeReader::new(data, &KEY) {
         let _ = io::copy(&mut reader, &mut io::sink());
     }
     if let Ok(text) = std::str::from_utf8(data) {

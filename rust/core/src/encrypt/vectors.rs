@@ -39,7 +39,7 @@ fn encrypt(keys: &KeyIv, plain: &[u8], padding: Padding) -> Vec<u8> {
 
 fn decrypt(keys: &KeyIv, sealed: &[u8], unpad: cbc::Unpad) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
-    cbc::Reader::new(sealed, keys, unpad).read_to_end(&mut plain)?;
+    cbc::CbcReader::new(sealed, keys, unpad).read_to_end(&mut plain)?;
     Ok(plain)
 }
 
@@ -269,7 +269,7 @@ impl Kit {
             false => age::Identities::parse(&self.identities.join("\n")).unwrap(),
         };
         let mut out = Vec::new();
-        match age::Reader::new(&self.file[..], &keys) {
+        match age::AgeReader::new(&self.file[..], &keys) {
             Ok(None) => None,
             Ok(Some(mut reader)) => {
                 let ended = reader.read_to_end(&mut out).map(|_| ()).map_err(Error::from);
