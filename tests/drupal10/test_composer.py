@@ -20,6 +20,7 @@ class Packages(unittest.TestCase):
     def test_they_are_required_in_one_line_and_have_the_version_of_the_program(self):
         top = tempfile.mkdtemp(prefix="bam-composer-")
         self.addCleanup(shutil.rmtree, top, ignore_errors=True)
+        version = subprocess.run([BAM, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
         installed = [shutil.copytree(os.path.join(TOP, name), os.path.join(top, "share", name)) for name in FOLDERS]
         subprocess.run([os.path.join(TOP, "packaging/composer-version"), version, *installed], check=True)
         repositories = [{"type": "path", "url": top + "/share/*", "options": {"symlink": True}}, {"type": "package", "package": OTHERS},
