@@ -21,11 +21,14 @@ share := $(PREFIX)/share/bam
 
 include packaging/dist.mk
 
-.PHONY: help build demo test lint fuzz bench servers site site10 install install-files uninstall
+.PHONY: help build demo test lint fuzz bench faults soak scale servers site site10 install install-files uninstall
 
 help:
 	@echo 'make demo      what bam does, on a small sample site (compiles it first: some minutes, once)'
 	@echo 'make test      every test there is; the last line counts them'
+	@echo 'make faults    POINTS=… SEED=…: kills, full disks and errors at the calls of every operation; then what must hold'
+	@echo 'make soak      TIME=seconds: a changing site, all verbs in rounds, with faults'
+	@echo 'make scale     SCALE=part: memory and time with a million files, 20 000 tables, 100 000 backups'
 	@echo 'make servers   the database tests on the MySQL, MariaDB and PostgreSQL of newer Debians (as root)'
 	@echo 'make lint      rustfmt, clippy, php -l, shellcheck, codespell, cargo deny'
 	@echo 'make fuzz      libFuzzer over every parser and the C interface, TIME=60 seconds each (nightly Rust)'
@@ -71,6 +74,24 @@ bench:
 	@if [ -n "$$BAM_TEST_DRUPAL_ROOT" ]; then tests/bench/drupal; else echo "BAM_TEST_DRUPAL_ROOT names no site: Backup and Migrate is left out"; fi
 	@tests/bench/transfer --program $(built)/examples/transfer
 	@tests/bench/transfer --program $(built)/examples/transfer --latency 50 --rounds 3
+
+faults: POINTS ?= 10000
+faults:
+	@tests/need build faults
+	cargo build --locked --package bam-cli
+	@tests/faults/run --points $(POINTS) $(if $(SEED),--seed $(SEED))
+
+soak: TIME ?= 600
+soak:
+	@tests/need build faults
+	cargo build --locked --package bam-cli
+	@tests/faults/soak --seconds $(TIME) $(if $(SEED),--seed $(SEED))
+
+scale: SCALE ?= 1
+scale:
+	@tests/need build faults
+	cargo build --locked --package bam-cli
+	@tests/faults/scale --scale $(SCALE)
 
 servers:
 	@tests/need build servers

@@ -5,9 +5,11 @@ short    answers reads with less than was asked for, which the protocol allows
 endless  lists folders without end
 flood    answers a look at a file with others' answers, without end
 rename   says that it renamed, and did not
+seed=N   one answer in so many (`one-in=N`, 10) is some lie, drawn by the seed and this session's number; `log=FILE` has them
 """
 
 import os
+import random
 import stat
 import struct
 import sys
@@ -16,7 +18,8 @@ INIT, VERSION, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, SETSTAT, FSETSTAT, OPENDI
     REALPATH, STAT, RENAME = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
 STATUS, HANDLE, DATA, NAME, ATTRS = 101, 102, 103, 104, 105
 OK, EOF, NO_SUCH_FILE, FAILURE, UNSUPPORTED = 0, 1, 2, 4, 8
-LIES = set(sys.argv[1:])
+LIES = set(word for word in sys.argv[1:] if "=" not in word)
+SETTINGS = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
 
 
 def text(content):
@@ -50,9 +53,79 @@ def attributes(found):
     return struct.pack(">IQIIIII", 0xd, found.st_size, found.st_mode, int(found.st_atime), int(found.st_mtime), 0, 0)[:24]
 
 
+class Liar:
+    """Lies in any answer."""
+
+    def __init__(self):
+        with open(SETTINGS["log"], "a+") as log:
+            log.seek(0)
+            self.chance = random.Random(f"{SETTINGS['seed']}/{len(log.readlines())}")
+            print("session", file=log)
+        self.one_in = int(SETTINGS.get("one-in", 10))
+
+    def answer(self, kind, what, number, content):
+        if self.chance.randrange(self.one_in):
+            return False
+        lies = [name for name in dir(self) if name.startswith("lie_")]
+        lie = self.chance.choice(lies)
+        with open(SETTINGS["log"], "a") as log:
+            print(f"{kind} {lie}", file=log)
+        getattr(self, lie)(what, struct.pack(">I", number), content)
+        return True
+
+    def lie_other_number(self, what, number, content):
+        send(what, struct.pack(">I", self.chance.randrange(1 << 32)) + content)
+
+    def lie_other_kind(self, what, number, content):
+        send(self.chance.choice([STATUS, HANDLE, DATA, NAME, ATTRS, 0, 255]), number + content)
+
+    def lie_status(self, what, number, content):
+        send(STATUS, number + struct.pack(">I", self.chance.choice([0, 1, 2, 3, 4, 5, 6, 7, 8, 31, 1 << 31])) + text("") + text(""))
+
+    def lie_nothing_in_it(self, what, number, content):
+        send(what, number)
+
+    def lie_cut_short(self, what, number, content):
+        send(what, number + content[:self.chance.randrange(len(content) + 1)])
+
+    def lie_longer(self, what, number, content):
+        send(what, number + content + self.chance.randbytes(self.chance.randrange(40000)))
+
+    def lie_noise(self, what, number, content):
+        send(what, number + self.chance.randbytes(self.chance.randrange(300)))
+
+    def lie_flipped(self, what, number, content):
+        at = self.chance.randrange(max(len(content), 1))
+        send(what, number + content[:at] + bytes(byte ^ 1 << self.chance.randrange(8) for byte in content[at:at + 1]) + content[at + 1:])
+
+    def lie_length(self, what, number, content):
+        packet = struct.pack(">IB", self.chance.choice([0, 1, 1 << 20, 0x7fffffff, 0xffffffff]), what) + number + content
+        sys.stdout.buffer.write(packet)
+        sys.stdout.buffer.flush()
+
+    def lie_twice(self, what, number, content):
+        send(what, number + content)
+        send(what, number + content)
+
+    def lie_names(self, what, number, content):
+        names = ["../../etc/passwd", "/etc/shadow", "", ".", "..", "a\0b", "x" * 40000, "Lab.tar.gz", "\x1b[2Jx", "Lab.tar.gz.info"]
+        mode = struct.pack(">IQI", 5, 1 << 62, stat.S_IFREG | 0o600)
+        send(NAME, number + struct.pack(">I", len(names)) + b"".join(text(name) + text("") + mode for name in names))
+
+    def lie_size(self, what, number, content):
+        send(ATTRS, number + struct.pack(">IQIIIII", 0xd, self.chance.choice([0, 1, 1 << 40, (1 << 64) - 1]), 0o100600, 1, 1, 0, 0)[:24])
+
+    def lie_hang_up(self, what, number, content):
+        sys.exit()
+
+    def lie_silent(self, what, number, content):
+        """The client waits until its patience ends."""
+
+
 class Server:
     def __init__(self):
         self.open, self.last = {}, 0
+        self.liar = Liar() if "seed" in SETTINGS else None
 
     def keep(self, what):
         self.last += 1
@@ -140,7 +213,8 @@ class Server:
                 what, content = STATUS, FAILURE
             if what == STATUS:
                 content = struct.pack(">I", content) + text("") + text("")
-            send(what, struct.pack(">I", number) + content)
+            if not self.liar or not self.liar.answer(kind, what, number, content):
+                send(what, struct.pack(">I", number) + content)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ pub unsafe extern "C" fn bam_archive_create(
         let tree = FileTree { base, excludes, ignore_errors: options.ignore_errors, ..FileTree::default() };
         let monitor = Monitor::new();
         let report = whole_file::write(file, false, |part| {
-            let handle = part.get_ref().as_file().try_clone().at("cannot write", file)?;
+            let handle = part.get_ref().try_clone().at("cannot write", file)?;
             let kind = file.extension().and_then(OsStr::to_str).and_then(Kind::from_extension);
             let name = file.file_stem().unwrap_or_default().to_string_lossy();
             let encoder = compress::writer(kind.unwrap_or(Kind::None), Level::Default, &name, handle, 0)?;

@@ -42,7 +42,11 @@ impl Offline {
 
 impl Drop for Offline {
     fn drop(&mut self) {
-        // Nothing more can be done about a failure; the record stays, and with it the repair.
-        let _ = site::online(&self.0);
+        if let Err(error) = site::online(&self.0) {
+            // The record stays: the next run repairs it.
+            eprintln!(
+                "bam: warning: the site may still be in maintenance mode, look at it and see to that: {error}"
+            );
+        }
     }
 }

@@ -34,7 +34,10 @@ impl Hold {
         if !state.watching {
             let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
                 .map_err(|cause| Error::new(Code::Internal, "cannot watch for signals").because(cause))?;
-            std::thread::spawn(move || signals.forever().for_each(|_| arrived()));
+            std::thread::Builder::new()
+                .name("bam-signals".into())
+                .spawn(move || signals.forever().for_each(|_| arrived()))
+                .map_err(|cause| Error::new(Code::Io, "cannot start a thread").because(cause))?;
             state.watching = true;
         }
         state.holds += 1;

@@ -32,6 +32,7 @@ mod long_path;
 mod monitor;
 mod secret;
 pub mod source;
+pub(crate) mod threads;
 pub mod whole_file;
 
 pub use error::{Code, Error, Fact, Result, ResultExt, Told};

@@ -14,7 +14,7 @@ use bam::config::{Destination, DestinationType, Document};
 use bam::destination::{HostKey, at_address, host_key, open};
 use bam::job::check::{FindingState, destination as look_at, exit_code};
 use bam::job::{Request, choose};
-use bam::{Code, Error, Monitor, Result, ResultExt};
+use bam::{Code, Error, Monitor, Result, ResultExt, whole_file};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -210,14 +210,13 @@ fn into_file(document: &Document, name: &str, destination: &Destination) -> Resu
                 .hint(by_hand())
         })?;
     let found = fs::metadata(&file).at("cannot look at", &file)?;
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    let mut new = tempfile::NamedTempFile::new_in(folder).at("cannot write in", folder)?;
-    new.write_all(edited.as_bytes()).at("cannot write", new.path())?;
-    new.as_file().set_permissions(found.permissions()).at("cannot set the permissions of", &file)?;
-    std::os::unix::fs::chown(new.path(), Some(found.uid()), Some(found.gid()))
-        .at("cannot set the owner of", &file)?;
-    new.as_file().sync_all().at("cannot write", &file)?;
-    new.persist(&file).map_err(|cause| Error::io("cannot replace", &file, cause.error))?;
+    whole_file::write(&file, true, |new| {
+        new.write_all(edited.as_bytes()).at("cannot write", &file)?;
+        let new = new.get_ref();
+        std::os::unix::fs::fchown(new, Some(found.uid()), Some(found.gid()))
+            .at("cannot set the owner of", &file)?;
+        new.set_permissions(found.permissions()).at("cannot set the permissions of", &file)
+    })?;
     Ok(file)
 }
 

@@ -7,7 +7,7 @@
 use super::{BackupId, FileName, Kind, Sidecar, SiteIdentity, Sites, contested, key};
 use crate::config::{Compression, EncryptionKind};
 use crate::destination::{Destination, Listed};
-use crate::{Note, NoteKind};
+use crate::{Note, NoteKind, threads};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -244,14 +244,9 @@ pub struct Listing {
 impl Listing {
     /// Lists destinations, all at once. One that cannot be reached does not spoil the others.
     pub fn of(destinations: &[&dyn Destination]) -> Listing {
-        let listed: Vec<_> = std::thread::scope(|scope| {
-            let look = |destination: &&dyn Destination| {
-                let mut told = Vec::new();
-                destination.look(&mut told).map(|files| (files, told))
-            };
-            let threads: Vec<_> =
-                destinations.iter().map(|destination| scope.spawn(move || look(destination))).collect();
-            threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        let listed = threads::at_once("bam-list", destinations, |destination| {
+            let mut told = Vec::new();
+            destination.look(&mut told).map(|files| (files, told))
         });
         let mut places = Vec::new();
         let mut unreachable = BTreeMap::new();

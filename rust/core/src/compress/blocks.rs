@@ -2,7 +2,7 @@
 //! order.
 
 use super::pool;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, threads};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
@@ -122,10 +122,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
         let (feeder, drain) = pool::start(name, workers, slots)?;
         let abandoned = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&abandoned);
-        let writer = std::thread::Builder::new()
-            .name(format!("{name}-out"))
-            .spawn(move || write_out(drain, out, join, &stop))
-            .map_err(|e| Error::new(Code::Io, "cannot start a thread").because(e))?;
+        let writer = threads::spawn(&format!("{name}-out"), move || write_out(drain, out, join, &stop))?;
         Ok(Encoder { size, filling: None, feeder: Some(feeder), writer: Some(writer), abandoned })
     }
 

@@ -83,12 +83,13 @@ where
     S: Send + 'static,
     F: FnMut(&mut S) -> Result<()> + Send + 'static,
 {
+    // Before the channels: should a thread be refused, those that run end when the channels are gone, and are waited for then.
+    let mut threads = Workers(Vec::with_capacity(workers.len()));
     // Never more messages than buffers: "unbounded" says only that sending never waits.
     let (free, free_slots) = unbounded();
     let (jobs, work) = unbounded::<(u64, S)>();
     let (finished, done) = unbounded();
     let (alive, gone) = bounded::<()>(0);
-    let mut threads = Workers(Vec::with_capacity(workers.len()));
     for mut run in workers {
         let (work, finished, gone) = (work.clone(), finished.clone(), gone.clone());
         let body = move || {
@@ -105,11 +106,7 @@ where
                 }
             }
         };
-        let thread = std::thread::Builder::new()
-            .name(name.into())
-            .spawn(body)
-            .map_err(|e| Error::new(Code::Io, "cannot start a thread").because(e))?;
-        threads.0.push(thread);
+        threads.0.push(crate::threads::spawn(name, body)?);
     }
     for slot in slots {
         let _ = free.send(slot);

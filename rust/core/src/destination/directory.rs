@@ -174,6 +174,8 @@ impl Directory {
         let mut handle = File::from(made);
         self.share(&handle, &path)?;
         handle.write_all(text.as_bytes()).at("cannot write", &path)?;
+        // One that a power cut left empty would count for ten minutes as one that is just being written.
+        handle.sync_all().at("cannot write", &path)?;
         // open(2), O_TMPFILE: how such a file gets a name without further rights.
         let nameless = format!("/proc/self/fd/{}", handle.as_raw_fd());
         match rustix::fs::linkat(CWD, nameless, CWD, &path, AtFlags::SYMLINK_FOLLOW) {
@@ -450,6 +452,13 @@ impl Destination for Directory {
                 // What others left is theirs to clean.
                 Err(error) if error.code() == Code::Permission => {}
                 Err(error) => return Err(error),
+            }
+        }
+        for (file, found) in files.iter().filter(|(file, _)| names::kind(file) == Kind::Probe) {
+            let age = found.modified().ok().and_then(|time| time.elapsed().ok()).unwrap_or_default();
+            if age > lease::STALE_PROBE && found.len() <= names::TRIAL.len() as u64 {
+                // Another's, perhaps: then it is his.
+                let _ = remove_if_there(&self.at(file));
             }
         }
         if !cleaned.is_empty() {

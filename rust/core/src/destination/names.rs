@@ -29,8 +29,10 @@ pub fn check_name(name: &str) -> Result<()> {
 
 /// A hidden file that is written to find out whether a place takes files. Unlike parts it has no name of a backup in it.
 pub(super) fn trial() -> String {
-    format!(".bam-trial-{}-{}", std::process::id(), getrandom::u32().unwrap_or_default())
+    format!("{TRIAL_NAME}{}-{}", std::process::id(), getrandom::u32().unwrap_or_default())
 }
+
+const TRIAL_NAME: &str = ".bam-trial-";
 
 /// What a trial holds.
 pub(super) const TRIAL: &str = "bam tries whether this place takes files and gives them back.\n";
@@ -93,6 +95,7 @@ pub(super) enum Kind<'a> {
     SidecarNew(&'a str),
     Old(&'a str),
     Lease(&'a str),
+    /// What was written to see whether that works; a killed run may have left it.
     Probe,
     Other,
 }
@@ -123,7 +126,7 @@ pub(super) fn kind(file: &str) -> Kind<'_> {
             Kind::Old(name)
         } else if let Some(name) = hidden.strip_suffix(".lease") {
             Kind::Lease(name)
-        } else if file.starts_with(PROBE) {
+        } else if file.starts_with(PROBE) || file.starts_with(TRIAL_NAME) {
             Kind::Probe
         } else {
             Kind::Other

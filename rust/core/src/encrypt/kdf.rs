@@ -2,7 +2,7 @@
 
 use super::cbc::{Boxed, KeyIv};
 use super::{KeyCheck, MacKey, Passphrase};
-use crate::{Code, Error, Monitor, Result};
+use crate::{Code, Error, Monitor, Result, threads};
 use crossbeam_channel::{Receiver, bounded};
 use pbkdf2::pbkdf2_hmac;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing, zeroize_stack};
@@ -223,11 +223,8 @@ impl Derivation {
     pub fn start(kdf: Kdf, passphrase: &Passphrase, salt: Salt) -> Result<Self> {
         let passphrase = passphrase.clone();
         let (sender, derived) = bounded(1);
-        std::thread::Builder::new()
-            .name("bam-kdf".into())
-            // Nobody may want them any more.
-            .spawn(move || drop(sender.send(kdf.derive(&passphrase, salt))))
-            .map_err(|e| Error::new(Code::Io, "cannot start a thread").because(e))?;
+        // Nobody may want them any more.
+        threads::spawn("bam-kdf", move || drop(sender.send(kdf.derive(&passphrase, salt))))?;
         Ok(Derivation { salt, derived })
     }
 

@@ -53,7 +53,7 @@ pub use select::{Meant, meant, other_site};
 pub use verify::drill;
 
 use crate::config::Document;
-use crate::{Code, Error, Monitor, NoteKind, Phase, Progress, Result, Told};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Progress, Result, Told, threads};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -85,16 +85,13 @@ impl Job {
         let monitor = Arc::new(Monitor::new());
         let (over, ended) = channel::<()>();
         let inner = Arc::clone(&monitor);
-        let thread = std::thread::Builder::new()
-            .name("bam-job".into())
-            .spawn(move || {
-                // Dropped at the end, a panic included: that is what wakes `poll`.
-                let _over = over;
-                let result = run(&document, &request, &inner);
-                inner.phase(Phase::Done);
-                result
-            })
-            .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+        let thread = threads::spawn("bam-job", move || {
+            // Dropped at the end, a panic included: that is what wakes `poll`.
+            let _over = over;
+            let result = run(&document, &request, &inner);
+            inner.phase(Phase::Done);
+            result
+        })?;
         Ok(Job { monitor, thread: Some(thread), ended, finished: false })
     }
 

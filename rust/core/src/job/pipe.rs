@@ -124,13 +124,10 @@ impl Read for PipeReader {
 /// A decoder that runs on a thread of its own, so that decrypting and decompressing overlap with extracting.
 pub fn on_a_thread(mut input: Box<dyn Read + Send>) -> crate::Result<PipeReader> {
     let (mut writer, reader) = pipe();
-    std::thread::Builder::new()
-        .name("bam-decode".into())
-        .spawn(move || match io::copy(&mut input, &mut writer) {
-            Ok(_) => drop(writer.finish()),
-            Err(error) => writer.fail(error),
-        })
-        .map_err(|cause| crate::Error::new(crate::Code::Internal, "cannot start a thread").because(cause))?;
+    crate::threads::spawn("bam-decode", move || match io::copy(&mut input, &mut writer) {
+        Ok(_) => drop(writer.finish()),
+        Err(error) => writer.fail(error),
+    })?;
     Ok(reader)
 }
 

@@ -6,7 +6,7 @@ use super::{choose, lock};
 use crate::catalog::{Backup, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
 use crate::config::{DestinationType, Document};
 use crate::destination::{self, Broken, Destination};
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Code, Error, Monitor, NoteKind, Result, threads};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -75,12 +75,11 @@ pub type Ready = Vec<Arc<dyn Destination>>;
 
 /// Makes each ready for a backup. Returns the ready ones, and how the others failed.
 pub fn prepare(places: Ready, monitor: &Monitor) -> Result<(Ready, Vec<Outcome>)> {
-    let prepared: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            places.iter().map(|place| scope.spawn(move || place.prepare(monitor))).collect();
-        let bug = |_| Err(Error::new(Code::Internal, "preparing it stopped at a bug in bam"));
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(bug)).collect()
-    });
+    let bug = |_| Err(Error::new(Code::Internal, "preparing it stopped at a bug in bam"));
+    let prepared = threads::at_once("bam-prepare", &places, |place| place.prepare(monitor))
+        .into_iter()
+        .map(|done| done.unwrap_or_else(bug))
+        .collect::<Vec<Result<()>>>();
     monitor.check()?;
     let (mut ready, mut failed) = (Vec::new(), Vec::new());
     for (place, prepared) in places.into_iter().zip(prepared) {

@@ -6,7 +6,7 @@
 
 use super::content::Opened;
 use super::walk::{Found, Losses, Walk, What};
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, threads};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::io::Errno;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -44,10 +44,10 @@ pub fn run(mut walk: Walk<'_>, threads: usize, take: &mut dyn FnMut(Loaded) -> R
         let (to_openers, work) = bounded::<Arc<Batch>>(BATCHES);
         for _ in 0..threads {
             let work = work.clone();
-            scope.spawn(move || work.iter().for_each(|batch| batch.work()));
+            threads::spawn_scoped(scope, "bam-open", move || work.iter().for_each(|batch| batch.work()))?;
         }
         drop(work);
-        let walker = scope.spawn(move || feed(walk, &to_taker, &to_openers));
+        let walker = threads::spawn_scoped(scope, "bam-walk", move || feed(walk, &to_taker, &to_openers))?;
         let taken = take_all(&batches, take);
         // Whoever still waits to hand something over learns that nobody listens.
         drop(batches);

@@ -5,6 +5,7 @@
 //! (`DatabaseConnection_sqlite::__construct`): that is then the database.
 
 mod defined;
+mod nameless;
 
 use crate::config::{Connection as Settings, names_table};
 use crate::source::drupal::Tables;
@@ -86,12 +87,16 @@ pub(crate) fn tables(settings: &Settings, count: bool) -> Result<Vec<Table>> {
 
 /// See [`crate::source::database::contents`].
 pub(crate) fn contents(input: &mut dyn Read, spool_dir: &Path, monitor: &Monitor) -> Result<Contents> {
-    let mut spool = tempfile::NamedTempFile::new_in(spool_dir).at("cannot write in", spool_dir)?;
-    pour(input, spool.as_file_mut(), monitor)?;
-    check_magic(spool.path())?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = |path: &Path| Connection::open_with_flags(path, flags).and_then(collated);
+    let (database, mut spool) = nameless::open(spool_dir, open)?;
+    pour(input, &mut spool, monitor)?;
+    if !has_magic(&spool).at("cannot read", spool_dir)? {
+        return Err(no_database());
+    }
+    // Logs would lie beside its name.
+    leave_wal(&spool).at("cannot change the copy in", spool_dir)?;
     let read = || {
-        let database = Connection::open_with_flags(spool.path(), flags).and_then(collated)?;
         let excluded = left_out(&database)?;
         let tables = inventory(&database, true)?.into_iter().filter(|table| table.name != LEFT_OUT).collect();
         Ok(Contents { tables, prefix: None, excluded, complete: true })
@@ -100,9 +105,22 @@ pub(crate) fn contents(input: &mut dyn Read, spool_dir: &Path, monitor: &Monitor
 }
 
 fn damaged(cause: rusqlite::Error) -> Error {
-    Error::new(Code::Integrity, "the backup's SQLite database is damaged")
-        .because(cause)
-        .hint("use another copy or an older backup")
+    // What the disk does not take or give says nothing about the backup.
+    let code = match cause.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Some(Code::Space),
+        Some(
+            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::OutOfMemory,
+        ) => Some(Code::Io),
+        _ => None,
+    };
+    match code {
+        Some(code) => {
+            Error::new(code, "cannot work on the copy of the backup's SQLite database").because(cause)
+        }
+        None => Error::new(Code::Integrity, "the backup's SQLite database is damaged")
+            .because(cause)
+            .hint("use another copy or an older backup"),
+    }
 }
 
 /// The tables that were left out of a dump on purpose.
@@ -140,17 +158,12 @@ fn inventory(database: &Connection, count: bool) -> rusqlite::Result<Vec<Table>>
 
 /// An empty database and its file, which has no name: should we be killed, it is gone.
 fn unlinked(folder: &Path) -> Result<(Connection, File)> {
-    let file = tempfile::NamedTempFile::new_in(folder).at("cannot write in", folder)?;
-    let database = connect(file.path())
+    nameless::open(folder, |path| {
+        let database = connect(path)?;
         // Journals lie beside a file's name.
-        .and_then(|database| {
-            database.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")?;
-            defined::know(&database).map(|()| database)
-        })
-        .map_err(|cause| failed(file.path(), cause))?;
-    let (bytes, name) = file.into_parts();
-    name.close().at("cannot remove a file in", folder)?;
-    Ok((database, bytes))
+        database.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")?;
+        Ok(database)
+    })
 }
 
 /// Marks the copy of a database with a write-ahead log as one without: a log would lie beside its name. (Bytes 18 and
@@ -423,6 +436,8 @@ fn put(from: &Path, live: &Path, monitor: &Monitor) -> Result<()> {
     let source = open(from)?;
     let write = |rollback: bool| -> std::result::Result<(), Stopped> {
         let mut target = open_raw(live)?;
+        // What is committed stays so when the power goes: the removal of the journal is flushed, too.
+        target.execute_batch("PRAGMA synchronous=EXTRA")?;
         if rollback {
             target.query_row("PRAGMA journal_mode=DELETE", [], |_| Ok(()))?;
         }
@@ -450,7 +465,9 @@ fn replace_file(from: &Path, live: &Path) -> Result<()> {
     for log in ["-journal", "-wal", "-shm"] {
         remove(&with_ending(live, log))?;
     }
-    fs::rename(&part, live).at("cannot put in place", live)
+    fs::rename(&part, live).at("cannot put in place", live)?;
+    let folder = live.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).at("cannot flush", folder)
 }
 
 /// Owner and permissions of the file that is replaced, or what lets the site write: the folder's.
@@ -597,13 +614,22 @@ fn failed(path: &Path, cause: rusqlite::Error) -> Error {
 }
 
 fn check_magic(path: &Path) -> Result<()> {
-    let mut start = Vec::new();
-    let file = File::open(path).at("cannot read", path)?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut start).at("cannot read", path)?;
-    match start == MAGIC {
+    match File::open(path).and_then(|file| has_magic(&file)).at("cannot read", path)? {
         true => Ok(()),
-        false => Err(Error::new(Code::Integrity, "the backup holds no SQLite database")
-            .hint("restore it onto the kind of database from which it was made")),
+        false => Err(no_database()),
+    }
+}
+
+fn no_database() -> Error {
+    Error::new(Code::Integrity, "the backup holds no SQLite database")
+        .hint("restore it onto the kind of database from which it was made")
+}
+
+fn has_magic(file: &File) -> io::Result<bool> {
+    let mut start = [0; MAGIC.len()];
+    match file.read_exact_at(&mut start, 0) {
+        Err(cause) if cause.kind() == ErrorKind::UnexpectedEof => Ok(false),
+        done => done.map(|()| start == MAGIC),
     }
 }
 

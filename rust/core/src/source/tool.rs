@@ -71,8 +71,14 @@ pub(crate) fn spawn_holding(
     mappings.extend(held.map(|held| FdMapping { parent_fd: held, child_fd: HELD_FD }));
     command.fd_mappings(mappings).map_err(io::Error::other)?;
     let mut child = command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn()?;
-    let stderr = child.stderr.take().map(|stderr| std::thread::spawn(|| keep(stderr)));
-    Ok(Tool { child, stderr })
+    let reader = |stderr| std::thread::Builder::new().name("bam-stderr".into()).spawn(|| keep(stderr));
+    match child.stderr.take().map(reader).transpose() {
+        Ok(stderr) => Ok(Tool { child, stderr }),
+        Err(cause) => {
+            let _ = child.kill().and_then(|()| child.wait());
+            Err(cause)
+        }
+    }
 }
 
 /// Reads all of a program's stderr, and keeps its beginning and its end.

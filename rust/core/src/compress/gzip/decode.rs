@@ -2,7 +2,7 @@
 
 use super::super::{BUFFER, damaged, integrity, pool};
 use super::{HEADER, HEADER_LEN, TRAILER_LEN};
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, threads};
 use flate2::bufread::GzDecoder;
 use libdeflater::{Decompressor, crc32};
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
@@ -140,10 +140,7 @@ impl<R: Read + Send + 'static> Parallel<R> {
         // One batch being read, one being given out, one waiting.
         let slots = (0..threads + 3).map(|_| Batch::roomy()).collect();
         let (feeder, drain) = pool::start("bam-gunzip", workers, slots)?;
-        let reading = std::thread::Builder::new()
-            .name("bam-gunzip-in".into())
-            .spawn(move || read_members(rest, feeder))
-            .map_err(|e| Error::new(Code::Io, "cannot start a thread").because(e))?;
+        let reading = threads::spawn("bam-gunzip-in", move || read_members(rest, feeder))?;
         Ok(Parallel { drain, reading, batch: Batch::default(), taken: 0 })
     }
 

@@ -7,6 +7,7 @@ use super::folder::{Folder, parse_digest, quote};
 use crate::Monitor;
 use crate::destination::follow::Follow;
 use crate::destination::ssh::server::Server;
+use crate::threads;
 use ssh2::Channel;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -23,7 +24,8 @@ const EVERY: Duration = Duration::from_millis(100);
 /// A server that hashes along. Dropped, it stops.
 pub(crate) struct Along<'scope> {
     end: Sender<()>,
-    thread: ScopedJoinHandle<'scope, Option<[u8; 32]>>,
+    /// `None`: there was none to be had; then the digest is asked for at the end.
+    thread: Option<ScopedJoinHandle<'scope, Option<[u8; 32]>>>,
 }
 
 impl<'scope> Along<'scope> {
@@ -38,7 +40,8 @@ impl<'scope> Along<'scope> {
         let (end, ended) = channel();
         // Not the folder itself: its connection belongs to the thread that sends.
         let (server, mode) = (folder.server.clone(), folder.mode);
-        let thread = scope.spawn(move || along(server, mode, part, file, &ended, monitor));
+        let work = move || along(server, mode, part, file, &ended, monitor);
+        let thread = threads::spawn_scoped(scope, "bam-digest", work).ok();
         Along { end, thread }
     }
 
@@ -46,7 +49,7 @@ impl<'scope> Along<'scope> {
     pub fn finish(self) -> Option<[u8; 32]> {
         let _ = self.end.send(());
         drop(self.end);
-        self.thread.join().ok().flatten()
+        self.thread?.join().ok().flatten()
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::catalog::Blocks;
 use crate::destination::{Destination, Existing, Follow, Growing, Spool, Upload};
 use crate::job::places::Outcome;
-use crate::{Code, Error, Fact, Monitor, Result};
+use crate::{Code, Error, Fact, Monitor, Result, threads};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
@@ -208,7 +208,7 @@ impl Delivery {
 
     fn push_to(&mut self, destination: Option<String>, sink: Sink) -> Result<()> {
         let (chunks, coming) = bounded(DEPTH);
-        let thread = thread("bam-write", move || sink.run(&coming))?;
+        let thread = threads::spawn("bam-write", move || sink.run(&coming))?;
         self.writers.push(Writer { destination, chunks, thread });
         Ok(())
     }
@@ -223,7 +223,7 @@ impl Delivery {
         let id = destination.id().to_owned();
         let (name, destination) = (name.to_owned(), Arc::clone(destination));
         let (sidecar, monitor) = (Arc::clone(&self.sidecar), Arc::clone(&self.monitor));
-        let thread = thread("bam-upload", move || {
+        let thread = threads::spawn("bam-upload", move || {
             destination.follow(&name, existing, &follow, &|| sidecar.wait(), &monitor)
         })?;
         self.followers.push((id, thread));
@@ -360,16 +360,12 @@ impl Finished {
         self.sidecar.set(Some(sidecar.to_owned()));
         let mut outcomes = std::mem::take(&mut self.failed);
         let uploads = std::mem::take(&mut self.uploads);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = uploads
-                .into_iter()
-                .map(|(id, upload)| (id, scope.spawn(move || upload.commit(sidecar))))
-                .collect();
-            for (destination, thread) in threads {
-                let result = thread.join().unwrap_or_else(|_| Err(bug()));
-                outcomes.push(Outcome { destination, result });
-            }
-        });
+        let (names, uploads): (Vec<_>, Vec<_>) = uploads.into_iter().unzip();
+        let results = threads::at_once("bam-commit", uploads, |upload| upload.commit(sidecar));
+        outcomes.extend(names.into_iter().zip(results).map(|(destination, result)| Outcome {
+            destination,
+            result: result.unwrap_or_else(|_| Err(bug())),
+        }));
         for (destination, thread) in std::mem::take(&mut self.followers) {
             outcomes.push(Outcome { destination, result: join(thread) });
         }
@@ -465,7 +461,7 @@ fn take_over(followed: Option<Followed>, error: Error) -> Result<Sink> {
 
 fn hasher() -> Result<(Sender<Message>, JoinHandle<Option<Written>>)> {
     let (sender, chunks) = bounded::<Message>(DEPTH);
-    let thread = thread("bam-hash", move || {
+    let thread = threads::spawn("bam-hash", move || {
         let (mut hash, mut bytes, mut blocks) = (Sha256::new(), 0, Blocks::default());
         while let Ok(message) = chunks.recv() {
             match message {
@@ -483,13 +479,6 @@ fn hasher() -> Result<(Sender<Message>, JoinHandle<Option<Written>>)> {
         None
     })?;
     Ok((sender, thread))
-}
-
-fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
-        .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))
 }
 
 fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {

@@ -7,7 +7,7 @@ use crate::encrypt::kdf::{Derivation, Keys};
 use crate::encrypt::{aes_module, age, enc};
 use crate::job::keys as ring;
 use crate::job::pipe::{PipeReader, PipeWriter, pipe};
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, threads};
 use std::io::{self, Read, Write};
 use std::thread::JoinHandle;
 
@@ -56,13 +56,10 @@ impl Pipeline {
     ) -> Result<Pipeline> {
         let (writer, reader) = pipe();
         let encoder = compress::writer(kind, level, entry_name, writer, 0)?;
-        let back = std::thread::Builder::new()
-            .name("bam-encrypt".into())
-            .spawn(move || {
-                let (delivery, keys) = encrypt(reader, cipher, delivery)?;
-                Ok((delivery.finish()?, keys))
-            })
-            .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+        let back = threads::spawn("bam-encrypt", move || {
+            let (delivery, keys) = encrypt(reader, cipher, delivery)?;
+            Ok((delivery.finish()?, keys))
+        })?;
         Ok(Pipeline { encoder, level, back, bytes: 0 })
     }
 

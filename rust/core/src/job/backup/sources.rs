@@ -19,7 +19,7 @@ use crate::source::exclude::{self, Excludes, plain_path, real_path};
 use crate::source::files::{FileTree, TreeReport};
 use crate::source::reach::Reach;
 use crate::source::siblings;
-use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt, threads};
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
@@ -415,17 +415,20 @@ impl BackupPlan {
         let failed = &failed;
         std::thread::scope(|scope| {
             // tar wants the dump's size before its bytes: it waits on disk while the files are archived.
-            let spooling = database.map(|(connection, settings)| {
-                scope.spawn(move || {
+            let spooling = match database {
+                Some((connection, settings)) => Some(threads::spawn_scoped(scope, "bam-spool", move || {
                     let spooled = Spooled::dump(connection, settings, spool_dir, gzip, monitor);
                     // Without a dump the files go nowhere: no need to read and send them for hours.
                     failed.store(spooled.is_err(), Relaxed);
                     spooled
-                })
-            });
+                })?),
+                None => None,
+            };
             let mut tar = archive::Writer::new(out);
             tar.append_bytes(b"MANIFEST.ini", 0o644, mtime, manifest.to_string().as_bytes())?;
             let walked = self.write_trees(&mut tar, failed, monitor);
+            // Before that stops the dump, too.
+            let dump_failed = failed.load(Relaxed);
             if walked.is_err() {
                 // The dump must not go on for minutes for nothing.
                 monitor.cancel();
@@ -437,7 +440,7 @@ impl BackupPlan {
             });
             // Where the dump has failed, that is why the files did not come to their end.
             let spooled = match spooled {
-                Some(Err(error)) if failed.load(Relaxed) && walked.is_err() => return Err(error),
+                Some(Err(error)) if dump_failed && walked.is_err() => return Err(error),
                 other => other,
             };
             let mut wrote = Wrote { files: Some(walked?), dump: None };
@@ -492,7 +495,9 @@ impl Spooled {
                 let threads = processors.min((processors / 2).max(4));
                 let mut encoder = compress::writer(compress::Kind::Gzip, level, "", file, threads)?;
                 let report = database::dump(connection, settings, &mut encoder, monitor)?;
-                (encoder.finish().map_err(|error| error.context("cannot keep the dump"))?, report)
+                let at =
+                    |error: Error| error.context(format!("cannot keep the dump in {}", folder.display()));
+                (encoder.finish().map_err(at)?, report)
             }
             None => {
                 let mut encoder = zstd::Encoder::new(file, SPOOL_LEVEL)?;

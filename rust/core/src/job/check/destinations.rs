@@ -4,7 +4,7 @@ use super::{Finding, FindingState};
 use crate::config::{Destination, DestinationType, Document};
 use crate::destination;
 use crate::job::web::{self, Served};
-use crate::{Code, Error, Monitor, Result, ResultExt};
+use crate::{Code, Error, Monitor, Result, ResultExt, threads};
 use std::path::{Path, PathBuf};
 
 /// Seconds that a server may be silent while somebody waits for the answer.
@@ -23,16 +23,11 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
         return Ok(vec![finding.hint("add one under \"destinations\", or with `bam destination add`")]);
     }
     // All at once: one that is silent must not make the others wait.
-    let found: Vec<Vec<Finding>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = document
-            .destinations
-            .iter()
-            .map(|(name, config)| scope.spawn(move || one(document, name, config, monitor)))
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
+    let found = threads::at_once("bam-check", &document.destinations, |(name, config)| {
+        one(document, name, config, monitor)
     });
     monitor.check()?;
-    let mut findings: Vec<Finding> = found.into_iter().flatten().collect();
+    let mut findings: Vec<Finding> = found.into_iter().flat_map(Result::unwrap_or_default).collect();
     if document.destinations.values().all(|place| place.kind == DestinationType::Directory) {
         let text = "all backups stay on this machine: what takes it takes them along";
         findings.push(

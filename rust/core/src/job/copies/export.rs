@@ -55,19 +55,26 @@ pub fn export(
     let place = Directory::new("export", folder);
     place.prepare(monitor)?;
     web::refuse_served_folder(document, folder, backup.is_encrypted(), monitor)?;
+    // Of an export that was stopped.
+    places::clean(&place, &[], monitor)?;
     let name = &backup.file;
     let sidecar = local.sidecar().map_or_else(|| lone_sidecar(name, backup.id, backup.size), Clone::clone);
     let text = sidecar.to_string();
-    place.follow(
-        name,
-        Existing::Keep,
-        &Follow::finished(local.into_file())?,
-        &|| Ok(text.clone()),
-        monitor,
-    )?;
-    let hash = place
-        .sha256(name, monitor)?
-        .ok_or_else(|| Error::new(Code::Internal, "a folder did not tell a hash"))?;
+    let hash = || {
+        let hash = place.sha256(name, monitor)?;
+        hash.ok_or_else(|| Error::new(Code::Internal, "a folder did not tell a hash"))
+    };
+    // What is missing of an export that was stopped, or taken apart, is made good.
+    let same = sidecar.digest(key::SHA256).is_some()
+        && place
+            .sidecar(name)?
+            .is_some_and(|there| Sidecar::parse(&there).digest(key::SHA256) == sidecar.digest(key::SHA256))
+        && hash().ok() == sidecar.digest(key::SHA256);
+    if !same {
+        let local = Follow::finished(local.into_file())?;
+        place.follow(name, Existing::Keep, &local, &|| Ok(text.clone()), monitor)?;
+    }
+    let hash = hash()?;
     let sums = folder.join(SUMS);
     add_sum(&sums, name, &hash)?;
     if let Some(program) = export.program {

@@ -36,6 +36,9 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
     let mut run =
         Run { document, ask, all: &all, state_dir: &state_dir, monitor, seals: Vec::new(), told: Vec::new() };
     let listing = run.list()?;
+    if let (true, Some(note)) = (ask.ids.is_empty(), listing.incomplete()) {
+        monitor.note(note.kind, note.text);
+    }
     let chosen: Vec<&Backup> = if ask.ids.is_empty() {
         listing.backups.iter().filter(|backup| backup.is_encrypted() || is_sealed(backup)).collect()
     } else {

@@ -30,6 +30,9 @@ pub fn bring_up_to_date(
     let state_dir = lock::state_dir(document)?;
     // A folder that is not there is made when a copy goes there.
     let listing = places::list_made(document, all, site, monitor)?;
+    if let Some(note) = listing.incomplete() {
+        monitor.note(note.kind, note.text);
+    }
     let mut made = Vec::new();
     let known = Damaged::of(document);
     for (backup, missing) in wanting(document, &listing, &known) {

@@ -13,7 +13,7 @@ use crate::job::restore;
 use crate::job::scope;
 use crate::source::database::{LoadReport, LoadSettings, Replacement};
 use crate::source::exclude::real_path;
-use crate::{Code, Error, Monitor, Result};
+use crate::{Code, Error, Monitor, Result, threads};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -286,7 +286,9 @@ pub fn load_member(
 ) -> Result<LoadReport> {
     let (writer, input) = pipe();
     std::thread::scope(|scope| {
-        let loading = scope.spawn(move || load(target, journal, Box::new(input), monitor));
+        let loading = threads::spawn_scoped(scope, "bam-load", move || {
+            load(target, journal, Box::new(input), monitor)
+        })?;
         let fed = feed(reader, writer);
         let loaded = loading
             .join()

@@ -71,6 +71,9 @@ pub struct Journal {
     /// Nobody else will take it out of that: this is the run which did it.
     #[serde(skip)]
     ours: bool,
+    /// It is online again, as far as that was up to us.
+    #[serde(skip)]
+    online: bool,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -86,9 +89,11 @@ impl Journal {
             database: None,
             offline: false,
             ours: false,
+            online: false,
             path: state_dir.join(FILE),
         };
-        journal.save()?;
+        // It may be there all the same, only not flushed.
+        journal.save().inspect_err(|_| drop(fs::remove_file(&journal.path)))?;
         Ok(journal)
     }
 
@@ -301,8 +306,7 @@ impl Journal {
 
     /// Makes the old data live again, and ends the restore. On failure it stays as far as it came, to be tried again.
     pub fn take_back(&mut self, document: &Document, monitor: &Monitor) -> Result<()> {
-        self.enter(JournalState::Reverting)?;
-        self.revert(document).map_err(|error| {
+        self.enter(JournalState::Reverting).and_then(|()| self.revert(document)).map_err(|error| {
             let error = error.context(format!("taking the restore of {} back failed", self.backup));
             error.hint(
                 "the site may be half old and half new, and is left in maintenance mode: see to what is said here, then \
@@ -369,7 +373,9 @@ impl Journal {
             if let Some((name, replacement)) = &self.database {
                 all.push(Leftover::Database(name.clone(), Box::new(replacement.clone())));
             }
-            leftovers::remember(&state_dir, leftovers::clear(all, document, monitor))?;
+            let mut stay = leftovers::clear(all, document, monitor);
+            stay.extend((self.offline && !self.online).then_some(Leftover::Maintenance));
+            leftovers::remember(&state_dir, stay)?;
             let lists = self.trees.iter().filter_map(TreeSwap::list);
             for list in lists.chain(self.paths.iter().filter_map(PathSwap::list)) {
                 // The next restore writes it anew.
@@ -389,17 +395,18 @@ impl Journal {
 
     /// Takes the site out of maintenance mode, if it was us who put it into it. The restored database has the record of
     /// that, too ([`Replacement::adapt`]).
-    pub fn go_online(&self, document: &Document, monitor: &Monitor) {
+    pub fn go_online(&mut self, document: &Document, monitor: &Monitor) {
         let done = match (self.ours, self.offline) {
             (true, _) => site::online(document),
             (false, true) => site::repair(document).map(drop),
             (false, false) => Ok(()),
         };
-        if let Err(error) = done {
-            monitor.note(
-                NoteKind::Warning,
+        match done {
+            Ok(()) => self.online = true,
+            Err(error) => monitor.note(
+                NoteKind::Missing,
                 format!("the site may still be in maintenance mode, look at it and see to that: {error}"),
-            );
+            ),
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::erase::erase;
 use crate::config::Document;
-use crate::job::lock;
+use crate::job::{lock, site};
 use crate::source::database::Replacement;
 use crate::{Error, Monitor, NoteKind, Result};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub enum Leftover {
     Folder(OsString),
     /// The machine name of a database in the document, and what is left of its replacement.
     Database(String, Box<Replacement>),
+    /// The site could not be taken out of the maintenance mode that a restore had put it into.
+    Maintenance,
 }
 
 /// Removes all of it; gives what stays. Each is named in a note.
@@ -43,10 +45,17 @@ pub fn clear(all: Vec<Leftover>, document: &Document, monitor: &Monitor) -> Vec<
                 .and_then(|connection| replacement.clean(&connection, &Monitor::new()))
                 .err()
                 .map(|error| format!("what was in the database before could not be removed: {error}")),
+            Leftover::Maintenance => site::repair(document)
+                .err()
+                .map(|error| format!("the site may still be in maintenance mode: {error}")),
         };
         if let Some(why) = why {
-            monitor
-                .note(NoteKind::Warning, format!("{why}; it is in nobody's way, and is tried again later"));
+            let (kind, rest) = match leftover {
+                // Visitors stand before a closed door.
+                Leftover::Maintenance => (NoteKind::Missing, "look at it; the next run tries again"),
+                _ => (NoteKind::Warning, "it is in nobody's way, and is tried again later"),
+            };
+            monitor.note(kind, format!("{why}; {rest}"));
             stay.push(leftover);
         }
     }
@@ -79,7 +88,7 @@ pub fn folders(state_dir: &Path) -> Vec<PathBuf> {
     let all = read(state_dir).unwrap_or_default().into_iter();
     all.filter_map(|it| match it {
         Leftover::Folder(path) => Some(PathBuf::from(path)),
-        Leftover::Database(..) => None,
+        Leftover::Database(..) | Leftover::Maintenance => None,
     })
     .collect()
 }
@@ -98,7 +107,7 @@ fn read(state_dir: &Path) -> Result<Vec<Leftover>> {
             let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
             name.starts_with('.') && name.contains(".bam-")
         }
-        Leftover::Database(..) => true,
+        Leftover::Database(..) | Leftover::Maintenance => true,
     };
     Ok(all.into_iter().filter(ours).collect())
 }

@@ -273,11 +273,11 @@ fn put(
     }
     partial::note(monitor, &ask.tables);
     let mut journal = Journal::begin(state_dir, opened.file())?;
-    // A file that changes in one step is no reason to send visitors away.
-    if ask.paths.is_empty() || !ask.tables.is_empty() {
-        journal.go_offline(document, monitor)?;
-    }
     let stage = |journal: &mut Journal| {
+        // A file that changes in one step is no reason to send visitors away.
+        if ask.paths.is_empty() || !ask.tables.is_empty() {
+            journal.go_offline(document, monitor)?;
+        }
         let applied = match source.kind {
             SourceType::Database => apply::database(&target, journal, opened.decode()?, monitor)?,
             _ if ask.paths.is_empty() && ask.tables.is_empty() => {

@@ -93,6 +93,10 @@ pub fn recover(
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
+            // A killed backup that had sent the visitors away has none.
+            if document.profiles.values().any(|profile| profile.site_offline) {
+                site::bring_back(document, monitor);
+            }
             return match state::restore_of_another(state_dir) {
                 Some(another) => Err(another),
                 None => Ok(None),

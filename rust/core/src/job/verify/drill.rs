@@ -27,7 +27,7 @@ use crate::job::select::Criteria;
 use crate::job::{lock, places};
 use crate::long_path;
 use crate::source::database::{self, Contents, DumpSettings, Fingerprint, Table};
-use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt, Secret};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt, Secret, threads};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
@@ -436,10 +436,10 @@ impl Drill<'_> {
     fn fingerprints(&self, connection: &Connection) -> Result<BTreeMap<String, Fingerprint>> {
         let (mut writer, mut reader) = pipe();
         std::thread::scope(|scope| {
-            let dumping = scope.spawn(move || {
+            let dumping = threads::spawn_scoped(scope, "bam-dump", move || {
                 database::dump(connection, &DumpSettings::default(), &mut writer, self.monitor)?;
                 Ok::<_, Error>(writer.finish()?)
-            });
+            })?;
             let found = database::fingerprints(Some(connection.driver), &mut reader, self.monitor);
             drop(reader);
             let dumped = dumping.join().unwrap_or_else(|_| {

@@ -11,7 +11,7 @@ use crate::config::Connection;
 use crate::source::mysql::connect::client;
 use crate::source::mysql::schema::TableSchema;
 use crate::source::tool::{Output, Tool};
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Code, Error, Monitor, NoteKind, Result, threads};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use memchr::memmem;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -108,20 +108,21 @@ pub(crate) fn run(
                 }
                 // On its own: a server that is silent keeps nobody from cancelling.
                 Feed::Server(select) => {
-                    let thread = std::thread::Builder::new().name("bam-select".into());
-                    thread.spawn(move || select.run(&sender)).map_err(|cause| {
-                        Error::new(Code::Internal, "cannot start a thread").because(cause)
-                    })?;
+                    threads::spawn("bam-select", move || select.run(&sender))?;
                 }
             }
         }
         for (output, tool, name, plan, sender) in running {
-            scope.spawn(move || {
+            let pumping = move || {
                 let end = pump(output, plan, &sender)
                     .and_then(|()| client::dump_outcome(tool, name, connection, ignore_errors, monitor));
                 // Nobody listens any more when the dump has failed elsewhere.
                 let _ = sender.send(end.map(|()| Event::End));
-            });
+            };
+            if let Err(refused) = threads::spawn_scoped(scope, "bam-rows", pumping) {
+                stop.store(true, Relaxed);
+                return Err(refused);
+            }
         }
         let done = work(&mut rows);
         stop.store(true, Relaxed);

@@ -45,7 +45,7 @@ use crate::config::Connection;
 use crate::source::sql::{
     Charset, Kind, Needs, Numbering, Statement, Syntax, has_word, numbering, without_directories,
 };
-use crate::{Monitor, NoteKind, Result};
+use crate::{Monitor, NoteKind, Result, threads};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
@@ -121,7 +121,11 @@ pub(crate) fn load<T>(
     };
     std::thread::scope(|scope| {
         for number in 0..all {
-            scope.spawn(move || queues.work(number, || open(number + 1)));
+            let work = move || queues.work(number, || open(number + 1));
+            if let Err(refused) = threads::spawn_scoped(scope, "bam-load", work) {
+                queues.close(true);
+                return Err(refused);
+            }
         }
         let done = packet(&mut asking).and_then(|packet| {
             let mut loader = Loader {

@@ -1,0 +1,160 @@
+"""One point: an operation, a call of it, a fault; and what must hold afterwards."""
+
+import json
+import os
+import random
+import re
+
+from operations import FAULTS, WEIGHTS
+from world import LIMIT
+
+# What a person reads: no panic, and not the bare words that name nothing.
+PANIC = re.compile(r"panicked|RUST_BACKTRACE|internal error")
+OS_WORDS = {"eio": "Input/output error", "enospc": "No space left", "full": "No space left", "readonly": "Read-only file system",
+            "emfile": "Too many open files", "edquot": "quota exceeded"}
+
+
+class Prepared:
+    """An operation in a world, ready to be done any number of times."""
+
+    def __init__(self, world, operation):
+        self.world, self.operation = world, operation
+        self.kept = operation.name
+        operation.prepare(world)
+        world.keep(self.kept)
+        self.words = operation.command(world)
+        self.old = world.site()
+        self.foreign = world.foreign()
+        self.before = listing(world)
+        self.put_back()
+        done = world.bam(*self.words, counted=True)
+        assert done.code == 0, f"without any fault: {done}"
+        self.counts = {name: count for name, count in done.report["counts"].items() if count}
+        self.new = world.site()
+        self.after = listing(world)
+        for words in operation.following(world):
+            world.bam(*words)
+        assert not world.leftovers(), f"without any fault, left behind: {world.leftovers()}"
+        if hasattr(operation, "outcomes"):
+            self.old, self.new = operation.outcomes(world)
+
+    def put_back(self):
+        self.world.put_back(self.kept)
+        self.operation.arrive(self.world)
+
+    def draw(self, chance):
+        classes = [name for name in FAULTS if self.counts.get(name)]
+        name = chance.choices(classes, [WEIGHTS[name] for name in classes])[0]
+        index = chance.randint(1, self.counts[name])
+        return f"{name}:{index}:{chance.choice(FAULTS[name])}"
+
+    def at(self, point):
+        """Does it, and gives (whether the fault was met, what is wrong)."""
+        world, fault = self.world, point.rsplit(":", 1)[1]
+        self.put_back()
+        done = world.bam(*self.words, point=point)
+        fired = bool(done.report and done.report["fired"])
+        wrong = list(self.look(done, fault))
+        if wrong:
+            wrong.append(f"it met: {done.report and done.report['hit']}")
+            wrong.append(f"it said: {done}")
+        return fired, wrong
+
+    def look(self, done, fault):
+        world, killed = self.world, done.code == 137
+        if done.code == "no end":
+            yield f"no end within {LIMIT} s"
+        elif not killed:
+            yield from self.words_of(done, fault)
+        listed = world.bam("--json", "backups")
+        if listed.code != 0:
+            yield f"the listing: {listed}"
+        if done.code != 0:
+            recovered = world.bam("recover")
+            if recovered.code != 0:
+                yield f"recover: {recovered}"
+        # Where it says so, the next run has to see to it: `leftovers`.
+        if os.path.exists(world.inside("offline")) and "maintenance mode" not in done.err:
+            yield "the site is in maintenance mode"
+        site = world.site()
+        if site in (self.old, self.new):
+            if done.code == 0 and not self.operation.says_what_is(done, site != self.new):
+                yield "it says something else than what was done"
+        else:
+            yield "a mixture: " + "; ".join(difference(self.old, self.new, site))
+        yield from self.backups(done)
+        yield from self.operation.more(world, done)
+        for words in self.operation.following(world):
+            following = world.bam(*words)
+            if following.code != 0:
+                yield f"the next run: {following}"
+        left = world.leftovers()
+        if left:
+            yield f"left behind after the next run: {left}"
+        changed = {name for name, what in self.foreign.items() if world.foreign().get(name) != what} - self.operation.writes
+        if changed:
+            yield f"foreign files changed: {changed}"
+
+    def words_of(self, done, fault):
+        if done.code not in (0, 1, 2, 3, 4, *([130] if fault == "dead" else [])):
+            yield f"exit code {done.code}"
+        if PANIC.search(done.err + done.out):
+            yield "a panic"
+        if fault in ("delay", "eintr", "short") and done.code == 4:
+            yield "what is no damage is called one"
+        if done.code and done.code != 130:
+            if not done.err.strip().startswith("bam: ") and not done.err.strip():
+                yield f"exit code {done.code} without a word"
+            said = done.err + done.out
+            if not any(name in said for name in ("/", "manual", "second", "far", "db", "Lab-", "cannot start a thread")):
+                yield "the message names nothing"
+        if os.path.exists(self.world.inside("state/restore.json")) and "recover" not in done.err and "next run" not in done.err and done.code in (1, 2, 3, 4) \
+                and not self.operation.name.startswith("recover"):
+            yield "an unfinished restore is not told"
+
+    def backups(self, done):
+        """Every backup that was there is there and whole; what is new is whole."""
+        world = self.world
+        verified = world.bam("--json", "verify")
+        if verified.code != 0:
+            yield f"verify: {verified}"
+        now = listing(world)
+        gone = {name: places - now.get(name, set()) for name, places in self.before.items() if places - now.get(name, set())}
+        allowed = {name: places - self.after.get(name, set()) for name, places in self.before.items()}
+        for name, places in gone.items():
+            if not (self.operation.may_go and places <= allowed[name]):
+                yield f"a backup is gone: {name} at {places}"
+        if done.code == 0 and shape(now) != shape(self.after):
+            yield f"it says done, and of backups there is {shape(now)} in place of {shape(self.after)}"
+
+
+def listing(world):
+    done = world.bam("--json", "backups")
+    assert done.code == 0, done
+    return {backup["file"]: {copy["destination"] for copy in backup["copies"]} for backup in done.json()["backups"]}
+
+
+def shape(backups):
+    """How many backups are where: names have times in them."""
+    return sorted(sorted(places) for places in backups.values())
+
+
+def difference(old, new, site):
+    for part, now in site.items():
+        if now == old[part] != new[part]:
+            yield f"{part} as before"
+        elif now == new[part] != old[part]:
+            yield f"{part} as after"
+        elif now != old[part]:
+            if isinstance(now, dict):
+                names = [name for name in set(now) | set(old[part]) | set(new[part])
+                         if now.get(name) not in (old[part].get(name), new[part].get(name))]
+                yield f"{part} is neither: {[(name, now.get(name), old[part].get(name), new[part].get(name)) for name in names[:3]]}" \
+                    if names else f"{part} is some of both"
+            else:
+                yield f"{part} is neither: {json.dumps(now)[:400]}"
+
+
+def seeded(seed, name):
+    """The same for each seed and operation, whatever else is drawn."""
+    return random.Random(f"{seed}/{name}")
