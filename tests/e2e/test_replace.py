@@ -194,6 +194,23 @@ class Replace(SiteTest):
         self.assertSays(result, "safety dump", "grant all on")
         self.assertEqual(self.server.sql("select a from node", self.name), "2\n")
 
+    def test_what_a_dump_only_drops_stays_whatever_the_users_rights(self):
+        dump = self.path("foreign.mysql")
+        with open(dump, "w") as file:
+            file.write("DROP TABLE IF EXISTS users;\nDROP TABLE IF EXISTS node;\nCREATE TABLE node (a int);\n"
+                       "INSERT INTO node VALUES (2);\n")
+        for name, grants in (("wide", [f"all on `{self.name}`.*", f"all on `{self.name}\\_bam\\_%`.*"]),
+                             ("direct", [f"all on `{self.name}`.*"])):
+            with self.subTest(name):
+                self.server.sql("create or replace table node (a int); insert into node values (1); "
+                                "create table if not exists users (a int)", self.name)
+                self.user(name, grants)
+                seen = self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--dry-run")
+                self.assertIn("stay as they are: users", seen.out)
+                self.bam("restore", "--file", dump, "--source", "db", "--unauthenticated", "--yes")
+                self.assertEqual(self.server.sql("show tables; select a from node", self.name), "node\nusers\n2\n")
+                self.assertClean()
+
 
 if __name__ == "__main__":
     unittest.main()

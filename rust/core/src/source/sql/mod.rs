@@ -31,6 +31,6 @@ pub(crate) use unicode::Utf8;
 
 /// A dump without one: restoring it would leave nothing of a database.
 pub(crate) fn no_statement() -> crate::Error {
-    crate::Error::new(crate::Code::Integrity, "the SQL dump is empty: there is no statement in it")
+    crate::Error::new(crate::Code::Integrity, "the SQL dump is empty: it makes nothing")
         .hint("use another copy or an older backup")
 }

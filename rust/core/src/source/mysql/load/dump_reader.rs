@@ -362,7 +362,9 @@ impl<'m, R: Read> DumpReader<'m, R> {
     /// What is to happen with a statement; `None`: nothing.
     fn decide(&self, text: &[u8], syntax: Syntax) -> Result<Option<Decision>> {
         let statement = Statement::parse_as(text, syntax);
-        if !matches!(statement.kind, Kind::Foreign | Kind::Idle | Kind::Lock | Kind::Transaction) {
+        // What only drops gives nothing back.
+        if !matches!(statement.kind, Kind::Foreign | Kind::Idle | Kind::Lock | Kind::Transaction | Kind::Drop)
+        {
             self.empty.set(false);
         }
         if !self.is_wanted_here() && statement.kind != Kind::Set {

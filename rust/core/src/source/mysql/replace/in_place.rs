@@ -150,10 +150,16 @@ fn feed(
     let (definers, server) = (Definers::of(&mut session)?, session.server()?);
     drop(session);
     let mut reader = DumpReader::new(file, None, false, monitor).with_server(server).with_definers(definers);
+    let mut made = BTreeSet::new();
     load::load(&it.guard(), connection, &connection.name, true, monitor, |loader| {
         while let Some(step) = reader.next()? {
+            if let Step::Table { kind: Kind::Create, name, .. } = &step {
+                made.insert(name.clone());
+            }
             match &step {
                 Step::Table { name, .. } if !wanted(name) => {}
+                // Way was made for what comes; what the dump only drops is not the dump's to drop.
+                Step::Table { kind: Kind::Drop, name, .. } if !made.contains(name) => {}
                 step => loader.take(step)?,
             }
         }
