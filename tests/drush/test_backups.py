@@ -208,11 +208,14 @@ class Maintenance(SiteTest):
             time.sleep(0.02)
 
     def interrupted(self, number):
+        parts = os.path.join(self.private, "backup_migrate/manual/.*.part")
+        # What a run before was killed over is no sign of this one.
+        before = set(glob.glob(parts))
         holder = self.hold()
         process = self.start("bam-backup", "db", "manual", "pece_backup", start_new_session=True)
         self.wait(self.mode, process)
         # The signal a moment too early would meet Drush before its work.
-        self.wait(lambda: glob.glob(os.path.join(self.private, "backup_migrate/manual/.*.part"))
+        self.wait(lambda: set(glob.glob(parts)) - before
                   or "dump" in subprocess.run(["ps", "-o", "args=", "-g", str(process.pid)], stdout=subprocess.PIPE)
                   .stdout.decode(), process)
         process.send_signal(number)
