@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from bamtest import SiteTest  # noqa: E402, in another suite
 
 PROGRAM = os.environ["BAM_STATIC"]
+CHROOT = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin:/bin")
 
 
 @unittest.skipUnless(os.path.isfile(PROGRAM), "the static program is not built")
@@ -22,7 +23,7 @@ class Empty(SiteTest):
         shutil.copy(PROGRAM, self.empty + "/bin/bam")
 
     def run_in(self, *command, expect=0):
-        done = subprocess.run(["chroot", self.empty, *command], env={"PATH": "/bin"}, stdin=subprocess.DEVNULL,
+        done = subprocess.run([CHROOT, self.empty, *command], env={"PATH": "/bin"}, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
         self.assertEqual(done.returncode, expect, done.stdout)
         return done.stdout
