@@ -25,9 +25,9 @@ final class Library
     }
 
     /**
-     * In order: what the environment says, the checkout this file lies in, what `make install` or a package put near it,
-     * the system. Debian's packages have the library in a folder of the architecture, and the header beside this shim or,
-     * where Composer brought that, in the development package.
+     * In order: what the environment says, the checkout this file lies in, what `make install` or a package put near
+     * it, the system. Debian's packages have the library in a folder of the architecture, and the header beside this
+     * shim or, where Composer brought that, in the development package.
      *
      * @return array<array{0: string, 1: string}>
      */
