@@ -43,8 +43,8 @@ final class LoadException extends BamException
         return new self(
             'library_not_found',
             'libbam.so was not found; looked for ' . implode(', ', $looked),
-            'install the package libbam1, or run `make install` in the bam sources, or name it in the environment variable '
-                . 'BAM_LIBRARY'
+            'install the package libbam1, or run `make install` in the bam sources, or name it in the environment '
+                . 'variable BAM_LIBRARY'
         );
     }
 
