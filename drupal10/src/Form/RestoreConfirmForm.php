@@ -127,7 +127,7 @@ final class RestoreConfirmForm extends FormBase {
    * Whether the preview is too old, or was made before another restore.
    */
   private function isOld(): bool {
-    $later = array_filter($this->jobs->past(20), fn (array $other): bool => $other['kind'] === 'restore' && $other['created'] > $this->job['created']);
+    $later = array_filter($this->jobs->past(20), fn (array $other): bool => $other['kind'] === 'restore' && $other['created'] >= $this->job['created']);
     return time() - $this->job['created'] > self::GOOD || $later !== [] || $this->jobs->isMarked($this->job['id'], 'used');
   }
 
