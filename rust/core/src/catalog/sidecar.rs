@@ -204,7 +204,9 @@ impl Sidecar {
                     Code::Unsupported,
                     format!("{name} is too new: its format is {format}, and this bam knows those up to {NEWEST_FORMAT}"),
                 )
-                .hint(format!("it was made by bam {maker}: install that or a later one")))
+                .hint(format!(
+                    "it says that bam {maker} made it: install that or a later one; if that is not so, its sidecar was changed"
+                )))
             }
             _ => Ok(()),
         }

@@ -28,6 +28,8 @@ pub fn boxed<const N: usize>(bytes: &[u8]) -> Boxed<N> {
 
 /// Stack that making a cipher or a MAC of a key uses at most.
 pub const STACK: usize = 16 * 1024;
+/// Stack that a cipher at work uses at most: compiled for speed, it puts the round keys there, of which the first are the key.
+const AT_WORK: usize = 4 * 1024;
 
 /// An AES key of 16, 24 or 32 bytes with its initialization vector. Zeroed when dropped.
 #[derive(Clone)]
@@ -101,6 +103,13 @@ impl Encryptor {
     }
 
     fn blocks(&mut self, blocks: InOutBuf<'_, '_, Array<u8, U16>>) {
+        self.work(blocks);
+        zeroize_stack::<AT_WORK>();
+    }
+
+    /// Leaves round keys on the stack below it.
+    #[inline(never)]
+    fn work(&mut self, blocks: InOutBuf<'_, '_, Array<u8, U16>>) {
         match self {
             Encryptor::Aes128(cipher) => cipher.encrypt_blocks_inout(blocks),
             Encryptor::Aes192(cipher) => cipher.encrypt_blocks_inout(blocks),
@@ -134,6 +143,13 @@ impl Decryptor {
     }
 
     fn in_place(&mut self, bytes: &mut [u8]) {
+        self.work(bytes);
+        zeroize_stack::<AT_WORK>();
+    }
+
+    /// Leaves round keys on the stack below it.
+    #[inline(never)]
+    fn work(&mut self, bytes: &mut [u8]) {
         let (blocks, _) = InOutBuf::from(bytes).into_chunks::<U16>();
         match self {
             Decryptor::Aes128(cipher) => cipher.decrypt_blocks_inout(blocks),
