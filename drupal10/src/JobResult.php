@@ -45,9 +45,11 @@ final class JobResult {
   private function verdict(array $view): array {
     if ($view['state'] === 'done' && $view['exit_code'] !== 0) {
       $missing = Jobs::missing($view);
-      return OverviewController::message('warning', $missing === []
-        ? [$this->t('Done. Not all is as it should be: see below.')]
-        : [$this->t('Done, but something is missing:'), ...$missing]);
+      return OverviewController::message('warning', match (TRUE) {
+        $missing !== [] => [$this->t('Done, but something is missing:'), ...$missing],
+        $view['error'] !== '' => [$this->t('Done. Not all is as it should be:'), $view['error'], $view['hint']],
+        default => [$this->t('Done. Not all is as it should be: see below.')],
+      });
     }
     return match ($view['state']) {
       'done' => OverviewController::message('status', [$this->t('Done.')]),
