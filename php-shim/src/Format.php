@@ -45,6 +45,20 @@ final class Format
     }
 
     /**
+     * So many of each period, as a schedule keeps them: daily 7, weekly 5.
+     *
+     * @param array<string, int|string> $keep
+     */
+    public static function keep(array $keep): string
+    {
+        $words = [];
+        foreach ($keep as $period => $number) {
+            $words[] = "$period $number";
+        }
+        return implode(', ', $words);
+    }
+
+    /**
      * A name from the file system, fit for a terminal: control characters could move the cursor, or worse.
      */
     public static function name(string $name): string

@@ -30,6 +30,11 @@ final class FormatTest extends TestCase
         }
     }
 
+    public function testPeriodsAreWords(): void
+    {
+        $this->assertSame('daily 7, yearly all, within 14d', Format::keep(['daily' => 7, 'yearly' => 'all', 'within' => '14d']));
+    }
+
     public function testNamesCannotSteerTheTerminal(): void
     {
         $this->assertSame('a?[2J?b é', Format::name("a\e[2J\nb é"));

@@ -308,12 +308,13 @@ final class Rows {
    */
   private static function schedules(array $schedule): array {
     $every = $schedule['every'] > 0 ? dt('every !span', ['!span' => Format::age($schedule['every'])]) : dt('when asked');
-    $keep = [0 => dt('all'), -2 => dt('fewer of the older ones')];
+    $keep = $schedule['keep'];
+    $words = [0 => dt('all'), -2 => dt('fewer of the older ones')];
     return [
       'enabled' => $schedule['enabled'] ? dt('yes') : dt('no'),
       'when' => $schedule['cron'] ?? $every,
       'destinations' => implode(', ', $schedule['destinations'] ?? []),
-      'keep' => $keep[$schedule['keep']] ?? (string) $schedule['keep'],
+      'keep' => is_array($keep) ? Format::keep($keep) : ($words[$keep] ?? (string) $keep),
       'last_run' => empty($schedule['last_run']) ? dt('never') : Format::time($schedule['last_run']),
     ];
   }

@@ -4,7 +4,7 @@ use crate::args::Format;
 use crate::print::{Align, Output, date, table, text};
 use bam::Result;
 use bam::catalog::next_run;
-use bam::config::{Document, KEEP_ALL, KEEP_SMART, duration};
+use bam::config::{Document, duration};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -86,11 +86,7 @@ pub fn schedules_with(document: &Document, besides: Value, output: &Output) -> R
         };
         let destinations: Vec<&str> =
             item["destinations"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let keep = match item["keep"].as_i64().unwrap_or(KEEP_ALL) {
-            KEEP_ALL => "all".into(),
-            KEEP_SMART => "smart".into(),
-            n => n.to_string(),
-        };
+        let keep = document.schedules.get(id).map(|schedule| schedule.keep.to_string()).unwrap_or_default();
         let last = item["last_run"].as_i64().map_or("-".into(), date);
         let next = match item["next_run"].as_i64() {
             Some(time) if time <= now => "due".into(),

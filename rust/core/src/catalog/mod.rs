@@ -13,6 +13,7 @@ mod listing;
 #[cfg(test)]
 mod listing_tests;
 mod name;
+mod periods;
 mod policy;
 mod retention;
 mod sidecar;

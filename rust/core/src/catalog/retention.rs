@@ -3,8 +3,9 @@
 //! Decided per destination, so that one that missed the newest backup keeps what it has. Only backups of the schedule
 //! count or go; whoever asks hands in those of one site. What a wrong clock dated in the future neither counts nor goes.
 
-use super::{Backup, BackupId, is_future};
-use crate::config::{KEEP_SMART, SmartKeep};
+use super::{Backup, BackupId, Copy, date, is_future, periods};
+use crate::config::{Document, Keep, SmartKeep};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -22,29 +23,55 @@ pub struct Decision {
 }
 
 /// The rule of one schedule.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Rule<'a> {
     /// Machine name of the schedule.
     pub schedule: &'a str,
-    /// How many to keep: 0 all, -2 smart.
-    pub keep: i64,
+    /// Which stay.
+    pub keep: &'a Keep,
     /// What smart delete keeps.
     pub smart: &'a SmartKeep,
+    /// In which days, weeks, months and years begin: the site's.
+    pub zone: TimeZone,
+    /// Whether a copy of a backup was found damaged.
+    pub is_damaged: &'a dyn Fn(&Backup, &Copy) -> bool,
 }
 
-impl Rule<'_> {
+/// How much a copy can be counted on. One of a lower kind pushes none of a higher one out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// Nothing is known to be amiss.
+    Good,
+    /// Something could not be backed up.
+    Incomplete,
+    /// Its bytes are not what was written.
+    Damaged,
+}
+
+impl<'a> Rule<'a> {
+    /// The rule of a schedule of the document.
+    pub fn of(
+        document: &'a Document,
+        schedule: &'a str,
+        keep: &'a Keep,
+        is_damaged: &'a dyn Fn(&Backup, &Copy) -> bool,
+    ) -> Rule<'a> {
+        let zone = date::zone(document.site.timezone.as_deref());
+        Rule { schedule, keep, smart: &document.smart_keep, zone, is_damaged }
+    }
+
     /// Decides for all backups that have a copy at `destination`, at `now` (Unix time); the newest first.
     ///
-    /// Never goes: what another schedule made, or is dated in the future; the newest; the newest verified one, unless a newer one that
-    /// stays is verified, too: that it was written is no proof that it can be read. A backup that lacks something does not
-    /// push out one that lacks nothing.
+    /// Never goes: what another schedule made, or is dated in the future; the newest good one; the newest verified one, unless a newer
+    /// one that stays is verified, too: that it was written is no proof that it can be read. A backup that lacks something does not
+    /// push out one that lacks nothing, and one that is damaged pushes nothing out.
     pub fn decide(&self, backups: &[Backup], destination: &str, now: i64) -> Vec<Decision> {
         let mut decisions = Vec::new();
         let mut ours = Vec::new();
-        let mut there: Vec<&Backup> =
-            backups.iter().filter(|backup| backup.copy_at(destination).is_some()).collect();
-        there.sort_by(|a, b| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
-        for backup in there {
+        let mut there: Vec<(&Backup, &Copy)> =
+            backups.iter().filter_map(|backup| Some((backup, backup.copy_at(destination)?))).collect();
+        there.sort_by(|(a, _), (b, _)| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
+        for (backup, copy) in there {
             let foreign = match backup.schedule.as_deref() {
                 Some(schedule) if schedule != self.schedule => Some(format!("made by schedule {schedule}")),
                 None => Some("not made by a schedule".to_owned()),
@@ -56,34 +83,28 @@ impl Rule<'_> {
             };
             let keep = foreign.is_some();
             if !keep {
-                ours.push((decisions.len(), backup));
+                ours.push((decisions.len(), backup, copy, self.worth(backup, copy)));
             }
             let reason = foreign.unwrap_or_default();
             decisions.push(Decision { id: backup.id, file: backup.file.clone(), keep, reason });
         }
-        let times = |ours: &mut dyn Iterator<Item = &Backup>| -> Vec<i64> {
-            ours.map(|backup| backup.id.seconds()).collect()
-        };
-        let all = self.reasons(&times(&mut ours.iter().map(|(_, backup)| *backup)), now);
-        let complete = ours.iter().map(|(_, backup)| *backup).filter(|backup| !backup.is_incomplete());
-        let mut complete = self.reasons(&times(&mut complete.clone()), now).into_iter();
-        let reasons: Vec<_> = ours
-            .iter()
-            .zip(all)
-            .map(|((_, backup), among_all)| match backup.is_incomplete() {
-                true => among_all,
-                false => complete.next().unwrap_or(among_all),
-            })
-            .collect();
-        let is_verified =
-            |backup: &Backup| backup.copy_at(destination).is_some_and(|copy| copy.verified.is_some());
+        // Each among those that are worth as much or more.
+        let mut among = [Worth::Good, Worth::Incomplete, Worth::Damaged].map(|least| {
+            let counted = ours.iter().filter(|(.., worth)| *worth <= least);
+            let times: Vec<i64> = counted.clone().map(|(_, backup, ..)| backup.id.seconds()).collect();
+            let worths: Vec<Worth> = counted.map(|(.., worth)| *worth).collect();
+            let reasons = worths.into_iter().zip(self.reasons(&times, now));
+            (least, reasons.filter_map(move |(worth, reason)| (worth == least).then_some(reason)))
+        });
         let mut has_verified = false;
-        for ((index, backup), reason) in ours.into_iter().zip(reasons) {
-            let verified = is_verified(backup);
-            let reason = match reason {
-                Ok(reason) => Ok(reason),
+        for (index, _, copy, worth) in ours {
+            let reason =
+                among.iter_mut().find(|(least, _)| *least == worth).and_then(|(_, next)| next.next());
+            let verified = copy.verified.is_some() && worth != Worth::Damaged;
+            let reason = match reason.unwrap_or_else(|| Ok("nothing was decided".to_owned())) {
                 Err(_) if verified && !has_verified => Ok("the newest that is verified".to_owned()),
-                Err(reason) => Err(reason),
+                Ok(reason) if worth == Worth::Damaged => Ok(format!("{reason}; damaged: it counts for none")),
+                reason => reason,
             };
             has_verified |= verified && reason.is_ok();
             if let Some(decision) = decisions.get_mut(index) {
@@ -94,18 +115,31 @@ impl Rule<'_> {
         decisions
     }
 
+    fn worth(&self, backup: &Backup, copy: &Copy) -> Worth {
+        match backup.is_incomplete() {
+            _ if (self.is_damaged)(backup, copy) => Worth::Damaged,
+            true => Worth::Incomplete,
+            false => Worth::Good,
+        }
+    }
+
+    /// Which of these times (the newest first) stay.
+    pub fn stays(&self, times: &[i64], now: i64) -> Vec<bool> {
+        self.reasons(times, now).iter().map(Result::is_ok).collect()
+    }
+
     /// For each of the schedule's backups, the newest first: why it stays (`Ok`) or goes (`Err`).
     fn reasons(&self, times: &[i64], now: i64) -> Vec<Result<String, String>> {
-        match usize::try_from(self.keep) {
-            Ok(0) => times.iter().map(|_| Ok("all are kept".to_owned())).collect(),
-            Ok(keep) => {
-                let reason = |place: usize| match place {
-                    place if place <= keep => Ok(format!("number {place} of {keep}")),
+        match self.keep {
+            Keep::All => times.iter().map(|_| Ok("all are kept".to_owned())).collect(),
+            Keep::Newest(keep) => {
+                let reason = |place: u64| match place {
+                    place if place <= *keep => Ok(format!("number {place} of {keep}")),
                     _ => Err(format!("only the newest {keep} stay")),
                 };
-                (1..=times.len()).map(reason).collect()
+                (1..).take(times.len()).map(reason).collect()
             }
-            Err(_) if self.keep == KEEP_SMART => {
+            Keep::Smart => {
                 let oldest_first: Vec<i64> = times.iter().rev().copied().collect();
                 let kept = smart(&oldest_first, self.smart, now);
                 let newest = times.len().saturating_sub(1);
@@ -117,8 +151,18 @@ impl Rule<'_> {
                 };
                 (0..times.len()).rev().map(reason).collect()
             }
-            // Nothing that we know how to read: nothing goes.
-            Err(_) => times.iter().map(|_| Ok(format!("keep: {} is no rule", self.keep))).collect(),
+            // `config check` refuses it; nothing goes by what nobody can mean.
+            Keep::Periods(empty) if empty.is_empty() => {
+                times.iter().map(|_| Ok("keep: it names nothing".to_owned())).collect()
+            }
+            Keep::Periods(rule) => {
+                let times: Vec<_> = times.iter().map(|time| date::at(*time, &self.zone)).collect();
+                let told = |why: Vec<String>| match why.is_empty() {
+                    true => Err(format!("others stay by: {}", self.keep)),
+                    false => Ok(why.join(", ")),
+                };
+                periods::kept(&times, rule).into_iter().map(told).collect()
+            }
         }
     }
 }
@@ -206,7 +250,15 @@ mod tests {
     }
 
     fn kept_of(backups: &[Backup], keep: i64) -> Vec<u64> {
-        let rule = Rule { schedule: "weekly", keep, smart: &SmartKeep::default() };
+        kept_without(backups, keep, &[])
+    }
+
+    /// The same where some are damaged.
+    fn kept_without(backups: &[Backup], keep: i64, damaged: &[u64]) -> Vec<u64> {
+        let keep = serde_json::from_value(keep.into()).expect("a rule");
+        let is_damaged = |backup: &Backup, _: &Copy| damaged.contains(&backup.id.0);
+        let document = Document::default();
+        let rule = Rule::of(&document, "weekly", &keep, &is_damaged);
         let decisions = rule.decide(backups, "m", NOW);
         assert_eq!(decisions.len(), backups.len());
         assert!(decisions.iter().all(|decision| !decision.reason.is_empty()));
@@ -229,7 +281,6 @@ mod tests {
         assert_eq!(kept(&all, 1), [5, 4, 2]);
         assert_eq!(kept(&all, 2), [5, 4, 3, 2]);
         assert_eq!(kept(&all, 0), [5, 4, 3, 2, 1]);
-        assert_eq!(kept(&all, -1), [5, 4, 3, 2, 1], "no rule: nothing goes");
     }
 
     #[test]
@@ -254,6 +305,25 @@ mod tests {
         }
         assert_eq!(kept_of(&all, 1), [4, 2]);
         assert_eq!(kept_of(&all, 2), [4, 3, 2, 1]);
+    }
+
+    #[test]
+    fn what_is_damaged_pushes_nothing_out() {
+        let mut all = listing(&[
+            (1, "weekly", false),
+            (2, "weekly", true),
+            (3, "weekly", false),
+            (4, "weekly", true),
+            (5, "weekly", false),
+        ]);
+        assert_eq!(kept_without(&all, 1, &[5, 4]), [5, 3, 2], "nor is it the newest verified");
+        assert_eq!(kept_without(&all, 1, &[1]), [5, 4], "it goes like any other");
+        assert_eq!(kept_without(&all, 2, &[5, 3]), [5, 4, 2]);
+        assert_eq!(kept_without(&all, -2, &[5, 4, 3, 2]).last(), Some(&1), "the last good one");
+        for backup in all.iter_mut().filter(|backup| backup.id.0 == 4) {
+            backup.sidecar.as_mut().expect("a sidecar").set_number(key::MISSING, 1);
+        }
+        assert_eq!(kept_without(&all, 1, &[5]), [5, 4, 3], "one that lacks something is still better");
     }
 
     #[test]
@@ -282,7 +352,8 @@ mod tests {
 
     #[test]
     fn other_destinations_are_not_touched() {
-        let rule = Rule { schedule: "weekly", keep: 1, smart: &SmartKeep::default() };
+        let document = Document::default();
+        let rule = Rule::of(&document, "weekly", &Keep::Newest(1), &|_, _| false);
         assert!(rule.decide(&listing(&[(1, "weekly", false)]), "elsewhere", NOW).is_empty());
     }
 
@@ -327,9 +398,9 @@ mod tests {
             .map(|age| (u64::try_from(NOW - age).expect("positive"), "weekly", false))
             .to_vec();
         let newest = backups.last().expect("four").0;
-        assert!(kept(&backups, KEEP_SMART).contains(&newest));
-        assert_eq!(kept(&backups, KEEP_SMART).len(), 3);
-        assert_eq!(kept(&[], KEEP_SMART), [0; 0]);
+        assert!(kept(&backups, -2).contains(&newest));
+        assert_eq!(kept(&backups, -2).len(), 3);
+        assert_eq!(kept(&[], -2), [0; 0]);
     }
 
     #[test]

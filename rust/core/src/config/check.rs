@@ -3,7 +3,8 @@
 
 use super::read::{place, suggest};
 use super::{
-    CRON_NONE, Destination, DestinationType, Document, HIDDEN, Source, SourceType, builtin, mask, parse_cron,
+    CRON_NONE, Destination, DestinationType, Document, HIDDEN, Keep, Source, SourceType, builtin, mask,
+    parse_cron,
 };
 use crate::catalog::date;
 use crate::{Code, Error, Result};
@@ -95,6 +96,12 @@ impl Document {
             if let Some(Err(error)) = expression.map(parse_cron) {
                 let problem = Problem::new(&["schedules", name, "cron"], error.message());
                 found.push(problem.hint(error.next_step().unwrap_or_default()));
+            }
+            if matches!(&schedule.keep, Keep::Periods(periods) if periods.is_empty()) {
+                let problem = Problem::new(&["schedules", name, "keep"], "it names nothing that is kept");
+                found.push(
+                    problem.hint("e.g. { last: 7, daily: 7, weekly: 5, monthly: 12 }; `all` keeps all"),
+                );
             }
             if schedule.destinations.is_empty() && schedule.enabled {
                 found.push(Problem::new(

@@ -2,7 +2,7 @@
 //!
 //! Unknown keys are errors. Serialising masks every secret ([`super::mask`]).
 
-use super::{lenient, mask};
+use super::{Keep, lenient, mask};
 use crate::{Note, Secret};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -386,9 +386,8 @@ pub struct Schedule {
     /// A crontab expression, or `none`: only when asked. Wins over `every`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
-    /// How many to keep: 0 all, -2 (or `smart`) smart delete.
-    #[serde(deserialize_with = "lenient::keep")]
-    pub keep: i64,
+    /// Which stay at each destination.
+    pub keep: Keep,
     /// Whether it runs by itself; default yes.
     #[serde(deserialize_with = "lenient::boolean")]
     pub enabled: bool,
@@ -406,7 +405,7 @@ impl Default for Schedule {
             profile: "default".into(),
             every: 0,
             cron: None,
-            keep: 0,
+            keep: Keep::All,
             enabled: true,
             last_run: None,
         }

@@ -180,23 +180,6 @@ pub(super) fn optional_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Opt
     }
 }
 
-/// How many backups to keep: a number, `all` or `smart`.
-pub(super) fn keep<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
-    const EXPECTED: &str = "how many backups to keep: a number, `all` (0) or `smart` (-2)";
-    let value = scalar(from, EXPECTED)?;
-    let number = match &value {
-        Scalar::None => 0,
-        Scalar::Int(number) => *number,
-        Scalar::Text(text) => match text.trim() {
-            "all" | "" => 0,
-            "smart" => crate::config::KEEP_SMART,
-            text => text.parse().map_err(|_| wrong(&value, EXPECTED))?,
-        },
-        Scalar::Bool(_) => return Err(wrong(&value, EXPECTED)),
-    };
-    if number >= 0 || number == crate::config::KEEP_SMART { Ok(number) } else { Err(wrong(&value, EXPECTED)) }
-}
-
 /// 0, 1 or 2, as B&M stores it; true is 1.
 pub(super) fn append_timestamp<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
     const EXPECTED: &str = "0 (never overwrite), 1 (timestamp) or 2 (overwrite)";

@@ -13,6 +13,7 @@ mod exposure;
 pub mod import;
 #[cfg(test)]
 mod import_tests;
+mod keep;
 mod lenient;
 mod locate;
 mod mask;
@@ -25,6 +26,7 @@ pub use builtin::names_table;
 pub use connection::{Connection, Driver};
 pub use cron::{CRON_NONE, parse_cron};
 pub use document::*;
+pub use keep::{Count, Keep, KeepPeriods};
 pub(crate) use mask::by_shape;
 pub use mask::{HIDDEN, to_yaml, without_password};
 pub(crate) use site::docroot_of;

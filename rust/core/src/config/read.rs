@@ -250,7 +250,7 @@ fn nearest<'a, S: AsRef<str>>(name: &str, known: &'a [S]) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Compression, EncryptionKind, KEEP_SMART};
+    use crate::config::{Compression, EncryptionKind, Keep};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
@@ -309,7 +309,7 @@ policy: { copies: 3, distinct_hosts: true, max_age: 8d, verify_every: 30d }
         assert_eq!(exclude.expect("excludes"), ["backup_migrate", "styles", "css"]);
         assert!(profile.sources.get("db").is_some_and(|db| db.exclude.is_none()));
         let daily = document.schedules.get("daily").expect("the schedule");
-        assert_eq!((daily.every, daily.keep, daily.enabled), (86_400, KEEP_SMART, true));
+        assert_eq!((daily.every, &daily.keep, daily.enabled), (86_400, &Keep::Smart, true));
         assert_eq!((daily.source.as_str(), daily.profile.as_str()), ("db", "default"));
         assert_eq!(document.policy.max_age, Some(8 * 86_400));
         let manual = document.destinations.get("manual").expect("the destination");
@@ -414,7 +414,7 @@ policy: { copies: 3, distinct_hosts: true, max_age: 8d, verify_every: 30d }
         )
         .expect("what PHP writes");
         let schedule = document.schedules.get("a").expect("the schedule");
-        assert_eq!((schedule.every, schedule.keep, schedule.enabled), (604_800, KEEP_SMART, true));
+        assert_eq!((schedule.every, &schedule.keep, schedule.enabled), (604_800, &Keep::Smart, true));
         assert_eq!(schedule.destinations, ["manual", "copy"]);
         assert_eq!(document.validate().expect_err("no source db").code(), Code::Config);
         assert!(document.check().iter().any(|note| note.text.contains("schedules.a.source")));

@@ -1,9 +1,10 @@
 //! Retention: old backups of a schedule go, at each of its destinations.
 
-use crate::catalog::{Backup, Rule};
+use crate::catalog::{Backup, Copy, Rule};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::job::choose::unknown;
+use crate::job::damaged::Damaged;
 use crate::job::made::{self, Made};
 use crate::job::{lock, places, trust};
 use crate::{Code, Monitor, NoteKind, Result};
@@ -42,7 +43,9 @@ pub fn apply(
     monitor: &Arc<Monitor>,
 ) -> Result<Vec<Value>> {
     let Some(settings) = document.schedules.get(schedule) else { return Ok(Vec::new()) };
-    let rule = Rule { schedule, keep: settings.keep, smart: &document.smart_keep };
+    let known = Damaged::of(document);
+    let is_damaged = |backup: &Backup, copy: &Copy| !copy.whole || known.has(&backup.file, copy);
+    let rule = Rule::of(document, schedule, &settings.keep, &is_damaged);
     let listing = places::list(document, all, site, monitor)?;
     // Each site's by themselves: the newest of one must not push out another's.
     let sites: Vec<Vec<Backup>> =

@@ -1,8 +1,8 @@
 //! Bringing missing copies up to date: a backup lacks copies where its sidecar names destinations that do not list it, or
 //! whose copy is damaged: that one is replaced from a good one.
 
-use crate::catalog::{Backup, Copy, Listing, is_future, key};
-use crate::config::Document;
+use crate::catalog::{Backup, Copy, Listing, Rule, is_future, key};
+use crate::config::{Document, Keep};
 use crate::destination::{Destination, Existing, Follow};
 use crate::job::damaged::{self, Damaged};
 use crate::job::{lock, places, trust, web};
@@ -109,13 +109,23 @@ fn wanting<'a>(document: &Document, listing: &'a Listing, known: &Damaged) -> Ve
         let newer = |other: &&Backup| {
             other.schedule == backup.schedule && other.id > backup.id && !is_future(other.time, now)
         };
-        let keep =
-            backup.schedule.as_ref().and_then(|name| document.schedules.get(name)).map_or(0, |s| s.keep);
-        let allowed = match keep {
-            0 => usize::MAX,
-            keep => usize::try_from(keep).unwrap_or(1),
+        let schedule = backup.schedule.as_ref().and_then(|name| document.schedules.get_key_value(name));
+        let goes_again = match schedule.map(|(name, schedule)| (name, &schedule.keep)) {
+            None | Some((_, Keep::All)) => false,
+            Some((_, Keep::Newest(number))) => listing.backups.iter().filter(newer).count() as u64 >= *number,
+            Some((_, Keep::Smart)) => listing.backups.iter().any(|other| newer(&other)),
+            Some((name, keep @ Keep::Periods(_))) => {
+                let alike = |other: &&Backup| {
+                    other.schedule == backup.schedule && !is_future(other.time, now) && other.id != backup.id
+                };
+                let others = listing.backups.iter().filter(alike).map(|other| other.id.seconds());
+                let mut times: Vec<i64> = others.chain([backup.id.seconds()]).collect();
+                times.sort_unstable_by(|a, b| b.cmp(a));
+                let stays = Rule::of(document, name, keep, &|_, _| false).stays(&times, now);
+                !times.iter().zip(stays).any(|(time, stays)| stays && *time == backup.id.seconds())
+            }
         };
-        if listing.backups.iter().filter(newer).count() >= allowed {
+        if goes_again {
             continue;
         }
         let wanted = sidecar.list(key::COPIES).into_iter().filter_map(|name| String::from_utf8(name).ok());
