@@ -12,6 +12,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map of settings")]
 pub struct Document {
+    /// What the document is written as; default: 1 (`read::NEWEST_FORMAT`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<u64>,
     /// The site being backed up.
     #[serde(deserialize_with = "lenient::or_default")]
     pub site: Site,

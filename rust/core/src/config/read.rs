@@ -15,9 +15,34 @@ const UNKNOWN_KEY: &str = "unknown field `";
 /// No configuration is bigger; a backup given by mistake is.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
+/// The format of documents that this version knows: one whose keys older versions would misread counts it up.
+const NEWEST_FORMAT: u64 = 1;
+
+/// The one key that is looked at before all others, which may be unknown then.
+#[derive(Deserialize)]
+struct Head {
+    format: Option<u64>,
+}
+
+/// Refuses what was written for a newer version. What is no document at all is told by whoever reads it as a whole.
+fn check_format(head: Option<Head>) -> Result<()> {
+    match head.and_then(|head| head.format) {
+        Some(format) if format > NEWEST_FORMAT => {
+            let ours = env!("CARGO_PKG_VERSION");
+            Err(Error::new(
+                Code::Config,
+                format!("the configuration is too new: its format is {format}, and this bam ({ours}) knows those up to {NEWEST_FORMAT}"),
+            )
+            .hint(format!("it was written for a later bam than {ours}: install that one")))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Document {
     /// Reads a `bam.yml` somebody wrote. Contradictions are errors, too, with their line ([`Document::validate`]).
     pub fn from_yaml(text: &str) -> Result<Document> {
+        check_format(serde_yaml::from_str(text).ok())?;
         let mut track = serde_path_to_error::Track::new();
         let reader = serde_yaml::Deserializer::from_str(text);
         let read = Document::deserialize(serde_path_to_error::Deserializer::new(reader, &mut track));
@@ -47,6 +72,7 @@ impl Document {
     /// Reads what a program made of a site's settings. References that lead nowhere are no error here, since Drupal
     /// keeps schedules whose profile is gone; [`Document::check`] lists them.
     pub fn from_json(text: &str) -> Result<Document> {
+        check_format(serde_json::from_str(text).ok())?;
         let mut track = serde_path_to_error::Track::new();
         let mut reader = serde_json::Deserializer::from_str(text);
         let read = Document::deserialize(serde_path_to_error::Deserializer::new(&mut reader, &mut track))

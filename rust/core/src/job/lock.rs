@@ -3,6 +3,7 @@
 //! `flock(2)`: the kernel lets go of it however the run ends, so there are no stale locks.
 
 use super::state::{self, Home};
+use super::state_format;
 use crate::config::Document;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
@@ -20,7 +21,9 @@ pub struct Lock {
 
 /// The folder of this user's state for the document's site, made where it is missing: see [`state`].
 pub fn state_dir(document: &Document) -> Result<PathBuf> {
-    Home::of(document).map(|home| home.own)
+    let own = Home::of(document)?.own;
+    state_format::check(&own)?;
+    Ok(own)
 }
 
 /// Removes a state folder that nothing is left in but the lock.
@@ -85,7 +88,8 @@ pub fn part_of(path: &Path) -> PathBuf {
 
 /// Takes the site's lock, or fails at once with [`Code::Locked`] naming the run that holds it.
 pub fn acquire(document: &Document) -> Result<Lock> {
-    let path = Home::of(document)?.lock;
+    let Home { own, lock: path, .. } = Home::of(document)?;
+    state_format::check(&own)?;
     let mut file = loop {
         let file = open_lock(&path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Beside these lies what they share: the [`Request`], which source and profile it means (`choose`), which backup
-//! (`select`), the destinations (`places`), lock and state folder (`lock`, `state`), keys and what is taken without
+//! (`select`), the destinations (`places`), lock and state folder (`lock`, `state`, `state_format`), keys and what is taken without
 //! proof (`keys`, `trust`, `made`), what the web server hands out (`web`), maintenance mode (`site`). `schedule` runs what is due, in turn.
 
 mod backup;
@@ -38,6 +38,7 @@ mod scope;
 mod select;
 pub mod site;
 pub mod state;
+mod state_format;
 mod status;
 mod trust;
 mod verify;

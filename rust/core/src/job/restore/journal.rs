@@ -51,12 +51,21 @@ pub enum JournalState {
     Settling,
 }
 
+/// Which other version wrote a journal that this one cannot read; `None` where that is not told.
+fn foreign_maker(text: &[u8]) -> Option<String> {
+    let told: serde_json::Value = serde_json::from_slice(text).ok()?;
+    told["bam"].as_str().filter(|maker| *maker != env!("CARGO_PKG_VERSION")).map(str::to_owned)
+}
+
 /// Finds what of a live folder stays, relative to it.
 pub type Keep<'a> = &'a dyn Fn(&Path) -> Vec<PathBuf>;
 
 /// One restore.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Journal {
+    /// The version of bam that restores it.
+    #[serde(default)]
+    bam: String,
     /// The backup's file name, for messages.
     pub backup: String,
     state: JournalState,
@@ -82,6 +91,7 @@ impl Journal {
     /// Begins a restore; there must be none (see [`super::recover`]).
     pub fn begin(state_dir: &Path, backup: &str) -> Result<Journal> {
         let journal = Journal {
+            bam: env!("CARGO_PKG_VERSION").to_owned(),
             backup: backup.to_owned(),
             state: JournalState::Staging,
             trees: Vec::new(),
@@ -99,10 +109,16 @@ impl Journal {
 
     /// The one that a run left which was killed.
     pub fn read(path: &Path, text: &[u8]) -> Result<Journal> {
-        let mut journal: Journal = serde_json::from_slice(text).map_err(|cause| {
-            Error::new(Code::Integrity, format!("the journal of a restore, {}, is damaged", path.display()))
+        let mut journal: Journal = serde_json::from_slice(text).map_err(|cause| match foreign_maker(text) {
+            Some(maker) => Error::new(
+                Code::Unsupported,
+                format!("the journal of a restore, {}, is too new, or damaged", path.display()),
+            )
+            .because(cause)
+            .hint(format!("bam {maker} began that restore: run `bam recover` of that version or a later one")),
+            None => Error::new(Code::Integrity, format!("the journal of a restore, {}, is damaged", path.display()))
                 .because(cause)
-                .hint("look for folders and databases with .bam- or bam_ in their names, then remove the journal")
+                .hint("look for folders and databases with .bam- or bam_ in their names, then remove the journal"),
         })?;
         journal.path = path.to_owned();
         Ok(journal)
