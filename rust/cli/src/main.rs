@@ -14,6 +14,7 @@ mod print;
 mod result;
 mod signals;
 mod status_file;
+mod stream;
 mod verbs;
 mod work;
 mod yaml_edit;
@@ -25,8 +26,8 @@ use clap::{CommandFactory, FromArgMatches};
 use print::Output;
 use std::process::ExitCode;
 use verbs::{
-    backup, backups, check, copies, decrypt, delete, destination, drill, import_settings, keygen, lists,
-    look, recover, rekey, restore, run, schedule, status, verify,
+    across, backup, backups, check, copies, decrypt, delete, destination, drill, import_settings, keygen,
+    lists, look, recover, rekey, restore, run, schedule, status, verify,
 };
 
 fn main() -> ExitCode {
@@ -131,6 +132,9 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Backups(args) => backups::backups(place::document(&global, &args.place, false)?, args, output),
         Verb::Ls(args) => look::ls(&global, args, output),
         Verb::Cat(args) => look::cat(&global, args, output),
+        Verb::Diff(args) => across::diff(&global, args, output),
+        Verb::Find(args) => across::find(&global, args, output),
+        Verb::Stats(args) => across::stats(place::document(&global, &args.place, false)?, args, output),
         Verb::Restore(args) => restore::restore(&global, args, output),
         Verb::Verify(args) => verify::verify(place::document(&global, &args.place, false)?, args, output),
         Verb::Delete(args) => delete::delete(configuration::load(&global)?, args, output),

@@ -4,12 +4,14 @@ use crate::print::{Output, size};
 use crate::signals::Hold;
 use bam::config::Document;
 use bam::job::{Job, Request};
-use bam::{NoteKind, Phase, Progress, Result};
+use bam::{Monitor, NoteKind, Phase, Progress, Result};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::Value;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How often the bar is drawn.
@@ -41,6 +43,46 @@ pub fn run(document: Document, request: Request, output: &Output) -> Result<Valu
             output.warn(&note.text);
         }
     })
+}
+
+/// Progress of work that is done on this very thread, drawn by another until it is dropped.
+pub struct Drawn {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drawn {
+    /// Begins to draw, where somebody sees it.
+    pub fn begin(monitor: &Arc<Monitor>, output: &Output) -> Drawn {
+        let over = Arc::new(AtomicBool::new(false));
+        let (ended, monitor) = (Arc::clone(&over), Arc::clone(monitor));
+        let draw = move || {
+            let bar = Bar::new();
+            while !ended.load(Ordering::Relaxed) {
+                bar.draw(&monitor.snapshot(), monitor.check().is_err());
+                std::thread::park_timeout(TICK);
+            }
+            bar.0.finish_and_clear();
+        };
+        // Whether a thread for it can be had is not worth a failure.
+        let spawn = || std::thread::Builder::new().name("bam-progress".into()).spawn(draw).ok();
+        Drawn { over, thread: output.shows_progress().then(spawn).flatten() }
+    }
+
+    /// Stops, so that something else can be printed.
+    pub fn stop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Drawn {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 struct Bar(ProgressBar);

@@ -4,9 +4,11 @@
 //!
 //! Here are the verbs; what those about backups take is in `backups`, what those about settings take in `settings`.
 
+mod across;
 mod backups;
 mod settings;
 
+pub use across::*;
 pub use backups::*;
 pub use settings::*;
 
@@ -326,6 +328,41 @@ Examples:
   bam cat latest --raw | ssh elsewhere 'cat > backup.tar.gz.enc'
                                          the file itself, as it lies at its destination, not checked")]
     Cat(Cat),
+
+    /// Tell what changed between two backups
+    #[command(after_help = "\
+Both are checked and read. Files are compared by content, tables by their rows, whatever their order: + only the second has it, \
+- only the first, M changed, U other permissions or another owner. What was left out of a backup looks as if it were not there, \
+which is said. The exit code is 0 whether something changed or not.
+
+Examples:
+  bam diff 1795388661 1795475061
+  bam diff 1795388661 latest --source archive
+  bam diff 1795388661 latest --source archive --json | jq '.tables'")]
+    Diff(Diff),
+
+    /// Tell in which backups a file is, since when, with what size
+    #[command(after_help = "\
+The pattern is a shell's: * and ? stay within a name, ** reaches over folders. It fits a path or the end of one (logo.png, \
+files/*.pdf); with a / in front only a whole path from the docroot on. Backups have to be read for it, the newest first: \
+--limit, --since and --source make it quicker. Those of databases hold no files and are passed over. Exit code 1: no backup \
+that was looked into has it.
+
+Examples:
+  bam find logo.png
+  bam find '*.pdf' --since 30d
+  bam find '/sites/default/files/**/report*' --source archive --limit 5")]
+    Find(Find),
+
+    /// Tell how many backups there are, how much they take, and how they grow
+    #[command(after_help = "\
+Of what the sidecars tell; no backup is read.
+
+Examples:
+  bam stats
+  bam stats offsite
+  bam stats --source archive --json | jq '.months'")]
+    Stats(Stats),
 
     /// Read every byte of backups and check it
     #[command(after_help = "\

@@ -4,12 +4,12 @@ use crate::args::{Cat, Global, Ls};
 use crate::place::{document_for, take_path};
 use crate::print::{Output, date};
 use crate::signals::Hold;
+use crate::stream::{Items, Out, notes};
 use bam::job::Restore;
 use bam::job::look::{self, Item};
 use bam::job::raw::{self, Raw};
-use bam::{Monitor, NoteKind, Result};
-use serde_json::{Value, json};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use bam::{Monitor, Result};
+use serde_json::json;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -18,31 +18,17 @@ pub fn ls(global: &Global, mut args: Ls, output: &Output) -> Result<u8> {
     let path = take_path(&mut args.which, args.path)?;
     let path = path.as_ref().map(|path| path.as_os_str().as_bytes());
     let ask: Restore = args.which.into();
-    let mut out = Out(BufWriter::new(io::stdout().lock()), false);
-    let mut first = true;
-    let mut each = |item: Item| {
-        if global.json {
-            out.print(if first { b"{\"entries\": [\n" } else { b",\n" })?;
-            first = false;
-            out.print(json!(item).to_string().as_bytes())
-        } else {
-            out.print(line(&item).as_bytes())
-        }
-    };
+    let mut items = Items::new("entries", global.json);
+    let mut each = |item: Item| items.print(|| json!(item), || line(&item));
     let monitor = Arc::new(Monitor::new());
     let hold = Hold::begin()?;
     hold.cancels(Arc::clone(&monitor));
     let looked = look::ls(&document, &ask, path, args.tables, &mut each, &monitor);
     let notes = notes(&monitor, looked.is_ok());
     output.notes(&notes);
-    let looked = out.done(looked)?;
-    if let (true, Some(looked)) = (global.json, looked) {
-        if first {
-            out.print(b"{\"entries\": [")?;
-        }
-        let rest = json!({"id": looked.id, "file": looked.file, "notes": notes, "exit_code": 0}).to_string();
-        out.print(format!("\n], {}\n", rest.trim_start_matches('{')).as_bytes())?;
-        out.0.flush()?;
+    if let Some(looked) = items.out.done(looked)? {
+        let rest = || json!({"id": looked.id, "file": looked.file, "notes": notes, "exit_code": 0});
+        items.end(rest, String::new)?;
     }
     Ok(0)
 }
@@ -52,7 +38,7 @@ pub fn cat(global: &Global, mut args: Cat, output: &Output) -> Result<u8> {
     let path = take_path(&mut args.which, args.path)?;
     let path = path.as_ref().map(|path| path.as_os_str().as_bytes());
     let ask: Restore = args.which.into();
-    let mut out = Out(BufWriter::new(io::stdout().lock()), false);
+    let mut out = Out::new();
     let monitor = Arc::new(Monitor::new());
     let hold = Hold::begin()?;
     hold.cancels(Arc::clone(&monitor));
@@ -63,40 +49,6 @@ pub fn cat(global: &Global, mut args: Cat, output: &Output) -> Result<u8> {
     };
     output.notes(&notes(&monitor, written.is_ok()));
     out.done(written).map(|_| 0)
-}
-
-/// What the work had to say; of one that failed only what may explain it.
-fn notes(monitor: &Monitor, good: bool) -> Value {
-    let mut notes = monitor.notes();
-    notes.retain(|note| good || note.kind != NoteKind::Info);
-    json!(notes)
-}
-
-/// Standard output. A reader that goes away (`bam ls latest | head`) ends the work, and is no failure.
-struct Out<'o>(BufWriter<io::StdoutLock<'o>>, bool);
-
-impl Out<'_> {
-    fn print(&mut self, text: &[u8]) -> Result<()> {
-        Ok(self.write_all(text)?)
-    }
-
-    /// What the work came to; nothing where the reader did not want to know.
-    fn done<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
-        match result.and_then(|done| Ok(self.flush().map(|()| done)?)) {
-            Err(_) if self.1 => Ok(None),
-            result => result.map(Some),
-        }
-    }
-}
-
-impl Write for Out<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).inspect_err(|cause| self.1 |= cause.kind() == ErrorKind::BrokenPipe)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().inspect_err(|cause| self.1 |= cause.kind() == ErrorKind::BrokenPipe)
-    }
 }
 
 /// As `tar tvf` shows members.

@@ -4,6 +4,7 @@
 //! What they share lies beside this room: the configuration, questions (`confirm`), running a job (`work`) and
 //! reading its `result`, `signals`, tables and sizes (`print`), `notify`.
 
+pub mod across;
 pub mod backup;
 pub mod backups;
 pub mod check;

@@ -11,12 +11,14 @@
 //! copies/   what becomes of backups later: replicated, pruned, removed, exported, imported, encrypted anew
 //! check/    whether the configuration, and all it names, is so
 //! status/   how the backups stand against the policy
+//! across/   what changed between two, which hold a file, how they grow
 //! ```
 //!
 //! Beside these lies what they share: the [`Request`], which source and profile it means (`choose`), which backup
 //! (`select`), the destinations (`places`), lock and state folder (`lock`, `state`, `state_format`), keys and what is taken without
 //! proof (`keys`, `trust`, `made`), what the web server hands out (`web`), maintenance mode (`site`). `schedule` runs what is due, in turn.
 
+pub mod across;
 mod backup;
 pub mod check;
 pub mod choose;
@@ -195,6 +197,10 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             };
             let meant = select::meant(document, &ask, monitor)?;
             json!({ "backup": meant.backup, "other_site": meant.other_site })
+        }
+        Request::Stats { destinations, source, site } => {
+            let ask = select::Criteria::new(None, destinations, source.as_deref(), site.as_deref());
+            across::stats::run(document, &ask, monitor)?
         }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,
         Request::Verify { id, destinations, sample, source, site, unauthenticated } => {

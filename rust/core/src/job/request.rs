@@ -130,6 +130,18 @@ pub enum Request {
         #[serde(default)]
         site: Option<String>,
     },
+    /// Counts backups and their bytes: by source, destination and month.
+    Stats {
+        /// Where to look; default everywhere.
+        #[serde(default)]
+        destinations: Vec<String>,
+        /// Only of this source.
+        #[serde(default)]
+        source: Option<String>,
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
+    },
     /// Restores one backup.
     Restore(Restore),
     /// Reads every byte of every copy and checks it.
@@ -211,6 +223,7 @@ impl Request {
             Request::Prune { .. } => "prune",
             Request::Backups { .. } => "backups",
             Request::Find { .. } => "find",
+            Request::Stats { .. } => "stats",
             Request::Restore(_) => "restore",
             Request::Verify { .. } => "verify",
             Request::Drill { .. } => "drill",

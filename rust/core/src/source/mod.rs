@@ -8,6 +8,7 @@ mod attributes;
 pub mod composer;
 mod content;
 pub mod database;
+pub mod digests;
 mod drupal;
 mod dump_types;
 pub mod exclude;

@@ -5,7 +5,10 @@
 //! (`DatabaseConnection_sqlite::__construct`): that is then the database.
 
 mod defined;
+mod digests;
 mod nameless;
+
+pub(crate) use digests::digests;
 
 use crate::config::{Connection as Settings, names_table};
 use crate::source::drupal::Tables;
@@ -87,6 +90,17 @@ pub(crate) fn tables(settings: &Settings, count: bool) -> Result<Vec<Table>> {
 
 /// See [`crate::source::database::contents`].
 pub(crate) fn contents(input: &mut dyn Read, spool_dir: &Path, monitor: &Monitor) -> Result<Contents> {
+    let (database, _spool) = spooled(input, spool_dir, monitor)?;
+    let read = || {
+        let excluded = left_out(&database)?;
+        let tables = inventory(&database, true)?.into_iter().filter(|table| table.name != LEFT_OUT).collect();
+        Ok(Contents { tables, prefix: None, excluded, complete: true })
+    };
+    read().map_err(damaged)
+}
+
+/// A dump that was read into a file without a name, as a database that can be looked at.
+fn spooled(input: &mut dyn Read, spool_dir: &Path, monitor: &Monitor) -> Result<(Connection, File)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = |path: &Path| Connection::open_with_flags(path, flags).and_then(collated);
     let (database, mut spool) = nameless::open(spool_dir, open)?;
@@ -96,12 +110,7 @@ pub(crate) fn contents(input: &mut dyn Read, spool_dir: &Path, monitor: &Monitor
     }
     // Logs would lie beside its name.
     leave_wal(&spool).at("cannot change the copy in", spool_dir)?;
-    let read = || {
-        let excluded = left_out(&database)?;
-        let tables = inventory(&database, true)?.into_iter().filter(|table| table.name != LEFT_OUT).collect();
-        Ok(Contents { tables, prefix: None, excluded, complete: true })
-    };
-    read().map_err(damaged)
+    Ok((database, spool))
 }
 
 fn damaged(cause: rusqlite::Error) -> Error {

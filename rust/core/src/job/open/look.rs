@@ -64,7 +64,11 @@ impl Looked {
 }
 
 /// Finds and proves a backup; `Some` layout where it took a pass to find out.
-fn open(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result<(Opened, Option<Layout>)> {
+pub(in crate::job) fn open(
+    document: &Document,
+    ask: &Restore,
+    monitor: &Arc<Monitor>,
+) -> Result<(Opened, Option<Layout>)> {
     let state_dir = lock::state_dir(document)?;
     let opened =
         restore::find(document, ask, &state_dir, monitor)?.show(document, ask.unauthenticated, monitor)?;

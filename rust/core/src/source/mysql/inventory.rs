@@ -4,6 +4,7 @@ use super::connect::session::{Session, quote, string, text};
 use super::load::dump_reader::{DumpReader, Origin, Step};
 use super::schema::columns;
 use crate::config::Connection;
+use crate::source::digests::{Digests, without_counter};
 use crate::source::dump_types::{Contents, Fingerprint, Table};
 use crate::source::sql::{Kind, for_each_row, rows};
 use crate::{Monitor, Result};
@@ -81,6 +82,28 @@ pub(crate) fn fingerprints(input: &mut dyn Read, monitor: &Monitor) -> Result<BT
         }
     }
     Ok(tables)
+}
+
+/// See [`crate::source::digests`].
+pub(crate) fn digests(input: &mut dyn Read, monitor: &Monitor) -> Result<Digests> {
+    let mut reader = DumpReader::new(input, None, false, monitor);
+    let mut digests = Digests::default();
+    while let Some(step) = reader.next()? {
+        match step {
+            Step::Session(_) => {}
+            Step::Table { kind: Kind::Drop, .. } => {}
+            Step::Table { kind, name, sql, .. } => {
+                let table = digests.tables.entry(name).or_default();
+                match kind {
+                    Kind::Insert => for_each_row(&sql.text, |row| table.rows.add(row)),
+                    _ => table.definition.add(&without_counter(&sql.text)),
+                }
+            }
+            Step::Later { sql, .. } => digests.others.add(&sql.text),
+        }
+    }
+    reader.check_content()?;
+    Ok(digests)
 }
 
 /// Removes the database, where there is one.

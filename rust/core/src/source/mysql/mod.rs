@@ -30,5 +30,5 @@ mod schema;
 
 pub(crate) use connect::privileges::rights;
 pub(crate) use dump::dump;
-pub(crate) use inventory::{contents, fingerprints, remove, tables};
+pub(crate) use inventory::{contents, digests, fingerprints, remove, tables};
 pub use replace::MysqlReplacement;

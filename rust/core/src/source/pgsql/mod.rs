@@ -25,5 +25,5 @@ mod replace;
 pub(crate) use connect::database::remove;
 pub(crate) use connect::rights::rights;
 pub(crate) use dump::{dump, tables};
-pub(crate) use load::script::contents;
+pub(crate) use load::script::{contents, digests};
 pub use replace::PgsqlReplacement;

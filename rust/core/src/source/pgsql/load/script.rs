@@ -2,6 +2,7 @@
 //! transactions of its own - and nothing that is not SQL.
 
 use super::splitter::{Item, Splitter, words};
+use crate::source::digests::Digests;
 use crate::source::dump_types::{Contents, Table};
 use crate::source::pgsql::large;
 use crate::source::sql::{Utf8, no_statement};
@@ -198,6 +199,42 @@ pub(crate) fn contents(input: &mut dyn Read, monitor: &Monitor) -> Result<Conten
     }
     contents.tables.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(contents)
+}
+
+/// See [`crate::source::digests`].
+pub(crate) fn digests(input: &mut dyn Read, monitor: &Monitor) -> Result<Digests> {
+    let Script { mut splitter, .. } = Script::new(input)?;
+    let mut digests = Digests::default();
+    let (mut rows_of, mut ended) = (None, false);
+    while let Some(item) = splitter.next()? {
+        match item {
+            Item::Statement(text) => {
+                monitor.check()?;
+                rows_of = copied(text);
+                if let Some(name) = &rows_of {
+                    digests.tables.entry(name.clone()).or_default();
+                } else if let Some(name) = after(text, "CREATE TABLE ") {
+                    digests.tables.entry(name).or_default().definition.add(text);
+                } else if !is_counter(text) {
+                    digests.others.add(text);
+                }
+            }
+            Item::Row(line) => {
+                let table = rows_of.as_ref().and_then(|name| digests.tables.get_mut(name));
+                if let Some(table) = table.filter(|_| line.trim_ascii_end() != b"\\.") {
+                    table.rows.add(line);
+                }
+            }
+            Item::Comment(line) => ended |= line == LAST_LINE,
+            Item::Command(_) => {}
+        }
+    }
+    if ended { Ok(digests) } else { Err(cut_short()) }
+}
+
+/// Sets what a sequence gives next.
+fn is_counter(statement: &[u8]) -> bool {
+    statement.trim_ascii_start().starts_with(b"SELECT pg_catalog.setval(")
 }
 
 /// A dump whose end is missing.

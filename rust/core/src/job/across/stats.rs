@@ -1,0 +1,119 @@
+//! How many backups there are, how much they take, and how they grow: of what a listing tells, nothing is read.
+
+use super::Which;
+use crate::catalog::{Backup, date};
+use crate::config::Document;
+use crate::job::places;
+use crate::job::select::Criteria;
+use crate::{Monitor, Result};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many of the largest are named.
+const LARGEST: usize = 5;
+
+/// So many backups, so many bytes.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Sum {
+    /// Backups, each once wherever it lies; at a destination: copies.
+    backups: u64,
+    /// Bytes of them.
+    bytes: u64,
+}
+
+impl Sum {
+    fn add(&mut self, bytes: u64) {
+        self.backups += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// What a source's backups are.
+#[derive(Debug, Clone, Serialize)]
+struct OfSource {
+    #[serde(flatten)]
+    sum: Sum,
+    /// With all copies.
+    stored: u64,
+    /// Unix time of the oldest.
+    oldest: u64,
+    /// Of the newest.
+    newest: u64,
+    /// Bytes of the oldest.
+    first_size: u64,
+    /// Of the newest.
+    last_size: u64,
+}
+
+/// Counts what there is.
+pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Monitor) -> Result<Value> {
+    let there = ask.list(document, monitor)?;
+    places::check_source(document, &there.listing, ask.source)?;
+    if let Some(note) = there.listing.incomplete() {
+        monitor.note(note.kind, note.text);
+    }
+    let of_source =
+        |backup: &&Backup| ask.source.is_none_or(|source| backup.source.as_deref() == Some(source));
+    let backups: Vec<&Backup> = there.listing.backups.iter().filter(of_source).collect();
+    let zone = date::zone(document.site.timezone.as_deref());
+    let (mut total, mut stored) = (Sum::default(), Sum::default());
+    let mut sources: BTreeMap<&str, OfSource> = BTreeMap::new();
+    let mut destinations: BTreeMap<&str, Sum> = BTreeMap::new();
+    let mut months: BTreeMap<String, Sum> = BTreeMap::new();
+    // Two destinations may mean one folder.
+    let mut folders: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
+    for backup in &backups {
+        total.add(backup.size);
+        let source = sources.entry(backup.source.as_deref().unwrap_or("?")).or_insert_with(|| OfSource {
+            sum: Sum::default(),
+            stored: 0,
+            oldest: u64::MAX,
+            newest: 0,
+            first_size: 0,
+            last_size: 0,
+        });
+        source.sum.add(backup.size);
+        if backup.time < source.oldest {
+            (source.oldest, source.first_size) = (backup.time, backup.size);
+        }
+        if backup.time >= source.newest {
+            (source.newest, source.last_size) = (backup.time, backup.size);
+        }
+        for copy in &backup.copies {
+            destinations.entry(&copy.destination).or_default().add(copy.size);
+            if folders.insert((&copy.host, &copy.folder, &backup.file)) {
+                stored.add(copy.size);
+                source.stored = source.stored.saturating_add(copy.size);
+            }
+        }
+        let time = date::at(i64::try_from(backup.time).unwrap_or(i64::MAX), &zone);
+        months.entry(time.strftime("%Y-%m").to_string()).or_default().add(backup.size);
+    }
+    let mut largest = backups.clone();
+    largest.sort_by_key(|backup| (std::cmp::Reverse(backup.size), backup.id));
+    largest.truncate(LARGEST);
+    let largest: Vec<Value> = largest
+        .into_iter()
+        .map(|backup| {
+            let mut told = json!(Which::listed(backup));
+            told["size"] = backup.size.into();
+            told
+        })
+        .collect();
+    let months: Vec<Value> = months
+        .into_iter()
+        .map(|(month, sum)| json!({ "month": month, "backups": sum.backups, "bytes": sum.bytes }))
+        .collect();
+    Ok(json!({
+        "backups": total.backups,
+        "bytes": total.bytes,
+        "copies": stored.backups,
+        "stored": stored.bytes,
+        "sources": sources,
+        "destinations": destinations,
+        "months": months,
+        "largest": largest,
+        "unreachable": there.listing.unreachable,
+    }))
+}
