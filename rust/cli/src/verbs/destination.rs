@@ -155,7 +155,7 @@ fn key_of(name: &str, destination: &Destination) -> Result<HostKey> {
 }
 
 fn no_server(place: &str) -> Error {
-    Error::new(Code::Usage, format!("{place} is a folder of this machine: there is no host key"))
+    Error::new(Code::Usage, format!("{place} is not reached by ssh: there is no host key"))
 }
 
 fn confirm(key: &HostKey, yes: bool, verb: &str, output: &Output) -> Result<()> {
@@ -226,6 +226,8 @@ fn entry(destination: &Destination) -> String {
         DestinationType::Directory => "directory",
         DestinationType::Sftp => "sftp",
         DestinationType::Rsync => "rsync",
+        DestinationType::S3 => "s3",
+        DestinationType::Webdav => "webdav",
     };
     let mut parts = vec![format!("type: {kind}")];
     parts.extend(
@@ -254,6 +256,8 @@ fn export_of(name: &str, destination: &Destination) -> Result<tempfile::NamedTem
         DestinationType::Directory => ("file", "path"),
         DestinationType::Sftp => ("sftp", "url"),
         DestinationType::Rsync => ("rsync", "url"),
+        DestinationType::S3 => ("s3", "url"),
+        DestinationType::Webdav => ("webdav", "url"),
     };
     let all = settings(destination);
     let location = all.iter().find(|(key, _)| *key == place).map_or("", |(_, value)| value.as_str());

@@ -169,6 +169,20 @@ impl Document {
                     }
                 }
             },
+            DestinationType::S3 | DestinationType::Webdav => {
+                let (example, kind) = match destination.kind {
+                    DestinationType::S3 => ("s3://bucket/folder", "s3"),
+                    _ => ("https://user@host/folder", "webdav"),
+                };
+                if destination.url.is_none() {
+                    let problem =
+                        Problem::new(&key("url"), format!("a destination of type {kind} needs a url"));
+                    found.push(problem.hint(format!("e.g. {example}")));
+                }
+                if destination.path.is_some() {
+                    found.push(Problem::new(&key("path"), "a remote destination has its path in the url"));
+                }
+            }
             DestinationType::Sftp | DestinationType::Rsync => {
                 if destination.url.is_none() {
                     let problem = Problem::new(&key("url"), "a remote destination needs a url");
@@ -180,9 +194,42 @@ impl Document {
                 }
             }
         }
+        self.kind_problems(name, destination, found);
         if destination.host_key.as_deref().is_some_and(|key| !key.starts_with("SHA256:")) {
             let problem = Problem::new(&key("host_key"), "a host key is written SHA256:…");
             found.push(problem.hint("`ssh-keyscan HOST | ssh-keygen -lf -` prints it"));
+        }
+    }
+}
+
+impl Document {
+    /// Settings that belong to other kinds of destinations.
+    fn kind_problems(&self, name: &str, destination: &Destination, found: &mut Vec<Problem>) {
+        let (s3, http) = match destination.kind {
+            DestinationType::S3 => (true, true),
+            DestinationType::Webdav => (false, true),
+            _ => (false, false),
+        };
+        let ssh = matches!(destination.kind, DestinationType::Sftp | DestinationType::Rsync);
+        let set = [
+            ("endpoint", destination.endpoint.is_some(), s3, "s3"),
+            ("region", destination.region.is_some(), s3, "s3"),
+            ("path_style", destination.path_style.is_some(), s3, "s3"),
+            ("access_key", destination.access_key.is_some(), s3, "s3"),
+            ("profile", destination.profile.is_some(), s3, "s3"),
+            ("credentials_file", destination.credentials_file.is_some(), s3, "s3"),
+            ("credentials", destination.credentials.is_some(), s3, "s3"),
+            ("ca_file", destination.ca_file.is_some(), http, "s3 or webdav"),
+            ("append_only", destination.append_only, http, "s3 or webdav"),
+            ("host_key", http && destination.host_key.is_some(), ssh, "sftp or rsync"),
+            ("known_hosts", http && destination.known_hosts.is_some(), ssh, "sftp or rsync"),
+            ("identity_file", http && destination.identity_file.is_some(), ssh, "sftp or rsync"),
+            ("chmod", http && destination.chmod.is_some(), !http, "directory, sftp or rsync"),
+            ("chgrp", http && destination.chgrp.is_some(), !http, "directory"),
+        ];
+        for (key, _, _, kinds) in set.into_iter().filter(|(_, is_set, fits, _)| *is_set && !fits) {
+            let text = format!("only a destination of type {kinds} has {key}");
+            found.push(Problem::new(&["destinations", name, key], text));
         }
     }
 }

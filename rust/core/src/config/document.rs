@@ -177,6 +177,18 @@ pub enum DestinationType {
     Sftp,
     /// A folder on an SSH server, through the rsync program.
     Rsync,
+    /// A bucket at a server that speaks S3.
+    S3,
+    /// A folder on a WebDAV server.
+    Webdav,
+}
+
+/// Where the keys to a bucket come from, if not from the document or a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CredentialsFrom {
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
+    Environment,
 }
 
 /// One destination.
@@ -192,7 +204,8 @@ pub struct Destination {
     /// For `directory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// For `sftp` and `rsync`: `sftp://user[:pass]@host[:port]/path`, `[user@]host:path`.
+    /// For `sftp` and `rsync`: `sftp://user[:pass]@host[:port]/path`, `[user@]host:path`; for `s3` `s3://bucket/prefix`; for
+    /// `webdav` `https://user@host/path`.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "mask::url")]
     pub url: Option<Secret>,
     /// The password, where it is not in the URL.
@@ -213,6 +226,37 @@ pub struct Destination {
     /// The one host key to accept, `SHA256:…` as `ssh-keygen -l` prints it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<String>,
+    /// For `s3`: the server's address; default Amazon's in the region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// For `s3`: the bucket's region; default that of Amazon's address, else us-east-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// For `s3`: whether the bucket is in the path, not in the host's name; default yes where there is an endpoint.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::optional_boolean"
+    )]
+    pub path_style: Option<bool>,
+    /// For `s3`: the ID of the key, whose secret is the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<String>,
+    /// For `s3`: the profile whose keys are taken, of `credentials_file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// For `s3`: where profiles are; default `~/.aws/credentials`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_file: Option<PathBuf>,
+    /// For `s3`: keys from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<CredentialsFrom>,
+    /// For `s3` and `webdav`: certificates in PEM that are trusted besides the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// For `s3` and `webdav`: nothing is deleted or overwritten there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "lenient::boolean")]
+    pub append_only: bool,
     /// Octal permissions of files, e.g. `"0640"`; folders get the matching search bits. Default 0600 and 0700.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::mode")]
     pub chmod: Option<String>,

@@ -26,6 +26,7 @@ impl Document {
         files.extend(self.databases.values().filter_map(|database| database.password_file.as_deref()));
         for destination in self.destinations.values() {
             files.extend(destination.password_file.as_deref());
+            files.extend(destination.credentials_file.as_deref().filter(|file| file.is_absolute()));
             files.extend(destination.identity_file.as_deref().filter(|file| file.is_absolute()));
         }
         let open = |file: &&Path| fs::metadata(file).is_ok_and(|found| found.is_file() && is_open(&found));

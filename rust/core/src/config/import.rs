@@ -323,11 +323,14 @@ impl Converter<'_> {
             "sftp" | "rsync" => {
                 ((subtype.as_str(), "url"), &["identity_file", "known_hosts", "host_key", "password_file"])
             }
+            // Ours: Backup and Migrate's own kind of that name has its place in other words.
+            "s3" if self.text("location").starts_with("s3://") => (("s3", "url"), &S3_KEYS),
+            "webdav" => (("webdav", "url"), &["password_file", "ca_file", "append_only"]),
             // Made for web pages and for nothing else.
             "browser_download" | "browser_upload" => return None,
             other => {
                 self.notes.push(format!(
-                    "destination {}: bam knows folders, sftp and rsync, not the kind \"{other}\"",
+                    "destination {}: bam knows folders, sftp, rsync, s3 and webdav, not the kind \"{other}\"",
                     self.name
                 ));
                 return None;
@@ -344,6 +347,20 @@ impl Converter<'_> {
         Some(document)
     }
 }
+
+/// What is kept of a bucket's settings.
+const S3_KEYS: [&str; 10] = [
+    "endpoint",
+    "region",
+    "path_style",
+    "access_key",
+    "password_file",
+    "profile",
+    "credentials_file",
+    "credentials",
+    "ca_file",
+    "append_only",
+];
 
 /// B&M 3.x's `machine_name`, 2.x's `profile_id` …, or the name in the list.
 fn machine_name(kind: ItemKind, key: Option<&PhpKey>, item: &PhpValue) -> Option<String> {

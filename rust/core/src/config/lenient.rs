@@ -137,6 +137,11 @@ pub(super) fn boolean<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Err
     }
 }
 
+/// The same for what is left open where nothing is said.
+pub(super) fn optional_boolean<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    boolean(from).map(Some)
+}
+
 /// One of an enum's names; `false`, `no`, 0 and nothing are `none`, and `other_names` (B&M's) are translated first.
 fn choice<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,

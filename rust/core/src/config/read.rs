@@ -147,6 +147,8 @@ impl Document {
                 &mut destination.password_file,
                 &mut destination.identity_file,
                 &mut destination.known_hosts,
+                &mut destination.credentials_file,
+                &mut destination.ca_file,
             ];
             files.into_iter().flatten().for_each(anchor);
         }

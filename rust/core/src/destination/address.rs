@@ -21,6 +21,15 @@ pub(super) fn setting(id: &str, key: &str) -> String {
 /// The settings of the place at an address, and the name it goes by: `sftp://user@host[:port]/folder`,
 /// `[user@]host:folder` (through rsync), or a folder of this machine, which must exist.
 pub fn at_address(address: &str) -> Result<(String, Destination)> {
+    if ["s3://", "http://", "https://"].iter().any(|scheme| address.starts_with(scheme)) {
+        return Err(Error::new(
+            Code::Usage,
+            "a bucket or a WebDAV folder needs more than its address: keys, a region, an endpoint",
+        )
+        .hint(
+            "write it into the configuration, below \"destinations\", and name it (docs/object-storage.md)",
+        ));
+    }
     let remote = address.contains("://") || (host_and_path(address) && !Path::new(address).exists());
     let kind = match (remote, address.contains("://")) {
         (false, _) => DestinationType::Directory,
@@ -38,6 +47,15 @@ pub fn at_address(address: &str) -> Result<(String, Destination)> {
         identity_file: None,
         known_hosts: None,
         host_key: None,
+        endpoint: None,
+        region: None,
+        path_style: None,
+        access_key: None,
+        profile: None,
+        credentials_file: None,
+        credentials: None,
+        ca_file: None,
+        append_only: false,
         chmod: None,
         chgrp: None,
         timeout: None,

@@ -46,6 +46,11 @@ impl Held {
         Lease { run: self.run.clone(), ..Lease::here() }.to_text()
     }
 
+    /// Its name.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
     /// Whether a lease is this one.
     pub fn is(&self, lease: &Lease) -> bool {
         lease.run == self.run
@@ -95,6 +100,11 @@ impl Lease {
             process: process.to_string(),
             started: started(process).unwrap_or_default(),
         }
+    }
+
+    /// The name of its run.
+    pub fn run(&self) -> &str {
+        &self.run
     }
 
     fn to_text(&self) -> String {

@@ -11,6 +11,7 @@
 //! directory.rs   a local folder; pushed to
 //! sftp/          a folder on a server, over SFTP; follows
 //! rsync.rs       the same, its bytes moved by rsync
+//! object/        a bucket at an S3 server, or a folder on a WebDAV server; follows
 //! ssh/           the way to a server, for sftp and rsync
 //! follow/        a local file that is read while it is still being written
 //! ```
@@ -29,6 +30,7 @@ mod follow;
 mod lease;
 mod named;
 mod names;
+mod object;
 mod rsync;
 mod sftp;
 pub(crate) mod ssh;
@@ -39,6 +41,7 @@ pub use directory::Directory;
 pub use follow::{Available, Follow, Growing, Spool};
 pub(crate) use names::SIDECAR_MAX;
 pub use names::check_name;
+pub use object::Objects;
 pub use rsync::Rsync;
 pub use sftp::Sftp;
 pub use ssh::host_key::{HostKey, host_key};
@@ -149,6 +152,11 @@ pub trait Destination: Send + Sync {
         None
     }
 
+    /// Whether old backups are guarded there: nothing is deleted, because the settings say so or the server refused to.
+    fn guards(&self) -> bool {
+        false
+    }
+
     /// Removes data and sidecar; killed half-way, no listing shows a half. Fails with [`Code::NotFound`] where
     /// there is none.
     fn remove(&self, name: &str) -> Result<()>;
@@ -196,6 +204,9 @@ pub fn open(id: &str, config: &document::Destination, site: &document::Site) -> 
         DestinationType::Directory => Ok(Box::new(Named(Directory::from_config(id, config, site)?))),
         DestinationType::Sftp => Ok(Box::new(Named(Sftp::from_config(id, config)?))),
         DestinationType::Rsync => Ok(Box::new(Named(Rsync::from_config(id, config)?))),
+        DestinationType::S3 | DestinationType::Webdav => {
+            Ok(Box::new(Named(Objects::from_config(id, config)?)))
+        }
     }
 }
 

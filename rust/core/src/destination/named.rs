@@ -92,6 +92,10 @@ impl<D: Destination> Destination for Named<D> {
         self.0.local_path(name)
     }
 
+    fn guards(&self) -> bool {
+        self.0.guards()
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         self.name(self.0.remove(name))
     }

@@ -166,9 +166,9 @@ impl HostKey {
     }
 }
 
-/// Asks a destination's server for its key, without logging in. `None` for local folders.
+/// Asks a destination's server for its key, without logging in. `None` where there is no ssh.
 pub fn host_key(id: &str, config: &document::Destination) -> Result<Option<HostKey>> {
-    if config.kind == document::DestinationType::Directory {
+    if !matches!(config.kind, document::DestinationType::Sftp | document::DestinationType::Rsync) {
         return Ok(None);
     }
     let server = Server::from_config(id, config)?;

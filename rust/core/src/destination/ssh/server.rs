@@ -500,7 +500,7 @@ fn reach(place: &(String, u16), patience: Duration) -> std::io::Result<TcpStream
 }
 
 /// Expands a leading `~/`.
-fn at_home(path: &Path) -> PathBuf {
+pub(crate) fn at_home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path.to_owned(),

@@ -7,9 +7,12 @@ use crate::job::choose::unknown;
 use crate::job::damaged::Damaged;
 use crate::job::made::{self, Made};
 use crate::job::{lock, places, trust};
-use crate::{Code, Monitor, NoteKind, Result};
+use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// Why what is too old stays.
+const GUARDED: &str = "nothing is deleted there, the server guards old copies";
 
 /// Applies the rules of the schedules named, or of all. With `dry_run` it only tells what would go and why.
 pub fn run(
@@ -53,7 +56,7 @@ pub fn apply(
     let now = jiff::Timestamp::now().as_second();
     let mut told = Vec::new();
     for place in all.iter().filter(|place| !listing.unreachable.contains_key(place.id())) {
-        let mut decisions = Vec::new();
+        let (mut decisions, mut guarded) = (Vec::new(), 0);
         for backups in &sites {
             // What this site's key has not sealed pushes nothing out that it has. It goes when enough newer ones are sealed.
             let (sealed, other) = by_seal(document, place, schedule, backups, monitor)?;
@@ -70,10 +73,15 @@ pub fn apply(
             monitor.check()?;
             let goes = !decision.keep && !dry_run;
             let error = goes.then(|| place.remove(&decision.file)).and_then(Result::err);
+            // A refusal is how it is found out, where the settings do not say so.
+            let refused = |error: &Error| error.code() == Code::Permission;
+            let stays = place.guards() && !decision.keep && (dry_run || error.as_ref().is_some_and(refused));
+            let error = error.filter(|_| !stays);
+            guarded += usize::from(stays);
             if let Some(failed) = &error {
                 let text = format!("{} should go from {} but did not: {failed}", decision.file, place.id());
                 monitor.note(NoteKind::Missing, text);
-            } else if goes {
+            } else if goes && !stays {
                 // At once: a kill must not make it look as if somebody else had.
                 made::erased(document, &decision.file, monitor);
             }
@@ -82,11 +90,23 @@ pub fn apply(
                 "destination": place.id(),
                 "id": decision.id,
                 "file": decision.file,
-                "keep": decision.keep,
-                "reason": decision.reason,
+                "keep": decision.keep || stays,
+                "reason": if stays { GUARDED.to_owned() } else { decision.reason },
                 "error": error.as_ref().map(ToString::to_string),
                 "failure": error,
             }));
+        }
+        if guarded > 0 {
+            let text = format!(
+                "{guarded} of {schedule} at {} {}: {GUARDED}; delete them by its own tools or rules",
+                place.id(),
+                if guarded == 1 {
+                    "is older than the rule wants and stays"
+                } else {
+                    "are older than the rule wants and stay"
+                }
+            );
+            monitor.note(NoteKind::Info, text);
         }
     }
     Ok(told)

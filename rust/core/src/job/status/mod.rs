@@ -59,6 +59,13 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
         let hint = finding.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
         monitor.note(NoteKind::Missing, format!("key: {}{hint}", finding.text));
     }
+    for place in all.iter().filter(|place| place.guards()) {
+        let text = format!(
+            "destination {}: the server guards old copies, bam deletes nothing there; what is too old goes by the server's own rules",
+            place.id()
+        );
+        monitor.note(NoteKind::Info, text);
+    }
     let another = || state::restore_of_another(&state_dir).map(|another| another.to_string());
     if let Some(stopped) = recover::pending(&state_dir).or_else(another) {
         match lock::holder(document)? {
