@@ -63,6 +63,8 @@ class OnMariadb(SiteTest):
         listed = json.loads(site.drush("bam-backups", "--format=json"))
         self.assertEqual((listed[0]["id"], listed[0]["description"]), (made["id"], "before the update"))
         self.assertIn(str(made["id"]), site.drush("bam:backups"))
+        self.assertEqual(json.loads(site.drush("bam:stats", "--format=json"))["backups"], len(listed))
+        self.assertIn(made["source"], site.drush("bam:stats"))
         self.assertEqual(site.drush("bam:backups", "--format=list").split()[0], str(made["id"]))
         self.assertIn("good", site.drush("bam:verify", "latest"))
         self.assertIn("archive", site.drush("bam:sources"))

@@ -40,6 +40,9 @@ class Backups(SiteTest):
                 self.assertEqual((listed[0]["source"], listed[0]["profile"], listed[0]["encryption"]),
                                  ("pece_bkp", "pece_backup", "aes256"))
                 self.assertTrue(listed[0]["file"].endswith(".tar.gz.enc"), listed[0]["file"])
+                told = self.json("bam-stats")
+                self.assertEqual((told["backups"], told["sources"]["pece_bkp"]["bytes"]), (1, listed[0]["size"]))
+                self.assertIn("pece_bkp", self.drush("bam-stats", "--source=pece_bkp").out)
                 before = self.checksums(self.files)
                 for name in os.listdir(self.files):
                     path = os.path.join(self.files, name)

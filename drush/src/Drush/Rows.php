@@ -60,6 +60,29 @@ final class Rows {
   }
 
   /**
+   * What the backups of each source take.
+   */
+  public static function stats(array $result, bool $forPeople): array|RowsOfFields {
+    if (!$forPeople) {
+      return $result;
+    }
+    $rows = [];
+    foreach ($result['sources'] as $source => $told) {
+      $rows[$source] = [
+        'source' => Format::name((string) $source),
+        'backups' => $told['backups'],
+        'size' => Format::bytes($told['bytes']),
+        'stored' => Format::bytes($told['stored']),
+        'oldest' => Format::time($told['oldest']),
+        'first_size' => Format::bytes($told['first_size']),
+        'newest' => Format::time($told['newest']),
+        'last_size' => Format::bytes($told['last_size']),
+      ];
+    }
+    return new RowsOfFields($rows);
+  }
+
+  /**
    * A restore, or what it would do.
    */
   public static function restored(array $result, bool $forPeople): array|PropertyList {

@@ -123,6 +123,33 @@ final class BamDrushCommands extends DrushCommands {
   }
 
   /**
+   * Tell how many backups there are, how much they take, and how they grow.
+   */
+  #[CLI\Command(name: 'bam:stats', aliases: ['bam-stats'])]
+  #[CLI\Argument(name: 'destination', description: 'Count those of one destination; several with commas. Without it: all.')]
+  #[CLI\Usage(name: 'drush bam:stats', description: 'By source: number, size, the oldest and the newest.')]
+  #[CLI\Usage(name: 'drush bam:stats --format=json', description: 'By destination and month, too, and the largest.')]
+  #[CLI\Option(name: 'source', description: 'Only of this source.')]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
+  #[CLI\FieldLabels(labels: [
+    'source' => 'Source',
+    'backups' => 'Backups',
+    'size' => 'Size',
+    'stored' => 'With copies',
+    'oldest' => 'Oldest',
+    'first_size' => 'Was',
+    'newest' => 'Newest',
+    'last_size' => 'Is',
+  ])]
+  #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
+  public function stats(?string $destination = NULL, array $options = ['format' => 'table', 'source' => self::REQ, 'site' => self::REQ]): RowsOfFields|CommandResult|array {
+    return $this->run($options, fn (Run $run) => Rows::stats(
+      $run->job(['job' => 'stats', 'destinations' => self::names($destination)] + self::which($options)),
+      $this->forPeople($options),
+    ));
+  }
+
+  /**
    * Restore a backup in place of what is there now.
    */
   #[CLI\Command(name: 'bam:restore', aliases: ['bam-restore'])]

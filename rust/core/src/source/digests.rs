@@ -73,8 +73,9 @@ mod tests {
     use super::*;
 
     fn of(sql: &str) -> Digests {
-        let text =
-            format!("-- bam MySQL dump 1\n{sql}\n-- bam: views, triggers, routines, events\n-- bam: end\n");
+        let text = format!(
+            "-- bam MySQL dump 1\n{sql}\n-- bam: views, triggers, routines, events\n-- Dump completed\n"
+        );
         digests(Some(Driver::Mysql), &mut text.as_bytes(), Path::new("/tmp"), &Monitor::new())
             .expect("a dump")
     }

@@ -105,19 +105,22 @@ fn wanting<'a>(document: &Document, listing: &'a Listing, known: &Damaged) -> Ve
         else {
             continue;
         };
-        // One that a wrong clock dated in the future does not push others out.
-        let newer = |other: &&Backup| {
-            other.schedule == backup.schedule && other.id > backup.id && !is_future(other.time, now)
+        // One that a wrong clock dated in the future does not push others out, nor does one that is damaged wherever it
+        // lies, or lacks something that this one has: as where retention decides.
+        let counts = |other: &&Backup| {
+            other.schedule == backup.schedule
+                && !is_future(other.time, now)
+                && (backup.is_incomplete() || !other.is_incomplete())
+                && other.copies.iter().any(|copy| is_good(known, other, copy))
         };
+        let newer = |other: &&Backup| other.id > backup.id && counts(other);
         let schedule = backup.schedule.as_ref().and_then(|name| document.schedules.get_key_value(name));
         let goes_again = match schedule.map(|(name, schedule)| (name, &schedule.keep)) {
             None | Some((_, Keep::All)) => false,
             Some((_, Keep::Newest(number))) => listing.backups.iter().filter(newer).count() as u64 >= *number,
             Some((_, Keep::Smart)) => listing.backups.iter().any(|other| newer(&other)),
             Some((name, keep @ Keep::Periods(_))) => {
-                let alike = |other: &&Backup| {
-                    other.schedule == backup.schedule && !is_future(other.time, now) && other.id != backup.id
-                };
+                let alike = |other: &&Backup| other.id != backup.id && counts(other);
                 let others = listing.backups.iter().filter(alike).map(|other| other.id.seconds());
                 let mut times: Vec<i64> = others.chain([backup.id.seconds()]).collect();
                 times.sort_unstable_by(|a, b| b.cmp(a));
