@@ -81,7 +81,7 @@ static ino_t peers[4096];
 static size_t peer_count;
 
 /* What a thread is in the middle of, for the calls whose end matters. */
-struct thread { pid_t pid; int inside, kill_then; long number; char path[PATH_MAX], other[PATH_MAX]; uint64_t inode, device, offset; };
+struct thread { pid_t pid; int inside, kill_then, writes; long number; char path[PATH_MAX], other[PATH_MAX]; uint64_t inode, device, offset; };
 static struct thread threads[512];
 
 static void die(const char *what) { perror(what); exit(125); }
@@ -157,6 +157,11 @@ static void path_at(pid_t pid, int folder, uint64_t name, char *into) {
   if (last[0]) snprintf(into + length, PATH_MAX - length, "/%s", last);
 }
 
+/* The file that a call writes to. */
+static int written_to(const struct user_regs_struct *regs, long number) {
+  return number == SYS_copy_file_range || number == SYS_splice ? (int)regs->rdx : (int)regs->rdi;
+}
+
 static int kind_of(pid_t pid, int file, struct stat *found) {
   char link[64];
   snprintf(link, sizeof link, "/proc/%d/fd/%d", pid, file);
@@ -171,7 +176,7 @@ static int is_peer(ino_t inode) {
 /* Where reading and writing fall by what the file is; a terminal, an eventfd and the like are nothing to us. */
 static enum class by_file(pid_t pid, const struct user_regs_struct *regs, enum class class) {
   struct stat found;
-  int file = regs->orig_rax == SYS_copy_file_range || regs->orig_rax == SYS_splice ? (int)regs->rdx : (int)regs->rdi;
+  int file = written_to(regs, (long)regs->orig_rax);
   switch (kind_of(pid, file, &found)) {
     case S_IFREG: return class;
     case S_IFSOCK: return !is_peer(found.st_ino) ? NONE : class == WRITE ? SEND : RECEIVE;
@@ -290,6 +295,43 @@ static unsigned long long argument(long number, const struct user_regs_struct *r
   }
 }
 
+/* The bytes that a call has written: from the program's memory, or, where they never were in one piece there, from the file. */
+static void written(pid_t pid, const struct user_regs_struct *regs, const struct thread *thread, char *bytes, size_t count) {
+  if (!count) return;
+  if (thread->number == SYS_write || thread->number == SYS_pwrite64) {
+    struct iovec here = { bytes, count }, there = { (void *)regs->rsi, count };
+    if (process_vm_readv(pid, &here, 1, &there, 1, 0) != (ssize_t)count) die("inject: reading what was written");
+    return;
+  }
+  char link[64];
+  snprintf(link, sizeof link, "/proc/%d/fd/%d", pid, written_to(regs, thread->number));
+  int file = open(link, O_RDONLY | O_CLOEXEC);
+  if (file < 0 || pread(file, bytes, count, (off_t)thread->offset) != (ssize_t)count) die("inject: reading back what was written");
+  close(file);
+}
+
+/* Where a call will write: an argument, a number that an argument points at, or where the file stands. */
+static uint64_t position(pid_t pid, const struct user_regs_struct *regs) {
+  uint64_t at = 0;
+  switch (regs->orig_rax) {
+    case SYS_pwrite64: case SYS_pwritev: return regs->r10;
+    case SYS_pwritev2: if ((int64_t)regs->r10 != -1) return regs->r10; break;
+    case SYS_fallocate: return regs->rdx;
+    case SYS_copy_file_range: case SYS_splice:
+      if (regs->r10) {
+        struct iovec here = { &at, sizeof at }, there = { (void *)regs->r10, sizeof at };
+        if (process_vm_readv(pid, &here, 1, &there, 1, 0) != sizeof at) die("inject: reading an offset");
+        return at;
+      }
+  }
+  char path[64], line[128];
+  snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", pid, written_to(regs, (long)regs->orig_rax));
+  FILE *file = fopen(path, "re");
+  while (file && fgets(line, sizeof line, file)) if (sscanf(line, "pos: %" SCNu64, &at) == 1) break;
+  if (file) fclose(file);
+  return at;
+}
+
 /* One line for each call that counts for what a power cut leaves, behind it the bytes of a write. */
 static void note(pid_t pid, const struct user_regs_struct *regs, struct thread *thread) {
   long long result = (long long)regs->rax;
@@ -307,10 +349,9 @@ static void note(pid_t pid, const struct user_regs_struct *regs, struct thread *
           strlen(thread->path), strlen(thread->other));
   fwrite(thread->path, 1, strlen(thread->path), trace);
   fwrite(thread->other, 1, strlen(thread->other), trace);
-  if (thread->number == SYS_write || thread->number == SYS_pwrite64) {
+  if (thread->writes && thread->number != SYS_fallocate) {
     char *bytes = malloc((size_t)result + 1);
-    struct iovec here = { bytes, (size_t)result }, there = { (void *)regs->rsi, (size_t)result };
-    if (result && process_vm_readv(pid, &here, 1, &there, 1, 0) != result) die("inject: reading what was written");
+    written(pid, regs, thread, bytes, (size_t)result);
     fwrite(bytes, 1, (size_t)result, trace);
     free(bytes);
   }
@@ -323,18 +364,12 @@ static int watch(pid_t pid, const struct user_regs_struct *regs, enum class clas
   struct stat found;
   thread->inside = 1;
   thread->number = (long)regs->orig_rax;
+  thread->writes = class == WRITE;
   paths_of(pid, regs, class, thread->path, thread->other);
   thread->inode = thread->device = thread->offset = 0;
   if (class == WRITE || class == SYNC || regs->orig_rax == SYS_ftruncate) {
-    if (kind_of(pid, (int)regs->rdi, &found)) { thread->inode = found.st_ino; thread->device = found.st_dev; }
-    thread->offset = regs->orig_rax == SYS_pwrite64 ? regs->r10 : 0;
-    if (regs->orig_rax == SYS_write) {
-      char path[64], line[128];
-      snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", pid, (int)regs->rdi);
-      FILE *file = fopen(path, "re");
-      while (file && fgets(line, sizeof line, file)) if (sscanf(line, "pos: %" SCNu64, &thread->offset) == 1) break;
-      if (file) fclose(file);
-    }
+    if (kind_of(pid, written_to(regs, thread->number), &found)) { thread->inode = found.st_ino; thread->device = found.st_dev; }
+    if (class == WRITE) thread->offset = position(pid, regs);
   }
   /* A file without a name gets one so: see open(2), O_TMPFILE. */
   int number;
