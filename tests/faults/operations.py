@@ -165,6 +165,10 @@ class Schedule(Operation):
     """A run that backs up, completes the copy that an earlier one could not make, and removes what is too old."""
     may_go = True
 
+    def following(self, world):
+        # Only the schedule writes down when it ran.
+        return [*super().following(world), ["run", "often"]]
+
     def prepare(self, world):
         world.make()
         self.first = str(backup(world, "archive", "manual,second")["id"])

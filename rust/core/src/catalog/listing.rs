@@ -54,7 +54,7 @@ pub struct Copy {
     pub sealed: bool,
     /// Its own sidecar, where that has a MAC.
     #[serde(skip)]
-    pub sidecar: Option<Box<Sidecar>>,
+    pub sidecar: Option<Sidecar>,
     /// Unix time at which it was last verified.
     pub verified: Option<u64>,
 }
@@ -139,7 +139,8 @@ impl Backup {
             size: listed.size,
             sha256: field(key::SHA256).map(|hex| hex.to_ascii_lowercase()),
             verified: None,
-            copies: Vec::new(),
+            // Most have one or two; there may be very many backups.
+            copies: Vec::with_capacity(1),
             sidecar,
         }
     }
@@ -192,7 +193,7 @@ impl Backup {
             whole: sidecar.is_some() && told.is_none_or(|told| told == listed.size),
             differs: false,
             sealed: sealed.is_some(),
-            sidecar: sealed.cloned().map(Box::new),
+            sidecar: sealed.cloned(),
             verified,
         });
     }
@@ -269,20 +270,34 @@ impl Listing {
                 Err(_) => drop(unreachable.insert(id, "listing it stopped at a bug in bam".into())),
             }
         }
-        let mut listing = Listing { unreachable, left_out, ..Listing::from_places(&places) };
+        let mut listing = Listing { unreachable, left_out, ..Listing::put_together(places) };
         listing.notes.append(&mut notes);
         listing
     }
 
-    /// Puts together what destinations list. Files that are no backups are left out.
+    /// [`Listing::put_together`] of what a test still needs.
+    #[cfg(test)]
     pub fn from_places(places: &[Place]) -> Listing {
+        Listing::put_together(places.to_vec())
+    }
+
+    /// Puts together what destinations list. Files that are no backups are left out.
+    pub fn put_together(mut places: Vec<Place>) -> Listing {
+        // Each text goes as soon as it is read.
+        let sidecars: Vec<Vec<Option<Sidecar>>> = places
+            .iter_mut()
+            .map(|place| {
+                let texts = place.files.iter_mut().map(|listed| listed.sidecar.take());
+                texts.map(|text| text.as_deref().map(Sidecar::parse)).collect()
+            })
+            .collect();
         let mut listing = Listing::default();
         let mut by_file: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut without_sidecar = Vec::new();
-        for place in places {
-            for listed in &place.files {
+        for (place, sidecars) in places.iter().zip(sidecars) {
+            for (listed, sidecar) in place.files.iter().zip(sidecars) {
                 let Some(name) = FileName::parse(&listed.name) else { continue };
-                match listed.sidecar.as_deref().map(Sidecar::parse) {
+                match sidecar {
                     Some(sidecar) if !contested::is_blank(&sidecar) => {
                         listing.take(&mut by_file, place, listed, &name, Some(sidecar));
                     }

@@ -7,6 +7,7 @@ use super::{Backup, BackupId, Copy, date, is_future, periods};
 use crate::config::{Document, Keep, SmartKeep};
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 /// What becomes of one backup at one destination, and why.
@@ -65,11 +66,14 @@ impl<'a> Rule<'a> {
     /// Never goes: what another schedule made, or is dated in the future; the newest good one; the newest verified one, unless a newer
     /// one that stays is verified, too: that it was written is no proof that it can be read. A backup that lacks something does not
     /// push out one that lacks nothing, and one that is damaged pushes nothing out.
-    pub fn decide(&self, backups: &[Backup], destination: &str, now: i64) -> Vec<Decision> {
+    pub fn decide<B: Borrow<Backup>>(&self, backups: &[B], destination: &str, now: i64) -> Vec<Decision> {
         let mut decisions = Vec::new();
         let mut ours = Vec::new();
-        let mut there: Vec<(&Backup, &Copy)> =
-            backups.iter().filter_map(|backup| Some((backup, backup.copy_at(destination)?))).collect();
+        let mut there: Vec<(&Backup, &Copy)> = backups
+            .iter()
+            .map(B::borrow)
+            .filter_map(|backup| Some((backup, backup.copy_at(destination)?)))
+            .collect();
         there.sort_by(|(a, _), (b, _)| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
         for (backup, copy) in there {
             let foreign = match backup.schedule.as_deref() {

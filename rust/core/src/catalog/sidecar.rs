@@ -18,6 +18,7 @@ use crate::{Code, Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// The newest `bam_format` that there is. It grows when older versions cannot read what is written.
 pub const NEWEST_FORMAT: u64 = 1;
@@ -103,10 +104,42 @@ pub mod key {
 /// What the MAC does not cover: itself, and what may differ between copies of one backup.
 const OUTSIDE_MAC: [&str; 3] = [key::HMAC_SHA256, key::COPIES, key::VERIFIED];
 
-/// A sidecar's fields, in order.
+/// A sidecar's fields, in order. Clones share them until one is changed: a listing holds one of each copy of each backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sidecar {
-    fields: Vec<(String, String)>,
+    fields: Arc<Fields>,
+}
+
+/// Keys and values one behind the other in one text, which takes a third of what two strings for each field take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Fields {
+    text: String,
+    /// Where in it each key and each value ends.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Fields {
+    fn of<'f>(fields: impl Iterator<Item = (&'f str, &'f str)> + Clone) -> Fields {
+        let (count, bytes) = fields
+            .clone()
+            .fold((0, 0), |(count, bytes), (key, value)| (count + 1, bytes + key.len() + value.len()));
+        let mut all = Fields { text: String::with_capacity(bytes), ends: Vec::with_capacity(count) };
+        for (key, value) in fields {
+            all.text.push_str(key);
+            let key_end = all.text.len();
+            all.text.push_str(value);
+            all.ends.push((key_end, all.text.len()));
+        }
+        all
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        starts.zip(&self.ends).map(|(start, (key_end, end))| {
+            let part = |from, to| self.text.get(from..to).unwrap_or_default();
+            (part(start, *key_end), part(*key_end, *end))
+        })
+    }
 }
 
 impl Sidecar {
@@ -118,8 +151,8 @@ impl Sidecar {
     /// Reads what we or B&M wrote. Lines that are no field are skipped; of a key that is there twice the last counts,
     /// as in PHP.
     pub fn parse(text: &str) -> Self {
-        let mut sidecar = Sidecar::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut fields: Vec<(&str, String)> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
         let mut rest = text;
         // Where no quote closes a value, none closes a later one either: looking once is enough.
         let mut closes = true;
@@ -137,49 +170,52 @@ impl Sidecar {
                 Some(quoted) => read_quoted(quoted, &mut closes),
                 None => (line.split_once('=').map_or("", |(_, value)| value).trim().to_owned(), after),
             };
-            match places.get(key).and_then(|at| sidecar.fields.get_mut(*at)) {
+            match places.get(key).and_then(|at| fields.get_mut(*at)) {
                 Some((_, old)) => *old = value,
                 None => {
-                    places.insert(key.to_owned(), sidecar.fields.len());
-                    sidecar.fields.push((key.to_owned(), value));
+                    places.insert(key, fields.len());
+                    fields.push((key, value));
                 }
             }
             rest = after;
         }
-        sidecar
+        Sidecar::of(fields.iter().map(|(key, value)| (*key, value.as_str())))
+    }
+
+    fn of<'f>(fields: impl Iterator<Item = (&'f str, &'f str)> + Clone) -> Self {
+        Sidecar { fields: Arc::new(Fields::of(fields)) }
     }
 
     /// The value of `key`; `None` where there is none or it is empty.
     pub fn get(&self, key: &str) -> Option<&str> {
-        let field = self.fields.iter().find(|(name, _)| name == key);
-        field.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        let field = self.fields().find(|(name, _)| *name == key);
+        field.map(|(_, value)| value).filter(|value| !value.is_empty())
     }
 
     /// Whether there is such a field, be it empty.
     pub fn has(&self, key: &str) -> bool {
-        self.fields.iter().any(|(name, _)| name == key)
+        self.fields().any(|(name, _)| name == key)
     }
 
     /// Sets `key`, in its place or at the end. Control characters become spaces, the value is trimmed.
     pub fn set(&mut self, key: &str, value: impl AsRef<str>) {
-        self.put(key, clean(value.as_ref()));
-    }
-
-    fn put(&mut self, key: &str, value: String) {
-        match self.fields.iter_mut().find(|(name, _)| name == key) {
-            Some((_, old)) => *old = value,
-            None => self.fields.push((key.to_owned(), value)),
-        }
+        let value = clean(value.as_ref());
+        *self = match self.has(key) {
+            true => {
+                Sidecar::of(self.fields().map(|(name, old)| (name, if name == key { &value } else { old })))
+            }
+            false => Sidecar::of(self.fields().chain([(key, value.as_str())])),
+        };
     }
 
     /// Takes `key` out.
     pub fn remove(&mut self, key: &str) {
-        self.fields.retain(|(name, _)| name != key);
+        *self = Sidecar::of(self.fields().filter(|(name, _)| *name != key));
     }
 
     /// All fields in order.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.fields.iter()
     }
 
     /// The fields that the MAC covers: all but the MAC itself and what may differ from copy to copy.

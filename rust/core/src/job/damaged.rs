@@ -30,7 +30,7 @@ impl Damaged {
     /// Whether this copy of a backup was found damaged, and is still the one that was read.
     pub fn has(&self, file: &str, copy: &Copy) -> bool {
         let Some(known) = self.0.get(&name(&copy.destination, file)) else { return false };
-        let told = copy.sidecar.as_deref().and_then(|sidecar| sidecar.get(key::SHA256));
+        let told = copy.sidecar.as_ref().and_then(|sidecar| sidecar.get(key::SHA256));
         known["good"] != true
             && known["size"].as_u64() == Some(copy.size)
             && known["mtime"].as_i64() == Some(copy.mtime)

@@ -181,11 +181,13 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             if let Some(note) = listing.incomplete() {
                 monitor.note(note.kind, note.text);
             }
-            json!({
-                "backups": listing.backups,
-                "unreachable": listing.unreachable,
-                "other_sites": listing.other_sites(),
-            })
+            let (unreachable, other_sites) = (json!(listing.unreachable), listing.other_sites());
+            // Each goes when it is told: there may be very many.
+            let backups: Vec<Value> = listing.backups.into_iter().map(|backup| json!(backup)).collect();
+            // Moved in, where json! would copy.
+            let mut told = json!({ "backups": null, "unreachable": unreachable, "other_sites": other_sites });
+            told["backups"] = Value::Array(backups);
+            told
         }
         Request::Find { id, destination, source, site } => {
             let ask = Restore {

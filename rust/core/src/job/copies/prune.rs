@@ -33,7 +33,10 @@ pub fn run(
         let all = places::open(document, settings.map_or(&[], |schedule| &schedule.destinations))?;
         decisions.extend(apply(document, name, &all, dry_run, site, monitor)?);
     }
-    Ok(json!({ "dry_run": dry_run, "decisions": decisions }))
+    // Moved in, where json! would copy: there may be very many.
+    let mut told = json!({ "dry_run": dry_run, "decisions": null });
+    told["decisions"] = Value::Array(decisions);
+    Ok(told)
 }
 
 /// One schedule's rule at its destinations, `all`, with the lock held.
@@ -51,8 +54,7 @@ pub fn apply(
     let rule = Rule::of(document, schedule, &settings.keep, &is_damaged);
     let listing = places::list(document, all, site, monitor)?;
     // Each site's by themselves: the newest of one must not push out another's.
-    let sites: Vec<Vec<Backup>> =
-        listing.by_site().into_iter().map(|backups| backups.into_iter().cloned().collect()).collect();
+    let sites = listing.by_site();
     let now = jiff::Timestamp::now().as_second();
     let mut told = Vec::new();
     for place in all.iter().filter(|place| !listing.unreachable.contains_key(place.id())) {
@@ -115,29 +117,29 @@ pub fn apply(
 /// Backups as they are, but for those of the schedule that have no MAC, which come apart. Those with a MAC that no key at
 /// hand proves are not retention's: they may be another site's that says the same of itself. Where the site has no key,
 /// all are alike.
-fn by_seal(
+fn by_seal<'b>(
     document: &Document,
     place: &Arc<dyn Destination>,
     schedule: &str,
-    backups: &[Backup],
+    backups: &[&'b Backup],
     monitor: &Monitor,
-) -> Result<(Vec<Backup>, Vec<Backup>)> {
+) -> Result<(Vec<&'b Backup>, Vec<&'b Backup>)> {
     if !trust::has_key(document) {
         return Ok((backups.to_vec(), Vec::new()));
     }
     let (mut made, mut derived, mut left) = (Made::of(document), false, 0);
     let (mut sealed, mut other) = (Vec::new(), Vec::new());
-    for backup in backups {
+    for &backup in backups {
         monitor.check()?;
         let asked = backup.schedule.as_deref() == Some(schedule) && backup.copy_at(place.id()).is_some();
         match asked.then(|| trust::is_sealed(document, place, backup, &mut made, monitor)).transpose() {
             Err(error) if error.code() == Code::Cancelled => return Err(error),
-            Ok(Some(trust::Sealed::Known) | None) => sealed.push(backup.clone()),
+            Ok(Some(trust::Sealed::Known) | None) => sealed.push(backup),
             Ok(Some(trust::Sealed::Proven)) => {
                 derived = true;
-                sealed.push(backup.clone());
+                sealed.push(backup);
             }
-            Ok(Some(trust::Sealed::Not)) => other.push(backup.clone()),
+            Ok(Some(trust::Sealed::Not)) => other.push(backup),
             Ok(Some(trust::Sealed::Otherwise)) | Err(_) => left += 1,
         }
     }

@@ -55,7 +55,7 @@ pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -
             }
             // A copy that is not whole counts for nothing, and is told of as that.
             let bare = has_key && copy.whole && !copy.sealed && !of_old;
-            if let Some(sidecar) = copy.sidecar.as_deref().filter(|_| has_key && !plain)
+            if let Some(sidecar) = copy.sidecar.as_ref().filter(|_| has_key && !plain)
                 && !made.knows(&backup.file, sidecar)
             {
                 // Where something else was made here, it is always asked.
