@@ -40,10 +40,11 @@ help:
 	@echo 'make packages  Debian packages, in target/packages (docs/releasing.md)'
 	@echo 'make packages-test tries them in clean roots of Debian 12 and 13 (as root)'
 	@echo 'make dist      all files of a release, in target/release-$(version)'
+	@echo 'make reproducible makes them once more elsewhere, and compares'
 
 build:
 	@tests/need build
-	cargo build --profile $(PROFILE) --locked --package bam-cli --package bam-capi
+	$(cargo_build) --package bam-cli --package bam-capi
 
 # Built fast rather than to be fast, without the release's slow linking: the demonstration moves a few megabytes. What is
 # compiled for it the tests need as well.
