@@ -160,6 +160,9 @@ class Drupal7:
     def test_pece_setup_as_installed_can_be_run_twice(self):
         self.run_lines(self.lines()[:1])
         self.install("cron")
+        cron = subprocess.Popen([CHROOT, self.root, "/usr/sbin/cron", "-f"], stdin=subprocess.DEVNULL)
+        self.addCleanup(cron.wait)
+        self.addCleanup(cron.kill)
         self.run_in("chown", "root:www-data", PLACE + "/sites/default/settings.php")
         self.run_in("chmod", "640", PLACE + "/sites/default/settings.php")
         setup = ("/usr/share/bam/examples/pece-setup", "--root", PLACE, "--user", "www-data", "--offsite", "none")
