@@ -51,7 +51,13 @@ pub fn ask_site(name: &str, root: &Path, uri: Option<&str>, words: &[&OsStr]) ->
         let bare = |line: &str| {
             line.strip_prefix(&prefix).unwrap_or(line).trim().trim_start_matches("bam: ").to_owned()
         };
-        let mut lines = said.lines().map(bare);
+        // An old Drupal on a new PHP has hundreds of these, and what went wrong comes after them.
+        let is_reason = |line: &&str| {
+            !line.starts_with("PHP Deprecated:")
+                && !line.starts_with("Deprecated:")
+                && !line.trim().is_empty()
+        };
+        let mut lines = said.lines().filter(is_reason).map(bare);
         let what = lines.next().unwrap_or_else(|| "php stopped without a word".into());
         let error = Error::new(
             Code::Config,
