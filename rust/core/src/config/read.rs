@@ -479,6 +479,7 @@ policy: { copies: 3, distinct_hosts: true, max_age: 8d, verify_every: 30d }
             "profiles: {x: {notify: {%}}}",
             "profiles: {x: {sources: {y: {%}}}}",
             "schedules: {x: {%}}",
+            "schedules: {x: {keep: {%}}}",
             "smart_keep: {%}",
             "encryption: {%}",
             "encryption: {aes_module: {%}}",
