@@ -126,6 +126,9 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Destination { what: DestinationVerb::Try { name } } => {
             destination::try_out(configuration::load(&global)?, &name, output)
         }
+        Verb::Destination { what: DestinationVerb::Init { name } } => {
+            destination::init(configuration::load(&global)?, &name, output)
+        }
         Verb::Destination { what: DestinationVerb::HostKey { place } } => {
             destination::show_host_key(&configuration::find(&global)?.unwrap_or_default(), &place, output)
         }

@@ -56,6 +56,17 @@ Examples:
   bam destination add backup@host:/backups mirror     through rsync
   bam destination add /mnt/nas/backups")]
     Add(AddDestination),
+    /// Make the repository of a destination of type restic
+    #[command(after_help = "\
+Its password is the first line of destinations.NAME.key_file, else of the site's key: whoever loses that loses the \
+repository. Keep a copy of it elsewhere.
+
+Examples:
+  bam destination init inc")]
+    Init {
+        /// The destination
+        name: String,
+    },
     /// Put a small file at a destination, read it back and remove it
     Try {
         /// The destination

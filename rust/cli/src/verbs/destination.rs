@@ -90,6 +90,16 @@ pub fn add(global: &Global, args: AddDestination, output: &Output) -> Result<u8>
     Ok(code)
 }
 
+/// Makes a repository.
+pub fn init(document: Document, name: &str, output: &Output) -> Result<u8> {
+    let result = run(document, Request::Init { destination: name.to_owned() }, output)?;
+    output.result(&result, || {
+        let place = result["repository"].as_str().unwrap_or_default();
+        format!("The repository {place} is made: `bam backup archive {name}` sends a backup there.\n")
+    });
+    Ok(exit_code_of(&result))
+}
+
 /// Puts a small file there and takes it away again.
 pub fn try_out(document: Document, name: &str, output: &Output) -> Result<u8> {
     let result = run(document, Request::Check { destination: Some(name.to_owned()) }, output)?;
@@ -228,6 +238,7 @@ fn entry(destination: &Destination) -> String {
         DestinationType::Rsync => "rsync",
         DestinationType::S3 => "s3",
         DestinationType::Webdav => "webdav",
+        DestinationType::Restic => "restic",
     };
     let mut parts = vec![format!("type: {kind}")];
     parts.extend(
@@ -258,6 +269,7 @@ fn export_of(name: &str, destination: &Destination) -> Result<tempfile::NamedTem
         DestinationType::Rsync => ("rsync", "url"),
         DestinationType::S3 => ("s3", "url"),
         DestinationType::Webdav => ("webdav", "url"),
+        DestinationType::Restic => ("restic", "repository"),
     };
     let all = settings(destination);
     let location = all.iter().find(|(key, _)| *key == place).map_or("", |(_, value)| value.as_str());

@@ -63,6 +63,12 @@ impl SiteUrl {
         Some(SiteUrl { text: format!("{}://{bare}", parsed.scheme()), bare })
     }
 
+    /// The host alone.
+    pub fn host(&self) -> String {
+        let url = Url::parse(&self.text).ok();
+        url.as_ref().and_then(Url::host_str).unwrap_or_default().to_owned()
+    }
+
     /// Whether it is what every machine calls itself, and so tells no site from another.
     fn is_local(&self) -> bool {
         let host = Url::parse(&self.text).ok();

@@ -22,6 +22,8 @@ pub struct Place {
     pub folder: String,
     /// Whether that is a folder of this machine.
     pub local: bool,
+    /// Whether it keeps snapshots, which are proven by the place itself.
+    pub repository: bool,
     /// Its files.
     pub files: Vec<Listed>,
 }
@@ -39,6 +41,9 @@ pub struct Copy {
     /// Whether that is a folder of this machine.
     #[serde(skip)]
     pub local: bool,
+    /// Whether it is in a repository: encrypted, and proven by that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub repository: bool,
     /// Bytes.
     pub size: u64,
     /// Unix time of the last change of the data.
@@ -157,7 +162,12 @@ impl Backup {
 
     /// Whether reading it takes a key.
     pub fn is_encrypted(&self) -> bool {
-        self.encryption != EncryptionKind::None
+        self.encryption != EncryptionKind::None || self.is_in_repositories()
+    }
+
+    /// Whether only repositories have it.
+    pub fn is_in_repositories(&self) -> bool {
+        !self.copies.is_empty() && self.copies.iter().all(|copy| copy.repository)
     }
 
     /// Whether something could not be backed up when it was made.
@@ -188,20 +198,26 @@ impl Backup {
             host: place.host.clone(),
             folder: place.folder.clone(),
             local: place.local,
+            repository: place.repository,
             size: listed.size,
             mtime: listed.mtime,
             whole: sidecar.is_some() && told.is_none_or(|told| told == listed.size),
             differs: false,
-            sealed: sealed.is_some(),
+            sealed: sealed.is_some() || place.repository,
             sidecar: sealed.cloned(),
             verified,
         });
     }
 
-    fn is_same(&self, sidecar: Option<&Sidecar>, listed: &Listed) -> bool {
+    fn is_same(&self, place: &Place, sidecar: Option<&Sidecar>, listed: &Listed) -> bool {
         let Some(sidecar) = sidecar else {
             return self.copies.iter().any(|copy| copy.size == listed.size);
         };
+        // A repository keeps no file that could have a digest or a MAC, and counts for itself what it read.
+        if let (true, Some(own)) = (place.repository, &self.sidecar) {
+            return self.id == BackupId::of(Some(sidecar), listed.mtime)
+                && [key::SITE, key::SOURCE_ID].iter().all(|key| own.get(key) == sidecar.get(key));
+        }
         let digest = sidecar.get(key::SHA256);
         let Some(own) = &self.sidecar else { return false };
         let rekeyed = is_rekeyed(own, sidecar) || is_rekeyed(sidecar, own);
@@ -263,8 +279,8 @@ impl Listing {
                         text: format!("{id}: {}", note.text),
                     }));
                     let (host, folder) = (destination.host(), destination.folder());
-                    let local = destination.pushes();
-                    places.push(Place { destination: id, host, folder, local, files });
+                    let (local, repository) = (destination.pushes(), destination.snapshots().is_some());
+                    places.push(Place { destination: id, host, folder, local, repository, files });
                 }
                 Ok(Err(error)) => drop(unreachable.insert(id, error.to_string())),
                 Err(_) => drop(unreachable.insert(id, "listing it stopped at a bug in bam".into())),
@@ -294,7 +310,10 @@ impl Listing {
         let mut listing = Listing::default();
         let mut by_file: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut without_sidecar = Vec::new();
-        for (place, sidecars) in places.iter().zip(sidecars) {
+        // Repositories after the others, whose sidecars say more of a backup that lies in both.
+        let (repositories, others): (Vec<_>, Vec<_>) =
+            places.iter().zip(sidecars).partition(|(place, _)| place.repository);
+        for (place, sidecars) in others.into_iter().chain(repositories) {
             for (listed, sidecar) in place.files.iter().zip(sidecars) {
                 let Some(name) = FileName::parse(&listed.name) else { continue };
                 match sidecar {
@@ -333,7 +352,7 @@ impl Listing {
         // One that tells nothing belongs where one that is not there does.
         let telling = sidecar.as_ref().filter(|sidecar| !contested::is_blank(sidecar));
         let known = same_name.iter().find_map(|index| {
-            self.backups.get(*index).filter(|known| known.is_same(telling, listed)).map(|_| *index)
+            self.backups.get(*index).filter(|known| known.is_same(place, telling, listed)).map(|_| *index)
         });
         let index = known.unwrap_or_else(|| {
             same_name.push(self.backups.len());

@@ -20,6 +20,7 @@ fn place(destination: &str, host: &str, files: Vec<Listed>) -> Place {
         host: host.into(),
         folder: destination.into(),
         local: true,
+        repository: false,
         files,
     }
 }

@@ -179,6 +179,7 @@ mod tests {
             host: host.into(),
             folder: destination.into(),
             local: true,
+            repository: false,
             files: vec![file],
         }
     }

@@ -248,6 +248,7 @@ mod tests {
             host: "h".into(),
             folder: "/b".into(),
             local: true,
+            repository: false,
             files: files.collect(),
         };
         Listing::from_places(&[place]).backups

@@ -93,6 +93,10 @@ pub mod key {
     pub const EXCLUDED_PATTERNS: &str = "bam_excluded_patterns";
     /// Folders in the archive that were behind links out of the tree; the first of them where they are many.
     pub const FOLLOWED: &str = "bam_followed";
+    /// In a repository: bytes of all that is in it.
+    pub const CONTENT_SIZE: &str = "bam_content_size";
+    /// In a repository: bytes that it added there, before compression.
+    pub const ADDED: &str = "bam_added";
     /// CRC-32 of its blocks ([`crate::catalog::blocks::Blocks`]).
     pub const BLOCKS: &str = "bam_blocks";
     /// Destinations that the backup was sent to, by machine name.

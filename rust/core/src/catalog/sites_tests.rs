@@ -23,7 +23,14 @@ fn ours(name: &str, id: u64, site: &str) -> Listed {
 }
 
 fn place(folder: &str, files: Vec<Listed>) -> Place {
-    Place { destination: folder.into(), host: "h".into(), folder: folder.into(), local: true, files }
+    Place {
+        destination: folder.into(),
+        host: "h".into(),
+        folder: folder.into(),
+        local: true,
+        repository: false,
+        files,
+    }
 }
 
 fn document(yaml: &str) -> Document {

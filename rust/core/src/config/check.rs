@@ -7,6 +7,7 @@ use super::{
     parse_cron,
 };
 use crate::catalog::date;
+use crate::destination::restic;
 use crate::{Code, Error, Result};
 use std::collections::BTreeMap;
 
@@ -155,6 +156,63 @@ impl Document {
         }
     }
 
+    fn repository_problems(&self, name: &str, destination: &Destination, found: &mut Vec<Problem>) {
+        let key = |key| ["destinations", name, key];
+        match &destination.repository {
+            None => {
+                let problem =
+                    Problem::new(&key("repository"), "a destination of type restic needs a repository");
+                found.push(
+                    problem.hint("e.g. /srv/repo, sftp:user@host:/repo, s3:https://host/bucket/prefix"),
+                );
+            }
+            Some(repository) => {
+                let text = String::from_utf8_lossy(repository.expose()).into_owned();
+                match restic::scheme(&text) {
+                    None if text.contains("://") => {
+                        let known = restic::SCHEMES.join(":, ");
+                        let problem =
+                            Problem::new(&key("repository"), "restic knows no address of this kind");
+                        found.push(problem.hint(format!("a path, or one that begins with {known}:")));
+                    }
+                    None => {
+                        if let Err(error) = self.site.resolve(std::path::Path::new(&text)) {
+                            let problem = Problem::new(&key("repository"), error.message());
+                            found.push(problem.hint(error.next_step().unwrap_or_default()));
+                        }
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        for (is_set, other, instead) in [
+            (destination.path.is_some(), "path", "repository"),
+            (destination.url.is_some(), "url", "repository"),
+            (destination.password.is_some(), "password", "password_file"),
+            (destination.password_env.is_some(), "password_env", "password_file"),
+            (destination.chmod.is_some(), "chmod", "repository"),
+            (destination.chgrp.is_some(), "chgrp", "repository"),
+        ] {
+            if is_set {
+                let problem =
+                    Problem::new(&key(other), format!("a destination of type restic has no {other}"));
+                found.push(match instead {
+                    "repository" if other.starts_with("ch") => problem,
+                    _ => problem.hint(format!("use {instead}")),
+                });
+            }
+        }
+        for variable in destination.credentials.keys().filter(|variable| !restic::is_credential(variable)) {
+            let path = ["destinations", name, "credentials", variable];
+            let problem = Problem::new(&path, "is no variable that restic takes credentials from");
+            found.push(
+                problem.hint(
+                    "e.g. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, B2_ACCOUNT_ID, AZURE_ACCOUNT_KEY",
+                ),
+            );
+        }
+    }
+
     fn destination_problems(&self, name: &str, destination: &Destination, found: &mut Vec<Problem>) {
         let key = |key| ["destinations", name, key];
         match destination.kind {
@@ -191,6 +249,20 @@ impl Document {
                 }
                 if destination.path.is_some() {
                     found.push(Problem::new(&key("path"), "a remote destination has its path in the url"));
+                }
+            }
+            DestinationType::Restic => self.repository_problems(name, destination, found),
+        }
+        if destination.kind != DestinationType::Restic {
+            for (is_set, other) in [
+                (destination.repository.is_some(), "repository"),
+                (destination.key_file.is_some(), "key_file"),
+                (!destination.credentials.is_empty(), "credentials"),
+                (destination.ca_file.is_some(), "ca_file"),
+            ] {
+                if is_set {
+                    let text = format!("only a destination of type restic has {other}");
+                    found.push(Problem::new(&key(other), text));
                 }
             }
         }

@@ -181,6 +181,8 @@ pub enum DestinationType {
     S3,
     /// A folder on a WebDAV server.
     Webdav,
+    /// A repository of snapshots, through the restic program.
+    Restic,
 }
 
 /// Where the keys to a bucket come from, if not from the document or a profile.
@@ -208,6 +210,19 @@ pub struct Destination {
     /// `webdav` `https://user@host/path`.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "mask::url")]
     pub url: Option<Secret>,
+    /// For `restic`: a path, or an address as restic takes it, e.g. `sftp:user@host:/repo`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "mask::url")]
+    pub repository: Option<Secret>,
+    /// For `restic`: a file whose first line is the repository's password; default: the site's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// For `restic`: variables that restic takes credentials from, e.g. `AWS_ACCESS_KEY_ID`, and the files whose first
+    /// lines are their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub credentials: BTreeMap<String, PathBuf>,
+    /// For `restic`: the certificates that a server's must be signed by, besides the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// The password, where it is not in the URL.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "mask::secret")]
     pub password: Option<Secret>,

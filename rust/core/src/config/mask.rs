@@ -100,6 +100,8 @@ pub(super) fn secrets(document: &Document) -> Vec<(Vec<&str>, &Secret)> {
     }
     for (name, destination) in &document.destinations {
         all.push((vec!["destinations", name, "url"], destination.url.as_ref().filter(with_password)));
+        let repository = destination.repository.as_ref().filter(with_password);
+        all.push((vec!["destinations", name, "repository"], repository));
         all.push((vec!["destinations", name, "password"], destination.password.as_ref()));
     }
     all.push((vec!["encryption", "key"], document.encryption.key.as_ref()));

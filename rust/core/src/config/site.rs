@@ -1,6 +1,7 @@
 //! Where a site's files are: Drupal's defaults, relative paths, stream URIs (`public://`, `private://`, `temporary://`).
 
-use super::Site;
+use super::{Destination, DestinationType, Site};
+use crate::destination::restic;
 use crate::{Code, Error, Fact, Result};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,38 @@ pub fn docroot_of(conf_path: &str) -> &str {
     match conf_path.split_once("/sites/") {
         Some((docroot, _)) if !conf_path.starts_with("sites/") => docroot,
         _ => "",
+    }
+}
+
+impl Destination {
+    /// Its folder, where it is one of this machine.
+    pub fn folder(&self, site: &Site) -> Option<PathBuf> {
+        match self.kind {
+            DestinationType::Directory => site.resolve(self.path.as_ref()?).ok(),
+            DestinationType::Restic => {
+                let text = std::str::from_utf8(self.repository.as_ref()?.expose()).ok()?.trim();
+                match restic::scheme(text) {
+                    None | Some("local") => {
+                        site.resolve(Path::new(text.strip_prefix("local:").unwrap_or(text))).ok()
+                    }
+                    Some(_) => None,
+                }
+            }
+            DestinationType::Sftp | DestinationType::Rsync => None,
+        }
+    }
+
+    /// Whether what it holds is on this machine.
+    pub fn is_local(&self) -> bool {
+        let is_path = |repository: &crate::Secret| {
+            restic::scheme(&String::from_utf8_lossy(repository.expose()))
+                .is_none_or(|scheme| scheme == "local")
+        };
+        match self.kind {
+            DestinationType::Directory => true,
+            DestinationType::Restic => self.repository.as_ref().is_some_and(is_path),
+            DestinationType::Sftp | DestinationType::Rsync => false,
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //! sftp/          a folder on a server, over SFTP; follows
 //! rsync.rs       the same, its bytes moved by rsync
 //! object/        a bucket at an S3 server, or a folder on a WebDAV server; follows
+//! restic/        a repository of snapshots, kept by restic ([`snapshots`])
 //! ssh/           the way to a server, for sftp and rsync
 //! follow/        a local file that is read while it is still being written
 //! ```
@@ -31,8 +32,10 @@ mod lease;
 mod named;
 mod names;
 mod object;
+pub mod restic;
 mod rsync;
 mod sftp;
+pub mod snapshots;
 pub(crate) mod ssh;
 
 pub use address::at_address;
@@ -50,6 +53,8 @@ pub use ssh::retry::Patience;
 use crate::config::document::{self, DestinationType};
 use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};
 use named::Named;
+pub use restic::{Keeping, Repository};
+pub use snapshots::Snapshots;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -106,6 +111,11 @@ pub trait Destination: Send + Sync {
     /// Names a file for it to remember in that it did not answer, and since when: for a while, looking at it is then given
     /// up sooner.
     fn remember_silence(&self, _file: PathBuf) {}
+
+    /// The place as one that takes snapshots; `None` for those that keep files.
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        None
+    }
 
     /// Whether the folder is there. Fails where that cannot be found out.
     fn is_there(&self) -> Result<bool>;
@@ -207,7 +217,18 @@ pub fn open(id: &str, config: &document::Destination, site: &document::Site) -> 
         DestinationType::S3 | DestinationType::Webdav => {
             Ok(Box::new(Named(Objects::from_config(id, config)?)))
         }
+        DestinationType::Restic => open_repository(id, config, site, Keeping::default()),
     }
+}
+
+/// A repository, with what the site that uses it gives it.
+pub fn open_repository(
+    id: &str,
+    config: &document::Destination,
+    site: &document::Site,
+    keeping: Keeping,
+) -> Result<Box<dyn Destination>> {
+    Ok(Box::new(Named(Repository::from_config(id, config, site, keeping)?)))
 }
 
 /// `NAME exists already`, the same for every kind.

@@ -1,6 +1,6 @@
 //! A destination whose failures say which one it is, as data: whoever implements a kind need not think of it.
 
-use super::{Destination, Existing, Follow, Listed, Stat, Upload};
+use super::{Destination, Existing, Follow, Listed, Snapshots, Stat, Upload};
 use crate::{Cancel, Error, Fact, Monitor, Note, Result, Told};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -42,6 +42,10 @@ impl<D: Destination> Destination for Named<D> {
 
     fn remember_silence(&self, file: PathBuf) {
         self.0.remember_silence(file);
+    }
+
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        self.0.snapshots()
     }
 
     fn is_there(&self) -> Result<bool> {

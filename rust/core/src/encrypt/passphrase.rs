@@ -61,7 +61,7 @@ impl Passphrase {
     }
 
     /// The bytes: for key derivation only.
-    pub(super) fn expose(&self) -> &[u8] {
+    pub(crate) fn expose(&self) -> &[u8] {
         self.0.expose()
     }
 }

@@ -4,7 +4,7 @@ use crate::config::{AesModule, Document};
 use crate::encrypt::age::{Identities, Recipients};
 use crate::encrypt::{KeyFile, KeyId, Passphrase, aes_module, kdf};
 use crate::entries;
-use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt, Secret};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -162,6 +162,12 @@ impl Ring {
             });
         }
         Ok(self.passphrases.remove(0).1)
+    }
+
+    /// All passphrases, the current one first, and why there is none where one is meant to be.
+    pub fn secrets(mut self) -> (Vec<Secret>, Option<Error>) {
+        let unusable = if self.unusable.is_empty() { None } else { Some(self.unusable.remove(0)) };
+        (self.passphrases.into_iter().map(|(_, key)| Secret::new(key.expose())).collect(), unusable)
     }
 
     /// Whether there is no passphrase here, and none is meant to be: then nothing can be proven.

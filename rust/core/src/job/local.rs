@@ -2,6 +2,7 @@
 //! is, and opens it, is `open`'s.
 
 use super::damaged;
+use super::repository::Kept;
 use crate::catalog::{Sidecar, key};
 use crate::config::Document;
 use crate::destination::{Destination, SIDECAR_MAX};
@@ -24,6 +25,8 @@ pub struct Local {
     pub place: String,
     pub(super) file: File,
     pub(super) sidecar: Option<Sidecar>,
+    /// Where it lies in a repository: then the file is empty, and it is read from there.
+    pub(super) kept: Option<Kept>,
     /// Named by its path, wherever it lies.
     pub by_hand: bool,
     /// Another copy shows that it was encrypted when it was made.
@@ -50,7 +53,7 @@ impl Local {
         };
         sidecar.as_ref().map_or(Ok(()), |sidecar| sidecar.check_format(&name))?;
         let place = path.display().to_string();
-        Ok(Local { name, place, file, sidecar, by_hand: true, never_plain: false, from: None })
+        Ok(Local { name, place, file, sidecar, kept: None, by_hand: true, never_plain: false, from: None })
     }
 
     /// A backup at a destination; from a remote one it is copied into a temporary file without a name in `spool_dir`.
@@ -60,6 +63,21 @@ impl Local {
         spool_dir: &Path,
         monitor: &Monitor,
     ) -> Result<Local> {
+        if let Some(kept) = Kept::of(place, name)? {
+            let sidecar = kept.about.sidecar.clone();
+            sidecar.check_format(name)?;
+            monitor.expect(sidecar.number(key::CONTENT_SIZE).unwrap_or_default());
+            return Ok(Local {
+                name: Kept::name(name),
+                place: kept.place(),
+                file: tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?,
+                sidecar: Some(sidecar),
+                kept: Some(kept),
+                by_hand: false,
+                never_plain: false,
+                from: Some(Arc::clone(place)),
+            });
+        }
         let sidecar = place.sidecar(name)?.map(|text| Sidecar::parse(&text));
         sidecar.as_ref().map_or(Ok(()), |sidecar| sidecar.check_format(name))?;
         let file = match place.local_path(name) {
@@ -87,13 +105,15 @@ impl Local {
             }
         };
         let (name, from) = (name.to_owned(), Some(Arc::clone(place)));
-        Ok(Local { name, place: place.describe(), file, sidecar, by_hand: false, never_plain: false, from })
+        let place = place.describe();
+        Ok(Local { name, place, file, sidecar, kept: None, by_hand: false, never_plain: false, from })
     }
 
     /// An open file that is at no place yet.
     pub fn of(name: &str, place: &str, file: File, sidecar: Sidecar) -> Local {
         let (name, place) = (name.to_owned(), place.to_owned());
-        Local { name, place, file, sidecar: Some(sidecar), by_hand: true, never_plain: false, from: None }
+        let sidecar = Some(sidecar);
+        Local { name, place, file, sidecar, kept: None, by_hand: true, never_plain: false, from: None }
     }
 
     /// The same, where another copy is known to be encrypted or not.
@@ -118,10 +138,23 @@ impl Local {
 
     /// Checks the bytes against the SHA-256 that the sidecar tells, which takes no key.
     pub fn checked(mut self, monitor: &Monitor) -> Result<Local> {
+        self.must_be_a_file()?;
         match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
             Some(expected) => self.check_hash(&expected, monitor).map(|()| self),
             None => Err(self.damaged("its sidecar has no SHA-256")),
         }
+    }
+
+    /// Refuses what lies in a repository: there is no file to be handed on.
+    pub(super) fn must_be_a_file(&self) -> Result<()> {
+        if self.kept.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::Unsupported,
+            format!("{} is in the repository {}, which keeps no files", self.name, self.place),
+        )
+        .hint("restore it to a folder with --into, or name a second destination when a backup is made"))
     }
 
     /// The file itself.

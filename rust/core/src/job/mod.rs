@@ -33,6 +33,7 @@ mod member_path;
 mod open;
 pub mod pipe;
 mod places;
+mod repository;
 mod request;
 mod restore;
 pub mod schedule;
@@ -55,6 +56,7 @@ pub use restore::recover::bring_back;
 pub use select::{Meant, meant, other_site};
 pub use verify::drill;
 
+use crate::catalog::Backup;
 use crate::config::Document;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Progress, Result, Told, threads};
 use serde_json::{Value, json};
@@ -163,6 +165,15 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
     Ok(result)
 }
 
+/// A backup as it is told of: one that only repositories have is encrypted by them.
+fn as_told(backup: &Backup) -> Value {
+    let mut told = json!(backup);
+    if backup.is_in_repositories() {
+        told["encryption"] = "restic".into();
+    }
+    told
+}
+
 /// The result alone.
 fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Value> {
     Ok(match request {
@@ -183,7 +194,7 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             }
             let (unreachable, other_sites) = (json!(listing.unreachable), listing.other_sites());
             // Each goes when it is told: there may be very many.
-            let backups: Vec<Value> = listing.backups.into_iter().map(|backup| json!(backup)).collect();
+            let backups: Vec<Value> = listing.backups.into_iter().map(|backup| as_told(&backup)).collect();
             // Moved in, where json! would copy.
             let mut told = json!({ "backups": null, "unreachable": unreachable, "other_sites": other_sites });
             told["backups"] = Value::Array(backups);
@@ -198,7 +209,7 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
                 ..Restore::default()
             };
             let meant = select::meant(document, &ask, monitor)?;
-            json!({ "backup": meant.backup, "other_site": meant.other_site })
+            json!({ "backup": as_told(&meant.backup), "other_site": meant.other_site })
         }
         Request::Stats { destinations, source, site } => {
             let ask = select::Criteria::new(None, destinations, source.as_deref(), site.as_deref());
@@ -248,6 +259,22 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
                 _ => crate::destination::host_key(name, choose::destination(document, name)?).ok().flatten(),
             };
             json!({ "looked": looked, "host_key": key, "exit_code": code })
+        }
+        Request::Init { destination } => {
+            let config = choose::destination(document, destination)?;
+            let place = places::open(document, std::slice::from_ref(destination))?.pop();
+            let snapshots = place.as_ref().and_then(|place| place.snapshots()).ok_or_else(|| {
+                Error::new(
+                    Code::Usage,
+                    format!("{destination} is no repository: nothing has to be made there"),
+                )
+                .hint("the first backup makes its folder")
+            })?;
+            if let Some(folder) = config.folder(&document.site) {
+                web::refuse_served_folder(document, folder.parent().unwrap_or(&folder), true, monitor)?;
+            }
+            snapshots.init(monitor)?;
+            json!({ "name": destination, "repository": place.as_ref().map(|place| place.describe()) })
         }
         Request::HostKey { destination } => {
             let config = choose::destination(document, destination)?;

@@ -1,11 +1,12 @@
 //! The destinations of a job: opened, prepared, the failed ones set aside with their errors.
 
+use super::keys::Ring;
 use super::local::Local;
 use super::made::Made;
 use super::{choose, lock};
 use crate::catalog::{Backup, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
-use crate::config::{DestinationType, Document};
-use crate::destination::{self, Broken, Destination};
+use crate::config::{self, DestinationType, Document};
+use crate::destination::{self, Broken, Destination, Keeping};
 use crate::{Code, Error, Monitor, NoteKind, Result, threads};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -43,7 +44,11 @@ pub fn open(document: &Document, names: &[String]) -> Result<Vec<Arc<dyn Destina
     let mut broken = None;
     for name in names {
         let config = choose::destination(document, name)?;
-        match destination::open(name, config, &document.site) {
+        let opened = match config.kind {
+            DestinationType::Restic => repository(document, name, config),
+            _ => destination::open(name, config, &document.site),
+        };
+        match opened {
             Ok(place) => {
                 if let (false, Ok(state_dir)) = (place.pushes(), lock::state_dir(document)) {
                     let which = Sha256::digest(place.describe().as_bytes());
@@ -64,10 +69,23 @@ pub fn open(document: &Document, names: &[String]) -> Result<Vec<Arc<dyn Destina
     }
 }
 
+/// A repository, which opens with the site's keys where it has none of its own.
+pub fn repository(
+    document: &Document,
+    name: &str,
+    config: &config::Destination,
+) -> Result<Box<dyn Destination>> {
+    let (keys, no_key) = match config.key_file {
+        Some(_) => (Vec::new(), None),
+        None => Ring::of(document).secrets(),
+    };
+    let keeping = Keeping { keys, no_key, state_dir: lock::state_dir(document).ok() };
+    destination::open_repository(name, config, &document.site, keeping)
+}
+
 /// The folders on this machine that hold backups: never archived, never taken away by a restore.
 pub fn local_folders(document: &Document) -> Vec<PathBuf> {
-    let paths = document.destinations.values().filter(|d| d.kind == DestinationType::Directory);
-    paths.filter_map(|d| document.site.resolve(d.path.as_ref()?).ok()).collect()
+    document.destinations.values().filter_map(|place| place.folder(&document.site)).collect()
 }
 
 /// Destinations that answer.

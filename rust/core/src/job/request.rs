@@ -46,6 +46,11 @@ pub enum Request {
         #[serde(default)]
         destination: Option<String>,
     },
+    /// Makes the repository of a destination, where there is none yet.
+    Init {
+        /// The destination.
+        destination: String,
+    },
     /// The key of a destination's server, asked for without logging in.
     HostKey {
         /// The destination.
@@ -216,6 +221,7 @@ impl Request {
             Request::Replicate { .. } => "replicate",
             Request::Status { .. } => "status",
             Request::Check { .. } => "check",
+            Request::Init { .. } => "init",
             Request::HostKey { .. } => "host_key",
             Request::Export { .. } => "export",
             Request::Forget { .. } => "forget",

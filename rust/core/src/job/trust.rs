@@ -108,6 +108,10 @@ pub fn settle(
     demand: Demand,
     monitor: &Monitor,
 ) -> Result<Option<Keys>> {
+    if local.kept.is_some() {
+        // It opened with the repository's key, and who has not that cannot have made it.
+        return same_name(local, demand, monitor).map(|()| None);
+    }
     let (file, ring) = (local.name.as_str(), Ring::of(document));
     let (claim, made) = (Claim::of(document, local.sidecar(), container)?, Made::of(document));
     let is_ours = encryption == encrypt::Kind::Enc;
@@ -257,6 +261,9 @@ pub fn is_sealed(
     made: &mut Made,
     monitor: &Monitor,
 ) -> Result<Sealed> {
+    if place.snapshots().is_some() {
+        return Ok(Sealed::Known);
+    }
     let Some(sidecar) = backup.sidecar.as_ref().filter(|sidecar| sidecar.get(key::HMAC_SHA256).is_some())
     else {
         return Ok(Sealed::Not);

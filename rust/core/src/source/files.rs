@@ -63,9 +63,9 @@ pub const MAX_FOLLOWED: usize = 100;
 
 /// How much of memory those files with several names may take that are remembered. Beyond that, further names are
 /// archived as files of their own.
-const MAX_LINKED: usize = 12 << 20;
+pub(super) const MAX_LINKED: usize = 12 << 20;
 /// What one takes besides its path.
-const LINKED: usize = 64;
+pub(super) const LINKED: usize = 64;
 
 /// Threads that open files ahead. They mostly wait for the disk, so their number does not follow the cores'.
 const THREADS: usize = 6;
@@ -99,7 +99,7 @@ impl FileTree {
         let (mut walk, ..) =
             Walk::new((&self.base, &self.prefix), &self.excludes, &self.named, true, monitor)?;
         let mut bytes = 0;
-        while let Some(Found { path, what }) = walk.next()? {
+        while let Some(Found { path, what, .. }) = walk.next()? {
             monitor.check()?;
             let What::File(place) = what else { continue };
             let flags = match place.follow {
@@ -130,7 +130,7 @@ impl Pass<'_, '_> {
     fn run(mut self, walk: Walk<'_>, base: &Stat, attributes: Vec<Attribute>) -> Result<TreeReport> {
         self.bare(b"", base, EntryKind::Directory, attributes)?;
         let threads = self.tree.threads.unwrap_or(THREADS);
-        let in_walk = prefetch::run(walk, threads, &mut |(Found { path, what }, opened)| {
+        let in_walk = prefetch::run(walk, threads, &mut |(Found { path, what, .. }, opened)| {
             self.monitor.check()?;
             match (what, opened) {
                 (What::Folder { stat, attributes, followed }, _) => {

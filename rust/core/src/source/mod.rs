@@ -18,6 +18,7 @@ mod files_tests;
 pub mod machine;
 pub mod mysql;
 mod names;
+pub mod outline;
 pub mod path_set;
 pub mod pattern;
 pub mod pgsql;

@@ -52,6 +52,8 @@ pub struct Found {
     /// Path below the base.
     pub path: Vec<u8>,
     pub what: What,
+    /// Where it really lies, without links on the way; empty unless [`Walk::left_out`] is kept.
+    pub real: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -143,6 +145,8 @@ pub struct Walk<'a> {
     /// Access control lists that are not kept were told of.
     told_of_lists: bool,
     pub losses: Losses,
+    /// Real paths of what is not found, where somebody wants to know.
+    pub left_out: Option<Vec<Vec<u8>>>,
 }
 
 impl<'a> Walk<'a> {
@@ -173,6 +177,7 @@ impl<'a> Walk<'a> {
             listing: Vec::with_capacity(LISTING),
             told_of_lists: false,
             losses: Losses::default(),
+            left_out: None,
         };
         let real = base.canonicalize().map_err(|e| Error::io("cannot read the folder", base, e))?;
         if excludes.contains(&walk.base) || excludes.contains(&real) {
@@ -220,15 +225,17 @@ impl<'a> Walk<'a> {
             let at = self.path.len();
             self.path.extend_from_slice(name);
             let tree = level.tree;
-            if known && self.is_excluded(tree) {
-                continue;
+            let excluded = known && self.is_excluded(tree)
+                || kind != FileType::Unknown && self.fits_pattern(kind == FileType::Directory);
+            let real = if self.left_out.is_some() { self.real(tree) } else { Vec::new() };
+            if !excluded {
+                let Some(dir) = self.dir()? else { continue };
+                if let Some(what) = self.look(dir, at, kind)? {
+                    return Ok(Some(Found { path: self.path.clone(), what, real }));
+                }
             }
-            if kind != FileType::Unknown && self.fits_pattern(kind == FileType::Directory) {
-                continue;
-            }
-            let Some(dir) = self.dir()? else { continue };
-            if let Some(what) = self.look(dir, at, kind)? {
-                return Ok(Some(Found { path: self.path.clone(), what }));
+            if let Some(left_out) = &mut self.left_out {
+                left_out.push(real);
             }
         }
     }
@@ -483,11 +490,20 @@ impl<'a> Walk<'a> {
         if self.excludes.contains(&self.absolute()) {
             return true;
         }
-        let Some(Tree { real, at }) = self.trees.get(tree) else { return false };
+        self.excludes.contains(Path::new(OsStr::from_bytes(&self.real(tree))))
+    }
+
+    /// Where the current path, which belongs to a tree, really lies.
+    fn real(&self, tree: usize) -> Vec<u8> {
+        let Some(Tree { real, at }) = self.trees.get(tree) else { return Vec::new() };
         let rest = self.path.strip_prefix(at.as_slice()).unwrap_or(&self.path);
         let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-        let real = [real.as_slice(), b"/", rest].concat();
-        self.excludes.contains(Path::new(OsStr::from_bytes(&real)))
+        [real.as_slice(), b"/", rest].concat()
+    }
+
+    /// The real paths of the trees, the base's first, and where each lies below the base.
+    pub fn trees(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.trees.iter().map(|tree| (tree.real.as_slice(), tree.at.as_slice()))
     }
 
     /// Whether a pattern leaves out what is being looked at.

@@ -171,13 +171,20 @@ pub fn host_key(id: &str, config: &document::Destination) -> Result<Option<HostK
     if !matches!(config.kind, document::DestinationType::Sftp | document::DestinationType::Rsync) {
         return Ok(None);
     }
-    let server = Server::from_config(id, config)?;
+    if config.kind == document::DestinationType::Restic {
+        let access = crate::destination::restic::server_of(id, config)?;
+        return access.as_ref().map(told).transpose();
+    }
+    told(&Server::from_config(id, config)?).map(Some)
+}
+
+fn told(server: &Server) -> Result<HostKey> {
     let (met, verdict) = server.look()?;
     let warning = match verdict {
         Verdict::Known | Verdict::Unknown => None,
         _ => server.refusal(&verdict, &met.key).map(|error| error.to_string()),
     };
-    Ok(Some(HostKey {
+    Ok(HostKey {
         host: server.host(),
         key_type: known_hosts::key_type(&met.key).to_owned(),
         fingerprint: known_hosts::fingerprint(&met.key),
@@ -185,5 +192,5 @@ pub fn host_key(id: &str, config: &document::Destination) -> Result<Option<HostK
         known_hosts: server.known_hosts.first().cloned().unwrap_or_default(),
         known: verdict == Verdict::Known,
         warning,
-    }))
+    })
 }

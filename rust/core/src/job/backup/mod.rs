@@ -19,16 +19,18 @@ use super::choose::{self, Choice};
 use super::copies::replicate;
 use super::made::Made;
 use super::places::Outcome;
+use super::repository::save::{self, Saving};
 use super::restore::recover;
 use super::{ids, keys, lock, made, places, web};
 use crate::catalog::{
     BackupId, FileName, Listing, NEWEST_FORMAT, Relation, Sidecar, SiteIdentity, Tokens, hex, key,
 };
-use crate::config::{Document, EncryptionKind, Profile, by_shape};
-use crate::destination::Existing;
+use crate::config::{Compression, Document, EncryptionKind, Profile, by_shape};
+use crate::destination::{Destination, Existing};
 use crate::{Code, Error, Fact, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -100,10 +102,23 @@ fn attempt(
     if matches!(profile.encryption, EncryptionKind::Aes256 | EncryptionKind::AesModule) {
         keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
     }
-    let cipher = Cipher::start(document, profile.encryption)?;
-    let seal = Seal::start(document, profile.encryption, monitor)?;
     let all = places::open(document, &choice.destinations)?;
+    let (repositories, all): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|place| place.snapshots().is_some());
+    // In a repository nothing is compressed or encrypted as the profile says: it does both itself.
+    let plain =
+        Profile { compression: Compression::None, encryption: EncryptionKind::None, ..profile.clone() };
+    let profile = if all.is_empty() { &plain } else { profile };
+    let starting = match all.is_empty() {
+        true => None,
+        false => Some((
+            Cipher::start(document, profile.encryption)?,
+            Seal::start(document, profile.encryption, monitor)?,
+        )),
+    };
     let (ready, mut failed) = places::prepare(all, monitor)?;
+    let (repositories, lost) = places::prepare(repositories, monitor)?;
+    failed.extend(lost);
     let encrypted = profile.encryption != EncryptionKind::None;
     let mut safe = places::Ready::new();
     for place in ready {
@@ -113,10 +128,11 @@ fn attempt(
         }
     }
     let ready = safe;
-    if ready.is_empty() {
+    if ready.is_empty() && repositories.is_empty() {
         return Err(first_failure(failed));
     }
-    let listing = places::list_all(document, &ready, monitor)?;
+    let everywhere: places::Ready = ready.iter().chain(&repositories).cloned().collect();
+    let listing = places::list_all(document, &everywhere, monitor)?;
     // What a broken upload left is worth keeping where the backup still lacks that copy: it is resumed.
     let resumable = replicate::resumable(document, &listing);
     for place in &ready {
@@ -131,6 +147,17 @@ fn attempt(
     let state_dir = lock::state_dir(document)?;
     let now = jiff::Timestamp::now().as_second();
     let id = ids::give(&state_dir, now, &numbers(document, &listing))?;
+    let run =
+        Run { document, choice, plan: &plan, description: &description, state_dir: &state_dir, monitor };
+    let Some((cipher, seal)) = starting.filter(|_| !ready.is_empty()) else {
+        let named = Named::find(document, profile, &plan, &listing, &choice.source, (id, now), refused)?;
+        let (saved, outcomes) = run.to_repositories(&named, &repositories)?;
+        if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
+            made::remember(document, &named.file(), &run.sidecar(&named), monitor);
+        }
+        failed.extend(outcomes);
+        return report(choice, &named, &failed, saved, None, started, monitor);
+    };
     let (named, delivery) = loop {
         let named = Named::find(document, profile, &plan, &listing, &choice.source, (id, now), refused)?;
         let failed = failed.iter().map(Outcome::again).collect();
@@ -143,44 +170,128 @@ fn attempt(
             started => break (named, started?),
         }
     };
-    let (kind, level) = (profile.compression, profile.compression_level);
-    let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher, delivery)?;
-    let expected = Expected::start(choice, &plan, &state_dir, monitor);
-    monitor.phase(Phase::BackingUp);
-    let missing = || monitor.notes().iter().filter(|note| note.kind == NoteKind::Missing).count();
-    let before = missing();
-    let wrote = match plan.write(&mut pipeline, named.id.0, &state_dir, monitor) {
-        Ok(wrote) => wrote,
-        Err(error) => return Err(pipeline.abandon(error)),
-    };
-    expected.remember();
-    let bytes_in = pipeline.bytes();
-    let (finished, keys) = pipeline.finish()?;
-    monitor.phase(Phase::Finishing);
-    let mut sidecar = describe(document, choice, &plan, &named, &description);
-    wrote.describe(&mut sidecar);
-    if let Some(missing) = missing().checked_sub(before).filter(|missing| *missing > 0) {
-        sidecar.set_number(key::MISSING, missing as u64);
-    }
-    if let Some(excluded) = plan.excluded() {
-        sidecar.set_list(key::EXCLUDED, excluded);
-        let patterns = plan.excluded_patterns();
-        if !patterns.is_empty() {
-            sidecar.set_list(key::EXCLUDED_PATTERNS, patterns);
+    let (mut outcomes, mut bytes, written) = match run.to_archives(profile, &named, cipher, seal, delivery) {
+        Ok((outcomes, bytes, written)) => (outcomes, (bytes, written.bytes), Some(written)),
+        // What no archive reached, a repository may.
+        Err(error)
+            if !repositories.is_empty() && error.code() != Code::Cancelled && !error.is_of_a_name() =>
+        {
+            let lost = |place: &Arc<dyn Destination>| Outcome {
+                destination: place.id().to_owned(),
+                result: Err(error.again()),
+            };
+            failed.extend(ready.iter().map(lost));
+            (failed, (0, 0), None)
         }
+        Err(error) => return Err(error),
+    };
+    if !repositories.is_empty() {
+        let (saved, more) = run.to_repositories(&named, &repositories)?;
+        bytes = (bytes.0 + saved.0, bytes.1 + saved.1);
+        outcomes.extend(more);
     }
-    seal.seal()?.stamp(&mut sidecar, &finished.written, keys.as_ref());
-    sidecar.set_list(key::COPIES, &choice.destinations);
-    let written = finished.written.clone();
-    let outcomes = finished.commit(&sidecar.to_string());
-    if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
-        made::remember(document, &named.file(), &sidecar, monitor);
-    }
-    let told = report(choice, &named, &outcomes, bytes_in, &written, started, monitor);
+    let told = report(choice, &named, &outcomes, bytes, written.as_ref(), started, monitor);
     if told.as_ref().is_err_and(Error::is_of_a_name) {
         refused.insert(named.file());
     }
     told
+}
+
+/// One backup that is being made.
+struct Run<'a> {
+    document: &'a Document,
+    choice: &'a Choice,
+    plan: &'a Arc<BackupPlan>,
+    description: &'a str,
+    state_dir: &'a Path,
+    monitor: &'a Arc<Monitor>,
+}
+
+impl Run<'_> {
+    /// What the sidecar says before anything is read.
+    fn sidecar(&self, named: &Named) -> Sidecar {
+        let mut sidecar = describe(self.document, self.choice, self.plan, named, self.description);
+        sidecar.set_list(key::COPIES, &self.choice.destinations);
+        sidecar
+    }
+
+    /// Writes the archive, which is on its way everywhere at once. How each place fared, and the bytes that were read.
+    fn to_archives(
+        &self,
+        profile: &Profile,
+        named: &Named,
+        cipher: Cipher,
+        seal: seal::Starting,
+        delivery: Delivery,
+    ) -> Result<(Vec<Outcome>, u64, Written)> {
+        let (plan, monitor) = (self.plan, self.monitor);
+        let (kind, level) = (profile.compression, profile.compression_level);
+        let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher, delivery)?;
+        let expected = Expected::start(self.choice, plan, self.state_dir, monitor);
+        monitor.phase(Phase::BackingUp);
+        let missing = || monitor.notes().iter().filter(|note| note.kind == NoteKind::Missing).count();
+        let before = missing();
+        let wrote = match plan.write(&mut pipeline, named.id.0, self.state_dir, monitor) {
+            Ok(wrote) => wrote,
+            Err(error) => return Err(pipeline.abandon(error)),
+        };
+        expected.remember();
+        let bytes_in = pipeline.bytes();
+        let (finished, keys) = pipeline.finish()?;
+        monitor.phase(Phase::Finishing);
+        let mut sidecar = describe(self.document, self.choice, plan, named, self.description);
+        wrote.describe(&mut sidecar);
+        if let Some(missing) = missing().checked_sub(before).filter(|missing| *missing > 0) {
+            sidecar.set_number(key::MISSING, missing as u64);
+        }
+        plan.describe_excludes(&mut sidecar);
+        seal.seal()?.stamp(&mut sidecar, &finished.written, keys.as_ref());
+        sidecar.set_list(key::COPIES, &self.choice.destinations);
+        let written = finished.written.clone();
+        let outcomes = finished.commit(&sidecar.to_string());
+        if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
+            made::remember(self.document, &named.file(), &sidecar, monitor);
+        }
+        Ok((outcomes, bytes_in, written))
+    }
+
+    /// Saves into each repository, one after the other: each reads the source for itself. How each fared, and the bytes
+    /// that were read and added.
+    fn to_repositories(
+        &self,
+        named: &Named,
+        repositories: &[Arc<dyn Destination>],
+    ) -> Result<((u64, u64), Vec<Outcome>)> {
+        let (monitor, sidecar) = (self.monitor, self.sidecar(named));
+        let (mut bytes, mut outcomes) = ((0, 0), Vec::new());
+        if repositories.len() > 1 {
+            let names: Vec<&str> = repositories.iter().map(|place| place.id()).collect();
+            let text = format!("the repositories {} are written one after the other", names.join(", "));
+            monitor.note(NoteKind::Info, text);
+        }
+        for place in repositories {
+            monitor.phase(Phase::BackingUp);
+            place.attend(&monitor.flag());
+            let (file, replaces) = (named.file(), named.existing == Existing::Replace);
+            let saving =
+                Saving { document: self.document, plan: self.plan, file: &file, sidecar: &sidecar, replaces };
+            let saved = match place.snapshots() {
+                Some(snapshots) => save::forget_leftovers(snapshots, sidecar.get(key::SITE))
+                    .and_then(|()| save::save(snapshots, &saving, monitor)),
+                None => Err(Error::new(Code::Internal, "this place takes no snapshots")),
+            };
+            let result = match saved {
+                Ok(done) => {
+                    bytes = (bytes.0 + done.bytes, bytes.1 + done.added);
+                    Ok(())
+                }
+                Err(error) if error.code() == Code::Cancelled => return Err(error),
+                Err(error) => Err(error),
+            };
+            outcomes.push(Outcome { destination: place.id().to_owned(), result });
+        }
+        Ok((bytes, outcomes))
+    }
 }
 
 /// The numbers that are taken, as far as can be seen at once: where the backup goes, and in the other folders of this
@@ -303,8 +414,8 @@ fn report(
     choice: &Choice,
     named: &Named,
     outcomes: &[Outcome],
-    bytes_in: u64,
-    written: &Written,
+    (bytes_in, bytes_out): (u64, u64),
+    written: Option<&Written>,
     started: Instant,
     monitor: &Monitor,
 ) -> Result<Value> {
@@ -349,8 +460,8 @@ fn report(
         "schedule": choice.schedule,
         "destinations": destinations,
         "bytes_in": bytes_in,
-        "bytes_out": written.bytes,
-        "sha256": hex(&written.sha256),
+        "bytes_out": bytes_out,
+        "sha256": written.map(|written| hex(&written.sha256)),
         "seconds": started.elapsed().as_secs_f64(),
     }))
 }

@@ -313,6 +313,59 @@ impl BackupPlan {
         tree.map_or_else(Vec::new, |tree| tree.excludes.patterns().lines().map(str::to_owned).collect())
     }
 
+    /// The database and how it is dumped.
+    pub fn database(&self) -> Option<&(Connection, DumpSettings)> {
+        self.database.as_ref()
+    }
+
+    /// The folders as they are read.
+    pub fn trees(&self) -> &[FileTree] {
+        &self.trees
+    }
+
+    /// Whether it goes on without what cannot be read.
+    pub fn ignores_errors(&self) -> bool {
+        self.ignore_errors
+    }
+
+    /// What MANIFEST.ini calls the database's driver, and its dump's name in an archive.
+    pub fn dump_name(&self) -> (&'static str, &'static str) {
+        match self.database.as_ref().map(|(connection, _)| connection.driver) {
+            Some(Driver::Sqlite) => ("sqlite", "database.sqlite"),
+            Some(Driver::Pgsql) => ("pgsql", "database.sql"),
+            _ => ("mysql", "database.sql"),
+        }
+    }
+
+    /// MANIFEST.ini of a site archive.
+    pub fn manifest(&self, driver: &str, file: &str, now: i64) -> Option<String> {
+        let facts = self.manifest.as_ref()?;
+        let manifest = Manifest::of_site(&SiteFacts {
+            datestamp: u64::try_from(now).unwrap_or_default(),
+            generator_version: env!("CARGO_PKG_VERSION"),
+            version: &facts.version,
+            name: &facts.name,
+            conf_path: &facts.conf_path,
+            public_path: &facts.public,
+            private: facts.private.as_deref(),
+            composer: facts.composer,
+            database: file,
+            driver,
+        });
+        Some(manifest.to_string())
+    }
+
+    /// Notes in the sidecar what is left out of the folders.
+    pub fn describe_excludes(&self, sidecar: &mut Sidecar) {
+        if let Some(excluded) = self.excluded() {
+            sidecar.set_list(key::EXCLUDED, excluded);
+            let patterns = self.excluded_patterns();
+            if !patterns.is_empty() {
+                sidecar.set_list(key::EXCLUDED_PATTERNS, patterns);
+            }
+        }
+    }
+
     /// Whether a database is read.
     pub fn has_database(&self) -> bool {
         self.database.is_some()
@@ -355,9 +408,7 @@ impl BackupPlan {
                 tar.finish()?;
                 Ok(Wrote { files: Some(files), dump: None })
             }
-            (Some(facts), database) => {
-                self.write_site(facts, database.as_ref(), out, now, spool_dir, monitor)
-            }
+            (Some(_), database) => self.write_site(database.as_ref(), out, now, spool_dir, monitor),
         }
     }
 
@@ -385,31 +436,15 @@ impl BackupPlan {
 
     fn write_site(
         &self,
-        facts: &Facts,
         database: Option<&(Connection, DumpSettings)>,
         out: &mut Pipeline,
         now: u64,
         spool_dir: &Path,
         monitor: &Arc<Monitor>,
     ) -> Result<Wrote> {
-        let (driver, file) = match database.map(|(connection, _)| connection.driver) {
-            Some(Driver::Sqlite) => ("sqlite", "database.sqlite"),
-            Some(Driver::Pgsql) => ("pgsql", "database.sql"),
-            _ => ("mysql", "database.sql"),
-        };
-        let manifest = Manifest::of_site(&SiteFacts {
-            datestamp: now,
-            generator_version: env!("CARGO_PKG_VERSION"),
-            version: &facts.version,
-            name: &facts.name,
-            conf_path: &facts.conf_path,
-            public_path: &facts.public,
-            private: facts.private.as_deref(),
-            composer: facts.composer,
-            database: file,
-            driver,
-        });
+        let (driver, file) = self.dump_name();
         let mtime = i64::try_from(now).unwrap_or_default();
+        let manifest = self.manifest(driver, file, mtime).unwrap_or_default();
         let gzip = out.splices();
         let failed = AtomicBool::new(false);
         let failed = &failed;
@@ -425,7 +460,7 @@ impl BackupPlan {
                 None => None,
             };
             let mut tar = archive::Writer::new(out);
-            tar.append_bytes(b"MANIFEST.ini", 0o644, mtime, manifest.to_string().as_bytes())?;
+            tar.append_bytes(b"MANIFEST.ini", 0o644, mtime, manifest.as_bytes())?;
             let walked = self.write_trees(&mut tar, failed, monitor);
             // Before that stops the dump, too.
             let dump_failed = failed.load(Relaxed);

@@ -3,6 +3,7 @@
 use super::{Finding, FindingState};
 use crate::config::{Destination, DestinationType, Document};
 use crate::destination;
+use crate::job::places;
 use crate::job::web::{self, Served};
 use crate::{Code, Error, Monitor, Result, ResultExt, threads};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
     });
     monitor.check()?;
     let mut findings: Vec<Finding> = found.into_iter().flat_map(Result::unwrap_or_default).collect();
-    if document.destinations.values().all(|place| place.kind == DestinationType::Directory) {
+    if document.destinations.values().all(Destination::is_local) {
         let text = "all backups stay on this machine: what takes it takes them along";
         findings.push(
             Finding::new("destination", "", FindingState::Notice, text)
@@ -43,9 +44,32 @@ pub(super) fn one(document: &Document, name: &str, config: &Destination, monitor
     config.timeout = Some(config.timeout.map_or(PATIENCE, |seconds| seconds.min(PATIENCE)));
     let looked = match config.kind {
         DestinationType::Directory => folder(document, name, &config, monitor),
+        DestinationType::Restic => repository(document, name, &config, monitor),
         _ => server(document, name, &config),
     };
     looked.unwrap_or_else(|error| vec![Finding::failed("destination", name, &error)])
+}
+
+fn repository(
+    document: &Document,
+    name: &str,
+    config: &Destination,
+    monitor: &Monitor,
+) -> Result<Vec<Finding>> {
+    let place = places::repository(document, name, config)?;
+    place.attend(&monitor.flag());
+    let label = place.describe();
+    if !place.is_there()? {
+        let text = format!("there is no repository at {label} yet");
+        return Ok(vec![
+            Finding::new("destination", name, FindingState::Missing, text)
+                .hint(format!("make it: `bam destination init {name}`")),
+        ]);
+    }
+    place.try_out()?;
+    let free = place.free_space()?;
+    let good = Finding::new("destination", name, FindingState::Good, format!("{label}, {}", room(free)));
+    Ok(std::iter::once(good).chain(tight(name, free)).collect())
 }
 
 fn server(document: &Document, name: &str, config: &Destination) -> Result<Vec<Finding>> {

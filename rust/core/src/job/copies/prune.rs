@@ -71,6 +71,7 @@ pub fn apply(
                 decisions.extend(decided.into_iter().filter(|decision| decision.id == id));
             }
         }
+        let mut erased = false;
         for decision in decisions {
             monitor.check()?;
             let goes = !decision.keep && !dry_run;
@@ -86,6 +87,7 @@ pub fn apply(
             } else if goes && !stays {
                 // At once: a kill must not make it look as if somebody else had.
                 made::erased(document, &decision.file, monitor);
+                erased = true;
             }
             told.push(json!({
                 "schedule": schedule,
@@ -109,6 +111,15 @@ pub fn apply(
                 }
             );
             monitor.note(NoteKind::Info, text);
+        }
+        // What was forgotten takes room until then. One that was stopped is made good by the next.
+        if let (true, Some(repository)) = (erased, place.snapshots())
+            && let Err(error) = repository.prune(monitor)
+        {
+            if error.code() == Code::Cancelled {
+                return Err(error);
+            }
+            monitor.note(NoteKind::Warning, format!("{} gave no room free: {error}", place.id()));
         }
     }
     Ok(told)

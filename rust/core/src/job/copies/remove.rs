@@ -15,7 +15,14 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
     let (mut erased, mut failed) = (Vec::new(), Vec::new());
     for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
         match place.remove(&backup.file) {
-            Ok(()) => erased.push(place.id()),
+            Ok(()) => {
+                erased.push(place.id());
+                // What was forgotten takes room until then.
+                if let Some(Err(error)) = place.snapshots().map(|repository| repository.prune(monitor)) {
+                    let text = format!("{} gave no room free, the next prune will: {error}", place.id());
+                    monitor.note(NoteKind::Warning, text);
+                }
+            }
             Err(error) => {
                 monitor.note(NoteKind::Missing, format!("still at {}: {error}", place.id()));
                 failed.push(json!({"name": place.id(), "error": error.to_string(), "failure": error}));

@@ -2,7 +2,7 @@
 //! whose copy is damaged: that one is replaced from a good one.
 
 use crate::catalog::{Backup, Copy, Listing, Rule, is_future, key};
-use crate::config::{Document, Keep};
+use crate::config::{DestinationType, Document, Keep};
 use crate::destination::{Destination, Existing, Follow};
 use crate::job::damaged::{self, Damaged};
 use crate::job::{lock, places, trust, web};
@@ -138,7 +138,10 @@ fn wanting<'a>(document: &Document, listing: &'a Listing, known: &Damaged) -> Ve
         let missing: BTreeSet<String> = wanted
             .filter(|name| backup.copy_at(name).is_none())
             .chain(damaged)
-            .filter(|name| document.destinations.contains_key(name))
+            // A repository gets a backup when it is made: there is no file to be copied into it.
+            .filter(|name| {
+                document.destinations.get(name).is_some_and(|it| it.kind != DestinationType::Restic)
+            })
             .collect();
         let missing: Vec<String> = missing.into_iter().collect();
         if !missing.is_empty() {

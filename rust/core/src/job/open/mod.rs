@@ -57,6 +57,7 @@ impl Local {
     /// Proves it as [`Local::prove`] does, as far as that takes no decrypting: to hand it on. A machine without any key
     /// proves no more than its SHA-256.
     pub fn trusted(mut self, document: &Document, monitor: &Monitor) -> Result<Local> {
+        self.must_be_a_file()?;
         if self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)).is_none()
             || keys::Ring::of(document).is_keyless()
         {
@@ -74,6 +75,7 @@ impl Local {
         unauthenticated: bool,
         monitor: &Monitor,
     ) -> Result<Local> {
+        self.must_be_a_file()?;
         // What is ours takes a key to be proven, and only that.
         if self.encryption()? == encrypt::Kind::Enc && keys::Ring::of(document).is_keyless() {
             return match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
@@ -91,7 +93,7 @@ impl Local {
         let size = self.file.metadata().map_err(|e| self.failed(e))?.len();
         monitor.expect(size.saturating_mul(2));
         let (encryption, keys) = self.settle(document, demand, monitor)?;
-        let authentic = keys.is_some();
+        let authentic = keys.is_some() || self.kept.is_some();
         let how = match (encryption, keys) {
             (encrypt::Kind::Enc, Some(keys)) => Decryption::Enc(keys),
             (encrypt::Kind::Enc, None) => Decryption::Enc(self.guess_keys(document, monitor)?),
@@ -193,6 +195,20 @@ struct Named {
     meter: Meter,
 }
 
+/// What is read from a repository, counted.
+struct Metered {
+    inner: Box<dyn Read + Send>,
+    meter: Meter,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.meter.add(read as u64);
+        Ok(read)
+    }
+}
+
 impl Read for Named {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.file.read(buffer) {
@@ -219,6 +235,9 @@ fn peek(mut input: impl Read + Send + 'static) -> Result<(Box<dyn Read + Send>, 
 impl Opened {
     /// The decrypted bytes, on a thread of their own.
     pub fn decrypted(&self) -> Result<Box<dyn Read + Send>> {
+        if let Some(kept) = &self.local.kept {
+            return Ok(Box::new(Metered { inner: kept.stream()?, meter: self.meter.clone() }));
+        }
         let mut file = self.local.file.try_clone().map_err(|e| self.local.failed(e))?;
         file.seek(SeekFrom::Start(0)).map_err(|e| self.local.failed(e))?;
         let file = Named { file, place: self.local.place.clone(), meter: self.meter.clone() };
@@ -313,6 +332,9 @@ impl Opened {
 
     /// SHA-256 of the file: what the sidecar says was proven, else it is computed.
     pub fn sha256(&self, monitor: &Monitor) -> Result<[u8; 32]> {
+        if let Some(kept) = &self.local.kept {
+            return Ok(kept.digest());
+        }
         match self.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256)) {
             Some(known) => Ok(known),
             None => Follow::finished(self.local.file.try_clone()?)?.sha256(monitor),
@@ -321,7 +343,9 @@ impl Opened {
 
     /// Whether its bytes were compared with the SHA-256 that its sidecar tells.
     pub fn is_checked(&self) -> bool {
-        self.sidecar().is_some_and(|sidecar| sidecar.digest(key::SHA256).is_some())
+        // A repository compares every block that it reads.
+        self.local.kept.is_some()
+            || self.sidecar().is_some_and(|sidecar| sidecar.digest(key::SHA256).is_some())
     }
 
     /// The file's name.

@@ -114,6 +114,7 @@ fn offline(exported: &Exported, size: u64) -> Copy {
         host: exported.host.clone(),
         folder: place,
         local: false,
+        repository: false,
         size,
         mtime: 0,
         whole: true,

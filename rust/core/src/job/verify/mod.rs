@@ -15,6 +15,7 @@ use crate::destination::Destination;
 use crate::encrypt::Kind;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,13 +43,16 @@ pub fn run(
     }
     monitor.expect(chosen.iter().map(to_read).sum());
     let (mut copies, mut failed) = (Vec::new(), Failed::default());
+    let mut structures = Structures::default();
     for backup in chosen {
         for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
             monitor.phase(Phase::Verifying);
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
             let never_plain = trust::is_known_encrypted(document, &there.listing, backup);
             let how = How { never_plain, unauthenticated, spool_dir: &state_dir };
-            let checked = copy(document, place, &backup.file, how, monitor);
+            let checked = structures
+                .look(place, None, monitor)
+                .and_then(|()| copy(document, place, &backup.file, how, monitor));
             if let Err(error) = &checked {
                 if error.code() == Code::Cancelled {
                     return checked.map(|_| Value::Null);
@@ -72,6 +76,28 @@ pub fn run(
     match failed.error(copies.len(), monitor) {
         Some(error) => Err(error),
         None => Ok(json!({ "copies": copies })),
+    }
+}
+
+/// Repositories that were looked at in this run: one look tells for all that is in one.
+#[derive(Default)]
+pub(super) struct Structures(BTreeMap<String, Option<Error>>);
+
+impl Structures {
+    /// Whether a place, where it is a repository, is whole; with `percent`, so much of its data is read as well.
+    pub(super) fn look(
+        &mut self,
+        place: &Arc<dyn Destination>,
+        percent: Option<f64>,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let Some(repository) = place.snapshots() else { return Ok(()) };
+        if let Some(known) = self.0.get(place.id()) {
+            return known.as_ref().map_or(Ok(()), |error| Err(error.again()));
+        }
+        let looked = repository.check(percent, monitor);
+        self.0.insert(place.id().to_owned(), looked.as_ref().err().map(Error::again));
+        looked
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What was not read is not proven, so nothing of it is recorded as a verification.
 
-use super::Failed;
+use super::{Failed, Structures};
 use crate::catalog::{Blocks, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
@@ -28,11 +28,13 @@ pub fn run(document: &Document, ask: &Criteria<'_>, percent: f64, monitor: &Arc<
     let chosen = ask.choose(document, &there.listing, monitor)?;
     monitor.phase(Phase::Verifying);
     let (mut copies, mut failed) = (Vec::new(), Failed::default());
+    let mut structures = Structures::default();
     for backup in chosen {
         for place in &there.places {
             let Some(copy) = backup.copy_at(place.id()) else { continue };
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
             let read = match copy.whole {
+                true if copy.repository => structures.look(place, Some(percent), monitor).map(|()| None),
                 true => read_some(place, &backup.file, percent, monitor),
                 false => Err(Error::new(
                     Code::Integrity,

@@ -1,0 +1,350 @@
+//! Backups in repositories: saved as a dump and as folders as they lie, and read as the archive that they would be.
+//!
+//! `save` writes one; this file knows what is said about it (`bam.json` in its last snapshot) and puts the archive
+//! together again, so that restoring, drilling and looking into it are the same for both kinds.
+
+pub mod save;
+
+use crate::archive::{self, Entry, EntryKind};
+use crate::catalog::{FileName, Sidecar};
+use crate::config::{Compression, EncryptionKind};
+use crate::destination::snapshots::{ABOUT, DATABASE, FILE, FILES, ID, PART, SITE, Snapshot, WHOLE};
+use crate::destination::{Destination, Snapshots};
+use crate::job::pipe::{PipeWriter, pipe};
+use crate::source::outline::Link;
+use crate::{Code, Error, Fact, Result, ResultExt, Told, threads};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+/// The newest form of `bam.json`.
+const FORMAT: u64 = 1;
+/// A `bam.json` longer than this is none.
+const MOST: u64 = 256 << 20;
+
+/// What there is to say about a backup.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// All of its sidecar.
+    pub sidecar: Sidecar,
+    /// The dump's name in the archive and its bytes.
+    pub database: Option<(String, u64)>,
+    /// MANIFEST.ini of a site archive.
+    pub manifest: Option<String>,
+    /// Real paths at the time, and where each stands in the archive.
+    pub places: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Links of the archive that are something else in the snapshot.
+    pub links: Vec<Link>,
+    /// Unix time of the backup.
+    pub time: i64,
+}
+
+fn written(bytes: &[u8]) -> String {
+    const ENCODED: &percent_encoding::AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'_').remove(b'-');
+    percent_encode(bytes, ENCODED).to_string()
+}
+
+fn read(value: &Value) -> Option<Vec<u8>> {
+    Some(percent_decode_str(value.as_str()?).collect())
+}
+
+impl About {
+    /// As `bam.json`; paths are percent-encoded, as they may be any bytes.
+    fn to_json(&self) -> Value {
+        let links = self.links.iter().map(|link| {
+            json!([
+                written(&link.path),
+                written(&link.target),
+                link.hard,
+                link.mode,
+                link.uid,
+                link.gid,
+                link.mtime
+            ])
+        });
+        json!({
+            "format": FORMAT,
+            "time": self.time,
+            "sidecar": self.sidecar.to_string(),
+            "database": self.database,
+            "manifest": self.manifest,
+            "places": self.places.iter().map(|(real, at)| json!([written(real), written(at)])).collect::<Vec<_>>(),
+            "links": links.collect::<Vec<_>>(),
+        })
+    }
+
+    fn from_json(text: &[u8], name: &str) -> Result<About> {
+        let damaged = || Error::new(Code::Integrity, format!("what is said about {name} makes no sense"));
+        let value: Value = serde_json::from_slice(text).map_err(|cause| damaged().because(cause))?;
+        match value["format"].as_u64() {
+            Some(FORMAT) => {}
+            Some(_) => {
+                return Err(Error::new(Code::Unsupported, format!("{name} is too new: a later bam made it"))
+                    .hint("install that or a later one"));
+            }
+            None => return Err(damaged()),
+        }
+        let all = |key: &str| value[key].as_array().cloned().unwrap_or_default();
+        let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let place = |pair: &Value| Some((read(&pair[0])?, read(&pair[1])?));
+        let link = |link: &Value| {
+            Some(Link {
+                path: read(&link[0])?,
+                target: read(&link[1])?,
+                hard: link[2].as_bool()?,
+                mode: number(&link[3])?,
+                uid: number(&link[4])?,
+                gid: number(&link[5])?,
+                mtime: link[6].as_i64()?,
+            })
+        };
+        Ok(About {
+            sidecar: Sidecar::parse(value["sidecar"].as_str().ok_or_else(damaged)?),
+            database: value["database"][0].as_str().map(str::to_owned).zip(value["database"][1].as_u64()),
+            manifest: value["manifest"].as_str().map(str::to_owned),
+            places: all("places").iter().map(place).collect::<Option<_>>().ok_or_else(damaged)?,
+            links: all("links").iter().map(link).collect::<Option<_>>().ok_or_else(damaged)?,
+            time: value["time"].as_i64().unwrap_or_default(),
+        })
+    }
+
+    /// Where in the archive a path of the snapshot stands; `None`: it is only the way there.
+    fn place_of(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let below = |real: &[u8]| {
+            let real = real.strip_prefix(b"/").unwrap_or(real);
+            if real.is_empty() {
+                return Some(path.to_vec());
+            }
+            match path.strip_prefix(real)? {
+                b"" => Some(Vec::new()),
+                rest => Some(rest.strip_prefix(b"/")?.to_vec()),
+            }
+        };
+        let nearest = self.places.iter().filter_map(|(real, at)| Some((real.len(), at, below(real)?)));
+        let (_, at, rest) = nearest.max_by_key(|(len, ..)| *len)?;
+        Some(match (at.as_slice(), rest.as_slice()) {
+            (at, b"") => at.to_vec(),
+            (b"", rest) => rest.to_vec(),
+            (at, rest) => [at, b"/", rest].concat(),
+        })
+    }
+}
+
+/// A backup in a repository.
+#[derive(Clone)]
+pub struct Kept {
+    place: Arc<dyn Destination>,
+    /// All that is said about it.
+    pub about: Arc<About>,
+    whole: String,
+    database: Option<String>,
+    files: Option<String>,
+}
+
+/// The snapshots of a site's backup.
+fn part<'a>(all: &'a [Snapshot], whole: &Snapshot, part: &str) -> Option<&'a Snapshot> {
+    let same = |one: &&Snapshot| {
+        one.tag(ID) == whole.tag(ID)
+            && one.tag(SITE) == whole.tag(SITE)
+            && one.tag(PART).as_deref() == Some(part)
+    };
+    all.iter().rfind(same)
+}
+
+impl Kept {
+    /// A backup by its file name; `None` where the place keeps no snapshots.
+    pub fn of(place: &Arc<dyn Destination>, file: &str) -> Result<Option<Kept>> {
+        let Some(snapshots) = place.snapshots() else { return Ok(None) };
+        let all = snapshots.all()?;
+        let time = |one: &Snapshot| one.tag(ID).and_then(|id| id.parse::<u64>().ok());
+        let of_name = all
+            .iter()
+            .filter(|one| one.tag(PART).as_deref() == Some(WHOLE) && one.tag(FILE).as_deref() == Some(file));
+        let whole = of_name.max_by_key(|one| time(one)).ok_or_else(|| {
+            Error::new(Code::NotFound, format!("{} holds no backup named {file}", place.describe()))
+        })?;
+        let mut text = Vec::new();
+        snapshots.read(&whole.id, format!("/{ABOUT}").as_bytes())?.take(MOST).read_to_end(&mut text)?;
+        let about = About::from_json(&text, file).within(Fact::Backup, file)?;
+        let id = |wanted| part(&all, whole, wanted).map(|one| one.id.clone());
+        let kept = Kept {
+            place: Arc::clone(place),
+            whole: whole.id.clone(),
+            database: id(DATABASE),
+            files: id(FILES),
+            about: Arc::new(about),
+        };
+        let lacks = |what: &str| {
+            Error::new(Code::Integrity, format!("{file} is not whole: its snapshot of the {what} is gone"))
+                .hint("use another backup")
+        };
+        if kept.about.database.is_some() && kept.database.is_none() {
+            return Err(lacks(DATABASE));
+        }
+        if !kept.about.places.is_empty() && kept.files.is_none() {
+            return Err(lacks(FILES));
+        }
+        Ok(Some(kept))
+    }
+
+    /// The name of the archive that it reads as: neither compressed nor encrypted.
+    pub fn name(file: &str) -> String {
+        let plain =
+            |name| FileName { compression: Compression::None, encryption: EncryptionKind::None, ..name };
+        FileName::parse(file).map_or_else(|| file.to_owned(), |name| plain(name).to_string())
+    }
+
+    /// What tells it from every other backup, of whatever content.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for id in [Some(&self.whole), self.database.as_ref(), self.files.as_ref()] {
+            hash.update(id.map_or("-", String::as_str));
+            hash.update([0]);
+        }
+        hash.finalize().into()
+    }
+
+    /// For messages.
+    pub fn place(&self) -> String {
+        self.place.describe()
+    }
+
+    fn snapshots(&self) -> Result<&dyn Snapshots> {
+        self.place.snapshots().ok_or_else(|| Error::new(Code::Internal, "the repository is none any more"))
+    }
+
+    /// The archive, or the dump, put together on a thread of its own.
+    pub fn stream(&self) -> Result<Box<dyn Read + Send>> {
+        if let (Some(database), Some((name, _)), None, None) =
+            (&self.database, &self.about.database, &self.about.manifest, &self.files)
+        {
+            return self.snapshots()?.read(database, format!("/{name}").as_bytes());
+        }
+        let (mut writer, reader) = pipe();
+        let kept = self.clone();
+        threads::spawn("bam-assemble", move || match kept.assemble(&mut writer) {
+            Ok(()) => drop(writer.finish()),
+            Err(error) => writer.fail(error.into()),
+        })?;
+        Ok(Box::new(reader))
+    }
+
+    fn assemble(&self, out: &mut PipeWriter) -> Result<()> {
+        let about = &self.about;
+        let mut tar = archive::Writer::new(out);
+        if let Some(manifest) = &about.manifest {
+            tar.append_bytes(b"MANIFEST.ini", 0o644, about.time, manifest.as_bytes())?;
+        }
+        if let Some(files) = &self.files {
+            let links: HashSet<&[u8]> = about.links.iter().map(|link| link.path.as_slice()).collect();
+            let mut reader = archive::Reader::new(self.snapshots()?.read_tar(files, None)?);
+            while let Some(member) = reader.next_member()? {
+                let Some(path) = about.place_of(&member.entry.path) else { continue };
+                if links.contains(path.as_slice()) {
+                    continue;
+                }
+                tar.append(&Entry { path, ..member.entry }, &mut reader)?;
+            }
+            for link in &about.links {
+                let target = link.target.clone();
+                tar.append(
+                    &Entry {
+                        path: link.path.clone(),
+                        kind: if link.hard {
+                            EntryKind::Hardlink(target)
+                        } else {
+                            EntryKind::Symlink(target)
+                        },
+                        mode: link.mode,
+                        uid: link.uid,
+                        gid: link.gid,
+                        mtime: link.mtime,
+                        extras: Default::default(),
+                    },
+                    &mut io::empty(),
+                )?;
+            }
+        }
+        if let (Some(database), Some((name, bytes))) = (&self.database, &about.database) {
+            let mut dump = self.snapshots()?.read(database, format!("/{name}").as_bytes())?;
+            let entry = Entry {
+                path: name.as_bytes().to_vec(),
+                kind: EntryKind::File { size: *bytes },
+                mode: 0o600,
+                uid: rustix::process::geteuid().as_raw(),
+                gid: rustix::process::getegid().as_raw(),
+                mtime: about.time,
+                extras: Default::default(),
+            };
+            let appended = tar.append(&entry, &mut dump)?;
+            if appended.padded > 0 || io::copy(&mut dump, &mut io::sink())? > 0 {
+                return Err(Error::new(Code::Integrity, format!("{name} has another size than was saved")));
+            }
+        }
+        tar.finish()?
+            .flush()
+            .at("cannot put together what is in", std::path::Path::new(&self.place.describe()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_comes_back() {
+        let mut sidecar = Sidecar::new();
+        sidecar.set("bam_id", "5");
+        let link = Link {
+            path: b"docroot/\xff l".to_vec(),
+            target: b"../a\nb".to_vec(),
+            hard: false,
+            mode: 0o777,
+            uid: 1,
+            gid: 2,
+            mtime: -3,
+        };
+        let about = About {
+            sidecar,
+            database: Some(("database.sql".into(), 7)),
+            manifest: Some("[x]\n".into()),
+            places: vec![
+                (b"/var/www\n".to_vec(), b"docroot".to_vec()),
+                (b"/srv/f".to_vec(), b"docroot/f".to_vec()),
+            ],
+            links: vec![link],
+            time: 9,
+        };
+        let back = About::from_json(about.to_json().to_string().as_bytes(), "x").expect("read");
+        assert_eq!(
+            (&back.places, &back.links, &back.database),
+            (&about.places, &about.links, &about.database)
+        );
+        assert_eq!(back.sidecar, about.sidecar);
+        assert!(
+            About::from_json(b"{\"format\": 2}", "x").is_err_and(|error| error.code() == Code::Unsupported)
+        );
+    }
+
+    #[test]
+    fn paths_go_to_where_they_stand_in_the_archive() {
+        let places = vec![
+            (b"/var/www".to_vec(), b"docroot".to_vec()),
+            (b"/var/www/x".to_vec(), b"docroot/y".to_vec()),
+        ];
+        let about = About { places, ..About::default() };
+        let at = |path: &[u8]| about.place_of(path).map(|path| String::from_utf8_lossy(&path).into_owned());
+        assert_eq!(at(b"var"), None);
+        assert_eq!(at(b"var/www").as_deref(), Some("docroot"));
+        assert_eq!(at(b"var/wwwx"), None);
+        assert_eq!(at(b"var/www/a/b").as_deref(), Some("docroot/a/b"));
+        assert_eq!(at(b"var/www/x/b").as_deref(), Some("docroot/y/b"));
+        let alone = About { places: vec![(b"/f".to_vec(), Vec::new())], ..About::default() };
+        assert_eq!(alone.place_of(b"f"), Some(Vec::new()));
+        assert_eq!(alone.place_of(b"f/a"), Some(b"a".to_vec()));
+    }
+}

@@ -1,0 +1,142 @@
+//! What a folder tree consists of, for a program that reads it by itself: where it really lies, what is left out of it, and
+//! which links the archive has where the disk has something else.
+
+use super::files::{FileTree, LINKED, MAX_LINKED};
+use super::walk::{Found, Id, Walk, What, id, withheld};
+use crate::{Monitor, NoteKind, Result};
+use rustix::fs::{AtFlags, Stat};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A link that stands in the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its path in the archive.
+    pub path: Vec<u8>,
+    /// Where it leads; of a further name of a file, that file's path in the archive.
+    pub target: Vec<u8>,
+    /// It is a further name of a file.
+    pub hard: bool,
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Unix time of the last change.
+    pub mtime: i64,
+}
+
+/// What a tree consists of.
+#[derive(Debug, Clone, Default)]
+pub struct Outline {
+    /// Real paths of folders and files, and where in the archive each stands.
+    pub places: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Real paths that are left out, with all below them.
+    pub left_out: Vec<Vec<u8>>,
+    /// Links of the archive that are something else on the disk, and further names of files.
+    pub links: Vec<Link>,
+    /// Further names of files, which a program that does not know of them counts as files; and their bytes.
+    pub further: (u64, u64),
+    /// Folders behind links out of the tree, as paths in the archive.
+    pub followed: Vec<Vec<u8>>,
+    /// What could not be read and is left out, as asked for.
+    pub missing: u64,
+}
+
+impl FileTree {
+    /// Walks the tree as [`FileTree::walk`] does, and opens no file. The same errors.
+    pub fn outline(&self, monitor: &Monitor) -> Result<Outline> {
+        let (mut walk, ..) =
+            Walk::new((&self.base, &self.prefix), &self.excludes, &self.named, self.ignore_errors, monitor)?;
+        walk.left_out = Some(Vec::new());
+        let mut outline = Outline::default();
+        let mut linked: HashMap<Id, Vec<u8>> = HashMap::new();
+        let mut linked_bytes = 0;
+        while let Some(Found { path, what, real }) = walk.next()? {
+            monitor.check()?;
+            let archived = self.path_of(&path);
+            match what {
+                What::Folder { followed: true, .. } => {
+                    outline.followed.push(archived);
+                    outline.left_out.push(real);
+                }
+                What::Folder { .. } => {}
+                What::Link(stat, target) => {
+                    let there = rustix::fs::readlink(real.as_slice(), Vec::new());
+                    if there.is_ok_and(|there| there.as_bytes() == target) {
+                        continue;
+                    }
+                    outline.links.push(link(archived, target, false, &stat));
+                    outline.left_out.push(real);
+                }
+                What::File(place) => {
+                    let name = OsStr::from_bytes(path.get(place.name..).unwrap_or_default());
+                    let flags = match place.follow {
+                        Some(_) => AtFlags::empty(),
+                        None => AtFlags::SYMLINK_NOFOLLOW,
+                    };
+                    let Ok(stat) = rustix::fs::statat(&place.dir, name, flags) else { continue };
+                    if place.reach.as_ref().is_some_and(|reach| !reach.reads(&stat)) {
+                        monitor.note(NoteKind::Missing, withheld(&path));
+                        outline.missing += 1;
+                        outline.left_out.push(real);
+                        continue;
+                    }
+                    if stat.st_nlink < 2 && place.follow.is_none() {
+                        continue;
+                    }
+                    if let Some(first) = linked.get(&id(&stat)) {
+                        outline.links.push(link(archived, first.clone(), true, &stat));
+                        match place.follow {
+                            Some(_) => outline.left_out.push(real),
+                            None => {
+                                outline.further.0 += 1;
+                                outline.further.1 += u64::try_from(stat.st_size).unwrap_or_default();
+                            }
+                        }
+                        continue;
+                    }
+                    if place.follow.is_some() {
+                        let Ok(target) = Path::new(OsStr::from_bytes(&real)).canonicalize() else { continue };
+                        outline.places.push((target.as_os_str().as_bytes().to_vec(), archived.clone()));
+                        outline.left_out.push(real);
+                    }
+                    if linked_bytes < MAX_LINKED {
+                        linked_bytes += archived.len() + LINKED;
+                        linked.insert(id(&stat), archived);
+                    }
+                }
+            }
+        }
+        let trees = walk.trees().map(|(real, at)| {
+            let real = if real.is_empty() { b"/" } else { real };
+            (real.to_vec(), self.path_of(at))
+        });
+        outline.places.extend(trees.collect::<Vec<_>>());
+        outline.missing += walk.losses.missing;
+        outline.left_out.extend(walk.left_out.take().unwrap_or_default());
+        // What is a place of its own is not left out for having been met elsewhere, too.
+        let places: HashSet<&[u8]> = outline.places.iter().map(|(real, _)| real.as_slice()).collect();
+        outline.left_out.retain(|path| !places.contains(path.as_slice()));
+        outline.left_out.sort();
+        outline.left_out.dedup();
+        Ok(outline)
+    }
+
+    fn path_of(&self, path: &[u8]) -> Vec<u8> {
+        match (self.prefix.as_slice(), path) {
+            (prefix, b"") => prefix.to_vec(),
+            (b"", path) => path.to_vec(),
+            (prefix, path) => [prefix, b"/", path].concat(),
+        }
+    }
+}
+
+fn link(path: Vec<u8>, target: Vec<u8>, hard: bool, stat: &Stat) -> Link {
+    #[allow(clippy::unnecessary_cast, reason = "the types differ between architectures")]
+    let mtime = stat.st_mtime as i64;
+    Link { path, target, hard, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid, mtime }
+}
