@@ -66,6 +66,17 @@ pub struct Saved {
     pub lost: Vec<(String, String)>,
 }
 
+/// One thing in a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The absolute path that it had; bytes that are no UTF-8 are replaced.
+    pub path: String,
+    /// Unix time of its last change, and nanoseconds upwards from there.
+    pub mtime: i64,
+    /// Below 1 000 000 000.
+    pub nanos: u32,
+}
+
 /// What is saved as it lies.
 #[derive(Debug, Clone, Default)]
 pub struct Folders {
@@ -110,6 +121,9 @@ pub trait Snapshots: Send + Sync {
 
     /// All of a snapshot as a tar, by the absolute paths that it had; with `below` only a path and what lies below it.
     fn read_tar(&self, snapshot: &str, below: Option<&[u8]>) -> Result<Box<dyn Read + Send>>;
+
+    /// All folders, files and symbolic links of a snapshot, in the order of [`Snapshots::read_tar`].
+    fn nodes(&self, snapshot: &str) -> Result<Box<dyn Iterator<Item = Node> + Send>>;
 
     /// Forgets snapshots. What only they held stays until [`Snapshots::prune`].
     fn forget(&self, snapshots: &[String]) -> Result<()>;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! access.rs    where it is and how it opens: address, key, credentials, the host key of its server
+//! nodes.rs     what a snapshot holds
 //! program.rs   restic at work: found, started, its locks waited for, its words made errors
 //! saving.rs    what it tells while it saves
 //! ```
@@ -10,15 +11,17 @@
 //! readers know: [`Destination::open`] says so.
 
 mod access;
+mod nodes;
 mod program;
 mod saving;
 
 pub use access::{SCHEMES, is_credential, scheme};
 
 use self::access::Access;
+use self::nodes::Nodes;
 use self::program::{Call, with_lock};
 use super::snapshots::{FILE, ID, PART, PARTS, SITE, Saved, Snapshot, Snapshots, WHOLE};
-use super::snapshots::{Folders, tag};
+use super::snapshots::{Folders, Node, tag};
 use super::ssh::server::Server;
 use super::{Destination, Existing, Follow, Listed, Stat, missing};
 use crate::catalog::{Sidecar, key};
@@ -351,6 +354,11 @@ impl Snapshots for Repository {
         let path = std::ffi::OsStr::from_bytes(below.unwrap_or(b"/"));
         let call = Call::new(["dump", "--quiet", "--archive", "tar", snapshot], &self.job()).arg(path);
         Ok(Box::new(program::reading(&self.access, &self.reader(call))?))
+    }
+
+    fn nodes(&self, snapshot: &str) -> Result<Box<dyn Iterator<Item = Node> + Send>> {
+        let call = self.reader(Call::new(["ls", "--json", snapshot], &self.job()));
+        Ok(Box::new(Nodes::new(program::reading(&self.access, &call)?)))
     }
 
     fn forget(&self, snapshots: &[String]) -> Result<()> {

@@ -8,7 +8,7 @@ pub mod save;
 use crate::archive::{self, Entry, EntryKind};
 use crate::catalog::{FileName, Sidecar};
 use crate::config::{Compression, EncryptionKind};
-use crate::destination::snapshots::{ABOUT, DATABASE, FILE, FILES, ID, PART, SITE, Snapshot, WHOLE};
+use crate::destination::snapshots::{ABOUT, DATABASE, FILE, FILES, ID, Node, PART, SITE, Snapshot, WHOLE};
 use crate::destination::{Destination, Snapshots};
 use crate::job::pipe::{PipeWriter, pipe};
 use crate::source::outline::Link;
@@ -242,7 +242,16 @@ impl Kept {
         if let Some(files) = &self.files {
             let links: HashSet<&[u8]> = about.links.iter().map(|link| link.path.as_slice()).collect();
             let mut reader = archive::Reader::new(self.snapshots()?.read_tar(files, None)?);
-            while let Some(member) = reader.next_member()? {
+            let mut nodes = Some(self.snapshots()?.nodes(files)?);
+            while let Some(mut member) = reader.next_member()? {
+                match nodes.as_mut().and_then(Iterator::next).filter(|node| is_of(node, &member.entry)) {
+                    Some(node) => {
+                        member.entry.mtime = node.mtime;
+                        member.entry.extras.nanos = node.nanos;
+                    }
+                    // The two are not in step: times stay as they were rounded.
+                    None => nodes = None,
+                }
                 let Some(path) = about.place_of(&member.entry.path) else { continue };
                 if links.contains(path.as_slice()) {
                     continue;
@@ -289,6 +298,12 @@ impl Kept {
             .flush()
             .at("cannot put together what is in", std::path::Path::new(&self.place.describe()))
     }
+}
+
+/// Whether both mean the same: a path that is no UTF-8 is only told by what else they say.
+fn is_of(node: &Node, entry: &Entry) -> bool {
+    let same = std::str::from_utf8(&entry.path).is_ok_and(|path| node.path.trim_start_matches('/') == path);
+    (same || node.path.contains('\u{fffd}')) && node.mtime.abs_diff(entry.mtime) <= 1
 }
 
 #[cfg(test)]

@@ -1,0 +1,388 @@
+"""Backups in a repository of the real restic program: made, listed, restored, pruned, killed, refused."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import unittest
+
+from bamtest import SiteTest, descendants, run, tree
+from mariadb import missing, server, state
+from sshd import PROGRAM, Sshd
+
+UGLY = [b"plain", b" blank \t", b"a\nb", b"we[ir]d*?\\$HOME # !", b"\xff\xfe", "ü 😀".encode(), b"-dash", b"'quote\""]
+# Kept as it is by whoever unpacks: times with their fraction.
+TIME = 1_700_000_000_123_456_789
+
+
+@unittest.skipUnless(shutil.which("restic"), "restic is not installed")
+class RepositoryTest(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.repository = self.path("repo")
+        self.document["destinations"]["inc"] = {"type": "restic", "repository": self.repository}
+        self.document["site"]["url"] = "http://lab.example.org"
+
+    def init(self):
+        self.bam("destination", "init", "inc")
+
+    def restic(self, *arguments, expect=0, repository=None, password=None):
+        done = subprocess.run(["restic", "--no-cache", "-r", repository or self.repository, *arguments],
+                              env={**os.environ, "RESTIC_PASSWORD": password or self.password()},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.assertEqual(done.returncode, expect, done.stderr)
+        return done.stdout
+
+    def password(self):
+        with open(self.key) as file:
+            return file.readline().strip()
+
+    def snapshots(self):
+        return json.loads(self.restic("snapshots", "--json"))
+
+    def parts(self):
+        """What each snapshot is of its backup."""
+        return sorted(re.search(r"bam_part=(\w+)", ",".join(one["tags"]))[1] for one in self.snapshots())
+
+    def fill(self):
+        for number, name in enumerate(UGLY):
+            path = os.path.join(self.files.encode(), name)
+            with open(path, "wb") as file:
+                file.write(name * (number + 1))
+            os.utime(path, ns=(TIME, TIME + number))
+        os.makedirs(self.files + "/empty/deep", mode=0o750)
+        self.write("sites/default/files/sub/big", os.urandom(2_000_000), mode=0o640)
+        os.link(self.files + "/sub/big", self.files + "/sub/the same")
+        os.symlink("sub/big", self.files + "/link")
+        os.symlink("nowhere", self.files + "/dangling")
+
+
+class Files(RepositoryTest):
+    def setUp(self):
+        super().setUp()
+        self.fill()
+
+    def test_everything_comes_back_with_bam_and_with_restic_alone(self):
+        before = tree(self.files)
+        self.init()
+        made = self.bam_json("backup", "files", "inc")
+        self.assertEqual(made["exit_code"], 0)
+        self.assertEqual(self.parts(), ["backup", "files"])
+        shutil.rmtree(self.files)
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(tree(self.files), before)
+        same = os.stat(self.files + "/sub/big").st_ino == os.stat(self.files + "/sub/the same").st_ino
+        self.assertTrue(same, "two names of one file")
+        self.restic("restore", "latest", "--tag", "bam_part=files", "--target", self.path("alone"))
+        self.assertEqual(tree(self.path("alone") + self.files), before)
+        self.restic("check", "--read-data")
+
+    def test_both_kinds_of_backup_hold_the_same(self):
+        self.document["profiles"]["default"]["sources"] = {
+            "files": {"exclude": ["css", "*.tmp", "sites/default/files/only", "we[[]ir]d*"]}}
+        outside = self.path("outside")
+        os.makedirs(outside + "/in")
+        with open(outside + "/in/x", "w") as file:
+            file.write("shared")
+        for name in ("css/a", "sub/css/b", "a.tmp", "sub/b.tmp/c", "only/d", "sub/only/e", "css2/f"):
+            self.write("sites/default/files/" + name, name)
+        os.symlink(outside, self.files + "/shared")
+        os.symlink(outside + "/in/x", self.files + "/sub/shared file")
+        self.document["sources"]["outside"] = {"type": "files", "path": outside}
+        left = socket.socket(socket.AF_UNIX)
+        self.addCleanup(left.close)
+        here = os.getcwd()
+        os.chdir(self.files)
+        left.bind("socket")
+        os.chdir(here)
+        self.init()
+        made = self.bam_json("backup", "files", "inc,manual")
+        self.assertEqual([copy["ok"] for copy in made["destinations"]], [True, True])
+        listed = self.bam_json("backups")["backups"]
+        self.assertEqual([[copy["destination"] for copy in backup["copies"]] for backup in listed], [["manual", "inc"]])
+        for place in ("inc", "manual"):
+            self.bam("restore", "latest", "--destination", place, "--into", self.path(place), "--yes")
+        self.assertEqual(tree(self.path("inc")), tree(self.path("manual")))
+        self.assertTrue(os.path.isfile(self.path("inc/shared/in/x")))
+        self.assertFalse(os.path.exists(self.path("inc/css")))
+
+    def test_looking_into_it(self):
+        self.init()
+        made = self.bam_json("backup", "files", "inc")
+        listed = {entry["path"]: entry["type"] for entry in self.bam_json("ls", "latest")["entries"]}
+        self.assertEqual((listed["sub/big"], listed["sub/the same"], listed["link"]), ("file", "hardlink", "symlink"))
+        with open(self.files + "/sub/big", "rb") as file:
+            self.assertEqual(self.bam("cat", str(made["id"]), "sub/big").raw, file.read())
+        backup = self.bam_json("backups")["backups"][0]
+        self.assertEqual((backup["encryption"], backup["size"]), ("restic", made["bytes_in"]))
+        self.bam("verify", "latest")
+        self.assertIsNotNone(self.bam_json("backups")["backups"][0]["verified"])
+        self.bam("verify", "--sample", "100")
+        before = tree(self.files)
+        os.remove(self.files + "/sub/big")
+        self.write("sites/default/files/plain", "changed")
+        self.bam("restore", "latest", "--path", "sub/big", "--yes")
+        with open(self.files + "/plain") as file:
+            self.assertEqual(file.read(), "changed")
+        self.assertEqual(tree(self.files)[b"sub/big"]["sha256"], before[b"sub/big"]["sha256"])
+
+    def test_the_second_run_adds_nothing_and_forgets_what_was_left(self):
+        self.init()
+        self.bam_json("backup", "files", "inc")
+        marker = [one for one in self.snapshots() if "bam_part=backup" in one["tags"]]
+        self.restic("forget", marker[0]["id"])
+        self.assertEqual(self.bam_json("backups")["backups"], [], "without its last snapshot it is none")
+        second = self.bam_json("backup", "files", "inc")
+        self.assertLess(second["bytes_out"], 100_000)
+        self.assertEqual(self.parts(), ["backup", "files"], "what the first left is forgotten")
+        self.restic("check", "--read-data")
+
+    def test_what_no_archive_could_hold_is_said(self):
+        self.init()
+        made = self.bam_json("backup", "files", "inc,manual")
+        result = self.bam("export", str(made["id"]), self.path("usb"), "--create")
+        self.assertEqual(result.code, 0)
+        shutil.rmtree(self.destination())
+        result = self.bam("export", str(made["id"]), self.path("usb2"), "--create", expect=1)
+        self.assertSays(result, "repository", "--into")
+        result = self.bam("replicate")
+        self.assertEqual(result.code, 0)
+
+    def test_delete_and_prune(self):
+        self.document["schedules"] = {"nightly": {"source": "files", "profile": "default", "destinations": ["inc"],
+                                                  "every": 1, "keep": 2}}
+        self.init()
+        for _ in range(4):
+            self.write("sites/default/files/new", os.urandom(300_000))
+            self.bam("run", "nightly")
+        listed = self.bam_json("backups")["backups"]
+        self.assertEqual(len(listed), 2)
+        self.assertEqual(self.parts(), ["backup", "backup", "files", "files"])
+        self.bam("delete", str(listed[1]["id"]), "--yes")
+        self.assertEqual(self.parts(), ["backup", "files"])
+        self.restic("check", "--read-data")
+        size = sum(os.path.getsize(os.path.join(folder, name))
+                   for folder, _, names in os.walk(self.repository + "/data") for name in names)
+        self.assertLess(size, 3_000_000, "what was forgotten takes no room any more")
+
+    def test_what_cannot_be_read_fails_it_or_is_missing(self):
+        self.init()
+        self.write("sites/default/files/secret", "x", mode=0o000)
+        as_user = self.as_ordinary_user()
+        if not as_user and os.geteuid() == 0:
+            self.skipTest("root may read everything")
+        result = self.bam("backup", "files", "inc", expect=1, **as_user)
+        self.assertSays(result, "secret")
+        self.assertEqual(self.bam_json("backups", **as_user)["backups"], [])
+        self.document["profiles"]["default"]["ignore_errors"] = True
+        if as_user:
+            self.write_document()
+        made = self.bam_json("backup", "files", "inc", expect=3, **as_user)
+        self.assertEqual(made["exit_code"], 3)
+        self.assertIn("secret", json.dumps(made["notes"]))
+
+
+class Refused(RepositoryTest):
+    def test_settings_that_cannot_be_right(self):
+        for settings, words in [({}, ["repository"]), ({"repository": "ftp://host/x"}, ["s3:"]),
+                                ({"repository": "/r", "path": "/x"}, ["path"]),
+                                ({"repository": "/r", "credentials": {"RESTIC_PASSWORD": "/x"}}, ["RESTIC_PASSWORD"])]:
+            self.document["destinations"]["inc"] = {"type": "restic", **settings}
+            self.assertSays(self.bam("config", "check", "--offline", expect=2), *words)
+        self.document["destinations"]["inc"] = {"type": "directory", "path": "/x", "repository": "/r"}
+        self.assertSays(self.bam("config", "check", "--offline", expect=2), "repository")
+
+    def test_no_repository_no_key_another_key(self):
+        self.assertSays(self.bam("backup", "files", "inc", expect=1), "no repository", "destination init inc")
+        self.init()
+        self.assertSays(self.bam("destination", "init", "inc", expect=2), "already")
+        with open(self.path("other"), "w") as file:
+            file.write("another\n")
+        self.document["destinations"]["inc"]["key_file"] = self.path("other")
+        self.assertSays(self.bam("backup", "files", "inc", expect=1), "key")
+        del self.document["destinations"]["inc"]["key_file"]
+        # A key that the site had before opens it still.
+        self.document["encryption"] = {"key_file": self.path("other"), "keys": [self.key]}
+        self.bam("backup", "files", "inc")
+        self.document["encryption"] = {}
+        self.assertSays(self.bam("backup", "files", "inc", expect=2), "key_file")
+
+    def test_without_restic_it_is_said_what_to_install(self):
+        programs = self.path("programs")
+        os.mkdir(programs)
+        for name in ("sh",):
+            os.symlink(shutil.which(name), os.path.join(programs, name))
+        result = self.bam("backup", "files", "inc", expect=1, env={**os.environ, "PATH": programs})
+        self.assertSays(result, "apt-get install restic")
+        with open(programs + "/restic", "w") as file:
+            file.write("#!/bin/sh\necho 'restic 0.9.6 compiled with go1.12.12 on linux/amd64'\n")
+        os.chmod(programs + "/restic", 0o755)
+        result = self.bam("backup", "files", "inc", expect=1, env={**os.environ, "PATH": programs})
+        self.assertSays(result, "0.9 is too old")
+
+    def test_a_repository_that_may_only_be_read(self):
+        self.fill()
+        self.init()
+        made = self.bam_json("backup", "files", "inc")
+        as_user = self.as_ordinary_user()
+        before = tree(self.files)
+        run("chmod", "-R", "a-w", self.repository)
+        self.addCleanup(run, "chmod", "-R", "u+w", self.repository)
+        self.bam("restore", str(made["id"]), "--into", self.path("state/to"), "--yes", **as_user)
+        self.assertEqual(tree(self.path("state/to")), before)
+        if as_user:
+            self.assertSays(self.bam("backup", "files", "inc", expect=1, **as_user), "cannot be written")
+
+    def test_secrets_are_in_no_argument_and_in_no_log(self):
+        self.write("sites/default/files/big", os.urandom(30_000_000))
+        self.init()
+        process = self.start("backup", "files", "inc")
+        seen = []
+        while process.poll() is None:
+            for pid in descendants(process.pid):
+                try:
+                    with open(f"/proc/{pid}/cmdline", "rb") as line, open(f"/proc/{pid}/environ", "rb") as variables:
+                        seen.append((line.read(), variables.read()))
+                except OSError:
+                    pass
+        self.finish(process, expect=0)
+        self.assertTrue([line for line, _ in seen if b"--password-file" in line], "restic was seen")
+        for line, variables in seen:
+            self.assertNotIn(self.password().encode(), line + variables)
+
+
+@unittest.skipUnless(os.path.exists(PROGRAM), "sshd is not installed")
+class OnAServer(RepositoryTest):
+    def test_only_the_server_whose_key_is_pinned(self):
+        self.fill()
+        sshd = Sshd()
+        self.addCleanup(sshd.close)
+        pin = sshd.fingerprint().split()[1]
+        address = sshd.url.removeprefix("sftp:").replace(sshd.backups, "/" + sshd.backups) + "/repo"
+        self.document["destinations"]["inc"] = {"type": "restic", "repository": "sftp:" + address,
+                                                "identity_file": sshd.path("id"), "host_key": pin}
+        self.init()
+        before = tree(self.files)
+        made = self.bam_json("backup", "files", "inc")
+        self.assertEqual(self.bam_json("backups")["backups"][0]["copies"][0]["host"], "127.0.0.1")
+        shutil.rmtree(self.files)
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(tree(self.files), before)
+        self.bam("destination", "try", "inc")
+        self.restic("check", "--read-data", repository=sshd.backups + "/repo")
+        self.document["destinations"]["inc"]["host_key"] = "SHA256:" + "A" * 43
+        self.assertSays(self.bam("backup", "files", "inc", expect=1), "IS NOT THE SERVER IT SHOULD BE")
+        del self.document["destinations"]["inc"]["host_key"]
+        self.document["destinations"]["inc"]["known_hosts"] = self.path("known")
+        self.assertSays(self.bam("backup", "files", "inc", expect=1), "is unknown", "destination trust inc")
+        self.bam("destination", "trust", "inc", "--yes")
+        self.bam("backup", "files", "inc")
+
+
+@unittest.skipIf(missing(), "mariadbd is not installed")
+class WholeSite(RepositoryTest):
+    def setUp(self):
+        super().setUp()
+        self.server = server()
+        self.database = f"bam_{os.path.basename(self.top).replace('-', '_').lower()}"
+        self.server.sql(f"create database {self.database} character set utf8mb4")
+        self.addCleanup(self.server.sql, f"drop database {self.database}")
+        self.server.sql("create table node (nid int primary key, title text, body longblob);"
+                        "insert into node select seq, concat('title ', seq), repeat(md5(seq), 40) from seq_1_to_20000;"
+                        "create table `od``d table` (a int); insert into `od``d table` values (7)", self.database)
+        self.document["databases"] = {"db": {"url": f"mysql://root@localhost/{self.database}", "socket": self.server.socket}}
+        self.document["sources"].update({"archive": {"type": "archive"}, "db": {"type": "database"}})
+        self.write("index.php", "<?php\n")
+        self.write("sites/default/settings.php", "<?php // this machine's\n", mode=0o440)
+        self.fill()
+        self.private = self.path("private")
+        os.mkdir(self.private)
+        with open(self.private + "/minutes", "w") as file:
+            file.write("private")
+        self.document["site"]["private_path"] = self.private
+
+    def state(self):
+        return state(self.database), tree(self.files), tree(self.private)
+
+    def test_site_and_database_come_back(self):
+        before = self.state()
+        times = os.stat(self.files + "/plain").st_mtime_ns
+        self.init()
+        made = self.bam_json("backup", "archive", "inc")
+        self.assertEqual(self.parts(), ["backup", "database", "files"])
+        again = self.bam_json("backup", "archive", "inc")
+        self.assertLess(again["bytes_out"], 200_000, "unchanged data adds nearly nothing")
+        shutil.rmtree(self.files)
+        shutil.rmtree(self.private)
+        self.server.sql("drop table node; delete from `od``d table`", self.database)
+        self.bam("restore", str(made["id"]), "--dry-run")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(self.state(), before)
+        self.assertEqual(os.stat(self.files + "/plain").st_mtime_ns, times)
+        self.server.sql("delete from node where nid > 3; update `od``d table` set a = 8", self.database)
+        self.bam("restore", str(made["id"]), "--table", "node", "--yes")
+        self.assertEqual(self.server.sql("select count(*) from node", self.database), "20000\n")
+        self.assertEqual(self.server.sql("select a from `od``d table`", self.database), "8\n")
+        drilled = self.bam_json("drill", "latest")["drills"][0]
+        self.assertTrue(drilled["ok"], drilled)
+        self.assertTrue(self.bam_json("status", expect=None)["sources"])
+
+    def test_a_database_alone(self):
+        before = state(self.database)
+        self.init()
+        self.bam_json("backup", "db", "inc")
+        self.server.sql("drop table node", self.database)
+        self.bam("restore", "latest", "--yes")
+        self.assertEqual(state(self.database), before)
+        self.server.sql(f"drop database {self.database}; create database {self.database} character set utf8mb4")
+        dump = self.restic("dump", "--tag", "bam_part=database", "latest", "/database.sql")
+        self.server.sql(dump, self.database)
+        self.assertEqual(state(self.database), before, "with the stock programs alone")
+
+    def test_a_dump_that_fails_is_no_backup(self):
+        self.init()
+        process = self.start("backup", "archive", "inc")
+        reading = "select id from information_schema.processlist where db = '%s' and info like 'select%%from%%'" % self.database
+        while process.poll() is None:
+            for session in self.server.sql(reading).split():
+                with contextlib.suppress(RuntimeError):
+                    self.server.sql(f"kill {session}")
+        self.finish(process, expect=1)
+        self.assertEqual(self.bam_json("backups")["backups"], [])
+        self.bam("backup", "archive", "inc")
+        self.assertEqual(self.parts(), ["backup", "database", "files"])
+
+    def test_kills_at_many_moments_leave_only_whole_backups(self):
+        self.write("sites/default/files/more", os.urandom(10_000_000))
+        self.init()
+        before = self.state()[0], tree(self.files + "/sub")
+        self.bam("backup", "archive", "inc")
+        for moment in range(12):
+            self.write("sites/default/files/new", os.urandom(100_000))
+            process = self.start("backup", "archive", "inc")
+            timer = threading.Timer(0.15 + moment * 0.3, process.send_signal,
+                                    [signal.SIGKILL if moment % 2 else signal.SIGINT])
+            timer.start()
+            result = self.finish(process)
+            timer.cancel()
+            self.assertIn(result.code, (0, -9, 130), result)
+        os.remove(self.files + "/new")
+        last = self.bam_json("backup", "archive", "inc")
+        listed = self.bam_json("backups")["backups"]
+        self.assertEqual(listed[0]["id"], last["id"])
+        self.assertEqual(len(self.snapshots()), 3 * len(listed), "nothing is left of those that were killed")
+        for backup in listed:
+            self.bam("verify", str(backup["id"]))
+        shutil.rmtree(self.files)
+        self.bam("restore", str(last["id"]), "--yes")
+        self.assertEqual((self.state()[0], tree(self.files + "/sub")), before)
+        self.restic("check", "--read-data")
+
+
+if __name__ == "__main__":
+    unittest.main()
