@@ -125,6 +125,38 @@ class TheMachineIsGone(SiteTest):
         self.assertEqual(tree(new.root + "/srv/restored/docroot"), self.before)
         self.assertEqual(state(self.new), self.database)
 
+    def in_a_repository(self, *programs):
+        """A machine with a repository that holds the site, which is gone; the page's blocks, told where that is."""
+        new = self.bare_machine("restic", "mariadb", *programs)
+        self.document["destinations"]["inc"] = {"type": "restic", "repository": self.path("repo")}
+        self.bam("destination", "init", "inc")
+        self.bam_json("backup", "archive", "inc")
+        self.bam_json("backup", "db", "inc")
+        self.lose_everything()
+        shutil.copytree(self.path("repo"), new.root + "/root/repo")
+        return new, self.blocks("From a repository")
+
+    @unittest.skipUnless(shutil.which("restic"), "restic is not installed")
+    def test_from_a_repository_with_bam(self):
+        new, (settings, restore, *_) = self.in_a_repository(BAM, "mariadb-dump")
+        with open(new.root + "/root/db-password", "w") as file:
+            file.write(PASSWORD + "\n")
+        settings = self.fill_in(settings, {"REPOSITORY": "/root/repo", "DATABASE": f"mysql://{self.user}@localhost/{self.new}"})
+        self.assertWorks(new.run("cd /root\n" + settings + restore))
+        self.assertEqual(tree(new.root + "/srv/restored/docroot"), self.before)
+        self.assertEqual(state(self.new), self.database)
+
+    @unittest.skipUnless(shutil.which("restic"), "restic is not installed")
+    def test_from_a_repository_with_restic_alone(self):
+        new, (*_, settings, restore) = self.in_a_repository("head", "rm")
+        with open(new.root + "/root/.my.cnf", "w") as file:
+            file.write(f"[client]\nuser={self.user}\npassword=\"{PASSWORD}\"\n".replace('\\"', '"')
+                       .replace('with"', 'with\\"'))
+        settings = self.fill_in(settings, {"REPOSITORY": "/root/repo", "DATABASE": self.new})
+        self.assertWorks(new.run("cd /root\n" + settings + restore))
+        self.assertEqual(tree(new.root + "/srv/restored" + self.root), self.before)
+        self.assertEqual(state(self.new), self.database)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -191,7 +191,7 @@ class Refused(RepositoryTest):
     def test_settings_that_cannot_be_right(self):
         for settings, words in [({}, ["repository"]), ({"repository": "ftp://host/x"}, ["s3:"]),
                                 ({"repository": "/r", "path": "/x"}, ["path"]),
-                                ({"repository": "/r", "credentials": {"RESTIC_PASSWORD": "/x"}}, ["RESTIC_PASSWORD"])]:
+                                ({"repository": "/r", "credential_files": {"RESTIC_PASSWORD": "/x"}}, ["RESTIC_PASSWORD"])]:
             self.document["destinations"]["inc"] = {"type": "restic", **settings}
             self.assertSays(self.bam("config", "check", "--offline", expect=2), *words)
         self.document["destinations"]["inc"] = {"type": "directory", "path": "/x", "repository": "/r"}

@@ -11,6 +11,9 @@ final class Converter
 {
     /** What a destination's settings may say beyond Backup and Migrate. */
     private const SSH_SETTINGS = ['identity_file', 'known_hosts', 'host_key', 'password_file'];
+    private const REPOSITORY_SETTINGS = [
+        'key_file', 'ca_file', 'identity_file', 'known_hosts', 'host_key', 'password_file', 'timeout', 'append_only',
+    ];
 
     /** @var string[] What could not be said. */
     private array $notes = [];
@@ -132,13 +135,19 @@ final class Converter
                 $kept = array_intersect_key($settings, array_flip(self::SSH_SETTINGS));
                 return ['type' => $item['subtype'], 'url' => self::text($item, 'location')] + $entry
                     + array_filter(array_map('strval', $kept));
+
+            case 'restic':
+                // A repository, which only bam knows.
+                $kept = array_intersect_key($settings, array_flip(self::REPOSITORY_SETTINGS));
+                return ['type' => 'restic', 'repository' => self::text($item, 'location')] + $entry
+                    + array_filter(array_map('strval', $kept));
         }
         // Backup and Migrate's own for its web pages, which it gives no subtype.
         if (in_array(self::text($item, 'machine_name'), ['download', 'upload'], true)) {
             return null;
         }
         $this->notes[] = sprintf(
-            'destination %s: bam knows folders, sftp and rsync, not the kind "%s"; it is left out',
+            'destination %s: bam knows folders, sftp, rsync and restic, not the kind "%s"; it is left out',
             self::text($item, 'machine_name'),
             self::text($item, 'subtype')
         );

@@ -202,8 +202,10 @@ impl Document {
                 });
             }
         }
-        for variable in destination.credentials.keys().filter(|variable| !restic::is_credential(variable)) {
-            let path = ["destinations", name, "credentials", variable];
+        for variable in
+            destination.credential_files.keys().filter(|variable| !restic::is_credential(variable))
+        {
+            let path = ["destinations", name, "credential_files", variable];
             let problem = Problem::new(&path, "is no variable that restic takes credentials from");
             found.push(
                 problem.hint(
@@ -257,8 +259,7 @@ impl Document {
             for (is_set, other) in [
                 (destination.repository.is_some(), "repository"),
                 (destination.key_file.is_some(), "key_file"),
-                (!destination.credentials.is_empty(), "credentials"),
-                (destination.ca_file.is_some(), "ca_file"),
+                (!destination.credential_files.is_empty(), "credential_files"),
             ] {
                 if is_set {
                     let text = format!("only a destination of type restic has {other}");
@@ -282,6 +283,7 @@ impl Document {
             DestinationType::Webdav => (false, true),
             _ => (false, false),
         };
+        let restic = destination.kind == DestinationType::Restic;
         let ssh = matches!(destination.kind, DestinationType::Sftp | DestinationType::Rsync);
         let set = [
             ("endpoint", destination.endpoint.is_some(), s3, "s3"),
@@ -291,8 +293,8 @@ impl Document {
             ("profile", destination.profile.is_some(), s3, "s3"),
             ("credentials_file", destination.credentials_file.is_some(), s3, "s3"),
             ("credentials", destination.credentials.is_some(), s3, "s3"),
-            ("ca_file", destination.ca_file.is_some(), http, "s3 or webdav"),
-            ("append_only", destination.append_only, http, "s3 or webdav"),
+            ("ca_file", destination.ca_file.is_some(), http || restic, "s3, webdav or restic"),
+            ("append_only", destination.append_only, http || restic, "s3, webdav or restic"),
             ("host_key", http && destination.host_key.is_some(), ssh, "sftp or rsync"),
             ("known_hosts", http && destination.known_hosts.is_some(), ssh, "sftp or rsync"),
             ("identity_file", http && destination.identity_file.is_some(), ssh, "sftp or rsync"),

@@ -219,10 +219,7 @@ pub struct Destination {
     /// For `restic`: variables that restic takes credentials from, e.g. `AWS_ACCESS_KEY_ID`, and the files whose first
     /// lines are their values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub credentials: BTreeMap<String, PathBuf>,
-    /// For `restic`: the certificates that a server's must be signed by, besides the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<PathBuf>,
+    pub credential_files: BTreeMap<String, PathBuf>,
     /// The password, where it is not in the URL.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "mask::secret")]
     pub password: Option<Secret>,
@@ -266,10 +263,10 @@ pub struct Destination {
     /// For `s3`: keys from elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<CredentialsFrom>,
-    /// For `s3` and `webdav`: certificates in PEM that are trusted besides the system's.
+    /// For `s3`, `webdav` and `restic`: certificates in PEM that are trusted besides the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// For `s3` and `webdav`: nothing is deleted or overwritten there.
+    /// For `s3`, `webdav` and `restic`: nothing is deleted or overwritten there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "lenient::boolean")]
     pub append_only: bool,
     /// Octal permissions of files, e.g. `"0640"`; folders get the matching search bits. Default 0600 and 0700.

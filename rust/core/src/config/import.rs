@@ -326,11 +326,12 @@ impl Converter<'_> {
             // Ours: Backup and Migrate's own kind of that name has its place in other words.
             "s3" if self.text("location").starts_with("s3://") => (("s3", "url"), &S3_KEYS),
             "webdav" => (("webdav", "url"), &["password_file", "ca_file", "append_only"]),
+            "restic" => (("restic", "repository"), &REPOSITORY_KEYS),
             // Made for web pages and for nothing else.
             "browser_download" | "browser_upload" => return None,
             other => {
                 self.notes.push(format!(
-                    "destination {}: bam knows folders, sftp, rsync, s3 and webdav, not the kind \"{other}\"",
+                    "destination {}: bam knows folders, sftp, rsync, s3, webdav and restic, not the kind \"{other}\"",
                     self.name
                 ));
                 return None;
@@ -347,6 +348,18 @@ impl Converter<'_> {
         Some(document)
     }
 }
+
+/// What a repository's settings may say besides its address.
+const REPOSITORY_KEYS: [&str; 8] = [
+    "key_file",
+    "ca_file",
+    "identity_file",
+    "known_hosts",
+    "host_key",
+    "password_file",
+    "timeout",
+    "append_only",
+];
 
 /// What is kept of a bucket's settings.
 const S3_KEYS: [&str; 10] = [

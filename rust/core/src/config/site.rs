@@ -28,7 +28,7 @@ impl Destination {
                     Some(_) => None,
                 }
             }
-            DestinationType::Sftp | DestinationType::Rsync => None,
+            _ => None,
         }
     }
 
@@ -41,7 +41,7 @@ impl Destination {
         match self.kind {
             DestinationType::Directory => true,
             DestinationType::Restic => self.repository.as_ref().is_some_and(is_path),
-            DestinationType::Sftp | DestinationType::Rsync => false,
+            _ => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! ```text
 //! backup/   sources ── pipeline ── deliver ── seal: a new backup, at every destination
 //! open/     a backup brought here, proven, decoded
+//! repository/  the same in a repository: saved as it lies, read as the archive that it would be
 //! restore/  what was opened, put in place of what the site has: staged, swapped, tidied
 //! verify/   every byte read, a part read, or a restore for trial
 //! copies/   what becomes of backups later: replicated, pruned, removed, exported, imported, encrypted anew

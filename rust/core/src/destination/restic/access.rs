@@ -47,6 +47,8 @@ pub(crate) struct Access {
     pub ca_file: Option<PathBuf>,
     /// Where restic keeps its cache.
     pub cache: Option<PathBuf>,
+    /// Nothing is forgotten there: its server does not let us.
+    pub append_only: bool,
     /// How long locks are waited for.
     pub patience: Option<Duration>,
 }
@@ -84,9 +86,14 @@ impl Access {
             keys: Vec::new(),
             no_key: None,
             fits: Arc::default(),
-            credentials: config.credentials.iter().map(|(name, file)| (name.clone(), file.clone())).collect(),
+            credentials: config
+                .credential_files
+                .iter()
+                .map(|(name, file)| (name.clone(), file.clone()))
+                .collect(),
             ca_file: config.ca_file.clone(),
             cache: None,
+            append_only: config.append_only,
             patience: config.timeout.map(Duration::from_secs),
         };
         match scheme(&text) {
@@ -134,7 +141,7 @@ impl Access {
         };
         let wrong = || {
             Error::new(Code::Config, "password_file is for the user of a rest: repository").hint(
-                "write rest:https://user@host/; credentials of other kinds are files below \"credentials\"",
+                "write rest:https://user@host/; credentials of other kinds are files below \"credential_files\"",
             )
         };
         let rest = text.strip_prefix("rest:").and_then(|url| url.split_once("://")).ok_or_else(wrong)?;

@@ -499,7 +499,17 @@ impl Destination for Repository {
         Err(no_file(&self.access.shown).hint("restore it, or look into it with `bam ls` and `bam cat`"))
     }
 
+    fn guards(&self) -> bool {
+        self.access.append_only
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
+        if self.access.append_only {
+            let text = format!("nothing is forgotten at {}: append_only is set", self.access.shown);
+            return Err(
+                Error::new(Code::Permission, text).hint("forget it by restic, on the machine that holds it")
+            );
+        }
         let found = self.find(name)?.ok_or_else(|| missing(name, &self.access.shown))?;
         // At once: none of its parts is left alone.
         self.forget(&found.snapshots)

@@ -168,12 +168,12 @@ impl HostKey {
 
 /// Asks a destination's server for its key, without logging in. `None` where there is no ssh.
 pub fn host_key(id: &str, config: &document::Destination) -> Result<Option<HostKey>> {
-    if !matches!(config.kind, document::DestinationType::Sftp | document::DestinationType::Rsync) {
-        return Ok(None);
-    }
     if config.kind == document::DestinationType::Restic {
         let access = crate::destination::restic::server_of(id, config)?;
         return access.as_ref().map(told).transpose();
+    }
+    if !matches!(config.kind, document::DestinationType::Sftp | document::DestinationType::Rsync) {
+        return Ok(None);
     }
     told(&Server::from_config(id, config)?).map(Some)
 }

@@ -272,10 +272,11 @@ impl Run<'_> {
         for place in repositories {
             monitor.phase(Phase::BackingUp);
             place.attend(&monitor.flag());
-            let (file, replaces) = (named.file(), named.existing == Existing::Replace);
+            let (file, replaces) = (named.file(), named.existing == Existing::Replace && !place.guards());
             let saving =
                 Saving { document: self.document, plan: self.plan, file: &file, sidecar: &sidecar, replaces };
             let saved = match place.snapshots() {
+                Some(snapshots) if place.guards() => save::save(snapshots, &saving, monitor),
                 Some(snapshots) => save::forget_leftovers(snapshots, sidecar.get(key::SITE))
                     .and_then(|()| save::save(snapshots, &saving, monitor)),
                 None => Err(Error::new(Code::Internal, "this place takes no snapshots")),

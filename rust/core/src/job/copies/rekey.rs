@@ -32,7 +32,9 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
     }
     let _lock = lock::acquire(document)?;
     let state_dir = lock::state_dir(document)?;
-    let all = places::open(document, &ask.destinations)?;
+    let (repositories, all): (Vec<_>, Vec<_>) =
+        places::open(document, &ask.destinations)?.into_iter().partition(|place| place.snapshots().is_some());
+    tell_of_repositories(&repositories, all.is_empty(), monitor)?;
     let mut run =
         Run { document, ask, all: &all, state_dir: &state_dir, monitor, seals: Vec::new(), told: Vec::new() };
     let listing = run.list()?;
@@ -82,6 +84,26 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
     match first {
         Some(error) => Err(error),
         None => Ok(json!({ "copies": run.told })),
+    }
+}
+
+/// A repository has a key of its own under its passwords, which no rekeying changes.
+fn tell_of_repositories(repositories: &[Arc<dyn Destination>], alone: bool, monitor: &Monitor) -> Result<()> {
+    const HINT: &str = "`restic key add` and `restic key remove` change its password; both leave the key below it, so after \
+        a leak make a new repository";
+    let names: Vec<&str> = repositories.iter().map(|place| place.id()).collect();
+    match (names.as_slice(), alone) {
+        ([], _) => Ok(()),
+        (names, true) => Err(Error::new(
+            Code::Unsupported,
+            format!("{} is a repository: nothing is encrypted anew there", names.join(", ")),
+        )
+        .hint(HINT)),
+        (names, false) => {
+            let text = format!("{} stays as it is, being a repository: {HINT}", names.join(", "));
+            monitor.note(NoteKind::Info, text);
+            Ok(())
+        }
     }
 }
 
