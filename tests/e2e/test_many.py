@@ -1,12 +1,15 @@
-"""A site of very many folders with long names: memory does not follow their number, on no way."""
+"""A site of very many folders with long names: memory does not follow their number, on no way. And a folder of many backups."""
 
 import os
 import shutil
+import threading
 import unittest
 
 from bamtest import SiteTest, peak_memory
 
 FOLDERS = 40_000
+# Of these each is held while they are listed (docs/reliability.md).
+BACKUPS = 4_000
 MEMORY = 64 << 20
 
 
@@ -31,7 +34,11 @@ class Many(SiteTest):
 
     def memory(self, *arguments):
         process = self.start(*arguments)
+        # A pipe that is full would stop it.
+        reader = threading.Thread(target=process.stdout.read, daemon=True)
+        reader.start()
         peak = peak_memory(process)
+        reader.join()
         self.finish(process, expect=0)
         self.assertGreater(peak, 0)
         self.assertLess(peak, MEMORY, arguments)
@@ -54,6 +61,21 @@ class Many(SiteTest):
         self.memory("restore", "latest", "--source", "files", "--yes")
         self.assertEqual(len(os.listdir(self.files)), FOLDERS)
         self.assertEqual([name for name in os.listdir(self.path("state")) if "moves" in name], [])
+
+    def test_backups_in_one_folder(self):
+        self.document["schedules"] = {"often": {"source": "files", "destinations": ["manual"], "profile": "secret", "keep": 9}}
+        self.write("sites/default/files/page", b"content")
+        made = self.backup("files", "manual", "secret")
+        with open(made["path"] + ".info") as file:
+            info = file.read()
+        for number in range(made["id"] - BACKUPS, made["id"]):
+            name = f"many-{number}.tar.gz.enc"
+            os.link(made["path"], os.path.join(self.destination(), name))
+            with open(os.path.join(self.destination(), name + ".info"), "w") as file:
+                file.write(info.replace(str(made["id"]), str(number)))
+        self.assertEqual(len(self.bam_json("backups")["backups"]), BACKUPS + 1)
+        self.memory("backups")
+        self.memory("prune", "--dry-run")
 
 
 if __name__ == "__main__":
