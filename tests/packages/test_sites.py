@@ -147,7 +147,7 @@ class Site(RootTest):
         cron.wait()
         # The line for cron runs as the web server's user, and finds nothing due.
         with open(self.path(line)) as file:
-            self.assertRegex(file.read(), r"(?m)^\S+ \S+ \S+ \S+ \S+ www-data .*bam.* run")
+            self.assertRegex(file.read(), r"(?m)^\*/10 \* \* \* \* www-data '/usr/bin/bam' .*'run'$")
         self.assertEqual(self.run_in("runuser", "-u", "www-data", "--", "bam", "--root", PLACE, "run"), "")
 
     def set_up(self):
@@ -222,7 +222,8 @@ class Drupal10:
         if os.path.exists(settings):
             os.unlink(settings)
         with open(settings, "w") as file:
-            file.write("<?php\n$settings['hash_salt'] = 'only for tests';\n" + self.database())
+            file.write("<?php\n$settings['hash_salt'] = 'only for tests';\n$settings['file_private_path'] = '../private';\n" + self.database())
+        os.mkdir(self.path(self.project) + "/private")
         os.symlink(f"{self.project}/{docroot}", self.path(PLACE))
         inside = os.path.relpath(os.path.abspath(site10.DRUSH), given)
         self.assertFalse(inside.startswith(".."), "BAM_TEST_DRUSH10 is not in the project")
