@@ -49,6 +49,11 @@ use Drupal\Core\Config\Entity\ConfigEntityBase;
  *     "type",
  *     "path",
  *     "url",
+ *     "endpoint",
+ *     "region",
+ *     "access_key",
+ *     "ca_file",
+ *     "append_only",
  *     "identity_file",
  *     "host_key",
  *     "password_file",
@@ -69,7 +74,7 @@ final class Destination extends ConfigEntityBase {
   protected ?string $label = NULL;
 
   /**
-   * Kind: directory, sftp or rsync.
+   * Kind: directory, sftp, rsync, s3 or webdav.
    */
   protected string $type = 'directory';
 
@@ -82,6 +87,31 @@ final class Destination extends ConfigEntityBase {
    * For other machines: the address, without a password.
    */
   protected string $url = '';
+
+  /**
+   * For s3: the address of the server; empty: Amazon's.
+   */
+  protected string $endpoint = '';
+
+  /**
+   * For s3: the region.
+   */
+  protected string $region = '';
+
+  /**
+   * For s3: the ID of the key, whose secret is the password.
+   */
+  protected string $access_key = '';
+
+  /**
+   * For s3 and webdav: a file with certificates that are trusted besides the system's.
+   */
+  protected string $ca_file = '';
+
+  /**
+   * For s3 and webdav: nothing is deleted there.
+   */
+  protected bool $append_only = FALSE;
 
   /**
    * The file with the private key for SSH.

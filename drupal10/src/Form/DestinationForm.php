@@ -21,10 +21,24 @@ final class DestinationForm extends ItemForm {
       'directory' => $this->t('A folder of this machine'),
       'sftp' => $this->t('Another machine, by SFTP'),
       'rsync' => $this->t('Another machine, by rsync'),
+      's3' => $this->t('Object storage, by S3'),
+      'webdav' => $this->t('Another machine, by WebDAV'),
     ], ['#required' => TRUE]);
     $form['path'] = $this->text('path', $this->t('Folder'), $this->t('A full path outside of the docroot, or private://….'), self::onlyFor('directory'));
     $far = self::onlyFor('sftp', 'rsync');
-    $form['url'] = $this->text('url', $this->t('Address'), $this->t('For instance sftp://backup@host/backups. Without a password.'), $far);
+    $away = self::onlyFor('sftp', 'rsync', 's3', 'webdav');
+    $object = self::onlyFor('s3', 'webdav');
+    $form['url'] = $this->text('url', $this->t('Address'), $this->t('For instance sftp://backup@host/backups, s3://bucket/folder or https://user@host/folder. Without a password.'), $away);
+    $form['endpoint'] = $this->text('endpoint', $this->t('Server'), $this->t('For instance https://s3.example.org. Leave it empty for Amazon.'), self::onlyFor('s3'));
+    $form['region'] = $this->text('region', $this->t('Region'), $this->t('For instance eu-central-1.'), self::onlyFor('s3'));
+    $form['access_key'] = $this->text('access_key', $this->t('Access key'), $this->t('The ID of the key. Its secret goes into a password file, or the Key module.'), self::onlyFor('s3'));
+    $form['ca_file'] = $this->text('ca_file', $this->t('Certificates'), $this->t('A file with certificates that are trusted besides those of the system, if the server has one of your own.'), $object);
+    $form['append_only'] = $object + [
+      '#type' => 'checkbox',
+      '#title' => $this->t('The server lets nothing be deleted'),
+      '#description' => $this->t('Old backups then go by its own rules, and nobody who breaks into this site can erase them.'),
+      '#default_value' => $this->entity->get('append_only'),
+    ];
     $form['identity_file'] = $this->text('identity_file', $this->t('Private key file'), $this->t('For SSH, readable by the user that cron runs as.'), $far);
     $folder = \Drupal::service('bam.keys')->folder();
     $form['make_identity'] = [
@@ -38,9 +52,9 @@ final class DestinationForm extends ItemForm {
       $form['make_identity']['#states']['visible'][] = $condition + [':input[name="identity_file"]' => ['value' => '']];
     }
     $form['host_key'] = $this->text('host_key', $this->t('Key of the server'), $this->t('SHA256:… as ssh-keygen -lf prints it. Leave it empty: when the place is tried, the key that the server shows is put before you.'), $far);
-    $form['password_file'] = $this->text('password_file', $this->t('Password file'), $this->t('The password itself is never stored in the configuration: it would be exported with it.'), $far);
+    $form['password_file'] = $this->text('password_file', $this->t('Password file'), $this->t('The password itself is never stored in the configuration: it would be exported with it.'), $away);
     if (\Drupal::moduleHandler()->moduleExists('key')) {
-      $form['password_key'] = $far + [
+      $form['password_key'] = $away + [
         '#type' => 'key_select',
         '#title' => $this->t('Password key'),
         '#default_value' => $this->entity->get('password_key'),
@@ -63,19 +77,29 @@ final class DestinationForm extends ItemForm {
       elseif ($problem = \Drupal::service('bam.folders')->servedProblem($path)) {
         $form_state->setErrorByName('path', $problem);
       }
-      foreach (['url', 'identity_file', 'host_key', 'password_file', 'password_key'] as $key) {
+      foreach (['url', 'endpoint', 'region', 'access_key', 'ca_file', 'identity_file', 'host_key', 'password_file', 'password_key'] as $key) {
         $form_state->setValue($key, '');
       }
+      $form_state->setValue('append_only', FALSE);
       $form_state->setValue('path', $path);
       return;
     }
     $form_state->setValue('path', '');
+    if (!in_array($form_state->getValue('type'), ['s3', 'webdav'], TRUE)) {
+      foreach (['endpoint', 'region', 'access_key', 'ca_file'] as $key) {
+        $form_state->setValue($key, '');
+      }
+      $form_state->setValue('append_only', FALSE);
+    }
     $url = trim((string) $form_state->getValue('url'));
     if ($url === '') {
       $form_state->setErrorByName('url', $this->t('Which machine? Give an address such as sftp://backup@host/backups.'));
     }
     elseif (preg_match('#^\w+://[^/@]*:[^/@]*@#', $url)) {
       $form_state->setErrorByName('url', $this->t('Leave the password out: configuration is exported. Use a key, a password file, or the Key module.'));
+    }
+    elseif (in_array($form_state->getValue('type'), ['s3', 'webdav'], TRUE)) {
+      $this->validateObject($form_state, $url);
     }
     elseif (!self::isAddress($url, $form_state->getValue('type'))) {
       $form_state->setErrorByName('url', $this->t('That is no address of a server: write for instance sftp://backup@host:22/backups.'));
@@ -90,6 +114,37 @@ final class DestinationForm extends ItemForm {
       $form_state->setErrorByName('host_key', $this->t('A fingerprint begins with SHA256: and has 43 characters after it.'));
     }
     $form_state->setValue('identity_file', $file)->setValue('host_key', $key);
+  }
+
+  /**
+   * Object storage: its address, and the keys to it.
+   */
+  private function validateObject(FormStateInterface $form_state, string $url): void {
+    $s3 = $form_state->getValue('type') === 's3';
+    if ($s3 && !preg_match('#^s3://[A-Za-z0-9._-]+(/[^\x00-\x1f]*)?$#D', $url)) {
+      $form_state->setErrorByName('url', $this->t('That is no bucket: write for instance s3://bucket/folder.'));
+    }
+    if (!$s3 && !preg_match('#^https?://[^\s/]+/[^\x00-\x1f]*$#D', $url)) {
+      $form_state->setErrorByName('url', $this->t('That is no folder on a WebDAV server: write for instance https://user@host/folder.'));
+    }
+    if ($s3 && trim((string) $form_state->getValue('access_key')) === '') {
+      $form_state->setErrorByName('access_key', $this->t('Which key? Give its ID.'));
+    }
+    $endpoint = trim((string) $form_state->getValue('endpoint'));
+    if ($s3 && $endpoint !== '' && !preg_match('#^https?://[^\s/@]+/?$#D', $endpoint)) {
+      $form_state->setErrorByName('endpoint', $this->t('That is no address of a server: write for instance https://s3.example.org.'));
+    }
+    $file = trim((string) $form_state->getValue('ca_file'));
+    if ($file !== '' && (!str_starts_with($file, '/') || !@is_readable($file))) {
+      $form_state->setErrorByName('ca_file', $this->t('@file is not a file that the user @user can read.', ['@file' => $file, '@user' => Keys::user()]));
+    }
+    foreach (['endpoint', 'region', 'access_key'] as $key) {
+      $form_state->setValue($key, $s3 ? trim((string) $form_state->getValue($key)) : '');
+    }
+    $form_state->setValue('ca_file', $file);
+    foreach (['identity_file', 'host_key'] as $key) {
+      $form_state->setValue($key, '');
+    }
   }
 
   /**

@@ -10,6 +10,18 @@ namespace Bam\BackupMigrate;
 final class Converter
 {
     /** What a destination's settings may say beyond Backup and Migrate. */
+    private const OBJECT_SETTINGS = [
+        'endpoint',
+        'region',
+        'path_style',
+        'access_key',
+        'password_file',
+        'profile',
+        'credentials_file',
+        'credentials',
+        'ca_file',
+        'append_only',
+    ];
     private const SSH_SETTINGS = ['identity_file', 'known_hosts', 'host_key', 'password_file'];
     private const REPOSITORY_SETTINGS = [
         'key_file', 'ca_file', 'identity_file', 'known_hosts', 'host_key', 'password_file', 'timeout', 'append_only',
@@ -141,13 +153,22 @@ final class Converter
                 $kept = array_intersect_key($settings, array_flip(self::REPOSITORY_SETTINGS));
                 return ['type' => 'restic', 'repository' => self::text($item, 'location')] + $entry
                     + array_filter(array_map('strval', $kept));
+
+            case 's3':
+            case 'webdav':
+                // Backup and Migrate has a kind "s3" of its own, whose places are written otherwise.
+                $url = self::text($item, 'location');
+                if (preg_match('#^(s3|https?)://#', $url)) {
+                    $kept = array_intersect_key($settings, array_flip(self::OBJECT_SETTINGS));
+                    return ['type' => $item['subtype'], 'url' => $url] + $entry + array_filter(array_map('strval', $kept));
+                }
         }
         // Backup and Migrate's own for its web pages, which it gives no subtype.
         if (in_array(self::text($item, 'machine_name'), ['download', 'upload'], true)) {
             return null;
         }
         $this->notes[] = sprintf(
-            'destination %s: bam knows folders, sftp, rsync and restic, not the kind "%s"; it is left out',
+            'destination %s: bam knows folders, sftp, rsync, restic, s3 and webdav, not the kind "%s"; it is left out',
             self::text($item, 'machine_name'),
             self::text($item, 'subtype')
         );

@@ -12,7 +12,7 @@ final class Sound
 {
     private const CHOICES = [
         'sources' => ['type' => ['database', 'files', 'archive'], 'code' => ['all', 'composer']],
-        'destinations' => ['type' => ['directory', 'sftp', 'rsync']],
+        'destinations' => ['type' => ['directory', 'sftp', 'rsync', 's3', 'webdav']],
         'profiles' => [
             'compression' => ['gzip', 'zstd', 'bzip2', 'zip', 'none'],
             'encryption' => ['aes256', 'aes', 'aes-module', 'age', 'none'],

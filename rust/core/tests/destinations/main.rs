@@ -5,6 +5,7 @@ mod directory;
 mod host_keys;
 mod interrupted;
 mod login;
+mod object;
 mod rsync;
 mod sftp;
 mod sshd;

@@ -47,6 +47,14 @@ impl Dav {
         }
     }
 
+    /// opendal takes the folder for granted.
+    async fn has_folder(&self, address: &str) -> opendal::Result<bool> {
+        match self.send(self.request("PROPFIND", address).header("Depth", "0")).await {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+            status => status.map(|_| true),
+        }
+    }
+
     /// The status, which is none of a failure.
     async fn send(&self, request: reqwest::RequestBuilder) -> opendal::Result<u16> {
         let answer = request.send().await.map_err(|cause| {
@@ -75,14 +83,8 @@ impl Place {
     }
 
     pub fn dav_is_there(&self) -> Result<bool> {
-        self.ask("cannot look at", self.looking(), || async {
-            match self.op.stat("/").await {
-                // Where the whole server is the folder, opendal does not ask.
-                Ok(_) => self.op.list("/").await.map(|_| true),
-                Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
-                Err(cause) => Err(cause),
-            }
-        })
+        let dav = self.dav()?;
+        self.ask("cannot look at", self.looking(), || dav.has_folder(dav.folder.as_str()))
     }
 
     /// Makes the folder and those above it.
@@ -93,13 +95,7 @@ impl Place {
         let parts = folder.path_segments().map_or(0, Iterator::count).saturating_sub(1);
         for _ in 0..parts {
             let address = folder.to_string();
-            let made = self.ask("cannot make the folder", self.patience.request(), || async {
-                match dav.send(dav.request("PROPFIND", &address).header("Depth", "0")).await {
-                    Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
-                    status => status.map(|_| true),
-                }
-            })?;
-            if made {
+            if self.ask("cannot make the folder", self.patience.request(), || dav.has_folder(&address))? {
                 break;
             }
             missing.push(address);

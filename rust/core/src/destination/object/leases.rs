@@ -89,7 +89,8 @@ impl Objects {
         }
         let (next, part) = (names::sidecar_part(name), names::part(name));
         let data = place.stat(name)?;
-        if place.dav.is_some() && place.stat(&part)?.is_some() {
+        let has_part = place.dav.is_some() && place.stat(&part)?.is_some();
+        if has_part {
             self.delete(&part)?;
             if place.stat(&next)?.is_some() {
                 self.delete(&next)?;
@@ -98,7 +99,9 @@ impl Objects {
         match &data {
             None => {
                 let sidecar = names::sidecar(name);
-                if place.read_text(&sidecar, SIDECAR_MAX)?.is_some_and(|text| names::is_our_text(&text)) {
+                // It was put there for the part; where there are no parts, its text tells.
+                let there = place.read_text(&sidecar, SIDECAR_MAX)?;
+                if there.is_some_and(|text| has_part || names::is_our_text(&text)) {
                     self.delete(&sidecar)?;
                 }
                 if place.stat(&next)?.is_some() {

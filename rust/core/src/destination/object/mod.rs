@@ -258,13 +258,14 @@ impl Destination for Objects {
     ) -> Result<()> {
         place::check_object_name(name)?;
         self.place.attend(monitor.flag());
-        match existing {
+        let existing = match existing {
+            Existing::Keep | Existing::Replace if self.place.stat_backup(name)?.is_none() => existing,
+            Existing::Keep => return Err(taken(name, &self.place.describe())),
             Existing::Replace if self.append_only => return Err(self.refuse_replacing()),
-            Existing::Keep if self.place.stat_backup(name)?.is_some() => {
-                return Err(taken(name, &self.place.describe()));
-            }
-            Existing::Keep | Existing::Replace => {}
-        }
+            Existing::Replace => existing,
+        };
+        // Nor is one overwritten that comes meanwhile.
+        let existing = if self.append_only { Existing::Keep } else { existing };
         self.upload(name, existing, file, sidecar, monitor)
     }
 

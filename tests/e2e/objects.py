@@ -1,0 +1,131 @@
+"""Object storage on the loopback interface: moto for S3 and wsgidav for WebDAV, both from PyPI, each with what it holds to itself."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.request
+
+from bamtest import TOP
+
+KEY, SECRET, BUCKET = "AKIAEXAMPLE", "a secret of S3", "backups"
+
+
+def programs():
+    """The folder that the servers' programs are in. Skips the test where they cannot be had."""
+    found = subprocess.run([os.path.join(TOP, "tests/object-servers")], capture_output=True, text=True)
+    if found.returncode:
+        raise unittest.SkipTest(f"no servers of object storage: {found.stderr.strip()}")
+    return found.stdout.strip()
+
+
+class Server:
+    """Runs until close()."""
+
+    def __init__(self):
+        self.bin = programs()
+        self.top = tempfile.mkdtemp(prefix="bam-objects-")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process = None
+        self.start()
+
+    def path(self, name):
+        return os.path.join(self.top, name)
+
+    def start(self):
+        with open(self.path("log"), "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            cwd=self.top, start_new_session=True)
+        last = time.monotonic() + 120
+        while True:
+            with socket.socket() as there:
+                if not there.connect_ex(("127.0.0.1", self.port)):
+                    return
+            if self.process.poll() is not None or time.monotonic() > last:
+                raise RuntimeError(f"{self.command()[0]} did not start: {self.log()}")
+            time.sleep(0.05)
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def close(self):
+        self.stop()
+        shutil.rmtree(self.top, ignore_errors=True)
+
+    def log(self):
+        with open(self.path("log"), errors="replace") as log:
+            return log.read()
+
+
+class S3(Server):
+    """moto, looked into with Amazon's own library. It asks for keys and what they may from `allow` on."""
+
+    def command(self):
+        return [os.path.join(self.bin, "moto_server"), "-H", "127.0.0.1", "-p", str(self.port)]
+
+    def allow(self, *actions):
+        """A key and its secret, which may do this and nothing else."""
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+        made = self.ask("[iam.create_user(UserName='bam')['User']['UserName'], "
+                        f"iam.put_user_policy(UserName='bam', PolicyName='p', PolicyDocument={json.dumps(policy)!r}) and None, "
+                        "iam.create_access_key(UserName='bam')['AccessKey']][2]")
+        # From here on moto checks every request.
+        request = urllib.request.Request(f"{self.endpoint}/moto-api/reset-auth", data=b"0", method="POST",
+                                         headers={"Content-Type": "text/plain"})
+        urllib.request.urlopen(request).close()
+        return made["AccessKeyId"], made["SecretAccessKey"]
+
+    def start(self):
+        super().start()
+        self.ask("client.create_bucket(Bucket=BUCKET)")
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, expression, key=KEY, secret=SECRET):
+        """The value of an expression about `client`, made with an S3 client that is not ours."""
+        script = (f"import boto3, json\nBUCKET = {BUCKET!r}\n"
+                  f"make = lambda name: boto3.client(name, endpoint_url={self.endpoint!r}, region_name='us-east-1', "
+                  f"aws_access_key_id={key!r}, aws_secret_access_key={secret!r})\n"
+                  f"client, iam = make('s3'), make('iam')\nprint(json.dumps({expression}, default=str))\n")
+        done = subprocess.run([os.path.join(self.bin, "python3"), "-c", script], capture_output=True, text=True)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        return json.loads(done.stdout)
+
+    def keys(self):
+        listed = "[o['Key'] for p in client.get_paginator('list_objects_v2').paginate(Bucket=BUCKET) for o in p.get('Contents', [])]"
+        return sorted(self.ask(listed))
+
+    def unfinished(self):
+        return self.ask("[u['Key'] for u in client.list_multipart_uploads(Bucket=BUCKET).get('Uploads', [])]")
+
+
+class WebDav(Server):
+    """wsgidav with a folder, which is looked into directly."""
+
+    def command(self):
+        return [os.path.join(self.bin, "wsgidav"), "--config", self.path("config.yaml")]
+
+    def start(self):
+        self.folder = self.path("shared")
+        os.makedirs(self.folder, exist_ok=True)
+        with open(self.path("config.yaml"), "w") as file:
+            file.write(f"host: 127.0.0.1\nport: {self.port}\nprovider_mapping: {{'/': {self.folder}}}\n"
+                       "http_authenticator: {accept_basic: true, accept_digest: false, default_to_digest: false}\n"
+                       f"simple_dc: {{user_mapping: {{'*': {{{KEY}: {{password: '{SECRET}'}}}}}}}}\n"
+                       "lock_storage: false\nproperty_manager: false\nlogging: {enable: true}\n")
+        super().start()
+
+    @property
+    def url(self):
+        return f"http://{KEY}@127.0.0.1:{self.port}"
