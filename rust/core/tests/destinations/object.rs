@@ -131,7 +131,13 @@ impl Bucket {
     }
 
     fn put(&self, file: &str, text: &str) {
-        self.ask(&["-X", "PUT", "--data-binary", text], &format!("/a/b/{file}"));
+        self.put_with(file, text, "x-amz-meta-x: y");
+    }
+
+    fn put_with(&self, file: &str, text: &str, header: &str) {
+        // Without a type of its own moto takes the text for a form.
+        let kind = "Content-Type: application/octet-stream";
+        self.ask(&["-X", "PUT", "--data-binary", text, "-H", kind, "-H", header], &format!("/a/b/{file}"));
     }
 
     fn files(&self) -> BTreeSet<String> {
@@ -301,7 +307,7 @@ fn a_replacement_that_was_cut_off_is_finished_or_taken_back() {
     let to = configured(bucket.settings());
     for (run, told) in [("1234", "new"), ("5678", "old")] {
         // The data is of run 1234; the lease says whose the sidecar is that waits.
-        bucket.ask(&["-X", "PUT", "--data-binary", "data", "-H", "x-amz-meta-bam-run: 1234"], "/a/b/r.tar");
+        bucket.put_with("r.tar", "data", "x-amz-meta-bam-run: 1234");
         bucket.put("r.tar.info", "old");
         bucket.put(".r.tar.info.part", "new");
         bucket.put(".r.tar.lease", &ended_lease(run));

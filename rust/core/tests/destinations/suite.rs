@@ -147,8 +147,8 @@ fn names_are_kept_apart(to: &dyn Destination, raw: &Path) {
     for name in odd {
         put(to, name, Existing::Keep, name.as_bytes(), name).unwrap();
     }
-    let listed: BTreeSet<_> = to.list().unwrap().into_iter().map(|l| (l.name, l.sidecar.unwrap())).collect();
-    assert_eq!(listed, odd.iter().map(|name| (name.to_string(), name.to_string())).collect());
+    let listed: BTreeSet<_> = to.list().unwrap().into_iter().map(|l| (l.name, l.sidecar)).collect();
+    assert_eq!(listed, odd.iter().map(|name| (name.to_string(), Some(name.to_string()))).collect());
     for name in odd {
         assert_eq!(read(to, name), name.as_bytes());
         to.remove(name).unwrap();

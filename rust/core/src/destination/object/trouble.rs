@@ -39,7 +39,7 @@ impl Place {
             (
                 "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException",
                 _,
-            ) => {
+            ) if self.dav.is_none() => {
                 let region = said.region.as_deref().unwrap_or("that of the bucket");
                 new(
                     Code::Config,
@@ -57,6 +57,7 @@ impl Place {
                 Code::Unsupported,
                 "the server does not know this request: see docs/object-storage.md for what is needed of one",
             ),
+            _ if said.is_refusal => new(Code::Permission, &self.permission_hint(what)),
             (_, ErrorKind::PermissionDenied) => new(Code::Permission, &self.permission_hint(what)),
             (_, ErrorKind::NotFound) => new(Code::NotFound, "look at the server whether it is there"),
             (_, ErrorKind::ConfigInvalid) => {
@@ -116,6 +117,8 @@ struct Said {
     code: String,
     text: String,
     region: Option<String>,
+    /// HTTP's 401, which opendal has no word for.
+    is_refusal: bool,
 }
 
 impl Said {
@@ -139,7 +142,12 @@ impl Said {
             _ if !code.is_empty() => code.clone(),
             _ => Said::of_source(cause, message),
         };
-        Said { code: if moved && code.is_empty() { "PermanentRedirect".into() } else { code }, text, region }
+        Said {
+            code: if moved && code.is_empty() { "PermanentRedirect".into() } else { code },
+            text,
+            region,
+            is_refusal: all.contains("status: 401"),
+        }
     }
 
     /// The message and what caused it, without the page that a web server may have answered with.
