@@ -69,7 +69,7 @@ pub fn run(to: &dyn Destination, raw: &Path) {
     to.prepare(&Monitor::new()).unwrap();
     assert!(to.free_space().unwrap().unwrap() > 0);
     appears_whole(to, raw, true);
-    run_rest(to, raw);
+    run_rest(to, raw, "a b;c&d|e*?[x]");
     foreign_files_stay(to, raw);
     assert!(to.list().unwrap().is_empty(), "{:?}", to.list());
 }
@@ -80,12 +80,13 @@ pub fn run_plain(to: &dyn Destination, raw: &Path) {
     to.prepare(&Monitor::new()).unwrap();
     assert_eq!(to.free_space().unwrap(), None);
     appears_whole(to, raw, false);
-    run_rest(to, raw);
+    // wsgidav, told to move to a name with ; or ? in it, cuts that off.
+    run_rest(to, raw, "a b,c&d|e*[x]");
 }
 
-fn run_rest(to: &dyn Destination, raw: &Path) {
+fn run_rest(to: &dyn Destination, raw: &Path, special: &str) {
     a_growing_file_is_followed(to);
-    names_are_kept_apart(to, raw);
+    names_are_kept_apart(to, raw, special);
     one_replaces_another(to, raw);
     sidecars_change(to, raw);
     failures_leave_nothing(to, raw);
@@ -141,9 +142,8 @@ fn a_growing_file_is_followed(to: &dyn Destination) {
     to.remove("growing.tar").unwrap();
 }
 
-fn names_are_kept_apart(to: &dyn Destination, raw: &Path) {
-    let odd =
-        ["-n", "it's $HOME `id`", "ünïcødé 🦀.tar", "a b;c&d|e*?[x]", "back\\slash\"", "x.part", "~", "#x"];
+fn names_are_kept_apart(to: &dyn Destination, raw: &Path, special: &str) {
+    let odd = ["-n", "it's $HOME `id`", "ünïcødé 🦀.tar", special, "back\\slash\"", "x.part", "~", "#x"];
     for name in odd {
         put(to, name, Existing::Keep, name.as_bytes(), name).unwrap();
     }

@@ -153,6 +153,15 @@ impl Uploading<'_> {
         if !moved {
             return Err(taken(name, &place.describe()));
         }
+        // Servers move to other names than they are told to.
+        if place.stat(name)?.map(|found| found.content_length()) != Some(size) {
+            let text = format!(
+                "{}: the server says that it moved {part} to {name}, which is not there",
+                place.describe()
+            );
+            return Err(Error::new(crate::Code::Integrity, text)
+                .hint("use a file name of letters, digits and ._- alone"));
+        }
         if replace {
             self.again(|| place.dav_move(&sidecar, &names::sidecar(name), true))?;
         }
