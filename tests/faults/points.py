@@ -88,6 +88,10 @@ class Prepared:
             following = world.bam(*words)
             if following.code != 0:
                 yield f"the next run: {following}"
+        now = listing(world) if self.operation.hides else {}
+        for name, places in self.before.items():
+            if places & self.operation.hides - now.get(name, set()):
+                yield f"a backup did not come back: {name} at {places & self.operation.hides}"
         left = world.leftovers()
         if left:
             yield f"left behind after the next run: {left}"
@@ -114,7 +118,7 @@ class Prepared:
 
     def backups(self, done):
         """Every backup that was there is there and whole; what is new is whole."""
-        world = self.world
+        world, killed = self.world, done.code == 137
         verified = world.bam("--json", "verify")
         if verified.code != 0:
             yield f"verify: {verified}"
@@ -122,6 +126,8 @@ class Prepared:
         gone = {name: places - now.get(name, set()) for name, places in self.before.items() if places - now.get(name, set())}
         allowed = {name: places - self.after.get(name, set()) for name, places in self.before.items()}
         for name, places in gone.items():
+            if killed and places <= self.operation.hides:
+                continue
             if not (self.operation.may_go and places <= allowed[name]):
                 yield f"a backup is gone: {name} at {places}"
         if done.code == 0 and shape(now) != shape(self.after):

@@ -25,7 +25,7 @@ URL = "http://example.org"
 MAINTENANCE = """#!/bin/sh
 case $2 in
   begin) if [ -e "$1" ]; then echo kept; else echo "$3" > "$1"; echo taken; fi ;;
-  end) rm -f "$1" ;;
+  end) if [ -z "$3" ] || [ "$3" = "$(cat "$1")" ]; then rm -f "$1"; fi ;;
   repair) if [ -e "$1" ] && ! kill -0 "$(cat "$1")" 2> /dev/null; then rm -f "$1"; echo repaired; fi ;;
   refresh) echo works ;;
 esac

@@ -50,7 +50,7 @@ final class MaintenanceProgram
                 return $taken ? "taken\n" : "kept\n";
 
             case 'end':
-                $maintenance->end();
+                $pid > 0 ? $maintenance->endOwn($pid) : $maintenance->end();
                 return '';
 
             default:

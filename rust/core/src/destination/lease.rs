@@ -13,6 +13,8 @@ use std::time::Duration;
 const MAGIC: &str = "bam-lease 1";
 /// Longest text that is read, in bytes.
 pub(super) const LEASE_MAX: u64 = 4096;
+/// How long a lease is in bytes, which no name of a machine exceeds.
+const LENGTH: usize = 768;
 /// A run elsewhere of which nothing has changed for so long has ended. A part grows while it is sent; after that the
 /// server may hash it, which takes hours only for terabytes.
 const STALE: Duration = Duration::from_secs(24 * 3600);
@@ -41,9 +43,11 @@ impl Held {
         Held { run }
     }
 
-    /// The text of its lease.
+    /// The text of its lease, with empty lines after it up to [`LENGTH`]: one may be written over another.
     pub fn text(&self) -> String {
-        Lease { run: self.run.clone(), ..Lease::here() }.to_text()
+        let mut text = Lease { run: self.run.clone(), ..Lease::here() }.to_text();
+        text.extend(std::iter::repeat_n('\n', LENGTH.saturating_sub(text.len())));
+        text
     }
 
     /// Its name.

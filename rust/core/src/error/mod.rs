@@ -112,12 +112,7 @@ impl Error {
         match Error::from_io(cause) {
             Ok(ours) => ours,
             Err(cause) => {
-                let code = code_of(&cause);
-                let hint = match code {
-                    Code::Space => Some("free some space or choose another folder, then run it again"),
-                    Code::Permission => Some("give the user who runs this access to it"),
-                    _ => None,
-                };
+                let (code, hint) = (code_of(&cause), hint_of(&cause));
                 let mut error = Error::new(code, format!("{what} {}", shortened(path))).because(cause);
                 error.hint = hint.map(str::to_owned);
                 error.doing(what.strip_prefix("cannot ").unwrap_or(what)).with(Fact::Path, path.display())
@@ -236,6 +231,22 @@ fn code_of(cause: &io::Error) -> Code {
             Code::Space
         }
         _ => Code::Io,
+    }
+}
+
+/// The next step, where the cause alone tells one.
+fn hint_of(cause: &io::Error) -> Option<&'static str> {
+    match (code_of(cause), cause.raw_os_error().map(rustix::io::Errno::from_raw_os_error)) {
+        (Code::Space, _) => Some("free some space or choose another folder, then run it again"),
+        (_, Some(rustix::io::Errno::ROFS)) => Some(
+            "its file system is mounted read-only; mount it for writing, or look into the kernel's log why it became so",
+        ),
+        // Unlike EACCES, of which permission bits are the cause.
+        (_, Some(rustix::io::Errno::PERM)) => Some(
+            "run this as its owner or as root; `lsattr` shows whether it is immutable, which `chattr -i` ends",
+        ),
+        (Code::Permission, _) => Some("give the user who runs this access to it"),
+        _ => None,
     }
 }
 
@@ -384,5 +395,16 @@ mod tests {
         let of = |kind| Error::io("cannot write", Path::new("/x"), io::Error::from(kind)).code();
         assert_eq!(of(io::ErrorKind::StorageFull), Code::Space);
         assert_eq!(of(io::ErrorKind::NotFound), Code::NotFound);
+    }
+
+    #[test]
+    fn what_no_permission_bit_forbids_has_a_hint_of_its_own() {
+        use rustix::io::Errno;
+        let of = |cause: Errno| Error::io("cannot write", Path::new("/x"), cause.into());
+        let hint = |cause| of(cause).next_step().expect("has one").to_owned();
+        assert!(hint(Errno::PERM).contains("chattr -i"));
+        assert!(hint(Errno::ROFS).contains("read-only"));
+        assert!(hint(Errno::ACCESS).contains("access"));
+        assert_eq!(of(Errno::ROFS).code(), Code::Permission);
     }
 }

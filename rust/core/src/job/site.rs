@@ -23,7 +23,14 @@ pub fn offline(document: &Document, message: &str, journal: Option<&Path>) -> Re
     let pid = std::process::id().to_string();
     let journal = journal.map(|path| path.to_string_lossy().into_owned());
     let words: Vec<&str> = ["begin", &pid].into_iter().chain(journal.as_deref()).collect();
-    Ok(ask(document, &words, message, &Monitor::new())? == "taken")
+    match ask(document, &words, message, &Monitor::new()) {
+        Ok(said) => Ok(said == "taken"),
+        Err(error) => {
+            // It may have been done, and only the answer lost; what somebody else did stays.
+            let _ = ask(document, &["end", &pid], "", &Monitor::new());
+            Err(error)
+        }
+    }
 }
 
 /// Takes back what [`offline`] did.

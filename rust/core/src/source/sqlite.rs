@@ -120,7 +120,10 @@ fn damaged(cause: rusqlite::Error) -> Error {
         Some(
             ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::OutOfMemory,
         ) => Some(Code::Io),
-        _ => None,
+        // Of the file that holds the copy, not of SQLite.
+        _ => std::error::Error::source(&cause)
+            .and_then(|cause| cause.downcast_ref::<io::Error>())
+            .map(|_| Code::Io),
     };
     match code {
         Some(code) => {

@@ -53,6 +53,10 @@ pub fn apply(
     let is_damaged = |backup: &Backup, copy: &Copy| !copy.whole || known.has(&backup.file, copy);
     let rule = Rule::of(document, schedule, &settings.keep, &is_damaged);
     let listing = places::list(document, all, site, monitor)?;
+    // What is not seen is not counted, and stays.
+    if let Some(note) = listing.incomplete() {
+        monitor.note(note.kind, note.text);
+    }
     // Each site's by themselves: the newest of one must not push out another's.
     let sites = listing.by_site();
     let now = jiff::Timestamp::now().as_second();

@@ -28,6 +28,14 @@ pub fn bring_up_to_date(
     monitor: &Arc<Monitor>,
 ) -> Result<Vec<Value>> {
     let state_dir = lock::state_dir(document)?;
+    // What a killed run was about to replace lies hidden at servers: it comes back, and takes no copy.
+    for place in all.iter().filter(|place| !place.pushes()) {
+        if let Err(error) = place.clean_parts(&|_| true)
+            && error.code() == Code::Cancelled
+        {
+            return Err(error);
+        }
+    }
     // A folder that is not there is made when a copy goes there.
     let listing = places::list_made(document, all, site, monitor)?;
     if let Some(note) = listing.incomplete() {

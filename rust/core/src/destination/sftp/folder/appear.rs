@@ -6,6 +6,7 @@ use crate::destination::names::{self, Kind, SIDECAR_MAX};
 use crate::destination::ssh::retry::Trouble;
 use crate::destination::{Existing, taken};
 use crate::{Code, Error, Result};
+use ssh2::OpenFlags;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
@@ -76,17 +77,41 @@ impl Folder {
             Some(_) => {}
             None => self.refuse_claimed(name)?,
         }
-        // Another run may have been quicker: its lease is not to be replaced.
-        let made = if is_new { self.create_new(&file) } else { self.create(&file) };
-        let mut handle = match made {
-            Err(trouble) if is_new && !trouble.broken => {
+        let text = held.text();
+        if !is_new {
+            return self.write_over(&file, &text);
+        }
+        // Whole under its name, or not at all: of an empty one nobody could tell whose it is.
+        let draft = names::probe();
+        self.write_new(&draft, &text)?;
+        match self.rename(&draft, &file) {
+            // Another run may have been quicker.
+            Err(trouble) if !trouble.broken => {
+                self.remove(&draft)?;
                 self.refuse_where_held(name)?;
-                return Err(trouble);
+                Err(trouble)
             }
-            made => made?,
+            renamed => renamed,
+        }
+    }
+
+    /// Writes a lease over one of a run that has ended, in one step where we may; else as a new file.
+    fn write_over(&self, file: &str, text: &str) -> Result<(), Trouble> {
+        let mut handle = match self.open(file, OpenFlags::WRITE) {
+            Err(trouble) if !trouble.broken => {
+                self.remove(file)?;
+                return self.write_new(file, text);
+            }
+            opened => opened?,
         };
-        let written = handle.write_all(held.text().as_bytes());
-        written.map_err(|cause| self.io_trouble("cannot write", &self.path(&file), &cause))
+        let written = handle.write_all(text.as_bytes());
+        written.map_err(|cause| self.io_trouble("cannot write", &self.path(file), &cause))
+    }
+
+    fn write_new(&self, file: &str, text: &str) -> Result<(), Trouble> {
+        let mut handle = self.create_new(file)?;
+        let written = handle.write_all(text.as_bytes());
+        written.map_err(|cause| self.io_trouble("cannot write", &self.path(file), &cause))
     }
 
     /// Removes what broken uploads left behind, and tells of which backups; see `Destination::clean_parts`.
@@ -94,7 +119,9 @@ impl Folder {
         let files = self.files()?.unwrap_or_default();
         let mut cleaned = Vec::new();
         let hidden: BTreeSet<&str> = files.keys().filter_map(|file| names::kind(file).hidden_of()).collect();
-        for name in hidden.into_iter().filter(|name| !keep(name)) {
+        // A replacement that was cut short hides a backup: nothing is resumed there, it is finished.
+        let is_replaced = |name: &str| files.contains_key(&names::old(name));
+        for name in hidden.into_iter().filter(|name| !keep(name) || is_replaced(name)) {
             let settled = match self.holder(name) {
                 Ok(Some(found)) if found.is_over() => self.settle(name).map(|()| true),
                 Ok(Some(_)) => Ok(false),
@@ -109,8 +136,7 @@ impl Folder {
                 Err(trouble) => return Err(trouble),
             }
         }
-        let is_probe =
-            |file: &str, size| names::kind(file) == Kind::Probe && size <= names::TRIAL.len() as u64;
+        let is_probe = |file: &str, size| names::kind(file) == Kind::Probe && size <= LEASE_MAX;
         let probes = files.iter().filter(|(file, stat)| is_probe(file, stat.size));
         let probes: Vec<_> = probes.collect();
         if !probes.is_empty() {

@@ -7,7 +7,7 @@ use crate::config::Connection;
 use crate::source::tool::{Input, Output, Tool};
 use crate::{Code, Error, Monitor, Result};
 use memchr::memchr_iter;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
@@ -81,12 +81,13 @@ impl<'c> ClientSession<'c> {
         let asking = format!("SELECT '{end}';\n");
         for &part in script.iter().chain(&[asking.as_bytes()]) {
             self.lines += memchr_iter(b'\n', part).count() as u64;
-            // A client that is gone says why below.
-            if let Err(cause) = input.write_all(part) {
-                let error = Error::from(cause);
-                if error.code() == Code::Cancelled {
-                    return Err(error);
+            match input.write_all(part) {
+                // A client that is gone says why below. One that is not would wait for the rest, and we for its answer.
+                Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
+                    self.input = None;
+                    return Err(cause.into());
                 }
+                _ => {}
             }
         }
         let mut line = Vec::new();
