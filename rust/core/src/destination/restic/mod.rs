@@ -19,7 +19,7 @@ pub use access::{SCHEMES, is_credential, scheme};
 
 use self::access::Access;
 use self::nodes::Nodes;
-use self::program::{Call, with_lock};
+use self::program::{Call, Feed, with_lock};
 use super::snapshots::{FILE, ID, PART, PARTS, SITE, Saved, Snapshot, Snapshots, WHOLE};
 use super::snapshots::{Folders, Node, tag};
 use super::ssh::server::Server;
@@ -195,15 +195,10 @@ impl Repository {
     }
 
     /// Saves; `monitor` hears what it tells meanwhile.
-    fn save(
-        &self,
-        call: &Call,
-        mut write: Option<&mut dyn FnMut(&mut dyn Write) -> Result<()>>,
-        monitor: &Monitor,
-    ) -> Result<Saved> {
+    fn save(&self, call: &Call, mut write: Option<&mut Feed<'_>>, monitor: &Monitor) -> Result<Saved> {
         self.locking(monitor, || {
             let mut report = saving::Report::default();
-            let feed: Option<&mut dyn FnMut(&mut dyn Write) -> Result<()>> = match &mut write {
+            let feed: Option<&mut Feed<'_>> = match &mut write {
                 Some(write) => Some(&mut **write),
                 None => None,
             };

@@ -251,12 +251,15 @@ impl Ended {
     }
 }
 
+/// Writes what a program reads.
+pub(super) type Feed<'a> = dyn FnMut(&mut dyn Write) -> Result<()> + 'a;
+
 /// Runs it to its end: what it prints goes to `each` line by line, what it reads comes from `feed`. Where `feed` fails it
 /// is killed before it sees an end.
 pub(super) fn lines(
     access: &Access,
     call: &Call,
-    feed: Option<&mut dyn FnMut(&mut dyn Write) -> Result<()>>,
+    feed: Option<&mut Feed<'_>>,
     each: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<Ended> {
     let stdin = if feed.is_some() { Stdio::piped() } else { Stdio::null() };
