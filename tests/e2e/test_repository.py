@@ -120,7 +120,7 @@ class Files(RepositoryTest):
             self.assertEqual(self.bam("cat", str(made["id"]), "sub/big").raw, file.read())
         backup = self.bam_json("backups")["backups"][0]
         self.assertEqual((backup["encryption"], backup["size"]), ("restic", made["bytes_in"]))
-        self.bam("verify", "latest")
+        self.assertIn(": good", self.bam("verify", "latest").out)
         self.assertIsNotNone(self.bam_json("backups")["backups"][0]["verified"])
         self.bam("verify", "--sample", "100")
         before = tree(self.files)
@@ -150,8 +150,7 @@ class Files(RepositoryTest):
         shutil.rmtree(self.destination())
         result = self.bam("export", str(made["id"]), self.path("usb2"), "--create", expect=1)
         self.assertSays(result, "repository", "--into")
-        result = self.bam("replicate")
-        self.assertEqual(result.code, 0)
+        self.assertSays(self.bam("replicate", expect=3), "lacks a copy at manual", "new backup")
 
     def test_delete_and_prune(self):
         self.document["schedules"] = {"nightly": {"source": "files", "profile": "default", "destinations": ["inc"],
@@ -211,6 +210,11 @@ class Refused(RepositoryTest):
         self.bam("backup", "files", "inc")
         self.document["encryption"] = {}
         self.assertSays(self.bam("backup", "files", "inc", expect=2), "key_file")
+
+    def test_a_copy_that_a_repository_lacks_is_told(self):
+        self.bam("backup", "files", "inc,manual", expect=3)
+        self.init()
+        self.assertSays(self.bam("replicate", expect=3), "lacks a copy at inc", "new backup")
 
     def test_without_restic_it_is_said_what_to_install(self):
         programs = self.path("programs")

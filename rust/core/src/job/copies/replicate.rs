@@ -1,8 +1,8 @@
 //! Bringing missing copies up to date: a backup lacks copies where its sidecar names destinations that do not list it, or
 //! whose copy is damaged: that one is replaced from a good one.
 
-use crate::catalog::{Backup, Copy, Listing, Rule, is_future, key};
-use crate::config::{DestinationType, Document, Keep};
+use crate::catalog::{Backup, Copy, Listing, Rule, Sidecar, is_future, key};
+use crate::config::{Document, Keep};
 use crate::destination::{Destination, Existing, Follow};
 use crate::job::damaged::{self, Damaged};
 use crate::job::{lock, places, trust, web};
@@ -44,6 +44,17 @@ pub fn bring_up_to_date(
     let mut made = Vec::new();
     let known = Damaged::of(document);
     for (backup, missing) in wanting(document, &listing, &known) {
+        let (beyond, missing) = beyond_copying(backup, missing, all);
+        for name in beyond {
+            let text = format!(
+                "{} lacks a copy at {name}: nothing is copied between archives and repositories; a new backup goes to both",
+                backup.file
+            );
+            monitor.note(NoteKind::Missing, text);
+        }
+        if missing.is_empty() {
+            continue;
+        }
         let (good, damaged): (Vec<_>, Vec<_>) =
             backup.copies.iter().partition(|copy| is_good(&known, backup, copy));
         if good.is_empty() {
@@ -92,6 +103,19 @@ pub fn bring_up_to_date(
     Ok(made)
 }
 
+/// Of the destinations that lack a backup those that a copy cannot help, and the others. A repository gets a backup when
+/// that is made, and what is in repositories alone is no file.
+fn beyond_copying(
+    backup: &Backup,
+    missing: Vec<String>,
+    all: &[Arc<dyn Destination>],
+) -> (Vec<String>, Vec<String>) {
+    let no_file = backup.copies.iter().all(|copy| copy.repository);
+    let is_repository =
+        |name: &String| all.iter().any(|place| place.id() == name && place.snapshots().is_some());
+    missing.into_iter().partition(|name| no_file || is_repository(name))
+}
+
 /// Names that a listing has somewhere and lacks elsewhere: a part of theirs is worth resuming.
 pub fn resumable(document: &Document, listing: &Listing) -> Vec<String> {
     let found = wanting(document, listing, &Damaged::of(document));
@@ -109,10 +133,9 @@ fn wanting<'a>(document: &Document, listing: &'a Listing, known: &Damaged) -> Ve
     let now = jiff::Timestamp::now().as_second();
     let mut found = Vec::new();
     for backup in &listing.backups {
-        let Some(sidecar) = backup.sidecar.as_ref().filter(|sidecar| sidecar.get(key::SHA256).is_some())
-        else {
-            continue;
-        };
+        let in_repository = backup.copies.iter().any(|copy| copy.repository);
+        let is_ours = |sidecar: &&Sidecar| in_repository || sidecar.get(key::SHA256).is_some();
+        let Some(sidecar) = backup.sidecar.as_ref().filter(is_ours) else { continue };
         // One that a wrong clock dated in the future does not push others out, nor does one that is damaged wherever it
         // lies, or lacks something that this one has: as where retention decides.
         let counts = |other: &&Backup| {
@@ -146,10 +169,7 @@ fn wanting<'a>(document: &Document, listing: &'a Listing, known: &Damaged) -> Ve
         let missing: BTreeSet<String> = wanted
             .filter(|name| backup.copy_at(name).is_none())
             .chain(damaged)
-            // A repository gets a backup when it is made: there is no file to be copied into it.
-            .filter(|name| {
-                document.destinations.get(name).is_some_and(|it| it.kind != DestinationType::Restic)
-            })
+            .filter(|name| document.destinations.contains_key(name))
             .collect();
         let missing: Vec<String> = missing.into_iter().collect();
         if !missing.is_empty() {

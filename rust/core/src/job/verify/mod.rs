@@ -166,6 +166,8 @@ fn copy(
     // Also of one whose bytes nothing else tells: Backup and Migrate's.
     local.check_size()?;
     let proven = local.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256));
+    // A repository gives nothing out that its own hashes and MACs do not prove.
+    let compared = proven.is_some() || place.snapshots().is_some();
     if local.encryption()? == Kind::Age && !Ring::of(document).has_identities() {
         // Where backups are made nobody can open them: that is what age is chosen for.
         local.trusted(document, monitor)?;
@@ -191,10 +193,10 @@ fn copy(
             error
         })?;
         if unproven {
-            return Ok(proven.is_some());
+            return Ok(compared);
         }
     }
-    let Some(text) = place.sidecar(name)? else { return Ok(proven.is_some()) };
+    let Some(text) = place.sidecar(name)? else { return Ok(compared) };
     let mut sidecar = Sidecar::parse(&text);
     // Meanwhile it may have been overwritten or encrypted anew: that copy was not read.
     if sidecar.get(key::FORMAT).is_some() && sidecar.digest(key::SHA256) == proven {
@@ -212,5 +214,5 @@ fn copy(
             monitor.note(NoteKind::Warning, text);
         }
     }
-    Ok(proven.is_some())
+    Ok(compared)
 }
