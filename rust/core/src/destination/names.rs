@@ -78,6 +78,11 @@ pub(super) fn probe() -> String {
     format!("{PROBE}{}", super::lease::random())
 }
 
+/// The same name for all attempts of a run: its lease before that has its own.
+pub(super) fn draft(run: &str) -> String {
+    format!("{PROBE}{run}")
+}
+
 const PROBE: &str = ".bam-probe-";
 
 /// Whether a sidecar's text is bam's own.

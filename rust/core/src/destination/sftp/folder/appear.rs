@@ -67,9 +67,12 @@ impl Folder {
     /// Says that the hidden files of `name` are made by us, from now on. What a run left that has ended stays for the
     /// caller to use. `again`: we may have tried it before, over a connection that was lost meanwhile.
     pub fn claim(&self, name: &str, held: &Held, again: bool) -> Result<(), Trouble> {
-        let file = names::lease(name);
+        let (file, draft) = (names::lease(name), names::draft(held.run()));
+        if again {
+            self.remove(&draft)?;
+        }
         let holder = self.holder(name)?;
-        let is_new = holder.is_none() && !again;
+        let is_new = holder.is_none();
         match holder {
             Some(Found { lease: Some(lease), .. }) if held.is(&lease) => return Ok(()),
             Some(Found { lease: None, .. }) if again => {}
@@ -82,14 +85,17 @@ impl Folder {
             return self.write_over(&file, &text);
         }
         // Whole under its name, or not at all: of an empty one nobody could tell whose it is.
-        let draft = names::probe();
         self.write_new(&draft, &text)?;
         match self.rename(&draft, &file) {
-            // Another run may have been quicker.
             Err(trouble) if !trouble.broken => {
                 self.remove(&draft)?;
-                self.refuse_where_held(name)?;
-                Err(trouble)
+                match self.holder(name)? {
+                    // A request of ours whose answer was lost came late.
+                    Some(Found { lease: Some(lease), .. }) if held.is(&lease) => Ok(()),
+                    // Another run was quicker.
+                    Some(found) if !found.is_over() => Err(found.refusal(name, &self.place()).into()),
+                    _ => Err(trouble),
+                }
             }
             renamed => renamed,
         }
