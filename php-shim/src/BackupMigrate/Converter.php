@@ -160,7 +160,9 @@ final class Converter
                 $url = self::text($item, 'location');
                 if (preg_match('#^(s3|https?)://#', $url)) {
                     $kept = array_intersect_key($settings, array_flip(self::OBJECT_SETTINGS));
-                    return ['type' => $item['subtype'], 'url' => $url] + $entry + array_filter(array_map('strval', $kept));
+                    return ['type' => $item['subtype'], 'url' => $url]
+                        + $entry
+                        + array_filter(array_map('strval', $kept));
                 }
         }
         // Backup and Migrate's own for its web pages, which it gives no subtype.
