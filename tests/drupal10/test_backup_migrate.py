@@ -38,7 +38,8 @@ class BesideBackupAndMigrate(SiteTest):
         site.fill("before")
         extra = self.extra()
         expected = site.facts()
-        made = [self.theirs(source)["id"] for source in ("default_db", "public_files", "private_files")]
+        # By their files: those of one second share an ID.
+        made = [self.theirs(source)["file"] for source in ("default_db", "public_files", "private_files")]
         site.fill("after")
         new = [os.path.join(folder, "new.txt") for folder in (site.conf + "/files", site.root + "/private")]
         for path in new:
@@ -46,7 +47,7 @@ class BesideBackupAndMigrate(SiteTest):
         for path in extra.values():
             os.unlink(path)
         for backup in made:
-            site.drush("bam:restore", str(backup), "--yes")
+            site.drush("bam:restore", backup, "--yes")
         restored = site.facts()
         self.assertEqual(restored.pop("sync.yml"), "sync.yml: after\n", "it is in none of them")
         self.assertEqual(restored, {key: value for key, value in expected.items() if key != "sync.yml"})

@@ -158,7 +158,7 @@ final class Converter
             case 'webdav':
                 // Backup and Migrate has a kind "s3" of its own, whose places are written otherwise.
                 $url = self::text($item, 'location');
-                if (preg_match('#^(s3|https?)://#', $url)) {
+                if (preg_match($item['subtype'] === 's3' ? '#^s3://#' : '#^https?://#', $url)) {
                     $kept = array_intersect_key($settings, array_flip(self::OBJECT_SETTINGS));
                     return ['type' => $item['subtype'], 'url' => $url]
                         + $entry
