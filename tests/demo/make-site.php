@@ -35,6 +35,7 @@ $put('includes/bootstrap.inc', <<<'PHP'
 // The few of Drupal 7's functions that programs call to read and write a site's variables, over PDO.
 
 define('VERSION', '7.103');
+define('DRUPAL_BOOTSTRAP_CONFIGURATION', 0);
 define('DRUPAL_BOOTSTRAP_VARIABLES', 4);
 define('DRUPAL_BOOTSTRAP_FULL', 7);
 
