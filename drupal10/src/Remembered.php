@@ -12,8 +12,12 @@ use Drupal\Core\StringTranslation\StringTranslationTrait;
  *
  * Its answers may take as long as a server that is silent: no page waits for
  * one. Of each verb there are in Program::stateFolder(): VERB.answer, the last
- * answer; VERB.asking, while it is being asked; and `changed`, touched when
- * answers of before are old.
+ * answer; VERB.new, with the time of the last question; VERB.asking, while it
+ * is being asked; and `changed`, touched when answers of before are old.
+ *
+ * Times of files have whole seconds, in which much can happen: what comes later
+ * here gets a later time, though it be one that has yet to come. A question is
+ * later than the last change, and a change no earlier than the last question.
  */
 final class Remembered {
 
@@ -37,12 +41,14 @@ final class Remembered {
    * @param float $patience
    *   So many seconds a page may wait for a first or fresher answer: local
    *   places answer at once, and then it need not show an old one.
+   * @param bool $anew
+   *   Whether only the answer to a question of from now on will do.
    *
    * @return array{answer: array<string, mixed>, time: int, asking: bool}|null
    *   `answer`: the program's JSON, or an `error`; `time`: when it was asked;
    *   `asking`: whether a newer one is on its way. NULL while there is none.
    */
-  public function ask(string $verb, float $patience = 3.0): ?array {
+  public function ask(string $verb, float $patience = 3.0, bool $anew = FALSE): ?array {
     $folder = $this->program->isInstalled() ? $this->program->stateFolder(TRUE) : NULL;
     if ($folder === NULL) {
       $error = $this->program->isInstalled()
@@ -51,15 +57,17 @@ final class Remembered {
       return ['answer' => ['error' => $error], 'time' => $this->time->getRequestTime(), 'asking' => FALSE];
     }
     $known = self::read("$folder/$verb.answer");
-    $wanted = max(time() - self::FRESH, (int) @filemtime("$folder/changed"));
-    if ($known !== NULL && $known['time'] > $wanted) {
+    $old = max(time() - self::FRESH, self::time("$folder/changed"), $anew ? self::time("$folder/$verb.new") : 0);
+    if ($known !== NULL && $known['time'] > $old) {
       return $known;
     }
-    $this->start($folder, $verb);
     $deadline = microtime(TRUE) + $patience;
+    $started = FALSE;
     do {
+      // What somebody else is asking may have been asked too early.
+      $started = $started || $this->start($folder, $verb, $old);
       $newer = self::read("$folder/$verb.answer");
-      if ($newer !== NULL && ($known === NULL || $newer['file'] !== $known['file']) && $newer['time'] >= $wanted) {
+      if ($newer !== NULL && $newer['time'] > $old) {
         return $newer;
       }
       $left = $deadline - microtime(TRUE);
@@ -67,7 +75,7 @@ final class Remembered {
         usleep((int) (min(0.05, $left) * 1000000));
       }
     } while ($left > 0);
-    return $known === NULL ? NULL : ['asking' => TRUE] + $known;
+    return $newer === NULL ? NULL : ['asking' => TRUE] + $newer;
   }
 
   /**
@@ -76,36 +84,52 @@ final class Remembered {
   public function forget(): void {
     $folder = $this->program->stateFolder();
     if ($folder !== NULL) {
-      @touch("$folder/changed");
+      @touch("$folder/changed", max(time(), ...array_map([self::class, 'time'], glob("$folder/*.new") ?: [])));
     }
+  }
+
+  /**
+   * The time of a file; 0 where it has none, or one before the clock was set back.
+   */
+  private static function time(string $file): int {
+    clearstatcache(TRUE, $file);
+    $time = (int) @filemtime($file);
+    return $time > time() + self::FRESH ? 0 : $time;
   }
 
   /**
    * Reads a remembered answer; NULL if there is none that is whole.
    */
   private static function read(string $file): ?array {
-    clearstatcache(TRUE, $file);
+    // It has the time of its question.
+    $time = self::time($file);
     $answer = json_decode((string) @file_get_contents($file), TRUE);
-    if (!is_array($answer)) {
-      return NULL;
-    }
-    // It has the time of the question. Each answer is another file: times have
-    // only whole seconds.
-    return ['answer' => $answer, 'time' => (int) @filemtime($file), 'asking' => FALSE, 'file' => (int) @fileinode($file)];
+    return is_array($answer) ? ['answer' => $answer, 'time' => $time, 'asking' => FALSE] : NULL;
   }
 
   /**
    * Asks in the background, unless somebody asks already.
+   *
+   * @param string $folder
+   *   Where the answer goes.
+   * @param string $verb
+   *   What is asked.
+   * @param int $old
+   *   The question gets a time after this one.
+   *
+   * @return bool
+   *   Whether it was asked.
    */
-  private function start(string $folder, string $verb): void {
+  private function start(string $folder, string $verb, int $old): bool {
     $lock = @fopen("$folder/$verb.asking", 'c');
     if (!$lock) {
-      return;
+      return FALSE;
     }
     // The lock is inherited by what is started here, and held until it ends.
-    if (flock($lock, LOCK_EX | LOCK_NB)) {
+    $free = flock($lock, LOCK_EX | LOCK_NB);
+    if ($free) {
       $new = "$folder/$verb.new";
-      touch($new);
+      touch($new, max(time(), $old + 1));
       [$new, $out, $errors, $answer] = array_map([Program::class, 'quote'], [$new, "$new.out", "$new.err", "$folder/$verb.answer"]);
       $ask = $verb === 'others' ? ['backups', '--site', 'all'] : [$verb];
       $words = implode(' ', array_map([Program::class, 'quote'], $this->program->command($ask)));
@@ -114,6 +138,7 @@ final class Remembered {
       $this->program->background($line, [3 => $lock]);
     }
     fclose($lock);
+    return $free;
   }
 
 }

@@ -8,6 +8,8 @@ use Bam\Site\Configuration;
 use Drupal\bam\Entity\Profile;
 use Drupal\Core\StringTranslation\StringTranslationTrait;
 use Drupal\Core\Url;
+use Symfony\Component\HttpKernel\Exception\NotFoundHttpException;
+use Symfony\Component\HttpKernel\Exception\ServiceUnavailableHttpException;
 
 /**
  * What can be backed up, where to, how and when; and which backups there are.
@@ -20,6 +22,13 @@ final class SiteConfiguration {
    * What complete() has found.
    */
   private ?array $complete = NULL;
+
+  /**
+   * The lists of which the places were asked anew for something not in them.
+   *
+   * @var array<string, true>
+   */
+  private array $anew = [];
 
   public function __construct(
     private readonly Program $program,
@@ -186,8 +195,8 @@ final class SiteConfiguration {
   /**
    * What the program told of backups.
    */
-  private function listing(string $verb): array {
-    $known = $this->ask($verb);
+  private function listing(string $verb, float $patience = 3.0, bool $anew = FALSE): array {
+    $known = $this->remembered->ask($verb, $patience, $anew);
     $answer = $known['answer'] ?? [];
     $backups = [];
     foreach ($answer['backups'] ?? [] as $backup) {
@@ -211,10 +220,38 @@ final class SiteConfiguration {
   }
 
   /**
-   * One backup by its ID, or NULL.
+   * One backup by its ID.
+   *
+   * @throws \Symfony\Component\HttpKernel\Exception\HttpExceptionInterface
+   *   For the page: there is none, or the places have not told.
    */
-  public function backup(string $id): ?array {
-    return $this->backups()['backups'][$id] ?? NULL;
+  public function backup(string $id): array {
+    return $this->find('backups', $id);
+  }
+
+  /**
+   * One backup of another site by its otherKey().
+   *
+   * @throws \Symfony\Component\HttpKernel\Exception\HttpExceptionInterface
+   *   For the page: there is none, or the places have not told.
+   */
+  public function other(string $key): array {
+    return $this->find('others', $key);
+  }
+
+  /**
+   * One backup of a list: it may be newer than what was told last.
+   */
+  private function find(string $verb, string $key): array {
+    $listing = $this->listing($verb);
+    if (!isset($listing['backups'][$key]) && !isset($this->anew[$verb])) {
+      // Once for each page, which has nothing to show without it.
+      $this->anew[$verb] = TRUE;
+      $listing = $this->listing($verb, 20.0, TRUE);
+    }
+    return $listing['backups'][$key] ?? throw ($listing['asking'] || $listing['error']
+      ? new ServiceUnavailableHttpException(10, 'The places have not told yet which backups there are.')
+      : new NotFoundHttpException());
   }
 
 }

@@ -13,7 +13,6 @@ use Symfony\Component\HttpFoundation\BinaryFileResponse;
 use Symfony\Component\HttpFoundation\Request;
 use Symfony\Component\HttpFoundation\Response;
 use Symfony\Component\HttpFoundation\StreamedResponse;
-use Symfony\Component\HttpKernel\Exception\NotFoundHttpException;
 
 /**
  * Hands a backup out, as it is: encrypted ones stay so.
@@ -38,7 +37,7 @@ final class DownloadController extends ControllerBase {
    * The backup.
    */
   public function file(string $id, Request $request): Response {
-    $backup = $this->site->backup($id) ?? throw new NotFoundHttpException();
+    $backup = $this->site->backup($id);
     $path = $this->path($backup, '');
     return $path === NULL ? $this->far($id, $backup, $request) : self::near($path);
   }
@@ -47,7 +46,7 @@ final class DownloadController extends ControllerBase {
    * The sidecar that belongs beside it.
    */
   public function sidecar(string $id): Response {
-    $backup = $this->site->backup($id) ?? throw new NotFoundHttpException();
+    $backup = $this->site->backup($id);
     $path = $this->path($backup, '.info');
     if ($path !== NULL) {
       return self::near($path);

@@ -9,7 +9,6 @@ use Drupal\Core\Form\ConfirmFormBase;
 use Drupal\Core\Form\FormStateInterface;
 use Drupal\Core\StringTranslation\TranslatableMarkup;
 use Drupal\Core\Url;
-use Symfony\Component\HttpKernel\Exception\NotFoundHttpException;
 
 /**
  * Does something with one backup, after a confirmation.
@@ -39,7 +38,7 @@ abstract class BackupConfirmForm extends ConfirmFormBase {
    * {@inheritdoc}
    */
   public function buildForm(array $form, FormStateInterface $form_state, string $id = ''): array {
-    $this->backup = $this->site->backup($id) ?? throw new NotFoundHttpException();
+    $this->backup = $this->site->backup($id);
     return parent::buildForm($form, $form_state);
   }
 

@@ -184,10 +184,10 @@ final class RestoreForm extends FormBase {
       $this->place = $look['place_words'];
     }
     elseif ($query->has('of')) {
-      $this->backup = $this->site->others()['backups'][(string) $query->get('of')] ?? throw new NotFoundHttpException();
+      $this->backup = $this->site->other((string) $query->get('of'));
     }
     else {
-      $this->backup = $this->site->backup($id) ?? throw new NotFoundHttpException();
+      $this->backup = $this->site->backup($id);
     }
     if ((string) $this->backup['id'] !== $id) {
       throw new NotFoundHttpException();
