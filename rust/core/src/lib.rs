@@ -18,6 +18,7 @@
 pub mod accounts;
 pub mod archive;
 pub mod catalog;
+mod child;
 pub mod compress;
 pub mod config;
 pub mod destination;

@@ -11,15 +11,14 @@ use super::ssh::openssh::{HOST, Running, Settings};
 use super::ssh::retry::{Patience, Trouble};
 use super::{Destination, Existing, Follow, Listed, Stat};
 use crate::config::document;
-use crate::{Cancel, Code, Error, Monitor, Note, Result};
-use command_fds::{CommandFdExt, FdMapping};
+use crate::monitor::TICK;
+use crate::{Cancel, Code, Error, Monitor, Note, Result, child};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 /// Where rsync finds the local file: it may have no name.
 const SOURCE: i32 = 3;
@@ -81,8 +80,7 @@ impl Rsync {
             .stderr(said.try_clone().map_err(Error::from)?)
             .process_group(0);
         let source: OwnedFd = file.reader()?.into();
-        command
-            .fd_mappings(vec![FdMapping { parent_fd: source, child_fd: SOURCE }])
+        child::hand(&mut command, [(SOURCE, source)])
             .map_err(|_| Error::new(Code::Internal, "cannot hand the backup to rsync"))?;
         let child = command.spawn().map_err(|cause| {
             Error::new(Code::Unsupported, "cannot run the program rsync")
@@ -128,12 +126,11 @@ fn remote_path(path: &Path) -> String {
 /// Waits for rsync, while the other connection is kept alive.
 fn wait(mut running: Running, folder: &Folder, monitor: &Monitor) -> Result<ExitStatus, Trouble> {
     loop {
-        if let Some(status) = running.0.try_wait().map_err(Error::from)? {
+        if let Some(status) = child::wait(&mut running.0, TICK).map_err(Error::from)? {
             return Ok(status);
         }
         monitor.check()?;
         let _ = folder.connection.session.keepalive_send();
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -1,12 +1,10 @@
 //! A vendor's client program as a child process: found in the PATH, fed and read without ever blocking past a
 //! cancel, killed when dropped, its complaints kept.
 
-use crate::{Code, Error, Monitor, Result};
-use command_fds::{CommandFdExt, FdMapping};
+use crate::{Code, Error, Monitor, Result, child};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, OFlags, memfd_create};
+use rustix::fs::OFlags;
 use std::ffi::OsStr;
-use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -64,12 +62,8 @@ pub(crate) fn spawn_holding(
     stdin: Stdio,
     stdout: Stdio,
 ) -> io::Result<Tool> {
-    let mut option_file = File::from(memfd_create("bam", MemfdFlags::CLOEXEC)?);
-    option_file.set_permissions(Permissions::from_mode(0o600))?;
-    option_file.write_all(secret)?;
-    let mut mappings = vec![FdMapping { parent_fd: OwnedFd::from(option_file), child_fd: SECRET_FD }];
-    mappings.extend(held.map(|held| FdMapping { parent_fd: held, child_fd: HELD_FD }));
-    command.fd_mappings(mappings).map_err(io::Error::other)?;
+    let secret = Some((SECRET_FD, child::memory_file_of(secret)?.into()));
+    child::hand(&mut command, secret.into_iter().chain(held.map(|held| (HELD_FD, held))))?;
     let mut child = command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn()?;
     let reader = |stderr| std::thread::Builder::new().name("bam-stderr".into()).spawn(|| keep(stderr));
     match child.stderr.take().map(reader).transpose() {

@@ -97,29 +97,8 @@ impl Access {
             patience: config.timeout.map(Duration::from_secs),
         };
         match scheme(&text) {
-            None | Some("local") => {
-                let path =
-                    site.resolve(Path::new(text.strip_prefix("local:").unwrap_or(&text))).map_err(here)?;
-                access.shown = path.display().to_string();
-                access.repository = Secret::new(path.as_os_str().as_encoded_bytes());
-                access.local = Some(path);
-            }
-            Some("sftp") => {
-                let url = as_our_url(text.strip_prefix("sftp:").unwrap_or(&text));
-                let server = document::Destination { url: Some(Secret::new(url)), ..config.clone() };
-                let server = Server::from_config(id, &server)?;
-                if server.password.is_some() {
-                    return Err(here(Error::new(Code::Config, "restic cannot log in with a password"))
-                        .hint(format!("set destinations.{id}.identity_file")));
-                }
-                access.shown = server.location.describe("sftp");
-                access.repository = Secret::new(format!(
-                    "sftp:{}:{}",
-                    crate::destination::ssh::openssh::HOST,
-                    server.location.path
-                ));
-                access.server = Some(server);
-            }
+            None | Some("local") => access.lies_here(&text, site).map_err(here)?,
+            Some("sftp") => access.lies_at_server(&text, config)?,
             Some(_) => {}
         }
         if let Some(file) = &config.key_file {
@@ -132,6 +111,32 @@ impl Access {
             access.add_rest_password(config.password_file.as_deref()).map_err(here)?;
         }
         Ok(access)
+    }
+
+    /// In a folder of this machine.
+    fn lies_here(&mut self, text: &str, site: &document::Site) -> Result<()> {
+        let path = site.resolve(Path::new(text.strip_prefix("local:").unwrap_or(text)))?;
+        self.shown = path.display().to_string();
+        self.repository = Secret::new(path.as_os_str().as_encoded_bytes());
+        self.local = Some(path);
+        Ok(())
+    }
+
+    /// At a server that is reached by SSH: restic gets a name for it that our settings of ssh alone know.
+    fn lies_at_server(&mut self, text: &str, config: &document::Destination) -> Result<()> {
+        let url = as_our_url(text.strip_prefix("sftp:").unwrap_or(text));
+        let server = document::Destination { url: Some(Secret::new(url)), ..config.clone() };
+        let server = Server::from_config(&self.id, &server)?;
+        if server.password.is_some() {
+            return Err(Error::new(Code::Config, "restic cannot log in with a password")
+                .within(Fact::Destination, &self.id)
+                .hint(format!("set destinations.{}.identity_file", self.id)));
+        }
+        self.shown = server.location.describe("sftp");
+        self.repository =
+            Secret::new(format!("sftp:{}:{}", crate::destination::ssh::openssh::HOST, server.location.path));
+        self.server = Some(server);
+        Ok(())
     }
 
     /// The password of a `rest:` server goes into its address.

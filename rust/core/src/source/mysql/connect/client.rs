@@ -3,10 +3,8 @@
 use crate::config::Connection;
 use crate::source::tool::{self, SECRET_PATH, Tool};
 use crate::{Code, Error, Fact, Monitor, NoteKind, Result};
-use rustix::fs::{MemfdFlags, memfd_create};
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
@@ -337,7 +335,7 @@ pub(crate) fn kill(connection: &Connection, sessions: &[String], how: Kill) -> R
     if sessions.is_empty() {
         return Ok(());
     }
-    let mut script = File::from(memfd_create("bam", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
+    let mut script = crate::child::memory_file()?;
     let how = if how == Kill::Soft { "/*M! SOFT */ " } else { "" };
     for id in sessions {
         writeln!(script, "KILL {how}{id};")?;

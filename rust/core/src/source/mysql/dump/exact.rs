@@ -12,9 +12,7 @@ use crate::source::mysql::schema::TableSchema;
 use crate::source::tool::Tool;
 use crate::{Code, Error, Result};
 use memchr::memchr_iter;
-use rustix::fs::MemfdFlags;
-use std::fs::File;
-use std::io::{self, BufRead, Read, Seek, Write};
+use std::io::{self, BufRead, Read};
 use std::process::Stdio;
 
 /// Comes before each table's rows, which begin with 0 or 1.
@@ -55,9 +53,7 @@ pub(crate) fn start(
     }
     script.push_str(&format!("SELECT '{}';\n", String::from_utf8_lossy(END)));
     // A file in memory: unlike a pipe it holds any length before somebody reads.
-    let mut file = File::from(rustix::fs::memfd_create("bam", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
-    file.write_all(script.as_bytes())?;
-    file.rewind()?;
+    let file = crate::child::memory_file_of(script.as_bytes())?;
     let arguments = [
         "--batch",
         "--skip-column-names",

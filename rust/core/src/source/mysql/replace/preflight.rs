@@ -10,10 +10,8 @@ use crate::config::Connection;
 use crate::source::mysql::connect::client;
 use crate::source::mysql::connect::session::{Session, quote, string};
 use crate::{Code, Error, Monitor, Result};
-use rustix::fs::{MemfdFlags, memfd_create};
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{Seek, Write};
 
 /// The server's numbers for what is not there: a table, a function, what a view refers to, a column.
 const MISSING: [&str; 4] = ["ERROR 1146 ", "ERROR 1305 ", "ERROR 1356 ", "ERROR 1054 "];
@@ -189,7 +187,7 @@ impl MysqlReplacement {
         if stay.is_empty() {
             return Ok(stay);
         }
-        let mut script = File::from(memfd_create("bam", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
+        let mut script = crate::child::memory_file()?;
         writeln!(script, "SET SESSION sql_mode='', foreign_key_checks=0;")?;
         for table in &stay {
             let name = quote(table);

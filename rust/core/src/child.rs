@@ -1,0 +1,85 @@
+//! What all programs that we start have in common: open files of ours that they get, and the wait for their end.
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::fs::{File, Permissions};
+use std::io::{self, ErrorKind, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+/// How often a child is looked at where the system does not tell of its end.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// An empty file in memory, without a name; nobody else may read it, and programs get it by [`hand`] alone.
+pub(crate) fn memory_file() -> io::Result<File> {
+    let file = File::from(memfd_create("bam", MemfdFlags::CLOEXEC)?);
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// One that holds this, to be read from its beginning.
+pub(crate) fn memory_file_of(content: &[u8]) -> io::Result<File> {
+    let mut file = memory_file()?;
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Lets a program have open files as descriptors of these numbers, at `/dev/fd/` and the number.
+pub(crate) fn hand(command: &mut Command, files: impl IntoIterator<Item = (i32, OwnedFd)>) -> io::Result<()> {
+    let mapping = |(child_fd, parent_fd)| FdMapping { parent_fd, child_fd };
+    command.fd_mappings(files.into_iter().map(mapping).collect()).map_err(io::Error::other)?;
+    Ok(())
+}
+
+/// Waits for the end of a child, but not longer than that; `None`: it goes on.
+pub(crate) fn wait(child: &mut Child, at_most: Duration) -> io::Result<Option<ExitStatus>> {
+    if let Some(status) = child.try_wait()? {
+        return Ok(Some(status));
+    }
+    let told = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    // Linux 5.3 has it, and few containers forbid it.
+    match told.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+        Some(Ok(end)) => {
+            let at_most = Timespec::try_from(at_most).map_err(|_| ErrorKind::InvalidInput)?;
+            match poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&at_most)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+        _ => std::thread::sleep(at_most.min(LOOK)),
+    }
+    child.try_wait()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Stdio;
+
+    #[test]
+    fn the_end_of_a_child_is_waited_for() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("cat");
+        assert_eq!(wait(&mut child, Duration::from_millis(1)).expect("waited"), None);
+        drop(child.stdin.take());
+        let mut ended = None;
+        while ended.is_none() {
+            ended = wait(&mut child, Duration::from_secs(60)).expect("waited");
+        }
+        assert!(ended.is_some_and(|status| status.success()));
+    }
+
+    #[test]
+    fn a_program_reads_what_it_was_handed() {
+        let mut command = Command::new("cat");
+        let files =
+            [(5, memory_file_of(b"one ").expect("a file")), (3, memory_file_of(b"two").expect("a file"))];
+        hand(&mut command, files.map(|(number, file)| (number, file.into()))).expect("handed");
+        let read = command.args(["/dev/fd/5", "/dev/fd/3"]).output().expect("cat");
+        assert_eq!(read.stdout, b"one two");
+    }
+}

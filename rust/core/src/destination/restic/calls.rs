@@ -1,0 +1,245 @@
+//! What restic is called for: to save, to read, to forget, to look after what it keeps.
+
+use super::Repository;
+use super::listing::parse;
+use super::lock::with_lock;
+use super::nodes::Nodes;
+use super::pipes::{self, Feed};
+use super::program::Call;
+use super::saving;
+use crate::destination::snapshots::{Folders, Node, Saved, Snapshot, Snapshots};
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+impl Repository {
+    /// Gives what it printed, once it is done.
+    fn call<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<Vec<u8>> {
+        let call = Call::new(args, &self.job());
+        with_lock(&self.access, &call.cancel, &mut |_| {}, || {
+            let mut printed = Vec::new();
+            pipes::lines(&self.access, &call, None, &mut |line| {
+                printed.extend_from_slice(line);
+                printed.push(b'\n');
+                Ok(())
+            })
+            .and_then(|ended| ended.check(&self.access))
+            .map(|_| std::mem::take(&mut printed))
+        })
+    }
+
+    /// Saves; `monitor` hears what it tells meanwhile.
+    fn save(&self, call: &Call, mut write: Option<&mut Feed<'_>>, monitor: &Monitor) -> Result<Saved> {
+        self.locking(monitor, || {
+            let mut report = saving::Report::default();
+            let feed: Option<&mut Feed<'_>> = match &mut write {
+                Some(write) => Some(&mut **write),
+                None => None,
+            };
+            let ended = pipes::lines(&self.access, call, feed, &mut |line| {
+                report.line(line, monitor);
+                Ok(())
+            })?;
+            ended.said.lines().for_each(|line| report.line(line.as_bytes(), monitor));
+            // 3: something could not be read; the snapshot is there.
+            match (ended.status.code(), report.saved) {
+                (Some(0 | 3), Some(saved)) => Ok(Saved { lost: report.lost, ..saved }),
+                _ => Err(self.access.explain(ended.status, &ended.said)),
+            }
+        })
+    }
+
+    fn locking<T>(&self, monitor: &Monitor, work: impl FnMut() -> Result<T>) -> Result<T> {
+        let tell = &mut |error: &Error| monitor.note(NoteKind::Info, format!("waiting: {}", error.message()));
+        with_lock(&self.access, &monitor.flag(), tell, work)
+    }
+
+    fn run(&self, call: &Call, monitor: &Monitor) -> Result<()> {
+        self.locking(monitor, || {
+            pipes::lines(&self.access, call, None, &mut |_| Ok(()))?.check(&self.access).map(drop)
+        })
+    }
+}
+
+/// Where restic takes a path for a pattern: each byte of it that would mean something else stands for itself. A line cannot
+/// hold a line break, nor begin or end with a blank, and `$` begins a variable.
+fn as_pattern(path: &[u8]) -> Vec<u8> {
+    let mut pattern = Vec::with_capacity(path.len());
+    for byte in path {
+        match byte {
+            b'*' | b'?' | b'[' | b'\\' => pattern.extend([b'\\', *byte]),
+            b'$' => pattern.extend(b"$$"),
+            b' ' => pattern.extend(b"[ ]"),
+            // Ranges of three or fewer around it.
+            b'\t' | b'\n' | 0x0b => pattern.extend(b"[\t-\x0b]"),
+            b'\r' | 0x0c => pattern.extend(b"[\x0c-\x0e]"),
+            other => pattern.push(*other),
+        }
+    }
+    pattern
+}
+
+impl Snapshots for Repository {
+    fn init(&self, monitor: &Monitor) -> Result<()> {
+        match self.all() {
+            Err(error) if error.code() == Code::NotFound => {}
+            Ok(_) => {
+                return Err(Error::new(
+                    Code::Usage,
+                    format!("there is a repository at {} already", self.access.shown),
+                )
+                .hint("it is ready to be used"));
+            }
+            Err(error) => return Err(error),
+        }
+        if let Some(folder) = self.access.local.as_deref().and_then(Path::parent) {
+            fs::create_dir_all(folder).at("cannot make the folder", folder)?;
+        }
+        self.run(&Call::new(["init", "--quiet"], &monitor.flag()), monitor)
+    }
+
+    fn all(&self) -> Result<Vec<Snapshot>> {
+        if let Some(known) = self.names().and_then(|names| self.remembered(&names)) {
+            return Ok(known);
+        }
+        // Of a place that we may only read, too.
+        let listed = parse(&self.call(["snapshots", "--json", "--no-lock"])?)?;
+        self.remember(&listed);
+        Ok(listed)
+    }
+
+    fn save_stream(
+        &self,
+        name: &str,
+        host: &str,
+        tags: &[String],
+        write: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+        monitor: &Monitor,
+    ) -> Result<Saved> {
+        let call = Call::new(["backup", "--json", "--stdin", "--stdin-filename", name], &monitor.flag());
+        self.save(&tagged(call, host, tags), Some(write), monitor)
+    }
+
+    fn save_folders(
+        &self,
+        folders: &Folders,
+        host: &str,
+        tags: &[String],
+        monitor: &Monitor,
+    ) -> Result<Saved> {
+        let call = Call::new(["backup", "--json"], &monitor.flag());
+        let mut call = tagged(call, host, tags);
+        if let Some(parent) = &folders.parent {
+            call = call.arg("--parent").arg(parent);
+        }
+        let mut targets = Vec::new();
+        for target in &folders.targets {
+            targets.extend_from_slice(target);
+            targets.push(0);
+        }
+        let mut left_out = Vec::new();
+        for path in &folders.left_out {
+            left_out.extend(as_pattern(path));
+            left_out.push(b'\n');
+        }
+        call.files = vec![("--files-from-raw", targets), ("--exclude-file", left_out)];
+        self.save(&call, None, monitor)
+    }
+
+    fn read(&self, snapshot: &str, path: &[u8]) -> Result<Box<dyn Read + Send>> {
+        use std::os::unix::ffi::OsStrExt;
+        let call =
+            Call::new(["dump", "--quiet", snapshot], &self.job()).arg(std::ffi::OsStr::from_bytes(path));
+        Ok(Box::new(pipes::reading(&self.access, &self.reader(call))?))
+    }
+
+    fn read_tar(&self, snapshot: &str, below: Option<&[u8]>) -> Result<Box<dyn Read + Send>> {
+        use std::os::unix::ffi::OsStrExt;
+        let path = std::ffi::OsStr::from_bytes(below.unwrap_or(b"/"));
+        let call = Call::new(["dump", "--quiet", "--archive", "tar", snapshot], &self.job()).arg(path);
+        Ok(Box::new(pipes::reading(&self.access, &self.reader(call))?))
+    }
+
+    fn nodes(&self, snapshot: &str) -> Result<Box<dyn Iterator<Item = Node> + Send>> {
+        let call = self.reader(Call::new(["ls", "--json", snapshot], &self.job()));
+        Ok(Box::new(Nodes::new(pipes::reading(&self.access, &call)?)))
+    }
+
+    fn forget(&self, snapshots: &[String]) -> Result<()> {
+        if snapshots.is_empty() {
+            return Ok(());
+        }
+        let call = Call::new(["forget", "--quiet"], &self.job());
+        self.call(call.args.into_iter().chain(snapshots.iter().map(Into::into))).map(drop)
+    }
+
+    fn prune(&self, monitor: &Monitor) -> Result<()> {
+        self.run(&Call::new(["prune", "--quiet"], &monitor.flag()), monitor)
+    }
+
+    fn check(&self, percent: Option<f64>, monitor: &Monitor) -> Result<()> {
+        let mut call = Call::new(["check", "--quiet"], &monitor.flag());
+        if let Some(percent) = percent {
+            call = call.arg(format!("--read-data-subset={percent}%"));
+        }
+        self.locking(monitor, || {
+            let ended = pipes::lines(&self.access, &call, None, &mut |_| Ok(()))?;
+            if ended.status.success() {
+                return Ok(());
+            }
+            let error = self.access.explain(ended.status, &ended.said);
+            match error.code() {
+                // What it found, and no failure of its own.
+                Code::Destination if ended.status.code() == Some(1) => Err(Error::new(
+                    Code::Integrity,
+                    format!("the repository {} is damaged: {}", self.access.shown, error.message()),
+                )
+                .hint(
+                    "docs/repositories.md says what can be saved; make a new backup to another place first",
+                )),
+                _ => Err(error),
+            }
+        })
+    }
+}
+
+impl Repository {
+    /// A call that only reads: where we may not write, it goes without a lock.
+    fn reader(&self, mut call: Call) -> Call {
+        use rustix::fs::{Access, access};
+        let is_ours = |folder: &PathBuf| access(folder.join("locks"), Access::WRITE_OK).is_ok();
+        if self.access.local.as_ref().is_some_and(|folder| !is_ours(folder)) {
+            call.args.push("--no-lock".into());
+        }
+        call
+    }
+}
+
+fn tagged(mut call: Call, host: &str, tags: &[String]) -> Call {
+    call = call.arg("--host").arg(host);
+    for tag in tags {
+        call = call.arg("--tag").arg(tag);
+    }
+    call
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::snapshots::tag;
+
+    #[test]
+    fn paths_stand_for_themselves_in_patterns() {
+        assert_eq!(as_pattern(b"/a b/[x]*?\\$HOME"), b"/a[ ]b/\\[x]\\*\\?\\\\$$HOME");
+        assert_eq!(as_pattern(b"/a\nb"), b"/a[\t-\x0b]b");
+    }
+
+    #[test]
+    fn tags_come_back_as_they_were() {
+        let snapshot =
+            Snapshot { tags: vec![tag("x", "a, b%2C \u{fc}\n"), tag("y", "")], ..Snapshot::default() };
+        assert_eq!(snapshot.tag("x").as_deref(), Some("a, b%2C \u{fc}"));
+        assert_eq!((snapshot.tag("y").as_deref(), snapshot.tag("z")), (Some(""), None));
+    }
+}

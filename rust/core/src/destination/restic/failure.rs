@@ -1,0 +1,86 @@
+//! What restic says when it fails, as errors.
+
+use super::access::Access;
+use crate::{Code, Error, Fact};
+use std::process::ExitStatus;
+
+/// Why restic did not do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// There is no repository.
+    Absent,
+    /// None of its keys is this.
+    WrongKey,
+    /// Somebody holds its lock.
+    Locked,
+    /// It cannot be locked: we may only read there.
+    ReadOnly,
+    /// All else.
+    Other,
+}
+
+/// Why it failed, by what it said: the words are those of 0.14 to 0.18.
+pub(super) fn why(status: ExitStatus, said: &str) -> Why {
+    let said = said.to_ascii_lowercase();
+    match status.code() {
+        Some(10) => Why::Absent,
+        Some(11) => Why::Locked,
+        Some(12) => Why::WrongKey,
+        _ if said.contains("wrong password or no key found") => Why::WrongKey,
+        _ if said.contains("already locked") => Why::Locked,
+        _ if said.contains("is there a repository at the following location")
+            || said.contains("repository does not exist") =>
+        {
+            Why::Absent
+        }
+        _ if said.contains("unable to create lock") => Why::ReadOnly,
+        _ => Why::Other,
+    }
+}
+
+impl Access {
+    /// What restic said, as an error.
+    pub(super) fn explain(&self, status: ExitStatus, said: &str) -> Error {
+        let words = self.without_secrets(&last_words(said));
+        let place = &self.shown;
+        let error = match why(status, said) {
+            Why::Absent => Error::new(Code::NotFound, format!("there is no repository at {place}"))
+                .hint(format!("correct the address, or make it: `bam destination init {}`", self.id)),
+            Why::WrongKey => Error::new(
+                Code::Key,
+                format!("the repository {place} does not open with this key"),
+            )
+            .hint(format!(
+                "is it the key that the repository was made with? destinations.{}.key_file names another",
+                self.id
+            )),
+            Why::Locked => Error::new(Code::Locked, format!("the repository {place} is in use: {words}"))
+                .hint(
+                    "wait until the other program is done; `restic unlock` takes away a lock that is stale",
+                ),
+            Why::ReadOnly => {
+                Error::new(Code::Permission, format!("the repository {place} cannot be written to: {words}"))
+                    .hint("give the user who runs this the right to write there")
+            }
+            Why::Other if said.contains("no space left on device") => {
+                Error::new(Code::Space, format!("the repository {place} has no room: {words}"))
+                    .hint("free some space there")
+            }
+            Why::Other if status.code().is_none() => {
+                Error::new(Code::Destination, format!("restic was ended from outside ({status}) at {place}"))
+            }
+            Why::Other => Error::new(Code::Destination, format!("restic failed at {place}: {words}")),
+        };
+        error.with(Fact::Destination, &self.id)
+    }
+}
+
+/// What it said last, in one line.
+fn last_words(said: &str) -> String {
+    let lines: Vec<&str> = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('{') && !line.starts_with("created new cache"))
+        .collect();
+    lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ")
+}

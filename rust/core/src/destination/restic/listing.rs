@@ -1,0 +1,149 @@
+//! Which backups its snapshots are, and what this machine remembers of them.
+
+use super::Repository;
+use crate::catalog::{Sidecar, key};
+use crate::destination::snapshots::{FILE, ID, PART, PARTS, SITE, Snapshot, Snapshots, WHOLE};
+use crate::destination::{Listed, check_name};
+use crate::{Code, Error, Note, NoteKind, Result, ResultExt, whole_file};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+
+/// More than any cache of a listing is.
+const CACHE_MOST: u64 = 256 << 20;
+
+/// A backup as its snapshots tell of it.
+pub(super) struct Found {
+    pub listed: Listed,
+    /// All its snapshots.
+    pub snapshots: Vec<String>,
+    /// Parts that are not there.
+    pub lacks: Vec<String>,
+}
+
+impl Repository {
+    /// The names of its snapshots, where a folder of this machine tells them.
+    pub(super) fn names(&self) -> Option<Vec<String>> {
+        let folder = self.access.local.as_ref()?.join("snapshots");
+        let mut names: Vec<String> = crate::entries::names(&folder)
+            .ok()?
+            .map(|name| name.ok().and_then(|name| name.into_string().ok()))
+            .collect::<Option<_>>()?;
+        names.retain(|name| name.len() == 64);
+        names.sort();
+        Some(names)
+    }
+
+    /// What is remembered of the listing, if it is of these snapshots.
+    pub(super) fn remembered(&self, names: &[String]) -> Option<Vec<Snapshot>> {
+        let mut text = Vec::new();
+        fs::File::open(self.cache.as_ref()?).ok()?.take(CACHE_MOST).read_to_end(&mut text).ok()?;
+        let known = parse(&text).ok()?;
+        let mut ids: Vec<&str> = known.iter().map(|snapshot| snapshot.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.iter().eq(names.iter()).then_some(known)
+    }
+
+    pub(super) fn remember(&self, listed: &[Snapshot]) {
+        let Some(cache) = &self.cache else { return };
+        let known: Vec<Value> = listed
+            .iter()
+            .map(|one| json!({ "id": one.id, "tags": one.tags, "hostname": one.host }))
+            .collect();
+        // Without it the next listing takes longer, and that is all.
+        let _ = whole_file::write(cache, true, |file| {
+            file.write_all(Value::Array(known).to_string().as_bytes()).at("cannot write", cache)
+        });
+    }
+
+    /// Its backups by file name and number, the newest last; those that are not whole are told of.
+    pub(super) fn backups(&self, told: &mut Vec<Note>) -> Result<Vec<Found>> {
+        let all = self.all()?;
+        let verified = self.verified();
+        let group = |snapshot: &Snapshot| Some((snapshot.tag(ID)?, snapshot.tag(SITE)));
+        let mut parts: BTreeMap<_, Vec<(String, String)>> = BTreeMap::new();
+        for snapshot in &all {
+            if let (Some(group), Some(part)) = (group(snapshot), snapshot.tag(PART)) {
+                parts.entry(group).or_default().push((part, snapshot.id.clone()));
+            }
+        }
+        let mut found = Vec::new();
+        for whole in all.iter().filter(|snapshot| snapshot.tag(PART).as_deref() == Some(WHOLE)) {
+            let (Some(group), Some(name)) = (group(whole), whole.tag(FILE)) else { continue };
+            if check_name(&name).is_err() {
+                continue;
+            }
+            let of_it = parts.get(&group).cloned().unwrap_or_default();
+            let one = backup(whole, name, of_it, &verified);
+            if !one.lacks.is_empty() {
+                let text = format!(
+                    "{} is not whole: its snapshot of the {} is gone; nobody can restore it",
+                    one.listed.name,
+                    one.lacks.join(" and of the ")
+                );
+                told.push(Note { kind: NoteKind::Missing, text });
+            }
+            found.push(one);
+        }
+        found.sort_by(|a, b| (&a.listed.name, a.listed.mtime).cmp(&(&b.listed.name, b.listed.mtime)));
+        Ok(found)
+    }
+
+    /// The newest backup of a name.
+    pub(super) fn find(&self, name: &str) -> Result<Option<Found>> {
+        Ok(self.backups(&mut Vec::new())?.into_iter().rfind(|found| found.listed.name == name))
+    }
+
+    pub(super) fn verified(&self) -> BTreeMap<String, Value> {
+        let text = self.verified.as_ref().and_then(|file| fs::read(file).ok());
+        text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+}
+
+/// A backup by its last snapshot and the parts that there are.
+fn backup(
+    whole: &Snapshot,
+    name: String,
+    parts: Vec<(String, String)>,
+    verified: &BTreeMap<String, Value>,
+) -> Found {
+    let wanted = whole.tag(PARTS).unwrap_or_default();
+    let is_there = |part: &str| parts.iter().any(|(there, _)| there == part);
+    let lacks =
+        wanted.split('+').filter(|part| !part.is_empty() && !is_there(part)).map(str::to_owned).collect();
+    let mut sidecar = Sidecar::new();
+    for field in &whole.tags {
+        let Some((name, _)) = field.split_once('=') else { continue };
+        if ![PART, FILE, PARTS].contains(&name) {
+            sidecar.set(name, whole.tag(name).unwrap_or_default());
+        }
+    }
+    if let Some(time) = verified.get(&format!("{}/{name}", whole.id)).and_then(Value::as_u64) {
+        sidecar.set_number(key::VERIFIED, time);
+    }
+    let mtime = sidecar.number(key::DATESTAMP).and_then(|time| i64::try_from(time).ok());
+    let listed = Listed {
+        name,
+        size: sidecar.number(key::CONTENT_SIZE).unwrap_or_default(),
+        mtime: mtime.unwrap_or_default(),
+        sidecar: Some(sidecar.to_string()),
+    };
+    Found { listed, snapshots: parts.into_iter().map(|(_, id)| id).collect(), lacks }
+}
+
+/// `restic snapshots --json`, or what is remembered of it.
+pub(super) fn parse(text: &[u8]) -> Result<Vec<Snapshot>> {
+    let wrong =
+        |cause| Error::new(Code::Destination, "restic's list of snapshots cannot be read").because(cause);
+    let all: Option<Vec<Value>> = serde_json::from_slice(text).map_err(wrong)?;
+    let one = |value: &Value| {
+        let tags = value["tags"].as_array().into_iter().flatten();
+        Some(Snapshot {
+            id: value["id"].as_str()?.to_owned(),
+            tags: tags.filter_map(Value::as_str).map(str::to_owned).collect(),
+            host: value["hostname"].as_str().unwrap_or_default().to_owned(),
+        })
+    };
+    Ok(all.unwrap_or_default().iter().filter_map(one).collect())
+}

@@ -1,0 +1,63 @@
+//! Which restic there is: found, and of a version that fits.
+
+use crate::{Code, Error, Result};
+use std::io;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+pub(super) const PROGRAM: &str = "restic";
+/// The oldest version that does all that is asked of it: Debian 12's.
+const OLDEST: (u32, u32) = (0, 14);
+
+pub(super) const INSTALL: &str = "install it: apt-get install restic (0.14 or newer)";
+
+/// Fails where restic is not there, or too old. Asked once.
+pub(super) fn check_version() -> Result<()> {
+    static FOUND: OnceLock<(u32, u32)> = OnceLock::new();
+    let found = match FOUND.get() {
+        Some(found) => *found,
+        None => {
+            let printed =
+                Command::new(PROGRAM).arg("version").env("LC_ALL", "C").stdin(Stdio::null()).output();
+            let printed = printed.map_err(|cause| match cause.kind() {
+                io::ErrorKind::NotFound => Error::new(
+                    Code::Unsupported,
+                    "the program restic, which keeps repositories, is not installed",
+                )
+                .hint(INSTALL),
+                _ => Error::new(Code::Unsupported, "cannot run the program restic")
+                    .because(cause)
+                    .hint(INSTALL),
+            })?;
+            let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+            let found = version(&text).ok_or_else(|| {
+                Error::new(Code::Unsupported, "the program restic does not tell its version").hint(INSTALL)
+            })?;
+            *FOUND.get_or_init(|| found)
+        }
+    };
+    if found < OLDEST {
+        let text = format!("restic {}.{} is too old: 0.14 or newer is needed", found.0, found.1);
+        return Err(Error::new(Code::Unsupported, text).hint(INSTALL));
+    }
+    Ok(())
+}
+
+/// Of `restic 0.14.0 compiled with go1.19.8 on linux/amd64`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix("restic ")?.split(['.', ' ', '-']);
+    Some((numbers.next()?.trim_start_matches('v').parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(version("restic 0.14.0 compiled with go1.19.8 on linux/amd64\n"), Some((0, 14)));
+        assert_eq!(version("restic 0.18.1-dev (compiled manually)"), Some((0, 18)));
+        assert_eq!(version("bash: restic"), None);
+        assert!((0, 9) < OLDEST && (1, 0) > OLDEST);
+    }
+}
