@@ -7,7 +7,7 @@ use super::syntax::{Charset, Syntax};
 use crate::{Code, Error, Result};
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 use std::io::Read;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// The largest packet a server can be told to take (`max_allowed_packet`): no statement can be longer.
 const LONGEST: usize = 1 << 30;
@@ -37,6 +37,10 @@ pub(crate) enum Item<'a> {
 
 /// Where in the buffer an item lies: its text, and for a statement its delimiter.
 pub(crate) type Found = (Range<usize>, Option<Range<usize>>);
+
+/// Whether the lexer goes on, or what it came upon; nothing at the end of the input.
+type Turn = ControlFlow<Option<Found>>;
+const ON: Turn = ControlFlow::Continue(());
 
 /// Where the lexer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,157 +179,167 @@ impl<R: Read> Splitter<R> {
     /// Reads up to the end of the next item.
     pub(crate) fn advance(&mut self) -> Result<Option<Found>> {
         loop {
-            match self.state {
-                LexerState::Between => {
-                    let rest = self.rest();
-                    match rest.iter().position(|byte| !byte.is_ascii_whitespace()) {
-                        Some(skipped) => self.at += skipped,
-                        None => {
-                            self.at = self.filled;
-                            self.start = self.at;
-                            if !self.fill()? {
-                                return Ok(None);
-                            }
-                            continue;
-                        }
-                    }
-                    self.start = self.at;
-                    self.look_ahead(LOOK_AHEAD)?;
-                    if self.delimiter_command()? || self.sandbox_mark()? {
-                        continue;
-                    }
-                    self.inside = false;
-                    if !self.comment()? {
-                        self.state = LexerState::Text;
-                    }
-                }
-                LexerState::Text => {
-                    let syntax = self.modes.syntax();
-                    let found = match syntax.charset {
-                        Charset::Plain => self.rest().iter().position(|&byte| self.is_special(byte)),
-                        charset => match self.among_characters(charset, |byte| self.is_special(byte)) {
-                            Ok(found) => Some(found),
-                            Err(passed) => {
-                                self.at += passed;
-                                if self.fill()? {
-                                    continue;
-                                }
-                                None
-                            }
-                        },
-                    };
-                    let Some(ahead) = found else {
-                        self.at = self.filled;
-                        if self.fill()? {
-                            continue;
-                        }
-                        return Ok(self.last_statement());
-                    };
-                    self.at += ahead;
-                    self.look_ahead(4.max(self.delimiter.len()))?;
-                    if self.rest().starts_with(&self.delimiter) {
-                        let text = self.start..self.at;
-                        self.at += self.delimiter.len();
-                        self.start = self.at;
-                        self.state = LexerState::Between;
-                        self.syntax = self.modes.syntax();
-                        self.modes.see(self.buffer.get(text.clone()).unwrap_or_default());
-                        return Ok(Some((text.clone(), Some(text.end..self.at))));
-                    }
-                    self.inside = true;
-                    if self.comment()? {
-                        continue;
-                    }
-                    match self.rest().first() {
-                        Some(&quote @ (b'\'' | b'"' | b'`')) => self.state = LexerState::Quoted(quote),
-                        _ => self.state = LexerState::Text,
-                    }
-                    self.at += 1;
-                }
-                LexerState::Quoted(quote) => {
-                    let rest = self.rest();
-                    // A doubled quote ends one string and begins the next: the same in effect. Identifiers know no
-                    // escapes.
-                    let syntax = self.modes.syntax();
-                    let escapes = syntax.escapes(quote);
-                    let found = match syntax.charset {
-                        Charset::Plain if escapes => memchr2(quote, b'\\', rest),
-                        Charset::Plain => memchr(quote, rest),
-                        charset => {
-                            let ends = |byte| byte == quote || escapes && byte == b'\\';
-                            match self.among_characters(charset, ends) {
-                                Ok(found) => Some(found),
-                                Err(passed) => {
-                                    self.at += passed;
-                                    if self.fill()? {
-                                        continue;
-                                    }
-                                    None
-                                }
-                            }
-                        }
-                    };
-                    let rest = self.rest();
-                    let Some(ahead) = found else {
-                        self.at = self.filled;
-                        if self.fill()? {
-                            continue;
-                        }
-                        return Ok(self.last_statement());
-                    };
-                    let escape = escapes && rest.get(ahead) == Some(&b'\\');
-                    self.state = if escape { LexerState::Escaped(quote) } else { LexerState::Text };
-                    self.at += ahead + 1;
-                }
-                LexerState::Escaped(quote) => {
-                    if self.at == self.filled && !self.fill()? {
-                        return Ok(self.last_statement());
-                    }
-                    self.at += 1;
-                    self.state = LexerState::Quoted(quote);
-                }
-                LexerState::LineComment => {
-                    let end = memchr(b'\n', self.rest());
-                    if end.is_none() {
-                        self.at = self.filled;
-                        if self.fill()? {
-                            continue;
-                        }
-                    }
-                    let text = self.start..self.at + end.unwrap_or(0);
-                    self.at = text.end;
-                    if self.inside {
-                        self.state = LexerState::Text;
-                        continue;
-                    }
-                    self.start = self.at;
-                    self.state = LexerState::Between;
-                    let comment = self.buffer.get(text.clone()).unwrap_or_default();
-                    let trimmed = comment.strip_suffix(b"\r").map_or(text.end, |_| text.end - 1);
-                    return Ok(Some((text.start..trimmed, None)));
-                }
-                LexerState::BlockComment => {
-                    let rest = self.rest();
-                    match memmem::find(rest, b"*/") {
-                        Some(end) => {
-                            self.at += end + 2;
-                            self.state = if self.inside { LexerState::Text } else { LexerState::Between };
-                        }
-                        None => {
-                            // The star may be the last byte so far.
-                            self.at += rest.len().saturating_sub(1);
-                            if !self.inside {
-                                self.start = self.at;
-                            }
-                            if !self.fill()? {
-                                self.at = self.filled;
-                                return Ok(self.last_statement());
-                            }
-                        }
-                    }
-                }
+            let turn = match self.state {
+                LexerState::Between => self.between()?,
+                LexerState::Text => self.text()?,
+                LexerState::Quoted(quote) => self.quoted(quote)?,
+                LexerState::Escaped(quote) => self.escaped(quote)?,
+                LexerState::LineComment => self.line_comment()?,
+                LexerState::BlockComment => self.block_comment()?,
+            };
+            if let ControlFlow::Break(found) = turn {
+                return Ok(found);
             }
         }
+    }
+
+    /// Passes over white space, and sees what begins after it.
+    fn between(&mut self) -> Result<Turn> {
+        let Some(skipped) = self.rest().iter().position(|byte| !byte.is_ascii_whitespace()) else {
+            self.at = self.filled;
+            self.start = self.at;
+            return Ok(if self.fill()? { ON } else { ControlFlow::Break(None) });
+        };
+        self.at += skipped;
+        self.start = self.at;
+        self.look_ahead(LOOK_AHEAD)?;
+        if self.delimiter_command()? || self.sandbox_mark()? {
+            return Ok(ON);
+        }
+        self.inside = false;
+        if !self.comment()? {
+            self.state = LexerState::Text;
+        }
+        Ok(ON)
+    }
+
+    /// Goes to the next byte that means something, and sees what it does.
+    fn text(&mut self) -> Result<Turn> {
+        let rest = self.rest();
+        let found = match self.modes.syntax().charset {
+            Charset::Plain => rest.iter().position(|&byte| self.is_special(byte)).ok_or(rest.len()),
+            charset => self.among_characters(charset, |byte| self.is_special(byte)),
+        };
+        match self.come_to(found)? {
+            Ok(ahead) => self.at += ahead,
+            Err(turn) => return Ok(turn),
+        }
+        self.look_ahead(4.max(self.delimiter.len()))?;
+        if self.rest().starts_with(&self.delimiter) {
+            return Ok(ControlFlow::Break(Some(self.statement())));
+        }
+        self.inside = true;
+        if self.comment()? {
+            return Ok(ON);
+        }
+        if let Some(&quote @ (b'\'' | b'"' | b'`')) = self.rest().first() {
+            self.state = LexerState::Quoted(quote);
+        }
+        self.at += 1;
+        Ok(ON)
+    }
+
+    /// The statement that the delimiter here ends.
+    fn statement(&mut self) -> Found {
+        let text = self.start..self.at;
+        self.at += self.delimiter.len();
+        self.start = self.at;
+        self.state = LexerState::Between;
+        self.syntax = self.modes.syntax();
+        self.modes.see(self.buffer.get(text.clone()).unwrap_or_default());
+        let end = text.end;
+        (text, Some(end..self.at))
+    }
+
+    /// Goes to the end of a quoted string or identifier, or to an escape in it. A doubled quote ends one string and begins
+    /// the next: the same in effect. Identifiers know no escapes.
+    fn quoted(&mut self, quote: u8) -> Result<Turn> {
+        let syntax = self.modes.syntax();
+        let escapes = syntax.escapes(quote);
+        let rest = self.rest();
+        let found = match syntax.charset {
+            Charset::Plain if escapes => memchr2(quote, b'\\', rest).ok_or(rest.len()),
+            Charset::Plain => memchr(quote, rest).ok_or(rest.len()),
+            charset => self.among_characters(charset, |byte| byte == quote || escapes && byte == b'\\'),
+        };
+        let ahead = match self.come_to(found)? {
+            Ok(ahead) => ahead,
+            Err(turn) => return Ok(turn),
+        };
+        let escape = escapes && self.rest().get(ahead) == Some(&b'\\');
+        self.state = if escape { LexerState::Escaped(quote) } else { LexerState::Text };
+        self.at += ahead + 1;
+        Ok(ON)
+    }
+
+    /// Passes over whatever byte comes after a backslash.
+    fn escaped(&mut self, quote: u8) -> Result<Turn> {
+        if self.at == self.filled && !self.fill()? {
+            return Ok(ControlFlow::Break(self.last_statement()));
+        }
+        self.at += 1;
+        self.state = LexerState::Quoted(quote);
+        Ok(ON)
+    }
+
+    /// Goes to the end of the line; the comment is an item where it stands between statements.
+    fn line_comment(&mut self) -> Result<Turn> {
+        let end = memchr(b'\n', self.rest());
+        if end.is_none() {
+            self.at = self.filled;
+            if self.fill()? {
+                return Ok(ON);
+            }
+        }
+        let text = self.start..self.at + end.unwrap_or(0);
+        self.at = text.end;
+        if self.inside {
+            self.state = LexerState::Text;
+            return Ok(ON);
+        }
+        self.start = self.at;
+        self.state = LexerState::Between;
+        let comment = self.buffer.get(text.clone()).unwrap_or_default();
+        let trimmed = comment.strip_suffix(b"\r").map_or(text.end, |_| text.end - 1);
+        Ok(ControlFlow::Break(Some((text.start..trimmed, None))))
+    }
+
+    /// Goes to the end of a comment between stars.
+    fn block_comment(&mut self) -> Result<Turn> {
+        let rest = self.rest();
+        if let Some(end) = memmem::find(rest, b"*/") {
+            self.at += end + 2;
+            self.state = if self.inside { LexerState::Text } else { LexerState::Between };
+            return Ok(ON);
+        }
+        // The star may be the last byte so far.
+        self.at += rest.len().saturating_sub(1);
+        if !self.inside {
+            self.start = self.at;
+        }
+        if self.fill()? {
+            return Ok(ON);
+        }
+        self.at = self.filled;
+        Ok(ControlFlow::Break(self.last_statement()))
+    }
+
+    /// How far ahead that is which was looked for; where so many bytes do not have it, the lexer goes on with more, or is at
+    /// the end.
+    fn come_to(
+        &mut self,
+        found: std::result::Result<usize, usize>,
+    ) -> Result<std::result::Result<usize, Turn>> {
+        let passed = match found {
+            Ok(ahead) => return Ok(Ok(ahead)),
+            Err(passed) => passed,
+        };
+        self.at += passed;
+        if self.fill()? {
+            return Ok(Err(ON));
+        }
+        self.at = self.filled;
+        Ok(Err(ControlFlow::Break(self.last_statement())))
     }
 
     fn rest(&self) -> &[u8] {
@@ -468,145 +482,5 @@ impl<R: Read> Splitter<R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Gives a few bytes a time, so that every look-ahead meets the end of what is there.
-    struct Drip<'a>(&'a [u8], usize);
-
-    impl Read for Drip<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-            let n = self.1.min(buffer.len());
-            let n = self.0.read(buffer.get_mut(..n).unwrap_or_default())?;
-            Ok(n)
-        }
-    }
-
-    fn split(sql: &[u8], drip: usize) -> Vec<String> {
-        let mut splitter = Splitter::new(Drip(sql, drip));
-        let mut items = Vec::new();
-        while let Some(item) = splitter.next().unwrap() {
-            items.push(match item {
-                Item::Comment(text) => format!("#{}", String::from_utf8_lossy(text)),
-                Item::Statement { text, delimiter } => {
-                    format!("{}|{}", String::from_utf8_lossy(text), String::from_utf8_lossy(delimiter))
-                }
-            });
-        }
-        assert_eq!(splitter.bytes(), sql.len() as u64);
-        items
-    }
-
-    #[track_caller]
-    fn check(sql: &str, items: &[&str]) {
-        for drip in [1, 2, 3, 7, 1 << 20] {
-            assert_eq!(split(sql.as_bytes(), drip), items, "{drip} bytes a time");
-        }
-    }
-
-    #[test]
-    fn statements_end_where_the_client_ends_them() {
-        check("a;b ;\n\n c", &["a|;", "b |;", "c|"]);
-        check("x 'a;''b' \"c;\" `d;``\\`;y", &["x 'a;''b' \"c;\" `d;``\\`|;", "y|"]);
-        check(r"x 'it\'s;', 'end\\';y;", &[r"x 'it\'s;', 'end\\'|;", "y|;"]);
-        check("a-1;b--1;c- -1;d/2;", &["a-1|;", "b--1|;", "c- -1|;", "d/2|;"]);
-        check(";;a;", &["|;", "|;", "a|;"]);
-        check("", &[]);
-        check(" \n\t", &[]);
-    }
-
-    #[test]
-    fn modes_and_character_sets_say_where_a_string_ends() {
-        check(
-            "a '\\';b';SET sql_mode='NO_BACKSLASH_ESCAPES';a 'C:\\';b;SET sql_mode='';c '\\';';",
-            &[
-                "a '\\';b'|;",
-                "SET sql_mode='NO_BACKSLASH_ESCAPES'|;",
-                "a 'C:\\'|;",
-                "b|;",
-                "SET sql_mode=''|;",
-                "c '\\';'|;",
-            ],
-        );
-        check(
-            "SET sql_mode='ANSI_QUOTES';a \"b\\\";c;",
-            &["SET sql_mode='ANSI_QUOTES'|;", "a \"b\\\"|;", "c|;"],
-        );
-        // U+8AA0 in GBK, and in Shift JIS U+8868.
-        for (charset, character) in [("gbk", b"\xd5\x5c"), ("big5", b"\xa5\x5c"), ("sjis", b"\x95\x5c")] {
-            let sql =
-                [b"SET NAMES ", charset.as_bytes(), b";a '", character, b"'; b '\\'", character, b"';c;"]
-                    .concat();
-            for drip in [1, 2, 3, 1 << 20] {
-                assert_eq!(split(&sql, drip).len(), 4, "{charset}, {drip} bytes a time");
-            }
-        }
-    }
-
-    #[test]
-    fn comments_hide_delimiters_and_quotes() {
-        check("-- it's; one\r\na;--\nb;# c'\nd;", &["#-- it's; one", "a|;", "#--", "b|;", "## c'", "d|;"]);
-        check("/* it's; */a /* ; */ b;/*/ ; */c;/**/d;", &["a /* ; */ b|;", "c|;", "d|;"]);
-        check(
-            "/*!40101 SET a='*/;' */;/*M!100101 x */;",
-            &["/*!40101 SET a='*/;' */|;", "/*M!100101 x */|;"],
-        );
-        check("a -- b;'\n c;", &["a -- b;'\n c|;"]);
-        check("a # b;'\n c;", &["a # b;'\n c|;"]);
-        check("--", &["#--"]);
-    }
-
-    #[test]
-    fn the_delimiter_changes() {
-        check(
-            "DELIMITER ;;\ncreate x begin a; b; end ;;\ndelimiter ;\nc;",
-            &["create x begin a; b; end |;;", "c|;"],
-        );
-        check("delimiter $$\r\na;$$b$$/**/ DELIMITER ;\nc;", &["a;|$$", "b|$$", "c|;"]);
-        check("delimiters;", &["delimiters|;"]);
-        assert!(Splitter::new(b"DELIMITER \nx".as_slice()).next().is_err());
-    }
-
-    #[test]
-    fn the_sandbox_mark_is_no_statement() {
-        check("/*M!999999\\- enable the sandbox mode */ \n-- x\na;", &["#-- x", "a|;"]);
-        check("/*!999999\\- enable the sandbox mode */\na;", &["a|;"]);
-    }
-
-    #[test]
-    fn a_torn_dump_is_noticed() {
-        for (sql, torn) in [
-            ("a 'b", true),
-            ("a /* b", true),
-            ("a `b", true),
-            ("a 'b\\", true),
-            ("a 'b'", false),
-            ("a", false),
-        ] {
-            let mut splitter = Splitter::new(sql.as_bytes());
-            while splitter.next().unwrap().is_some() {}
-            assert_eq!(splitter.torn(), torn, "{sql}");
-        }
-    }
-
-    #[test]
-    fn a_long_statement_passes_and_its_memory_goes() {
-        let mut sql = b"INSERT INTO t VALUES (x'', '".to_vec();
-        sql.extend((0..40_000_000_u32).map(|i| {
-            if i % 251 == u32::from(b'\'') || i % 251 == u32::from(b'\\') { b'x' } else { (i % 251) as u8 }
-        }));
-        sql.extend_from_slice(b"');\n");
-        let long = sql.len() - 2;
-        for _ in 0..100_000 {
-            sql.extend_from_slice(b"INSERT INTO t VALUES (1, 'something short');\n");
-        }
-        let mut splitter = Splitter::new(sql.as_slice());
-        let mut lengths = Vec::new();
-        while let Some(item) = splitter.next().unwrap() {
-            let Item::Statement { text, .. } = item else { panic!("a comment") };
-            lengths.push(text.len());
-        }
-        assert_eq!((lengths.len(), lengths.first().copied()), (100_001, Some(long)));
-        assert!(splitter.buffer.capacity() <= 2 * KEPT, "{}", splitter.buffer.capacity());
-    }
-}
+#[path = "splitter_tests.rs"]
+mod tests;
