@@ -4,6 +4,8 @@
 //! (see `beneath`), files are made anew (never written through a link or into a file that was there), names with
 //! `..` are refused, devices are skipped. Set-user-ID bits are dropped unless asked for.
 
+mod metadata;
+
 use super::attributes::Attributes;
 use super::beneath::{make_dir_all, open_dir};
 use super::pending::Pending;
@@ -11,10 +13,10 @@ use super::place::{
     LOOK, Place, in_place_of_root, leads_out, make_folder, refuse_climbing, refuse_deep, replacing, split,
     times,
 };
-use super::{Attribute, Entry, EntryKind, Member, Owners, Reader, Segment, extras, show};
+use super::{Entry, EntryKind, Member, Owners, Reader, Segment, show};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid, XattrFlags};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{BufRead, Read};
@@ -23,7 +25,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const ACCESS_ACL: &str = "system.posix_acl_access";
 const DEFAULT_ACL: &str = "system.posix_acl_default";
 
 /// What to restore besides content, modes and times.
@@ -185,108 +186,6 @@ impl<'a> Extractor<'a> {
         Ok(self.report)
     }
 
-    fn set_folder(
-        &mut self,
-        place: &Place,
-        attributes: Attributes,
-        extras: &[Attribute],
-    ) -> Result<(), Errno> {
-        let handle = open_dir(self.root(place)?, &place.path)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = fs::openat(&handle, ".", flags, Mode::empty())?;
-        self.own(attributes, |uid, gid| fs::fchown(&dir, uid, gid))?;
-        self.set_extras(&dir, place, extras, true);
-        fs::fchmod(&dir, Mode::from_raw_mode(attributes.mode & 0o3777))?;
-        self.set_extras(&dir, place, extras, false);
-        attributes.mtime.map_or(Ok(()), |mtime| fs::futimens(&dir, &times(mtime)))
-    }
-
-    fn attributes(&self, member: &Member) -> Attributes {
-        let Entry { mode, uid, gid, mtime, .. } = member.entry;
-        let (mut uid, mut gid) = (uid, gid);
-        if self.options.owners && !self.options.numeric_owners {
-            uid = self.owners.uid(&member.user).unwrap_or(uid);
-            gid = self.owners.gid(&member.group).unwrap_or(gid);
-        }
-        // To the kernel the highest number means "leave it".
-        let real = |id| Some(id).filter(|id| self.options.owners && *id != u32::MAX);
-        let mtime = Some((mtime, member.entry.extras.nanos));
-        Attributes { mode, uid: real(uid), gid: real(gid), mtime }
-    }
-
-    /// Gives a file or folder its attributes: what needs the right to write, which its mode may take away, or the rest.
-    ///
-    /// What gives power over the machine (`security.capability`, `trusted.…`) comes back only as root, and only from an
-    /// archive whose origin is proven; other attributes of `security` and `system` belong to the machine.
-    fn set_extras(&mut self, file: impl AsFd, place: &Place, attributes: &[Attribute], writing: bool) {
-        if !writing && self.roots.get(place.root).is_some_and(|root| root.inherits) {
-            for name in [ACCESS_ACL, DEFAULT_ACL] {
-                // It may have got none.
-                let _ = fs::fremovexattr(&file, name);
-            }
-        }
-        for attribute in attributes {
-            let name = attribute.name.as_slice();
-            let power = name == b"security.capability" || name.starts_with(b"trusted.");
-            if writing != name.starts_with(b"user.") || (!power && !writing && !extras::is_acl(name)) {
-                continue;
-            }
-            let kind = match (power, writing) {
-                (true, _) if !(self.options.special_bits && self.options.owners) => {
-                    self.tell(
-                        "capabilities and attributes of the system",
-                        place,
-                        "their origin is not proven",
-                    );
-                    continue;
-                }
-                (true, _) => "capabilities and attributes of the system",
-                (false, true) => "extended attributes",
-                (false, false) => "access control lists",
-            };
-            let owners = (!self.options.numeric_owners).then_some(&self.owners);
-            let set = match extras::for_file_system(attribute, owners) {
-                Some((name, value)) => {
-                    fs::fsetxattr(&file, name, &value, XattrFlags::empty()).map_err(|cause| cause.to_string())
-                }
-                None => Err("it names somebody whom this machine does not know".to_owned()),
-            };
-            if let Err(why) = set {
-                self.tell(kind, place, &why);
-            }
-        }
-    }
-
-    /// Says, once for each kind, that it could not be restored.
-    fn tell(&mut self, kind: &'static str, place: &Place, why: &str) {
-        if !self.told.contains(&kind) {
-            self.told.push(kind);
-            let text = format!("{kind} are not restored, of {} for one: {why}", self.path(place).display());
-            self.monitor.note(NoteKind::Missing, text);
-        }
-    }
-
-    /// Gives something its owner. Where the system does not let us (a container without that user, a file system
-    /// without owners) the rest goes on without, and says so once.
-    fn own(
-        &mut self,
-        attributes: Attributes,
-        chown: impl FnOnce(Option<Uid>, Option<Gid>) -> Result<(), Errno>,
-    ) -> Result<(), Errno> {
-        let (uid, gid) = (attributes.uid.map(Uid::from_raw), attributes.gid.map(Gid::from_raw));
-        if !self.options.owners || (uid.is_none() && gid.is_none()) {
-            return Ok(());
-        }
-        match chown(uid, gid) {
-            Err(e @ (Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP)) => {
-                self.options.owners = false;
-                self.monitor.note(NoteKind::Warning, format!("owners cannot be restored here: {e}"));
-                Ok(())
-            }
-            done => done,
-        }
-    }
-
     fn folder(&mut self, entry: &Entry, place: Place, attributes: Attributes) -> Result<()> {
         self.report.directories += 1;
         if let Some((parent, name)) = split(&place) {
@@ -440,26 +339,6 @@ impl<'a> Extractor<'a> {
             }
         }
         Ok(())
-    }
-
-    fn set_file(
-        &mut self,
-        file: &File,
-        entry: &Entry,
-        place: &Place,
-        attributes: Attributes,
-    ) -> Result<(), Errno> {
-        self.own(attributes, |uid, gid| fs::fchown(file, uid, gid))?;
-        self.set_extras(file, place, &entry.extras.attributes, true);
-        let mut mode = attributes.mode & 0o7777;
-        if mode & 0o6000 != 0 && !(self.options.special_bits && self.options.owners) {
-            mode &= 0o1777;
-            let text = format!("{}: the set-user-ID and set-group-ID bits were dropped", show(&entry.path));
-            self.monitor.note(NoteKind::Warning, text);
-        }
-        fs::fchmod(file, Mode::from_raw_mode(mode))?;
-        self.set_extras(file, place, &entry.extras.attributes, false);
-        fs::futimens(file, &times((entry.mtime, entry.extras.nanos)))
     }
 
     /// The handle of a folder, made with its parents where it is missing.

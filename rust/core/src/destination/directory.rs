@@ -3,34 +3,32 @@
 //! Replacing a backup of the same name takes two renames, data then sidecar. In between, the new sidecar lies in
 //! `.NAME.info.part` while `.NAME.part` is gone: readers take it for the sidecar, and the next
 //! [`Destination::clean_parts`] finishes the job. A new backup gets its sidecar first, so that it needs none of this.
+//!
+//! `create` makes the folder and files in it, `hidden` knows whose unfinished files are, `writing` is an upload under way,
+//! `disk` what all of them ask of the system.
 
+mod create;
 mod disk;
+mod hidden;
 mod writing;
 
 pub(super) use self::disk::mode_of;
-use self::disk::{changed, flock, is_there, lock_part, look_up_group, make_for, read_text, remove_if_there};
+
+use self::disk::{flock, is_there, read_text, remove_if_there};
 use self::writing::Writing;
-use super::lease::{self, Found, Held, LEASE_MAX, Lease, this_host};
+use super::lease::this_host;
 use super::names::{self, Kind, SIDECAR_MAX, check_name};
 use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken, unreadable};
 use crate::config::document;
 use crate::{Code, Error, Fact, Monitor, Note, Result, ResultExt, Told};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, File};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
-
-/// Bytes after which the kernel is told to start writing back, so that the last flush has little left to do.
-const WRITE_BACK: u64 = 8 << 20;
-/// How far behind the end written pages are given up, so that a large backup does not push others' files out of
-/// memory. Followers are usually nearer than this; those that are not read from the disk.
-const KEEP_CACHED: u64 = 128 << 20;
 
 /// A folder on this machine.
 #[derive(Debug, Clone)]
@@ -81,129 +79,6 @@ impl Directory {
         self.path.join(file)
     }
 
-    /// Permissions of folders: the files' with the search bit wherever there is a read bit.
-    fn folder_mode(&self) -> u32 {
-        let mode = self.mode.as_raw_mode();
-        mode | (mode & 0o444) >> 2
-    }
-
-    fn gid(&self) -> Result<Option<Gid>> {
-        let Some(group) = &self.group else { return Ok(None) };
-        if let Some(gid) = self.gid.get() {
-            return Ok(Some(*gid));
-        }
-        let gid = look_up_group(group)?;
-        Ok(Some(*self.gid.get_or_init(|| gid)))
-    }
-
-    /// Group and permissions of what root writes without being told: the folder's group may read it, where the folder is
-    /// made for one. So the site's user sees root's backups, too.
-    fn shared(&self) -> Option<(Gid, Mode)> {
-        if !rustix::process::geteuid().is_root() || self.group.is_some() {
-            return None;
-        }
-        let folder = fs::metadata(&self.path).ok()?;
-        let made_for_it = folder.gid() != 0 && (folder.uid() != 0 || folder.mode() & 0o050 == 0o050);
-        let readable = Mode::from_raw_mode(0o640);
-        made_for_it
-            .then(|| (Gid::from_raw(folder.gid()), if self.mode_is_set { self.mode } else { readable }))
-    }
-
-    /// Makes the folder and those above it. What root makes in a folder of somebody else is that one's, who could have made
-    /// it: the site's user must be able to use what root has made before.
-    fn make(&self) -> Result<File> {
-        let above = self.path.ancestors().find(|folder| folder.is_dir());
-        let rest = above.and_then(|above| Some((above, self.path.strip_prefix(above).ok()?)));
-        let plain = |rest: &Path| rest.components().all(|part| matches!(part, Component::Normal(_)));
-        if rustix::process::geteuid().is_root()
-            && self.group.is_none()
-            && let Some((above, rest)) = rest.filter(|(_, rest)| plain(rest))
-        {
-            let owner = fs::metadata(above).at("cannot look at", above)?;
-            if owner.uid() != 0 {
-                return make_for(above, rest, &owner).at("cannot create the folder", &self.path);
-            }
-        }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.path)
-            .at("cannot create the folder", &self.path)?;
-        File::open(&self.path).at("cannot open", &self.path)
-    }
-
-    /// Gives a file its group and permissions, whatever the umask; the group first, as chown clears bits.
-    fn dress(&self, file: &File, path: &Path, mode: Mode) -> Result<()> {
-        if let Some(gid) = self.gid()? {
-            rustix::fs::fchown(file, None, Some(gid)).at("cannot set the group of", path)?;
-        }
-        rustix::fs::fchmod(file, mode).at("cannot set the permissions of", path)
-    }
-
-    /// A new file that nobody else made, never through a symlink.
-    fn create(&self, file: &str) -> Result<(File, PathBuf)> {
-        let path = self.at(file);
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = rustix::fs::openat(CWD, &path, flags, Mode::from_raw_mode(0o600));
-        let handle = File::from(made.at("cannot create", &path)?);
-        if let Err(error) = self.share(&handle, &path) {
-            let _ = fs::remove_file(&path);
-            return Err(error);
-        }
-        Ok((handle, path))
-    }
-
-    /// Gives a new file the group and the mode that the folder's files have.
-    fn share(&self, handle: &File, path: &Path) -> Result<()> {
-        match self.shared() {
-            Some((gid, mode)) => rustix::fs::fchown(handle, None, Some(gid))
-                .at("cannot set the group of", path)
-                .and_then(|()| rustix::fs::fchmod(handle, mode).at("cannot set the permissions of", path)),
-            None => self.dress(handle, path, self.mode),
-        }
-    }
-
-    /// Writes a small file that appears with its text in it, so that a kill leaves no empty one; `false` where the file
-    /// system has no files without a name.
-    fn create_at_once(&self, file: &str, text: &str) -> Result<bool> {
-        let path = self.at(file);
-        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        let Ok(made) = rustix::fs::openat(CWD, &self.path, flags, Mode::from_raw_mode(0o600)) else {
-            return Ok(false);
-        };
-        let mut handle = File::from(made);
-        self.share(&handle, &path)?;
-        handle.write_all(text.as_bytes()).at("cannot write", &path)?;
-        // One that a power cut left empty would count for ten minutes as one that is just being written.
-        handle.sync_all().at("cannot write", &path)?;
-        // open(2), O_TMPFILE: how such a file gets a name without further rights.
-        let nameless = format!("/proc/self/fd/{}", handle.as_raw_fd());
-        match rustix::fs::linkat(CWD, nameless, CWD, &path, AtFlags::SYMLINK_FOLLOW) {
-            Ok(()) => Ok(true),
-            Err(rustix::io::Errno::EXIST) => {
-                Err(Error::io("cannot create", &path, rustix::io::Errno::EXIST.into()))
-            }
-            Err(_) => Ok(false),
-        }
-    }
-
-    /// Writes a small file whole and flushed; takes it back on failure.
-    fn create_with(&self, file: &str, text: &str) -> Result<PathBuf> {
-        remove_if_there(&self.at(file))?;
-        self.create_new_with(file, text)
-    }
-
-    /// The same for a name that nothing has.
-    fn create_new_with(&self, file: &str, text: &str) -> Result<PathBuf> {
-        let (mut handle, path) = self.create(file)?;
-        let written = handle.write_all(text.as_bytes()).and_then(|()| handle.sync_all());
-        if written.is_err() {
-            let _ = fs::remove_file(&path);
-        }
-        written.at("cannot write", &path)?;
-        Ok(path)
-    }
-
     fn sync_folder(&self) -> Result<()> {
         File::open(&self.path).and_then(|folder| folder.sync_all()).at("cannot flush", &self.path)
     }
@@ -226,107 +101,6 @@ impl Directory {
             }
             other => other.at("cannot put in place", &to),
         }
-    }
-
-    /// Who makes the hidden files of `name`; `None` where nothing says that they are ours.
-    fn holder(&self, name: &str) -> Result<Option<Found>> {
-        let path = self.at(&names::lease(name));
-        let Some(made) = changed(&path)? else { return Ok(None) };
-        let last = made.max(changed(&self.at(&names::part(name)))?.unwrap_or(made));
-        let age = SystemTime::now().duration_since(last).unwrap_or(Duration::ZERO);
-        match read_text(&path, LEASE_MAX) {
-            Ok(Some(text)) if text.is_empty() => Ok(Some(Found { lease: None, age })),
-            Ok(Some(text)) => Ok(Lease::parse(&text).map(|lease| Found { lease: Some(lease), age })),
-            // Ended since we looked.
-            Ok(None) => Ok(None),
-            // Somebody else's: nothing is known of that run but its age.
-            Err(error) if error.code() == Code::Permission => {
-                Ok(Some(Found { lease: Some(Lease::default()), age }))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Fails where another run is writing `name` now.
-    fn refuse_where_held(&self, name: &str) -> Result<()> {
-        match self.holder(name)? {
-            Some(found) if !found.is_over() => Err(found.refusal(name, &self.describe())),
-            _ => Ok(()),
-        }
-    }
-
-    /// Says that the hidden files of `name` are made by us, from now on; settles what a run left that has ended.
-    fn claim(&self, name: &str) -> Result<Held> {
-        match self.holder(name)? {
-            Some(found) => {
-                if !found.is_over() || !self.settle(name)? {
-                    return Err(found.refusal(name, &self.describe()));
-                }
-            }
-            None => {
-                for file in [names::part(name), names::lease(name)] {
-                    if is_there(&self.at(&file))? {
-                        self.refuse_where_held(name)?;
-                        return Err(lease::in_the_way(&file, &self.describe()));
-                    }
-                }
-            }
-        }
-        let held = Held::new();
-        let made = self.create_at_once(&names::lease(name), &held.text()).and_then(|done| match done {
-            true => Ok(None),
-            false => self.create(&names::lease(name)).map(Some),
-        });
-        let (mut handle, path) = match made {
-            Ok(None) => return Ok(held),
-            Ok(Some(made)) => made,
-            Err(error) => {
-                // Another run may have been quicker.
-                self.refuse_where_held(name)?;
-                return Err(error);
-            }
-        };
-        let written = handle.write_all(held.text().as_bytes());
-        if written.is_err() {
-            let _ = fs::remove_file(&path);
-        }
-        written.at("cannot write", &path)?;
-        Ok(held)
-    }
-
-    /// What a killed change of a sidecar left: the next text, ours by what it says, of a backup that is there.
-    fn settle_sidecar(&self, name: &str) -> Result<bool> {
-        let busy = is_there(&self.at(&names::part(name)))? || !is_there(&self.at(name))?;
-        let new = self.at(&names::sidecar_new(name));
-        let ours = !busy && read_text(&new, SIDECAR_MAX)?.is_some_and(|text| names::is_our_text(&text));
-        Ok(ours && remove_if_there(&new)?)
-    }
-
-    /// Finishes or takes back what a killed upload of `name` left. Nothing, when someone is at it right now.
-    fn settle(&self, name: &str) -> Result<bool> {
-        let part = self.at(&names::part(name));
-        if is_there(&part)? {
-            let Some(_lock) = lock_part(&part)? else { return Ok(false) };
-            // Without data of its own, the sidecar was put there for this part.
-            if !is_there(&self.at(name))? {
-                remove_if_there(&self.at(&names::sidecar(name)))?;
-            }
-            remove_if_there(&self.at(&names::sidecar_part(name)))?;
-            remove_if_there(&self.at(&names::sidecar_new(name)))?;
-            remove_if_there(&part)?;
-            remove_if_there(&self.at(&names::lease(name)))?;
-            return Ok(true);
-        }
-        let mut changed = remove_if_there(&self.at(&names::sidecar_new(name)))?;
-        if is_there(&self.at(&names::sidecar_part(name)))? {
-            if is_there(&self.at(name))? {
-                self.rename(&names::sidecar_part(name), &names::sidecar(name))?;
-            } else {
-                remove_if_there(&self.at(&names::sidecar_part(name)))?;
-            }
-            changed = true;
-        }
-        Ok(remove_if_there(&self.at(&names::lease(name)))? || changed)
     }
 
     /// The files of the folder by name, as far as they are UTF-8; a folder that is not there yet is empty.
@@ -363,23 +137,6 @@ impl Directory {
                     return Err(missing(name, &self.describe()));
                 }
                 Ok(file)
-            }
-        }
-    }
-
-    /// Drupal's own line of defence for folders below the docroot; Apache reads it, nothing else does.
-    fn keep_web_out(&self) -> Result<()> {
-        let path = self.at(".htaccess");
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(CWD, &path, flags, Mode::from_raw_mode(0o644)) {
-            Err(rustix::io::Errno::EXIST) => Ok(()),
-            made => {
-                let text = "# Backups are not for the web.\n\
-                    <IfModule mod_authz_core.c>\n  Require all denied\n</IfModule>\n\
-                    <IfModule !mod_authz_core.c>\n  Deny from all\n</IfModule>\n";
-                File::from(made.at("cannot create", &path)?)
-                    .write_all(text.as_bytes())
-                    .at("cannot write", &path)
             }
         }
     }
@@ -438,33 +195,7 @@ impl Destination for Directory {
     }
 
     fn clean_parts(&self, keep: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
-        let mut cleaned = Vec::new();
-        let files = self.files()?;
-        let hidden: BTreeSet<&str> = files.keys().filter_map(|file| names::kind(file).hidden_of()).collect();
-        for name in hidden.into_iter().filter(|name| !keep(name)) {
-            let settled = self.holder(name).and_then(|found| match found {
-                Some(found) => Ok(found.is_over() && self.settle(name)?),
-                None => self.settle_sidecar(name),
-            });
-            match settled {
-                Ok(true) => cleaned.push(name.to_owned()),
-                Ok(false) => {}
-                // What others left is theirs to clean.
-                Err(error) if error.code() == Code::Permission => {}
-                Err(error) => return Err(error),
-            }
-        }
-        for (file, found) in files.iter().filter(|(file, _)| names::kind(file) == Kind::Probe) {
-            let age = found.modified().ok().and_then(|time| time.elapsed().ok()).unwrap_or_default();
-            if age > lease::STALE_PROBE && found.len() <= names::TRIAL.len() as u64 {
-                // Another's, perhaps: then it is his.
-                let _ = remove_if_there(&self.at(file));
-            }
-        }
-        if !cleaned.is_empty() {
-            self.sync_folder()?;
-        }
-        Ok(cleaned)
+        self.clean(keep)
     }
 
     fn free_space(&self) -> Result<Option<u64>> {

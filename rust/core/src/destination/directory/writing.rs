@@ -2,14 +2,20 @@
 
 use super::super::lease::Held;
 use super::super::{Destination, Existing, Upload, names, taken};
+use super::Directory;
 use super::disk::remove_if_there;
-use super::{Directory, KEEP_CACHED, WRITE_BACK};
 use crate::{Result, ResultExt};
 use rustix::fs::{Advice, FlockOperation};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+
+/// Bytes after which the kernel is told to start writing back, so that the last flush has little left to do.
+const WRITE_BACK: u64 = 8 << 20;
+/// How far behind the end written pages are given up, so that a large backup does not push others' files out of
+/// memory. Followers are usually nearer than this; those that are not read from the disk.
+const KEEP_CACHED: u64 = 128 << 20;
 
 /// A backup on its way into a [`Directory`].
 pub(super) struct Writing {

@@ -7,12 +7,11 @@ use super::watch::Watch;
 use crate::accounts::Account;
 use crate::config::connection;
 use crate::config::document;
-use crate::destination::address::setting;
 use crate::monitor::TICK;
 use crate::{Cancel, Code, Error, Fact, Result, Secret};
 use crossbeam_channel::RecvTimeoutError;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use ssh2::{BlockDirections, ErrorCode, KeyboardInteractivePrompt, MethodType, Prompt, Session};
+use ssh2::{BlockDirections, ErrorCode, MethodType, Session};
 use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -20,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Ciphers of the connection. libssh2 hands AES to OpenSSL 16 bytes at a time, which costs more than the cipher;
+
 /// ChaCha20 is its own plain C. Client processor time for 512 MiB (libssh2 1.11, OpenSSL 3.0, one Xeon core with
 /// AES and SHA instructions): aes128-ctr with hmac-sha2-256 1.5 s, chacha20-poly1305 1.9 s, aes128-gcm 2.3 s.
 const CIPHERS: [&str; 6] = [
@@ -56,9 +56,6 @@ fn hashes_fast() -> bool {
 fn hashes_fast() -> bool {
     false
 }
-
-/// Keys and passwords offered in one login: OpenSSH hangs up at the sixth (MaxAuthTries).
-const OFFERS: usize = 5;
 
 /// Error codes of libssh2.h after which the connection is of no more use.
 const BROKEN: [i32; 15] = [-1, -2, -3, -4, -7, -9, -11, -12, -13, -14, -26, -27, -30, -43, -45];
@@ -283,128 +280,6 @@ impl Server {
         }
     }
 
-    /// By the configured key file, else the agent's keys and the usual key files; then by password.
-    fn log_in(&self, session: &Session) -> Result<(), Trouble> {
-        let user = self.user()?;
-        let offered = match session.auth_methods(&user) {
-            Ok(methods) => methods.to_owned(),
-            Err(_) if session.authenticated() => return Ok(()),
-            Err(cause) => return Err(self.trouble("cannot log in", None, &cause)),
-        };
-        let asks = offered.contains("password") || offered.contains("keyboard-interactive");
-        let password = self.password.as_ref().filter(|_| asks);
-        // The one that we were given is worth more than a key that happens to lie about.
-        let keys = OFFERS - usize::from(password.is_some());
-        let mut tried = Tried::default();
-        if offered.contains("publickey") && self.by_key(session, &user, keys, &mut tried)? {
-            return Ok(());
-        }
-        if let Some(password) = password.filter(|_| !tried.hung_up) {
-            let password = std::str::from_utf8(password.expose()).map_err(|_| {
-                Error::new(Code::Config, format!("destination {}: the password is not UTF-8", self.id))
-            })?;
-            let entered = if offered.contains("password") {
-                session.userauth_password(&user, password)
-            } else {
-                session.userauth_keyboard_interactive(&user, &mut Answer(password))
-            };
-            if self.is_in(entered, "the password".into(), &mut tried)? {
-                return Ok(());
-            }
-        }
-        let left =
-            if tried.left > 0 { format!(", {} more keys were not", tried.left) } else { String::new() };
-        let tried = match tried.what.as_slice() {
-            [] => "nothing to try".into(),
-            what => format!("tried {}{left}", what.join(", ")),
-        };
-        Err(Error::new(
-            Code::Destination,
-            format!("{} does not let {user} in: it takes {offered}; {tried}", self.host()),
-        )
-        .hint(format!(
-            "set {} or a password; a key file with a passphrase needs a running ssh-agent",
-            setting(&self.id, "identity_file")
-        ))
-        .into())
-    }
-
-    /// Offers at most so many keys.
-    fn by_key(&self, session: &Session, user: &str, most: usize, tried: &mut Tried) -> Result<bool, Trouble> {
-        let files = match &self.identity_file {
-            Some(file) => {
-                std::fs::File::open(file).map_err(|cause| {
-                    let what =
-                        format!("destination {}: cannot read the identity_file {}", self.id, file.display());
-                    let hint = match cause.kind() {
-                        ErrorKind::PermissionDenied => "give it to the user who runs this",
-                        _ => "make a key with ssh-keygen -t ed25519, or correct the path",
-                    };
-                    Error::new(Code::Config, what).because(cause).hint(hint)
-                })?;
-                vec![file.clone()]
-            }
-            None => {
-                let usual = ["id_ed25519", "id_ecdsa", "id_rsa"];
-                let usual = usual.map(|name| at_home(&Path::new("~/.ssh").join(name)));
-                usual.into_iter().filter(|file| file.is_file()).collect()
-            }
-        };
-        if self.identity_file.is_none()
-            && let Ok(mut agent) = session.agent()
-            && agent.connect().and_then(|()| agent.list_identities()).is_ok()
-        {
-            // Some room is left for a key file.
-            let most = most - usize::from(!files.is_empty());
-            let identities = agent.identities().unwrap_or_default();
-            tried.left += identities.len().saturating_sub(most);
-            for identity in identities.iter().take(most) {
-                let entered = agent.userauth(user, identity);
-                if self.is_in(entered, format!("the agent's key {}", identity.comment()), tried)? {
-                    return Ok(true);
-                }
-            }
-        }
-        for file in files {
-            if tried.what.len() >= most || tried.hung_up {
-                tried.left += 1;
-                continue;
-            }
-            let entered = session.userauth_pubkey_file(user, None, &file, None);
-            let what = match &entered {
-                Err(cause) => format!("{} ({})", file.display(), cause.message()),
-                Ok(()) => String::new(),
-            };
-            if self.is_in(entered, what, tried)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Whether that let us in. A server that hangs up on what it was offered has refused it; trying that again would
-    /// only get us locked out.
-    fn is_in(
-        &self,
-        entered: Result<(), ssh2::Error>,
-        what: String,
-        tried: &mut Tried,
-    ) -> Result<bool, Trouble> {
-        match entered {
-            Ok(()) => return Ok(true),
-            Err(_) if tried.hung_up => {}
-            Err(cause) if is_broken(&cause) => {
-                if tried.what.is_empty() {
-                    return Err(self.trouble("cannot log in", None, &cause));
-                }
-                tried.hung_up = true;
-                tried.what.push("then it hung up".into());
-            }
-            Err(_) => tried.what.push(what),
-        }
-        Ok(false)
-    }
-
     /// `HOST: cannot read PATH: why`
     pub fn failed(&self, code: Code, what: &str, path: Option<&Path>, said: &str) -> Error {
         let told = match path {
@@ -463,24 +338,6 @@ fn sftp_status(code: i32) -> &'static str {
         19 => "it is no folder",
         _ => "the server refused",
     }
-}
-
-/// Answers every question with the password: that is what servers with PAM ask for.
-struct Answer<'a>(&'a str);
-
-impl KeyboardInteractivePrompt for Answer<'_> {
-    fn prompt(&mut self, _user: &str, _instructions: &str, prompts: &[Prompt<'_>]) -> Vec<String> {
-        prompts.iter().map(|_| self.0.to_owned()).collect()
-    }
-}
-
-/// What was offered in a login.
-#[derive(Debug, Default)]
-struct Tried {
-    what: Vec<String>,
-    /// Keys that were not offered.
-    left: usize,
-    hung_up: bool,
 }
 
 /// A socket to the first address of a name that takes one.

@@ -1,7 +1,7 @@
 //! Backing up: from the choice of source, profile and destinations to backups that are in place.
 //!
-//! A backup runs through this room so: `sources` says which folders and which database are meant and writes them as a
-//! tar or a dump into the `pipeline`, which compresses and encrypts; `deliver` brings the stream to every destination in
+//! A backup runs through this room so: `sources` says which folders and which database are meant; `write` makes a tar
+//! or a dump of them for the `pipeline`, which compresses and encrypts; `deliver` brings the stream to every destination in
 //! one pass and hashes it; `seal` makes the sidecar and its MAC; then [`run`] puts file and sidecar in place everywhere.
 
 pub(super) mod deliver;
@@ -9,6 +9,7 @@ mod expected;
 pub(super) mod pipeline;
 pub(super) mod seal;
 pub(super) mod sources;
+pub(super) mod write;
 
 use self::deliver::{Delivery, Written};
 use self::expected::Expected;

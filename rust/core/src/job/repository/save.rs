@@ -9,7 +9,8 @@ use crate::config::Document;
 use crate::destination::snapshots::{
     ABOUT, DATABASE, FILE, FILES, Folders, ID, PART, PARTS, SITE, Snapshot, Snapshots, WHOLE, tag,
 };
-use crate::job::backup::sources::{BackupPlan, Wrote};
+use crate::job::backup::sources::BackupPlan;
+use crate::job::backup::write::Wrote;
 use crate::source::database;
 use crate::source::files::TreeReport;
 use crate::{Code, Error, Monitor, NoteKind, Result};

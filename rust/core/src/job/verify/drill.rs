@@ -11,46 +11,29 @@
 //!
 //! A killed drill leaves some of these behind; the next one begins with removing them.
 
-use crate::archive::{EntryKind, Layout, Member, Part, Reader, Segment, show};
+mod compare;
+mod scratch;
+
+use self::compare::Seen;
+use self::scratch::grants;
 use crate::catalog::{Backup, Kind, is_future, key};
-use crate::config::{Connection, Database, Document, Driver, EncryptionKind};
+use crate::config::{Document, EncryptionKind};
 use crate::destination::Destination;
-use crate::entries;
 use crate::job::keys::Ring;
-use crate::job::open::Opened;
-use crate::job::pipe::pipe;
 use crate::job::request::Elsewhere;
-use crate::job::restore::apply;
 use crate::job::restore::elsewhere;
-use crate::job::restore::erase::erase;
 use crate::job::select::Criteria;
 use crate::job::{lock, places};
-use crate::long_path;
-use crate::source::database::{self, Contents, DumpSettings, Fingerprint, Table};
-use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt, Secret, threads};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::fs;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 const RESULTS: &str = "drills.json";
-/// What the scratch database's name ends with.
-const SUFFIX: &str = "_bam_drill";
-/// The longest name of a database that MariaDB, MySQL and PostgreSQL all take.
-const LONGEST: usize = 63;
-/// What stays as it is in the path of a URL.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'_').remove(b'-').remove(b'.');
-/// Differences that are told; all are counted.
-const TOLD: usize = 20;
 
 /// Drills one backup, or the newest of every source. Fails with [`Code::Integrity`] where something differs.
 pub fn run(
@@ -177,57 +160,6 @@ struct Drill<'a> {
     blocked: AtomicBool,
 }
 
-/// What came out, and where it differs.
-#[derive(Debug, Default, serde::Serialize)]
-struct Seen {
-    tables: u64,
-    rows: u64,
-    /// Whether the rows' content was compared, not only their number.
-    rows_compared: bool,
-    files: u64,
-    bytes: u64,
-    differences: Vec<String>,
-    #[serde(skip)]
-    more: u64,
-}
-
-impl Seen {
-    fn differs(&mut self, what: String) {
-        if self.differences.len() < TOLD { self.differences.push(what) } else { self.more += 1 }
-    }
-
-    fn verdict(&self, backup: &Backup) -> Result<()> {
-        if self.differences.is_empty() {
-            return Ok(());
-        }
-        let mut told = self.differences.join("; ");
-        if self.more > 0 {
-            told += &format!("; and {} more", self.more);
-        }
-        Err(Error::new(
-            Code::Integrity,
-            format!("what {} restores to is not what it holds: {told}", backup.file),
-        )
-        .hint("look at these; make a new backup and drill that"))
-    }
-}
-
-/// Where the server refuses the scratch database: what is to be allowed.
-fn grants(error: Error, connection: &Connection) -> Error {
-    let name = &connection.name;
-    let user = if connection.user.is_empty() { "USER" } else { &connection.user };
-    let (error, hint) = match (connection.driver, error.next_step()) {
-        (_, Some(_)) | (Driver::Sqlite, _) => return error,
-        // In a grant _ stands for any one letter.
-        (Driver::Mysql, None) => (
-            error,
-            format!("allow it: GRANT ALL ON `{}`.* TO '{user}'@'localhost';", name.replace('_', "\\_")),
-        ),
-        (Driver::Pgsql, None) => (error, format!("allow it: ALTER ROLE \"{user}\" CREATEDB;")),
-    };
-    error.context(format!("the scratch database {name} cannot be used")).hint(hint)
-}
-
 impl Drill<'_> {
     fn backup(&self, backup: &Backup, all: &[Arc<dyn Destination>]) -> Result<Seen> {
         self.clean()?;
@@ -271,279 +203,4 @@ impl Drill<'_> {
         }
         Ok(seen)
     }
-
-    /// The scratch database of what a backup was made from; `None` where the configuration has no database for it.
-    fn database(&self, backup: &Backup) -> Result<Option<(Database, Connection)>> {
-        let source = backup.source.as_ref().and_then(|name| self.document.sources.get(name));
-        let name = source.and_then(|source| source.database.as_deref()).unwrap_or("db");
-        match self.document.databases.get(name) {
-            Some(_) => self.scratch(name).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// A database's scratch: on the same server beside it, or a file.
-    fn scratch(&self, name: &str) -> Result<(Database, Connection)> {
-        let live = self.document.connection(name)?;
-        let mut scratch = self.document.databases.get(name).cloned().unwrap_or_default();
-        let url = match live.driver {
-            Driver::Sqlite => {
-                let path = self.dir.join("scratch.sqlite");
-                format!("sqlite:{}", percent_encode(path.as_os_str().as_bytes(), IN_PATH)).into_bytes()
-            }
-            _ => {
-                let stem: String = live.name.chars().take(LONGEST - SUFFIX.len()).collect();
-                with_name(scratch.url.as_ref().map_or(b"", Secret::expose), &format!("{stem}{SUFFIX}"))
-            }
-        };
-        scratch.url = Some(Secret::new(url));
-        let connection = scratch.resolve(Path::new("/"))?;
-        Ok((scratch, connection))
-    }
-
-    /// Says on disk that the scratch database is ours. One that is there and is not is left alone.
-    fn mark(&self, connection: &Connection) -> Result<()> {
-        if connection.driver != Driver::Sqlite
-            && !database::tables(connection, false, self.monitor)?.is_empty()
-        {
-            return Err(Error::new(
-                Code::Usage,
-                format!("the drill's database {} is not empty, and no drill made it so", connection.label()),
-            )
-            .hint("look what it is, and drop it"));
-        }
-        lock::write_state(&self.dir.join("database"), connection.label().as_bytes())
-    }
-
-    /// Removes what a drill made, this one or a killed one.
-    fn clean(&self) -> Result<()> {
-        // A cancel must not leave anything behind.
-        let monitor = Monitor::new();
-        let mark = self.dir.join("database");
-        if let Ok(label) = fs::read_to_string(&mark) {
-            for name in self.document.databases.keys() {
-                let Ok((database, connection)) = self.scratch(name) else { continue };
-                if connection.label() != label {
-                    continue;
-                }
-                // What a killed restore left beside it, the journal knows.
-                let to = Elsewhere {
-                    folder: None,
-                    database: Some(database),
-                    replace: true,
-                    state_dir: Some(self.dir.join("restore")),
-                };
-                drop(elsewhere::claim(&to, &monitor)?);
-                database::remove(&connection, &monitor)?;
-            }
-            fs::remove_file(&mark).at("cannot remove", &mark)?;
-        }
-        // Everything here is a drill's, the hidden folder of a killed restore, too.
-        for name in entries::names(self.dir).at("cannot list", self.dir)? {
-            let path = self.dir.join(name.at("cannot list", self.dir)?);
-            if path.file_name().is_some_and(|name| name == "lock") {
-                continue;
-            }
-            if let Some(remains) = erase(&path) {
-                return Err(Error::new(
-                    Code::Io,
-                    format!("the drill's folder cannot be removed: {}", remains.told()),
-                )
-                .hint("see what holds it, then remove it"));
-            }
-        }
-        Ok(())
-    }
-
-    fn compare(
-        &self,
-        opened: &Opened,
-        folder: Option<&Path>,
-        connection: Option<&Connection>,
-        seen: &mut Seen,
-    ) -> Result<()> {
-        if opened.kind().is_some_and(Kind::is_database) {
-            return match connection {
-                Some(connection) => self.compare_database(opened, &mut opened.decode()?, connection, seen),
-                None => Ok(()),
-            };
-        }
-        let survey = opened.foreign_layout(self.monitor)?;
-        let mut reader = Reader::new(opened.decode()?);
-        let (layout, mut first) = apply::begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
-        while let Some(member) = first.take().map_or_else(|| reader.next_member(), |first| Ok(Some(first)))? {
-            self.monitor.check()?;
-            match (layout.part(&member.entry.path), connection, folder) {
-                (Part::Database, Some(connection), _) => {
-                    self.compare_database(opened, &mut reader, connection, seen)?;
-                }
-                (Part::Manifest | Part::Other | Part::Database, _, _) | (_, _, None) => {}
-                (_, _, Some(folder)) => compare_member(&member, &layout, folder, &mut reader, seen)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts the rows of the dump and of what it was loaded to, and compares them where both can be written alike.
-    fn compare_database(
-        &self,
-        opened: &Opened,
-        dump: &mut dyn Read,
-        connection: &Connection,
-        seen: &mut Seen,
-    ) -> Result<()> {
-        let ours = opened.sidecar().is_some_and(|sidecar| sidecar.get(key::FORMAT).is_some());
-        let driver = Some(connection.driver);
-        let (expected, found) = match database::fingerprints(driver, dump, self.monitor)? {
-            Some(expected) if ours => {
-                seen.rows_compared = true;
-                (expected, self.fingerprints(connection)?)
-            }
-            Some(expected) => (expected.into_iter().map(counted).collect(), self.counts(connection)?),
-            None => {
-                let Contents { tables, .. } = database::contents(driver, dump, None, self.dir, self.monitor)?;
-                (of_tables(tables), self.counts(connection)?)
-            }
-        };
-        seen.tables += expected.len() as u64;
-        for (name, expected) in &expected {
-            seen.rows += expected.rows;
-            match found.get(name) {
-                None => seen.differs(format!("table {name} is missing")),
-                Some(found) if found.rows != expected.rows => {
-                    seen.differs(format!(
-                        "table {name} has {} rows instead of {}",
-                        found.rows, expected.rows
-                    ));
-                }
-                Some(found) if found != expected => {
-                    seen.differs(format!("rows of table {name} have other content"));
-                }
-                Some(_) => {}
-            }
-        }
-        for name in found.keys().filter(|name| !expected.contains_key(*name)) {
-            seen.differs(format!("table {name} came from nowhere"));
-        }
-        Ok(())
-    }
-
-    fn counts(&self, connection: &Connection) -> Result<BTreeMap<String, Fingerprint>> {
-        database::tables(connection, true, self.monitor).map(of_tables)
-    }
-
-    /// Of the database as it is now, by dumping it.
-    fn fingerprints(&self, connection: &Connection) -> Result<BTreeMap<String, Fingerprint>> {
-        let (mut writer, mut reader) = pipe();
-        std::thread::scope(|scope| {
-            let dumping = threads::spawn_scoped(scope, "bam-dump", move || {
-                database::dump(connection, &DumpSettings::default(), &mut writer, self.monitor)?;
-                Ok::<_, Error>(writer.finish()?)
-            })?;
-            let found = database::fingerprints(Some(connection.driver), &mut reader, self.monitor);
-            drop(reader);
-            let dumped = dumping.join().unwrap_or_else(|_| {
-                Err(Error::new(Code::Internal, "dumping the scratch database stopped at a bug in bam"))
-            });
-            // Each end fails when the other does; the dump knows why.
-            dumped.and(found).map(Option::unwrap_or_default)
-        })
-    }
-}
-
-fn counted((name, found): (String, Fingerprint)) -> (String, Fingerprint) {
-    (name, Fingerprint::count(found.rows))
-}
-
-fn of_tables(tables: Vec<Table>) -> BTreeMap<String, Fingerprint> {
-    let count = |table: Table| (table.name, Fingerprint::count(table.rows.unwrap_or_default()));
-    tables.into_iter().map(count).collect()
-}
-
-/// The URL of a server with another database's name.
-fn with_name(url: &[u8], name: &str) -> Vec<u8> {
-    let after_scheme = url.windows(3).position(|found| found == b"://").map_or(0, |at| at + 3);
-    let slash = url
-        .iter()
-        .skip(after_scheme)
-        .position(|&byte| byte == b'/')
-        .map_or(url.len(), |at| after_scheme + at);
-    let mut renamed = url.get(..slash).unwrap_or(url).to_vec();
-    renamed.push(b'/');
-    renamed.extend(percent_encode(name.as_bytes(), IN_PATH).to_string().into_bytes());
-    renamed
-}
-
-/// Whether a member of the archive is on disk as it is in the archive.
-fn compare_member(
-    member: &Member,
-    layout: &Layout,
-    folder: &Path,
-    body: &mut dyn Read,
-    seen: &mut Seen,
-) -> Result<()> {
-    let entry = &member.entry;
-    let on_disk =
-        |path: &[u8]| elsewhere::place(layout, path).map(|path| folder.join(OsStr::from_bytes(&path)));
-    let Some(path) = on_disk(&entry.path) else { return Ok(()) };
-    let name = show(&entry.path);
-    let live = match long_path::look(&path) {
-        Ok(live) => live,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => {
-            seen.differs(format!("{name} is missing"));
-            return Ok(());
-        }
-        Err(cause) => return Err(Error::io("cannot look at", &path, cause)),
-    };
-    let same = match &entry.kind {
-        EntryKind::File { size } => {
-            seen.files += 1;
-            seen.bytes += size;
-            let whole = [Segment { offset: 0, len: *size }];
-            live.is_file() && live.len() == *size && same_content(&path, &whole, body)?
-        }
-        EntryKind::Sparse { size, data } => {
-            seen.files += 1;
-            seen.bytes += size;
-            live.is_file() && live.len() == *size && same_content(&path, data, body)?
-        }
-        EntryKind::Directory => live.is_dir(),
-        EntryKind::Symlink(target) => {
-            live.is_symlink()
-                && long_path::read_link(&path).at("cannot read the link", &path)?.as_os_str().as_bytes()
-                    == target.as_slice()
-        }
-        EntryKind::Hardlink(target) => {
-            let other = on_disk(target).and_then(|path| long_path::look(&path).ok());
-            other.is_some_and(|other| other.ino() == live.ino())
-        }
-        EntryKind::Special(_) => true,
-    };
-    if !same {
-        seen.differs(format!("{name} is not as it was"));
-    }
-    Ok(())
-}
-
-/// Compares a file, opened anew, with the archive's bytes of it.
-fn same_content(path: &Path, segments: &[Segment], body: &mut dyn Read) -> Result<bool> {
-    let mut file = long_path::open(path).at("cannot read", path)?;
-    let (mut theirs, mut ours) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-    for segment in segments {
-        file.seek(SeekFrom::Start(segment.offset)).at("cannot read", path)?;
-        let mut left = segment.len;
-        while left > 0 {
-            let take = usize::try_from(left).unwrap_or(usize::MAX).min(theirs.len());
-            let (Some(theirs), Some(ours)) = (theirs.get_mut(..take), ours.get_mut(..take)) else {
-                return Ok(false);
-            };
-            body.read_exact(theirs)?;
-            file.read_exact(ours).at("cannot read", path)?;
-            if theirs != ours {
-                return Ok(false);
-            }
-            left -= take as u64;
-        }
-    }
-    Ok(true)
 }

@@ -1,6 +1,7 @@
 //! What a SQLite database holds, as far as two of them are to be compared.
 
-use super::{LEFT_OUT, damaged, quote, spooled, tables_of};
+use super::connect::{quote, tables_of};
+use super::dump::{LEFT_OUT, damaged, spooled};
 use crate::source::digests::Digests;
 use crate::{Monitor, Result};
 use rusqlite::types::ValueRef;

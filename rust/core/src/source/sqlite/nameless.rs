@@ -1,7 +1,7 @@
 //! Database files without a name: nobody else finds them, and they go with the process. SQLite opens files by name alone,
 //! so for a moment they have one; it tells of which process, and what a killed run left of that moment goes at the next.
 
-use super::failed;
+use super::connect::failed;
 use crate::{Code, Error, Result, ResultExt};
 use rusqlite::Connection;
 use std::fs::{self, File};

@@ -17,7 +17,8 @@
 //! INSERTs that are too long for the server are [`long_rows`]'s; text under other modes or in a character set that
 //! clients must know goes over the main connection.
 //!
-//! `dump_reader` reads the dump and says what is to happen with each statement; `queues` hand chunks of rows to connections,
+//! `start` opens the connections; `dump_reader` reads the dump and says what is to happen with each statement, and the
+//! [`Loader`] does it: `spread` with rows, `tables` with what is known of their tables. `queues` hand chunks of rows to connections,
 //! each a `connection`; `indexes` says what can wait for the rows, `long_rows` what is too long for one statement; `script` writes
 //! what is left for the client to run.
 
@@ -28,30 +29,27 @@ mod long_rows;
 mod queues;
 pub(super) mod script;
 mod spread;
+mod start;
 mod tables;
 
 use self::connection::LoadConnection;
+pub(crate) use self::start::load;
+
 use self::dump_reader::Step;
 use self::indexes::Facts;
 use self::long_rows::Part;
 use self::queues::{Chunk, Queues, placed};
 use self::script::Script;
-use super::connect::child_guard::ChildGuard;
-use super::connect::client;
 use super::connect::client_session::ClientSession;
-use super::connect::lenience;
 use super::connect::session::Session;
 use crate::config::Connection;
 use crate::source::sql::{
     Charset, Kind, Needs, Numbering, Statement, Syntax, has_word, numbering, without_directories,
 };
-use crate::{Monitor, NoteKind, Result, threads};
+use crate::{Monitor, NoteKind, Result};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
-/// What a dump may take for granted; most say it themselves. One connection may wait long for what others do.
-const PROLOGUE: &[u8] = b"SET NAMES utf8mb4, sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, \
-                          unique_checks=0, autocommit=0, wait_timeout=86400;\n";
 /// How long a chunk may become.
 const CHUNK: usize = 1 << 20;
 /// A chunk shorter than this takes rows of several tables.
@@ -68,8 +66,6 @@ const LONG: u64 = 1024;
 const OVER: u64 = 32 << 20;
 /// Statements about the session that are remembered for connections which have not seen them.
 const REMEMBERED: usize = 1000;
-/// More connections only wait for each other.
-const MOST_CONNECTIONS: usize = 4;
 
 /// Before and after rows that are sent as bytes; only where the session speaks UTF-8.
 const AS_BYTES: &[u8] = b"SET @bam_client=@@character_set_client, @bam_collation=@@collation_connection, \
@@ -79,95 +75,6 @@ const AS_BYTES: &[u8] = b"SET @bam_client=@@character_set_client, @bam_collation
 const AS_UTF8: &[u8] = b"SET @bam_client=@@character_set_client, @bam_collation=@@collation_connection, \
     character_set_client='utf8mb4', collation_connection='utf8mb4_bin';\n";
 const AS_BEFORE: &[u8] = b"SET character_set_client=@bam_client, collation_connection=@bam_collation;\n";
-
-/// Loads what `work` hands over into `database`; `live`: under the locks for the live one.
-pub(crate) fn load<T>(
-    guard: &ChildGuard,
-    connection: &Connection,
-    database: &str,
-    live: bool,
-    monitor: &Monitor,
-    work: impl FnOnce(&mut Loader<'_, '_>) -> Result<T>,
-) -> Result<T> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let count = cores.clamp(2, MOST_CONNECTIONS);
-    // Twice as many where half of them speak the server's protocol, which is for text; the rest goes through clients.
-    let over_wire = LoadConnection::over_wire(guard, connection, (database, live, 1))?.is_some();
-    let all = if over_wire { 2 * count } else { count };
-    let queues = Queues::new(all, monitor);
-    let (queues, stop) = (&queues, queues.stop());
-    let mut asking = Session::open(connection, Some(database), monitor)?;
-    let prologue = prologue(connection, database, &mut asking, monitor)?;
-    let prologue = prologue.as_slice();
-    let open = move |number: usize| -> Result<LoadConnection<'_>> {
-        let wanted = (database, live, number);
-        let opened =
-            if number <= all - count { LoadConnection::over_wire(guard, connection, wanted)? } else { None };
-        let mut opened = match opened {
-            Some(opened) => opened,
-            None => LoadConnection::Client(LoadConnection::client(guard, connection, wanted, stop, monitor)?),
-        };
-        opened.feed(prologue)?;
-        Ok(opened)
-    };
-    // Statements of all kinds, with delimiters of their own.
-    let main = LoadConnection::client(guard, connection, (database, live, 0), stop, monitor)?;
-    // Another one for text in a character set that clients must know; while the first has its lock, it needs another.
-    let again = move |charset: Charset| {
-        let wanted = (database, live, all + 1);
-        let mut main = LoadConnection::client_of(guard, connection, wanted, charset, stop, monitor)?;
-        main.feed(prologue)?;
-        Ok(main)
-    };
-    std::thread::scope(|scope| {
-        for number in 0..all {
-            let work = move || queues.work(number, || open(number + 1));
-            if let Err(refused) = threads::spawn_scoped(scope, "bam-load", work) {
-                queues.close(true);
-                return Err(refused);
-            }
-        }
-        let done = packet(&mut asking).and_then(|packet| {
-            let mut loader = Loader {
-                packet,
-                live,
-                ..Loader::new(queues, (all, count), (main, &again), asking, (connection, database), monitor)
-            };
-            loader.main.feed(prologue)?;
-            let done = work(&mut loader)?;
-            loader.finish()?;
-            Ok(done)
-        });
-        queues.close(done.is_err());
-        if done.is_err() {
-            // Else the connections would go on with what they are at; should the server not listen, that is how they end.
-            let _ = client::kill(connection, &queues.sessions(), client::Kill::Soft);
-        }
-        // Why a connection was lost is said by who lost it.
-        done.map_err(|error| queues.error().unwrap_or(error))
-    })
-}
-
-/// The longest packet that the server takes.
-fn packet(asking: &mut Session<'_>) -> Result<usize> {
-    let found = asking.column("SELECT @@max_allowed_packet")?.pop();
-    Ok(found.and_then(|number| number.parse().ok()).unwrap_or(usize::MAX))
-}
-
-/// What every connection is told first. Where the server is stricter than the one that made the tables, and lets us, it is
-/// less so for us.
-fn prologue<'c>(
-    connection: &'c Connection,
-    database: &str,
-    asking: &mut Session<'c>,
-    monitor: &'c Monitor,
-) -> Result<Vec<u8>> {
-    let mut prologue = PROLOGUE.to_vec();
-    for set in lenience::found(asking, &lenience::WHEN_MADE, (connection, Some(database)), monitor)? {
-        prologue.extend_from_slice(format!("{set};\n").as_bytes());
-    }
-    Ok(prologue)
-}
 
 /// A table as far as loading it goes.
 struct TableLoad {

@@ -37,3 +37,9 @@ pub(crate) fn remove(connection: &Connection, monitor: &Monitor) -> Result<()> {
         false => Ok(()),
     }
 }
+
+/// Whether there is a schema of this name.
+pub(crate) fn has_schema(connection: &Connection, schema: &str, monitor: &Monitor) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = {}", string(schema));
+    Ok(!rows(connection, &sql, monitor)?.is_empty())
+}

@@ -1,0 +1,226 @@
+//! Writing what a source means, in one pass.
+
+use super::pipeline::Pipeline;
+use super::sources::BackupPlan;
+use crate::archive::{self, Entry, EntryKind};
+use crate::catalog::{Sidecar, key};
+use crate::compress;
+use crate::config::{CompressionLevel, Connection};
+use crate::source::database::{self, DumpReport, DumpSettings};
+use crate::source::files::TreeReport;
+use crate::{Code, Error, Monitor, Result, ResultExt, threads};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// The compression of a dump that waits on disk for its turn in the tar: fast, and small enough.
+const SPOOL_LEVEL: i32 = 1;
+
+/// What was written.
+#[derive(Debug, Default)]
+pub struct Wrote {
+    /// Files, where there are any in such a backup: their number, their bytes, how many changed meanwhile.
+    pub files: Option<TreeReport>,
+    /// The database.
+    pub dump: Option<DumpReport>,
+}
+
+impl Wrote {
+    /// Notes it in the sidecar.
+    pub fn describe(&self, sidecar: &mut Sidecar) {
+        sidecar.set_number(key::CHANGED_FILES, self.files.as_ref().map_or(0, |files| files.changed));
+        if let Some(files) = &self.files {
+            sidecar.set_number(key::FILES, files.files);
+            sidecar.set_number(key::FILE_BYTES, files.bytes);
+            if !files.followed.is_empty() {
+                sidecar.set_list(key::FOLLOWED, &files.followed);
+            }
+        }
+        if let Some(dump) = &self.dump {
+            sidecar.set_number(key::TABLES, dump.tables + dump.empty_tables);
+        }
+    }
+}
+
+impl BackupPlan {
+    /// Writes everything, in one pass.
+    pub fn write(
+        &self,
+        out: &mut Pipeline,
+        now: u64,
+        spool_dir: &Path,
+        monitor: &Arc<Monitor>,
+    ) -> Result<Wrote> {
+        match (&self.manifest, &self.database) {
+            (None, Some((connection, settings))) => {
+                let report = database::dump(connection, settings, out, monitor)?;
+                Ok(Wrote { dump: Some(report), ..Wrote::default() })
+            }
+            (None, None) => {
+                let mut tar = archive::Writer::new(out);
+                let files = self.write_trees(&mut tar, &AtomicBool::new(false), monitor)?;
+                tar.finish()?;
+                Ok(Wrote { files: Some(files), dump: None })
+            }
+            (Some(_), database) => self.write_site(database.as_ref(), out, now, spool_dir, monitor),
+        }
+    }
+
+    /// Ends with an error once `stop` is set.
+    fn write_trees(
+        &self,
+        tar: &mut archive::Writer<&mut Pipeline>,
+        stop: &AtomicBool,
+        monitor: &Monitor,
+    ) -> Result<TreeReport> {
+        let mut total = TreeReport::default();
+        for tree in &self.trees {
+            let mut append = |entry: &Entry, body: &mut dyn Read| {
+                monitor.set_current(archive::show(&entry.path));
+                tar.append(entry, &mut Stoppable { body, stop }).map(drop)
+            };
+            let report = tree.walk(monitor, &mut append)?;
+            total.files += report.files;
+            total.bytes += report.bytes;
+            total.changed += report.changed;
+            total.followed.extend(report.followed);
+        }
+        Ok(total)
+    }
+
+    fn write_site(
+        &self,
+        database: Option<&(Connection, DumpSettings)>,
+        out: &mut Pipeline,
+        now: u64,
+        spool_dir: &Path,
+        monitor: &Arc<Monitor>,
+    ) -> Result<Wrote> {
+        let (driver, file) = self.dump_name();
+        let mtime = i64::try_from(now).unwrap_or_default();
+        let manifest = self.manifest(driver, file, mtime).unwrap_or_default();
+        let gzip = out.splices();
+        let failed = AtomicBool::new(false);
+        let failed = &failed;
+        std::thread::scope(|scope| {
+            // tar wants the dump's size before its bytes: it waits on disk while the files are archived.
+            let spooling = match database {
+                Some((connection, settings)) => Some(threads::spawn_scoped(scope, "bam-spool", move || {
+                    let spooled = Spooled::dump(connection, settings, spool_dir, gzip, monitor);
+                    // Without a dump the files go nowhere: no need to read and send them for hours.
+                    failed.store(spooled.is_err(), Relaxed);
+                    spooled
+                })?),
+                None => None,
+            };
+            let mut tar = archive::Writer::new(out);
+            tar.append_bytes(b"MANIFEST.ini", 0o644, mtime, manifest.as_bytes())?;
+            let walked = self.write_trees(&mut tar, failed, monitor);
+            // Before that stops the dump, too.
+            let dump_failed = failed.load(Relaxed);
+            if walked.is_err() {
+                // The dump must not go on for minutes for nothing.
+                monitor.cancel();
+            }
+            let spooled = spooling.map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the dump stopped at a bug in bam")))
+            });
+            // Where the dump has failed, that is why the files did not come to their end.
+            let spooled = match spooled {
+                Some(Err(error)) if dump_failed && walked.is_err() => return Err(error),
+                other => other,
+            };
+            let mut wrote = Wrote { files: Some(walked?), dump: None };
+            if let Some(spooled) = spooled {
+                let spooled = spooled?;
+                wrote.dump = Some(spooled.report.clone());
+                spooled.append_to(&mut tar, file, mtime)?;
+            }
+            tar.finish()?;
+            Ok(wrote)
+        })
+    }
+}
+
+/// A file's body that ends with an error once `stop` is set.
+struct Stoppable<'a> {
+    body: &'a mut dyn Read,
+    stop: &'a AtomicBool,
+}
+
+impl Read for Stoppable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.load(Relaxed) {
+            return Err(io::Error::other("given up, since something else has failed"));
+        }
+        self.body.read(buffer)
+    }
+}
+
+/// A dump in a temporary file without a name, compressed: on disk, it is never in the clear under a name.
+struct Spooled {
+    file: File,
+    report: DumpReport,
+    /// It is compressed just as the backup is, so that it is compressed once; else by zstd.
+    final_form: bool,
+}
+
+impl Spooled {
+    fn dump(
+        connection: &Connection,
+        settings: &DumpSettings,
+        folder: &Path,
+        gzip: Option<CompressionLevel>,
+        monitor: &Monitor,
+    ) -> Result<Spooled> {
+        let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
+        let (mut file, report) = match gzip {
+            Some(level) => {
+                // Next to it, all processors compress the files: few are shared, since either may be the larger part; of
+                // many, half will do, for the sake of memory.
+                let processors = std::thread::available_parallelism().map_or(1, usize::from);
+                let threads = processors.min((processors / 2).max(4));
+                let mut encoder = compress::writer(compress::Kind::Gzip, level, "", file, threads)?;
+                let report = database::dump(connection, settings, &mut encoder, monitor)?;
+                let at =
+                    |error: Error| error.context(format!("cannot keep the dump in {}", folder.display()));
+                (encoder.finish().map_err(at)?, report)
+            }
+            None => {
+                let mut encoder = zstd::Encoder::new(file, SPOOL_LEVEL)?;
+                let report = database::dump(connection, settings, &mut encoder, monitor)?;
+                (encoder.finish().at("cannot keep the dump in", folder)?, report)
+            }
+        };
+        file.rewind().at("cannot read the dump back from", folder)?;
+        Ok(Spooled { file, report, final_form: gzip.is_some() })
+    }
+
+    fn append_to(mut self, tar: &mut archive::Writer<&mut Pipeline>, name: &str, mtime: i64) -> Result<()> {
+        let entry = Entry {
+            path: name.as_bytes().to_vec(),
+            kind: EntryKind::File { size: self.report.bytes },
+            mode: 0o600,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            mtime,
+            extras: Default::default(),
+        };
+        if self.final_form {
+            return tar.append_by(&entry, |out| out.splice(self.report.bytes, &mut self.file));
+        }
+        let mut dump = zstd::Decoder::new(self.file)?;
+        let appended = tar.append(&entry, &mut dump)?;
+        if appended.padded > 0 || io::copy(&mut dump, &mut io::sink())? > 0 {
+            return Err(Error::new(
+                Code::Internal,
+                "the dump on disk has another size than the dump that was made",
+            ));
+        }
+        Ok(())
+    }
+}
