@@ -6,6 +6,8 @@ import time
 import traceback
 import unittest
 
+import workers
+
 
 class Tap(unittest.TestResult):
     """Prints one line for each test and, behind a failure, what went wrong."""
@@ -13,9 +15,14 @@ class Tap(unittest.TestResult):
     def __init__(self, folder):
         super().__init__()
         self.folder = folder
+        # The test that runs, or None: what goes wrong then is a class's or a module's.
+        self.test = None
+        # Called when a test has ended.
+        self.on_end = lambda: None
 
     def startTest(self, test):
         super().startTest(test)
+        self.test = test
         self.bad = None
         self.skip = None
         self.started = time.monotonic()
@@ -23,6 +30,9 @@ class Tap(unittest.TestResult):
     def addFailure(self, test, err):
         super().addFailure(test, err)
         self.bad = err
+        if self.test is None:
+            print(f"not ok - {test}")
+            self.explain()
 
     addError = addFailure
 
@@ -35,7 +45,7 @@ class Tap(unittest.TestResult):
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
-        if not hasattr(self, "started"):  # a whole class
+        if self.test is None:
             print(f"ok - {test} # SKIP {reason}", flush=True)
         self.skip = reason
 
@@ -47,12 +57,17 @@ class Tap(unittest.TestResult):
         if os.environ.get("BAM_TEST_TIMES"):
             print(f"# {time.monotonic() - self.started:.1f} s")
         if self.bad:
-            kind, error, trace = self.bad
-            for frame in traceback.extract_tb(trace):
-                if os.path.dirname(frame.filename) == self.folder:
-                    print(f"#   {os.path.basename(frame.filename)}:{frame.lineno}: {frame.line}")
-            for line in f"{kind.__name__}: {error}".splitlines():
-                print(f"#   {line}", flush=True)
+            self.explain()
+        self.test = None
+        self.on_end()
+
+    def explain(self):
+        kind, error, trace = self.bad
+        for frame in traceback.extract_tb(trace):
+            if os.path.dirname(frame.filename) == self.folder:
+                print(f"#   {os.path.basename(frame.filename)}:{frame.lineno}: {frame.line}")
+        for line in f"{kind.__name__}: {error}".splitlines():
+            print(f"#   {line}", flush=True)
 
 
 def wanted(suite, patterns):
@@ -63,10 +78,35 @@ def wanted(suite, patterns):
             yield item
 
 
-def main(folder):
-    """Runs the tests of `folder` whose name contains one of the arguments, all without any; ends the program."""
+def group_of(test):
+    """What one process has to run as a whole: a class, or a module that is prepared as one."""
+    module = sys.modules[type(test).__module__]
+    shared = hasattr(module, "setUpModule") or hasattr(module, "tearDownModule")
+    return module.__name__.removeprefix("test_") + ("" if shared else f".{type(test).__qualname__}")
+
+
+def run_beside(tests, result, jobs):
+    """Runs the tests by several processes. A class whose attribute `alone` tells a reason runs when the others have ended;
+    one with `long` is among the first, for else it would be the last."""
+    groups = {}
+    for test in tests:
+        groups.setdefault(group_of(test), []).append(test)
+    alone = [name for name, of in groups.items() if any(getattr(test, "alone", None) for test in of)]
+    beside = [name for name in groups if name not in alone]
+    beside.sort(key=lambda name: not any(getattr(test, "long", False) for test in groups[name]))
+    return workers.run(groups, result, beside, jobs) & workers.run(groups, result, alone, 1)
+
+
+def main(folder, jobs=1):
+    """Runs the tests of `folder` whose name contains one of the arguments, all without any, by so many processes; ends the
+    program."""
     sys.path.insert(0, folder)
     result = Tap(folder)
-    tests = unittest.TestLoader().discover(folder, pattern="test_*.py", top_level_dir=folder)
-    unittest.TestSuite(wanted(tests, sys.argv[1:])).run(result)
-    sys.exit(0 if result.wasSuccessful() else 1)
+    found = unittest.TestLoader().discover(folder, pattern="test_*.py", top_level_dir=folder)
+    tests = list(wanted(found, sys.argv[1:]))
+    if jobs > 1:
+        good = run_beside(tests, result, jobs)
+    else:
+        unittest.TestSuite(tests).run(result)
+        good = result.wasSuccessful()
+    sys.exit(0 if good else 1)

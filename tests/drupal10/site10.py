@@ -130,7 +130,7 @@ class Site:
     def environment(self):
         return {**os.environ, "HOME": self.top, "XDG_STATE_HOME": self.top + "/state", "DRUPAL_ENV": "test",
                 "PHP_INI_SCAN_DIR": ":" + self.top + "/php",
-                "BAM_LIBRARY": os.path.join(TOP, "target/debug/libbam.so"), "COLUMNS": "200"}
+                "BAM_LIBRARY": os.path.join(os.path.dirname(BAM), "libbam.so"), "COLUMNS": "200"}
 
     def run(self, command, expect=0):
         done = subprocess.run(command, cwd=self.top, env=self.environment(), stdin=subprocess.DEVNULL,
