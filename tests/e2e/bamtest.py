@@ -49,14 +49,15 @@ class Result:
 
 
 def peak_memory(process):
-    """The most memory of a process that prints little, in bytes, once it has ended. What wait4() tells is no use: it counts
-    what this Python had when it started the process, too."""
+    """The most memory of a process that prints little, in bytes, once it has ended; without the pages of the program itself,
+    which are as many as the compiler made. What wait4() tells is no use: it counts what this Python had when it started the
+    process, too."""
     peak = 0
     while process.poll() is None:
         with contextlib.suppress(OSError), open(f"/proc/{process.pid}/status") as file:
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    peak = max(peak, int(line.split()[1]) << 10)
+            held = dict(line.split(":", 1) for line in file)
+            if "VmHWM" in held:
+                peak = max(peak, int(held["VmHWM"].split()[0]) - int(held["RssFile"].split()[0]) << 10)
         time.sleep(0.005)
     return peak
 

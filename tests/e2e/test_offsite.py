@@ -156,7 +156,11 @@ class Status(OffsiteTest):
         """What is missing, by sentences, as scripts and as people read it."""
         told = self.bam_json("status", expect=expect)
         notes = [note["text"] for note in told["notes"] if note["kind"] == "missing"]
-        self.assertSays(self.bam("status", expect=expect), *notes)
+        # The second call comes later: an age has grown.
+        ageless = lambda text: re.sub(r"\d+\w old", "old", text)
+        said = ageless(self.bam("status", expect=expect).err)
+        for note in notes:
+            self.assertIn(ageless(note), said)
         return told, notes
 
     def test_all_good(self):
