@@ -84,7 +84,7 @@ final class Remembered {
   public function forget(): void {
     $folder = $this->program->stateFolder();
     if ($folder !== NULL) {
-      @touch("$folder/changed", max(time(), ...array_map([self::class, 'time'], glob("$folder/*.new") ?: [])));
+      @touch("$folder/changed", max(time(), 0, ...array_map([self::class, 'time'], glob("$folder/*.new") ?: [])));
     }
   }
 
