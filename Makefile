@@ -37,14 +37,14 @@ help:
 	@echo 'make site10    the same with Drupal 10 and Drush 12 or 13'
 	@echo 'make install   builds and installs below PREFIX=$(PREFIX) (and DESTDIR)'
 	@echo 'make uninstall takes it away again; keys, settings and backups stay'
-	@echo 'make packages  Debian packages, in target/packages (docs/releasing.md)'
+	@echo 'make packages  Debian packages, in target/packages (docs/releasing.md); ARCH=arm64 for other machines'
 	@echo 'make packages-test tries them in clean roots of Debian 12 and 13 (as root)'
 	@echo 'make dist      all files of a release, in target/release-$(version)'
 	@echo 'make reproducible makes them once more elsewhere, and compares'
 
 build:
 	@tests/need build
-	$(cargo_build) --package bam-cli --package bam-capi
+	$(cargo_build) $(cross) --package bam-cli --package bam-capi
 
 # Built fast rather than to be fast, without the release's slow linking: the demonstration moves a few megabytes. What is
 # compiled for it the tests need as well.
@@ -130,10 +130,10 @@ install-files:
 	ln -sfn $(share)/drush $(DESTDIR)$(DRUSH_COMMANDS)/bam
 	install -d $(to)/share/bash-completion/completions $(DESTDIR)$(ZSH_COMPLETIONS) $(to)/share/fish/vendor_completions.d
 	install -d $(to)/share/man/man1
-	$(built)/bam manual $(to)/share/man/man1
-	$(built)/bam completions bash > $(to)/share/bash-completion/completions/bam
-	$(built)/bam completions zsh > $(DESTDIR)$(ZSH_COMPLETIONS)/_bam
-	$(built)/bam completions fish > $(to)/share/fish/vendor_completions.d/bam.fish
+	$(runner) $(built)/bam manual $(to)/share/man/man1
+	$(runner) $(built)/bam completions bash > $(to)/share/bash-completion/completions/bam
+	$(runner) $(built)/bam completions zsh > $(DESTDIR)$(ZSH_COMPLETIONS)/_bam
+	$(runner) $(built)/bam completions fish > $(to)/share/fish/vendor_completions.d/bam.fish
 
 uninstall:
 	@for file in /etc/cron.d/bam-* /etc/systemd/system/bam-*.timer; do [ ! -e "$(DESTDIR)$$file" ] || \

@@ -1,5 +1,5 @@
 /*
- * bam: the C interface of the backup engine (libbam.so), version 0.2.0. GPL-2.0-or-later.
+ * bam: the C interface of the backup engine (libbam.so), version 0.3.0. GPL-2.0-or-later.
  *
  * Rules that hold for every function:
  *
@@ -258,7 +258,7 @@ enum bam_status bam_transfer_delete(const char *destination_json, const char *na
 // The version of this interface. A caller that was written for another one should stop here.
 uint32_t bam_abi_version(void);
 
-// The version of the library, e.g. "0.2.0". The string is never freed.
+// The version of the library, e.g. "0.3.0". The string is never freed.
 const char *bam_version(void);
 
 #endif  /* BAM_H */

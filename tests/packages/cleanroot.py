@@ -16,8 +16,12 @@ PACKAGES = os.environ["BAM_PACKAGES"]
 LIMIT = 900
 
 
+ARCHITECTURE = subprocess.run(["dpkg", "--print-architecture"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
 def package(name):
-    (found,) = glob.glob(f"{PACKAGES}/{name}_*.deb")
+    """The file of a package of ours, for this machine: a release's folder has others, too."""
+    (found,) = (file for kind in (ARCHITECTURE, "all") for file in glob.glob(f"{PACKAGES}/{name}_*_{kind}.deb"))
     return found
 
 

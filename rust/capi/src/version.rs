@@ -12,7 +12,7 @@ pub extern "C" fn bam_abi_version() -> u32 {
     ABI_VERSION
 }
 
-/// The version of the library, e.g. "0.2.0". The string is never freed.
+/// The version of the library, e.g. "0.3.0". The string is never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn bam_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
