@@ -14,6 +14,9 @@ MEMORY = 128 << 20
 
 
 class Big(SiteTest):
+    # Starts among the first (tests/tap.py).
+    long = True
+
     def setUp(self):
         super().setUp()
         database = self.path("site/sites/default/files/.ht.sqlite")

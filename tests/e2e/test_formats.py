@@ -31,6 +31,9 @@ PHOTO = 20_000
 
 @unittest.skipIf(missing(), "mariadbd is not installed")
 class Formats(SiteTest):
+    # Starts among the first (tests/tap.py).
+    long = True
+
     def setUp(self):
         super().setUp()
         self.name = "bam_" + os.path.basename(self.top).replace("-", "_").lower()

@@ -165,6 +165,9 @@ class Killed:
 
 @unittest.skipIf(mariadb.missing(), "mariadbd is not installed")
 class MariaDb(Killed, SiteTest):
+    # Starts among the first (tests/tap.py).
+    long = True
+
     def make_database(self):
         self.name = "bam_" + os.path.basename(self.top).replace("-", "_").lower()
         self.server = mariadb.server()
@@ -207,6 +210,9 @@ class MariaDb(Killed, SiteTest):
 
 @unittest.skipIf(postgres.missing(), f"not installed: {postgres.missing()}")
 class PostgreSql(Killed, SiteTest):
+    # Starts among the first (tests/tap.py).
+    long = True
+
     def make_database(self):
         self.name = "bam_" + os.path.basename(self.top).replace("-", "_").lower()
         self.server = postgres.server()

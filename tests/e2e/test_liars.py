@@ -52,6 +52,9 @@ class Liars(SiteTest):
 
 @unittest.skipUnless(os.path.exists(PROGRAM), "openssh-server is not installed")
 class Sftp(Liars):
+    # Starts among the first (tests/tap.py).
+    long = True
+
     def setUp(self):
         super().setUp()
         self.write("sites/default/files/big", random.Random(1).randbytes(300_000))

@@ -139,6 +139,9 @@ class Common:
 
 
 class Bucket(Common, ObjectTest):
+    # Starts among the first (tests/tap.py).
+    long = True
+
     kind = S3
 
     def settings(self):
