@@ -215,6 +215,11 @@ final class Drupal10Test extends Scratch
             'bam.schedule.fixed' => $schedule + ['cron' => '0 4 * * sat'],
             'bam.schedule.negative' => $odd,
             'bam.schedule.list' => ['every' => [1]] + $odd,
+            'bam.schedule.periods' => $schedule + ['keep' => 0, 'keep_periods' => ['last' => '7', 'within' => '14d']],
+            'bam.schedule.map' => $schedule + ['keep' => ['daily' => 7, 'yearly' => 'all']],
+            'bam.schedule.nothing' => $schedule + ['keep' => 0, 'keep_periods' => []],
+            'bam.schedule.century' => $schedule + ['keep_periods' => ['century' => '1']],
+            'bam.schedule.lots' => $schedule + ['keep_periods' => ['daily' => 'lots']],
             'bam.schedule.keeps' => $schedule + ['keep' => -7],
             'bam.schedule.words' => $schedule + ['cron' => 'quatsch'],
             'bam.schedule.eighth' => $schedule + ['cron' => '0 4 * * 8'],
@@ -225,12 +230,17 @@ final class Drupal10Test extends Scratch
         ]);
         $configuration = $this->read($root);
         $document = $configuration->document();
-        $this->assertSame(['fixed', 'good'], array_keys($document->map('schedules')));
+        $schedules = $document->map('schedules');
+        ksort($schedules);
+        $this->assertSame(['fixed', 'good', 'map', 'nothing', 'periods'], array_keys($schedules));
+        $this->assertSame(['last' => '7', 'within' => '14d'], $schedules['periods']['keep']);
+        $this->assertSame([['daily' => 7, 'yearly' => 'all'], 0], [$schedules['map']['keep'], $schedules['nothing']['keep']]);
         $this->assertSame(['good'], array_keys($document->map('profiles')));
         $this->assertArrayNotHasKey('odd', $document->map('destinations'));
         $this->assertArrayNotHasKey('odd', $document->map('sources'));
         $notes = implode("\n", $configuration->notes());
-        $odd = ['schedule negative', 'schedule list', 'schedule keeps', 'schedule words', 'schedule eighth'];
+        $odd = ['schedule negative', 'schedule list', 'schedule keeps', 'schedule words', 'schedule eighth',
+            'schedule century', 'schedule lots'];
         foreach (array_merge($odd, ['profile odd', 'destination odd', 'source odd']) as $item) {
             $this->assertStringContainsString("$item is left out", $notes);
         }

@@ -50,10 +50,15 @@ final class SiteTest extends Scratch
             'copy_destination_id' => 'offsite', 'profile_id' => 'p', 'period' => '3600', 'enabled' => '1', 'keep' => '-2'];
         $root = $this->site([
             'backup_migrate_schedules_defaults' => [$schedule, ['machine_name' => 'cron', 'cron' => 'elysia',
-                'cron_schedule' => '0 4 * * 6'] + $schedule, ['machine_name' => 'never', 'cron' => 'none'] + $schedule],
+                'cron_schedule' => '0 4 * * 6', 'keep' => 0] + $schedule, ['machine_name' => 'never', 'cron' => 'none', 'keep' => 0] + $schedule],
             'backup_migrate_schedule_last_run_s' => 1700000000,
+            'bam_schedule_keep' => ['s' => ['daily' => '7'], 'cron' => ['daily' => '7', 'within' => '14d', 'last' => ''],
+                'never' => ['daily' => 'lots'], 'gone' => ['last' => '1'], 'odd' => 5],
         ]);
-        $schedules = Configuration::of(BareSite::open($root))->document()->map('schedules');
+        $configuration = Configuration::of(BareSite::open($root));
+        $schedules = $configuration->document()->map('schedules');
+        $this->assertSame([['daily' => '7', 'within' => '14d'], 0], [$schedules['cron']['keep'], $schedules['never']['keep']]);
+        $this->assertStringContainsString('schedule never keeps all: daily is a number', implode("\n", $configuration->notes()));
         $this->assertEquals(
             ['every' => 3600, 'cron' => null, 'destinations' => ['scheduled', 'offsite'], 'keep' => -2, 'last_run' => 1700000000],
             array_intersect_key($schedules['s'], array_flip(['every', 'cron', 'destinations', 'keep', 'last_run']))

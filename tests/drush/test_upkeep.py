@@ -111,6 +111,18 @@ class Items(SiteTest):
         self.assertEqual((schedule["destinations"], schedule["cron"], schedule["keep"], schedule["enabled"]),
                          (["manual"], "0 4 * * *", -2, False))
 
+    def test_a_schedule_keeps_so_many_of_each_period(self):
+        for wrong in ("daily 7, monthly", "fortnightly 2", "daily -1", "within 14", "daily 0"):
+            with self.subTest(wrong):
+                self.drush("bam-schedule-add", "nightly", "db", "manual", f"--keep={wrong}", expect=2)
+        self.drush("bam-schedule-add", "nightly", "db", "manual", "--keep=last 1, weekly:5, within 2h")
+        schedules = self.json("bam-schedules")
+        self.assertEqual(schedules["nightly"]["keep"], {"last": 1, "weekly": 5, "within": "2h"})
+        self.assertIn("last 1, weekly 5, within 2h", self.drush("bam-schedules").out)
+        self.drush("-y", "bam-schedule", "nightly", "--remove")
+        self.drush("bam-schedule-add", "nightly", "db", "manual")
+        self.assertEqual(self.json("bam-schedules")["nightly"]["keep"], 0)
+
     def test_a_schedule_that_could_not_run_is_not_added(self):
         for wrong in (["nope", "manual"], ["files", "nope"], ["files", "manual", "nope"], ["files", "manual", "--every=soon"],
                       ["files", "manual", "--keep=-1"], ["files", "manual", "--every=0"]):

@@ -53,6 +53,7 @@ use Drupal\Core\Config\Entity\ConfigEntityBase;
  *     "every",
  *     "cron",
  *     "keep",
+ *     "keep_periods",
  *   }
  * )
  */
@@ -97,5 +98,23 @@ final class Schedule extends ConfigEntityBase {
    * How many backups stay; 0: all; -2: fewer the older they are.
    */
   protected int $keep = 0;
+
+  /**
+   * So many of each period, instead: `last`, `daily`, `within` and so on.
+   */
+  protected array $keep_periods = [];
+
+  /**
+   * {@inheritdoc}
+   *
+   * Who writes it by hand may write periods as bam.yml has them.
+   */
+  public function __construct(array $values, $entity_type) {
+    if (is_array($values['keep'] ?? NULL)) {
+      $values['keep_periods'] = $values['keep'];
+      $values['keep'] = 0;
+    }
+    parent::__construct($values, $entity_type);
+  }
 
 }

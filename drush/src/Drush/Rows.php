@@ -313,7 +313,7 @@ final class Rows {
    * What people see otherwise of a destination.
    */
   private static function destinations(array $destination): array {
-    return ['where' => $destination['path'] ?? $destination['url'] ?? ''];
+    return ['where' => $destination['path'] ?? $destination['url'] ?? $destination['repository'] ?? ''];
   }
 
   /**

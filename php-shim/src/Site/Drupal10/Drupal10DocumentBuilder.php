@@ -158,6 +158,11 @@ final class Drupal10DocumentBuilder extends DocumentBuilder
         $schedules = [];
         foreach ($this->site->entities('bam.schedule.') as $name => $entity) {
             $schedules[$name] = $this->plain($entity) + ['enabled' => (bool) ($entity['status'] ?? true)];
+            $periods = self::map($schedules[$name]['keep_periods'] ?? null);
+            unset($schedules[$name]['keep_periods']);
+            if ($periods !== []) {
+                $schedules[$name]['keep'] = $periods;
+            }
         }
         $schedules += $this->theirs->schedules();
         foreach ($this->site->values('bam.last_run') as $name => $time) {

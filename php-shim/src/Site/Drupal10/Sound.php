@@ -3,6 +3,7 @@
 namespace Bam\Site\Drupal10;
 
 use Bam\Crontab;
+use Bam\Keep;
 
 /**
  * Whether configuration that was imported or edited by hand has values that can be worked with. What has not is left
@@ -12,7 +13,7 @@ final class Sound
 {
     private const CHOICES = [
         'sources' => ['type' => ['database', 'files', 'archive'], 'code' => ['all', 'composer']],
-        'destinations' => ['type' => ['directory', 'sftp', 'rsync', 's3', 'webdav']],
+        'destinations' => ['type' => ['directory', 'sftp', 'rsync', 's3', 'webdav', 'restic']],
         'profiles' => [
             'compression' => ['gzip', 'zstd', 'bzip2', 'zip', 'none'],
             'encryption' => ['aes256', 'aes', 'aes-module', 'age', 'none'],
@@ -40,7 +41,12 @@ final class Sound
         if (isset($item['every']) && !preg_match('/^\d{1,12}[smhdw]?$/D', self::text($item['every']))) {
             return 'every is ' . self::show($item['every']) . ', not a number of seconds';
         }
-        if (isset($item['keep']) && !preg_match('/^(\d{1,9}|-2)$/D', self::text($item['keep']))) {
+        if (is_array($item['keep'] ?? null)) {
+            $problem = Keep::problem($item['keep']);
+            if ($problem !== null) {
+                return "keep: $problem";
+            }
+        } elseif (isset($item['keep']) && !preg_match('/^(\d{1,9}|-2)$/D', self::text($item['keep']))) {
             return 'keep is ' . self::show($item['keep']) . ', neither a number of backups, nor 0 for all, nor -2';
         }
         if (isset($item['cron']) && (!is_string($item['cron']) || !Crontab::isExpression($item['cron']))) {

@@ -4,6 +4,7 @@ namespace Bam\Site\Drupal7;
 
 use Bam\BackupMigrate\Converter;
 use Bam\Document;
+use Bam\Keep;
 use Bam\Site\DocumentBuilder;
 
 /**
@@ -132,12 +133,22 @@ final class Drupal7DocumentBuilder extends DocumentBuilder
     {
         $schedules = array_map([$this->converter, 'schedule'], $this->site->items('schedule')->all());
         $more = self::map($this->site->variable('bam_schedule_destinations'));
+        $keep = self::map($this->site->variable('bam_schedule_keep'));
         foreach ($schedules as $name => $schedule) {
             // Backup and Migrate's schedules have room for two.
             $further = array_filter(self::map($more[$name] ?? null), 'is_string');
             $schedules[$name]['destinations'] = array_values(
                 array_unique(array_merge($schedule['destinations'], $further))
             );
+            // Nor have they periods. A number that they got since is the later word.
+            $periods = self::map($keep[$name] ?? null);
+            if ($periods !== [] && $schedule['keep'] === 0) {
+                $problem = Keep::problem($periods);
+                $schedules[$name]['keep'] = $problem === null ? Keep::said($periods) : 0;
+                if ($problem !== null) {
+                    $this->notes[] = "schedule $name keeps all: $problem; correct the variable bam_schedule_keep";
+                }
+            }
             $lastRun = (int) $this->site->variable("backup_migrate_schedule_last_run_$name", 0);
             if ($lastRun > 0) {
                 $schedules[$name]['last_run'] = $lastRun;
