@@ -28,7 +28,7 @@ final class DestinationListBuilder extends ItemListBuilder {
    */
   protected function cell(EntityInterface $entity, string $column): mixed {
     return match ($column) {
-      'where' => $entity->get('path') ?: $entity->get('url'),
+      'where' => $entity->get('path') ?: $entity->get('url') ?: $entity->get('repository'),
       'answer' => \Drupal::service('bam.places')->answer((string) $entity->id()),
       default => parent::cell($entity, $column),
     };
@@ -57,7 +57,7 @@ final class DestinationListBuilder extends ItemListBuilder {
         $site->label('destinations', (string) $name),
         (string) $name,
         $place['type'],
-        $place['path'] ?? $place['url'] ?? '',
+        $place['path'] ?? $place['url'] ?? $place['repository'] ?? '',
         \Drupal::service('bam.places')->answer((string) $name),
         ['data' => ['#type' => 'operations', '#links' => ['try' => ['title' => $this->t('Try'), 'url' => $url]]]],
       ];

@@ -42,6 +42,7 @@ final class Jobs {
     'import' => 'restore from backup',
     'delete' => 'delete backup files',
     'try' => 'administer bam',
+    'init' => 'administer bam',
     'rekey' => 'administer bam',
   ];
 

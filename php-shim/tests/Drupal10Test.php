@@ -253,7 +253,9 @@ final class Drupal10Test extends Scratch
             'bam.settings' => ['key' => 'bam', 'policy' => ['copies' => 2, 'max_age' => ''], 'default_profile' => 'nightly'],
             'bam.source.docs' => $base + ['id' => 'docs', 'label' => 'Documents', 'type' => 'files', 'path' => '/srv/docs'],
             'bam.destination.offsite' => $base + ['id' => 'offsite', 'label' => 'Offsite', 'type' => 'sftp',
-                'url' => 'sftp://b@h/x', 'path' => '', 'password_key' => 'pass'],
+                'url' => 'sftp://b@h/x', 'path' => '', 'password_key' => 'pass', 'credential_files' => []],
+            'bam.destination.inc' => $base + ['id' => 'inc', 'label' => 'Inc', 'type' => 'restic', 'repository' => 's3:https://h/b',
+                'url' => '', 'key_file' => '', 'credential_files' => ['AWS_ACCESS_KEY_ID' => '/etc/bam/id']],
             'bam.profile.nightly' => $base + ['id' => 'nightly', 'label' => 'Nightly', 'compression' => 'zstd',
                 'notify' => ['success' => '', 'failure' => 'a@example.org'],
                 'sources' => [['source' => 'db', 'nodata_tables' => ['cache_*']]]],
@@ -269,6 +271,8 @@ final class Drupal10Test extends Scratch
             ['type' => 'sftp', 'url' => 'sftp://b@h/live', 'name' => 'Offsite', 'password_env' => 'BACKUP_PASSWORD'],
             $document->map('destinations')['offsite']
         );
+        $this->assertEquals(['type' => 'restic', 'repository' => 's3:https://h/b', 'name' => 'Inc',
+            'credential_files' => ['AWS_ACCESS_KEY_ID' => '/etc/bam/id']], $document->map('destinations')['inc']);
         $this->assertEquals(['name' => 'Nightly', 'compression' => 'zstd', 'notify' => ['failure' => 'a@example.org'],
             'sources' => ['db' => ['nodata_tables' => ['cache_*']]]], $document->map('profiles')['nightly']);
         $this->assertEquals(['name' => 'Nightly', 'source' => 'archive', 'destinations' => ['offsite'], 'every' => 86400,

@@ -49,6 +49,9 @@ use Drupal\Core\Config\Entity\ConfigEntityBase;
  *     "type",
  *     "path",
  *     "url",
+ *     "repository",
+ *     "key_file",
+ *     "credential_files",
  *     "endpoint",
  *     "region",
  *     "access_key",
@@ -74,7 +77,7 @@ final class Destination extends ConfigEntityBase {
   protected ?string $label = NULL;
 
   /**
-   * Kind: directory, sftp, rsync, s3 or webdav.
+   * Kind: directory, sftp, rsync, s3, webdav or restic.
    */
   protected string $type = 'directory';
 
@@ -87,6 +90,21 @@ final class Destination extends ConfigEntityBase {
    * For other machines: the address, without a password.
    */
   protected string $url = '';
+
+  /**
+   * For restic: where the repository is, as restic takes it.
+   */
+  protected string $repository = '';
+
+  /**
+   * For restic: the file with its password; empty: the key of this site.
+   */
+  protected string $key_file = '';
+
+  /**
+   * For restic: the files with what it logs in with, by variable.
+   */
+  protected array $credential_files = [];
 
   /**
    * For s3: the address of the server; empty: Amazon's.
@@ -104,12 +122,12 @@ final class Destination extends ConfigEntityBase {
   protected string $access_key = '';
 
   /**
-   * For s3 and webdav: a file with certificates that are trusted besides the system's.
+   * For s3, webdav and restic: a file of certificates trusted besides the system's.
    */
   protected string $ca_file = '';
 
   /**
-   * For s3 and webdav: nothing is deleted there.
+   * For s3, webdav and restic: nothing is deleted there.
    */
   protected bool $append_only = FALSE;
 

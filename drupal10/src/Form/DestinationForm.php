@@ -5,6 +5,8 @@ declare(strict_types=1);
 namespace Drupal\bam\Form;
 
 use Drupal\bam\Keys;
+use Drupal\Component\Render\PlainTextOutput;
+use Drupal\Core\Entity\EntityInterface;
 use Drupal\Core\Form\FormStateInterface;
 
 /**
@@ -23,12 +25,14 @@ final class DestinationForm extends ItemForm {
       'rsync' => $this->t('Another machine, by rsync'),
       's3' => $this->t('Object storage, by S3'),
       'webdav' => $this->t('Another machine, by WebDAV'),
+      'restic' => $this->t('A repository, by restic: each run adds what has changed'),
     ], ['#required' => TRUE]);
     $form['path'] = $this->text('path', $this->t('Folder'), $this->t('A full path outside of the docroot, or private://….'), self::onlyFor('directory'));
     $far = self::onlyFor('sftp', 'rsync');
     $away = self::onlyFor('sftp', 'rsync', 's3', 'webdav');
-    $object = self::onlyFor('s3', 'webdav');
+    $object = self::onlyFor('s3', 'webdav', 'restic');
     $form['url'] = $this->text('url', $this->t('Address'), $this->t('For instance sftp://backup@host/backups, s3://bucket/folder or https://user@host/folder. Without a password.'), $away);
+    $form += $this->repositoryFields();
     $form['endpoint'] = $this->text('endpoint', $this->t('Server'), $this->t('For instance https://s3.example.org. Leave it empty for Amazon.'), self::onlyFor('s3'));
     $form['region'] = $this->text('region', $this->t('Region'), $this->t('For instance eu-central-1.'), self::onlyFor('s3'));
     $form['access_key'] = $this->text('access_key', $this->t('Access key'), $this->t('The ID of the key. Its secret goes into a password file, or the Key module.'), self::onlyFor('s3'));
@@ -39,7 +43,7 @@ final class DestinationForm extends ItemForm {
       '#description' => $this->t('Old backups then go by its own rules, and nobody who breaks into this site can erase them.'),
       '#default_value' => $this->entity->get('append_only'),
     ];
-    $form['identity_file'] = $this->text('identity_file', $this->t('Private key file'), $this->t('For SSH, readable by the user that cron runs as.'), $far);
+    $form['identity_file'] = $this->text('identity_file', $this->t('Private key file'), $this->t('For SSH, readable by the user that cron runs as.'), self::onlyFor('sftp', 'rsync', 'restic'));
     $folder = \Drupal::service('bam.keys')->folder();
     $form['make_identity'] = [
       '#type' => 'checkbox',
@@ -51,8 +55,8 @@ final class DestinationForm extends ItemForm {
     foreach ($far['#states']['visible'] as $condition) {
       $form['make_identity']['#states']['visible'][] = $condition + [':input[name="identity_file"]' => ['value' => '']];
     }
-    $form['host_key'] = $this->text('host_key', $this->t('Key of the server'), $this->t('SHA256:… as ssh-keygen -lf prints it. Leave it empty: when the place is tried, the key that the server shows is put before you.'), $far);
-    $form['password_file'] = $this->text('password_file', $this->t('Password file'), $this->t('The password itself is never stored in the configuration: it would be exported with it.'), $away);
+    $form['host_key'] = $this->text('host_key', $this->t('Key of the server'), $this->t('SHA256:… as ssh-keygen -lf prints it. Leave it empty: when the place is tried, the key that the server shows is put before you.'), self::onlyFor('sftp', 'rsync', 'restic'));
+    $form['password_file'] = $this->text('password_file', $this->t('Password file'), $this->t('The password itself is never stored in the configuration: it would be exported with it.'), self::onlyFor('sftp', 'rsync', 's3', 'webdav', 'restic'));
     if (\Drupal::moduleHandler()->moduleExists('key')) {
       $form['password_key'] = $away + [
         '#type' => 'key_select',
@@ -65,10 +69,37 @@ final class DestinationForm extends ItemForm {
   }
 
   /**
+   * Where a repository is, and what opens it.
+   */
+  private function repositoryFields(): array {
+    $only = self::onlyFor('restic');
+    $form['repository'] = $this->text('repository', $this->t('Repository'), $this->t('A full path outside of the docroot, or as restic takes it: sftp:backup@host:/repository, s3:https://host/bucket/folder, rest:https://user@host/. Without a password.'), $only);
+    $form['make_repository'] = $only + [
+      '#type' => 'checkbox',
+      '#title' => $this->t('Make the repository; one that is there already stays as it is'),
+      '#default_value' => $this->entity->isNew(),
+    ];
+    $form['key_file'] = $this->text('key_file', $this->t('Key file of the repository'), $this->t('Its first line is the password of the repository. Leave it empty for the key of this site.'), $only);
+    $lines = [];
+    foreach ($this->entity->get('credential_files') as $variable => $file) {
+      $lines[] = "$variable: $file";
+    }
+    $form['credential_files'] = $only + [
+      '#type' => 'textarea',
+      '#title' => $this->t('Files with what restic logs in with'),
+      '#description' => $this->t('One a line: the variable that restic knows, and the file whose first line is its value, such as AWS_ACCESS_KEY_ID: /etc/bam/s3-id.'),
+      '#rows' => 3,
+      '#default_value' => implode("\n", $lines),
+    ];
+    return $form;
+  }
+
+  /**
    * {@inheritdoc}
    */
   public function validateForm(array &$form, FormStateInterface $form_state): void {
     parent::validateForm($form, $form_state);
+    $this->validateRepository($form_state);
     if ($form_state->getValue('type') === 'directory') {
       $path = trim((string) $form_state->getValue('path'));
       if (!preg_match('#^(/|private://)#', $path)) {
@@ -85,6 +116,13 @@ final class DestinationForm extends ItemForm {
       return;
     }
     $form_state->setValue('path', '');
+    $this->validateFiles($form_state);
+    if ($form_state->getValue('type') === 'restic') {
+      foreach (['url', 'endpoint', 'region', 'access_key', 'password_key'] as $key) {
+        $form_state->setValue($key, '');
+      }
+      return;
+    }
     if (!in_array($form_state->getValue('type'), ['s3', 'webdav'], TRUE)) {
       foreach (['endpoint', 'region', 'access_key', 'ca_file'] as $key) {
         $form_state->setValue($key, '');
@@ -105,15 +143,88 @@ final class DestinationForm extends ItemForm {
       $form_state->setErrorByName('url', $this->t('That is no address of a server: write for instance sftp://backup@host:22/backups.'));
     }
     $form_state->setValue('url', $url);
-    $file = trim((string) $form_state->getValue('identity_file'));
-    if ($file !== '' && (!str_starts_with($file, '/') || !@is_readable($file))) {
-      $form_state->setErrorByName('identity_file', $this->t('@file is not a file that the user @user can read.', ['@file' => $file, '@user' => Keys::user()]));
+  }
+
+  /**
+   * Files that the program reads, and the key of a server.
+   */
+  private function validateFiles(FormStateInterface $form_state): void {
+    foreach (['identity_file', 'ca_file', 'key_file'] as $name) {
+      $file = trim((string) $form_state->getValue($name));
+      $form_state->setValue($name, $file);
+      $this->validateFile($form_state, $name, $file);
     }
     $key = trim((string) $form_state->getValue('host_key'));
     if ($key !== '' && !preg_match('#^SHA256:[A-Za-z0-9+/]{43}=?$#D', $key)) {
       $form_state->setErrorByName('host_key', $this->t('A fingerprint begins with SHA256: and has 43 characters after it.'));
     }
-    $form_state->setValue('identity_file', $file)->setValue('host_key', $key);
+    $form_state->setValue('host_key', $key);
+  }
+
+  /**
+   * A file that is named has to be one that can be read.
+   */
+  private function validateFile(FormStateInterface $form_state, string $name, string $file): void {
+    if ($file !== '' && (!str_starts_with($file, '/') || !@is_readable($file))) {
+      $form_state->setErrorByName($name, $this->t('@file is not a file that the user @user can read.', ['@file' => $file, '@user' => Keys::user()]));
+    }
+  }
+
+  /**
+   * A repository: where it is, and what restic logs in with.
+   */
+  private function validateRepository(FormStateInterface $form_state): void {
+    if ($form_state->getValue('type') !== 'restic') {
+      $form_state->setValue('repository', '')->setValue('key_file', '')->setValue('credential_files', '');
+      return;
+    }
+    $place = trim((string) $form_state->getValue('repository'));
+    $form_state->setValue('repository', $place);
+    if (!preg_match('#^(/|(sftp|s3|rest|b2|azure|gs|swift|rclone):)[^\x00-\x1f]+$#D', $place)) {
+      $form_state->setErrorByName('repository', $this->t('Where is it? Give a full path, or for instance sftp:backup@host:/repository.'));
+    }
+    elseif (preg_match('#://[^/@]*:[^/@]*@#', $place)) {
+      $form_state->setErrorByName('repository', $this->t('Leave the password out: configuration is exported. Use a password file, or the files below.'));
+    }
+    elseif ($place[0] === '/' && ($problem = \Drupal::service('bam.folders')->servedProblem($place))) {
+      $form_state->setErrorByName('repository', $problem);
+    }
+    foreach (self::files((string) $form_state->getValue('credential_files')) as $variable => $file) {
+      if (!preg_match('/^[A-Z][A-Z0-9_]*$/D', (string) $variable)) {
+        $form_state->setErrorByName('credential_files', $this->t('@line is no variable with a file: write for instance AWS_ACCESS_KEY_ID: /etc/bam/s3-id.', ['@line' => "$variable $file"]));
+        continue;
+      }
+      $this->validateFile($form_state, 'credential_files', $file);
+    }
+  }
+
+  /**
+   * Files by variable, of lines that say both.
+   *
+   * @return array<string, string>
+   *   As the entity has them.
+   */
+  private static function files(string $lines): array {
+    $files = [];
+    foreach (array_filter(array_map('trim', explode("\n", $lines)), 'strlen') as $line) {
+      [$variable, $file] = preg_split('/\s*[:=]\s*/', $line, 2) + [1 => ''];
+      $files[$variable] = $file;
+    }
+    return $files;
+  }
+
+  /**
+   * {@inheritdoc}
+   *
+   * What is copied into the entity is of its types even while it is not valid.
+   */
+  public function buildEntity(array $form, FormStateInterface $form_state): EntityInterface {
+    $lines = (string) $form_state->getValue('credential_files');
+    $form_state->setValue('credential_files', self::files($lines));
+    $form_state->setValue('append_only', (bool) $form_state->getValue('append_only'));
+    $entity = parent::buildEntity($form, $form_state);
+    $form_state->setValue('credential_files', $lines);
+    return $entity;
   }
 
   /**
@@ -134,14 +245,9 @@ final class DestinationForm extends ItemForm {
     if ($s3 && $endpoint !== '' && !preg_match('#^https?://[^\s/@]+/?$#D', $endpoint)) {
       $form_state->setErrorByName('endpoint', $this->t('That is no address of a server: write for instance https://s3.example.org.'));
     }
-    $file = trim((string) $form_state->getValue('ca_file'));
-    if ($file !== '' && (!str_starts_with($file, '/') || !@is_readable($file))) {
-      $form_state->setErrorByName('ca_file', $this->t('@file is not a file that the user @user can read.', ['@file' => $file, '@user' => Keys::user()]));
-    }
     foreach (['endpoint', 'region', 'access_key'] as $key) {
       $form_state->setValue($key, $s3 ? trim((string) $form_state->getValue($key)) : '');
     }
-    $form_state->setValue('ca_file', $file);
     foreach (['identity_file', 'host_key'] as $key) {
       $form_state->setValue($key, '');
     }
@@ -173,7 +279,7 @@ final class DestinationForm extends ItemForm {
    * {@inheritdoc}
    */
   public function save(array $form, FormStateInterface $form_state): int {
-    $far = $this->entity->get('type') !== 'directory';
+    $far = in_array($this->entity->get('type'), ['sftp', 'rsync'], TRUE);
     $secret = $this->entity->get('password_file') . $this->entity->get('password_key');
     if ($far && $form_state->getValue('make_identity') && $this->entity->get('identity_file') === '' && $secret === '') {
       try {
@@ -186,14 +292,30 @@ final class DestinationForm extends ItemForm {
     $saved = parent::save($form, $form_state);
     $name = (string) $this->entity->id();
     try {
-      [$id] = \Drupal::service('bam.jobs')->start([TryPlaceForm::job($name, (string) $this->entity->label())]);
-      $form_state->setRedirect('bam.job', ['job' => $id]);
+      $jobs = [TryPlaceForm::job($name, (string) $this->entity->label())];
+      if ($this->entity->get('type') === 'restic' && $form_state->getValue('make_repository')) {
+        array_unshift($jobs, self::making($name, (string) $this->entity->label()));
+      }
+      // What came of it is seen when the place is tried.
+      $started = \Drupal::service('bam.jobs')->start($jobs);
+      $form_state->setRedirect('bam.job', ['job' => end($started)]);
     }
     catch (\RuntimeException $cause) {
       $this->messenger()->addError($cause->getMessage());
       $form_state->setRedirect('bam.place.try', ['name' => $name]);
     }
     return $saved;
+  }
+
+  /**
+   * What is asked of the program to make a repository.
+   */
+  private static function making(string $name, string $label): array {
+    return [
+      'kind' => 'init',
+      'title' => PlainTextOutput::renderFromHtml(t('Making the repository @name', ['@name' => $label])),
+      'arguments' => ['destination', 'init', '--', $name],
+    ];
   }
 
 }

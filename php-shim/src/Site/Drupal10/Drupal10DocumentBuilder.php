@@ -114,6 +114,10 @@ final class Drupal10DocumentBuilder extends DocumentBuilder
     {
         $found = [];
         foreach ($this->entities('destination') as $name => $destination) {
+            // PHP knows no empty map, only a list.
+            if (($destination['credential_files'] ?? null) === []) {
+                unset($destination['credential_files']);
+            }
             $found[$name] = $this->secret($destination, "destination $name");
         }
         $found += $this->theirs->destinations();
