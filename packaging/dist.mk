@@ -28,13 +28,13 @@ ifneq ($(ARCH),$(here))
   packages := $(packages)-$(ARCH)
 endif
 
-# No paths of this machine, and no times but the commit's: packaging/reproducible looks whether that holds.
+# No paths of this machine, and no time but the version's, in debian/changelog: packaging/reproducible looks whether that holds.
 ifeq ($(PROFILE),dist)
   crates := $(or $(CARGO_HOME),$(shell getent passwd "$$(id -u)" | cut -d: -f6)/.cargo)
   toolchain := $(shell rustc --print sysroot)
   # Of two that fit, the last one counts.
   maps := $(CURDIR)=bam $(abspath $(target))=bam/target $(crates)=cargo $(toolchain)=rust
-  export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2> /dev/null || date +%s -r debian/changelog)
+  export SOURCE_DATE_EPOCH ?= $(shell sed -n '/^ -- /{s/.*>  //p;q}' debian/changelog | date --file - +%s)
   export RUSTFLAGS := $(addprefix --remap-path-prefix=,$(maps))
   export BAM_PREFIX_MAPS := $(addprefix -ffile-prefix-map=,$(maps))
   # Half a megabyte of relocations in some kilobytes: Debian 12's glibc is the first that reads them so.
