@@ -56,6 +56,22 @@ class Backups(SiteTest):
                 self.assertEqual(self.backups(), [])
             self.drush("-y", "pm-disable", "backup_migrate")
 
+    def test_a_file_is_found_and_backups_are_compared(self):
+        first = self.json("bam-backup", "files", "manual")
+        path = os.path.join(self.root, "sites/default/files/field/--new ü.txt")
+        with open(path, "w") as file:
+            file.write("new")
+        second = self.json("bam-backup", "files", "manual")
+        found = self.json("bam-find", "*NEW ü.txt", "--ignore-case", "--source=files")["found"]
+        self.assertEqual([(one["path"], one["size"], one["backups"]) for one in found], [("field/--new ü.txt", 3, [second["id"]])])
+        self.assertIn(f"in one backup, {second['id']}", self.drush("bam-find", "*--new ü.txt").out)
+        changes = self.json("bam-diff", str(first["id"]), "latest")["changes"]
+        self.assertIn(("added", "field/--new ü.txt"), [(one["change"], one["path"]) for one in changes])
+        self.assertIn("+  field/--new ü.txt  (3 B)", self.drush("bam-diff", str(first["id"]), str(second["id"])).out)
+        # Failures have the program's code.
+        self.drush("bam-diff", str(first["id"]), "12345", expect=1)
+        self.drush("bam-find", "x", "--since=soon", expect=2)
+
     def test_a_site_with_an_empty_database_is_restored_and_answers(self):
         nodes = self.sql("select nid, title from node order by nid")
         self.drush("-y", "bam-import-settings", *PECE)

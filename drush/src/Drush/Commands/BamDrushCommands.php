@@ -150,6 +150,65 @@ final class BamDrushCommands extends DrushCommands {
   }
 
   /**
+   * Tell in which backups a file is, since when, with what size. It needs the program bam.
+   */
+  #[CLI\Command(name: 'bam:find', aliases: ['bam-find'])]
+  #[CLI\Argument(name: 'pattern', description: "A name, a path, or a pattern of one: '*.pdf'.")]
+  #[CLI\Option(name: 'ignore-case', description: 'Take upper and lower case for the same.')]
+  #[CLI\Option(name: 'source', description: 'Only in backups of this source.')]
+  #[CLI\Option(name: 'since', description: 'Only in backups since then: 30d, 12h, 2026-11-01.')]
+  #[CLI\Option(name: 'limit', description: 'Only in so many of the newest backups.')]
+  #[CLI\Option(name: 'destination', description: 'Only there; several with commas. Without it: everywhere.')]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
+  #[CLI\Option(name: 'unauthenticated', description: 'Look also into what nothing proves to be unchanged.')]
+  #[CLI\Option(name: 'format', description: 'json for a script.')]
+  #[CLI\Usage(name: 'drush bam:find logo.png', description: 'Every state of every file of that name.')]
+  #[CLI\Usage(name: "drush bam:find '*.pdf' --since=30d", description: 'Those of the last thirty days.')]
+  #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
+  public function find(
+    string $pattern,
+    array $options = [
+      'format' => 'table',
+      'ignore-case' => FALSE,
+      'source' => self::REQ,
+      'since' => self::REQ,
+      'limit' => self::REQ,
+      'destination' => self::REQ,
+      'site' => self::REQ,
+      'unauthenticated' => FALSE,
+    ],
+  ): CommandResult|array|null {
+    return $this->program('find', $options, ['ignore-case', 'source', 'since', 'limit', 'destination', 'site', 'unauthenticated'], [$pattern]);
+  }
+
+  /**
+   * Tell what changed between two backups: files by content, tables by rows. It needs the program bam.
+   */
+  #[CLI\Command(name: 'bam:diff', aliases: ['bam-diff'])]
+  #[CLI\Argument(name: 'id', description: 'The first backup: its ID, its file name, or "latest" (bam:backups lists them).')]
+  #[CLI\Argument(name: 'other', description: 'The second one, likewise.')]
+  #[CLI\Option(name: 'source', description: 'With "latest": the newest backup of this source.')]
+  #[CLI\Option(name: 'destination', description: 'Take both from this destination, and not from the nearest that has each.')]
+  #[CLI\Option(name: 'site', description: 'Of which site, where several have one folder: its address or name, or "all". Without it: this one.')]
+  #[CLI\Option(name: 'unauthenticated', description: 'Go on although nothing proves that the backups are unchanged.')]
+  #[CLI\Option(name: 'format', description: 'json for a script.')]
+  #[CLI\Usage(name: 'drush bam:diff 1795388661 latest', description: 'What changed since that backup.')]
+  #[CLI\Bootstrap(level: DrupalBootLevels::NONE)]
+  public function diff(
+    string $id,
+    string $other,
+    array $options = [
+      'format' => 'table',
+      'source' => self::REQ,
+      'destination' => self::REQ,
+      'site' => self::REQ,
+      'unauthenticated' => FALSE,
+    ],
+  ): CommandResult|array|null {
+    return $this->program('diff', $options, ['source', 'destination', 'site', 'unauthenticated'], [$id, $other]);
+  }
+
+  /**
    * Restore a backup in place of what is there now.
    */
   #[CLI\Command(name: 'bam:restore', aliases: ['bam-restore'])]
@@ -557,7 +616,7 @@ final class BamDrushCommands extends DrushCommands {
    * @param callable(\Bam\Drush\Run): mixed $work
    *   What it does; its result is printed.
    */
-  private function run(array $options, callable $work): RowsOfFields|PropertyList|CommandResult|array {
+  private function run(array $options, callable $work): RowsOfFields|PropertyList|CommandResult|array|null {
     try {
       $run = $this->open();
       $data = $work($run);
@@ -579,6 +638,28 @@ final class BamDrushCommands extends DrushCommands {
       $this->commandData?->formatterOptions()?->setWidth(0);
     }
     return $run->exitCode === 0 ? $data : CommandResult::dataWithExitCode($data, $run->exitCode);
+  }
+
+  /**
+   * Has the program print what it finds in backups, which may be very much.
+   *
+   * @param string $verb
+   *   Of the program.
+   * @param array<string, mixed> $options
+   *   The options of the command.
+   * @param string[] $known
+   *   Those that the program has, too.
+   * @param string[] $arguments
+   *   What else is typed.
+   */
+  private function program(string $verb, array $options, array $known, array $arguments): CommandResult|array|null {
+    $words = Program::options(['json' => !$this->forPeople($options)] + array_intersect_key($options, array_flip($known)));
+    return $this->run($options, function (Run $run) use ($verb, $words, $arguments): ?array {
+      $uri = (string) Drush::bootstrapManager()->getUri();
+      $uri = in_array(parse_url($uri, PHP_URL_HOST) ?: $uri, ['default', ''], TRUE) ? '' : $uri;
+      $run->exitCode = Program::run([$verb, ...$words, '--', ...$arguments], $run->site()->project()->docroot(), $uri);
+      return NULL;
+    });
   }
 
   /**
