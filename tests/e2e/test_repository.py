@@ -3,64 +3,16 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
-import subprocess
 import threading
 import unittest
 
-from bamtest import SiteTest, descendants, run, tree
+from bamtest import descendants, run, tree
 from mariadb import missing, server, state
+from repositories import RepositoryTest
 from sshd import PROGRAM, Sshd
-
-UGLY = [b"plain", b" blank \t", b"a\nb", b"we[ir]d*?\\$HOME # !", b"\xff\xfe", "ü 😀".encode(), b"-dash", b"'quote\""]
-# Kept as it is by whoever unpacks: times with their fraction.
-TIME = 1_700_000_000_123_456_789
-
-
-@unittest.skipUnless(shutil.which("restic"), "restic is not installed")
-class RepositoryTest(SiteTest):
-    def setUp(self):
-        super().setUp()
-        self.repository = self.path("repo")
-        self.document["destinations"]["inc"] = {"type": "restic", "repository": self.repository}
-        self.document["site"]["url"] = "http://lab.example.org"
-
-    def init(self):
-        self.bam("destination", "init", "inc")
-
-    def restic(self, *arguments, expect=0, repository=None, password=None):
-        done = subprocess.run(["restic", "--no-cache", "-r", repository or self.repository, *arguments],
-                              env={**os.environ, "RESTIC_PASSWORD": password or self.password()},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        self.assertEqual(done.returncode, expect, done.stderr)
-        return done.stdout
-
-    def password(self):
-        with open(self.key) as file:
-            return file.readline().strip()
-
-    def snapshots(self):
-        return json.loads(self.restic("snapshots", "--json"))
-
-    def parts(self):
-        """What each snapshot is of its backup."""
-        return sorted(re.search(r"bam_part=(\w+)", ",".join(one["tags"]))[1] for one in self.snapshots())
-
-    def fill(self):
-        for number, name in enumerate(UGLY):
-            path = os.path.join(self.files.encode(), name)
-            with open(path, "wb") as file:
-                file.write(name * (number + 1))
-            os.utime(path, ns=(TIME, TIME + number))
-        os.makedirs(self.files + "/empty/deep", mode=0o750)
-        self.write("sites/default/files/sub/big", os.urandom(2_000_000), mode=0o640)
-        os.link(self.files + "/sub/big", self.files + "/sub/the same")
-        os.symlink("sub/big", self.files + "/link")
-        os.symlink("nowhere", self.files + "/dangling")
-
 
 class Files(RepositoryTest):
     def setUp(self):

@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub tags: Vec<String>,
     /// The machine or site that it says it is of.
     pub host: String,
+    /// Whether it was copied from another place, and may be older there than here.
+    pub copied: bool,
 }
 
 impl Snapshot {
@@ -124,6 +126,13 @@ pub trait Snapshots: Send + Sync {
 
     /// All folders, files and symbolic links of a snapshot, in the order of [`Snapshots::read_tar`].
     fn nodes(&self, snapshot: &str) -> Result<Box<dyn Iterator<Item = Node> + Send>>;
+
+    /// Copies snapshots of another place, with their tags; those that are here already are not copied again. Each comes to be
+    /// when all of it is here.
+    fn copy_from(&self, from: &dyn Snapshots, snapshots: &[String], monitor: &Monitor) -> Result<()>;
+
+    /// The place as what it is, for another of its kind.
+    fn repository(&self) -> &super::Repository;
 
     /// Forgets snapshots. What only they held stays until [`Snapshots::prune`].
     fn forget(&self, snapshots: &[String]) -> Result<()>;

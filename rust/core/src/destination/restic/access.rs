@@ -1,9 +1,8 @@
 //! How a repository is reached: its address as restic takes it, its key, the credentials of what it lies at.
 
 use crate::config::document;
-use crate::destination::ssh::openssh::Settings;
 use crate::destination::ssh::server::Server;
-use crate::{Cancel, Code, Error, Fact, Result, ResultExt, Secret};
+use crate::{Code, Error, Fact, Result, ResultExt, Secret};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -156,23 +155,6 @@ impl Access {
             percent_encoding::percent_encode(password.expose(), percent_encoding::NON_ALPHANUMERIC);
         self.repository = Secret::new(format!("rest:{}://{user}:{password}@{host}", rest.0));
         Ok(())
-    }
-
-    /// The address for restic, and for SSH the settings of an ssh that takes no other server for this one: its key is
-    /// checked by our own rules first.
-    pub fn address(&self, cancel: &Cancel) -> Result<(Vec<u8>, Option<Settings>)> {
-        let settings = match &self.server {
-            None => None,
-            Some(server) => {
-                server.attend(cancel.clone());
-                let met = server
-                    .looking()
-                    .meet()
-                    .map_err(|trouble| trouble.error.within(Fact::Destination, &self.id))?;
-                Some(Settings::write(server, &met.key)?)
-            }
-        };
-        Ok((self.repository.expose().to_vec(), settings))
     }
 
     /// The key.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 impl Repository {
     /// Gives what it printed, once it is done.
-    fn call<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<Vec<u8>> {
+    pub(super) fn call<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<Vec<u8>> {
         let call = Call::new(args, &self.job());
         with_lock(&self.access, &call.cancel, &mut |_| {}, || {
             let mut printed = Vec::new();
@@ -164,6 +164,14 @@ impl Snapshots for Repository {
     fn nodes(&self, snapshot: &str) -> Result<Box<dyn Iterator<Item = Node> + Send>> {
         let call = self.reader(Call::new(["ls", "--json", snapshot], &self.job()));
         Ok(Box::new(Nodes::new(pipes::reading(&self.access, &call)?)))
+    }
+
+    fn copy_from(&self, from: &dyn Snapshots, snapshots: &[String], monitor: &Monitor) -> Result<()> {
+        self.copy_of(from.repository(), snapshots, monitor)
+    }
+
+    fn repository(&self) -> &Repository {
+        self
     }
 
     fn forget(&self, snapshots: &[String]) -> Result<()> {

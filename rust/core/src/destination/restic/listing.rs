@@ -49,7 +49,10 @@ impl Repository {
         let Some(cache) = &self.cache else { return };
         let known: Vec<Value> = listed
             .iter()
-            .map(|one| json!({ "id": one.id, "tags": one.tags, "hostname": one.host }))
+            .map(|one| {
+                let original = one.copied.then_some("");
+                json!({ "id": one.id, "tags": one.tags, "hostname": one.host, "original": original })
+            })
             .collect();
         // Without it the next listing takes longer, and that is all.
         let _ = whole_file::write(cache, true, |file| {
@@ -143,6 +146,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Snapshot>> {
             id: value["id"].as_str()?.to_owned(),
             tags: tags.filter_map(Value::as_str).map(str::to_owned).collect(),
             host: value["hostname"].as_str().unwrap_or_default().to_owned(),
+            copied: value["original"].is_string(),
         })
     };
     Ok(all.unwrap_or_default().iter().filter_map(one).collect())

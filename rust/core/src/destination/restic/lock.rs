@@ -29,8 +29,7 @@ pub(super) fn with_lock<T>(
                     tell(&error);
                     told = true;
                 }
-                let unlock = Call::new(["unlock", "--quiet"], cancel);
-                lines(access, &unlock, None, &mut |_| Ok(()))?;
+                unlock(access, cancel)?;
                 let pause = Instant::now();
                 while pause.elapsed() < Duration::from_secs(2) {
                     cancel.check()?;
@@ -40,4 +39,9 @@ pub(super) fn with_lock<T>(
             done => return done,
         }
     }
+}
+
+/// Takes away what restic itself holds for stale locks.
+pub(super) fn unlock(access: &Access, cancel: &Cancel) -> Result<()> {
+    lines(access, &Call::new(["unlock", "--quiet"], cancel), None, &mut |_| Ok(())).map(drop)
 }

@@ -1,7 +1,8 @@
 //! A repository of snapshots, kept by the restic program.
 //!
 //! ```text
-//! access.rs    where it is and how it opens: address, key, credentials, the host key of its server
+//! access.rs    where it is and how it opens: address, key, credentials
+//! copying.rs   what one gets from another, and the ways to both, with the host keys of their servers
 //! listing.rs   which backups its snapshots are, and what this machine remembers of them
 //! calls.rs     what restic is called for: to save, to read, to forget
 //! nodes.rs     what a snapshot holds
@@ -18,6 +19,7 @@
 
 mod access;
 mod calls;
+mod copying;
 mod failure;
 mod listing;
 mod lock;
@@ -215,7 +217,7 @@ impl Destination for Repository {
         _monitor: &Monitor,
     ) -> Result<()> {
         Err(no_file(&self.access.shown)
-            .hint("a backup comes into it when it is made: name it among the destinations of `bam backup`"))
+            .hint("a backup comes into it when it is made, or from another repository: name it among the destinations of `bam backup`"))
     }
 
     fn sha256(&self, _name: &str, _monitor: &Monitor) -> Result<Option<[u8; 32]>> {

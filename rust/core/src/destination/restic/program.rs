@@ -1,14 +1,15 @@
 //! Starting the restic program, its secrets in memory that it alone reads, and ending it.
 
 use super::access::Access;
+use super::copying::{self, Ways};
 use super::version::{INSTALL, PROGRAM, check_version};
-use crate::destination::ssh::openssh::Settings;
 use crate::{Cancel, Code, Error, Result, child};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,8 @@ pub(super) struct Call {
     pub args: Vec<OsString>,
     /// An option each, with the file that it gets as `/dev/fd/N`.
     pub files: Vec<(&'static str, Vec<u8>)>,
+    /// The repository that it copies from.
+    pub from: Option<Access>,
     /// Ends it.
     pub cancel: Cancel,
 }
@@ -59,7 +62,7 @@ pub(super) struct Call {
 impl Call {
     pub fn new<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, cancel: &Cancel) -> Call {
         let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-        Call { args, files: Vec::new(), cancel: cancel.clone() }
+        Call { args, files: Vec::new(), from: None, cancel: cancel.clone() }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -74,7 +77,7 @@ pub(super) struct Running {
     said: File,
     status: Option<ExitStatus>,
     /// ssh's settings, which vanish with it.
-    _ssh: Option<Settings>,
+    _ways: Ways,
 }
 
 impl Running {
@@ -140,7 +143,8 @@ impl Drop for Running {
 /// Starts restic on a repository.
 pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Running> {
     check_version()?;
-    let (address, ssh) = access.address(&call.cancel)?;
+    let from = call.from.as_ref();
+    let ways = Ways::to(access, from, &call.cancel)?;
     let mut command = Command::new(PROGRAM);
     command.env_clear();
     for name in KEPT {
@@ -149,8 +153,11 @@ pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Runnin
         }
     }
     command.env("LC_ALL", "C");
-    for (name, value) in access.credentials()? {
+    for (name, value) in copying::credentials(access, from)? {
         command.env(name, value);
+    }
+    if let Some(folder) = ways.folder()? {
+        command.env("PATH", first_in_path(&folder));
     }
     command.arg("--repository-file").arg(format!("/dev/fd/{REPOSITORY_FD}"));
     command.arg("--password-file").arg(format!("/dev/fd/{PASSWORD_FD}"));
@@ -161,19 +168,20 @@ pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Runnin
     if let Some(file) = &access.ca_file {
         command.arg("--cacert").arg(file);
     }
-    if let Some(ssh) = &ssh {
-        command.arg("-o").arg(format!(
-            "sftp.command={} {} -s sftp",
-            ssh.shell()?,
-            crate::destination::ssh::openssh::HOST
-        ));
+    if let Some(option) = ways.option()? {
+        command.arg("-o").arg(option);
     }
     command.args(&call.args);
     let mut files = vec![
-        (REPOSITORY_FD, child::memory_file_of(&address)?.into()),
+        (REPOSITORY_FD, child::memory_file_of(access.repository.expose())?.into()),
         (PASSWORD_FD, child::memory_file_of(access.password()?)?.into()),
     ];
-    for ((option, content), fd) in call.files.iter().zip(FILES_FD..) {
+    let mut named = call.files.clone();
+    if let Some(from) = from {
+        named.push(("--from-repository-file", ways.address_of_other(from)));
+        named.push(("--from-password-file", from.password()?.to_vec()));
+    }
+    for ((option, content), fd) in named.iter().zip(FILES_FD..) {
         command.arg(option).arg(format!("/dev/fd/{fd}"));
         files.push((fd, child::memory_file_of(content)?.into()));
     }
@@ -188,5 +196,13 @@ pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Runnin
     let child = command.spawn().map_err(|cause| {
         Error::new(Code::Unsupported, "cannot run the program restic").because(cause).hint(INSTALL)
     })?;
-    Ok(Running { child, said, status: None, _ssh: ssh })
+    Ok(Running { child, said, status: None, _ways: ways })
+}
+
+/// PATH with a folder before all others.
+fn first_in_path(folder: &Path) -> OsString {
+    let mut path = folder.as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path
 }

@@ -5,7 +5,7 @@ use crate::catalog::{Backup, Copy, Listing, Rule, Sidecar, is_future, key};
 use crate::config::{Document, Keep};
 use crate::destination::{Destination, Existing, Follow};
 use crate::job::damaged::{self, Damaged};
-use crate::job::{lock, places, trust, web};
+use crate::job::{lock, places, repository, trust, web};
 use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -43,77 +43,99 @@ pub fn bring_up_to_date(
     }
     let mut made = Vec::new();
     let known = Damaged::of(document);
-    for (backup, missing) in wanting(document, &listing, &known) {
-        let (beyond, missing) = beyond_copying(backup, missing, all);
-        for name in beyond {
-            let text = format!(
-                "{} lacks a copy at {name}: nothing is copied between archives and repositories; a new backup goes to both",
-                backup.file
-            );
-            monitor.note(NoteKind::Missing, text);
-        }
-        if missing.is_empty() {
-            continue;
-        }
-        let (good, damaged): (Vec<_>, Vec<_>) =
-            backup.copies.iter().partition(|copy| is_good(&known, backup, copy));
-        if good.is_empty() {
-            let at = damaged.iter().map(|copy| copy.destination.as_str()).collect::<Vec<_>>().join(", ");
-            let file = &backup.file;
-            monitor.note(
-                NoteKind::Missing,
-                format!(
-                    "{file} at {at} is damaged, and no destination has a good copy: make a new backup, then erase this \
-                     one, `bam delete {file}`; once it is mended, `bam verify {file}`"
-                ),
-            );
-            continue;
-        }
-        let from: Vec<_> = (all.iter())
-            .filter(|place| good.iter().any(|copy| copy.destination == place.id()))
-            .cloned()
-            .collect();
-        for name in missing {
-            let Some(place) = all.iter().find(|place| place.id() == name) else { continue };
-            // A destination that cannot be listed has been told of already.
-            if listing.unreachable.contains_key(&name) {
-                continue;
+    let lacking = Lacking { document, all, listing: &listing, known: &known, state_dir: &state_dir, monitor };
+    for (backup, mut missing) in wanting(document, &listing, &known) {
+        // A destination that cannot be listed has been told of already.
+        missing.retain(|name| !listing.unreachable.contains_key(name));
+        let is_repository =
+            |name: &String| all.iter().any(|place| place.id() == name && place.snapshots().is_some());
+        let (repositories, files): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_repository);
+        for (names, kind) in [(files, false), (repositories, true)] {
+            for name in lacking.that_a_copy_helps(backup, names, kind) {
+                made.extend(lacking.copy(backup, &name, kind)?);
             }
-            monitor.check()?;
-            let copied = copy(document, &listing, backup, place, &from, &state_dir, monitor);
-            if let Err(error) = &copied {
-                if error.code() == Code::Cancelled {
-                    return copied.map(|()| made);
-                }
-                monitor.note(NoteKind::Missing, format!("no copy of {} at {name}: {error}", backup.file));
-            } else {
-                damaged::is_good(document, &name, &backup.file, monitor);
-            }
-            let error = copied.err();
-            let told = error.as_ref().map(ToString::to_string);
-            made.push(json!({
-                "file": backup.file,
-                "destination": name,
-                "ok": error.is_none(),
-                "error": told,
-                "failure": error,
-            }));
         }
     }
     Ok(made)
 }
 
-/// Of the destinations that lack a backup those that a copy cannot help, and the others. A repository gets a backup when
-/// that is made, and what is in repositories alone is no file.
-fn beyond_copying(
-    backup: &Backup,
-    missing: Vec<String>,
-    all: &[Arc<dyn Destination>],
-) -> (Vec<String>, Vec<String>) {
-    let no_file = backup.copies.iter().all(|copy| copy.repository);
-    let is_repository =
-        |name: &String| all.iter().any(|place| place.id() == name && place.snapshots().is_some());
-    missing.into_iter().partition(|name| no_file || is_repository(name))
+/// What copies are made of, and where.
+struct Lacking<'a> {
+    document: &'a Document,
+    all: &'a [Arc<dyn Destination>],
+    listing: &'a Listing,
+    known: &'a Damaged,
+    state_dir: &'a Path,
+    monitor: &'a Arc<Monitor>,
+}
+
+impl Lacking<'_> {
+    /// The places that have a good copy of one kind: in a repository (`true`), or as a file.
+    fn good(&self, backup: &Backup, kind: bool) -> Vec<Arc<dyn Destination>> {
+        let has_one = |place: &&Arc<dyn Destination>| {
+            let copy = backup.copy_at(place.id()).filter(|copy| copy.repository == kind);
+            copy.is_some_and(|copy| is_good(self.known, backup, copy))
+        };
+        self.all.iter().filter(has_one).cloned().collect()
+    }
+
+    /// Of the destinations of one kind that lack a backup those that a copy helps; of the others it is said why none does.
+    fn that_a_copy_helps(&self, backup: &Backup, missing: Vec<String>, kind: bool) -> Vec<String> {
+        let alike: Vec<&Copy> = backup.copies.iter().filter(|copy| copy.repository == kind).collect();
+        let file = &backup.file;
+        // What a repository has already it does not take anew.
+        let is_stuck = |name: &str| kind && backup.copy_at(name).is_some();
+        let (missing, beyond): (Vec<_>, Vec<_>) =
+            missing.into_iter().partition(|name| !alike.is_empty() && !is_stuck(name));
+        for name in beyond {
+            let text = match is_stuck(&name) {
+                true => format!(
+                    "{file} at {name} is damaged, and a copy does not mend a repository: `restic check` tells what is wrong"
+                ),
+                false => format!(
+                    "{file} lacks a copy at {name}: nothing is copied between archives and repositories; a new backup goes to both"
+                ),
+            };
+            self.monitor.note(NoteKind::Missing, text);
+        }
+        if missing.is_empty() || !self.good(backup, kind).is_empty() {
+            return missing;
+        }
+        let at = alike.iter().map(|copy| copy.destination.as_str()).collect::<Vec<_>>().join(", ");
+        self.monitor.note(
+            NoteKind::Missing,
+            format!(
+                "{file} at {at} is damaged, and no destination has a good copy: make a new backup, then erase this \
+                 one, `bam delete {file}`; once it is mended, `bam verify {file}`"
+            ),
+        );
+        Vec::new()
+    }
+
+    /// Copies a backup to one place and tells how that went.
+    fn copy(&self, backup: &Backup, name: &str, kind: bool) -> Result<Option<Value>> {
+        let (monitor, file) = (self.monitor, &backup.file);
+        let Some(place) = self.all.iter().find(|place| place.id() == name) else { return Ok(None) };
+        monitor.check()?;
+        let from = self.good(backup, kind);
+        let copied = match kind {
+            true => repository::copy::copy(place, &from, backup, monitor),
+            false => copy(self.document, self.listing, backup, place, &from, self.state_dir, monitor),
+        };
+        match &copied {
+            Err(error) if error.code() == Code::Cancelled => return copied.map(|()| None),
+            Err(error) => monitor.note(NoteKind::Missing, format!("no copy of {file} at {name}: {error}")),
+            Ok(()) => damaged::is_good(self.document, name, file, monitor),
+        }
+        let error = copied.err();
+        Ok(Some(json!({
+            "file": file,
+            "destination": name,
+            "ok": error.is_none(),
+            "error": error.as_ref().map(ToString::to_string),
+            "failure": error,
+        })))
+    }
 }
 
 /// Names that a listing has somewhere and lacks elsewhere: a part of theirs is worth resuming.

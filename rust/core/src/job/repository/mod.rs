@@ -1,8 +1,9 @@
 //! Backups in repositories: saved as a dump and as folders as they lie, and read as the archive that they would be.
 //!
-//! `save` writes one; this file knows what is said about it (`bam.json` in its last snapshot) and puts the archive
+//! `save` writes one, `copy` copies one; this file knows what is said about it (`bam.json` in its last snapshot) and puts the archive
 //! together again, so that restoring, drilling and looking into it are the same for both kinds.
 
+pub mod copy;
 pub mod save;
 
 use crate::archive::{self, Entry, EntryKind};

@@ -58,7 +58,9 @@ pub fn forget_leftovers(place: &dyn Snapshots, site: Option<&str>) -> Result<()>
     let is_left = |one: &&Snapshot| {
         let ours = one.tag(SITE).as_deref() == site && one.tag(PART).is_some() && one.tag(ID).is_some();
         let since = one.tag(ID).and_then(|id| id.parse::<u64>().ok()).unwrap_or(now);
-        let is_over = one.tag(MACHINE).as_deref() == Some(&here) || since.saturating_add(GIVEN_UP) < now;
+        // Of a copy the number does not tell when it was begun.
+        let is_given_up = !one.copied && since.saturating_add(GIVEN_UP) < now;
+        let is_over = one.tag(MACHINE).as_deref() == Some(&here) || is_given_up;
         ours && is_over && !whole.contains(&group(one))
     };
     let left: Vec<String> = all.iter().filter(is_left).map(|one| one.id.clone()).collect();

@@ -1,0 +1,96 @@
+//! A backup of one repository copied into another: its parts first, and last what makes it exist.
+//!
+//! A kill leaves parts without the last one, which are no backup; the next run copies what is missing and goes on.
+
+use crate::catalog::{Backup, key};
+use crate::destination::snapshots::{FILE, ID, PART, PARTS, SITE, Snapshot, WHOLE};
+use crate::destination::{Destination, Snapshots};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
+use std::sync::Arc;
+
+/// Copies a backup from the first of the places that has it whole.
+pub fn copy(
+    to: &Arc<dyn Destination>,
+    from: &[Arc<dyn Destination>],
+    backup: &Backup,
+    monitor: &Monitor,
+) -> Result<()> {
+    let bug = || Error::new(Code::Internal, "this place takes no snapshots");
+    monitor.phase(Phase::Finishing);
+    monitor.set_current(format!("{} to {}", backup.file, to.id()));
+    to.attend(&monitor.flag());
+    to.prepare(monitor)?;
+    let mut last = None;
+    for place in from {
+        place.attend(&monitor.flag());
+        let copied = of_snapshots(
+            to.snapshots().ok_or_else(bug)?,
+            place.snapshots().ok_or_else(bug)?,
+            (&place.describe(), &to.describe()),
+            backup,
+            monitor,
+        );
+        match copied {
+            Ok(()) => return Ok(()),
+            Err(error) if error.code() == Code::Cancelled => return Err(error),
+            Err(error) => {
+                if from.len() > 1 {
+                    let text = format!("the copy at {} is of no use: {error}", place.id());
+                    monitor.note(NoteKind::Warning, text);
+                }
+                last = Some(error);
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(Code::NotFound, format!("no destination has {}", backup.file))))
+}
+
+fn of_snapshots(
+    to: &dyn Snapshots,
+    from: &dyn Snapshots,
+    places: (&str, &str),
+    backup: &Backup,
+    monitor: &Monitor,
+) -> Result<()> {
+    let there = from.all()?;
+    let (file, id) = (backup.file.as_str(), backup.id.to_string());
+    let is_it = |one: &&Snapshot| {
+        one.tag(PART).as_deref() == Some(WHOLE)
+            && one.tag(FILE).as_deref() == Some(file)
+            && one.tag(ID).as_deref() == Some(&id)
+            && one.tag(SITE).as_deref() == backup.sidecar.as_ref().and_then(|sidecar| sidecar.get(key::SITE))
+    };
+    let whole = there
+        .iter()
+        .rfind(is_it)
+        .ok_or_else(|| Error::new(Code::NotFound, format!("{} holds no backup named {file}", places.0)))?;
+    to.copy_from(from, &parts(&there, whole, places.0)?, monitor)?;
+    monitor.check()?;
+    parts(&to.all()?, whole, places.1)?;
+    to.copy_from(from, std::slice::from_ref(&whole.id), monitor)?;
+    let here = to.all()?;
+    // Somebody may have forgotten them in between, as what a killed run had left.
+    parts(&here, whole, places.1).map(drop).inspect_err(|_| {
+        let copy = here.iter().filter(is_it).map(|one| one.id.clone()).collect::<Vec<_>>();
+        if let Err(error) = to.forget(&copy) {
+            monitor
+                .note(NoteKind::Warning, format!("{file} stays at {} and is not whole: {error}", places.1));
+        }
+    })
+}
+
+/// The snapshots that a backup is put together from, besides the last. Fails where one is not there.
+fn parts(all: &[Snapshot], whole: &Snapshot, place: &str) -> Result<Vec<String>> {
+    let named = whole.tag(PARTS).unwrap_or_default();
+    named
+        .split('+')
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            super::part(all, whole, part).map(|one| one.id.clone()).ok_or_else(|| {
+                let file = whole.tag(FILE).unwrap_or_default();
+                Error::new(Code::Integrity, format!("{place} has no snapshot of the {part} of {file}"))
+                    .hint("`bam replicate` tries again; where the source itself lacks it, make a new backup")
+            })
+        })
+        .collect()
+}
