@@ -83,6 +83,56 @@ class Files(RepositoryTest):
             self.assertEqual(file.read(), "changed")
         self.assertEqual(tree(self.files)[b"sub/big"]["sha256"], before[b"sub/big"]["sha256"])
 
+    def test_a_part_is_read_without_the_rest(self):
+        self.write("sites/default/files/small/in/a", b"a" * 1000, mode=0o640)
+        self.write("sites/default/files/small/in/b", b"b" * 1000)
+        os.setxattr(self.files + "/small/in", "user.whose", b"ours")
+        self.init()
+        self.bam("backup", "files", "inc")
+        before = self.packs()
+        self.write("sites/default/files/huge/file", os.urandom(8_000_000))
+        made = self.bam_json("backup", "files", "inc")
+        wanted = tree(self.files)
+        self.assertSays(self.bam("cat", str(made["id"]), "small", expect=2), "folder")
+        for pack in self.packs() - before:
+            if os.path.getsize(pack) > 1_000_000:
+                os.remove(pack)
+        number = str(made["id"])
+        self.assertSays(self.bam("cat", number, "huge/file", expect=1), "restic")
+        self.assertEqual(self.bam("cat", number, "small/in/a").raw, b"a" * 1000)
+        shutil.rmtree(self.files + "/small/in")
+        for path in ("small/in/b", "small/in"):
+            self.bam("restore", number, "--path", path, "--dry-run")
+            self.bam("restore", number, "--path", path, "--yes")
+            self.assertEqual({name: what for name, what in tree(self.files).items() if name.startswith(path.encode())},
+                             {name: what for name, what in wanted.items() if name.startswith(path.encode())})
+        self.assertEqual(os.getxattr(self.files + "/small/in", "user.whose"), b"ours")
+        self.assertSays(self.bam("restore", number, "--path", "small/no", "--yes", expect=1), "does not hold")
+
+    def packs(self):
+        return {os.path.join(folder, name) for folder, _, names in os.walk(self.repository + "/data") for name in names}
+
+    def test_status_tells_of_the_repository_without_opening_it(self):
+        self.init()
+        made = self.bam_json("backup", "files", "inc")
+        told = self.bam_json("status", expect=None)["repositories"]["inc"]
+        self.assertEqual((told["backups"], told["newest"]["id"], told["check"]), (1, made["id"], None))
+        self.assertGreater(told["newest"]["added"], 2_000_000)
+        takes = sum(os.path.getsize(os.path.join(folder, name))
+                    for folder, _, names in os.walk(self.repository) for name in names)
+        self.assertEqual((told["size"], told["size_time"]), (takes, None))
+        self.assertIn("never checked", self.bam("status", expect=None).out)
+        self.bam("verify", "--sample", "5")
+        without = {**os.environ, "PATH": "/nowhere"}
+        told = self.bam_json("status", expect=None, env=without)["repositories"]["inc"]
+        self.assertEqual((told["check"]["ok"], told["check"]["sample"]), (True, 5))
+        self.assertIn("5 % of its data: whole", self.bam("status", expect=None, env=without).out)
+        os.remove(self.packs().pop())
+        self.bam("verify", "--sample", "5", expect=4)
+        result = self.bam("status", expect=3, env=without)
+        self.assertSays(result, "inc: the last look", " verify`")
+        self.assertIn("DAMAGED", result.out)
+
     def test_the_second_run_adds_nothing_and_forgets_what_was_left(self):
         self.init()
         self.bam_json("backup", "files", "inc")

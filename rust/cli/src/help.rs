@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 /// The verbs by what they are for, in the order of `bam help`. A test sees that none is missing.
 pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Backup", &["backup", "backups", "find", "diff", "stats", "run", "schedule"]),
-    ("Restore", &["restore", "ls", "cat", "decrypt", "recover"]),
+    ("Restore", &["restore", "ls", "cat", "mount", "decrypt", "recover"]),
     ("Copies", &["replicate", "export", "import", "delete", "prune", "rekey"]),
     ("Policy", &["status", "verify", "drill"]),
     (

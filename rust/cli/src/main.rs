@@ -137,6 +137,7 @@ fn run(cli: Cli, output: &Output) -> Result<u8> {
         Verb::Cat(args) => look::cat(&global, args, output),
         Verb::Diff(args) => across::diff(&global, args, output),
         Verb::Find(args) => across::find(&global, args, output),
+        Verb::Mount(args) => across::mount(configuration::load(&global)?, args, output),
         Verb::Stats(args) => across::stats(place::document(&global, &args.place, false)?, args, output),
         Verb::Restore(args) => restore::restore(&global, args, output),
         Verb::Verify(args) => verify::verify(place::document(&global, &args.place, false)?, args, output),

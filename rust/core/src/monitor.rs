@@ -82,17 +82,40 @@ struct Notes {
     gravest: Option<NoteKind>,
 }
 
-/// The cancel flag alone, for what outlives one call: a connection, say. One of its own is never raised.
+/// What of a job outlives one call, of a connection, say: its cancel flag, and whom to tell. One of its own is never raised.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    cancelled: AtomicBool,
+    current: Mutex<String>,
+    notes: Mutex<Notes>,
+}
 
 impl Cancel {
     /// Fails with [`Code::Cancelled`] once [`Monitor::cancel`] was called.
     pub fn check(&self) -> Result<()> {
-        if self.0.load(Relaxed) {
+        if self.0.cancelled.load(Relaxed) {
             return Err(Error::new(Code::Cancelled, "cancelled"));
         }
         Ok(())
+    }
+
+    /// As [`Monitor::set_current`].
+    pub(crate) fn set_current(&self, what: impl Into<String>) {
+        *lock(&self.0.current) = what.into();
+    }
+
+    /// As [`Monitor::note`].
+    pub(crate) fn note(&self, kind: NoteKind, text: impl Into<String>) {
+        let mut notes = lock(&self.0.notes);
+        if notes.kept.len() < MAX_NOTES {
+            notes.kept.push(Note { kind, text: by_shape(text.into()) });
+        } else {
+            notes.more += 1;
+            notes.gravest = notes.gravest.max(Some(kind));
+        }
     }
 }
 
@@ -116,8 +139,6 @@ pub struct Monitor {
     bytes_out: AtomicU64,
     bytes_total: AtomicU64,
     entries: AtomicU64,
-    current: Mutex<String>,
-    notes: Mutex<Notes>,
 }
 
 impl Default for Monitor {
@@ -136,14 +157,12 @@ impl Monitor {
             bytes_out: AtomicU64::new(0),
             bytes_total: AtomicU64::new(0),
             entries: AtomicU64::new(0),
-            current: Mutex::new(String::new()),
-            notes: Mutex::default(),
         }
     }
 
     /// Asks the job to stop at its next [`Monitor::check`].
     pub fn cancel(&self) {
-        self.cancelled.0.store(true, Relaxed);
+        self.cancelled.0.cancelled.store(true, Relaxed);
     }
 
     /// Fails with [`Code::Cancelled`] once [`Monitor::cancel`] was called. Long loops call it at least once a block.
@@ -151,7 +170,7 @@ impl Monitor {
         self.cancelled.check()
     }
 
-    /// The cancel flag alone.
+    /// What outlives one call.
     pub fn flag(&self) -> Cancel {
         self.cancelled.clone()
     }
@@ -204,23 +223,17 @@ impl Monitor {
 
     /// Says what is being worked on.
     pub fn set_current(&self, what: impl Into<String>) {
-        *lock(&self.current) = what.into();
+        self.cancelled.set_current(what);
     }
 
     /// Adds a note to the job's result.
     pub fn note(&self, kind: NoteKind, text: impl Into<String>) {
-        let mut notes = lock(&self.notes);
-        if notes.kept.len() < MAX_NOTES {
-            notes.kept.push(Note { kind, text: by_shape(text.into()) });
-        } else {
-            notes.more += 1;
-            notes.gravest = notes.gravest.max(Some(kind));
-        }
+        self.cancelled.note(kind, text);
     }
 
     /// The notes so far, in order; where there were very many, the last one says how many more.
     pub fn notes(&self) -> Vec<Note> {
-        let notes = lock(&self.notes);
+        let notes = lock(&self.cancelled.0.notes);
         let more =
             notes.gravest.map(|kind| Note { kind, text: format!("and {} more like these", notes.more) });
         notes.kept.iter().cloned().chain(more).collect()
@@ -234,7 +247,7 @@ impl Monitor {
             bytes_out: self.bytes_out.load(Relaxed),
             bytes_total: self.bytes_total.load(Relaxed),
             entries: self.entries.load(Relaxed),
-            current: lock(&self.current).clone(),
+            current: lock(&self.cancelled.0.current).clone(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Place;
 use clap::{Args, ValueHint};
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct Diff {
@@ -52,6 +53,25 @@ pub struct Find {
     pub unauthenticated: bool,
     #[command(flatten)]
     pub place: Place,
+    /// Of which site: its address or name, or `all` [default: the configuration's own]
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Mount {
+    /// The backup: its ID, its file name, or `latest`
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// An empty folder
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub folder: PathBuf,
+    /// With `latest`: the newest backup of this source
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// Only from there, several separated by commas [default: the first that has it]
+    #[arg(long, value_name = "DESTINATION")]
+    pub destination: Option<String>,
     /// Of which site: its address or name, or `all` [default: the configuration's own]
     #[arg(long, value_name = "SITE")]
     pub site: Option<String>,

@@ -354,6 +354,16 @@ Examples:
   bam find '/sites/default/files/**/report*' --source archive --limit 5")]
     Find(Find),
 
+    /// Show a backup in a repository as a folder, until you interrupt it
+    #[command(after_help = "\
+Each of its snapshots is a folder below DIR/ids: the files by the paths that they had, the dump, and bam.json.
+It takes FUSE, and only what lies in a repository can be shown so.
+
+Examples:
+  bam mount latest /mnt
+  bam mount 1795388661 /mnt --destination inc")]
+    Mount(Mount),
+
     /// Tell how many backups there are, how much they take, and how they grow
     #[command(after_help = "\
 Of what the sidecars tell; no backup is read.

@@ -1,6 +1,6 @@
-//! The verbs about several backups: `diff`, `find`, `stats`.
+//! The verbs about several backups, `diff`, `find`, `stats`, and `mount`.
 
-use crate::args::{Diff, Find, Global, Stats};
+use crate::args::{Diff, Find, Global, Mount, Stats};
 use crate::names;
 use crate::place::document;
 use crate::print::{Align::Left, Align::Right, Output, date, size, table, text};
@@ -208,6 +208,20 @@ fn moment(text: &str) -> Result<u64> {
         Error::new(Code::Usage, format!("\"{}\" is neither a date nor a time ago", text.escape_debug()))
             .hint("write 2026-11-01, or 30d, 12h, 2w")
     })
+}
+
+pub fn mount(document: Document, args: Mount, output: &Output) -> Result<u8> {
+    let request = Request::Mount {
+        id: args.id,
+        folder: args.folder,
+        destinations: names(args.destination)?,
+        source: args.source,
+        site: args.site,
+    };
+    let result = run(document, request, output)?;
+    output.notes(&result["notes"]);
+    output.result(&result, || format!("{} is not shown any more.\n", text(&result, "file")));
+    Ok(code_of(&result))
 }
 
 pub fn stats(document: Document, args: Stats, output: &Output) -> Result<u8> {

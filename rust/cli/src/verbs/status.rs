@@ -1,6 +1,6 @@
 //! `bam status`: how the backups stand against the policy, for people, for scripts and for Prometheus.
 
-use crate::print::{Align::Left, Align::Right, Output, date, table, text};
+use crate::print::{Align::Left, Align::Right, Output, date, size, table, text};
 use crate::result::{exit_code, list, or_dash};
 use crate::work::run;
 use bam::config::{Document, duration};
@@ -63,6 +63,9 @@ fn lines(result: &Value) -> String {
         };
         let _ = writeln!(lines, "Schedule {name} {next}.");
     }
+    for (name, repository) in result["repositories"].as_object().into_iter().flatten() {
+        lines += &told_of(name, repository);
+    }
     // One that failed is among the notes.
     for (source, drill) in result["drills"].as_object().into_iter().flatten() {
         if drill["ok"] == true {
@@ -78,6 +81,27 @@ fn lines(result: &Value) -> String {
         lines += "Looked at: names, sizes, and sidecars with their MACs. `bam verify` reads the bytes.\n";
     }
     lines
+}
+
+/// A repository in a line.
+fn told_of(name: &str, repository: &Value) -> String {
+    let bytes = |value: &Value| value.as_u64().map(size);
+    let takes = match (bytes(&repository["size"]), repository["size_time"].as_i64()) {
+        (Some(size), None) => size,
+        (Some(size), Some(time)) => format!("{size} (at {})", date(time)),
+        (None, _) => "of unknown size until `bam verify` looks".to_owned(),
+    };
+    let added = bytes(&repository["newest"]["added"])
+        .map(|added| format!(", the newest added {added}"))
+        .unwrap_or_default();
+    let check = &repository["check"];
+    let checked = match (check["time"].as_i64().map(date), check["ok"] == true, check["sample"].as_f64()) {
+        (None, ..) => "never checked".to_owned(),
+        (Some(when), true, None) => format!("checked at {when}: whole"),
+        (Some(when), true, Some(percent)) => format!("checked at {when} with {percent} % of its data: whole"),
+        (Some(when), false, _) => format!("checked at {when}: DAMAGED"),
+    };
+    format!("Repository {name}: {takes}, {} backups{added}; {checked}.\n", or_dash(&repository["backups"]))
 }
 
 /// Prometheus' text format (version 0.0.4). Ages are given as times, so that they stay true while nobody writes.

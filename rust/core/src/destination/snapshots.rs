@@ -5,7 +5,9 @@
 //! the backup exist.
 
 use crate::{Monitor, Result};
+use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
+use std::path::Path;
 
 /// The tag that says what a snapshot is of a backup: [`WHOLE`], [`DATABASE`] or [`FILES`].
 pub const PART: &str = "bam_part";
@@ -68,6 +70,31 @@ pub struct Saved {
     pub lost: Vec<(String, String)>,
 }
 
+/// What is known of a place without opening it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Known {
+    /// Bytes that it takes.
+    pub size: Option<u64>,
+    /// Unix time at which that was found; `None`: now.
+    pub size_time: Option<i64>,
+    /// The last look at whether it is whole.
+    pub check: Option<Checked>,
+}
+
+/// A look at whether a place is whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Unix time at which it ended.
+    pub time: i64,
+    /// How much of the data was read, in percent; `None`: the structure alone was looked at.
+    pub sample: Option<f64>,
+    /// Whether it was found whole.
+    pub ok: bool,
+    /// What was found otherwise.
+    pub error: Option<String>,
+}
+
 /// One thing in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -77,6 +104,8 @@ pub struct Node {
     pub mtime: i64,
     /// Below 1 000 000 000.
     pub nanos: u32,
+    /// A regular file.
+    pub is_file: bool,
 }
 
 /// What is saved as it lies.
@@ -121,11 +150,17 @@ pub trait Snapshots: Send + Sync {
     /// One file of a snapshot.
     fn read(&self, snapshot: &str, path: &[u8]) -> Result<Box<dyn Read + Send>>;
 
-    /// All of a snapshot as a tar, by the absolute paths that it had; with `below` only a path and what lies below it.
+    /// One small file of a snapshot, of at most `most` bytes. It is remembered: a snapshot never changes.
+    fn read_small(&self, snapshot: &str, path: &[u8], most: u64) -> Result<Vec<u8>>;
+
+    /// All of a snapshot as a tar, by the absolute paths that it had; with `below` only what lies below a folder.
     fn read_tar(&self, snapshot: &str, below: Option<&[u8]>) -> Result<Box<dyn Read + Send>>;
 
     /// All folders, files and symbolic links of a snapshot, in the order of [`Snapshots::read_tar`].
     fn nodes(&self, snapshot: &str) -> Result<Box<dyn Iterator<Item = Node> + Send>>;
+
+    /// A path of a snapshot, and all below it, likewise; the path itself comes first.
+    fn nodes_below(&self, snapshot: &str, path: &[u8]) -> Result<Box<dyn Iterator<Item = Node> + Send>>;
 
     /// Copies snapshots of another place, with their tags; those that are here already are not copied again. Each comes to be
     /// when all of it is here.
@@ -140,6 +175,12 @@ pub trait Snapshots: Send + Sync {
     /// Gives the room free that nothing needs any more.
     fn prune(&self, monitor: &Monitor) -> Result<()>;
 
-    /// Looks whether its structure is whole, and, with `percent`, reads so much of its data.
+    /// Looks whether its structure is whole, and, with `percent`, reads so much of its data. What was found is remembered.
     fn check(&self, percent: Option<f64>, monitor: &Monitor) -> Result<()>;
+
+    /// Shows the snapshots that have all of these tags below an empty folder, until the job is cancelled.
+    fn mount(&self, tags: &[String], folder: &Path, monitor: &Monitor) -> Result<()>;
+
+    /// What is known of it without opening it.
+    fn known(&self) -> Known;
 }

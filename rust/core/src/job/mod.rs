@@ -31,6 +31,7 @@ mod local;
 pub mod lock;
 mod made;
 mod member_path;
+mod mount;
 mod open;
 pub mod pipe;
 mod places;
@@ -215,6 +216,10 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
         Request::Stats { destinations, source, site } => {
             let ask = select::Criteria::new(None, destinations, source.as_deref(), site.as_deref());
             across::stats::run(document, &ask, monitor)?
+        }
+        Request::Mount { id, folder, destinations, source, site } => {
+            let ask = select::Criteria::new(Some(id), destinations, source.as_deref(), site.as_deref());
+            mount::run(document, &ask, folder, monitor)?
         }
         Request::Restore(ask) => restore::run(document, ask, monitor)?,
         Request::Verify { id, destinations, sample, source, site, unauthenticated } => {

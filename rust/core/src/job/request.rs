@@ -147,6 +147,22 @@ pub enum Request {
         #[serde(default)]
         site: Option<String>,
     },
+    /// Shows a backup in a repository as a folder, until it is cancelled.
+    Mount {
+        /// Which backup.
+        id: String,
+        /// Where: an empty folder.
+        folder: PathBuf,
+        /// Only with a copy there.
+        #[serde(default)]
+        destinations: Vec<String>,
+        /// With `latest`: of this source.
+        #[serde(default)]
+        source: Option<String>,
+        /// Of which site: its address or name, or `all`; default the document's own.
+        #[serde(default)]
+        site: Option<String>,
+    },
     /// Restores one backup.
     Restore(Restore),
     /// Reads every byte of every copy and checks it.
@@ -230,6 +246,7 @@ impl Request {
             Request::Backups { .. } => "backups",
             Request::Find { .. } => "find",
             Request::Stats { .. } => "stats",
+            Request::Mount { .. } => "mount",
             Request::Restore(_) => "restore",
             Request::Verify { .. } => "verify",
             Request::Drill { .. } => "drill",

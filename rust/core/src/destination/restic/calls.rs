@@ -7,17 +7,20 @@ use super::nodes::Nodes;
 use super::pipes::{self, Feed};
 use super::program::Call;
 use super::saving;
-use crate::destination::snapshots::{Folders, Node, Saved, Snapshot, Snapshots};
-use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
+use crate::destination::snapshots::{Folders, Known, Node, Saved, Snapshot, Snapshots};
+use crate::{Code, Error, Monitor, Result, ResultExt};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 impl Repository {
     /// Gives what it printed, once it is done.
-    pub(super) fn call<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<Vec<u8>> {
+    pub(super) fn call<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Vec<u8>> {
         let call = Call::new(args, &self.job());
-        with_lock(&self.access, &call.cancel, &mut |_| {}, || {
+        with_lock(&self.access, &call.cancel, || {
             let mut printed = Vec::new();
             pipes::lines(&self.access, &call, None, &mut |line| {
                 printed.extend_from_slice(line);
@@ -31,7 +34,7 @@ impl Repository {
 
     /// Saves; `monitor` hears what it tells meanwhile.
     fn save(&self, call: &Call, mut write: Option<&mut Feed<'_>>, monitor: &Monitor) -> Result<Saved> {
-        self.locking(monitor, || {
+        with_lock(&self.access, &monitor.flag(), || {
             let mut report = saving::Report::default();
             let feed: Option<&mut Feed<'_>> = match &mut write {
                 Some(write) => Some(&mut **write),
@@ -50,13 +53,8 @@ impl Repository {
         })
     }
 
-    fn locking<T>(&self, monitor: &Monitor, work: impl FnMut() -> Result<T>) -> Result<T> {
-        let tell = &mut |error: &Error| monitor.note(NoteKind::Info, format!("waiting: {}", error.message()));
-        with_lock(&self.access, &monitor.flag(), tell, work)
-    }
-
     fn run(&self, call: &Call, monitor: &Monitor) -> Result<()> {
-        self.locking(monitor, || {
+        with_lock(&self.access, &monitor.flag(), || {
             pipes::lines(&self.access, call, None, &mut |_| Ok(()))?.check(&self.access).map(drop)
         })
     }
@@ -151,19 +149,34 @@ impl Snapshots for Repository {
         use std::os::unix::ffi::OsStrExt;
         let call =
             Call::new(["dump", "--quiet", snapshot], &self.job()).arg(std::ffi::OsStr::from_bytes(path));
-        Ok(Box::new(pipes::reading(&self.access, &self.reader(call))?))
+        Ok(Box::new(pipes::reading(&self.access, self.reader(call))?))
     }
 
     fn read_tar(&self, snapshot: &str, below: Option<&[u8]>) -> Result<Box<dyn Read + Send>> {
         use std::os::unix::ffi::OsStrExt;
         let path = std::ffi::OsStr::from_bytes(below.unwrap_or(b"/"));
         let call = Call::new(["dump", "--quiet", "--archive", "tar", snapshot], &self.job()).arg(path);
-        Ok(Box::new(pipes::reading(&self.access, &self.reader(call))?))
+        Ok(Box::new(pipes::reading(&self.access, self.reader(call))?))
     }
 
     fn nodes(&self, snapshot: &str) -> Result<Box<dyn Iterator<Item = Node> + Send>> {
         let call = self.reader(Call::new(["ls", "--json", snapshot], &self.job()));
-        Ok(Box::new(Nodes::new(pipes::reading(&self.access, &call)?)))
+        Ok(Box::new(Nodes::new(pipes::reading(&self.access, call)?)))
+    }
+
+    fn nodes_below(&self, snapshot: &str, path: &[u8]) -> Result<Box<dyn Iterator<Item = Node> + Send>> {
+        use std::os::unix::ffi::OsStrExt;
+        let call = Call::new(["ls", "--json", "--recursive", snapshot], &self.job());
+        let call = self.reader(call.arg(std::ffi::OsStr::from_bytes(path)));
+        Ok(Box::new(Nodes::new(pipes::reading(&self.access, call)?)))
+    }
+
+    fn read_small(&self, snapshot: &str, path: &[u8], most: u64) -> Result<Vec<u8>> {
+        self.remembering(snapshot, most, || {
+            let mut content = Vec::new();
+            self.read(snapshot, path)?.take(most).read_to_end(&mut content)?;
+            Ok(content)
+        })
     }
 
     fn copy_from(&self, from: &dyn Snapshots, snapshots: &[String], monitor: &Monitor) -> Result<()> {
@@ -179,7 +192,9 @@ impl Snapshots for Repository {
             return Ok(());
         }
         let call = Call::new(["forget", "--quiet"], &self.job());
-        self.call(call.args.into_iter().chain(snapshots.iter().map(Into::into))).map(drop)
+        let done = self.call(call.args.into_iter().chain(snapshots.iter().map(Into::into))).map(drop);
+        self.remember_refusal(&done);
+        done
     }
 
     fn prune(&self, monitor: &Monitor) -> Result<()> {
@@ -187,11 +202,27 @@ impl Snapshots for Repository {
     }
 
     fn check(&self, percent: Option<f64>, monitor: &Monitor) -> Result<()> {
+        let found = self.look_through(percent, monitor);
+        self.remember_look(percent, &found, monitor);
+        found
+    }
+
+    fn mount(&self, tags: &[String], folder: &Path, monitor: &Monitor) -> Result<()> {
+        self.mount_at(tags, folder, monitor)
+    }
+
+    fn known(&self) -> Known {
+        self.what_is_known()
+    }
+}
+
+impl Repository {
+    fn look_through(&self, percent: Option<f64>, monitor: &Monitor) -> Result<()> {
         let mut call = Call::new(["check", "--quiet"], &monitor.flag());
         if let Some(percent) = percent {
             call = call.arg(format!("--read-data-subset={percent}%"));
         }
-        self.locking(monitor, || {
+        with_lock(&self.access, &monitor.flag(), || {
             let ended = pipes::lines(&self.access, &call, None, &mut |_| Ok(()))?;
             if ended.status.success() {
                 return Ok(());
@@ -210,9 +241,7 @@ impl Snapshots for Repository {
             }
         })
     }
-}
 
-impl Repository {
     /// A call that only reads: where we may not write, it goes without a lock.
     fn reader(&self, mut call: Call) -> Call {
         use rustix::fs::{Access, access};

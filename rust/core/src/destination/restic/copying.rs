@@ -7,7 +7,7 @@ use super::pipes;
 use super::program::Call;
 use crate::destination::ssh::openssh::{HOST, OTHER_HOST, Settings};
 use crate::destination::ssh::server::Server;
-use crate::{Cancel, Code, Error, Fact, Monitor, NoteKind, Result};
+use crate::{Cancel, Code, Error, Fact, Monitor, Result};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -107,7 +107,6 @@ impl Repository {
         let mut call = Call::new(["copy", "--quiet"], &monitor.flag());
         call.args.extend(snapshots.iter().map(Into::into));
         call.from = Some(from.access.clone());
-        let tell = &mut |error: &Error| monitor.note(NoteKind::Info, format!("waiting: {}", error.message()));
         let copy = || -> Result<()> {
             let ended = pipes::lines(&self.access, &call, None, &mut |_| Ok(()))?;
             if ended.status.success() {
@@ -120,6 +119,6 @@ impl Repository {
             }
             Err(error.context(format!("copying from {}", from.access.shown)))
         };
-        with_lock(&self.access, &monitor.flag(), tell, copy)
+        with_lock(&self.access, &monitor.flag(), copy)
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum Why {
     Locked,
     /// It cannot be locked: we may only read there.
     ReadOnly,
+    /// Its server lets nothing be deleted.
+    Guarded,
     /// All else.
     Other,
 }
@@ -34,8 +36,16 @@ pub(super) fn why(status: ExitStatus, said: &str) -> Why {
             Why::Absent
         }
         _ if said.contains("unable to create lock") => Why::ReadOnly,
+        _ if said.contains("unable to remove") && is_refusal(&said) => Why::Guarded,
         _ => Why::Other,
     }
+}
+
+/// Whether a server answers that it may not be.
+fn is_refusal(said: &str) -> bool {
+    ["403", "forbidden", "access denied", "accessdenied", "permission denied"]
+        .iter()
+        .any(|word| said.contains(word))
 }
 
 impl Access {
@@ -54,14 +64,16 @@ impl Access {
                 "is it the key that the repository was made with? destinations.{}.key_file names another",
                 self.id
             )),
-            Why::Locked => Error::new(Code::Locked, format!("the repository {place} is in use: {words}"))
-                .hint(
+            Why::Locked => {
+                Error::new(Code::Locked, format!("the repository {place} is in use: {}", holder(said))).hint(
                     "wait until the other program is done; `restic unlock` takes away a lock that is stale",
-                ),
+                )
+            }
             Why::ReadOnly => {
                 Error::new(Code::Permission, format!("the repository {place} cannot be written to: {words}"))
                     .hint("give the user who runs this the right to write there")
             }
+            Why::Guarded => self.guarded(),
             Why::Other if said.contains("no space left on device") => {
                 Error::new(Code::Space, format!("the repository {place} has no room: {words}"))
                     .hint("free some space there")
@@ -75,6 +87,22 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Its server refuses to delete.
+    pub(super) fn guarded(&self) -> Error {
+        Error::new(Code::Permission, format!("the server lets nothing be deleted at {}", self.shown))
+            .hint("set append_only: true where that is meant, and forget by restic on the machine that holds it")
+            .with(Fact::Destination, &self.id)
+    }
+}
+
+/// Who holds the lock, and since when.
+fn holder(said: &str) -> String {
+    let from = said.find("already locked").unwrap_or_default();
+    let lines = said.get(from..).unwrap_or_default().lines().map(str::trim);
+    lines.filter(|line| !line.starts_with("the `unlock` command")).take(2).collect::<Vec<_>>().join(", ")
+}
+
 /// What it said last, in one line.
 fn last_words(said: &str) -> String {
     let lines: Vec<&str> = said
@@ -83,4 +111,29 @@ fn last_words(said: &str) -> String {
         .filter(|line| !line.is_empty() && !line.starts_with('{') && !line.starts_with("created new cache"))
         .collect();
     lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn what_hinders_is_told_by_its_words() {
+        let why = |said: &str| why(ExitStatus::from_raw(1 << 8), said);
+        let locked = "unable to create lock in backend: repository is already locked exclusively by PID 7 on vm by root\n\
+                      lock was created at 2026-11-28 20:10:59 (1s ago)\nstorage ID ee021f81\n\
+                      the `unlock` command can be used to remove stale locks\n";
+        assert_eq!(why(locked), Why::Locked);
+        assert!(
+            holder(locked).starts_with("already locked exclusively by PID 7 on vm by root, lock was created")
+        );
+        let guarded = "Remove(<snapshot/73a674b082>) returned error, retrying after 15s: blob not removed, server response: \
+                       403 Forbidden (403)\nunable to remove <snapshot/73a674b082> from the repository\n";
+        assert_eq!(why(guarded), Why::Guarded);
+        assert_eq!(
+            why("unable to remove <snapshot/73a674b082> from the repository\nno route to host"),
+            Why::Other
+        );
+    }
 }

@@ -3,41 +3,60 @@
 use super::access::Access;
 use super::pipes::lines;
 use super::program::{Call, TICK};
-use crate::{Cancel, Code, Error, Result};
+use crate::{Cancel, Code, Error, NoteKind, Result};
 use std::time::{Duration, Instant};
 
 /// How long somebody else's lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(600);
+/// How long after one try the next comes.
+const PAUSE: Duration = Duration::from_secs(2);
 
-/// Does it again for as long as somebody else holds the repository's lock; `tell` hears once who. One that restic itself
-/// holds for stale is taken away by it.
+/// Does it again for as long as somebody else holds the repository's lock, or another key may fit.
 pub(super) fn with_lock<T>(
     access: &Access,
     cancel: &Cancel,
-    tell: &mut dyn FnMut(&Error),
     mut work: impl FnMut() -> Result<T>,
 ) -> Result<T> {
-    let (begun, mut told) = (Instant::now(), false);
+    let mut wait = Wait::default();
     loop {
         match work() {
-            Err(error) if error.code() == Code::Key && access.try_next_key() => {}
-            Err(error) if error.code() == Code::Locked => {
-                if begun.elapsed() > access.patience.unwrap_or(LOCK_PATIENCE) {
-                    return Err(error);
-                }
-                if !told {
-                    tell(&error);
-                    told = true;
-                }
-                unlock(access, cancel)?;
-                let pause = Instant::now();
-                while pause.elapsed() < Duration::from_secs(2) {
-                    cancel.check()?;
-                    std::thread::sleep(TICK);
-                }
-            }
+            Err(error) => wait.until_next_try(access, cancel, error)?,
             done => return done,
         }
+    }
+}
+
+/// A wait for what hinders work at a repository.
+#[derive(Default)]
+pub(super) struct Wait {
+    since: Option<Instant>,
+}
+
+impl Wait {
+    /// Waits until it is worth another try; the error comes back where it is not. Who holds the lock is told once. One that
+    /// restic itself holds for stale is taken away by it.
+    pub fn until_next_try(&mut self, access: &Access, cancel: &Cancel, error: Error) -> Result<()> {
+        match error.code() {
+            Code::Key if access.try_next_key() => return Ok(()),
+            Code::Locked => {}
+            _ => return Err(error),
+        }
+        let patience = access.patience.unwrap_or(LOCK_PATIENCE);
+        let since = *self.since.get_or_insert_with(|| {
+            cancel.note(NoteKind::Info, format!("waited: {}", error.message()));
+            Instant::now()
+        });
+        if since.elapsed() > patience {
+            return Err(error);
+        }
+        cancel.set_current(format!("waiting: {}", error.message()));
+        unlock(access, cancel)?;
+        let pause = Instant::now();
+        while pause.elapsed() < PAUSE {
+            cancel.check()?;
+            std::thread::sleep(TICK);
+        }
+        Ok(())
     }
 }
 

@@ -5,9 +5,11 @@
 //! copying.rs   what one gets from another, and the ways to both, with the host keys of their servers
 //! listing.rs   which backups its snapshots are, and what this machine remembers of them
 //! calls.rs     what restic is called for: to save, to read, to forget
+//! known.rs     what this machine remembers of it: how large it is, when it was looked at
 //! nodes.rs     what a snapshot holds
 //! saving.rs    what restic tells while it saves
 //! lock.rs      its locks waited for, its keys tried
+//! mounting.rs  snapshots as a folder
 //! pipes.rs     what restic reads and prints
 //! program.rs   restic as a child: started with its secrets, waited for, ended
 //! failure.rs   its complaints as errors
@@ -21,8 +23,10 @@ mod access;
 mod calls;
 mod copying;
 mod failure;
+mod known;
 mod listing;
 mod lock;
+mod mounting;
 mod nodes;
 mod pipes;
 mod program;
@@ -42,6 +46,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 /// The server that a repository is reached at by SSH; `None`: by other ways, or on this machine.
@@ -68,6 +73,14 @@ pub struct Repository {
     cache: Option<PathBuf>,
     /// When copies were verified, by file.
     verified: Option<PathBuf>,
+    /// What is remembered besides.
+    known: Option<PathBuf>,
+    /// The folder where small files of snapshots are remembered.
+    small: Option<PathBuf>,
+    /// The server refused to delete.
+    refused: AtomicBool,
+    /// A file that is there as long as it does.
+    refusal: Option<PathBuf>,
     job: Mutex<Cancel>,
 }
 
@@ -90,7 +103,18 @@ impl Repository {
         access.cache = of_state("restic-cache".into());
         let (cache, verified) =
             (of_state(format!("restic-{which}.json")), of_state(format!("restic-{which}-verified.json")));
-        Ok(Repository { access, cache, verified, job: Mutex::default() })
+        let known = of_state(format!("restic-{which}-known.json"));
+        let small = of_state(format!("restic-{which}-small"));
+        Ok(Repository {
+            access,
+            cache,
+            verified,
+            known,
+            small,
+            refused: AtomicBool::new(false),
+            refusal: of_state(format!("restic-{which}-guards")),
+            job: Mutex::default(),
+        })
     }
 
     fn job(&self) -> Cancel {
@@ -144,7 +168,11 @@ impl Destination for Repository {
         let tags = [tag("bam_check", "1")];
         let mut write = |out: &mut dyn Write| Ok(out.write_all(b"bam was here\n")?);
         let saved = self.save_stream("bam-check", "bam-check", &tags, &mut write, &monitor)?;
-        self.forget(&[saved.id])
+        match self.forget(&[saved.id]) {
+            // One that guards what it has is usable.
+            Err(error) if error.code() == Code::Permission => Ok(()),
+            done => done,
+        }
     }
 
     fn prepare(&self, _monitor: &Monitor) -> Result<()> {
@@ -179,7 +207,7 @@ impl Destination for Repository {
     }
 
     fn guards(&self) -> bool {
-        self.access.append_only
+        self.access.append_only || self.is_refusing()
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -188,6 +216,9 @@ impl Destination for Repository {
             return Err(
                 Error::new(Code::Permission, text).hint("forget it by restic, on the machine that holds it")
             );
+        }
+        if self.is_refusing() {
+            return Err(self.access.guarded());
         }
         let found = self.find(name)?.ok_or_else(|| missing(name, &self.access.shown))?;
         // At once: none of its parts is left alone.

@@ -32,15 +32,18 @@ impl<R: Read> Iterator for Nodes<R> {
 /// A node that the tar has, too: no sockets, no devices.
 fn node(line: &[u8]) -> Option<Node> {
     let told: Value = serde_json::from_slice(line).ok()?;
-    if !matches!(told["type"].as_str(), Some("dir" | "file" | "symlink")) {
-        return None;
-    }
+    let kind = told["type"].as_str().filter(|kind| ["dir", "file", "symlink"].contains(kind))?;
     let time: jiff::Timestamp = told["mtime"].as_str()?.parse().ok()?;
     let (mut mtime, mut nanos) = (time.as_second(), time.subsec_nanosecond());
     if nanos < 0 {
         (mtime, nanos) = (mtime - 1, nanos + 1_000_000_000);
     }
-    Some(Node { path: told["path"].as_str()?.to_owned(), mtime, nanos: u32::try_from(nanos).ok()? })
+    Some(Node {
+        path: told["path"].as_str()?.to_owned(),
+        mtime,
+        nanos: u32::try_from(nanos).ok()?,
+        is_file: kind == "file",
+    })
 }
 
 #[cfg(test)]

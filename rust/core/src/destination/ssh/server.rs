@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Ciphers of the connection. libssh2 hands AES to OpenSSL 16 bytes at a time, which costs more than the cipher;
-
 /// ChaCha20 is its own plain C. Client processor time for 512 MiB (libssh2 1.11, OpenSSL 3.0, one Xeon core with
 /// AES and SHA instructions): aes128-ctr with hmac-sha2-256 1.5 s, chacha20-poly1305 1.9 s, aes128-gcm 2.3 s.
 const CIPHERS: [&str; 6] = [

@@ -8,7 +8,7 @@ use super::suggestions::Suggestions;
 use crate::archive::{Entry, EntryKind, Layout, Part, Reader, Segment, show, unshow};
 use crate::catalog::{Kind, key};
 use crate::config::{Document, Driver};
-use crate::job::member_path::below;
+use crate::job::member_path::{below, join};
 use crate::job::request::Restore;
 use crate::job::restore::apply::begin;
 use crate::job::{lock, restore};
@@ -104,7 +104,7 @@ pub fn ls(
             if path.is_some() {
                 return wrong(format!("{} holds a database: there are no paths in it", opened.file()));
             }
-            told(kind.driver(), &mut opened.decode()?, each)?;
+            told(kind.driver(), &mut opened.decode_database()?, each)?;
             return Ok(Looked::at(&opened));
         }
         Some(Kind::Tar) if tables => {
@@ -112,7 +112,7 @@ pub fn ls(
         }
         _ => {}
     }
-    let mut reader = Reader::new(opened.decode()?);
+    let mut reader = Reader::new(if tables { opened.decode_database()? } else { opened.decode()? });
     let (layout, first) = begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
     let mut found = false;
     let mut near = path.map(|path| Suggestions::to(path.to_vec()));
@@ -170,6 +170,11 @@ pub fn cat(
         (false, Some(_)) => {}
     }
     let mut wanted = path.unwrap_or_default().to_vec();
+    if let Some(layout) = opened.kept_layout()?
+        && let Some(content) = opened.kept_file(&meant(&layout, &wanted), monitor)?
+    {
+        return whole_file::copy(content, out, monitor);
+    }
     let mut near = Suggestions::to(wanted.clone());
     // A second name of a file has its content under the first, which comes earlier.
     for _ in 0..2 {
@@ -214,6 +219,23 @@ pub fn cat(
         }
     }
     Err(not_held(&opened, &wanted, Some(&near)))
+}
+
+/// The members of an archive of ours that a path may mean.
+fn meant(layout: &Layout, path: &[u8]) -> Vec<Vec<u8>> {
+    let as_shown = unshow(path);
+    let mut paths = Vec::new();
+    for path in [Some(path), as_shown.as_deref()].into_iter().flatten().map(plain) {
+        paths.push(path.to_vec());
+        if let Layout::Site(site) = layout {
+            paths.push(
+                [site.prefix.as_slice(), &site.docroot, path]
+                    .into_iter()
+                    .fold(Vec::new(), |at, part| join(&at, part)),
+            );
+        }
+    }
+    paths
 }
 
 fn no_file(path: &[u8], kind: &EntryKind) -> Error {

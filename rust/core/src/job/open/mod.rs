@@ -1,10 +1,11 @@
 //! Opening a backup: bring it to this machine, prove that it is what was written, then decode it.
 //!
 //! Nothing is decrypted before the MAC is checked, and nothing is changed before all of this is done. Restoring, verifying, rekeying and drilling all begin here; `decrypt` and `look` are for whoever wants
-//! the file, or single members of it, and no restore. `suggestions` finds the names that were probably meant.
+//! the file, or single members of it, and no restore. `share` reads a part of what lies in a repository. `suggestions` finds the names that were probably meant.
 
 pub(super) mod decrypt;
 pub mod look;
+mod share;
 pub(super) mod suggestions;
 
 use super::keys::{self, Fit};
@@ -236,7 +237,7 @@ impl Opened {
     /// The decrypted bytes, on a thread of their own.
     pub fn decrypted(&self) -> Result<Box<dyn Read + Send>> {
         if let Some(kept) = &self.local.kept {
-            return Ok(Box::new(Metered { inner: kept.stream()?, meter: self.meter.clone() }));
+            return self.metered(kept.stream()?);
         }
         let mut file = self.local.file.try_clone().map_err(|e| self.local.failed(e))?;
         file.seek(SeekFrom::Start(0)).map_err(|e| self.local.failed(e))?;

@@ -1,15 +1,18 @@
 //! Backups in repositories: saved as a dump and as folders as they lie, and read as the archive that they would be.
 //!
 //! `save` writes one, `copy` copies one; this file knows what is said about it (`bam.json` in its last snapshot) and puts the archive
-//! together again, so that restoring, drilling and looking into it are the same for both kinds.
+//! together again (`share`: a part of it), so that restoring, drilling and looking into it are the same for both kinds.
 
 pub mod copy;
 pub mod save;
+mod share;
+
+pub use share::Share;
 
 use crate::archive::{self, Entry, EntryKind};
 use crate::catalog::{FileName, Sidecar};
 use crate::config::{Compression, EncryptionKind};
-use crate::destination::snapshots::{ABOUT, DATABASE, FILE, FILES, ID, Node, PART, SITE, Snapshot, WHOLE};
+use crate::destination::snapshots::{ABOUT, DATABASE, FILE, FILES, ID, PART, SITE, Snapshot, WHOLE};
 use crate::destination::{Destination, Snapshots};
 use crate::job::pipe::{PipeWriter, pipe};
 use crate::source::outline::Link;
@@ -144,6 +147,8 @@ pub struct Kept {
     whole: String,
     database: Option<String>,
     files: Option<String>,
+    /// What of it is read.
+    share: Share,
 }
 
 /// The snapshots of a site's backup.
@@ -168,8 +173,7 @@ impl Kept {
         let whole = of_name.max_by_key(|one| time(one)).ok_or_else(|| {
             Error::new(Code::NotFound, format!("{} holds no backup named {file}", place.describe()))
         })?;
-        let mut text = Vec::new();
-        snapshots.read(&whole.id, format!("/{ABOUT}").as_bytes())?.take(MOST).read_to_end(&mut text)?;
+        let text = snapshots.read_small(&whole.id, format!("/{ABOUT}").as_bytes(), MOST)?;
         let about = About::from_json(&text, file).within(Fact::Backup, file)?;
         let id = |wanted| part(&all, whole, wanted).map(|one| one.id.clone());
         let kept = Kept {
@@ -178,6 +182,7 @@ impl Kept {
             database: id(DATABASE),
             files: id(FILES),
             about: Arc::new(about),
+            share: Share::default(),
         };
         let lacks = |what: &str| {
             Error::new(Code::Integrity, format!("{file} is not whole: its snapshot of the {what} is gone"))
@@ -218,6 +223,11 @@ impl Kept {
         self.place.snapshots().ok_or_else(|| Error::new(Code::Internal, "the repository is none any more"))
     }
 
+    /// The same, of which only a part is read.
+    pub fn only(&self, share: Share) -> Kept {
+        Kept { share, ..self.clone() }
+    }
+
     /// The archive, or the dump, put together on a thread of its own.
     pub fn stream(&self) -> Result<Box<dyn Read + Send>> {
         if let (Some(database), Some((name, _)), None, None) =
@@ -242,22 +252,18 @@ impl Kept {
         }
         if let Some(files) = &self.files {
             let links: HashSet<&[u8]> = about.links.iter().map(|link| link.path.as_slice()).collect();
-            let mut reader = archive::Reader::new(self.snapshots()?.read_tar(files, None)?);
-            let mut nodes = Some(self.snapshots()?.nodes(files)?);
-            while let Some(mut member) = reader.next_member()? {
-                match nodes.as_mut().and_then(Iterator::next).filter(|node| is_of(node, &member.entry)) {
-                    Some(node) => {
-                        member.entry.mtime = node.mtime;
-                        member.entry.extras.nanos = node.nanos;
-                    }
-                    // The two are not in step: times stay as they were rounded.
-                    None => nodes = None,
-                }
-                let Some(path) = about.place_of(&member.entry.path) else { continue };
+            let mut take = |entry: Entry, body: &mut dyn Read| {
+                let Some(path) = about.place_of(&entry.path) else { return Ok(()) };
                 if links.contains(path.as_slice()) {
-                    continue;
+                    return Ok(());
                 }
-                tar.append(&Entry { path, ..member.entry }, &mut reader)?;
+                tar.append(&Entry { path, ..entry }, body).map(drop)
+            };
+            match &self.share.folders {
+                None => self.members(files, None, &mut take)?,
+                Some(folders) => {
+                    folders.iter().try_for_each(|folder| self.members(files, Some(folder), &mut take))?
+                }
             }
             for link in &about.links {
                 let target = link.target.clone();
@@ -279,7 +285,9 @@ impl Kept {
                 )?;
             }
         }
-        if let (Some(database), Some((name, bytes))) = (&self.database, &about.database) {
+        if let (Some(database), Some((name, bytes)), false) =
+            (&self.database, &about.database, self.share.no_database)
+        {
             let mut dump = self.snapshots()?.read(database, format!("/{name}").as_bytes())?;
             let entry = Entry {
                 path: name.as_bytes().to_vec(),
@@ -299,12 +307,6 @@ impl Kept {
             .flush()
             .at("cannot put together what is in", std::path::Path::new(&self.place.describe()))
     }
-}
-
-/// Whether both mean the same: a path that is no UTF-8 is only told by what else they say.
-fn is_of(node: &Node, entry: &Entry) -> bool {
-    let same = std::str::from_utf8(&entry.path).is_ok_and(|path| node.path.trim_start_matches('/') == path);
-    (same || node.path.contains('\u{fffd}')) && node.mtime.abs_diff(entry.mtime) <= 1
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::swap::exists;
 use super::swap_path::{NEW, PathSwap};
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
-use crate::archive::{EntryKind, Extractor, Layout, Part, Place, Reader, show, unshow};
+use crate::archive::{EntryKind, Extractor, Layout, Member, Part, Place, Reader, show, unshow};
 use crate::job::member_path::join;
 use crate::job::open::Opened;
 use crate::job::open::suggestions::Suggestions;
@@ -17,9 +17,13 @@ use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Reads members of an archive.
+pub type MemberReader = Reader<Box<dyn Read + Send>>;
 
 /// Stages the live paths that `paths` name, and of the dump the target's tables. Both may be empty, but not both.
 pub fn stage(
@@ -30,11 +34,13 @@ pub fn stage(
     paths: &[PathBuf],
     monitor: &Arc<Monitor>,
 ) -> Result<Applied> {
-    let mut reader = Reader::new(opened.decode()?);
-    let (layout, first) = apply::begin(&mut reader, survey, target.folder.is_some())?;
-    apply::check_layout(target, &layout)?;
+    let (reader, layout, first) = begin(target, opened, survey, target.folder.is_some())?;
     let folders = Folders::of(target, &layout, monitor);
     let wanted = Wanted::of(target, &folders, &layout, paths)?;
+    let mut reader = match reader {
+        Some(reader) => reader,
+        None => wanted.reader(target, opened, &folders, &layout, monitor)?,
+    };
     let mut holders = Vec::new();
     for (number, live) in wanted.live.iter().enumerate() {
         let swap = PathSwap::plan(live, &format!("{}-{number}", target.id))?;
@@ -100,6 +106,24 @@ pub fn stage(
     Ok(applied)
 }
 
+/// How the archive is laid out, the reader that stands behind what tells that, and what was read of it. No reader of a
+/// backup in a repository: which part of it is to be read is still to be found out.
+pub fn begin(
+    target: &Target<'_>,
+    opened: &Opened,
+    survey: Option<Layout>,
+    files: bool,
+) -> Result<(Option<MemberReader>, Layout, Option<Member>)> {
+    if let Some(layout) = opened.kept_layout()? {
+        apply::check_layout(target, &layout)?;
+        return Ok((None, layout, None));
+    }
+    let mut reader = Reader::new(opened.decode()?);
+    let (layout, first) = apply::begin(&mut reader, survey, files)?;
+    apply::check_layout(target, &layout)?;
+    Ok((Some(reader), layout, first))
+}
+
 /// A second pass for names whose content lies under a path that is not wanted: that goes beside them meanwhile.
 fn fetch_linked(
     target: &Target<'_>,
@@ -122,7 +146,8 @@ fn fetch_linked(
         Some(beside) => Some(beside.clone()),
         None => place(path).filter(|_| linked.contains_key(path)),
     };
-    let mut reader = Reader::new(opened.decode()?);
+    let either = &mut |path: &[u8]| contents.contains_key(path) || linked.contains_key(path);
+    let mut reader = Reader::new(opened.decode_around(either, false, monitor)?);
     let mut extractor = Extractor::new(roots, target.extract_options(), monitor, select)?;
     let mut extras = 0;
     while let Some(member) = reader.next_member()? {
@@ -219,6 +244,25 @@ impl Wanted {
     /// Which of the wanted paths this live path is, or lies below.
     pub fn find(&self, live: &Path) -> Option<usize> {
         self.live.iter().position(|wanted| live.starts_with(wanted))
+    }
+
+    /// Reads no more of a backup in a repository than it takes for what is wanted, and for the tables of the target.
+    pub fn reader(
+        &self,
+        target: &Target<'_>,
+        opened: &Opened,
+        folders: &Folders<'_>,
+        layout: &Layout,
+        monitor: &Monitor,
+    ) -> Result<MemberReader> {
+        let holds = &mut |path: &[u8]| {
+            let place = folders.place(layout.part(path));
+            place.is_some_and(|place| self.find(&plain_path(&folders.live_path(&place))).is_some())
+        };
+        if self.live.is_empty() {
+            return opened.decode_database().map(Reader::new);
+        }
+        opened.decode_around(holds, !target.tables.is_empty(), monitor).map(Reader::new)
     }
 
     /// Where a member goes: below the holder of the wanted path it belongs to.

@@ -2,7 +2,7 @@
 
 use super::apply;
 use super::folders::Folders;
-use super::partial::Wanted;
+use super::partial::{self, Wanted};
 use super::swap_path::refuse_link_to_folder;
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
@@ -93,16 +93,19 @@ pub fn of(
     monitor: &Arc<Monitor>,
 ) -> Result<RestorePlan> {
     if let Some(kind) = opened.kind().filter(|kind| kind.is_database()) {
-        let tables = tables(target, kind.driver(), &mut opened.decode()?, monitor)?;
+        let tables = tables(target, kind.driver(), &mut opened.decode_database()?, monitor)?;
         return Ok(RestorePlan { files: None, tables: Some(tables) });
     }
-    let mut reader = Reader::new(opened.decode()?);
-    let (layout, first) = apply::begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
-    apply::check_layout(target, &layout)?;
+    let (reader, layout, first) = partial::begin(target, opened, survey, opened.kind() == Some(Kind::Tar))?;
     let folders = Folders::of(target, &layout, monitor);
     let wanted = Wanted::of(target, &folders, &layout, paths)?;
     let mut unlinked = Unlinked::default();
     let whole = paths.is_empty() && target.tables.is_empty();
+    let mut reader = match reader {
+        Some(reader) => reader,
+        None if whole => Reader::new(opened.decode()?),
+        None => wanted.reader(target, opened, &folders, &layout, monitor)?,
+    };
     let (mut files, mut plan, seen) = (Files::default(), RestorePlan::default(), PathSet::new()?);
     let mut next = match first {
         Some(member) => Some(member),

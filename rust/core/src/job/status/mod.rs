@@ -1,6 +1,7 @@
 //! The state of a site's backups against its policy, for monitoring.
 
 mod damaged;
+mod repositories;
 mod unproven;
 
 use super::copies::exports::{self, Exported};
@@ -95,11 +96,13 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
         });
         next.insert(name.clone(), json!({ "last_run": settings.last_run, "next_run": next_run }));
     }
+    let repositories = repositories::tell(&all, &listing, monitor);
     let mut result = json!(status);
     if let Value::Object(map) = &mut result {
         map.insert("time".into(), now.into());
         map.insert("schedules".into(), next.into());
         map.insert("drills".into(), drills.into());
+        map.insert("repositories".into(), repositories.into());
         map.insert("policy".into(), json!(document.policy));
         map.insert("other_sites".into(), json!(listing.other_sites()));
     }

@@ -1,0 +1,157 @@
+//! What this machine remembers of a repository, so that nobody has to open it for that: how large it was, and what the last
+//! look at its structure found.
+
+use super::Repository;
+use crate::destination::snapshots::{Checked, Known};
+use crate::{Code, Error, Monitor, Result, ResultExt, whole_file};
+use serde_json::Value;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// After this time a server that refused to delete is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(7 * 86_400);
+/// How many small files are remembered; those read first are forgotten.
+const SMALL: usize = 100;
+/// More than what is remembered is.
+const MOST: u64 = 1 << 20;
+
+impl Repository {
+    pub(super) fn what_is_known(&self) -> Known {
+        let mut known = self.recalled();
+        if let Some(size) = self.access.local.as_deref().and_then(|folder| size_of(folder).ok()) {
+            (known.size, known.size_time) = (Some(size), None);
+        }
+        known
+    }
+
+    fn recalled(&self) -> Known {
+        let read = || -> Option<Known> {
+            let mut text = Vec::new();
+            fs::File::open(self.known.as_ref()?).ok()?.take(MOST).read_to_end(&mut text).ok()?;
+            serde_json::from_slice(&text).ok()
+        };
+        read().unwrap_or_default()
+    }
+
+    /// Remembers what a look found, and how large the repository is where only it can tell.
+    pub(super) fn remember_look(&self, sample: Option<f64>, found: &Result<()>, monitor: &Monitor) {
+        let Some(file) = &self.known else { return };
+        let error = match found {
+            Ok(()) => None,
+            Err(error) if error.code() == Code::Integrity => Some(error.message().to_owned()),
+            // It was not looked at.
+            Err(_) => return,
+        };
+        let time = jiff::Timestamp::now().as_second();
+        let mut known = self.recalled();
+        known.check = Some(Checked { time, sample, ok: error.is_none(), error });
+        if self.access.local.is_none()
+            && let Ok(size) = self.measured(monitor)
+        {
+            (known.size, known.size_time) = (Some(size), Some(time));
+        }
+        // Without it `status` tells less, and that is all.
+        let _ = whole_file::write(file, true, |out| {
+            let text = serde_json::to_vec(&known).map_err(|cause| {
+                Error::new(Code::Internal, "what is known of a repository cannot be written").because(cause)
+            })?;
+            out.write_all(&text).at("cannot write", file)
+        });
+    }
+
+    /// Whether its server refused to delete, not long ago: restic tries for most of a minute before it says so.
+    pub(super) fn is_refusing(&self) -> bool {
+        let is_new = |file: &PathBuf| {
+            let changed = fs::metadata(file).and_then(|found| found.modified());
+            changed.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < ASK_AGAIN))
+        };
+        self.refused.load(Relaxed) || self.refusal.as_ref().is_some_and(is_new)
+    }
+
+    /// Remembers whether its server refuses to delete.
+    pub(super) fn remember_refusal(&self, done: &Result<()>) {
+        let refused = match done {
+            Ok(()) => false,
+            Err(error) if error.code() == Code::Permission => true,
+            Err(_) => return,
+        };
+        self.refused.store(refused, Relaxed);
+        if let Some(file) = &self.refusal {
+            // What cannot be remembered is found out again.
+            let _ = if refused { fs::write(file, "") } else { fs::remove_file(file) };
+        }
+    }
+
+    /// What a snapshot's small file holds, by what is remembered of it or else by `read`.
+    pub(super) fn remembering(
+        &self,
+        snapshot: &str,
+        most: u64,
+        read: impl FnOnce() -> Result<Vec<u8>>,
+    ) -> Result<Vec<u8>> {
+        let is_name = snapshot.len() == 64 && snapshot.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let Some(folder) = self.small.as_ref().filter(|_| is_name) else { return read() };
+        let file = folder.join(snapshot);
+        let recall = || -> std::io::Result<Vec<u8>> {
+            let mut text = Vec::new();
+            fs::File::open(&file)?.take(most).read_to_end(&mut text).map(|_| text)
+        };
+        if let Ok(known) = recall() {
+            return Ok(known);
+        }
+        let found = read()?;
+        // Without it the next look takes longer, and that is all.
+        let _ = self.keep_small(folder, &file, &found);
+        Ok(found)
+    }
+
+    fn keep_small(&self, folder: &Path, file: &Path, content: &[u8]) -> Result<()> {
+        private_folder(folder)?;
+        let mut old = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            old.push((entry.metadata()?.modified()?, entry.path()));
+        }
+        old.sort();
+        for (_, path) in old.iter().take((old.len() + 1).saturating_sub(SMALL)) {
+            fs::remove_file(path)?;
+        }
+        whole_file::write(file, true, |out| out.write_all(content).at("cannot write", file))
+    }
+
+    /// Bytes that its snapshots take there.
+    fn measured(&self, monitor: &Monitor) -> Result<u64> {
+        monitor.check()?;
+        let told = self.call(["stats", "--mode", "raw-data", "--json", "--no-lock"])?;
+        let told: Option<Value> = serde_json::from_slice(&told).ok();
+        told.and_then(|told| told["total_size"].as_u64())
+            .ok_or_else(|| Error::new(Code::Destination, "restic does not tell how large the repository is"))
+    }
+}
+
+/// A folder that nobody else may look into.
+fn private_folder(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).at("cannot make the folder", folder)
+}
+
+/// Bytes of the files below a folder.
+fn size_of(folder: &Path) -> std::io::Result<u64> {
+    let (mut bytes, mut folders) = (0u64, vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let what = entry.file_type()?;
+            if what.is_dir() {
+                folders.push(entry.path());
+            } else if what.is_file() {
+                // One that goes meanwhile takes no room.
+                bytes = bytes.saturating_add(entry.metadata().map_or(0, |found| found.len()));
+            }
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,65 @@
+//! `restic mount`: snapshots as a folder, by the kernel's FUSE.
+
+use super::Repository;
+use super::lock::with_lock;
+use super::pipes;
+use super::program::Call;
+use crate::{Code, Error, Monitor, Result};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+impl Repository {
+    pub(super) fn mount_at(&self, tags: &[String], folder: &Path, monitor: &Monitor) -> Result<()> {
+        can_mount()?;
+        let call = Call::new(["mount", "--path-template", "ids/%i", "--tag"], &monitor.flag())
+            .arg(tags.join(","))
+            .arg(folder);
+        let told = format!("{} is shown at {}; an interrupt ends it", self.access.shown, folder.display());
+        let done = with_lock(&self.access, &monitor.flag(), || {
+            let ended = pipes::lines(&self.access, &call, None, &mut |line| {
+                if line.starts_with(b"Now serving") {
+                    monitor.set_current(told.as_str());
+                }
+                Ok(())
+            })?;
+            ended.check(&self.access).map(drop)
+        });
+        if is_mounted(folder) {
+            let text = format!("{} is still in use and stays mounted", folder.display());
+            return Err(Error::new(Code::Locked, text)
+                .hint(format!("leave it, then: fusermount -u '{}'", folder.display())));
+        }
+        done
+    }
+}
+
+/// Fails where the kernel or the program that asks it is not there.
+fn can_mount() -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has = |name: &str| std::env::split_paths(&path).any(|folder| folder.join(name).exists());
+    if !has("fusermount") && !has("fusermount3") {
+        return Err(Error::new(
+            Code::Unsupported,
+            "nothing can be mounted here: the program fusermount is not installed",
+        )
+        .hint("install it: apt-get install fuse3; or look into the backup with `bam ls` and `bam cat`"));
+    }
+    if !Path::new("/dev/fuse").exists() {
+        return Err(Error::new(Code::Unsupported, "nothing can be mounted here: there is no /dev/fuse")
+            .hint("a container has to be given it; or look into the backup with `bam ls` and `bam cat`"));
+    }
+    Ok(())
+}
+
+/// Whether the kernel has something mounted there; as far as it tells.
+fn is_mounted(folder: &Path) -> bool {
+    let octal = |byte: &u8| match byte {
+        b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}").into_bytes(),
+        other => vec![*other],
+    };
+    let wanted: Vec<u8> = folder.as_os_str().as_bytes().iter().flat_map(octal).collect();
+    let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    mounts
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.split(|byte| *byte == b' ').nth(4) == Some(&wanted[..]))
+}

@@ -1,0 +1,143 @@
+//! A part of a backup, read without the rest: single files, the folders that hold what is wanted, the dump.
+
+use super::{About, Kept};
+use crate::archive::Entry;
+use crate::destination::snapshots::Node;
+use crate::job::member_path::{below, join};
+use crate::{Monitor, Result, archive};
+use std::collections::HashSet;
+use std::io::Read;
+
+/// What of a backup is read.
+#[derive(Debug, Clone, Default)]
+pub struct Share {
+    /// Folders of the snapshot, none below another; all that is in them. `None`: everything.
+    pub folders: Option<Vec<Vec<u8>>>,
+    /// Without the dump.
+    pub no_database: bool,
+}
+
+impl Share {
+    /// What says how it is laid out, and nothing else.
+    pub fn nothing() -> Share {
+        Share { folders: Some(Vec::new()), no_database: true }
+    }
+
+    /// The dump alone.
+    pub fn database() -> Share {
+        Share { no_database: false, ..Share::nothing() }
+    }
+}
+
+impl About {
+    /// Real paths that a path of the archive may have come from.
+    fn real_paths(&self, member: &[u8]) -> Vec<Vec<u8>> {
+        let of_place = |(real, at): &(Vec<u8>, Vec<u8>)| Some(join(real, below(member, at)?));
+        let is_it = |real: &Vec<u8>| {
+            self.place_of(real.strip_prefix(b"/").unwrap_or(real)).as_deref() == Some(member)
+        };
+        self.places.iter().filter_map(of_place).filter(is_it).collect()
+    }
+}
+
+impl Kept {
+    /// Reads a plain file by its path in the archive. `None` where it is none, or another name of one that is stored
+    /// elsewhere: reading the archive tells.
+    pub fn file(&self, member: &[u8], monitor: &Monitor) -> Result<Option<Box<dyn Read + Send>>> {
+        let snapshots = self.snapshots()?;
+        if let (Some(database), Some((name, _))) = (&self.database, &self.about.database)
+            && name.as_bytes() == member
+        {
+            return snapshots.read(database, &join(b"/", member)).map(Some);
+        }
+        let Some(files) = &self.files else { return Ok(None) };
+        if self.about.links.iter().any(|link| link.path == member) {
+            return Ok(None);
+        }
+        for real in self.about.real_paths(member) {
+            monitor.check()?;
+            // The one asks what it is while the other begins to read it: a folder would come as an archive.
+            let content = snapshots.read(files, &real)?;
+            let node = snapshots.nodes_below(files, &real)?.next();
+            if node.is_some_and(|node| node.is_file && node.path.as_bytes() == real) {
+                return Ok(Some(content));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The folders that hold what `wanted` wants of the archive's paths, by the names of it alone; a few of the files around
+    /// come along. `None` where names do not tell, and the whole has to be read.
+    pub fn around(
+        &self,
+        wanted: &mut dyn FnMut(&[u8]) -> bool,
+        monitor: &Monitor,
+    ) -> Result<Option<Vec<Vec<u8>>>> {
+        let Some(files) = &self.files else { return Ok(Some(Vec::new())) };
+        let links: HashSet<&[u8]> = self.about.links.iter().map(|link| link.path.as_slice()).collect();
+        let mut folders: Vec<Vec<u8>> = Vec::new();
+        let mut inside: Option<Vec<u8>> = None;
+        for node in self.snapshots()?.nodes(files)? {
+            monitor.check()?;
+            let path = node.path.as_bytes();
+            if inside.as_deref().is_some_and(|folder| below(path, folder).is_some()) {
+                continue;
+            }
+            let Some(member) = self.about.place_of(path.strip_prefix(b"/").unwrap_or(path)) else {
+                continue;
+            };
+            if links.contains(member.as_slice()) || !wanted(&member) {
+                continue;
+            }
+            // Bytes that are no UTF-8 come replaced: nobody can ask for them by that.
+            if node.path.contains('\u{fffd}') {
+                return Ok(None);
+            }
+            inside = Some(path.to_vec());
+            let parent = path.iter().rposition(|byte| *byte == b'/').unwrap_or_default();
+            folders.push(path.get(..parent.max(1)).unwrap_or(b"/").to_vec());
+        }
+        folders.sort();
+        folders.dedup_by(|later, earlier| below(later, earlier).is_some() || **earlier == *b"/");
+        Ok(Some(folders))
+    }
+
+    /// The members of a folder of the snapshot; of all of it with `None`.
+    pub(super) fn members(
+        &self,
+        files: &str,
+        folder: Option<&[u8]>,
+        each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        let snapshots = self.snapshots()?;
+        let folder = folder.filter(|folder| *folder != b"/");
+        let mut reader = archive::Reader::new(snapshots.read_tar(files, folder)?);
+        let mut nodes = match folder {
+            None => Some(snapshots.nodes(files)?),
+            Some(folder) => {
+                let mut nodes = snapshots.nodes_below(files, folder)?;
+                // The tar begins with what is in it.
+                let first = nodes.next().filter(|first| first.path.as_bytes() == folder);
+                first.is_some().then_some(nodes)
+            }
+        };
+        while let Some(mut member) = reader.next_member()? {
+            match nodes.as_mut().and_then(Iterator::next).filter(|node| is_of(node, &member.entry)) {
+                Some(node) => {
+                    member.entry.mtime = node.mtime;
+                    member.entry.extras.nanos = node.nanos;
+                }
+                // The two are not in step: times stay as they were rounded.
+                None => nodes = None,
+            }
+            each(member.entry, &mut reader)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether both mean the same: a path that is no UTF-8 is only told by what else they say.
+fn is_of(node: &Node, entry: &Entry) -> bool {
+    let same = std::str::from_utf8(&entry.path).is_ok_and(|path| node.path.trim_start_matches('/') == path);
+    (same || node.path.contains('\u{fffd}')) && node.mtime.abs_diff(entry.mtime) <= 1
+}

@@ -1,0 +1,45 @@
+//! What `status` tells of repositories: how large each is, what the last run added, what the last look at it found.
+
+use crate::catalog::{Backup, Listing, key};
+use crate::destination::Destination;
+use crate::{Monitor, NoteKind};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// By the name of the destination. What a look found damaged is told.
+pub fn tell(all: &[Arc<dyn Destination>], listing: &Listing, monitor: &Monitor) -> Map<String, Value> {
+    let mut told = Map::new();
+    for place in all {
+        let Some(repository) = place.snapshots() else { continue };
+        let known = repository.known();
+        let here: Vec<&Backup> =
+            listing.backups.iter().filter(|backup| backup.copy_at(place.id()).is_some()).collect();
+        let newest = here.iter().max_by_key(|backup| backup.id).map(|backup| {
+            let of_copy = backup.copy_at(place.id()).and_then(|copy| copy.sidecar.as_ref());
+            let added = [of_copy, backup.sidecar.as_ref()]
+                .into_iter()
+                .flatten()
+                .find_map(|sidecar| sidecar.number(key::ADDED));
+            json!({ "id": backup.id, "time": backup.time, "added": added })
+        });
+        if let Some(check) = known.check.as_ref().filter(|check| !check.ok) {
+            let why = check.error.as_deref().unwrap_or("it is damaged");
+            monitor.note(
+                NoteKind::Missing,
+                format!(
+                    "{}: the last look at its structure failed: {why}; `bam verify` looks again",
+                    place.id()
+                ),
+            );
+        }
+        let value = json!({
+            "size": known.size,
+            "size_time": known.size_time,
+            "backups": here.len(),
+            "newest": newest,
+            "check": known.check,
+        });
+        told.insert(place.id().to_owned(), value);
+    }
+    told
+}
