@@ -72,6 +72,7 @@ bench:
 	cargo build --profile $(PROFILE) --locked --package bam --example transfer
 	@tests/bench/run
 	@tests/bench/database
+	@tests/bench/repository
 	@if [ -n "$$BAM_TEST_DRUPAL_ROOT" ]; then tests/bench/drupal; else echo "BAM_TEST_DRUPAL_ROOT names no site: Backup and Migrate is left out"; fi
 	@tests/bench/transfer --program $(built)/examples/transfer
 	@tests/bench/transfer --program $(built)/examples/transfer --latency 50 --rounds 3
