@@ -97,9 +97,7 @@ impl Kept {
             let parent = path.iter().rposition(|byte| *byte == b'/').unwrap_or_default();
             folders.push(path.get(..parent.max(1)).unwrap_or(b"/").to_vec());
         }
-        folders.sort();
-        folders.dedup_by(|later, earlier| below(later, earlier).is_some() || **earlier == *b"/");
-        Ok(Some(folders))
+        Ok(Some(outermost(folders)))
     }
 
     /// The members of a folder of the snapshot; of all of it with `None`.
@@ -136,8 +134,53 @@ impl Kept {
     }
 }
 
+/// Folders without those that lie in another of them.
+fn outermost(mut folders: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    // Each comes before what lies in it.
+    folders.sort();
+    let mut outer: Vec<Vec<u8>> = Vec::new();
+    for folder in folders {
+        if !outer.iter().any(|known| known == b"/" || below(&folder, known).is_some()) {
+            outer.push(folder);
+        }
+    }
+    outer
+}
+
 /// Whether both mean the same: a path that is no UTF-8 is only told by what else they say.
 fn is_of(node: &Node, entry: &Entry) -> bool {
     let same = std::str::from_utf8(&entry.path).is_ok_and(|path| node.path.trim_start_matches('/') == path);
     (same || node.path.contains('\u{fffd}')) && node.mtime.abs_diff(entry.mtime) <= 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_folder_is_read_twice() {
+        let outer = |folders: &[&str]| {
+            outermost(folders.iter().map(|folder| folder.as_bytes().to_vec()).collect())
+                .into_iter()
+                .map(|folder| String::from_utf8_lossy(&folder).into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(outer(&["/a/c", "/a-b", "/a", "/a"]), ["/a", "/a-b"]);
+        assert_eq!(outer(&["/x", "/", "/y/z"]), ["/"]);
+    }
+
+    #[test]
+    fn a_path_of_the_archive_is_found_where_it_really_lies() {
+        let places = vec![
+            (b"/var/www".to_vec(), b"docroot".to_vec()),
+            (b"/srv/f".to_vec(), b"docroot/files".to_vec()),
+        ];
+        let about = About { places, ..About::default() };
+        let real = |path: &[u8]| about.real_paths(path);
+        assert_eq!(real(b"docroot/index.php"), [b"/var/www/index.php".to_vec()]);
+        assert!(real(b"docroot/files/a").contains(&b"/srv/f/a".to_vec()));
+        assert!(real(b"private/a").is_empty());
+        let alone = About { places: vec![(b"/f".to_vec(), Vec::new())], ..About::default() };
+        assert_eq!(alone.real_paths(b"a/b"), [b"/f/a/b".to_vec()]);
+    }
 }
