@@ -15,6 +15,7 @@ mod field;
 mod header;
 mod layout;
 mod manifest;
+pub mod outline;
 mod owners;
 mod pax;
 mod pending;
@@ -32,7 +33,7 @@ pub use manifest::{Manifest, SiteFacts};
 pub use owners::Owners;
 pub(crate) use place::refuse_misplaced;
 pub use place::{Place, within_limits};
-pub use read::{Member, Reader};
+pub use read::{Input, Member, Reader};
 pub use sparse::{Segment, plan as plan_segments};
 pub use write::{Appended, Writer};
 

@@ -44,6 +44,27 @@ pub struct Reader<R> {
     /// It may end without its mark.
     forgives: bool,
     unmarked: bool,
+    /// Goes on without reading.
+    skip: Option<fn(&mut R, u64) -> io::Result<u64>>,
+}
+
+/// What a tar is read from that may know how to go on without reading.
+pub trait Input: Read + Send {
+    /// Passes over up to so many bytes; how many it did.
+    fn skip(&mut self, bytes: u64) -> io::Result<u64>;
+}
+
+impl Input for Box<dyn Read + Send> {
+    fn skip(&mut self, _bytes: u64) -> io::Result<u64> {
+        Ok(0)
+    }
+}
+
+impl Reader<Box<dyn Input>> {
+    /// As [`Reader::new`]; contents that nobody reads are passed over.
+    pub fn of(input: Box<dyn Input>) -> Self {
+        Reader { skip: Some(|input, bytes| input.skip(bytes)), ..Reader::new(input) }
+    }
 }
 
 /// What the members before a member said about it.
@@ -67,6 +88,7 @@ impl<R: Read> Reader<R> {
             ended: false,
             forgives: false,
             unmarked: false,
+            skip: None,
         }
     }
 
@@ -305,6 +327,18 @@ impl<R: Read> Reader<R> {
     /// Moves to the next header.
     fn skip_rest(&mut self) -> Result<()> {
         self.left += std::mem::take(&mut self.padding);
+        if let Some(skip) = self.skip {
+            self.consume(self.input.buffer().len());
+            // What is buffered comes first.
+            if self.left > 0 {
+                let skipped = match skip(self.input.get_mut(), self.left) {
+                    Ok(skipped) => skipped.min(self.left),
+                    Err(e) => return Err(self.input_error(e)),
+                };
+                self.left -= skipped;
+                self.offset += skipped;
+            }
+        }
         while self.left > 0 {
             let got = self.fill_buf()?.len();
             self.consume(got);

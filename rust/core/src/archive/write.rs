@@ -23,7 +23,15 @@ pub struct Writer<W: Write> {
     /// How much of `buffer` is waiting.
     filled: usize,
     written: u64,
+    /// Who is told what stands outside of contents, and where.
+    note: Option<Note<W>>,
+    /// What it is to be told next.
+    noted: Vec<u8>,
+    noting: bool,
 }
+
+/// Takes bytes of the tar, in order, and the offset of the first.
+pub type Note<W> = fn(&mut W, u64, &[u8]) -> Result<()>;
 
 impl<W: Write> Writer<W> {
     /// A writer that adds the names this machine has for owners.
@@ -33,7 +41,27 @@ impl<W: Write> Writer<W> {
 
     /// A writer that takes the names of owners from `owners`.
     pub fn with_owners(out: W, owners: Owners) -> Self {
-        Writer { out, owners, buffer: vec![0; BUFFER], filled: 0, written: 0 }
+        let buffer = vec![0; BUFFER];
+        Writer { out, owners, buffer, filled: 0, written: 0, note: None, noted: Vec::new(), noting: false }
+    }
+
+    /// Tells the output of everything but the content of files: the tar's outline ([`super::outline`]).
+    #[must_use]
+    pub fn noting(self, note: Note<W>) -> Self {
+        Writer { note: Some(note), ..self }
+    }
+
+    /// Whatever is written by `work` belongs to the outline.
+    fn outlined(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let (at, outer) = (self.written, self.noting);
+        self.noting = self.note.is_some();
+        let done = work(self);
+        self.noting = outer;
+        if let (Some(note), false) = (self.note, outer) {
+            note(&mut self.out, at, &self.noted)?;
+            self.noted.clear();
+        }
+        done
     }
 
     /// Adds one member. `body` gives the content of a file (of a sparse one its segments, one after the other)
@@ -57,6 +85,10 @@ impl<W: Write> Writer<W> {
     }
 
     fn head(&mut self, entry: &Entry) -> Result<()> {
+        self.outlined(|tar| tar.headers(entry))
+    }
+
+    fn headers(&mut self, entry: &Entry) -> Result<()> {
         let name = self.owners.user_name(entry.uid);
         let group = self.owners.group_name(entry.gid);
         let mut header = header::build(entry, name.as_bytes(), group.as_bytes())?;
@@ -79,7 +111,7 @@ impl<W: Write> Writer<W> {
         self.put(&extensions)
     }
 
-    /// Adds a regular file that is in memory, owned by whoever runs this.
+    /// Adds a regular file that is in memory, owned by whoever runs this. Its content belongs to the outline.
     pub fn append_bytes(&mut self, path: &[u8], mode: u32, mtime: i64, content: &[u8]) -> Result<()> {
         let entry = Entry {
             path: path.to_vec(),
@@ -90,7 +122,7 @@ impl<W: Write> Writer<W> {
             mtime,
             extras: Extras::default(),
         };
-        self.append(&entry, &mut &*content).map(drop)
+        self.outlined(|tar| tar.append(&entry, &mut &*content).map(drop))
     }
 
     /// Bytes of tar so far.
@@ -100,7 +132,7 @@ impl<W: Write> Writer<W> {
 
     /// Writes the end mark and gives the output back. An archive without it is cut off.
     pub fn finish(mut self) -> Result<W> {
-        self.zeros(2 * BLOCK as u64)?;
+        self.outlined(|tar| tar.zeros(2 * BLOCK as u64))?;
         self.pass_on()?;
         Ok(self.out)
     }
@@ -130,6 +162,9 @@ impl<W: Write> Writer<W> {
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(e.into()),
             };
+            if self.noting {
+                self.noted.extend_from_slice(space.get(..got).unwrap_or_default());
+            }
             self.filled += got;
             self.written += got as u64;
             left -= got as u64;
@@ -145,6 +180,9 @@ impl<W: Write> Writer<W> {
 
     fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.written += bytes.len() as u64;
+        if self.noting {
+            self.noted.extend_from_slice(bytes);
+        }
         while !bytes.is_empty() {
             if self.filled == self.buffer.len() {
                 self.pass_on()?;
@@ -161,6 +199,9 @@ impl<W: Write> Writer<W> {
     fn zeros(&mut self, count: u64) -> Result<()> {
         self.written += count;
         let mut left = count;
+        if self.noting {
+            self.noted.resize(self.noted.len() + usize::try_from(count).unwrap_or_default(), 0);
+        }
         while left > 0 {
             if self.filled == self.buffer.len() {
                 self.pass_on()?;

@@ -99,6 +99,8 @@ pub mod key {
     pub const ADDED: &str = "bam_added";
     /// CRC-32 of its blocks ([`crate::catalog::blocks::Blocks`]).
     pub const BLOCKS: &str = "bam_blocks";
+    /// Where in the backup, before encryption, its index lies, how long it is, and its SHA-256 in hex.
+    pub const INDEX: &str = "bam_index";
     /// Destinations that the backup was sent to, by machine name.
     pub const COPIES: &str = "bam_copies";
     /// Unix time at which this copy was last found whole.

@@ -9,6 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
+/// A part of what an encoder wrote that can be decompressed by itself; those of a file follow one another from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Bytes of data.
+    pub data: u32,
+    /// Bytes that they take compressed.
+    pub packed: u32,
+    /// SHA-256 of these.
+    pub sha256: [u8; 32],
+}
+
 /// A block on its way round: what came in, and what goes out instead.
 #[derive(Default)]
 pub struct Block {
@@ -20,6 +31,10 @@ pub struct Block {
     pub crc: u32,
     /// The input is compressed already: it goes out as it is.
     pub ready: bool,
+    /// Bytes of data that the block stands for.
+    pub data: u32,
+    /// SHA-256 of what goes out, where the format keeps one.
+    pub sha256: [u8; 32],
 }
 
 impl Block {
@@ -134,20 +149,25 @@ impl<W: Write + Send + 'static> Encoder<W> {
         self.join()
     }
 
-    /// Takes over what another encoder of this format has compressed: nothing of it is compressed again. Only for formats
-    /// whose files may follow one another, and whose workers pass on blocks that are [`Block::ready`].
-    pub fn splice(&mut self, ready: &mut impl Read) -> Result<()> {
+    /// Takes over what another encoder of this format has compressed into `pieces`: nothing of it is compressed again. Only
+    /// for formats whose files may follow one another, and whose workers pass on blocks that are [`Block::ready`].
+    pub fn splice(&mut self, ready: &mut impl Read, pieces: &[Piece]) -> Result<()> {
         if let Some(block) = self.filling.take() {
             self.put(block)?;
         }
-        loop {
+        for piece in pieces {
             let mut block = self.take_slot()?;
-            block.ready = true;
-            if ready.take(self.size as u64).read_to_end(&mut block.input)? == 0 {
-                // An empty block goes round and leaves nothing.
-                return self.put(block);
+            (block.ready, block.data) = (true, piece.data);
+            let packed = u64::from(piece.packed);
+            block.input.reserve_exact(piece.packed as usize);
+            if ready.take(packed).read_to_end(&mut block.input)? as u64 != packed {
+                return Err(Error::new(Code::Internal, "compressed data is shorter than it was"));
             }
             self.put(block)?;
+        }
+        match ready.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(Error::new(Code::Internal, "compressed data is longer than it was")),
         }
     }
 

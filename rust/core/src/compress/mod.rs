@@ -26,6 +26,8 @@ mod zip;
 mod zstd;
 
 pub use crate::config::{Compression as Kind, CompressionLevel as Level};
+pub use blocks::Piece;
+pub use gzip::{aside, unpack_piece};
 
 use crate::{Code, Error, Result};
 use detect::What;
@@ -77,7 +79,7 @@ impl Kind {
 pub struct Encoder<W: Write>(Inner<W>);
 
 enum Inner<W: Write> {
-    Gzip(blocks::Encoder<W>),
+    Gzip(blocks::Encoder<W>, gzip::Pieces),
     Zip(blocks::Encoder<W>),
     Bzip2(bzip2::Encoder<W>),
     Zstd(::zstd::stream::write::Encoder<'static, W>),
@@ -93,7 +95,10 @@ where
     W: Write + Send + 'static,
 {
     Ok(Encoder(match kind {
-        Kind::Gzip => Inner::Gzip(gzip::encoder(out, level, threads)?),
+        Kind::Gzip => {
+            let (encoder, pieces) = gzip::encoder(out, level, threads)?;
+            Inner::Gzip(encoder, pieces)
+        }
         Kind::Bzip2 => Inner::Bzip2(bzip2::encoder(out)),
         Kind::Zip => Inner::Zip(zip::encoder(out, level, entry, threads)?),
         Kind::Zstd => Inner::Zstd(zstd::encoder(out, level, threads)?),
@@ -104,24 +109,30 @@ where
 impl<W: Write + Send + 'static> Encoder<W> {
     /// Writes what is left and gives back the inner writer, which it does not flush.
     pub fn finish(self) -> Result<W> {
-        match self.0 {
-            Inner::Gzip(encoder) | Inner::Zip(encoder) => encoder.finish(),
-            Inner::Bzip2(encoder) => encoder.finish(),
-            Inner::Zstd(encoder) => Ok(encoder.finish()?),
-            Inner::None(out) => Ok(out),
-        }
+        self.finish_pieces().map(|(out, _)| out)
+    }
+
+    /// The same, with the pieces that were written: of gzip alone.
+    pub fn finish_pieces(self) -> Result<(W, Vec<Piece>)> {
+        Ok(match self.0 {
+            Inner::Gzip(encoder, pieces) => (encoder.finish()?, pieces.take()),
+            Inner::Zip(encoder) => (encoder.finish()?, Vec::new()),
+            Inner::Bzip2(encoder) => (encoder.finish()?, Vec::new()),
+            Inner::Zstd(encoder) => (encoder.finish()?, Vec::new()),
+            Inner::None(out) => (out, Vec::new()),
+        })
     }
 
     /// Whether [`Encoder::splice`] works: only gzip's files may follow one another and be read as one, by everybody.
     pub fn splices(&self) -> bool {
-        matches!(self.0, Inner::Gzip(_))
+        matches!(self.0, Inner::Gzip(..))
     }
 
-    /// Takes over a whole file that another encoder of this kind made, as if what it was made from had been written
-    /// here.
-    pub fn splice(&mut self, ready: &mut impl Read) -> Result<()> {
+    /// Takes over a whole file that another encoder of this kind made of `pieces`, as if what it was made from had been
+    /// written here.
+    pub fn splice(&mut self, ready: &mut impl Read, pieces: &[Piece]) -> Result<()> {
         match &mut self.0 {
-            Inner::Gzip(encoder) => encoder.splice(ready),
+            Inner::Gzip(encoder, _) => encoder.splice(ready, pieces),
             _ => Err(Error::new(Code::Internal, "this format takes over no compressed data")),
         }
     }
@@ -130,7 +141,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
 impl<W: Write + Send + 'static> Write for Encoder<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Inner::Gzip(encoder) | Inner::Zip(encoder) => encoder.write(data),
+            Inner::Gzip(encoder, _) | Inner::Zip(encoder) => encoder.write(data),
             Inner::Bzip2(encoder) => encoder.write(data),
             Inner::Zstd(encoder) => encoder.write(data),
             Inner::None(out) => out.write(data),
@@ -140,7 +151,7 @@ impl<W: Write + Send + 'static> Write for Encoder<W> {
     /// Does nothing but for [`Kind::None`]: handing on what is there would change what is written in the end.
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Inner::Gzip(_) | Inner::Zip(_) | Inner::Bzip2(_) | Inner::Zstd(_) => Ok(()),
+            Inner::Gzip(..) | Inner::Zip(_) | Inner::Bzip2(_) | Inner::Zstd(_) => Ok(()),
             Inner::None(out) => out.flush(),
         }
     }

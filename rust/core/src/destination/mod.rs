@@ -157,6 +157,15 @@ pub trait Destination: Send + Sync {
         Ok(None)
     }
 
+    /// `length` bytes of a backup from `offset` on, fewer only where it ends, and hardly more of the way there; `None` where
+    /// it can only be read from its start.
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        let Some(reader) = self.open_at(name, offset)? else { return Ok(None) };
+        let mut bytes = Vec::with_capacity(length);
+        reader.take(length as u64).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
     /// Where the file is, when this machine can open it directly.
     fn local_path(&self, _name: &str) -> Option<PathBuf> {
         None

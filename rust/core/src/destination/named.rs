@@ -92,6 +92,10 @@ impl<D: Destination> Destination for Named<D> {
         Ok(self.name(self.0.open_at(name, offset))?.map(|inner| self.reader(inner)))
     }
 
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        self.name(self.0.read_range(name, offset, length))
+    }
+
     fn local_path(&self, name: &str) -> Option<PathBuf> {
         self.0.local_path(name)
     }

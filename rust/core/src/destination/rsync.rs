@@ -199,6 +199,10 @@ impl Destination for Rsync {
         self.remote.open_at(name, offset)
     }
 
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        self.remote.read_range(name, offset, length)
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         self.remote.remove(name)
     }

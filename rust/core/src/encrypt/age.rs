@@ -10,7 +10,7 @@ use age::secrecy::ExposeSecret;
 use age::stream::{StreamReader, StreamWriter};
 use age::x25519::{Identity, Recipient};
 use age::{DecryptError, Decryptor, Encryptor};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use zeroize::Zeroizing;
 
 /// How a secret key begins, in the form that age's tools write.
@@ -150,11 +150,20 @@ impl<R: Read> AgeReader<R> {
     }
 }
 
+impl<R: Read + Seek> Seek for AgeReader<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to).map_err(told)
+    }
+}
+
+/// An error of the crate in our words.
+fn told(cause: io::Error) -> io::Error {
+    if is_damage(&cause) { damaged("data encrypted with age does not decrypt").into() } else { cause }
+}
+
 impl<R: Read> Read for AgeReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.0.read(out).map_err(|cause| {
-            if is_damage(&cause) { damaged("data encrypted with age does not decrypt").into() } else { cause }
-        })
+        self.0.read(out).map_err(told)
     }
 }
 

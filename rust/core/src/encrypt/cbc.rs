@@ -60,6 +60,11 @@ impl KeyIv {
         KeyIv { key: AesKey::Aes256(boxed(key)), iv: *iv }
     }
 
+    /// The same key with another vector.
+    pub fn with_iv(self, iv: &[u8; BLOCK]) -> Self {
+        KeyIv { iv: *iv, ..self }
+    }
+
     /// The shortest AES key that holds `key`, filled up with NULs; what is beyond 32 bytes is cut off.
     pub fn padded(key: &[u8], iv: [u8; BLOCK]) -> Self {
         let key = match key.len() {

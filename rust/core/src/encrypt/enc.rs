@@ -174,6 +174,30 @@ impl<R: Read> BufRead for EncReader<R> {
     }
 }
 
+/// `length` bytes from `offset` on of what a container holds, of which `file` reads a part: of the file, from there on, so
+/// many bytes. Nothing here tells whether they are what was written; what they give is to be compared with a hash.
+pub fn range(
+    keys: &Keys,
+    offset: u64,
+    length: usize,
+    file: impl FnOnce(u64, usize) -> Result<Vec<u8>>,
+) -> Result<Vec<u8>> {
+    let before = usize::try_from(offset % BLOCK as u64).unwrap_or_default();
+    let first = offset - before as u64;
+    let blocks = (before + length).div_ceil(BLOCK) * BLOCK;
+    // Each block is deciphered with the one in front of it, the first of all with the derived one: there is the header.
+    let bytes = file(first, blocks + BLOCK)?;
+    let (previous, blocks) = match bytes.split_first_chunk::<BLOCK>() {
+        Some((previous, rest)) if rest.len() == blocks => (previous, rest),
+        _ => return Err(super::damaged("encrypted data is truncated")),
+    };
+    let key_iv = keys.key_iv();
+    let key_iv = if first == 0 { key_iv } else { key_iv.with_iv(previous) };
+    let mut plain = cbc::decrypt_blocks(&key_iv, blocks);
+    plain.truncate(before + length);
+    Ok(plain.split_off(before))
+}
+
 /// Finds out which of `candidates` a file was encrypted with: the first whose decryption of the file's beginning
 /// (`prefix`: header and at least one block; 600 bytes show a tar) `looks_right` accepts. Derives keys for each, so
 /// put the likely and the cheap first.

@@ -2,8 +2,9 @@
 //! is, and opens it, is `open`'s.
 
 use super::damaged;
+use super::index::{Claim, Parts};
 use super::repository::Kept;
-use crate::catalog::{Sidecar, key};
+use crate::catalog::{FileName, Sidecar, key};
 use crate::config::Document;
 use crate::destination::{Destination, SIDECAR_MAX};
 use crate::encrypt;
@@ -17,7 +18,10 @@ use std::sync::Arc;
 /// Bytes read at once while fetching and hashing.
 pub(super) const BLOCK: usize = 1024 * 1024;
 
-/// A backup file on this machine.
+/// Bytes that tell how a file is encrypted, and the salt of ours.
+const PREFIX: usize = 32;
+
+/// A backup file on this machine, or one of which only parts come here.
 pub struct Local {
     /// Its file name, which says what it promises to be.
     pub name: String,
@@ -27,6 +31,8 @@ pub struct Local {
     pub(super) sidecar: Option<Sidecar>,
     /// Where it lies in a repository: then the file is empty, and it is read from there.
     pub(super) kept: Option<Kept>,
+    /// Where only parts of it are read: then the file is not.
+    pub(super) parts: Option<Parts>,
     /// Named by its path, wherever it lies.
     pub by_hand: bool,
     /// Another copy shows that it was encrypted when it was made.
@@ -53,7 +59,17 @@ impl Local {
         };
         sidecar.as_ref().map_or(Ok(()), |sidecar| sidecar.check_format(&name))?;
         let place = path.display().to_string();
-        Ok(Local { name, place, file, sidecar, kept: None, by_hand: true, never_plain: false, from: None })
+        Ok(Local {
+            name,
+            place,
+            file,
+            sidecar,
+            kept: None,
+            parts: None,
+            by_hand: true,
+            never_plain: false,
+            from: None,
+        })
     }
 
     /// A backup at a destination; from a remote one it is copied into a temporary file without a name in `spool_dir`.
@@ -73,6 +89,7 @@ impl Local {
                 file: tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?,
                 sidecar: Some(sidecar),
                 kept: Some(kept),
+                parts: None,
                 by_hand: false,
                 never_plain: false,
                 from: Some(Arc::clone(place)),
@@ -106,14 +123,78 @@ impl Local {
         };
         let (name, from) = (name.to_owned(), Some(Arc::clone(place)));
         let place = place.describe();
-        Ok(Local { name, place, file, sidecar, kept: None, by_hand: false, never_plain: false, from })
+        Ok(Local {
+            name,
+            place,
+            file,
+            sidecar,
+            kept: None,
+            parts: None,
+            by_hand: false,
+            never_plain: false,
+            from,
+        })
+    }
+
+    /// The same as [`Local::fetch`] where nothing but parts of it are needed: of one that has an index no more is read.
+    pub fn reach(
+        place: &Arc<dyn Destination>,
+        name: &str,
+        spool_dir: &Path,
+        monitor: &Monitor,
+    ) -> Result<Local> {
+        if place.snapshots().is_some() || place.local_path(name).is_some() {
+            return Local::fetch(place, name, spool_dir, monitor)?.in_parts();
+        }
+        let sidecar = place.sidecar(name)?.map(|text| Sidecar::parse(&text));
+        sidecar.as_ref().map_or(Ok(()), |sidecar| sidecar.check_format(name))?;
+        let parts = match sidecar.as_ref().and_then(|sidecar| claim(name, sidecar)) {
+            Some(claim) => Parts::there(place, name, claim)?,
+            None => None,
+        };
+        let parts =
+            parts.map(|parts| suits(&parts, name, sidecar.as_ref()).map(|suits| suits.then_some(parts)));
+        let Some(parts) = parts.transpose()?.flatten() else {
+            return Local::fetch(place, name, spool_dir, monitor);
+        };
+        Ok(Local {
+            name: name.to_owned(),
+            place: place.describe(),
+            file: tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?,
+            sidecar,
+            kept: None,
+            parts: Some(parts),
+            by_hand: false,
+            never_plain: false,
+            from: Some(Arc::clone(place)),
+        })
+    }
+
+    /// The same of a file on this machine.
+    pub fn in_parts(mut self) -> Result<Local> {
+        if let (None, Some(claim)) = (&self.kept, self.sidecar.as_ref().and_then(|s| claim(&self.name, s))) {
+            let file = self.file.try_clone().map_err(|e| self.failed(e))?;
+            let parts = Parts::here(file, &self.name, &self.place, claim).map_err(|e| self.failed(e))?;
+            self.parts = suits(&parts, &self.name, self.sidecar.as_ref())?.then_some(parts);
+        }
+        Ok(self)
     }
 
     /// An open file that is at no place yet.
     pub fn of(name: &str, place: &str, file: File, sidecar: Sidecar) -> Local {
         let (name, place) = (name.to_owned(), place.to_owned());
         let sidecar = Some(sidecar);
-        Local { name, place, file, sidecar, kept: None, by_hand: true, never_plain: false, from: None }
+        Local {
+            name,
+            place,
+            file,
+            sidecar,
+            kept: None,
+            parts: None,
+            by_hand: true,
+            never_plain: false,
+            from: None,
+        }
     }
 
     /// The same, where another copy is known to be encrypted or not.
@@ -164,9 +245,19 @@ impl Local {
 
     /// How it is encrypted, as its name and its first bytes tell.
     pub fn encryption(&mut self) -> Result<encrypt::Kind> {
-        let mut prefix = [0; 32];
+        let prefix = self.first()?;
+        Ok(encrypt::detect(&self.name, &prefix))
+    }
+
+    /// Its first bytes.
+    pub(super) fn first(&mut self) -> Result<Vec<u8>> {
+        if let Some(parts) = &self.parts {
+            return Ok(parts.first(PREFIX)?.unwrap_or_default());
+        }
+        let mut prefix = vec![0; PREFIX];
         let got = read_prefix(&mut self.file, &mut prefix).map_err(|e| self.failed(e))?;
-        Ok(encrypt::detect(&self.name, prefix.get(..got).unwrap_or_default()))
+        prefix.truncate(got);
+        Ok(prefix)
     }
 
     /// Remembers a failure that says that the copy at a destination is damaged.
@@ -178,7 +269,10 @@ impl Local {
 
     /// Compares the size with what the sidecar says, and gives it.
     pub(super) fn check_size(&self) -> Result<u64> {
-        let size = self.file.metadata().map_err(|e| self.failed(e))?.len();
+        let size = match &self.parts {
+            Some(parts) => parts.size(),
+            None => self.file.metadata().map_err(|e| self.failed(e))?.len(),
+        };
         match self.sidecar.as_ref().and_then(|s| s.number(key::FILE_SIZE)) {
             Some(promised) if promised != size => {
                 Err(self.damaged(&format!("it has {size} bytes and should have {promised}")).of_bytes())
@@ -218,6 +312,25 @@ impl Local {
     pub(super) fn failed(&self, cause: io::Error) -> Error {
         Error::io("cannot read", Path::new(&self.place), cause)
     }
+}
+
+/// Where the index of an archive is, if it has one.
+fn claim(name: &str, sidecar: &Sidecar) -> Option<Claim> {
+    FileName::parse(name).filter(|name| !name.kind.is_database())?;
+    sidecar.get(key::INDEX).and_then(Claim::parse)
+}
+
+/// Whether parts of it can be read, and are proven as well as all of it would be.
+fn suits(parts: &Parts, name: &str, sidecar: Option<&Sidecar>) -> Result<bool> {
+    let has = |key: &str| sidecar.is_some_and(|sidecar| sidecar.digest(key).is_some());
+    let Some(prefix) = parts.first(PREFIX)? else { return Ok(false) };
+    Ok(has(key::SHA256)
+        && match encrypt::detect(name, &prefix) {
+            // What has no MAC is opened by trying, which takes all of it.
+            encrypt::Kind::Enc => has(key::HMAC_SHA256),
+            encrypt::Kind::Age | encrypt::Kind::None => true,
+            encrypt::Kind::AesModule => false,
+        })
 }
 
 /// A sidecar, as much of it as one may have.

@@ -26,6 +26,7 @@ pub mod choose;
 mod copies;
 mod damaged;
 mod ids;
+mod index;
 pub mod keys;
 mod local;
 pub mod lock;

@@ -234,12 +234,33 @@ pub fn fetch_nearest<T>(
     monitor: &Monitor,
     accept: impl Fn(Local) -> Result<T>,
 ) -> Result<T> {
+    nearest(places, backup, &|place| Local::fetch(place, &backup.file, spool_dir, monitor), monitor, accept)
+}
+
+/// As [`fetch_nearest`] where only parts of it may be needed.
+pub fn reach_nearest<T>(
+    places: &[Arc<dyn Destination>],
+    backup: &Backup,
+    spool_dir: &Path,
+    monitor: &Monitor,
+    accept: impl Fn(Local) -> Result<T>,
+) -> Result<T> {
+    nearest(places, backup, &|place| Local::reach(place, &backup.file, spool_dir, monitor), monitor, accept)
+}
+
+fn nearest<T>(
+    places: &[Arc<dyn Destination>],
+    backup: &Backup,
+    get: &dyn Fn(&Arc<dyn Destination>) -> Result<Local>,
+    monitor: &Monitor,
+    accept: impl Fn(Local) -> Result<T>,
+) -> Result<T> {
     let mut copies: Vec<_> =
         places.iter().filter_map(|place| Some((backup.copy_at(place.id())?.whole, place))).collect();
     copies.sort_by_key(|(whole, place)| (!whole, !place.pushes()));
     let mut last = None;
     for (_, place) in copies {
-        match Local::fetch(place, &backup.file, spool_dir, monitor).and_then(&accept) {
+        match get(place).and_then(&accept) {
             Ok(accepted) => return Ok(accepted),
             Err(error) if error.code() == Code::Cancelled => return Err(error),
             Err(error) => {

@@ -245,6 +245,33 @@ fn unpack(batch: &mut Batch, decompressor: &mut Decompressor) -> Result<()> {
     Ok(())
 }
 
+/// Appends the `data` bytes that a piece of what we wrote ([`super::super::Piece`]) stands for.
+pub fn unpack_piece(packed: &[u8], data: usize, out: &mut Vec<u8>) -> Result<()> {
+    let mut batch = Batch { packed: packed.to_vec(), members: Vec::new(), data: Vec::new() };
+    let (mut rest, mut unpacked) = (packed, 0);
+    while !rest.is_empty() {
+        let whole =
+            rest.get(..HEADER_LEN).and_then(length_of).map(|length| HEADER_LEN + length + TRAILER_LEN);
+        let member = whole.and_then(|whole| rest.split_at_checked(whole));
+        let size = member.and_then(|(member, _)| member.last_chunk());
+        let (Some((member, later)), Some(size)) = (member, size) else {
+            return Err(damaged("gzip", "a block is not what the index says"));
+        };
+        unpacked += u32::from_le_bytes(*size) as usize;
+        if unpacked > data {
+            break;
+        }
+        batch.members.push(member.len());
+        rest = later;
+    }
+    if unpacked != data {
+        return Err(damaged("gzip", "a block is not what the index says"));
+    }
+    unpack(&mut batch, &mut Decompressor::new())?;
+    out.append(&mut batch.data);
+    Ok(())
+}
+
 /// Decompresses member after member on the caller's thread.
 struct Serial<R> {
     /// `None` at the end of the input.

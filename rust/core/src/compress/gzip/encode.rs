@@ -1,11 +1,13 @@
 //! Writing: what one worker makes of a block.
 
-use super::super::blocks::{Block, Encoder, Join};
+use super::super::blocks::{Block, Encoder, Join, Piece};
 use super::super::{Level, entropy, pool};
 use super::HEADER;
 use crate::{Code, Error, Result};
 use libdeflater::{CompressionLvl, Compressor, crc32};
+use sha2::{Digest, Sha256};
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of data per block. Deflate looks back 32 KiB, so beginning anew costs text 0.3 % of its size where blocks
 /// have a MiB and 1 % where they have 256 KiB (docs/performance.md).
@@ -15,8 +17,27 @@ const BLOCK: usize = 1 << 20;
 const MOST_THREADS: usize = 12;
 const MOST_SLOW_THREADS: usize = 4;
 
+/// What was written so far, piece by piece.
+#[derive(Clone, Default)]
+pub struct Pieces(Arc<Mutex<Vec<Piece>>>);
+
+impl Pieces {
+    /// Takes them.
+    pub fn take(&self) -> Vec<Piece> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, piece: Piece) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
+    }
+}
+
 /// A gzip file on its way to `out`. `threads` compress (0: one per processor), one more writes.
-pub fn encoder<W: Write + Send + 'static>(out: W, level: Level, threads: usize) -> Result<Encoder<W>> {
+pub fn encoder<W: Write + Send + 'static>(
+    out: W,
+    level: Level,
+    threads: usize,
+) -> Result<(Encoder<W>, Pieces)> {
     // Libdeflate's scale: 6 is as small as zlib's 6 and three times as fast, 1 twice as fast as zlib's and smaller,
     // 10 is the first of the slow ones and 4 % smaller than zlib's 9.
     let (level, most) = match level {
@@ -34,17 +55,22 @@ pub fn encoder<W: Write + Send + 'static>(out: W, level: Level, threads: usize) 
             move |block: &mut Block| compress(block, &mut deflate)
         })
         .collect();
-    Encoder::new(out, "bam-gzip", BLOCK, workers, Members { any: false })
+    let pieces = Pieces::default();
+    let members = Members { any: false, pieces: pieces.clone() };
+    Ok((Encoder::new(out, "bam-gzip", BLOCK, workers, members)?, pieces))
 }
 
 /// Members just follow one another.
 struct Members {
     any: bool,
+    pieces: Pieces,
 }
 
 impl Join for Members {
     fn block(&mut self, block: &Block, out: &mut impl Write) -> io::Result<()> {
         self.any = true;
+        let packed = block.spans().map(<[u8]>::len).sum::<usize>() as u32;
+        self.pieces.add(Piece { data: block.data, packed, sha256: block.sha256 });
         block.spans().try_for_each(|bytes| out.write_all(bytes))
     }
 
@@ -58,14 +84,24 @@ impl Join for Members {
     }
 }
 
-/// Turns a block into members, each a stored stretch, a compressed one, or a stored and then a compressed one.
+/// Turns a block into members, and hashes them.
 fn compress(block: &mut Block, deflate: &mut Deflate) -> Result<()> {
-    let Block { input, output, ready, .. } = block;
-    output.clear();
-    if *ready {
-        output.input(input.len());
-        return Ok(());
+    block.output.clear();
+    if block.ready {
+        block.output.input(block.input.len());
+    } else {
+        block.data = block.input.len() as u32;
+        members(block, deflate)?;
     }
+    let mut hash = Sha256::new();
+    block.spans().for_each(|bytes| hash.update(bytes));
+    block.sha256 = hash.finalize().into();
+    Ok(())
+}
+
+/// Members of a block's data, each a stored stretch, a compressed one, or a stored and then a compressed one.
+fn members(block: &mut Block, deflate: &mut Deflate) -> Result<()> {
+    let Block { input, output, .. } = block;
     let mut stretches = entropy::stretches(input).into_iter().peekable();
     while let Some((first, stored)) = stretches.next() {
         let second = if stored { stretches.next_if(|next| !next.1).map(|next| next.0) } else { None };

@@ -9,11 +9,12 @@
 //! What is written depends on the data and the level alone, not on the number of threads or on how the data was
 //! cut into `write` calls.
 
+pub mod aside;
 mod decode;
 mod encode;
 
-pub use decode::reader;
-pub use encode::encoder;
+pub use decode::{reader, unpack_piece};
+pub use encode::{Pieces, encoder};
 
 /// `1f 8b`, deflate, extra field present, no time, "fastest or best" unsaid, system unknown, 8 bytes of extra
 /// field: `MZ`, 4 bytes: the length of the deflate data, which follows, 32 bits little-endian.

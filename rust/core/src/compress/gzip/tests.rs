@@ -2,11 +2,12 @@
 
 use super::super::testing::{mixed, noise, prose, shell};
 use super::super::{Level, entropy};
+use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
 use std::process::Command;
 
 fn compress(data: &[u8], level: Level, threads: usize, piece: usize) -> Vec<u8> {
-    let mut encoder = super::encoder(Vec::new(), level, threads).unwrap();
+    let (mut encoder, _) = super::encoder(Vec::new(), level, threads).unwrap();
     for part in data.chunks(piece) {
         encoder.write_all(part).unwrap();
     }
@@ -47,14 +48,58 @@ fn text_is_as_small_as_gzip_makes_it_and_noise_hardly_grows() {
 #[test]
 fn what_is_compressed_already_is_taken_over_at_its_place() {
     let (before, ready, after) = (prose(100_000), mixed((2 << 20) + 5), noise(70_000));
-    let mut encoder = super::encoder(Vec::new(), Level::Default, 2).unwrap();
+    let (mut inner, inner_pieces) = super::encoder(Vec::new(), Level::Default, 1).unwrap();
+    inner.write_all(&ready).unwrap();
+    let spliced = inner.finish().unwrap();
+    let (mut encoder, pieces) = super::encoder(Vec::new(), Level::Default, 2).unwrap();
     encoder.write_all(&before).unwrap();
-    encoder.splice(&mut &*compress(&ready, Level::Default, 1, 1 << 20)).unwrap();
+    encoder.splice(&mut &*spliced, &inner_pieces.take()).unwrap();
     encoder.write_all(&after).unwrap();
     let file = encoder.finish().unwrap();
     let all = [before, ready, after].concat();
     assert!(shell("gunzip", &file) == all);
     assert!(decompress(&file).unwrap() == all);
+    each_piece_stands_for_itself(&file, &all, &pieces.take());
+}
+
+fn each_piece_stands_for_itself(file: &[u8], data: &[u8], pieces: &[super::super::Piece]) {
+    let (mut rest, mut expected) = (file, data);
+    for piece in pieces {
+        let (packed, later) = rest.split_at(piece.packed as usize);
+        let (own, after) = expected.split_at(piece.data as usize);
+        assert_eq!(<[u8; 32]>::from(Sha256::digest(packed)), piece.sha256);
+        let mut unpacked = Vec::new();
+        super::unpack_piece(packed, own.len(), &mut unpacked).unwrap();
+        assert!(unpacked == own);
+        assert!(super::unpack_piece(packed, own.len() + 1, &mut Vec::new()).is_err());
+        assert!(super::unpack_piece(&packed[..packed.len() - 1], own.len(), &mut Vec::new()).is_err());
+        (rest, expected) = (later, after);
+    }
+    assert!(rest.is_empty() && expected.is_empty());
+}
+
+#[test]
+fn what_stands_aside_is_nothing_to_any_gunzip_and_comes_back() {
+    let data = mixed(3 << 20);
+    for aside in [0, 1, 7_999, 8_000, 8_001, 300_000].map(noise) {
+        let mut file = compress(&data, Level::Default, 2, 1 << 20);
+        let at = file.len();
+        let length = super::aside::write(&mut &*aside, &mut file).unwrap();
+        assert_eq!(file.len() as u64, at as u64 + length);
+        for gunzip in ["gunzip", "pigz -d", "gzip -t && printf x | cat /dev/null"] {
+            let out = shell(gunzip, &file);
+            assert!(out == data || gunzip.contains("-t") && out.is_empty(), "{gunzip}");
+        }
+        assert!(decompress(&file).unwrap() == data);
+        let mut back = Vec::new();
+        super::aside::Reader::new(&file[at..]).read_to_end(&mut back).unwrap();
+        assert!(back == aside);
+        if aside.len() > 1 {
+            let cut = &file[at..file.len() - 1];
+            assert!(super::aside::Reader::new(cut).read_to_end(&mut Vec::new()).is_err());
+        }
+        assert!(super::aside::Reader::new(&data[..100]).read_to_end(&mut Vec::new()).is_err());
+    }
 }
 
 #[test]

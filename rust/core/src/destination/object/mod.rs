@@ -217,6 +217,10 @@ impl Destination for Objects {
         Ok(Some(Box::new(reading::Reading::of(&self.place, name, offset)?)))
     }
 
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        reading::range(&self.place, name, offset, length).map(Some)
+    }
+
     fn guards(&self) -> bool {
         self.append_only
             || self.refused.load(Ordering::Relaxed)

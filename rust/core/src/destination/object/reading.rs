@@ -4,7 +4,7 @@ use super::place::{Place, check_object_name};
 use crate::destination::missing;
 use crate::destination::ssh::retry::Backoff;
 use crate::{Code, Error, Result};
-use opendal::Buffer;
+use opendal::{Buffer, ErrorKind};
 use std::io::{self, Read};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -85,6 +85,20 @@ impl Reading {
             }
         }
     }
+}
+
+/// One range of a backup.
+pub(super) fn range(place: &Place, name: &str, offset: u64, length: usize) -> Result<Vec<u8>> {
+    check_object_name(name)?;
+    let range = offset..offset.saturating_add(length as u64);
+    let read = place.ask("cannot read", place.patience.longer(), || async {
+        match place.op.read_with(name).range(range.clone()).await {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    })?;
+    read.ok_or_else(|| missing(name, &place.describe()))
 }
 
 impl Read for Reading {

@@ -257,6 +257,29 @@ impl Folder {
         Ok(())
     }
 
+    /// Up to `length` bytes of a backup from `offset` on, fewer only at its end.
+    pub fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Vec<u8>, Trouble> {
+        if self.stat_backup(name)?.is_none() {
+            return Err(missing(name, &self.place()).into());
+        }
+        let (path, mut handle) = (self.path(name), self.open(name, OpenFlags::READ)?);
+        let sought = handle.seek(SeekFrom::Start(offset));
+        sought.map_err(|cause| self.io_trouble("cannot read", &path, &cause))?;
+        let (mut bytes, mut got, mut short) = (vec![0; length], 0, false);
+        while got < length {
+            let _allowed = self.connection.watch.at_most(self.server.patience.longer());
+            // libssh2 asks for four times as much as it is to read: in the end that is what is wanted.
+            let ask = (length - got).div_ceil(4).max(ONE_REQUEST).min(length - got);
+            let rest = bytes.get_mut(got..got + ask).unwrap_or_default();
+            match self.read_some(&mut handle, &path, rest, offset + got as u64, &mut short)? {
+                0 => break,
+                read => got += read,
+            }
+        }
+        bytes.truncate(got);
+        Ok(bytes)
+    }
+
     /// Makes a file, which tells whether we may write, and asks for the free bytes around it; `None` where the
     /// server cannot say.
     pub fn free_space(&self) -> Result<Option<u64>, Trouble> {

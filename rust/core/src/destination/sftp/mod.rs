@@ -380,6 +380,11 @@ impl Destination for Sftp {
         Ok(Some(Box::new(self.reading(name, offset)?)))
     }
 
+    fn read_range(&self, name: &str, offset: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        check_name(name)?;
+        self.with(|folder| folder.read_range(name, offset, length)).map(Some)
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         self.with(|folder| folder.remove_backup(name))
     }

@@ -4,7 +4,7 @@
 //! then compared in the order of their paths.
 
 use super::{Each, Which, common_path, letter, signed, spill, unsigned, usage, word};
-use crate::archive::{EntryKind, Layout, Member, Part, Reader, show};
+use crate::archive::{EntryKind, Layout, Member, Part, show};
 use crate::catalog::{Kind, key};
 use crate::config::{Document, Driver};
 use crate::job::lock;
@@ -187,7 +187,7 @@ impl Side {
             return Ok(read);
         }
         read.has_files = true;
-        let mut reader = Reader::new(opened.decode()?);
+        let mut reader = opened.members()?;
         let (layout, first) = begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
         let mut next = match first {
             Some(member) => Some(member),

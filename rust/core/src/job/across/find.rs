@@ -1,9 +1,10 @@
 //! In which backups a file is, since when, with what size.
 
 use super::{Each, Which, letter, signed, spill, unsigned, usage, word};
-use crate::archive::{Layout, Part, Reader, show, unshow};
+use crate::archive::{Layout, Part, show, unshow};
 use crate::catalog::{Backup, Kind};
 use crate::config::Document;
+use crate::job::local::Local;
 use crate::job::open::Opened;
 use crate::job::restore::apply::begin;
 use crate::job::select::Criteria;
@@ -119,12 +120,16 @@ pub fn find(
     for backup in chosen {
         monitor.check()?;
         monitor.set_current(backup.file.clone());
-        let read = places::fetch_nearest(&there.places, backup, &state_dir, monitor, |local| {
+        let look = |local: Local| {
             let never_plain = trust::is_known_encrypted(document, &there.listing, backup);
             let opened =
                 local.known_encrypted(never_plain).show(document, search.unauthenticated, monitor)?;
             look_into(&opened, &pattern, backup, &found, monitor)
-        });
+        };
+        let read = match search.unauthenticated {
+            true => places::fetch_nearest(&there.places, backup, &state_dir, monitor, look),
+            false => places::reach_nearest(&there.places, backup, &state_dir, monitor, look),
+        };
         match read {
             Ok(()) => {
                 searched.read += 1;
@@ -209,7 +214,7 @@ fn look_into(
     monitor: &Monitor,
 ) -> Result<()> {
     let survey = opened.foreign_layout(monitor)?;
-    let mut reader = Reader::new(opened.decode()?);
+    let mut reader = opened.members()?;
     let (layout, first) = begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
     // One state of a path in one backup; the later of two members of one path counts.
     let mut fitting: BTreeMap<Vec<u8>, (String, u64, i64)> = BTreeMap::new();

@@ -13,7 +13,7 @@ pub(super) mod write;
 
 use self::deliver::{Delivery, Written};
 use self::expected::Expected;
-use self::pipeline::{Cipher, Pipeline};
+use self::pipeline::{Cipher, Ended, Pipeline};
 use self::seal::Seal;
 use self::sources::BackupPlan;
 use super::choose::{self, Choice};
@@ -238,7 +238,7 @@ impl Run<'_> {
         };
         expected.remember();
         let bytes_in = pipeline.bytes();
-        let (finished, keys) = pipeline.finish()?;
+        let Ended { finished, keys, index } = pipeline.finish()?;
         monitor.phase(Phase::Finishing);
         let mut sidecar = describe(self.document, self.choice, plan, named, self.description);
         wrote.describe(&mut sidecar);
@@ -246,6 +246,9 @@ impl Run<'_> {
             sidecar.set_number(key::MISSING, missing as u64);
         }
         plan.describe_excludes(&mut sidecar);
+        if let Some(index) = index {
+            sidecar.set(key::INDEX, index.to_string());
+        }
         seal.seal()?.stamp(&mut sidecar, &finished.written, keys.as_ref());
         sidecar.set_list(key::COPIES, &self.choice.destinations);
         let written = finished.written.clone();

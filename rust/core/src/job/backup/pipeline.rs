@@ -1,14 +1,18 @@
 //! The way of the bytes on a backup: compressed on the job's threads, encrypted on another, delivered by more.
 
 use super::deliver::{Delivery, Finished};
+use crate::archive::outline::Outline;
+use crate::compress::Piece;
 use crate::compress::{self, Encoder};
 use crate::config::{CompressionLevel, Document, EncryptionKind};
 use crate::encrypt::kdf::{Derivation, Keys};
 use crate::encrypt::{aes_module, age, enc};
+use crate::job::index::{Claim, Making};
 use crate::job::keys as ring;
 use crate::job::pipe::{PipeReader, PipeWriter, pipe};
 use crate::{Code, Error, Result, threads};
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::thread::JoinHandle;
 
 /// How the compressed bytes are encrypted.
@@ -43,6 +47,19 @@ pub struct Pipeline {
     level: CompressionLevel,
     back: JoinHandle<Result<(Finished, Option<Keys>)>>,
     bytes: u64,
+    /// What is read of it with the index must not tell of what is encrypted.
+    secret: bool,
+    outline: Option<Outline<Making>>,
+}
+
+/// What a pipeline ends with.
+pub struct Ended {
+    /// The bytes, on their way.
+    pub finished: Finished,
+    /// The keys of the container, where it is one.
+    pub keys: Option<Keys>,
+    /// The index, where there is one.
+    pub index: Option<Claim>,
 }
 
 impl Pipeline {
@@ -55,12 +72,13 @@ impl Pipeline {
         delivery: Delivery,
     ) -> Result<Pipeline> {
         let (writer, reader) = pipe();
+        let secret = !matches!(cipher, Cipher::None);
         let encoder = compress::writer(kind, level, entry_name, writer, 0)?;
         let back = threads::spawn("bam-encrypt", move || {
             let (delivery, keys) = encrypt(reader, cipher, delivery)?;
             Ok((delivery.finish()?, keys))
         })?;
-        Ok(Pipeline { encoder, level, back, bytes: 0 })
+        Ok(Pipeline { encoder, level, back, bytes: 0, secret, outline: None })
     }
 
     /// Bytes before compression.
@@ -74,19 +92,39 @@ impl Pipeline {
         self.encoder.splices().then_some(self.level)
     }
 
-    /// Takes over `bytes` bytes that are compressed as [`Pipeline::splices`] says.
-    pub fn splice(&mut self, bytes: u64, ready: &mut impl Read) -> Result<()> {
+    /// Takes over `bytes` bytes that are compressed, into `pieces`, as [`Pipeline::splices`] says.
+    pub fn splice(&mut self, bytes: u64, ready: &mut impl Read, pieces: &[Piece]) -> Result<()> {
         self.bytes += bytes;
-        self.encoder.splice(ready)
+        self.encoder.splice(ready, pieces)
+    }
+
+    /// What comes is a tar, whose outline [`Pipeline::note`] is told: it gets an index, where its compression has room for
+    /// one. Meanwhile that lies in a file without a name in `folder`.
+    pub fn begin_index(&mut self, folder: &Path) -> Result<()> {
+        if self.encoder.splices() {
+            self.outline = Some(Outline::new(Making::start(folder)?));
+        }
+        Ok(())
+    }
+
+    /// The next stretch of the tar's outline.
+    pub fn note(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.outline.as_mut().map_or(Ok(()), |outline| outline.add(offset, bytes))
     }
 
     /// All bytes are written: waits until every destination has them.
-    pub fn finish(self) -> Result<(Finished, Option<Keys>)> {
-        let front = self.encoder.finish().and_then(|writer| Ok(writer.finish()?));
-        match (front, join(self.back)) {
+    pub fn finish(self) -> Result<Ended> {
+        let Pipeline { encoder, outline, secret, back, .. } = self;
+        let front = encoder.finish_pieces().and_then(|(mut writer, pieces)| {
+            let made = outline.map(|made| made.into_inner().write(&pieces, secret, &mut writer));
+            let index = made.transpose()?;
+            writer.finish()?;
+            Ok(index)
+        });
+        match (front, join(back)) {
             (Err(front), Err(back)) => Err(first_cause(front, back)),
             (Err(error), Ok(_)) => Err(error),
-            (Ok(()), back) => back,
+            (Ok(index), back) => back.map(|(finished, keys)| Ended { finished, keys, index }),
         }
     }
 

@@ -4,7 +4,7 @@ use super::pipeline::Pipeline;
 use super::sources::BackupPlan;
 use crate::archive::{self, Entry, EntryKind};
 use crate::catalog::{Sidecar, key};
-use crate::compress;
+use crate::compress::{self, Piece};
 use crate::config::{CompressionLevel, Connection};
 use crate::source::database::{self, DumpReport, DumpSettings};
 use crate::source::files::TreeReport;
@@ -59,7 +59,7 @@ impl BackupPlan {
                 Ok(Wrote { dump: Some(report), ..Wrote::default() })
             }
             (None, None) => {
-                let mut tar = archive::Writer::new(out);
+                let mut tar = begin_tar(out, spool_dir)?;
                 let files = self.write_trees(&mut tar, &AtomicBool::new(false), monitor)?;
                 tar.finish()?;
                 Ok(Wrote { files: Some(files), dump: None })
@@ -115,7 +115,7 @@ impl BackupPlan {
                 })?),
                 None => None,
             };
-            let mut tar = archive::Writer::new(out);
+            let mut tar = begin_tar(out, spool_dir)?;
             tar.append_bytes(b"MANIFEST.ini", 0o644, mtime, manifest.as_bytes())?;
             let walked = self.write_trees(&mut tar, failed, monitor);
             // Before that stops the dump, too.
@@ -146,6 +146,12 @@ impl BackupPlan {
     }
 }
 
+/// A tar that gets an index.
+fn begin_tar<'p>(out: &'p mut Pipeline, spool_dir: &Path) -> Result<archive::Writer<&'p mut Pipeline>> {
+    out.begin_index(spool_dir)?;
+    Ok(archive::Writer::new(out).noting(|out, offset, bytes| out.note(offset, bytes)))
+}
+
 /// A file's body that ends with an error once `stop` is set.
 struct Stoppable<'a> {
     body: &'a mut dyn Read,
@@ -165,8 +171,8 @@ impl Read for Stoppable<'_> {
 struct Spooled {
     file: File,
     report: DumpReport,
-    /// It is compressed just as the backup is, so that it is compressed once; else by zstd.
-    final_form: bool,
+    /// It is compressed just as the backup is, into these pieces, so that it is compressed once; else by zstd.
+    pieces: Option<Vec<Piece>>,
 }
 
 impl Spooled {
@@ -178,7 +184,7 @@ impl Spooled {
         monitor: &Monitor,
     ) -> Result<Spooled> {
         let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
-        let (mut file, report) = match gzip {
+        let (mut file, report, pieces) = match gzip {
             Some(level) => {
                 // Next to it, all processors compress the files: few are shared, since either may be the larger part; of
                 // many, half will do, for the sake of memory.
@@ -188,16 +194,17 @@ impl Spooled {
                 let report = database::dump(connection, settings, &mut encoder, monitor)?;
                 let at =
                     |error: Error| error.context(format!("cannot keep the dump in {}", folder.display()));
-                (encoder.finish().map_err(at)?, report)
+                let (file, pieces) = encoder.finish_pieces().map_err(at)?;
+                (file, report, Some(pieces))
             }
             None => {
                 let mut encoder = zstd::Encoder::new(file, SPOOL_LEVEL)?;
                 let report = database::dump(connection, settings, &mut encoder, monitor)?;
-                (encoder.finish().at("cannot keep the dump in", folder)?, report)
+                (encoder.finish().at("cannot keep the dump in", folder)?, report, None)
             }
         };
         file.rewind().at("cannot read the dump back from", folder)?;
-        Ok(Spooled { file, report, final_form: gzip.is_some() })
+        Ok(Spooled { file, report, pieces })
     }
 
     fn append_to(mut self, tar: &mut archive::Writer<&mut Pipeline>, name: &str, mtime: i64) -> Result<()> {
@@ -210,8 +217,8 @@ impl Spooled {
             mtime,
             extras: Default::default(),
         };
-        if self.final_form {
-            return tar.append_by(&entry, |out| out.splice(self.report.bytes, &mut self.file));
+        if let Some(pieces) = &self.pieces {
+            return tar.append_by(&entry, |out| out.splice(self.report.bytes, &mut self.file, pieces));
         }
         let mut dump = zstd::Decoder::new(self.file)?;
         let appended = tar.append(&entry, &mut dump)?;

@@ -1,23 +1,28 @@
 //! Looking into a backup: what it holds, and single files out of it.
 //!
 //! Nothing is shown before the backup is proven: by its MAC or its SHA-256; one that has neither is read to its end
-//! first, which at least shows whether it is whole.
+//! first, which at least shows whether it is whole. Of an archive with an index that holds for what is shown, and no more
+//! is read.
 
 use super::Opened;
 use super::suggestions::Suggestions;
-use crate::archive::{Entry, EntryKind, Layout, Part, Reader, Segment, show, unshow};
+use crate::archive::{Entry, EntryKind, Layout, Part, Segment, show, unshow};
 use crate::catalog::{Kind, key};
 use crate::config::{Document, Driver};
 use crate::job::member_path::{below, join};
 use crate::job::request::Restore;
+use crate::job::restore::Need;
 use crate::job::restore::apply::begin;
 use crate::job::{lock, restore};
 use crate::source::database::{self, Table};
 use crate::whole_file;
 use crate::{Code, Error, Monitor, Result};
 use serde::Serialize;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::sync::Arc;
+
+/// A file longer than this waits on disk until all of it is proven.
+const IN_MEMORY: usize = 4 << 20;
 
 /// One thing in a backup.
 #[derive(Debug, Clone, Serialize)]
@@ -70,8 +75,11 @@ pub(in crate::job) fn open(
     monitor: &Arc<Monitor>,
 ) -> Result<(Opened, Option<Layout>)> {
     let state_dir = lock::state_dir(document)?;
-    let opened =
-        restore::find(document, ask, &state_dir, monitor)?.show(document, ask.unauthenticated, monitor)?;
+    let opened = restore::find(document, ask, Need::Parts, &state_dir, monitor)?.show(
+        document,
+        ask.unauthenticated,
+        monitor,
+    )?;
     let database = opened.kind().is_some_and(Kind::is_database);
     let layout = if database { None } else { opened.foreign_layout(monitor)? };
     if database && !opened.is_checked() {
@@ -112,7 +120,7 @@ pub fn ls(
         }
         _ => {}
     }
-    let mut reader = Reader::new(if tables { opened.decode_database()? } else { opened.decode()? });
+    let mut reader = if tables { opened.database_members()? } else { opened.members()? };
     let (layout, first) = begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
     let mut found = false;
     let mut near = path.map(|path| Suggestions::to(path.to_vec()));
@@ -178,7 +186,7 @@ pub fn cat(
     let mut near = Suggestions::to(wanted.clone());
     // A second name of a file has its content under the first, which comes earlier.
     for _ in 0..2 {
-        let mut reader = Reader::new(opened.decode()?);
+        let mut reader = opened.members()?;
         let (layout, first) = begin(&mut reader, survey.clone(), opened.kind() == Some(Kind::Tar))?;
         let mut next = match first {
             Some(member) => Some(member),
@@ -198,8 +206,14 @@ pub fn cat(
                         let text = site.manifest.to_string();
                         return whole_file::copy(text.as_bytes(), out, monitor);
                     }
-                    EntryKind::File { .. } => return whole_file::copy(reader, out, monitor),
-                    EntryKind::Sparse { size, data } => return with_holes(reader, *size, data, out, monitor),
+                    EntryKind::File { .. } => {
+                        let content = proven(document, &opened, reader, monitor)?;
+                        return whole_file::copy(content, out, monitor);
+                    }
+                    EntryKind::Sparse { size, data } => {
+                        let content = proven(document, &opened, reader, monitor)?;
+                        return with_holes(content, *size, data, out, monitor);
+                    }
                     EntryKind::Hardlink(target) => {
                         content = Some(target.clone());
                         break;
@@ -236,6 +250,23 @@ fn meant(layout: &Layout, path: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     paths
+}
+
+/// A member's content; of a backup that is read in parts not before the last of them is proven.
+fn proven<'r>(
+    document: &Document,
+    opened: &Opened,
+    mut content: impl Read + 'r,
+    monitor: &Monitor,
+) -> Result<Box<dyn Read + 'r>> {
+    if !opened.is_in_parts() {
+        return Ok(Box::new(content));
+    }
+    let state_dir = lock::state_dir(document)?;
+    let mut kept = tempfile::spooled_tempfile_in(IN_MEMORY, &state_dir);
+    whole_file::copy(&mut content, &mut kept, monitor)?;
+    kept.rewind()?;
+    Ok(Box::new(kept))
 }
 
 fn no_file(path: &[u8], kind: &EntryKind) -> Error {

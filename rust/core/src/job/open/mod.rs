@@ -6,13 +6,17 @@
 pub(super) mod decrypt;
 pub mod look;
 mod share;
+mod streams;
 pub(super) mod suggestions;
 
+use self::streams::{Named, peek};
+use super::index::{Clear, Index, Parts};
 use super::keys::{self, Fit};
 use super::local::{BLOCK, Local, read_prefix};
+use super::lock;
 use super::pipe::on_a_thread;
 use super::trust::{self, Demand};
-use crate::archive::{Layout, Reader, Survey, show};
+use crate::archive::{Input, Layout, Reader, Survey, show};
 use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::compress::{self, detect::What};
 use crate::config::{Document, Driver};
@@ -21,9 +25,9 @@ use crate::encrypt::{self, aes_module, age, enc, kdf};
 use crate::monitor::Meter;
 use crate::source::database;
 use crate::{Code, Error, Fact, Monitor, NoteKind, Phase, Result, Told};
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A backup that is proven, or that the user takes as it is.
 pub struct Opened {
@@ -31,6 +35,8 @@ pub struct Opened {
     how: Decryption,
     name: Option<FileName>,
     authentic: bool,
+    /// By which only parts of it are read.
+    index: Option<Arc<Index>>,
     /// Counts what is read of it.
     meter: Meter,
 }
@@ -90,9 +96,11 @@ impl Local {
 
     fn open(mut self, document: &Document, demand: Demand, monitor: &Monitor) -> Result<Opened> {
         let parsed = FileName::parse(&self.name);
-        // Once to be checked, once to be decoded.
-        let size = self.file.metadata().map_err(|e| self.failed(e))?.len();
-        monitor.expect(size.saturating_mul(2));
+        if self.parts.is_none() {
+            // Once to be checked, once to be decoded.
+            let size = self.file.metadata().map_err(|e| self.failed(e))?.len();
+            monitor.expect(size.saturating_mul(2));
+        }
         let (encryption, keys) = self.settle(document, demand, monitor)?;
         let authentic = keys.is_some() || self.kept.is_some();
         let how = match (encryption, keys) {
@@ -110,7 +118,34 @@ impl Local {
             (encrypt::Kind::Age, _) => self.find_identity(document)?,
             (encrypt::Kind::None, _) => Decryption::None,
         };
-        Ok(Opened { local: self, how, name: parsed, authentic, meter: monitor.meter() })
+        let meter = monitor.meter();
+        let index = match self.parts.clone() {
+            Some(parts) => {
+                let index = self.load_index(parts, &how, document, monitor);
+                Some(index.inspect_err(|error| self.remember(document, error, monitor))?)
+            }
+            None => None,
+        };
+        Ok(Opened { local: self, how, name: parsed, authentic, index, meter })
+    }
+
+    /// The index, once the sidecar is as proven as it can be.
+    fn load_index(
+        &self,
+        parts: Parts,
+        how: &Decryption,
+        document: &Document,
+        monitor: &Monitor,
+    ) -> Result<Arc<Index>> {
+        let meter = monitor.meter();
+        let clear = match how {
+            Decryption::Enc(keys) => Clear::enc(parts, keys.clone(), meter),
+            Decryption::None => Clear::plain(parts, meter),
+            Decryption::Age(identities) => Clear::age(parts, identities, meter)?
+                .ok_or_else(|| Error::new(Code::Key, "the age identity is gone"))?,
+            Decryption::AesModule(_) => return Err(no_parts()),
+        };
+        Index::load(clear, &lock::state_dir(document)?, monitor).map(Arc::new)
     }
 
     /// Everything that takes no decrypting: how it is encrypted, and the keys that its MAC proves to be its own.
@@ -122,14 +157,17 @@ impl Local {
     ) -> Result<(encrypt::Kind, Option<kdf::Keys>)> {
         monitor.phase(Phase::Verifying);
         let encryption = self.encryption()?;
-        if let Some(expected) = self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
-            self.check_hash(&expected, monitor)
-                .inspect_err(|error| self.remember(document, error, monitor))?;
-        }
+        let checked = match self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)) {
+            // Each part is compared when it is read.
+            Some(_) if self.parts.is_some() => self.check_size().map(drop),
+            Some(expected) => self.check_hash(&expected, monitor),
+            None => Ok(()),
+        };
+        checked.inspect_err(|error| self.remember(document, error, monitor))?;
         let container = match encryption {
             encrypt::Kind::Enc => {
-                self.file.rewind().map_err(|e| self.failed(e))?;
-                Some(enc::read_salt(&mut self.file).within(Fact::Backup, &self.name)?)
+                let first = self.first()?;
+                Some(enc::read_salt(&mut first.as_slice()).within(Fact::Backup, &self.name)?)
             }
             _ => None,
         };
@@ -138,6 +176,9 @@ impl Local {
 
     /// The keys of a container that nothing proves.
     fn guess_keys(&mut self, document: &Document, monitor: &Monitor) -> Result<kdf::Keys> {
+        if self.parts.is_some() {
+            return Err(no_parts());
+        }
         let id = self.sidecar.as_ref().and_then(|s| s.get(key::KEY_ID)).and_then(encrypt::KeyId::parse);
         self.file.rewind().map_err(|e| self.failed(e))?;
         let salt = enc::read_salt(&mut self.file).within(Fact::Backup, &self.name)?;
@@ -166,8 +207,11 @@ impl Local {
         let recipients = self.sidecar.as_ref().map(|s| s.list(key::RECIPIENTS)).unwrap_or_default();
         let recipients: Vec<String> =
             recipients.into_iter().filter_map(|r| String::from_utf8(r).ok()).collect();
-        let (name, file) = (self.name.clone(), &mut self.file);
+        let (name, parts, file) = (self.name.clone(), self.parts.clone(), &mut self.file);
         let opens = |identities: &age::Identities| {
+            if let Some(parts) = &parts {
+                return Ok(Clear::age(parts.clone(), identities, Meter::default())?.is_some());
+            }
             file.rewind()?;
             Ok(age::AgeReader::new(io::BufReader::new(file), identities)
                 .within(Fact::Backup, &name)?
@@ -189,48 +233,9 @@ impl Local {
     }
 }
 
-/// A file whose errors say where it is: they come out many layers above.
-struct Named {
-    file: File,
-    place: String,
-    meter: Meter,
-}
-
-/// What is read from a repository, counted.
-struct Metered {
-    inner: Box<dyn Read + Send>,
-    meter: Meter,
-}
-
-impl Read for Metered {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.meter.add(read as u64);
-        Ok(read)
-    }
-}
-
-impl Read for Named {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.file.read(buffer) {
-            Err(cause) if cause.kind() != io::ErrorKind::Interrupted => {
-                Err(Error::io("cannot read", Path::new(&self.place), cause).into())
-            }
-            Ok(read) => {
-                self.meter.add(read as u64);
-                Ok(read)
-            }
-            interrupted => interrupted,
-        }
-    }
-}
-
-/// A reader and what its first bytes are.
-fn peek(mut input: impl Read + Send + 'static) -> Result<(Box<dyn Read + Send>, What)> {
-    let mut prefix = Vec::with_capacity(compress::detect::PREFIX);
-    (&mut input).take(compress::detect::PREFIX as u64).read_to_end(&mut prefix)?;
-    let what = compress::detect::what(&prefix);
-    Ok((Box::new(io::Cursor::new(prefix).chain(input)), what))
+/// That something needs all of a backup of which there are only parts.
+fn no_parts() -> Error {
+    Error::new(Code::Internal, "this backup is read in parts")
 }
 
 impl Opened {
@@ -238,6 +243,9 @@ impl Opened {
     pub fn decrypted(&self) -> Result<Box<dyn Read + Send>> {
         if let Some(kept) = &self.local.kept {
             return self.metered(kept.stream()?);
+        }
+        if self.index.is_some() {
+            return Err(no_parts());
         }
         let mut file = self.local.file.try_clone().map_err(|e| self.local.failed(e))?;
         file.seek(SeekFrom::Start(0)).map_err(|e| self.local.failed(e))?;
@@ -257,6 +265,9 @@ impl Opened {
 
     /// The plain bytes: decrypted and decompressed on threads of their own.
     pub fn decode(&self) -> Result<Box<dyn Read + Send>> {
+        if let Some(index) = &self.index {
+            return Ok(Box::new(index.tar()?));
+        }
         let (compressed, what) = peek(self.decrypted()?)?;
         let promised = self.name.as_ref().map_or(compress::Kind::None, |name| name.compression);
         let kind = compress::Kind::detect_as(what);
@@ -293,6 +304,20 @@ impl Opened {
             None => what != What::Unknown,
         };
         if fits { Ok(plain) } else { Err(self.not_as_named(what)) }
+    }
+
+    /// The members of an archive; where it has an index, contents that nobody reads are not fetched.
+    pub fn members(&self) -> Result<Reader<Box<dyn Input>>> {
+        match &self.index {
+            Some(index) => index.members(),
+            None => Ok(Reader::of(Box::new(self.decode()?))),
+        }
+    }
+
+    /// Whether only parts of it are read, of which each is compared with what was written when it is: nothing shows the
+    /// rest.
+    pub fn is_in_parts(&self) -> bool {
+        self.index.is_some()
     }
 
     /// What bam does not read is named for what it is: it is not damaged.
@@ -370,7 +395,7 @@ impl Opened {
 
     /// Reads a tar to its end without putting anything anywhere: whether it is whole, and how it is laid out.
     fn survey(&self, monitor: &Monitor) -> Result<Layout> {
-        let mut reader = Reader::new(self.decode()?);
+        let mut reader = self.members()?;
         reader.forgive_no_end_mark();
         let mut survey = Survey::default();
         while let Some(member) = reader.next_member()? {

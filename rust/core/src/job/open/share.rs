@@ -1,7 +1,8 @@
-//! Reading a part of a backup that lies in a repository, which gives no more than that; an archive is read as ever.
+//! Reading a part of a backup that lies in a repository, which gives no more than that; an archive is read as [`Opened::members`] does.
 
-use super::{Metered, Opened};
-use crate::archive::{Layout, Reader};
+use super::Opened;
+use super::streams::Metered;
+use crate::archive::{Input, Layout, Reader};
 use crate::catalog::Kind;
 use crate::job::repository::Share;
 use crate::job::restore::apply::begin;
@@ -20,25 +21,33 @@ impl Opened {
     /// How a backup in a repository is laid out; `None` of files, which have to be read for it.
     pub fn kept_layout(&self) -> Result<Option<Layout>> {
         let Some(kept) = &self.local.kept else { return Ok(None) };
-        let mut reader = Reader::new(kept.only(Share::nothing()).stream()?);
+        let mut reader = Reader::of(Box::new(kept.only(Share::nothing()).stream()?));
         begin(&mut reader, None, self.kind() == Some(Kind::Tar)).map(|(layout, _)| Some(layout))
     }
 
-    /// As [`Opened::decode`], of which a backup in a repository gives no more than the folders that hold what is wanted of
+    /// As [`Opened::members`], of which a backup in a repository gives no more than its dump.
+    pub fn database_members(&self) -> Result<Reader<Box<dyn Input>>> {
+        match &self.local.kept {
+            Some(_) => Ok(Reader::of(Box::new(self.decode_database()?))),
+            None => self.members(),
+        }
+    }
+
+    /// As [`Opened::members`], of which a backup in a repository gives no more than the folders that hold what is wanted of
     /// the archive's paths, and the dump where that is wanted.
-    pub fn decode_around(
+    pub fn members_around(
         &self,
         wanted: &mut dyn FnMut(&[u8]) -> bool,
         database: bool,
         monitor: &Monitor,
-    ) -> Result<Box<dyn Read + Send>> {
-        let Some(kept) = &self.local.kept else { return self.decode() };
+    ) -> Result<Reader<Box<dyn Input>>> {
+        let Some(kept) = &self.local.kept else { return self.members() };
         match kept.around(wanted, monitor)? {
             Some(folders) => {
                 let share = Share { folders: Some(folders), no_database: !database };
-                self.metered(kept.only(share).stream()?)
+                Ok(Reader::of(Box::new(self.metered(kept.only(share).stream()?)?)))
             }
-            None => self.decode(),
+            None => self.members(),
         }
     }
 

@@ -6,7 +6,7 @@ use super::folders::Folders;
 use super::journal::Journal;
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
-use crate::archive::{Entry, ExtractReport, Extractor, Layout, Member, Part, Reader, Survey, show};
+use crate::archive::{Entry, ExtractReport, Extractor, Input, Layout, Member, Part, Reader, Survey, show};
 use crate::config::{Driver, names_table};
 use crate::job::pipe::{PipeWriter, pipe};
 use crate::job::restore;
@@ -119,7 +119,7 @@ pub fn tar(
     survey: Option<Layout>,
     monitor: &Arc<Monitor>,
 ) -> Result<Applied> {
-    let mut reader = Reader::new(input);
+    let mut reader = Reader::of(Box::new(input));
     let (layout, first) = begin(&mut reader, survey, target.folder.is_some())?;
     check_layout(target, &layout)?;
     let folders = Folders::of(target, &layout, monitor);
@@ -205,7 +205,7 @@ pub fn check_layout(target: &Target<'_>, layout: &Layout) -> Result<()> {
 /// How an archive is laid out, and its first member where that had to be read. `survey` is the result of an earlier
 /// pass over a foreign archive; without it the archive is one of ours: `files`, or a site, whose first member tells.
 pub fn begin(
-    reader: &mut Reader<Box<dyn Read + Send>>,
+    reader: &mut Reader<Box<dyn Input>>,
     survey: Option<Layout>,
     files: bool,
 ) -> Result<(Layout, Option<Member>)> {
@@ -237,7 +237,7 @@ pub fn stage(target: &Target<'_>, journal: &mut Journal, folder: &Path) -> Resul
 }
 
 /// What loads the dump of a site archive, which the reader stands at.
-pub type LoadDump<'a> = &'a mut dyn FnMut(&mut Reader<Box<dyn Read + Send>>) -> Result<()>;
+pub type LoadDump<'a> = &'a mut dyn FnMut(&mut Reader<Box<dyn Input>>) -> Result<()>;
 
 /// What looks at a member before it is extracted, and says whether it is not to be.
 pub type Skip<'a, 'e> = &'a mut dyn FnMut(&Entry, &mut Extractor<'e>) -> Result<bool>;
@@ -247,7 +247,7 @@ pub type Skip<'a, 'e> = &'a mut dyn FnMut(&Entry, &mut Extractor<'e>) -> Result<
 pub fn members<'e>(
     layout: &Layout,
     first: Option<Member>,
-    reader: &mut Reader<Box<dyn Read + Send>>,
+    reader: &mut Reader<Box<dyn Input>>,
     extractor: &mut Extractor<'e>,
     mut load: Option<LoadDump<'_>>,
     skip: Skip<'_, 'e>,
@@ -281,7 +281,7 @@ pub fn members<'e>(
 pub fn load_member(
     target: &Target<'_>,
     journal: &mut Journal,
-    reader: &mut Reader<Box<dyn Read + Send>>,
+    reader: &mut Reader<Box<dyn Input>>,
     monitor: &Monitor,
 ) -> Result<LoadReport> {
     let (writer, input) = pipe();
@@ -301,7 +301,7 @@ pub fn load_member(
     })
 }
 
-fn feed(reader: &mut Reader<Box<dyn Read + Send>>, mut writer: PipeWriter) -> io::Result<()> {
+fn feed(reader: &mut Reader<Box<dyn Input>>, mut writer: PipeWriter) -> io::Result<()> {
     io::copy(reader, &mut writer)?;
     writer.finish()
 }

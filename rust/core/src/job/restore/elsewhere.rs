@@ -54,7 +54,7 @@ pub fn run(document: &Document, ask: &Restore, to: &Elsewhere, monitor: &Arc<Mon
     let started = Instant::now();
     let mut place = claim(to, monitor)?;
     place.only.clone_from(&ask.only);
-    let opened = restore::find(document, ask, &place.state_dir, monitor)?.prove(
+    let opened = restore::find(document, ask, restore::Need::All, &place.state_dir, monitor)?.prove(
         document,
         ask.unauthenticated,
         monitor,
@@ -215,7 +215,7 @@ impl Claimed {
         folder: Option<&Path>,
         monitor: &Arc<Monitor>,
     ) -> Result<Applied> {
-        let mut reader = Reader::new(plain);
+        let mut reader = Reader::of(Box::new(plain));
         let (layout, first) = apply::begin(&mut reader, survey, files)?;
         let mut applied = Applied::default();
         let mut load = None;

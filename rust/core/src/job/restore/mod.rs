@@ -60,12 +60,23 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
     } else if let Some(pending) = recover::pending(&state_dir) {
         monitor.note(NoteKind::Warning, format!("{pending}; what is shown here may not be so before that"));
     }
-    let local = find(document, ask, &state_dir, monitor)?;
+    let need = match ask.dry_run || !ask.paths.is_empty() || !ask.tables.is_empty() {
+        true => Need::Parts,
+        false => Need::All,
+    };
+    let local = find(document, ask, need, &state_dir, monitor)?;
     // A file that is named may be looked into, whosesoever it is; onto the site goes the site's own.
     if let (Some(_), Some(sidecar)) = (&ask.file, local.sidecar()) {
         Sites::of(document, ask.site.as_deref()).check(&SiteIdentity::of_sidecar(sidecar), &local.name)?;
     }
     let opened = local.prove(document, ask.unauthenticated, monitor)?;
+    if opened.is_in_parts() && !ask.dry_run {
+        let text = format!(
+            "only what is wanted of {} is read, and proven; `bam verify` reads and proves all of it",
+            opened.file()
+        );
+        monitor.note(NoteKind::Info, text);
+    }
     let source_name = source_of(document, ask, &opened)?;
     let source = choose::source(document, &source_name)?;
     check_kind(document, source, &source_name, &opened)?;
@@ -110,11 +121,29 @@ fn compare_sites(document: &Document, opened: &Opened, monitor: &Monitor) {
     }
 }
 
+/// How much of a backup is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// All of it.
+    All,
+    /// Parts, of which the index tells where they are, if there is one.
+    Parts,
+}
+
 /// Brings the backup to this machine: a file by its path, else from the destination asked for, else from the
-/// nearest that has it.
-pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<Monitor>) -> Result<Local> {
+/// nearest that has it. Nothing but parts of it where no more is needed.
+pub fn find(
+    document: &Document,
+    ask: &Restore,
+    need: Need,
+    state_dir: &Path,
+    monitor: &Arc<Monitor>,
+) -> Result<Local> {
+    // What nothing proves is read as it is.
+    let parts = need == Need::Parts && !ask.unauthenticated;
     if let Some(path) = &ask.file {
-        return Local::from_path(path);
+        let local = Local::from_path(path)?;
+        return if parts { local.in_parts() } else { Ok(local) };
     }
     let id = ask.id.as_deref().ok_or_else(which)?;
     let names: Vec<String> = ask.destination.iter().cloned().collect();
@@ -131,9 +160,11 @@ pub fn find(document: &Document, ask: &Restore, state_dir: &Path, monitor: &Arc<
         monitor.note(NoteKind::Info, format!("{} is of {whose}", backup.file));
     }
     let never_plain = trust::is_known_encrypted(document, &listed, backup);
-    places::fetch_nearest(&there.places, backup, state_dir, monitor, |local| {
-        Ok(local.known_encrypted(never_plain))
-    })
+    let known = |local: Local| Ok(local.known_encrypted(never_plain));
+    match parts {
+        true => places::reach_nearest(&there.places, backup, state_dir, monitor, known),
+        false => places::fetch_nearest(&there.places, backup, state_dir, monitor, known),
+    }
 }
 
 /// Onto which source: the one asked for, the one it was made from, else the built-in one of its kind.

@@ -8,7 +8,7 @@ use super::swap::exists;
 use super::swap_path::{NEW, PathSwap};
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
-use crate::archive::{EntryKind, Extractor, Layout, Member, Part, Place, Reader, show, unshow};
+use crate::archive::{EntryKind, Extractor, Input, Layout, Member, Part, Place, Reader, show, unshow};
 use crate::job::member_path::join;
 use crate::job::open::Opened;
 use crate::job::open::suggestions::Suggestions;
@@ -17,13 +17,12 @@ use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Reads members of an archive.
-pub type MemberReader = Reader<Box<dyn Read + Send>>;
+pub type MemberReader = Reader<Box<dyn Input>>;
 
 /// Stages the live paths that `paths` name, and of the dump the target's tables. Both may be empty, but not both.
 pub fn stage(
@@ -118,7 +117,7 @@ pub fn begin(
         apply::check_layout(target, &layout)?;
         return Ok((None, layout, None));
     }
-    let mut reader = Reader::new(opened.decode()?);
+    let mut reader = opened.members()?;
     let (layout, first) = apply::begin(&mut reader, survey, files)?;
     apply::check_layout(target, &layout)?;
     Ok((Some(reader), layout, first))
@@ -147,7 +146,7 @@ fn fetch_linked(
         None => place(path).filter(|_| linked.contains_key(path)),
     };
     let either = &mut |path: &[u8]| contents.contains_key(path) || linked.contains_key(path);
-    let mut reader = Reader::new(opened.decode_around(either, false, monitor)?);
+    let mut reader = opened.members_around(either, false, monitor)?;
     let mut extractor = Extractor::new(roots, target.extract_options(), monitor, select)?;
     let mut extras = 0;
     while let Some(member) = reader.next_member()? {
@@ -260,9 +259,9 @@ impl Wanted {
             place.is_some_and(|place| self.find(&plain_path(&folders.live_path(&place))).is_some())
         };
         if self.live.is_empty() {
-            return opened.decode_database().map(Reader::new);
+            return opened.database_members();
         }
-        opened.decode_around(holds, !target.tables.is_empty(), monitor).map(Reader::new)
+        opened.members_around(holds, !target.tables.is_empty(), monitor)
     }
 
     /// Where a member goes: below the holder of the wanted path it belongs to.

@@ -6,7 +6,7 @@ use super::partial::{self, Wanted};
 use super::swap_path::refuse_link_to_folder;
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
-use crate::archive::{Entry, EntryKind, Layout, Part, Reader, refuse_misplaced, show};
+use crate::archive::{Entry, EntryKind, Layout, Part, refuse_misplaced, show};
 use crate::catalog::Kind;
 use crate::config::{Driver, names_table};
 use crate::job::open::Opened;
@@ -103,7 +103,7 @@ pub fn of(
     let whole = paths.is_empty() && target.tables.is_empty();
     let mut reader = match reader {
         Some(reader) => reader,
-        None if whole => Reader::new(opened.decode()?),
+        None if whole => opened.members()?,
         None => wanted.reader(target, opened, &folders, &layout, monitor)?,
     };
     let (mut files, mut plan, seen) = (Files::default(), RestorePlan::default(), PathSet::new()?);

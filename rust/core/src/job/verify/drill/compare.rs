@@ -1,7 +1,7 @@
 //! Comparing what came out of a drill's restore with the backup.
 
 use super::Drill;
-use crate::archive::{EntryKind, Layout, Member, Part, Reader, Segment, show};
+use crate::archive::{EntryKind, Layout, Member, Part, Segment, show};
 use crate::catalog::{Backup, Kind, key};
 use crate::config::Connection;
 use crate::job::open::Opened;
@@ -70,7 +70,7 @@ impl Drill<'_> {
             };
         }
         let survey = opened.foreign_layout(self.monitor)?;
-        let mut reader = Reader::new(opened.decode()?);
+        let mut reader = opened.members()?;
         let (layout, mut first) = apply::begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
         while let Some(member) = first.take().map_or_else(|| reader.next_member(), |first| Ok(Some(first)))? {
             self.monitor.check()?;
