@@ -118,6 +118,14 @@ class ModuleTest(SiteTest):
         except FileNotFoundError:
             return "waiting"
 
+    def newest(self, browser):
+        """The ID of the newest backup, when the list has what was made last; the list is then what the browser shows."""
+        def told():
+            browser.get(PAGES)
+            return "being asked" not in browser.text and "/backups/" in browser.text
+        self.wait(told)
+        return browser.text.partition("/backups/")[2].partition("/")[0]
+
     def log(self):
         """What the module wrote to Drupal's log, oldest first."""
         return self.php("foreach (db_query('SELECT * FROM {watchdog} WHERE type = :t ORDER BY wid', array(':t' => 'bam')) as $r) "

@@ -168,8 +168,7 @@ class Cron(ModuleTest):
         self.drush("bam-backup", "db", "manual", "mailed")
         browser = self.serve()
         administrator = self.log_in(["restore from backup", "access backup files"])
-        administrator.get(PAGES)
-        backup = administrator.text.partition("/backups/")[2].partition("/")[0]
+        backup = self.newest(administrator)
         administrator.submit(f"{PAGES}/backups/{backup}/restore", "bam_restore_form", source="db")
         self.ended()
         self.wait(lambda: browser.get("") == 200)

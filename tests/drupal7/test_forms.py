@@ -188,8 +188,7 @@ class Forms(FormTest):
         self.ended()
         with open(os.path.join(self.private, "backup_migrate/manual", self.stored()[0]), "rb") as file:
             backup = file.read()
-        self.browser.get(PAGES)
-        number = self.browser.text.partition("/backups/")[2].partition("/")[0]
+        number = self.newest(self.browser)
         size = len(backup)
         for asked, first, last in (("bytes=0-9", 0, 9), ("bytes=10-", 10, size - 1), ("bytes=-7", size - 7, size - 1),
                                    (f"bytes=5-{size * 2}", 5, size - 1)):

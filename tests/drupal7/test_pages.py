@@ -67,8 +67,7 @@ class Pages(ModuleTest):
         anonymous = self.serve()
         users = {permission: self.log_in([permission]) for permission in [*ANY, "access administration pages"]}
         page = self.back_up(users["perform backup"])
-        users["access backup files"].get(PAGES)
-        backup = users["access backup files"].text.partition("/backups/")[2].partition("/")[0]
+        backup = self.newest(users["access backup files"])
         self.assertTrue(backup.isdigit(), users["access backup files"].said)
         for path, allowed in ACCESS.items():
             address = PAGES + path.replace("ID", backup).replace("JOB", page.rpartition("/")[2])
@@ -152,9 +151,8 @@ class Pages(ModuleTest):
         self.assertTrue(json.loads(browser.text)["finished"])
         self.assertIn("no-store", browser.headers["Cache-Control"])
 
-        browser.get(PAGES)
+        backup = self.newest(browser)
         self.assertIn(stored[0], browser.text)
-        backup = browser.text.partition("/backups/")[2].partition("/")[0]
         for what, name in (("download", stored[0]), ("sidecar", stored[0] + ".info")):
             browser.get(f"{PAGES}/backups/{backup}/{what}")
             with open(os.path.join(self.private, "backup_migrate/manual", name), "rb") as file:
@@ -179,8 +177,7 @@ class Pages(ModuleTest):
         anonymous = self.serve()
         browser = self.log_in(ANY)
         self.back_up(browser)
-        browser.get(PAGES)
-        backup = browser.text.partition("/backups/")[2].partition("/")[0]
+        backup = self.newest(browser)
         later = self.log_in(ANY)
         self.php("variable_set('site_slogan', 'after the backup');")
         later.submit(f"{PAGES}/backups/{backup}/restore", "bam_restore_form", part="all")

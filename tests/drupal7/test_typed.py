@@ -42,9 +42,8 @@ class Typed(FormTest):
         self.browser.submit(f"{PAGES}/backup", "bam_backup_form", source="files", profile="default", description=NOTE,
                             **{"destinations[manual]": "manual"})
         self.ended()
-        self.browser.get(PAGES)
+        number = self.newest(self.browser)
         self.assertIn(NOTE, self.browser.said)
-        number = self.browser.text.partition("/backups/")[2].partition("/")[0]
         for name in ("sub/precious.txt", "sub/ü/a.txt", "sub/later.txt", "sub/it's/b.txt"):
             self.write(name, "new")
         asked = self.restore(number, part="path", path="sites/default/files/sub/ü\nsites/default/files/sub/it's")
@@ -69,8 +68,7 @@ class Typed(FormTest):
         self.sql("create table `größe` (a int); insert into `größe` values (1)")
         self.browser.submit(f"{PAGES}/backup", "bam_backup_form", source="db", profile="default", **{"destinations[manual]": "manual"})
         self.ended()
-        self.browser.get(PAGES)
-        number = self.browser.text.partition("/backups/")[2].partition("/")[0]
+        number = self.newest(self.browser)
         self.sql("update `größe` set a = 2; update users set mail = 'changed@example.org' where uid = 1")
         asked = self.restore(number, part="table", table="größe")
         self.assertIn("größe", asked)
