@@ -208,7 +208,10 @@ mod tests {
         tar.finish().unwrap()
     }
 
-    fn indexed(out: &Out) -> (Outlined<io::Cursor<Vec<u8>>, Bytes>, Arc<Mutex<u64>>) {
+    type Indexed = Outlined<io::Cursor<Vec<u8>>, Bytes>;
+
+    /// The tar by its outline, and how much of its contents is read.
+    fn indexed(out: &Out) -> (Indexed, Arc<Mutex<u64>>) {
         let read = Arc::new(Mutex::new(0));
         let outline = io::Cursor::new(out.outline.out.clone());
         (Outlined::new(outline, Bytes(out.tar.clone(), Arc::clone(&read))).unwrap(), read)
