@@ -42,7 +42,7 @@ class Tampered(SiteTest):
         digest = run("sha256sum", path).decode().split()[0]
         keep = {key: value for key, value in fields.items() if key not in
                 ("bam_hmac_sha256", "bam_kdf_iterations", "bam_salt", "bam_key_check", "bam_key_id", "bam_blocks",
-                 "bam_recipients")}
+                 "bam_recipients", "bam_index")}
         return keep | {"bam_sha256": f'"{digest}"', "filesize": f'"{os.path.getsize(path)}"'}
 
     def assertRefused(self, *arguments, code=4, says=()):
