@@ -2,7 +2,7 @@
 //! which links the archive has where the disk has something else.
 
 use super::files::{FileTree, LINKED, MAX_LINKED};
-use super::walk::{Found, Id, Walk, What, id, withheld};
+use super::walk::{Found, Id, Place, Walk, What, id, withheld};
 use crate::{Monitor, NoteKind, Result};
 use rustix::fs::{AtFlags, Stat};
 use std::collections::{HashMap, HashSet};
@@ -46,6 +46,60 @@ pub struct Outline {
     pub missing: u64,
 }
 
+/// Files with several names, by what they are: the path in the archive of the first one.
+#[derive(Default)]
+struct Linked {
+    first: HashMap<Id, Vec<u8>>,
+    /// About how much memory they take.
+    bytes: usize,
+}
+
+impl Outline {
+    /// Notes a file, where it is more than a file at its place with one name.
+    fn file(
+        &mut self,
+        place: &Place,
+        path: &[u8],
+        archived: Vec<u8>,
+        real: Vec<u8>,
+        linked: &mut Linked,
+        monitor: &Monitor,
+    ) {
+        let name = OsStr::from_bytes(path.get(place.name..).unwrap_or_default());
+        let followed = place.follow.is_some();
+        let flags = if followed { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        let Ok(stat) = rustix::fs::statat(&place.dir, name, flags) else { return };
+        if place.reach.as_ref().is_some_and(|reach| !reach.reads(&stat)) {
+            monitor.note(NoteKind::Missing, withheld(path));
+            self.missing += 1;
+            self.left_out.push(real);
+            return;
+        }
+        if stat.st_nlink < 2 && !followed {
+            return;
+        }
+        if let Some(first) = linked.first.get(&id(&stat)) {
+            self.links.push(link(archived, first.clone(), true, &stat));
+            if followed {
+                self.left_out.push(real);
+            } else {
+                self.further.0 += 1;
+                self.further.1 += u64::try_from(stat.st_size).unwrap_or_default();
+            }
+            return;
+        }
+        if followed {
+            let Ok(target) = Path::new(OsStr::from_bytes(&real)).canonicalize() else { return };
+            self.places.push((target.as_os_str().as_bytes().to_vec(), archived.clone()));
+            self.left_out.push(real);
+        }
+        if linked.bytes < MAX_LINKED {
+            linked.bytes += archived.len() + LINKED;
+            linked.first.insert(id(&stat), archived);
+        }
+    }
+}
+
 impl FileTree {
     /// Walks the tree as [`FileTree::walk`] does, and opens no file. The same errors.
     pub fn outline(&self, monitor: &Monitor) -> Result<Outline> {
@@ -53,8 +107,7 @@ impl FileTree {
             Walk::new((&self.base, &self.prefix), &self.excludes, &self.named, self.ignore_errors, monitor)?;
         walk.left_out = Some(Vec::new());
         let mut outline = Outline::default();
-        let mut linked: HashMap<Id, Vec<u8>> = HashMap::new();
-        let mut linked_bytes = 0;
+        let mut linked = Linked::default();
         while let Some(Found { path, what, real }) = walk.next()? {
             monitor.check()?;
             let archived = self.path_of(&path);
@@ -72,43 +125,7 @@ impl FileTree {
                     outline.links.push(link(archived, target, false, &stat));
                     outline.left_out.push(real);
                 }
-                What::File(place) => {
-                    let name = OsStr::from_bytes(path.get(place.name..).unwrap_or_default());
-                    let flags = match place.follow {
-                        Some(_) => AtFlags::empty(),
-                        None => AtFlags::SYMLINK_NOFOLLOW,
-                    };
-                    let Ok(stat) = rustix::fs::statat(&place.dir, name, flags) else { continue };
-                    if place.reach.as_ref().is_some_and(|reach| !reach.reads(&stat)) {
-                        monitor.note(NoteKind::Missing, withheld(&path));
-                        outline.missing += 1;
-                        outline.left_out.push(real);
-                        continue;
-                    }
-                    if stat.st_nlink < 2 && place.follow.is_none() {
-                        continue;
-                    }
-                    if let Some(first) = linked.get(&id(&stat)) {
-                        outline.links.push(link(archived, first.clone(), true, &stat));
-                        match place.follow {
-                            Some(_) => outline.left_out.push(real),
-                            None => {
-                                outline.further.0 += 1;
-                                outline.further.1 += u64::try_from(stat.st_size).unwrap_or_default();
-                            }
-                        }
-                        continue;
-                    }
-                    if place.follow.is_some() {
-                        let Ok(target) = Path::new(OsStr::from_bytes(&real)).canonicalize() else { continue };
-                        outline.places.push((target.as_os_str().as_bytes().to_vec(), archived.clone()));
-                        outline.left_out.push(real);
-                    }
-                    if linked_bytes < MAX_LINKED {
-                        linked_bytes += archived.len() + LINKED;
-                        linked.insert(id(&stat), archived);
-                    }
-                }
+                What::File(place) => outline.file(&place, &path, archived, real, &mut linked, monitor),
             }
         }
         let trees = walk.trees().map(|(real, at)| {

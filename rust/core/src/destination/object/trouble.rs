@@ -7,6 +7,7 @@ use opendal::ErrorKind;
 
 impl Place {
     /// Why `what` (a verb, with `cannot` in front) did not work.
+    #[allow(clippy::too_many_lines, reason = "a table: what servers say, and what to change")]
     pub fn trouble(&self, what: &str, cause: &opendal::Error) -> Trouble {
         let said = Said::of(cause);
         let text = format!("{}: {what}", self.describe());

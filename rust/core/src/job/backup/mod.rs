@@ -2,10 +2,12 @@
 //!
 //! A backup runs through this room so: `sources` says which folders and which database are meant; `write` makes a tar
 //! or a dump of them for the `pipeline`, which compresses and encrypts; `deliver` brings the stream to every destination in
-//! one pass and hashes it; `seal` makes the sidecar and its MAC; then [`run`] puts file and sidecar in place everywhere.
+//! one pass and hashes it, under a name that `naming` found; `seal` makes the sidecar and its MAC; then [`run`] puts file
+//! and sidecar in place everywhere.
 
 pub(super) mod deliver;
 mod expected;
+mod naming;
 pub(super) mod pipeline;
 pub(super) mod seal;
 pub(super) mod sources;
@@ -13,19 +15,17 @@ pub(super) mod write;
 
 use self::deliver::{Delivery, Written};
 use self::expected::Expected;
+use self::naming::Named;
 use self::pipeline::{Cipher, Ended, Pipeline};
 use self::seal::Seal;
 use self::sources::BackupPlan;
 use super::choose::{self, Choice};
 use super::copies::replicate;
-use super::made::Made;
 use super::places::Outcome;
 use super::repository::save::{self, Saving};
 use super::restore::recover;
 use super::{ids, keys, lock, made, places, web};
-use crate::catalog::{
-    BackupId, FileName, Listing, NEWEST_FORMAT, Relation, Sidecar, SiteIdentity, Tokens, hex, key,
-};
+use crate::catalog::{BackupId, Listing, NEWEST_FORMAT, Sidecar, SiteIdentity, hex, key};
 use crate::config::{Compression, Document, EncryptionKind, Profile, by_shape};
 use crate::destination::{Destination, Existing};
 use crate::{Code, Error, Fact, Monitor, NoteKind, Phase, Result};
@@ -117,41 +117,25 @@ fn attempt(
             Seal::start(document, profile.encryption, monitor)?,
         )),
     };
-    let (ready, mut failed) = places::prepare(all, monitor)?;
-    let (repositories, lost) = places::prepare(repositories, monitor)?;
-    failed.extend(lost);
     let encrypted = profile.encryption != EncryptionKind::None;
-    let mut safe = places::Ready::new();
-    for place in ready {
-        match web::refuse_served(document, &*place, encrypted, monitor) {
-            Ok(()) => safe.push(place),
-            Err(error) => failed.push(Outcome { destination: place.id().to_owned(), result: Err(error) }),
-        }
-    }
-    let ready = safe;
-    if ready.is_empty() && repositories.is_empty() {
-        return Err(first_failure(failed));
-    }
-    let everywhere: places::Ready = ready.iter().chain(&repositories).cloned().collect();
-    let listing = places::list_all(document, &everywhere, monitor)?;
-    // What a broken upload left is worth keeping where the backup still lacks that copy: it is resumed.
-    let resumable = replicate::resumable(document, &listing);
-    for place in &ready {
-        places::clean(&**place, &resumable, monitor)?;
-    }
-    let written = description.unwrap_or(&profile.description);
-    // The sidecar is in the clear, wherever the backup goes.
-    let description = by_shape(written.to_owned());
-    if description != written {
-        monitor.note(NoteKind::Warning, "what looks like a password in the description is left out");
-    }
+    let (ready, repositories, mut failed) = prepare(document, all, repositories, encrypted, monitor)?;
+    let listing = list_and_clean(document, &ready, &repositories, monitor)?;
+    let description = in_the_clear(description.unwrap_or(&profile.description), monitor);
     let state_dir = lock::state_dir(document)?;
     let now = jiff::Timestamp::now().as_second();
     let id = ids::give(&state_dir, now, &numbers(document, &listing))?;
-    let run =
-        Run { document, choice, plan: &plan, description: &description, state_dir: &state_dir, monitor };
+    let run = Run {
+        document,
+        choice,
+        profile,
+        plan: &plan,
+        description: &description,
+        state_dir: &state_dir,
+        id: (id, now),
+        monitor,
+    };
     let Some((cipher, seal)) = starting.filter(|_| !ready.is_empty()) else {
-        let named = Named::find(document, profile, &plan, &listing, &choice.source, (id, now), refused)?;
+        let named = run.name(&listing, refused)?;
         let (saved, outcomes) = run.to_repositories(&named, &repositories)?;
         if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
             made::remember(document, &named.file(), &run.sidecar(&named), monitor);
@@ -159,19 +143,8 @@ fn attempt(
         failed.extend(outcomes);
         return report(choice, &named, &failed, saved, None, started, monitor);
     };
-    let (named, delivery) = loop {
-        let named = Named::find(document, profile, &plan, &listing, &choice.source, (id, now), refused)?;
-        let failed = failed.iter().map(Outcome::again).collect();
-        match Delivery::start(&named.file(), named.existing, &ready, failed, &state_dir, monitor) {
-            Err(error)
-                if error.is_of_a_name() && named.existing == Existing::Keep && refused.len() < TRIES =>
-            {
-                refused.insert(named.file());
-            }
-            started => break (named, started?),
-        }
-    };
-    let (mut outcomes, mut bytes, written) = match run.to_archives(profile, &named, cipher, seal, delivery) {
+    let (named, delivery) = run.begin(&listing, &ready, &failed, refused)?;
+    let (mut outcomes, mut bytes, written) = match run.to_archives(&named, cipher, seal, delivery) {
         Ok((outcomes, bytes, written)) => (outcomes, (bytes, written.bytes), Some(written)),
         // What no archive reached, a repository may.
         Err(error)
@@ -198,17 +171,97 @@ fn attempt(
     told
 }
 
+/// Makes the places ready that take archives, and the repositories; gives both, and those that cannot be used. Fails
+/// where none can.
+fn prepare(
+    document: &Document,
+    all: Vec<Arc<dyn Destination>>,
+    repositories: Vec<Arc<dyn Destination>>,
+    encrypted: bool,
+    monitor: &Arc<Monitor>,
+) -> Result<(places::Ready, places::Ready, Vec<Outcome>)> {
+    let (prepared, mut failed) = places::prepare(all, monitor)?;
+    let (repositories, lost) = places::prepare(repositories, monitor)?;
+    failed.extend(lost);
+    let mut ready = places::Ready::new();
+    for place in prepared {
+        match web::refuse_served(document, &*place, encrypted, monitor) {
+            Ok(()) => ready.push(place),
+            Err(error) => failed.push(Outcome { destination: place.id().to_owned(), result: Err(error) }),
+        }
+    }
+    if ready.is_empty() && repositories.is_empty() {
+        return Err(first_failure(failed));
+    }
+    Ok((ready, repositories, failed))
+}
+
+/// What is there already. What broken uploads left goes, but where the backup still lacks that copy: there it is resumed.
+fn list_and_clean(
+    document: &Document,
+    ready: &places::Ready,
+    repositories: &places::Ready,
+    monitor: &Arc<Monitor>,
+) -> Result<Listing> {
+    let everywhere: places::Ready = ready.iter().chain(repositories).cloned().collect();
+    let listing = places::list_all(document, &everywhere, monitor)?;
+    let resumable = replicate::resumable(document, &listing);
+    for place in ready {
+        places::clean(&**place, &resumable, monitor)?;
+    }
+    Ok(listing)
+}
+
+/// A description as the sidecar may have it, which is in the clear wherever the backup goes.
+fn in_the_clear(written: &str, monitor: &Monitor) -> String {
+    let description = by_shape(written.to_owned());
+    if description != written {
+        monitor.note(NoteKind::Warning, "what looks like a password in the description is left out");
+    }
+    description
+}
+
 /// One backup that is being made.
 struct Run<'a> {
     document: &'a Document,
     choice: &'a Choice,
+    profile: &'a Profile,
     plan: &'a Arc<BackupPlan>,
     description: &'a str,
     state_dir: &'a Path,
+    /// Its number, and when it is made (Unix time).
+    id: (BackupId, i64),
     monitor: &'a Arc<Monitor>,
 }
 
 impl Run<'_> {
+    /// A name that neither is in the listing nor was refused.
+    fn name(&self, listing: &Listing, refused: &BTreeSet<String>) -> Result<Named> {
+        let Run { document, profile, plan, choice, id, .. } = *self;
+        Named::find(document, profile, plan, listing, &choice.source, id, refused)
+    }
+
+    /// Finds a name and begins with it everywhere; one that turns out to be taken is not tried again.
+    fn begin(
+        &self,
+        listing: &Listing,
+        ready: &places::Ready,
+        failed: &[Outcome],
+        refused: &mut BTreeSet<String>,
+    ) -> Result<(Named, Delivery)> {
+        loop {
+            let named = self.name(listing, refused)?;
+            let failed = failed.iter().map(Outcome::again).collect();
+            let (file, existing) = (named.file(), named.existing);
+            match Delivery::start(&file, existing, ready, failed, self.state_dir, self.monitor) {
+                Err(error) if error.is_of_a_name() && existing == Existing::Keep && refused.len() < TRIES => {
+                    refused.insert(file);
+                }
+                started => return Ok((named, started?)),
+            }
+        }
+    }
+
     /// What the sidecar says before anything is read.
     fn sidecar(&self, named: &Named) -> Sidecar {
         let mut sidecar = describe(self.document, self.choice, self.plan, named, self.description);
@@ -219,14 +272,13 @@ impl Run<'_> {
     /// Writes the archive, which is on its way everywhere at once. How each place fared, and the bytes that were read.
     fn to_archives(
         &self,
-        profile: &Profile,
         named: &Named,
         cipher: Cipher,
         seal: seal::Starting,
         delivery: Delivery,
     ) -> Result<(Vec<Outcome>, u64, Written)> {
         let (plan, monitor) = (self.plan, self.monitor);
-        let (kind, level) = (profile.compression, profile.compression_level);
+        let (kind, level) = (self.profile.compression, self.profile.compression_level);
         let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher, delivery)?;
         let expected = Expected::start(self.choice, plan, self.state_dir, monitor);
         monitor.phase(Phase::BackingUp);
@@ -306,53 +358,6 @@ fn numbers(document: &Document, listing: &Listing) -> BTreeSet<BackupId> {
     listing.backups.iter().chain(&elsewhere).map(|backup| backup.id).collect()
 }
 
-/// What the backup is called.
-struct Named {
-    id: BackupId,
-    name: FileName,
-    existing: Existing,
-}
-
-impl Named {
-    /// The name of backup `id`, made at `now` (Unix time): one that neither is in the listing nor was refused.
-    fn find(
-        document: &Document,
-        profile: &Profile,
-        plan: &BackupPlan,
-        listing: &Listing,
-        source: &str,
-        (id, now): (BackupId, i64),
-        refused: &BTreeSet<String>,
-    ) -> Result<Named> {
-        // However they are encrypted: a plain backup that is called as an encrypted one would pass for that one, exchanged.
-        let listed = listing.backups.iter().map(|backup| backup.file.as_str());
-        let taken = listed.chain(refused.iter().map(String::as_str));
-        let files: BTreeSet<String> = taken.filter_map(made::plain_name).collect();
-        // Of the same second at a place that is not asked now: names with a time are the site's own only once.
-        let made = Made::of(document);
-        let is_there = |file: &str| {
-            made::plain_name(file).is_some_and(|plain| files.contains(&plain))
-                || profile.append_timestamp == 1 && made.keeps(file)
-        };
-        let name = FileName::of(profile, plan.kind(), &Tokens::of(&document.site, now));
-        let name = name.free(profile, |candidate| Ok::<_, Error>(is_there(candidate)))?;
-        let existing = if profile.append_timestamp == 2 { Existing::Replace } else { Existing::Keep };
-        if existing == Existing::Replace {
-            own_alone(document, source, listing, &name.to_string())?;
-        }
-        Ok(Named { id, name, existing })
-    }
-
-    fn file(&self) -> String {
-        self.name.to_string()
-    }
-
-    /// The name inside a zip: without compression and encryption.
-    fn entry(&self) -> String {
-        format!("{}.{}", self.name.base, self.name.kind.extension())
-    }
-}
-
 fn describe(
     document: &Document,
     choice: &Choice,
@@ -383,28 +388,6 @@ fn describe(
     sidecar.set_number(key::ID, named.id.0);
     sidecar.set_number(key::FORMAT, NEWEST_FORMAT);
     sidecar
-}
-
-/// A profile that replaces replaces the site's own backup of the same source, and nothing else's.
-fn own_alone(document: &Document, source: &str, listing: &Listing, file: &str) -> Result<()> {
-    let (own, plain) = (SiteIdentity::of(document), made::plain_name(file));
-    for there in listing.backups.iter().filter(|there| made::plain_name(&there.file) == plain) {
-        let theirs = there.identity();
-        let whose = if own.as_ref().is_some_and(|own| own.relation(&theirs) == Relation::Other) {
-            theirs.describe()
-        } else if let Some(other) = there.source.as_deref().filter(|other| *other != source) {
-            format!("the source {other}")
-        } else {
-            continue;
-        };
-        let places: Vec<&str> = there.copies.iter().map(|copy| copy.destination.as_str()).collect();
-        let text =
-            format!("{} at {} is a backup of {whose} and is not replaced", there.file, places.join(", "));
-        return Err(Error::new(Code::Usage, text).hint(
-            "give the profile a file name of its own, e.g. with [site:name], or the site a folder of its own",
-        ));
-    }
-    Ok(())
 }
 
 fn first_failure(failed: Vec<Outcome>) -> Error {

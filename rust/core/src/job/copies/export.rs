@@ -59,41 +59,16 @@ pub fn export(
     places::clean(&place, &[], monitor)?;
     let name = &backup.file;
     let sidecar = local.sidecar().map_or_else(|| lone_sidecar(name, backup.id, backup.size), Clone::clone);
-    let text = sidecar.to_string();
-    let hash = || {
-        let hash = place.sha256(name, monitor)?;
-        hash.ok_or_else(|| Error::new(Code::Internal, "a folder did not tell a hash"))
-    };
-    // What is missing of an export that was stopped, or taken apart, is made good.
-    let same = sidecar.digest(key::SHA256).is_some()
-        && place
-            .sidecar(name)?
-            .is_some_and(|there| Sidecar::parse(&there).digest(key::SHA256) == sidecar.digest(key::SHA256))
-        && hash().ok() == sidecar.digest(key::SHA256);
-    if !same {
+    if !is_there(&place, name, &sidecar, monitor)? {
         let local = Follow::finished(local.into_file())?;
-        place.follow(name, Existing::Keep, &local, &|| Ok(text.clone()), monitor)?;
+        place.follow(name, Existing::Keep, &local, &|| Ok(sidecar.to_string()), monitor)?;
     }
-    let hash = hash()?;
+    let hash = hash_of(&place, name, monitor)?;
     let sums = folder.join(SUMS);
     add_sum(&sums, name, &hash)?;
     if let Some(program) = export.program {
-        let beside = folder.join(PROGRAM);
-        let program = portable::best(program);
-        fs::copy(&program, &beside).at("cannot write", &beside)?;
-        if !portable::is_static(&program)? {
-            let text = format!(
-                "{} runs only on machines that have the libraries of this one; a static program at PREFIX/{} would be taken \
-                 in its place and run on any Linux with this kind of processor",
-                beside.display(),
-                portable::STATIC
-            );
-            monitor.note(NoteKind::Warning, text);
-        }
-        let hash = place
-            .sha256(PROGRAM, monitor)?
-            .ok_or_else(|| Error::new(Code::Internal, "a folder did not tell a hash"))?;
-        add_sum(&sums, PROGRAM, &hash)?;
+        put_program(folder, program, monitor)?;
+        add_sum(&sums, PROGRAM, &hash_of(&place, PROGRAM, monitor)?)?;
     }
     let page = folder.join(format!("{name}{}", instructions::SUFFIX));
     fs::write(&page, instructions::of(name, &sidecar, folder.join(PROGRAM).is_file()))
@@ -125,6 +100,35 @@ pub fn export(
         "host": host,
         "sha256": hex(&hash),
     }))
+}
+
+/// Whether the folder has this backup, whole. What is missing of an export that was stopped, or taken apart, is made good.
+fn is_there(place: &Directory, name: &str, sidecar: &Sidecar, monitor: &Monitor) -> Result<bool> {
+    let Some(wanted) = sidecar.digest(key::SHA256) else { return Ok(false) };
+    let told = place.sidecar(name)?.and_then(|there| Sidecar::parse(&there).digest(key::SHA256));
+    Ok(told == Some(wanted) && hash_of(place, name, monitor).ok() == Some(wanted))
+}
+
+fn hash_of(place: &Directory, name: &str, monitor: &Monitor) -> Result<[u8; 32]> {
+    let hash = place.sha256(name, monitor)?;
+    hash.ok_or_else(|| Error::new(Code::Internal, "a folder did not tell a hash"))
+}
+
+/// Puts the program beside the backup: the one that runs on the most machines.
+fn put_program(folder: &Path, program: &Path, monitor: &Monitor) -> Result<()> {
+    let beside = folder.join(PROGRAM);
+    let program = portable::best(program);
+    fs::copy(&program, &beside).at("cannot write", &beside)?;
+    if !portable::is_static(&program)? {
+        let text = format!(
+            "{} runs only on machines that have the libraries of this one; a static program at PREFIX/{} would be taken \
+             in its place and run on any Linux with this kind of processor",
+            beside.display(),
+            portable::STATIC
+        );
+        monitor.note(NoteKind::Warning, text);
+    }
+    Ok(())
 }
 
 /// Only a folder that exists: what looks like one may be a disk that is not mounted, or a slip of the pen.

@@ -15,7 +15,42 @@ pub fn of(name: &str, sidecar: &Sidecar, program: bool) -> String {
     let parsed = FileName::parse(name);
     let kind = parsed.as_ref().map(|name| name.kind);
     let encryption = parsed.as_ref().map_or(EncryptionKind::None, |name| name.encryption);
-    let (what, then) = match kind {
+    let decompress = match parsed.as_ref().map(|name| name.compression.extension()) {
+        Some("gz") => " | gunzip",
+        Some("zst") => " | zstd -d --long=31",
+        Some("bz2") => " | bunzip2",
+        Some("zip") => " | funzip",
+        _ => "",
+    };
+    let (what, then) = content(kind);
+    let plain = decrypt(name, encryption, sidecar, program) + decompress;
+    let (set, with_bam) = with_bam(name, kind, encryption, program);
+    let program_note = match program {
+        true => {
+            "The program bam lies beside it; on a disk that lets nothing run, copy it away first: cp bam /tmp/\n\n"
+        }
+        false => "",
+    };
+    let made = sidecar
+        .number(key::DATESTAMP)
+        .and_then(|time| jiff::Timestamp::from_second(i64::try_from(time).ok()?).ok());
+    let made = made.map_or_else(|| "an unknown date".to_owned(), |time| time.to_string());
+    let site = sidecar.get(key::SITE_NAME).unwrap_or("unknown");
+    let url = sidecar.get(key::SITE_URL).map(|url| format!(" ({url})")).unwrap_or_default();
+    format!(
+        "{name}\n{}\n\nA backup made on {made}. Content: {what}. Site: {site}{url}.\n\n\
+         Set these to what is true for you, in the folder that this file is in:\n\n{set}\n\
+         Is it undamaged?\n\n    grep -F \"  $BACKUP\" SHA256SUMS | sha256sum -c\n\n\
+         {program_note}With bam, which needs no configuration for this:\n\n{with_bam}\n\n\
+         Or without bam:\n\n    {}\n",
+        "=".repeat(name.len()),
+        then.replace("PLAIN", &plain),
+    )
+}
+
+/// What is in it, and what is done with it, `PLAIN` being the command that gives it.
+fn content(kind: Option<Kind>) -> (&'static str, &'static str) {
+    match kind {
         Some(Kind::SiteArchive) => (
             "a whole site: docroot/ is the docroot (with a composer.json in it: the project, of which only the folder with index.php is to be served), database.sql the database",
             "mkdir -p \"${FOLDER:-.}\" && PLAIN | tar x -C \"${FOLDER:-.}\"\n    mariadb \"$DATABASE\" < \"${FOLDER:-.}/database.sql\"",
@@ -24,10 +59,13 @@ pub fn of(name: &str, sidecar: &Sidecar, program: bool) -> String {
         Some(Kind::Pgsql) => ("a PostgreSQL database", "PLAIN | psql \"$DATABASE\""),
         Some(Kind::Mysql | Kind::Sql) => ("a database", "PLAIN | mariadb \"$DATABASE\""),
         Some(Kind::Tar) | None => ("files", "mkdir -p \"${FOLDER:-.}\" && PLAIN | tar x -C \"${FOLDER:-.}\""),
-    };
-    // Each line also works by itself: the name is in it, and what is not set has a default.
+    }
+}
+
+/// The command that decrypts it. It also works by itself: the name is in it, and what is not set has a default.
+fn decrypt(name: &str, encryption: EncryptionKind, sidecar: &Sidecar, program: bool) -> String {
     let file = quoted(name);
-    let decrypt = match encryption {
+    match encryption {
         EncryptionKind::Aes256 => format!(
             "openssl enc -d -aes-256-cbc -pbkdf2 -iter {} -in {file} -pass \"file:${{KEY:-KEYFILE}}\"",
             sidecar.number(key::KDF_ITERATIONS).unwrap_or(600_000)
@@ -37,15 +75,12 @@ pub fn of(name: &str, sidecar: &Sidecar, program: bool) -> String {
             format!("{} decrypt --key-file \"${{KEY:-KEYFILE}}\" -o - {file}", bam(program))
         }
         EncryptionKind::None => format!("cat {file}"),
-    };
-    let decompress = match parsed.as_ref().map(|name| name.compression.extension()) {
-        Some("gz") => " | gunzip",
-        Some("zst") => " | zstd -d --long=31",
-        Some("bz2") => " | bunzip2",
-        Some("zip") => " | funzip",
-        _ => "",
-    };
-    let mut set = format!("    BACKUP={file}\n");
+    }
+}
+
+/// The variables that are to be set, and the commands of bam that use them.
+fn with_bam(name: &str, kind: Option<Kind>, encryption: EncryptionKind, program: bool) -> (String, String) {
+    let mut set = format!("    BACKUP={}\n", quoted(name));
     let key_option = match encryption {
         EncryptionKind::None => "",
         _ => {
@@ -62,32 +97,10 @@ pub fn of(name: &str, sidecar: &Sidecar, program: bool) -> String {
         _ => ("--into \"$FOLDER\"", "    FOLDER=/srv/restored\n"),
     };
     set += place;
-    let look = if database { "" } else { "\n    bam ls --file \"$BACKUP\"KEYOPTION" };
-    let program_note = match program {
-        true => {
-            "The program bam lies beside it; on a disk that lets nothing run, copy it away first: cp bam /tmp/\n\n"
-        }
-        false => "",
-    };
-    let made = sidecar
-        .number(key::DATESTAMP)
-        .and_then(|time| jiff::Timestamp::from_second(i64::try_from(time).ok()?).ok());
-    let made = made.map_or_else(|| "an unknown date".to_owned(), |time| time.to_string());
-    let site = sidecar.get(key::SITE_NAME).unwrap_or("unknown");
-    let url = sidecar.get(key::SITE_URL).map(|url| format!(" ({url})")).unwrap_or_default();
-    let with_bam =
-        format!("{}\n    bam restore --file \"$BACKUP\"KEYOPTION {into}", look.trim_start_matches('\n'));
-    let with_bam = with_bam.trim_start_matches('\n').replace("KEYOPTION", key_option);
-    let with_bam = with_bam.replace("    bam ", &format!("    {} ", bam(program)));
-    format!(
-        "{name}\n{}\n\nA backup made on {made}. Content: {what}. Site: {site}{url}.\n\n\
-         Set these to what is true for you, in the folder that this file is in:\n\n{set}\n\
-         Is it undamaged?\n\n    grep -F \"  $BACKUP\" SHA256SUMS | sha256sum -c\n\n\
-         {program_note}With bam, which needs no configuration for this:\n\n{with_bam}\n\n\
-         Or without bam:\n\n    {}\n",
-        "=".repeat(name.len()),
-        then.replace("PLAIN", &format!("{decrypt}{decompress}")),
-    )
+    let bam = bam(program);
+    let restore = format!("    {bam} restore --file \"$BACKUP\"{key_option} {into}");
+    let look = format!("    {bam} ls --file \"$BACKUP\"{key_option}\n");
+    (set, if database { restore } else { look + &restore })
 }
 
 fn bam(beside: bool) -> &'static str {

@@ -3,7 +3,7 @@
 use super::docroots::Docroots;
 use super::target::Target;
 use super::{behind, keep, mounts};
-use crate::archive::{Entry, EntryKind, Layout, Part, Place, show};
+use crate::archive::{self, Entry, EntryKind, Layout, Part, Place, show};
 use crate::config::docroot_of;
 use crate::job::member_path::{below, join};
 use crate::source::exclude::{plain_path, real_path};
@@ -115,33 +115,9 @@ impl<'t> Folders<'t> {
                  all of it",
             );
         }
-        let public = plain_path(&site.public_dir());
-        // The outer one first: a folder is replaced with all that is in it.
-        match private {
-            Some(private) if public.starts_with(&private) => {
-                folders.private = Some(folders.add(private));
-                folders.public = Some(folders.add(public));
-            }
-            private => {
-                folders.public = Some(folders.add(public));
-                folders.private = private.map(|private| folders.add(private));
-            }
-        }
+        folders.add_files(plain_path(&site.public_dir()), private);
         folders.find_mounts();
-        let own = |conf_path: &str| {
-            let conf_path = conf_path.trim_matches('/');
-            conf_path.strip_prefix(docroot_of(conf_path)).unwrap_or(conf_path).trim_matches('/').to_owned()
-        };
-        let (theirs, ours) =
-            (own(&String::from_utf8_lossy(&archive.conf_path)), own(site.conf_path_or_default()));
-        if target.code && theirs != ours {
-            let text = format!(
-                "the backup is of the site in {}, this one is in {ours}: public files go where they belong here, \
-                 everything else into the folder it was in",
-                show(theirs.as_bytes())
-            );
-            monitor.note(NoteKind::Warning, text);
-        }
+        folders.tell_of_another_site(archive, monitor);
         if !target.settings && site.conf_dir().join("settings.php").exists() {
             folders.settings = Some([archive.conf_path.as_slice(), b"/settings.php"].concat());
         }
@@ -155,6 +131,38 @@ impl<'t> Folders<'t> {
             );
         }
         folders
+    }
+
+    /// The public and private files, the outer ones first: a folder is replaced with all that is in it.
+    fn add_files(&mut self, public: PathBuf, private: Option<PathBuf>) {
+        match private {
+            Some(private) if public.starts_with(&private) => {
+                self.private = Some(self.add(private));
+                self.public = Some(self.add(public));
+            }
+            private => {
+                self.public = Some(self.add(public));
+                self.private = private.map(|private| self.add(private));
+            }
+        }
+    }
+
+    /// Code that comes back from another folder below `sites` stays in that one.
+    fn tell_of_another_site(&self, archive: &archive::Site, monitor: &Monitor) {
+        let own = |conf_path: &str| {
+            let conf_path = conf_path.trim_matches('/');
+            conf_path.strip_prefix(docroot_of(conf_path)).unwrap_or(conf_path).trim_matches('/').to_owned()
+        };
+        let ours = own(self.target.document.site.conf_path_or_default());
+        let theirs = own(&String::from_utf8_lossy(&archive.conf_path));
+        if self.target.code && theirs != ours {
+            let text = format!(
+                "the backup is of the site in {}, this one is in {ours}: public files go where they belong here, \
+                 everything else into the folder it was in",
+                show(theirs.as_bytes())
+            );
+            monitor.note(NoteKind::Warning, text);
+        }
     }
 
     /// A folder to restore into: one of its own, or a place in one that is there already.

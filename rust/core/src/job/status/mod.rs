@@ -4,14 +4,18 @@ mod damaged;
 mod repositories;
 mod unproven;
 
+use self::unproven::Unproven;
 use super::copies::exports::{self, Exported};
 use super::restore::recover;
 use super::verify::drill;
 use super::{check, lock, made, places, schedule, state};
-use crate::catalog::{self, Copy, Sites};
+use crate::catalog::{self, Copy, Listing, Sites};
 use crate::config::Document;
+use crate::destination::Destination;
 use crate::{Monitor, NoteKind, Result};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::sync::Arc;
 
 /// What is there, what is missing, what comes next. A destination that does not answer is part of the answer.
 pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Result<Value> {
@@ -29,13 +33,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     }
     let made = made::Made::of(document);
     let gone = made.gone(&listing);
-    let mut taken_out = unproven::take_out(document, &mut listing, monitor);
-    for backup in &mut listing.backups {
-        for exported in exports::of(document, &state_dir, backup)? {
-            backup.copies.push(offline(&exported, backup.size));
-        }
-    }
-    taken_out.extend(damaged::take_out(document, &mut listing));
+    let taken_out = count(document, &state_dir, &mut listing, monitor)?;
     let now = jiff::Timestamp::now().as_second();
     let mut status = catalog::status(document, &listing, now);
     unproven::tell(&taken_out, &mut status, document, monitor);
@@ -56,46 +54,14 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     for place in &status.unreachable {
         monitor.note(NoteKind::Missing, format!("not reached: {place}"));
     }
-    for finding in check::unusable_keys(document) {
-        let hint = finding.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-        monitor.note(NoteKind::Missing, format!("key: {}{hint}", finding.text));
-    }
-    for place in all.iter().filter(|place| place.guards()) {
-        let text = format!(
-            "destination {}: the server guards old copies, bam deletes nothing there; what is too old goes by the server's own rules",
-            place.id()
-        );
-        monitor.note(NoteKind::Info, text);
-    }
-    let another = || state::restore_of_another(&state_dir).map(|another| another.to_string());
-    if let Some(stopped) = recover::pending(&state_dir).or_else(another) {
-        match lock::holder(document)? {
-            Some(run) => {
-                monitor.note(NoteKind::Info, format!("a restore is running, or another run ({run})"))
-            }
-            None => monitor.note(NoteKind::Missing, stopped),
-        }
-    }
+    tell_of_keys_and_guards(document, &all, monitor);
+    tell_of_a_restore(document, &state_dir, monitor)?;
     if let Some(advice) = state::advice(document) {
         monitor.note(NoteKind::Info, advice);
     }
     let drills = drill::results(&state_dir)?;
-    // Of what the site has today.
-    for (source, told) in drills.iter().filter(|(source, _)| document.sources.contains_key(*source)) {
-        let Some(why) = told["error"].as_str().filter(|_| told["ok"] != true) else { continue };
-        let how =
-            if told["ok"] == false { "the last drill failed" } else { "the last drill could not be made" };
-        monitor.note(NoteKind::Missing, format!("{source}: {how}: {why}"));
-    }
-    let mut next = serde_json::Map::new();
-    for (name, settings) in &document.schedules {
-        let settings = schedule::with_last_run(document, name, settings)?;
-        let next_run = catalog::next_run(&settings, &document.site, now).unwrap_or_else(|error| {
-            monitor.note(NoteKind::Missing, format!("schedule {name} never runs: {error}"));
-            None
-        });
-        next.insert(name.clone(), json!({ "last_run": settings.last_run, "next_run": next_run }));
-    }
+    tell_of_drills(document, &drills, monitor);
+    let next = next_runs(document, now, monitor)?;
     let repositories = repositories::tell(&all, &listing, monitor);
     let mut result = json!(status);
     if let Value::Object(map) = &mut result {
@@ -107,6 +73,75 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
         map.insert("other_sites".into(), json!(listing.other_sites()));
     }
     Ok(result)
+}
+
+/// Makes of a listing what counts: takes out copies without proof and damaged ones, and adds those on disks that were taken
+/// away. Gives what was taken out.
+fn count(
+    document: &Document,
+    state_dir: &Path,
+    listing: &mut Listing,
+    monitor: &Monitor,
+) -> Result<Vec<Unproven>> {
+    let mut taken_out = unproven::take_out(document, listing, monitor);
+    for backup in &mut listing.backups {
+        for exported in exports::of(document, state_dir, backup)? {
+            backup.copies.push(offline(&exported, backup.size));
+        }
+    }
+    taken_out.extend(damaged::take_out(document, listing));
+    Ok(taken_out)
+}
+
+fn tell_of_keys_and_guards(document: &Document, all: &[Arc<dyn Destination>], monitor: &Monitor) {
+    for finding in check::unusable_keys(document) {
+        let hint = finding.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        monitor.note(NoteKind::Missing, format!("key: {}{hint}", finding.text));
+    }
+    for place in all.iter().filter(|place| place.guards()) {
+        let text = format!(
+            "destination {}: the server guards old copies, bam deletes nothing there; what is too old goes by the server's own rules",
+            place.id()
+        );
+        monitor.note(NoteKind::Info, text);
+    }
+}
+
+/// A restore that was stopped is told of, unless it is still going on.
+fn tell_of_a_restore(document: &Document, state_dir: &Path, monitor: &Monitor) -> Result<()> {
+    let another = || state::restore_of_another(state_dir).map(|another| another.to_string());
+    let Some(stopped) = recover::pending(state_dir).or_else(another) else { return Ok(()) };
+    match lock::holder(document)? {
+        Some(run) => {
+            monitor.note(NoteKind::Info, format!("a restore is running, or another run ({run})"));
+        }
+        None => monitor.note(NoteKind::Missing, stopped),
+    }
+    Ok(())
+}
+
+/// The last drills that did not end well, of what the site has today.
+fn tell_of_drills(document: &Document, drills: &Map<String, Value>, monitor: &Monitor) {
+    for (source, told) in drills.iter().filter(|(source, _)| document.sources.contains_key(*source)) {
+        let Some(why) = told["error"].as_str().filter(|_| told["ok"] != true) else { continue };
+        let how =
+            if told["ok"] == false { "the last drill failed" } else { "the last drill could not be made" };
+        monitor.note(NoteKind::Missing, format!("{source}: {how}: {why}"));
+    }
+}
+
+/// When each schedule ran, and when it does next.
+fn next_runs(document: &Document, now: i64, monitor: &Monitor) -> Result<Map<String, Value>> {
+    let mut next = Map::new();
+    for (name, settings) in &document.schedules {
+        let settings = schedule::with_last_run(document, name, settings)?;
+        let next_run = catalog::next_run(&settings, &document.site, now).unwrap_or_else(|error| {
+            monitor.note(NoteKind::Missing, format!("schedule {name} never runs: {error}"));
+            None
+        });
+        next.insert(name.clone(), json!({ "last_run": settings.last_run, "next_run": next_run }));
+    }
+    Ok(next)
 }
 
 /// A copy on a disk that was taken away: believed in until it is looked at again.

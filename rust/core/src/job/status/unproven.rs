@@ -2,7 +2,7 @@
 //! the listing shows is looked at, no byte: that those are as they were written, `verify` tells. A sidecar is what was made
 //! or proven here, word for word, or the key is asked whether its MAC is right.
 
-use crate::catalog::{Backup, BackupId, DIFFERS, Listing, Status};
+use crate::catalog::{Backup, BackupId, Copy, DIFFERS, Listing, Status};
 use crate::config::Document;
 use crate::job::made::Made;
 use crate::job::trust;
@@ -30,65 +30,124 @@ const NEW: usize = 4;
 
 /// Takes the copies that do not count out of a listing, and backups that have no other.
 pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -> Vec<Unproven> {
-    let (mut made, has_key) = (Made::of(document), trust::has_key(document));
-    let (mut asked, mut learned) = (0, false);
+    let mut look = Look {
+        document,
+        has_key: trust::has_key(document),
+        made: Made::of(document),
+        asked: 0,
+        learned: false,
+        monitor,
+    };
     let plain: Vec<bool> = (listing.backups.iter())
         .map(|backup| {
-            let was_encrypted = made.was_encrypted(&backup.file);
+            let was_encrypted = look.made.was_encrypted(&backup.file);
             // A number that is only the file's date is not one that a backup was given.
-            let is_known = backup.sidecar.is_some() && trust::is_shown_encrypted(&made, listing, backup);
+            let is_known = backup.sidecar.is_some() && trust::is_shown_encrypted(&look.made, listing, backup);
             !backup.is_encrypted() && (was_encrypted || is_known)
         })
         .collect();
     let mut found = Vec::new();
     for (backup, plain) in listing.backups.iter_mut().zip(plain) {
-        let was_sealed = made.was_sealed(&backup.file);
+        let was_sealed = look.made.was_sealed(&backup.file);
+        let sorted = look.sort(backup, plain, was_sealed);
+        backup.verified = backup.copies.iter().filter_map(|copy| copy.verified).max();
+        found.extend(sorted.differing(backup));
+        found.extend(sorted.out(backup, plain, was_sealed));
+    }
+    listing.backups.retain(|backup| !backup.copies.is_empty());
+    if look.learned {
+        look.made.keep(document, monitor);
+    }
+    found
+}
+
+/// Looking at sidecars, by what is known of them and by the key.
+struct Look<'a> {
+    document: &'a Document,
+    has_key: bool,
+    made: Made,
+    /// How many that are new here were asked about.
+    asked: usize,
+    /// Some of them were proven.
+    learned: bool,
+    monitor: &'a Monitor,
+}
+
+/// Where the copies of a backup are that do not count.
+#[derive(Default)]
+struct Sorted {
+    /// They are not what the others are.
+    differing: Vec<String>,
+    out: Vec<String>,
+    /// A MAC among them is wrong.
+    forged: bool,
+}
+
+impl Look<'_> {
+    /// Leaves the backup the copies that count.
+    fn sort(&mut self, backup: &mut Backup, plain: bool, was_sealed: bool) -> Sorted {
         let of_old =
-            !backup.is_encrypted() && !was_sealed && trust::made_so(document, backup.sidecar.as_ref());
-        let (mut counted, mut out) = (Vec::new(), Vec::new());
-        let mut forged = false;
-        let mut differing = Vec::new();
+            !backup.is_encrypted() && !was_sealed && trust::made_so(self.document, backup.sidecar.as_ref());
+        let mut sorted = Sorted::default();
         for copy in std::mem::take(&mut backup.copies) {
             if copy.differs {
-                differing.push(copy.destination);
+                sorted.differing.push(copy.destination);
                 continue;
             }
             // A copy that is not whole counts for nothing, and is told of as that.
-            let bare = has_key && copy.whole && !copy.sealed && !of_old;
-            if let Some(sidecar) = copy.sidecar.as_ref().filter(|_| has_key && !plain)
-                && !made.knows(&backup.file, sidecar)
-            {
-                // Where something else was made here, it is always asked.
-                let is_new = !made.has(&backup.file);
-                asked += usize::from(is_new);
-                if (!is_new || asked <= NEW)
-                    && let Some(proven) = trust::proves(document, &backup.file, sidecar, monitor)
-                {
-                    if proven && is_new {
-                        made.add(&backup.file, sidecar);
-                        learned = true;
-                    } else if !proven {
-                        forged = true;
-                        out.push(copy.destination);
-                        continue;
-                    }
-                }
+            let bare = self.has_key && copy.whole && !copy.sealed && !of_old;
+            if !plain && self.is_forged(&backup.file, &copy) {
+                sorted.forged = true;
+                sorted.out.push(copy.destination);
+            } else if plain || bare {
+                sorted.out.push(copy.destination);
+            } else {
+                backup.copies.push(copy);
             }
-            if plain || bare { out.push(copy.destination) } else { counted.push(copy) }
         }
-        backup.copies = counted;
-        backup.verified = backup.copies.iter().filter_map(|copy| copy.verified).max();
-        if !differing.is_empty() {
-            let (file, places) = (&backup.file, differing.join(", "));
-            let text = format!("{file} at {places} does not count: {DIFFERS}");
-            found.push(Unproven { source: backup.source.clone(), id: backup.id, exchanged: true, text });
+        sorted
+    }
+
+    /// Whether the key says that the MAC of a copy's sidecar is wrong; what it proves is remembered.
+    fn is_forged(&mut self, file: &str, copy: &Copy) -> bool {
+        let Some(sidecar) = copy.sidecar.as_ref().filter(|_| self.has_key) else { return false };
+        if self.made.knows(file, sidecar) {
+            return false;
         }
-        if out.is_empty() {
-            continue;
+        // Where something else was made here, it is always asked.
+        let is_new = !self.made.has(file);
+        self.asked += usize::from(is_new);
+        if is_new && self.asked > NEW {
+            return false;
         }
-        let (file, places) = (&backup.file, out.join(", "));
+        match trust::proves(self.document, file, sidecar, self.monitor) {
+            Some(true) if is_new => {
+                self.made.add(file, sidecar);
+                self.learned = true;
+                false
+            }
+            Some(proven) => !proven,
+            None => false,
+        }
+    }
+}
+
+impl Sorted {
+    fn differing(&self, backup: &Backup) -> Option<Unproven> {
+        if self.differing.is_empty() {
+            return None;
+        }
+        let text = format!("{} at {} does not count: {DIFFERS}", backup.file, self.differing.join(", "));
+        Some(Unproven { source: backup.source.clone(), id: backup.id, exchanged: true, text })
+    }
+
+    fn out(&self, backup: &Backup, plain: bool, was_sealed: bool) -> Option<Unproven> {
+        if self.out.is_empty() {
+            return None;
+        }
+        let (file, places) = (&backup.file, self.out.join(", "));
         let text = match (plain, was_sealed) {
-            _ if forged => format!(
+            _ if self.forged => format!(
                 "{file} at {places} does not count: its MAC is not of this site's key, so nothing proves that it is unchanged"
             ),
             (true, _) => {
@@ -101,14 +160,9 @@ pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -
                 "{file} at {places} does not count: it has no MAC, and nothing proves that it is unchanged"
             ),
         };
-        let (source, id) = (backup.source.clone(), backup.id);
-        found.push(Unproven { source, id, exchanged: plain || was_sealed || forged, text });
+        let exchanged = plain || was_sealed || self.forged;
+        Some(Unproven { source: backup.source.clone(), id: backup.id, exchanged, text })
     }
-    listing.backups.retain(|backup| !backup.copies.is_empty());
-    if learned {
-        made.keep(document, monitor);
-    }
-    found
 }
 
 /// Says what was taken out as missing: what was exchanged, and what would be the newest of a source that is watched.
