@@ -69,36 +69,28 @@ fn misused(error: &clap::Error) -> ! {
 }
 
 /// Does what was asked; the exit code of a run that went through (0, or 3 for partial success).
+#[allow(clippy::too_many_lines, reason = "a table: each verb, and the file that does it")]
 fn run(cli: Cli, output: &Output) -> Result<u8> {
     let global = cli.global;
     global.check(&cli.verb)?;
     match cli.verb {
         Verb::Backup(args) => backup::backup(configuration::load(&global)?, args, output),
         Verb::Run { schedules } => run::run_schedules(&configuration::load(&global)?, schedules, output),
-        Verb::Status { prometheus, site } => {
-            status::status(configuration::load(&global)?, prometheus, site, output)
+        Verb::Status { prometheus, of } => {
+            status::status(configuration::load(&global)?, prometheus, of.site, output)
         }
-        Verb::Replicate { site } => copies::replicate(configuration::load(&global)?, site, output),
-        Verb::Prune { schedules, dry_run, site } => {
-            let request = Request::Prune { schedules, dry_run, site };
+        Verb::Replicate { of } => copies::replicate(configuration::load(&global)?, of.site, output),
+        Verb::Prune { schedules, dry_run, of } => {
+            let request = Request::Prune { schedules, dry_run, site: of.site };
             copies::prune(configuration::load(&global)?, request, dry_run, output)
         }
         Verb::Export { id: what, path, forget: true, .. } => {
             copies::forget(configuration::load(&global)?, Request::Forget { what, path }, output)
         }
-        Verb::Export {
-            id,
-            path,
-            create,
-            host,
-            with_program,
-            unauthenticated,
-            source,
-            site,
-            forget: false,
-        } => {
+        Verb::Export { id, path, create, host, with_program, unauthenticated, source, of, forget: false } => {
             let program = with_program.then(std::env::current_exe).transpose()?;
             let path = path.unwrap_or_default();
+            let site = of.site;
             let request = Request::Export { id, path, create, host, program, unauthenticated, source, site };
             copies::export(configuration::load(&global)?, request, output)
         }

@@ -60,7 +60,7 @@ impl From<Which> for job::Restore {
     fn from(which: Which) -> Self {
         job::Restore {
             id: which.id,
-            site: which.site,
+            site: which.of.site,
             source: which.source,
             destination: which.destination,
             file: which.file,

@@ -1,6 +1,6 @@
 //! What verbs about several backups take.
 
-use super::Place;
+use super::backups::{OfSite, Place};
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
 
@@ -23,9 +23,8 @@ pub struct Diff {
     pub unauthenticated: bool,
     #[command(flatten)]
     pub place: Place,
-    /// Of which site: its address or name, or `all` [default: the configuration's own]
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
+    #[command(flatten)]
+    pub of: OfSite,
 }
 
 #[derive(Debug, Args)]
@@ -53,9 +52,8 @@ pub struct Find {
     pub unauthenticated: bool,
     #[command(flatten)]
     pub place: Place,
-    /// Of which site: its address or name, or `all` [default: the configuration's own]
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
+    #[command(flatten)]
+    pub of: OfSite,
 }
 
 #[derive(Debug, Args)]
@@ -87,7 +85,6 @@ pub struct Stats {
     pub source: Option<String>,
     #[command(flatten)]
     pub place: Place,
-    /// Of which site: its address or name, or `all` [default: the configuration's own]
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
+    #[command(flatten)]
+    pub of: OfSite,
 }

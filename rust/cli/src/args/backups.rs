@@ -3,6 +3,14 @@
 use clap::{Args, ValueEnum, ValueHint};
 use std::path::PathBuf;
 
+/// Whose backups are meant.
+#[derive(Debug, Default, Args)]
+pub struct OfSite {
+    /// Of which site: its address or name, or `all` [default: the configuration's own]
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub struct Backup {
     /// A source, profile or schedule [default: db]
@@ -26,9 +34,8 @@ pub struct Backups {
     pub lines: bool,
     #[command(flatten)]
     pub place: Place,
-    /// Of which site: its address or name, or `all` [default: the configuration's own]
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
+    #[command(flatten)]
+    pub of: OfSite,
 }
 
 /// Where backups are, for machines without a configuration.
@@ -75,9 +82,8 @@ pub struct Which {
     pub unauthenticated: bool,
     #[command(flatten)]
     pub place: Place,
-    /// Of which site: its address or name, or `all` [default: the configuration's own]
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
+    #[command(flatten)]
+    pub of: OfSite,
 }
 
 #[derive(Debug, Args)]
@@ -170,9 +176,8 @@ pub struct Drill {
     /// Only of this source
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
-    /// Of which site: its address or name, or `all` [default: the configuration's own]
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
+    #[command(flatten)]
+    pub of: OfSite,
 }
 
 #[derive(Debug, Args)]
@@ -191,9 +196,8 @@ pub struct Verify {
     /// Only of this source
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
-    /// Of which site: its address or name, or `all` [default: the configuration's own]
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
+    #[command(flatten)]
+    pub of: OfSite,
     #[command(flatten)]
     pub place: Place,
 }
@@ -221,9 +225,8 @@ pub struct Rekey {
     /// Take backups that no MAC proves, although the new file will have one
     #[arg(long)]
     pub unauthenticated: bool,
-    /// Of which site: its address or name, or `all` [default: the configuration's own]
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
+    #[command(flatten)]
+    pub of: OfSite,
 }
 
 /// Encryptions to re-encrypt to.
@@ -246,9 +249,8 @@ pub struct Delete {
     /// Only of this source
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
-    /// Of which site: its address or name, or `all` [default: the configuration's own]
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
+    #[command(flatten)]
+    pub of: OfSite,
 }
 
 #[derive(Debug, Args)]

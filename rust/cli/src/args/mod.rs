@@ -140,9 +140,8 @@ Examples:
         /// Write the figures to this file for Prometheus' node exporter
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         prometheus: Option<PathBuf>,
-        /// Of which site: its address or name, or `all` [default: the configuration's own]
-        #[arg(long, value_name = "SITE")]
-        site: Option<String>,
+        #[command(flatten)]
+        of: OfSite,
     },
 
     /// Complete copies that are missing somewhere
@@ -151,9 +150,8 @@ Examples:
   bam replicate
   bam replicate -q      in cron: says something only when a copy cannot be completed")]
     Replicate {
-        /// Of which site: its address or name, or `all` [default: the configuration's own]
-        #[arg(long, value_name = "SITE")]
-        site: Option<String>,
+        #[command(flatten)]
+        of: OfSite,
     },
 
     /// Delete backups that are too old by their schedule's `keep`
@@ -169,9 +167,8 @@ Examples:
         /// Only tell what would go, and why
         #[arg(long, short = 'n')]
         dry_run: bool,
-        /// Of which site: its address or name, or `all` [default: the configuration's own]
-        #[arg(long, value_name = "SITE")]
-        site: Option<String>,
+        #[command(flatten)]
+        of: OfSite,
     },
 
     /// Write a backup to a disk that you take away, with a checksum and instructions
@@ -211,9 +208,8 @@ Examples:
         /// Only of this source
         #[arg(long, value_name = "SOURCE")]
         source: Option<String>,
-        /// Of which site: its address or name, or `all` [default: the configuration's own]
-        #[arg(long, value_name = "SITE")]
-        site: Option<String>,
+        #[command(flatten)]
+        of: OfSite,
     },
 
     /// Take a backup file in, Backup and Migrate's too, after checking it

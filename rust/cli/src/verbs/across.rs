@@ -24,37 +24,57 @@ pub fn diff(global: &Global, args: Diff, output: &Output) -> Result<u8> {
     let document = document(global, &args.place, false)?;
     let ask = |id: String| Restore {
         id: Some(id),
-        site: args.site.clone(),
+        site: args.of.site.clone(),
         source: args.source.clone(),
         destination: args.destination.clone(),
         unauthenticated: args.unauthenticated,
         ..Restore::default()
     };
     let (from, to) = (ask(args.first), ask(args.second));
-    let monitor = Arc::new(Monitor::new());
-    let hold = Hold::begin()?;
-    hold.cancels(Arc::clone(&monitor));
-    let mut drawn = Drawn::begin(&monitor, output);
-    let mut items = Items::new("changes", global.json);
-    let mut each = |change: Change| {
-        drawn.stop();
-        items.print(|| json!(change), || changed(&change))
-    };
+    let mut listed = Listed::begin("changes", global, output)?;
+    let monitor = Arc::clone(&listed.monitor);
+    let mut each = |change: Change| listed.print(|| json!(change), || changed(&change));
     let compared = diff::diff(&document, &from, &to, &mut each, &monitor);
-    drawn.stop();
-    let notes = notes(&monitor, compared.is_ok());
-    output.notes(&notes);
-    let code = exit_code(&monitor);
-    if let Some(compared) = items.out.done(compared)? {
-        let rest = || {
-            let mut rest = json!(compared);
+    listed.end(compared, |compared| (json!(compared), summary(compared)))
+}
+
+/// A list that is printed while it is found; up to its first item, how far the work is gets drawn.
+struct Listed<'o> {
+    items: Items,
+    drawn: Drawn,
+    monitor: Arc<Monitor>,
+    output: &'o Output,
+    _hold: Hold,
+}
+
+impl<'o> Listed<'o> {
+    fn begin(key: &'static str, global: &Global, output: &'o Output) -> Result<Listed<'o>> {
+        let monitor = Arc::new(Monitor::new());
+        let hold = Hold::begin()?;
+        hold.cancels(Arc::clone(&monitor));
+        let drawn = Drawn::begin(&monitor, output);
+        Ok(Listed { items: Items::new(key, global.json), drawn, monitor, output, _hold: hold })
+    }
+
+    fn print(&mut self, item: impl FnOnce() -> Value, line: impl FnOnce() -> String) -> Result<()> {
+        self.drawn.stop();
+        self.items.print(item, line)
+    }
+
+    /// Ends it with what `told` makes of the work: what else scripts get, and what people read below the list.
+    fn end<T>(mut self, done: Result<T>, told: impl FnOnce(&T) -> (Value, String)) -> Result<u8> {
+        self.drawn.stop();
+        let notes = notes(&self.monitor, done.is_ok());
+        self.output.notes(&notes);
+        let code = exit_code(&self.monitor);
+        if let Some(done) = self.items.out.done(done)? {
+            let (mut rest, text) = told(&done);
             rest["notes"] = notes;
             rest["exit_code"] = code.into();
-            rest
-        };
-        items.end(rest, || summary(&compared))?;
+            self.items.end(|| rest, || text)?;
+        }
+        Ok(code)
     }
-    Ok(code)
 }
 
 /// One difference as a line.
@@ -122,43 +142,29 @@ pub fn find(global: &Global, args: Find, output: &Output) -> Result<u8> {
         ignore_case: args.ignore_case,
         source: args.source.as_deref(),
         destinations: &destinations,
-        site: args.site.as_deref(),
+        site: args.of.site.as_deref(),
         since: args.since.as_deref().map(moment).transpose()?,
         limit: args.limit.and_then(|limit| usize::try_from(limit).ok()),
         unauthenticated: args.unauthenticated,
     };
-    let monitor = Arc::new(Monitor::new());
-    let hold = Hold::begin()?;
-    hold.cancels(Arc::clone(&monitor));
-    let mut drawn = Drawn::begin(&monitor, output);
-    let mut items = Items::new("found", global.json);
+    let mut listed = Listed::begin("found", global, output)?;
+    let monitor = Arc::clone(&listed.monitor);
     let mut last = None;
     let mut each = |found: Found| {
-        drawn.stop();
         let is_new = last.as_ref() != Some(&(found.path.clone(), found.source.clone()));
         last = Some((found.path.clone(), found.source.clone()));
-        items.print(|| json!(found), || state(&found, is_new))
+        listed.print(|| json!(found), || state(&found, is_new))
     };
     let searched = find::find(&document, &search, &mut each, &monitor);
-    drawn.stop();
-    let notes = notes(&monitor, searched.is_ok());
-    output.notes(&notes);
-    let code = exit_code(&monitor);
-    if let Some(searched) = items.out.done(searched)? {
-        output.say(&read(&searched));
-        let rest = || {
-            let mut rest = json!(searched);
-            // The list has that name.
-            if let Some(map) = rest.as_object_mut() {
-                map.remove("found");
-            }
-            rest["notes"] = notes;
-            rest["exit_code"] = code.into();
-            rest
-        };
-        items.end(rest, String::new)?;
-    }
-    Ok(code)
+    listed.end(searched, |searched| {
+        output.say(&read(searched));
+        let mut rest = json!(searched);
+        // The list has that name.
+        if let Some(map) = rest.as_object_mut() {
+            map.remove("found");
+        }
+        (rest, String::new())
+    })
 }
 
 /// One state of a path as lines.
@@ -226,7 +232,7 @@ pub fn mount(document: Document, args: Mount, output: &Output) -> Result<u8> {
 
 pub fn stats(document: Document, args: Stats, output: &Output) -> Result<u8> {
     let request =
-        Request::Stats { destinations: names(args.destination)?, source: args.source, site: args.site };
+        Request::Stats { destinations: names(args.destination)?, source: args.source, site: args.of.site };
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || told(&result));
@@ -238,16 +244,38 @@ fn told(result: &Value) -> String {
     if number(result, "backups") == 0 {
         return "There are no backups.\n".into();
     }
-    let mut text = format!(
-        "{} backups, {}; {} copies of them, {}.\n\n",
+    let sum = format!(
+        "{} backups, {}; {} copies of them, {}.\n",
         number(result, "backups"),
         size(number(result, "bytes")),
         number(result, "copies"),
         size(number(result, "stored")),
     );
-    let day = |value: &Value, key: &str| value[key].as_i64().map_or("-".into(), date);
     let map = |key: &str| result[key].as_object().into_iter().flatten();
-    let rows: Vec<_> = map("sources")
+    let rows: Vec<_> = map("destinations")
+        .map(|(name, it)| [name.clone(), number(it, "backups").to_string(), size(number(it, "bytes"))])
+        .collect();
+    let destinations = table([("destination", Left), ("copies", Right), ("size", Right)], &rows);
+    let mut grown = 0;
+    let rows: Vec<_> = list(result, "months")
+        .map(|it| {
+            grown += number(it, "bytes");
+            let bytes = size(number(it, "bytes"));
+            [text_of(it, "month"), number(it, "backups").to_string(), bytes, size(grown)]
+        })
+        .collect();
+    let heading = [("month", Left), ("backups", Right), ("size", Right), ("since the first", Right)];
+    let months = table(heading, &rows);
+    [sum, sources(map("sources")), destinations, months, largest(result)].join("\n")
+}
+
+/// A day of a result.
+fn day(value: &Value, key: &str) -> String {
+    value[key].as_i64().map_or("-".into(), date)
+}
+
+fn sources<'v>(sources: impl Iterator<Item = (&'v String, &'v Value)>) -> String {
+    let rows: Vec<_> = sources
         .map(|(name, it)| {
             [
                 name.clone(),
@@ -271,22 +299,10 @@ fn told(result: &Value) -> String {
         ("newest", Left),
         ("is", Right),
     ];
-    text += &table(heading, &rows);
-    let rows: Vec<_> = map("destinations")
-        .map(|(name, it)| [name.clone(), number(it, "backups").to_string(), size(number(it, "bytes"))])
-        .collect();
-    text += "\n";
-    text += &table([("destination", Left), ("copies", Right), ("size", Right)], &rows);
-    let mut grown = 0;
-    let rows: Vec<_> = list(result, "months")
-        .map(|it| {
-            grown += number(it, "bytes");
-            let bytes = size(number(it, "bytes"));
-            [text_of(it, "month"), number(it, "backups").to_string(), bytes, size(grown)]
-        })
-        .collect();
-    text += "\n";
-    text += &table([("month", Left), ("backups", Right), ("size", Right), ("since the first", Right)], &rows);
+    table(heading, &rows)
+}
+
+fn largest(result: &Value) -> String {
     let rows: Vec<_> = list(result, "largest")
         .map(|it| {
             [
@@ -299,7 +315,7 @@ fn told(result: &Value) -> String {
         })
         .collect();
     let heading = [("largest", Left), ("source", Left), ("date", Left), ("size", Right), ("file", Left)];
-    text + "\n" + &table(heading, &rows)
+    table(heading, &rows)
 }
 
 fn text_of(value: &Value, key: &str) -> String {

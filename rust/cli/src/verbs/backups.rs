@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8> {
-    let request = Request::Backups { destinations: names(args.destination)?, site: args.site };
+    let request = Request::Backups { destinations: names(args.destination)?, site: args.of.site };
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     if args.lines {

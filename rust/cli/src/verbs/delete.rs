@@ -15,7 +15,7 @@ pub fn delete(document: Document, mut args: Delete, output: &Output) -> Result<u
     if !args.yes {
         let one = job::Restore {
             id: Some(args.id.clone()),
-            site: args.site.clone(),
+            site: args.of.site.clone(),
             source: args.source.clone(),
             destination: match destinations.as_slice() {
                 [one] => Some(one.clone()),
@@ -28,7 +28,7 @@ pub fn delete(document: Document, mut args: Delete, output: &Output) -> Result<u
         // What was asked about, even where a newer one appears meanwhile.
         args.id = id;
     }
-    let request = Request::Delete { id: args.id, destinations, source: args.source, site: args.site };
+    let request = Request::Delete { id: args.id, destinations, source: args.source, site: args.of.site };
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
     output.result(&result, || {

@@ -26,20 +26,7 @@ pub fn add(global: &Global, args: AddDestination, output: &Output) -> Result<u8>
     let mut document = configuration::load(global)?;
     let (label, mut destination) = at_address(&args.address)?;
     let remote = destination.kind != DestinationType::Directory;
-    let name = match args.name {
-        Some(name) => name,
-        None if remote => "offsite".into(),
-        None => Path::new(&args.address).file_name().unwrap_or_default().to_string_lossy().into_owned(),
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if name.is_empty() || !name.chars().all(plain) {
-        return Err(Error::new(Code::Usage, format!("'{name}' cannot be a destination's name"))
-            .hint("give one of letters, digits and _.- behind the address"));
-    }
-    if document.destinations.contains_key(&name) {
-        return Err(Error::new(Code::Usage, format!("there is a destination {name} already"))
-            .hint("give another name behind the address"));
-    }
+    let name = free_name(&document, args.name, &args.address, remote)?;
     if !remote && (args.identity.is_some() || args.password_file.is_some() || args.host_key.is_some()) {
         return Err(Error::new(
             Code::Usage,
@@ -88,6 +75,25 @@ pub fn add(global: &Global, args: AddDestination, output: &Output) -> Result<u8>
         )
     });
     Ok(code)
+}
+
+/// The name that was given, or the usual one; one that is taken is refused.
+fn free_name(document: &Document, given: Option<String>, address: &str, remote: bool) -> Result<String> {
+    let name = match given {
+        Some(name) => name,
+        None if remote => "offsite".into(),
+        None => Path::new(address).file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err(Error::new(Code::Usage, format!("'{name}' cannot be a destination's name"))
+            .hint("give one of letters, digits and _.- behind the address"));
+    }
+    if document.destinations.contains_key(&name) {
+        return Err(Error::new(Code::Usage, format!("there is a destination {name} already"))
+            .hint("give another name behind the address"));
+    }
+    Ok(name)
 }
 
 /// Makes a repository.

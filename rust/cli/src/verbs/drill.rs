@@ -15,7 +15,7 @@ pub fn drill(document: Document, args: Drill, output: &Output) -> Result<u8> {
         id: args.id,
         destinations: names(args.destination)?,
         source: args.source,
-        site: args.site,
+        site: args.of.site,
         unauthenticated: args.unauthenticated,
     };
     let result = run(document, request, output)?;

@@ -18,7 +18,7 @@ pub fn rekey(document: Document, args: Rekey, output: &Output) -> Result<u8> {
             Strong::Age => EncryptionKind::Age,
         }),
         unauthenticated: args.unauthenticated,
-        site: args.site,
+        site: args.of.site,
     });
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);

@@ -17,7 +17,7 @@ pub fn verify(document: Document, args: Verify, output: &Output) -> Result<u8> {
         destinations: names(args.destination)?,
         sample,
         source: args.source,
-        site: args.site,
+        site: args.of.site,
         unauthenticated: args.unauthenticated,
     };
     let result = run(document, request, output)?;

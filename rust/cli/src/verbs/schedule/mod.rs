@@ -24,15 +24,10 @@ pub fn install(global: &Global, user: &str, cron: bool, print: bool, output: &Ou
     let words = command(global)?;
     let kind = if !cron && has_systemd() { Kind::Systemd } else { Kind::Cron };
     let problems = obstacles(global, &document, user, kind);
-    if let (false, [first, rest @ ..]) = (print, problems.as_slice()) {
-        for problem in rest {
-            output.error(problem);
-        }
-        return Err(Error::new(first.code(), format!("nothing was installed: {}", first.message()))
-            .hint(first.next_step().unwrap_or_default().to_owned()));
-    }
-    for problem in &problems {
-        output.warn(&problem.to_string());
+    if print {
+        problems.iter().for_each(|problem| output.warn(&problem.to_string()));
+    } else {
+        refuse_with(&problems, output)?;
     }
     let old = mine(&all(), global, &words);
     let name = match old.first() {
@@ -82,6 +77,16 @@ pub fn install(global: &Global, user: &str, cron: bool, print: bool, output: &Ou
         format!("Wrote {}: as {user}, what is due runs every ten minutes.\n", paths.join(" and "))
     });
     Ok(0)
+}
+
+/// Fails where something is in the way.
+fn refuse_with(problems: &[Error], output: &Output) -> Result<()> {
+    let [first, rest @ ..] = problems else { return Ok(()) };
+    for problem in rest {
+        output.error(problem);
+    }
+    Err(Error::new(first.code(), format!("nothing was installed: {}", first.message()))
+        .hint(first.next_step().unwrap_or_default().to_owned()))
 }
 
 /// Takes away what [`install`] wrote for this configuration.
