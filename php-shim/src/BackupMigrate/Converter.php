@@ -164,6 +164,14 @@ final class Converter
                         + $entry
                         + array_filter(array_map('strval', $kept));
                 }
+                if ($item['subtype'] === 's3') {
+                    $this->notes[] = sprintf(
+                        'destination %s: Backup and Migrate\'s own kind "s3" is not taken over; write the bucket '
+                        . 'into the configuration (docs/object-storage.md)',
+                        self::text($item, 'machine_name')
+                    );
+                    return null;
+                }
         }
         // Backup and Migrate's own for its web pages, which it gives no subtype.
         if (in_array(self::text($item, 'machine_name'), ['download', 'upload'], true)) {

@@ -127,9 +127,20 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// Which of these times (the newest first) stay.
-    pub fn stays(&self, times: &[i64], now: i64) -> Vec<bool> {
-        self.reasons(times, now).iter().map(Result::is_ok).collect()
+    /// Whether the backup of this number would stay where it came to lie beside these others, which count.
+    pub fn would_stay(&self, id: BackupId, mut others: impl Iterator<Item = BackupId>, now: i64) -> bool {
+        match self.keep {
+            Keep::All => true,
+            Keep::Newest(keep) => (others.filter(|other| *other > id).count() as u64) < *keep,
+            // Its steps begin at the oldest of each place: of the newest alone it is certain.
+            Keep::Smart => !others.any(|other| other > id),
+            Keep::Periods(_) => {
+                let mut times: Vec<i64> = others.chain([id]).map(|id| id.seconds()).collect();
+                times.sort_unstable_by(|a, b| b.cmp(a));
+                let reasons = self.reasons(&times, now);
+                times.iter().zip(reasons).any(|(time, reason)| *time == id.seconds() && reason.is_ok())
+            }
+        }
     }
 
     /// For each of the schedule's backups, the newest first: why it stays (`Ok`) or goes (`Err`).

@@ -329,6 +329,14 @@ impl Converter<'_> {
             "restic" => (("restic", "repository"), &REPOSITORY_KEYS),
             // Made for web pages and for nothing else.
             "browser_download" | "browser_upload" => return None,
+            "s3" => {
+                self.notes.push(format!(
+                    "destination {}: Backup and Migrate's own kind \"s3\" is not taken over; write the bucket into the \
+                     configuration (docs/object-storage.md)",
+                    self.name
+                ));
+                return None;
+            }
             other => {
                 self.notes.push(format!(
                     "destination {}: bam knows folders, sftp, rsync, s3, webdav and restic, not the kind \"{other}\"",

@@ -177,10 +177,14 @@ impl Folder {
     /// Writes a small file whole and flushed.
     fn create_with(&self, file: &str, text: &str) -> Result<(), Trouble> {
         let mut handle = self.create(file)?;
+        self.fill(&mut handle, file, text)?;
+        self.fsync(&mut handle, file)
+    }
+
+    fn fill(&self, handle: &mut ssh2::File, file: &str, text: &str) -> Result<(), Trouble> {
         let _allowed = self.connection.watch.at_most(self.server.patience.request());
         let written = handle.write_all(text.as_bytes());
-        written.map_err(|cause| self.io_trouble("cannot write", &self.path(file), &cause))?;
-        self.fsync(&mut handle, file)
+        written.map_err(|cause| self.io_trouble("cannot write", &self.path(file), &cause))
     }
 
     fn read_text(&self, file: &str, most: u64) -> Result<Option<String>, Trouble> {

@@ -2,7 +2,7 @@
 //! whose copy is damaged: that one is replaced from a good one.
 
 use crate::catalog::{Backup, Copy, Listing, Rule, Sidecar, is_future, key};
-use crate::config::{Document, Keep};
+use crate::config::Document;
 use crate::destination::{Destination, Existing, Follow};
 use crate::job::damaged::{self, Damaged};
 use crate::job::{lock, places, repository, trust, web};
@@ -166,21 +166,12 @@ fn wanting<'a>(document: &Document, listing: &'a Listing, known: &Damaged) -> Ve
                 && (backup.is_incomplete() || !other.is_incomplete())
                 && other.copies.iter().any(|copy| is_good(known, other, copy))
         };
-        let newer = |other: &&Backup| other.id > backup.id && counts(other);
+        let others = listing.backups.iter().filter(|other| other.id != backup.id).filter(counts);
         let schedule = backup.schedule.as_ref().and_then(|name| document.schedules.get_key_value(name));
-        let goes_again = match schedule.map(|(name, schedule)| (name, &schedule.keep)) {
-            None | Some((_, Keep::All)) => false,
-            Some((_, Keep::Newest(number))) => listing.backups.iter().filter(newer).count() as u64 >= *number,
-            Some((_, Keep::Smart)) => listing.backups.iter().any(|other| newer(&other)),
-            Some((name, keep @ Keep::Periods(_))) => {
-                let alike = |other: &&Backup| other.id != backup.id && counts(other);
-                let others = listing.backups.iter().filter(alike).map(|other| other.id.seconds());
-                let mut times: Vec<i64> = others.chain([backup.id.seconds()]).collect();
-                times.sort_unstable_by(|a, b| b.cmp(a));
-                let stays = Rule::of(document, name, keep, &|_, _| false).stays(&times, now);
-                !times.iter().zip(stays).any(|(time, stays)| stays && *time == backup.id.seconds())
-            }
-        };
+        let goes_again = schedule.is_some_and(|(name, schedule)| {
+            let rule = Rule::of(document, name, &schedule.keep, &|_, _| false);
+            !rule.would_stay(backup.id, others.map(|other| other.id), now)
+        });
         if goes_again {
             continue;
         }

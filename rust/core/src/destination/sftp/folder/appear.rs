@@ -8,7 +8,6 @@ use crate::destination::{Existing, taken};
 use crate::{Code, Error, Result};
 use ssh2::OpenFlags;
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::time::Duration;
 
 impl Folder {
@@ -80,12 +79,18 @@ impl Folder {
             Some(_) => {}
             None => self.refuse_claimed(name)?,
         }
-        let text = held.text();
         if !is_new {
-            return self.write_over(&file, &text);
+            // Over the one of a run that has ended, in one step where we may; else as a new file.
+            let mut handle = match self.open(&file, OpenFlags::WRITE) {
+                Err(trouble) if !trouble.broken => self.create(&file)?,
+                opened => opened?,
+            };
+            return self.fill(&mut handle, &file, &held.text());
         }
         // Whole under its name, or not at all: of an empty one nobody could tell whose it is.
-        self.write_new(&draft, &text)?;
+        let mut handle = self.create(&draft)?;
+        self.fill(&mut handle, &draft, &held.text())?;
+        drop(handle);
         match self.rename(&draft, &file) {
             Err(trouble) if !trouble.broken => {
                 self.remove(&draft)?;
@@ -99,25 +104,6 @@ impl Folder {
             }
             renamed => renamed,
         }
-    }
-
-    /// Writes a lease over one of a run that has ended, in one step where we may; else as a new file.
-    fn write_over(&self, file: &str, text: &str) -> Result<(), Trouble> {
-        let mut handle = match self.open(file, OpenFlags::WRITE) {
-            Err(trouble) if !trouble.broken => {
-                self.remove(file)?;
-                return self.write_new(file, text);
-            }
-            opened => opened?,
-        };
-        let written = handle.write_all(text.as_bytes());
-        written.map_err(|cause| self.io_trouble("cannot write", &self.path(file), &cause))
-    }
-
-    fn write_new(&self, file: &str, text: &str) -> Result<(), Trouble> {
-        let mut handle = self.create_new(file)?;
-        let written = handle.write_all(text.as_bytes());
-        written.map_err(|cause| self.io_trouble("cannot write", &self.path(file), &cause))
     }
 
     /// Removes what broken uploads left behind, and tells of which backups; see `Destination::clean_parts`.
