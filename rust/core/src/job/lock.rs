@@ -22,8 +22,14 @@ pub struct Lock {
 /// The folder of this user's state for the document's site, made where it is missing: see [`state`].
 pub fn state_dir(document: &Document) -> Result<PathBuf> {
     let own = Home::of(document)?.own;
-    state_format::check(&own)?;
+    check_format(&own)?;
     Ok(own)
+}
+
+fn check_format(state_dir: &Path) -> Result<()> {
+    // Damaged, it says nothing; what it speaks of has checks of its own.
+    let told = read_state(&state_dir.join(state_format::FILE)).unwrap_or_default();
+    state_format::check(state_dir, &told)
 }
 
 /// Removes a state folder that nothing is left in but the lock.
@@ -89,7 +95,7 @@ pub fn part_of(path: &Path) -> PathBuf {
 /// Takes the site's lock, or fails at once with [`Code::Locked`] naming the run that holds it.
 pub fn acquire(document: &Document) -> Result<Lock> {
     let Home { own, lock: path, .. } = Home::of(document)?;
-    state_format::check(&own)?;
+    check_format(&own)?;
     let mut file = loop {
         let file = open_lock(&path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {

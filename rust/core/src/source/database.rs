@@ -12,6 +12,7 @@
 //! good - views, triggers, routines and events that the server refuses, rights, what hangs on the tables from outside -
 //! is tried in `check`; a `swap` that has begun fails only where the server goes away or somebody holds a table.
 
+use super::digests::Digests;
 pub use super::dump_types::{
     Contents, DumpReport, DumpSettings, Fingerprint, LoadReport, LoadSettings, Table,
 };
@@ -36,6 +37,20 @@ pub fn contents(
         Some(Driver::Sqlite) => sqlite::contents(input, spool_dir, monitor),
         Some(Driver::Mysql) | None => mysql::contents(input, only, monitor),
         Some(Driver::Pgsql) => pgsql::contents(input, monitor),
+    }
+}
+
+/// Reads a dump to its end; `driver` says what kind it is, where that is known. `spool_dir` is a private folder.
+pub fn digests(
+    driver: Option<Driver>,
+    input: &mut dyn Read,
+    spool_dir: &Path,
+    monitor: &Monitor,
+) -> Result<Digests> {
+    match driver {
+        Some(Driver::Sqlite) => sqlite::digests(input, spool_dir, monitor),
+        Some(Driver::Mysql) | None => mysql::digests(input, monitor),
+        Some(Driver::Pgsql) => pgsql::digests(input, monitor),
     }
 }
 

@@ -4,13 +4,8 @@
 //! Neither the order of rows nor what the server counts on by itself (`AUTO_INCREMENT`, sequences) is a difference.
 
 use super::dump_types::Fingerprint;
-use super::{mysql, pgsql, sqlite};
-use crate::config::Driver;
-use crate::{Monitor, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path;
 
 /// One table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,20 +39,6 @@ impl Digests {
     }
 }
 
-/// Reads a dump to its end; `driver` says what kind it is, where that is known. `spool_dir` is a private folder.
-pub fn digests(
-    driver: Option<Driver>,
-    input: &mut dyn Read,
-    spool_dir: &Path,
-    monitor: &Monitor,
-) -> Result<Digests> {
-    match driver {
-        Some(Driver::Sqlite) => sqlite::digests(input, spool_dir, monitor),
-        Some(Driver::Mysql) | None => mysql::digests(input, monitor),
-        Some(Driver::Pgsql) => pgsql::digests(input, monitor),
-    }
-}
-
 /// A `CREATE TABLE` without the number that the next row gets, which rows that came and went leave behind.
 pub(crate) fn without_counter(statement: &[u8]) -> Cow<'_, [u8]> {
     const COUNTER: &[u8] = b" AUTO_INCREMENT=";
@@ -71,6 +52,10 @@ pub(crate) fn without_counter(statement: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Monitor;
+    use crate::config::Driver;
+    use crate::source::database::digests;
+    use std::path::Path;
 
     fn of(sql: &str) -> Digests {
         let text = format!(

@@ -15,11 +15,13 @@
 //! leases.rs     whose an unfinished one is, and what becomes of it
 //! multipart.rs  uploads in parts that nobody finished
 //! upload.rs     sending to a bucket
-//! dav.rs        sending to a WebDAV server
+//! dav.rs        a client of WebDAV servers
+//! dav_upload.rs sending to one
 //! reading.rs    reading back
 //! ```
 
 mod dav;
+mod dav_upload;
 mod leases;
 mod line;
 mod listing;

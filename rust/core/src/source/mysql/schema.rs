@@ -1,7 +1,6 @@
 //! What a database consists of, and what of it a dump takes.
 
 use super::connect::session::{Row, Session, text};
-use super::dump::objects::BrokenView;
 use crate::config::names_table;
 use crate::source::dump_types::DumpSettings;
 use crate::{Code, Error, Result};
@@ -56,6 +55,14 @@ pub(crate) struct Column {
 /// `DATA_TYPE`s of numbers. BIT is none: clients give its bytes.
 const NUMBERS: [&str; 9] =
     ["tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "year"];
+
+/// A view that does not work: what it shows is not there any more, so that no server would load it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BrokenView {
+    pub(crate) name: String,
+    /// What made it, as text.
+    pub(crate) definition: String,
+}
 
 /// A database's contents, sorted by name in bytes.
 #[derive(Debug, Default)]

@@ -6,8 +6,7 @@
 //! transaction in which the schemas trade places.
 
 use super::connect::client;
-use super::connect::session::{quote, rows, string, transaction};
-use super::dump::columns;
+use super::connect::session::{columns, quote, rows, string, transaction};
 use crate::config::Connection;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 

@@ -3,6 +3,19 @@
 use crate::source::mysql::connect::session::quote;
 use crate::source::mysql::schema::{Column, TableSchema};
 
+/// How much a client hands over at once.
+pub(crate) const BLOCK: usize = 256 * 1024;
+
+/// What a client hands over.
+pub(crate) enum Event {
+    /// The client has its snapshot: it wrote something besides the first line, which it writes before.
+    Started,
+    Rows(Block),
+    /// Something could not be read and is missing.
+    Lost(String),
+    End,
+}
+
 /// Where a statement ends and the next begins, as [`work`] counts it: for long rows what dump clients do by default
 /// (`net_buffer_length`).
 const STATEMENT: usize = 1_000_000;

@@ -5,7 +5,7 @@
 //! nobody waits long for the others, and whoever loads the file finds work for several connections at any time.
 
 use super::exact::{ExactPlan, Lines};
-use super::inserts::{Block, work};
+use super::inserts::{BLOCK, Block, Event, work};
 use super::select::Select;
 use crate::config::Connection;
 use crate::source::mysql::connect::client;
@@ -18,8 +18,6 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// How much a client hands over at once.
-pub(crate) const BLOCK: usize = 256 * 1024;
 /// How much of one client's rows, as [`work`] counts it, is written before the next one's turn, up to the end of the
 /// statement.
 const TURN: usize = 1024 * 1024;
@@ -68,15 +66,6 @@ pub(crate) enum Feed {
         plan: Option<ExactPlan>,
     },
     Server(Box<Select>),
-}
-
-pub(crate) enum Event {
-    /// The client has its snapshot: it wrote something besides the first line, which it writes before.
-    Started,
-    Rows(Block),
-    /// Something could not be read and is missing.
-    Lost(String),
-    End,
 }
 
 /// The clients' output, while they run.

@@ -12,14 +12,6 @@ use crate::source::sql::{Charset, names_in, without_schema};
 use crate::{Code, Fact, Monitor, NoteKind, Result};
 use std::collections::{BTreeSet, HashMap};
 
-/// A view that does not work: what it shows is not there any more, so that no server would load it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BrokenView {
-    pub(crate) name: String,
-    /// What made it, as text.
-    pub(crate) definition: String,
-}
-
 /// What `SHOW CREATE` says.
 struct Definition {
     create: Vec<u8>,

@@ -1,7 +1,6 @@
 //! Rows by the server's protocol, as INSERTs: what a dump client does, in a thread of our own.
 
-use super::inserts::{Inserts, Layout};
-use super::merge::{BLOCK, Event};
+use super::inserts::{BLOCK, Event, Inserts, Layout};
 use crate::config::Connection;
 use crate::source::mysql::connect::wire;
 use crate::{Code, Error, Fact, Result};

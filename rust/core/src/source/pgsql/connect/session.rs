@@ -73,3 +73,8 @@ pub(crate) fn string(value: &str) -> String {
         false => format!("'{}'", value.replace('\'', "''")),
     }
 }
+
+/// A row's columns.
+pub(crate) fn columns<const N: usize>(row: Vec<String>) -> Result<[String; N]> {
+    row.try_into().map_err(|_| Error::new(Code::Database, "the server gave an answer of another shape"))
+}

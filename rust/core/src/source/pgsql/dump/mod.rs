@@ -1,7 +1,7 @@
 //! Dumping: what is asked of `pg_dump`, and the lines of ours before its own.
 
 use super::connect::client;
-use super::connect::session::{quote, rows, string};
+use super::connect::session::{columns, quote, rows, string};
 use super::large;
 use super::load::script::{EXCLUDED, FIRST_LINE, PREFIX, SCHEMA};
 use super::replace::depend::{self, Goes};
@@ -47,11 +47,6 @@ pub(crate) fn relations(connection: &Connection, schema: &str, monitor: &Monitor
             Ok(Relation { name, table, readable: readable == "t", bytes: bytes.parse().unwrap_or_default() })
         })
         .collect()
-}
-
-/// A row's columns.
-pub(crate) fn columns<const N: usize>(row: Vec<String>) -> Result<[String; N]> {
-    row.try_into().map_err(|_| Error::new(Code::Database, "the server gave an answer of another shape"))
 }
 
 /// See [`crate::source::database::tables`].

@@ -3,8 +3,7 @@
 use super::PgsqlReplacement;
 use crate::config::Connection;
 use crate::source::drupal::Tables;
-use crate::source::pgsql::connect::session::{quote, rows, string, transaction};
-use crate::source::pgsql::dump::columns;
+use crate::source::pgsql::connect::session::{columns, quote, rows, string, transaction};
 use crate::{Monitor, Result};
 
 impl PgsqlReplacement {

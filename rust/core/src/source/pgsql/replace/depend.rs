@@ -2,8 +2,7 @@
 //! (<https://www.postgresql.org/docs/current/catalog-pg-depend.html>).
 
 use crate::config::Connection;
-use crate::source::pgsql::connect::session::{rows, string};
-use crate::source::pgsql::dump::columns;
+use crate::source::pgsql::connect::session::{columns, rows, string};
 use crate::{Code, Error, Monitor, Result};
 
 /// How many are named.
