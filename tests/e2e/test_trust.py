@@ -5,7 +5,7 @@ import os
 import shutil
 import unittest
 
-from bamtest import ITERATIONS, SiteTest, run, tree
+from bamtest import SiteTest, run, tree
 
 
 class Tampered(SiteTest):
@@ -450,32 +450,6 @@ class Tampered(SiteTest):
         before = set(self.visible())
         self.bam("run", "nightly")
         return [name for name in set(self.visible()) - before if not name.endswith(".info")][0]
-
-
-class Iterations(SiteTest):
-    def setUp(self):
-        super().setUp()
-        self.write("sites/default/files/a", "a")
-
-    def test_a_number_from_outside_is_bounded(self):
-        made = self.backup("files", "manual", "secret")
-        with open(made["path"] + ".info") as file:
-            text = file.read()
-        for number in ("0", "-5", "100000000", "4294967297", "many"):
-            with self.subTest(number):
-                with open(made["path"] + ".info", "w") as file:
-                    file.write(text.replace(f'"{ITERATIONS}"', f'"{number}"'))
-                result = self.bam("restore", "latest", "--yes", expect=4)
-                self.assertSays(result, "iterations")
-                self.bam("verify", expect=4)
-
-    def test_one_that_the_user_names_is_taken(self):
-        self.document["encryption"]["iterations"] = 4321
-        made = self.backup("files", "manual", "secret")
-        os.unlink(made["path"] + ".info")
-        del self.document["encryption"]["iterations"]
-        self.bam("restore", made["file"], "--source", "files", "--unauthenticated", "--yes", expect=4)
-        self.bam("restore", made["file"], "--source", "files", "--unauthenticated", "--yes", "--iterations", "4321")
 
 
 class RolledBack(SiteTest):
