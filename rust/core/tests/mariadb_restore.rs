@@ -6,6 +6,7 @@ use bam::source::database::{DumpSettings, LoadSettings, Replacement};
 use bam::{Code, Monitor};
 use common::{assert_same, dump, everything, load, load_with, mariadb};
 use std::io::{BufRead, BufReader, Cursor, Read};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -246,6 +247,40 @@ fn child_that_restores() {
     note("done", &it);
 }
 
+/// Starts a restore and kills it: in the first rounds at its end and at once, then at moments spread over a whole run.
+fn kill_one(round: u32, asked: &str, state: &Path, whole_run: &mut Duration) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_that_restores", "--ignored", "--nocapture"])
+        .env("BAM_TEST_RESTORE", asked)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(output.any(|line| line.unwrap().contains("BEGUN")));
+    // Whenever the kill comes, what is checked holds; the waits only spread the moments over a whole run,
+    // which the first round measures.
+    let begun = Instant::now();
+    let step = || std::fs::read_to_string(state.join("journal")).unwrap();
+    let until = whole_run.mul_f64(f64::from(round / 2) / 6.0);
+    while match round {
+        0 => child.try_wait().unwrap().is_none(),
+        // At once: nothing is swapped yet.
+        1 => false,
+        _ if round.is_multiple_of(2) => begun.elapsed() < until,
+        _ => step().starts_with("load") && child.try_wait().unwrap().is_none(),
+    } {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if round == 0 {
+        *whole_run = begun.elapsed();
+    } else if round % 2 == 1 && round > 1 {
+        std::thread::sleep(Duration::from_millis(round as u64 * 5));
+    }
+    let _ = child.kill();
+    child.wait().unwrap();
+}
+
 #[test]
 fn a_killed_restore_leaves_old_or_new() {
     let Some(server) = mariadb::server("a_killed_restore_leaves_old_or_new") else { return };
@@ -276,44 +311,13 @@ fn a_killed_restore_leaves_old_or_new() {
             server.sql_as(user, name, &site("old"));
             let old = definers(server.fingerprint(name));
             let _ = std::fs::remove_file(state.path().join("journal"));
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "child_that_restores", "--ignored", "--nocapture"])
-                .env(
-                    "BAM_TEST_RESTORE",
-                    format!(
-                        "{}|{name}|{user}|{}|{}",
-                        server.socket().display(),
-                        state.path().display(),
-                        backup.display()
-                    ),
-                )
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
-            assert!(output.any(|line| line.unwrap().contains("BEGUN")));
-            // Whenever the kill comes, what is checked holds; the waits only spread the moments over a whole run,
-            // which the first round measures.
-            let begun = Instant::now();
-            let step = || std::fs::read_to_string(state.path().join("journal")).unwrap();
-            let until = whole_run.mul_f64(f64::from(round / 2) / 6.0);
-            while match round {
-                0 => child.try_wait().unwrap().is_none(),
-                // At once: nothing is swapped yet.
-                1 => false,
-                _ if round % 2 == 0 => begun.elapsed() < until,
-                _ => step().starts_with("load") && child.try_wait().unwrap().is_none(),
-            } {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            if round == 0 {
-                whole_run = begun.elapsed();
-            } else if round % 2 == 1 && round > 1 {
-                std::thread::sleep(Duration::from_millis(round as u64 * 5));
-            }
-            let _ = child.kill();
-            child.wait().unwrap();
+            let asked = format!(
+                "{}|{name}|{user}|{}|{}",
+                server.socket().display(),
+                state.path().display(),
+                backup.display()
+            );
+            kill_one(round, &asked, state.path(), &mut whole_run);
             let journal = std::fs::read_to_string(state.path().join("journal")).unwrap();
             let (step, it) = journal.split_once('\n').unwrap();
             let it: Replacement = serde_json::from_str(it).unwrap();

@@ -129,6 +129,7 @@ mod tests {
 
     /// What PHP 8.2 printed.
     #[test]
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn every_letter_prints_what_php_prints() {
         for (zone, seconds, expected) in [
             (

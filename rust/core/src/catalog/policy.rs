@@ -76,40 +76,13 @@ fn of_source(source: &str, policy: &Policy, backups: &[Backup], now: i64) -> Sou
     let folders: BTreeSet<_> = whole().map(|copy| (&copy.host, &copy.folder)).collect();
     let count = if policy.distinct_hosts { hosts.len() } else { folders.len() };
     let copies = u32::try_from(count).unwrap_or(u32::MAX);
-    let age = newest.map(|backup| backup.age(now));
-
-    let mut missing = Vec::new();
-    match (newest, age) {
-        (Some(backup), Some(age)) => {
-            if let Some(limit) = policy.max_age.filter(|limit| age > *limit) {
-                missing.push(format!(
-                    "the newest backup is {} old, allowed are {}",
-                    duration::rough(age),
-                    duration::rough(limit)
-                ));
-            }
-            if let Some(wanted) = policy.copies.filter(|wanted| copies < *wanted) {
-                let places = match (policy.distinct_hosts, wanted) {
-                    (true, 1) => "copy on a machine",
-                    (true, _) => "copies on as many machines",
-                    (false, 1) => "copy",
-                    (false, _) => "copies",
-                };
-                missing.push(format!(
-                    "{wanted} {places} are wanted of {}, there {}",
-                    backup.file,
-                    counted(copies)
-                ));
-            }
-            for copy in backup.copies.iter().filter(|copy| !copy.whole) {
-                missing.push(format!("the copy at {} is damaged or has no sidecar", copy.destination));
-            }
-        }
-        _ if future > 0 => missing.push(format!(
+    let mut missing = match newest {
+        Some(backup) => of_the_newest(backup, copies, policy, now),
+        None if future > 0 => vec![format!(
             "there is no backup but {future} dated in the future: the clock was wrong then, or is now"
-        )),
-        _ => missing.push("there is no backup".to_owned()),
-    }
+        )],
+        None => vec!["there is no backup".to_owned()],
+    };
     if let Some(every) = policy.verify_every.filter(|_| newest.is_some()) {
         match verified.map(|at| u64::try_from(now).unwrap_or(0).saturating_sub(at)) {
             None => missing.push("no backup was ever verified".to_owned()),
@@ -126,13 +99,39 @@ fn of_source(source: &str, policy: &Policy, backups: &[Backup], now: i64) -> Sou
         ok: missing.is_empty(),
         newest: newest.map(|backup| backup.id),
         file: newest.map(|backup| backup.file.clone()),
-        age,
+        age: newest.map(|backup| backup.age(now)),
         copies,
         hosts: hosts.into_iter().map(str::to_owned).collect(),
         destinations: whole().map(|copy| copy.destination.clone()).collect(),
         verified,
         missing,
     }
+}
+
+/// What the newest backup lacks, of which there are so many copies.
+fn of_the_newest(backup: &Backup, copies: u32, policy: &Policy, now: i64) -> Vec<String> {
+    let mut missing = Vec::new();
+    let age = backup.age(now);
+    if let Some(limit) = policy.max_age.filter(|limit| age > *limit) {
+        missing.push(format!(
+            "the newest backup is {} old, allowed are {}",
+            duration::rough(age),
+            duration::rough(limit)
+        ));
+    }
+    if let Some(wanted) = policy.copies.filter(|wanted| copies < *wanted) {
+        let places = match (policy.distinct_hosts, wanted) {
+            (true, 1) => "copy on a machine",
+            (true, _) => "copies on as many machines",
+            (false, 1) => "copy",
+            (false, _) => "copies",
+        };
+        missing.push(format!("{wanted} {places} are wanted of {}, there {}", backup.file, counted(copies)));
+    }
+    for copy in backup.copies.iter().filter(|copy| !copy.whole) {
+        missing.push(format!("the copy at {} is damaged or has no sidecar", copy.destination));
+    }
+    missing
 }
 
 fn counted(copies: u32) -> String {

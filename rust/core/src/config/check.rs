@@ -3,8 +3,8 @@
 
 use super::read::{place, suggest};
 use super::{
-    CRON_NONE, Destination, DestinationType, Document, HIDDEN, Keep, Source, SourceType, builtin, mask,
-    parse_cron,
+    CRON_NONE, Destination, DestinationType, Document, HIDDEN, Keep, Schedule, Source, SourceType, builtin,
+    mask, parse_cron,
 };
 use crate::catalog::date;
 use crate::destination::restic;
@@ -81,35 +81,7 @@ impl Document {
             reference(&["default_profile"], profile, &self.profiles, &mut found);
         }
         for (name, schedule) in &self.schedules {
-            reference(&["schedules", name, "source"], &schedule.source, &self.sources, &mut found);
-            reference(&["schedules", name, "profile"], &schedule.profile, &self.profiles, &mut found);
-            for (index, destination) in schedule.destinations.iter().enumerate() {
-                let index = index.to_string();
-                reference(
-                    &["schedules", name, "destinations", &index],
-                    destination,
-                    &self.destinations,
-                    &mut found,
-                );
-            }
-            let expression =
-                schedule.cron.as_deref().map(str::trim).filter(|cron| !matches!(*cron, "" | CRON_NONE));
-            if let Some(Err(error)) = expression.map(parse_cron) {
-                let problem = Problem::new(&["schedules", name, "cron"], error.message());
-                found.push(problem.hint(error.next_step().unwrap_or_default()));
-            }
-            if matches!(&schedule.keep, Keep::Periods(periods) if periods.is_empty()) {
-                let problem = Problem::new(&["schedules", name, "keep"], "it names nothing that is kept");
-                found.push(
-                    problem.hint("e.g. { last: 7, daily: 7, weekly: 5, monthly: 12 }; `all` keeps all"),
-                );
-            }
-            if schedule.destinations.is_empty() && schedule.enabled {
-                found.push(Problem::new(
-                    &["schedules", name, "destinations"],
-                    "a schedule needs at least one destination",
-                ));
-            }
+            self.schedule_problems(name, schedule, &mut found);
         }
         let keys = [
             self.encryption.key_file.is_some(),
@@ -123,6 +95,32 @@ impl Document {
             found.push(Problem::new(&["encryption", "iterations"], "there must be at least one iteration"));
         }
         found
+    }
+
+    fn schedule_problems(&self, name: &str, schedule: &Schedule, found: &mut Vec<Problem>) {
+        reference(&["schedules", name, "source"], &schedule.source, &self.sources, found);
+        reference(&["schedules", name, "profile"], &schedule.profile, &self.profiles, found);
+        for (index, destination) in schedule.destinations.iter().enumerate() {
+            let index = index.to_string();
+            let path = ["schedules", name, "destinations", &index];
+            reference(&path, destination, &self.destinations, found);
+        }
+        let expression =
+            schedule.cron.as_deref().map(str::trim).filter(|cron| !matches!(*cron, "" | CRON_NONE));
+        if let Some(Err(error)) = expression.map(parse_cron) {
+            let problem = Problem::new(&["schedules", name, "cron"], error.message());
+            found.push(problem.hint(error.next_step().unwrap_or_default()));
+        }
+        if matches!(&schedule.keep, Keep::Periods(periods) if periods.is_empty()) {
+            let problem = Problem::new(&["schedules", name, "keep"], "it names nothing that is kept");
+            found.push(problem.hint("e.g. { last: 7, daily: 7, weekly: 5, monthly: 12 }; `all` keeps all"));
+        }
+        if schedule.destinations.is_empty() && schedule.enabled {
+            found.push(Problem::new(
+                &["schedules", name, "destinations"],
+                "a schedule needs at least one destination",
+            ));
+        }
     }
 
     fn source_problems(&self, name: &str, source: &Source, found: &mut Vec<Problem>) {

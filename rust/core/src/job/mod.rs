@@ -177,7 +177,56 @@ fn as_told(backup: &Backup) -> Value {
     told
 }
 
+/// What there is.
+fn backups(
+    document: &Document,
+    destinations: &[String],
+    site: Option<&str>,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
+    let all = places::open(document, destinations)?;
+    let listing = places::list(document, &all, site, monitor)?;
+    if let Some(note) = listing.incomplete() {
+        monitor.note(note.kind, note.text);
+    }
+    let (unreachable, other_sites) = (json!(listing.unreachable), listing.other_sites());
+    // Each goes when it is told: there may be very many.
+    let backups: Vec<Value> = listing.backups.into_iter().map(|backup| as_told(&backup)).collect();
+    // Moved in, where json! would copy.
+    let mut told = json!({ "backups": null, "unreachable": unreachable, "other_sites": other_sites });
+    told["backups"] = Value::Array(backups);
+    Ok(told)
+}
+
+/// Looks at one destination.
+fn check_one(document: &Document, name: &str, monitor: &Arc<Monitor>) -> Result<Value> {
+    let looked = check::destination(document, name, monitor)?;
+    let code = check::exit_code(&looked);
+    // Whoever sets it up has to see the key before anything is said to the server.
+    let key = match code {
+        0 => None,
+        _ => crate::destination::host_key(name, choose::destination(document, name)?).ok().flatten(),
+    };
+    Ok(json!({ "looked": looked, "host_key": key, "exit_code": code }))
+}
+
+/// Makes a repository.
+fn init(document: &Document, destination: &String, monitor: &Arc<Monitor>) -> Result<Value> {
+    let config = choose::destination(document, destination)?;
+    let place = places::open(document, std::slice::from_ref(destination))?.pop();
+    let snapshots = place.as_ref().and_then(|place| place.snapshots()).ok_or_else(|| {
+        Error::new(Code::Usage, format!("{destination} is no repository: nothing has to be made there"))
+            .hint("the first backup makes its folder")
+    })?;
+    if let Some(folder) = config.folder(&document.site) {
+        web::refuse_served_folder(document, folder.parent().unwrap_or(&folder), true, monitor)?;
+    }
+    snapshots.init(monitor)?;
+    Ok(json!({ "name": destination, "repository": place.as_ref().map(|place| place.describe()) }))
+}
+
 /// The result alone.
+#[allow(clippy::too_many_lines, reason = "a table: each request, and the room that does it")]
 fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Value> {
     Ok(match request {
         Request::Backup { what, destinations, profile, description } => {
@@ -189,20 +238,7 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             };
             backup::run(document, &ask, monitor)?
         }
-        Request::Backups { destinations, site } => {
-            let all = places::open(document, destinations)?;
-            let listing = places::list(document, &all, site.as_deref(), monitor)?;
-            if let Some(note) = listing.incomplete() {
-                monitor.note(note.kind, note.text);
-            }
-            let (unreachable, other_sites) = (json!(listing.unreachable), listing.other_sites());
-            // Each goes when it is told: there may be very many.
-            let backups: Vec<Value> = listing.backups.into_iter().map(|backup| as_told(&backup)).collect();
-            // Moved in, where json! would copy.
-            let mut told = json!({ "backups": null, "unreachable": unreachable, "other_sites": other_sites });
-            told["backups"] = Value::Array(backups);
-            told
-        }
+        Request::Backups { destinations, site } => backups(document, destinations, site.as_deref(), monitor)?,
         Request::Find { id, destination, source, site } => {
             let ask = Restore {
                 id: Some(id.clone()),
@@ -257,32 +293,8 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
         }
         Request::Status { site } => status::run(document, site.as_deref(), monitor)?,
         Request::Check { destination: None } => check::run(document, monitor)?,
-        Request::Check { destination: Some(name) } => {
-            let looked = check::destination(document, name, monitor)?;
-            let code = check::exit_code(&looked);
-            // Whoever sets it up has to see the key before anything is said to the server.
-            let key = match code {
-                0 => None,
-                _ => crate::destination::host_key(name, choose::destination(document, name)?).ok().flatten(),
-            };
-            json!({ "looked": looked, "host_key": key, "exit_code": code })
-        }
-        Request::Init { destination } => {
-            let config = choose::destination(document, destination)?;
-            let place = places::open(document, std::slice::from_ref(destination))?.pop();
-            let snapshots = place.as_ref().and_then(|place| place.snapshots()).ok_or_else(|| {
-                Error::new(
-                    Code::Usage,
-                    format!("{destination} is no repository: nothing has to be made there"),
-                )
-                .hint("the first backup makes its folder")
-            })?;
-            if let Some(folder) = config.folder(&document.site) {
-                web::refuse_served_folder(document, folder.parent().unwrap_or(&folder), true, monitor)?;
-            }
-            snapshots.init(monitor)?;
-            json!({ "name": destination, "repository": place.as_ref().map(|place| place.describe()) })
-        }
+        Request::Check { destination: Some(name) } => check_one(document, name, monitor)?,
+        Request::Init { destination } => init(document, destination, monitor)?,
         Request::HostKey { destination } => {
             let config = choose::destination(document, destination)?;
             json!({ "host_key": crate::destination::host_key(destination, config)? })

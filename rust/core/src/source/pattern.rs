@@ -292,6 +292,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "two tables: names and patterns")]
     fn as_git_check_ignore_has_it() {
         let temp = tempfile::tempdir().unwrap();
         let base = temp.path();

@@ -1,11 +1,10 @@
 //! Walks a folder tree in the order of names, one listing for each level in memory.
 //!
-//! Folders are opened below their open parent and never through a link, so that nobody can lead the walk
-//! astray while it goes. Symbolic links that lead out of the tree are followed once (shared storage is often
-//! attached so), where the configuration names what they lead to, or as far as whoever made them may read it by
-//! themselves (`reach`): root must not fetch for others what they may not see. Whatever would be met a second time, loops
-//! included, becomes a link to where it was met
-//! first. Links inside the tree, and dangling ones, stay what they are (`links`).
+//! Folders are opened below their open parent and never through a link, so that nobody can lead the walk astray while it
+//! goes. Symbolic links that lead out of the tree are followed once (shared storage is often attached so), where the
+//! configuration names what they lead to, or as far as whoever made them may read it by themselves (`reach`): root must not
+//! fetch for others what they may not see. Whatever would be met a second time, loops included, becomes a link to where it
+//! was met first. Links inside the tree, and dangling ones, stay what they are (`links`).
 
 mod links;
 

@@ -60,6 +60,26 @@ pub fn server_with(name: &str, options: &[&str]) -> Option<Server> {
     Server::start(options).map_err(|reason| println!("SKIP {name}: {reason}")).ok()
 }
 
+/// Makes the server's own tables.
+fn install(folders: &[&str], user: &[String]) {
+    let mut install = match is_mysql() {
+        true => Command::new("mysqld"),
+        false => Command::new("mariadb-install-db"),
+    };
+    install.arg("--no-defaults").args(folders).args(user);
+    install.args(match is_mysql() {
+        true => ["--initialize-insecure"].as_slice(),
+        false => &["--auth-root-authentication-method=normal", "--skip-test-db"],
+    });
+    let made = install.output().unwrap();
+    assert!(
+        made.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&made.stdout),
+        String::from_utf8_lossy(&made.stderr)
+    );
+}
+
 impl Server {
     /// Starts one with further options; the error says what is not installed. Anything else that fails panics.
     pub fn start(options: &[&str]) -> Result<Server, String> {
@@ -80,22 +100,7 @@ impl Server {
         let data = format!("--datadir={}", dir.join("data").display());
         // Servers that start, also the one that only installs, remove what they take for leftovers: others' temporary tables.
         let temporary = format!("--tmpdir={}", dir.display());
-        let mut install = match is_mysql() {
-            true => Command::new("mysqld"),
-            false => Command::new("mariadb-install-db"),
-        };
-        install.args(["--no-defaults", &data, &temporary]).args(&user);
-        install.args(match is_mysql() {
-            true => ["--initialize-insecure"].as_slice(),
-            false => &["--auth-root-authentication-method=normal", "--skip-test-db"],
-        });
-        let made = install.output().unwrap();
-        assert!(
-            made.status.success(),
-            "{}{}",
-            String::from_utf8_lossy(&made.stdout),
-            String::from_utf8_lossy(&made.stderr)
-        );
+        install(&[&data, &temporary], &user);
         let keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
             .arg(&dir)

@@ -275,32 +275,7 @@ fn take_turns(
             return Err(Trouble::broken(format!("{}: {lost}", folder.server.host())).into());
         }
         let available = file.wait(whole, Duration::ZERO, monitor)?;
-        let mut moved = false;
-        for (number, channel) in channels.iter_mut().enumerate() {
-            if half_sent.is_some_and(|half| half != number) {
-                continue;
-            }
-            let idle = channel.unanswered() == 0 && channel.acked == channel.stripe_end;
-            if idle && let Some(from) = stripes.take(sender, available.bytes) {
-                channel.take_stripe(from, STRIPE).map_err(Failure::Write)?;
-            }
-            channel.fill(file, available.bytes)?;
-            if channel.unanswered() == 0 {
-                continue;
-            }
-            half_sent = None;
-            match channel.write() {
-                Ok(_) => moved = true,
-                Err(cause) if cause.kind() == ErrorKind::WouldBlock => {
-                    let out = connection.session.block_directions();
-                    if matches!(out, BlockDirections::Outbound | BlockDirections::Both) {
-                        half_sent = Some(number);
-                        break;
-                    }
-                }
-                Err(cause) => return Err(Failure::Write(cause)),
-            }
-        }
+        let moved = one_turn(folder, channels, file, stripes, (sender, available.bytes), &mut half_sent)?;
         // Channels without a stripe have nothing outstanding.
         let open =
             channels.iter().filter(|channel| channel.acked < channel.stripe_end).map(|channel| channel.acked);
@@ -325,4 +300,42 @@ fn take_turns(
             heard = Instant::now();
         }
     }
+}
+
+/// Lets each channel send what it can now, of `available` bytes. Whether one did; and which has half a packet sent.
+fn one_turn(
+    folder: &Folder,
+    channels: &mut [Channel<'_>],
+    file: &Follow,
+    stripes: &Stripes,
+    (sender, available): (usize, u64),
+    half_sent: &mut Option<usize>,
+) -> Result<bool, Failure> {
+    let mut moved = false;
+    for (number, channel) in channels.iter_mut().enumerate() {
+        if half_sent.is_some_and(|half| half != number) {
+            continue;
+        }
+        let idle = channel.unanswered() == 0 && channel.acked == channel.stripe_end;
+        if idle && let Some(from) = stripes.take(sender, available) {
+            channel.take_stripe(from, STRIPE).map_err(Failure::Write)?;
+        }
+        channel.fill(file, available)?;
+        if channel.unanswered() == 0 {
+            continue;
+        }
+        *half_sent = None;
+        match channel.write() {
+            Ok(_) => moved = true,
+            Err(cause) if cause.kind() == ErrorKind::WouldBlock => {
+                let out = folder.connection.session.block_directions();
+                if matches!(out, BlockDirections::Outbound | BlockDirections::Both) {
+                    *half_sent = Some(number);
+                    break;
+                }
+            }
+            Err(cause) => return Err(Failure::Write(cause)),
+        }
+    }
+    Ok(moved)
 }

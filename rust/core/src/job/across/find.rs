@@ -102,17 +102,8 @@ pub fn find(
     if let Some(note) = there.listing.incomplete() {
         monitor.note(note.kind, note.text);
     }
-    let mut chosen: Vec<&Backup> = there.listing.backups.iter().collect();
-    chosen.retain(|backup| {
-        search.source.is_none_or(|source| backup.source.as_deref() == Some(source))
-            && search.since.is_none_or(|since| backup.time >= since)
-    });
-    chosen.sort_by_key(|backup| std::cmp::Reverse(backup.time));
     let mut searched = Searched::default();
-    let (mut chosen, others): (Vec<_>, Vec<_>) =
-        chosen.into_iter().partition(|backup| !backup.kind.is_database());
-    chosen.truncate(search.limit.unwrap_or(usize::MAX));
-    searched.without_paths = others.len() as u64;
+    let chosen = choose(&there.listing.backups, search, &mut searched);
     let found = spill::open(
         "CREATE TABLE found (path BLOB, source TEXT, kind TEXT, size INTEGER, mtime INTEGER, count INTEGER, since INTEGER, \
          until INTEGER, ids TEXT, PRIMARY KEY (path, source, kind, size, mtime)) WITHOUT ROWID",
@@ -146,22 +137,34 @@ pub fn find(
     }
     monitor.set_current(String::new());
     searched.found = tell(&found, each, monitor)?;
-    if searched.found > 0 {
-        return Ok(searched);
-    }
+    if searched.found > 0 { Ok(searched) } else { Err(nothing(search, &searched)) }
+}
+
+/// The backups to look into, the newest first.
+fn choose<'b>(backups: &'b [Backup], search: &Search<'_>, searched: &mut Searched) -> Vec<&'b Backup> {
+    let is_meant = |backup: &&Backup| {
+        search.source.is_none_or(|source| backup.source.as_deref() == Some(source))
+            && search.since.is_none_or(|since| backup.time >= since)
+    };
+    let (mut chosen, others): (Vec<_>, Vec<_>) =
+        backups.iter().filter(is_meant).partition(|backup| !backup.kind.is_database());
+    chosen.sort_by_key(|backup| std::cmp::Reverse(backup.time));
+    chosen.truncate(search.limit.unwrap_or(usize::MAX));
+    searched.without_paths = others.len() as u64;
+    chosen
+}
+
+/// That nothing fits.
+fn nothing(search: &Search<'_>, searched: &Searched) -> Error {
+    let what = show(search.pattern.as_bytes());
     let text = match (searched.read, searched.unread) {
         (0, 0) => "there is no backup of files to look into".to_owned(),
-        (read, 0) => format!("none of {read} backups holds {}", show(search.pattern.as_bytes())),
-        (read, unread) => {
-            format!(
-                "none of {read} backups holds {}; {unread} could not be read",
-                show(search.pattern.as_bytes())
-            )
-        }
+        (read, 0) => format!("none of {read} backups holds {what}"),
+        (read, unread) => format!("none of {read} backups holds {what}; {unread} could not be read"),
     };
     let code = if searched.unread > 0 { Code::Partial } else { Code::NotFound };
-    Err(Error::new(code, text)
-        .hint("`bam ls ID` lists what a backup holds; a pattern has to fit whole names: '*logo*'"))
+    Error::new(code, text)
+        .hint("`bam ls ID` lists what a backup holds; a pattern has to fit whole names: '*logo*'")
 }
 
 /// What a path has to fit.

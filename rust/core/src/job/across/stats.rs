@@ -46,6 +46,36 @@ struct OfSource {
     last_size: u64,
 }
 
+impl Default for OfSource {
+    fn default() -> Self {
+        OfSource { sum: Sum::default(), stored: 0, oldest: u64::MAX, newest: 0, first_size: 0, last_size: 0 }
+    }
+}
+
+impl OfSource {
+    fn add(&mut self, backup: &Backup) {
+        self.sum.add(backup.size);
+        if backup.time < self.oldest {
+            (self.oldest, self.first_size) = (backup.time, backup.size);
+        }
+        if backup.time >= self.newest {
+            (self.newest, self.last_size) = (backup.time, backup.size);
+        }
+    }
+}
+
+/// The largest ones.
+fn largest(mut backups: Vec<&Backup>) -> Vec<Value> {
+    backups.sort_by_key(|backup| (std::cmp::Reverse(backup.size), backup.id));
+    backups.truncate(LARGEST);
+    let told = |backup: &Backup| {
+        let mut told = json!(Which::listed(backup));
+        told["size"] = backup.size.into();
+        told
+    };
+    backups.into_iter().map(told).collect()
+}
+
 /// Counts what there is.
 pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Monitor) -> Result<Value> {
     let there = ask.list(document, monitor)?;
@@ -65,21 +95,8 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Monitor) -> Result
     let mut folders: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
     for backup in &backups {
         total.add(backup.size);
-        let source = sources.entry(backup.source.as_deref().unwrap_or("?")).or_insert_with(|| OfSource {
-            sum: Sum::default(),
-            stored: 0,
-            oldest: u64::MAX,
-            newest: 0,
-            first_size: 0,
-            last_size: 0,
-        });
-        source.sum.add(backup.size);
-        if backup.time < source.oldest {
-            (source.oldest, source.first_size) = (backup.time, backup.size);
-        }
-        if backup.time >= source.newest {
-            (source.newest, source.last_size) = (backup.time, backup.size);
-        }
+        let source = sources.entry(backup.source.as_deref().unwrap_or("?")).or_default();
+        source.add(backup);
         for copy in &backup.copies {
             destinations.entry(&copy.destination).or_default().add(copy.size);
             if folders.insert((&copy.host, &copy.folder, &backup.file)) {
@@ -90,17 +107,6 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Monitor) -> Result
         let time = date::at(i64::try_from(backup.time).unwrap_or(i64::MAX), &zone);
         months.entry(time.strftime("%Y-%m").to_string()).or_default().add(backup.size);
     }
-    let mut largest = backups.clone();
-    largest.sort_by_key(|backup| (std::cmp::Reverse(backup.size), backup.id));
-    largest.truncate(LARGEST);
-    let largest: Vec<Value> = largest
-        .into_iter()
-        .map(|backup| {
-            let mut told = json!(Which::listed(backup));
-            told["size"] = backup.size.into();
-            told
-        })
-        .collect();
     let months: Vec<Value> = months
         .into_iter()
         .map(|(month, sum)| json!({ "month": month, "backups": sum.backups, "bytes": sum.bytes }))
@@ -113,7 +119,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Monitor) -> Result
         "sources": sources,
         "destinations": destinations,
         "months": months,
-        "largest": largest,
+        "largest": largest(backups),
         "unreachable": there.listing.unreachable,
     }))
 }

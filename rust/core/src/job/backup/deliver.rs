@@ -4,58 +4,21 @@
 //! without a name) at their own pace. A destination that fails drops out; the others go on: when it was the last folder,
 //! what it lacks goes into a temporary file for the remote ones.
 
-use crate::catalog::Blocks;
-use crate::destination::{Destination, Existing, Follow, Growing, Spool, Upload};
+use super::writers::{Followed, Message, Pushed, Sink, Writer, Written, bug, hasher, join};
+use crate::destination::{Destination, Existing, Follow, Spool, Upload};
 use crate::job::places::Outcome;
 use crate::{Code, Error, Fact, Monitor, Result, threads};
-use crossbeam_channel::{Receiver, Sender, bounded};
-use sha2::{Digest, Sha256};
+use crossbeam_channel::Sender;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Bytes that are handed to the destinations in one piece.
 const CHUNK: usize = 1024 * 1024;
-/// Chunks that a slow writer may lag behind; times [`CHUNK`] this bounds the memory.
-const DEPTH: usize = 4;
-
 /// How long the backup waits for servers to say whether its name is free there. Who takes longer is heard at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What was written, once all of it was.
-#[derive(Debug, Clone)]
-pub struct Written {
-    /// Bytes.
-    pub bytes: u64,
-    /// SHA-256 of them.
-    pub sha256: [u8; 32],
-    /// Checksums of their blocks.
-    pub blocks: Blocks,
-}
-
-type Chunk = Arc<Vec<u8>>;
-
-enum Message {
-    Data(Chunk),
-    End,
-}
-
-/// What a writer thread has at the end.
-enum Pushed {
-    /// A folder's upload, waiting for its sidecar.
-    Upload(Box<dyn Upload>),
-    /// A temporary file for the remote places; where it took over from a folder, with how that failed.
-    Spool(Option<Error>),
-}
-
-struct Writer {
-    /// `None` for the spool.
-    destination: Option<String>,
-    chunks: Sender<Message>,
-    thread: JoinHandle<Result<Pushed>>,
-}
 
 /// The text of the sidecar, which remote uploads wait for at their end.
 #[derive(Default)]
@@ -134,20 +97,8 @@ impl Delivery {
         };
         let (local, remote): (Vec<_>, Vec<_>) = destinations.iter().partition(|d| d.pushes());
         for destination in local {
-            let begun = destination.begin(name, existing).and_then(|upload| {
-                let follow = match (&delivery.followed, remote.is_empty()) {
-                    (_, true) => None,
-                    (Some(followed), _) => Some(followed.also_in(upload.reader()?)),
-                    (None, _) => {
-                        let (growing, follow) = Follow::growing(upload.reader()?);
-                        delivery.followed = Some(follow);
-                        Some(growing)
-                    }
-                };
-                let followed = follow.map(|growing| Followed { growing, spool_dir: spool_dir.to_owned() });
-                delivery.push_to(Some(destination.id().to_owned()), Sink::Upload(upload, followed))
-            });
-            if let Err(error) = begun {
+            let spool_dir = (!remote.is_empty()).then_some(spool_dir);
+            if let Err(error) = delivery.begin(name, existing, &**destination, spool_dir) {
                 // With another name this place gets it, too.
                 if existing == Existing::Keep && error.is_of_a_name() {
                     return Err(error.within(Fact::Destination, destination.id()));
@@ -158,33 +109,68 @@ impl Delivery {
             }
         }
         if !remote.is_empty() {
-            let followed = match delivery.followed.take() {
-                Some(followed) => followed,
-                None => {
-                    let (spool, follow) = Spool::create(spool_dir)?;
-                    delivery.push_to(None, Sink::Spool(spool, None))?;
-                    follow
-                }
-            };
-            let mut beginnings = Vec::new();
-            for destination in remote {
-                let follow = followed.another();
-                beginnings.push(follow.beginning());
-                delivery.follow_with(name, existing, destination, follow)?;
-            }
-            if existing == Existing::Keep {
-                let is_over = |at: usize| delivery.followers.get(at).is_none_or(|(_, it)| it.is_finished());
-                followed.wait_begun(&beginnings, PATIENCE, &is_over);
-            }
-            delivery.followed = Some(followed);
-            if existing == Existing::Keep {
-                delivery.refuse_taken_name()?;
-            }
+            delivery.let_follow(name, existing, &remote, spool_dir)?;
         }
         if delivery.writers.is_empty() {
             return Err(delivery.nobody_left());
         }
         Ok(delivery)
+    }
+
+    /// Begins with a place that bytes are pushed to; with `spool_dir` its file is one that others follow.
+    fn begin(
+        &mut self,
+        name: &str,
+        existing: Existing,
+        destination: &dyn Destination,
+        spool_dir: Option<&Path>,
+    ) -> Result<()> {
+        let upload = destination.begin(name, existing)?;
+        let followed = match spool_dir {
+            None => None,
+            Some(spool_dir) => {
+                let growing = match &self.followed {
+                    Some(followed) => followed.also_in(upload.reader()?),
+                    None => {
+                        let (growing, follow) = Follow::growing(upload.reader()?);
+                        self.followed = Some(follow);
+                        growing
+                    }
+                };
+                Some(Followed { growing, spool_dir: spool_dir.to_owned() })
+            }
+        };
+        self.push_to(Some(destination.id().to_owned()), Sink::Upload(upload, followed))
+    }
+
+    /// Starts the places that read a file while it grows: that of a folder, or else one without a name.
+    fn let_follow(
+        &mut self,
+        name: &str,
+        existing: Existing,
+        remote: &[&Arc<dyn Destination>],
+        spool_dir: &Path,
+    ) -> Result<()> {
+        let followed = match self.followed.take() {
+            Some(followed) => followed,
+            None => {
+                let (spool, follow) = Spool::create(spool_dir)?;
+                self.push_to(None, Sink::Spool(spool, None))?;
+                follow
+            }
+        };
+        let mut beginnings = Vec::new();
+        for destination in remote {
+            let follow = followed.another();
+            beginnings.push(follow.beginning());
+            self.follow_with(name, existing, destination, follow)?;
+        }
+        if existing == Existing::Keep {
+            let is_over = |at: usize| self.followers.get(at).is_none_or(|(_, it)| it.is_finished());
+            followed.wait_begun(&beginnings, PATIENCE, &is_over);
+        }
+        self.followed = Some(followed);
+        if existing == Existing::Keep { self.refuse_taken_name() } else { Ok(()) }
     }
 
     /// With another name a place that refused this one gets the backup, too, and nothing was written yet.
@@ -207,9 +193,7 @@ impl Delivery {
     }
 
     fn push_to(&mut self, destination: Option<String>, sink: Sink) -> Result<()> {
-        let (chunks, coming) = bounded(DEPTH);
-        let thread = threads::spawn("bam-write", move || sink.run(&coming))?;
-        self.writers.push(Writer { destination, chunks, thread });
+        self.writers.push(Writer::start(destination, sink)?);
         Ok(())
     }
 
@@ -380,113 +364,6 @@ impl Drop for Finished {
             let _ = follower.join();
         }
     }
-}
-
-/// Where a writer thread puts its chunks.
-enum Sink {
-    Upload(Box<dyn Upload>, Option<Followed>),
-    /// With the error of the folder that it stands in for.
-    Spool(Spool, Option<Error>),
-}
-
-/// A folder's file that remote places follow, and where they find the rest should it fail.
-struct Followed {
-    growing: Growing,
-    spool_dir: PathBuf,
-}
-
-impl Sink {
-    fn run(mut self, chunks: &Receiver<Message>) -> Result<Pushed> {
-        while let Ok(message) = chunks.recv() {
-            match message {
-                Message::Data(chunk) => self = self.put(&chunk)?,
-                Message::End => return self.end(),
-            }
-        }
-        Err(Error::new(Code::Cancelled, "the backup stopped before its end"))
-    }
-
-    fn put(self, chunk: &[u8]) -> Result<Sink> {
-        match self {
-            Sink::Upload(mut upload, followed) => match upload.write_all(chunk) {
-                Ok(()) => {
-                    if let Some(followed) = &followed {
-                        followed.growing.grew(chunk.len() as u64);
-                    }
-                    Ok(Sink::Upload(upload, followed))
-                }
-                Err(cause) => {
-                    drop(upload);
-                    take_over(followed, cause.into())?.put(chunk)
-                }
-            },
-            Sink::Spool(mut spool, instead_of) => match spool.write_all(chunk) {
-                Ok(()) => Ok(Sink::Spool(spool, instead_of)),
-                Err(cause) => Err(instead_of.unwrap_or_else(|| cause.into())),
-            },
-        }
-    }
-
-    fn end(self) -> Result<Pushed> {
-        match self {
-            Sink::Upload(mut upload, followed) => match upload.flush() {
-                Ok(()) => {
-                    if let Some(followed) = followed {
-                        followed.growing.finish();
-                    }
-                    Ok(Pushed::Upload(upload))
-                }
-                Err(cause) => {
-                    drop(upload);
-                    take_over(followed, cause.into())?.end()
-                }
-            },
-            Sink::Spool(spool, instead_of) => {
-                spool.finish();
-                Ok(Pushed::Spool(instead_of))
-            }
-        }
-    }
-}
-
-/// The folder has failed with `error`: what follows goes to those who follow it all the same, where there are any.
-fn take_over(followed: Option<Followed>, error: Error) -> Result<Sink> {
-    let spool = followed.map(|followed| followed.growing.fail_over(&followed.spool_dir));
-    match spool {
-        Some(Ok(Some(spool))) => Ok(Sink::Spool(spool, Some(error))),
-        // The folder's own failure says best what is to be done.
-        _ => Err(error),
-    }
-}
-
-fn hasher() -> Result<(Sender<Message>, JoinHandle<Option<Written>>)> {
-    let (sender, chunks) = bounded::<Message>(DEPTH);
-    let thread = threads::spawn("bam-hash", move || {
-        let (mut hash, mut bytes, mut blocks) = (Sha256::new(), 0, Blocks::default());
-        while let Ok(message) = chunks.recv() {
-            match message {
-                Message::Data(chunk) => {
-                    hash.update(chunk.as_slice());
-                    blocks.update(&chunk);
-                    bytes += chunk.len() as u64;
-                }
-                Message::End => {
-                    let blocks = blocks.finish();
-                    return Some(Written { bytes, sha256: hash.finalize().into(), blocks });
-                }
-            }
-        }
-        None
-    })?;
-    Ok((sender, thread))
-}
-
-fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
-    thread.join().unwrap_or_else(|_| Err(bug()))
-}
-
-fn bug() -> Error {
-    Error::new(Code::Internal, "a thread of the backup stopped at a bug in bam")
 }
 
 #[cfg(test)]

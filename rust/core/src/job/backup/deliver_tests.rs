@@ -1,5 +1,6 @@
 use super::*;
 use crate::destination::Directory;
+use sha2::{Digest, Sha256};
 
 struct Place {
     dir: tempfile::TempDir,

@@ -12,13 +12,15 @@ pub(super) mod pipeline;
 pub(super) mod seal;
 pub(super) mod sources;
 pub(super) mod write;
+pub(super) mod writers;
 
-use self::deliver::{Delivery, Written};
+use self::deliver::Delivery;
 use self::expected::Expected;
 use self::naming::Named;
 use self::pipeline::{Cipher, Ended, Pipeline};
 use self::seal::Seal;
 use self::sources::BackupPlan;
+use self::writers::Written;
 use super::choose::{self, Choice};
 use super::copies::replicate;
 use super::places::Outcome;
@@ -90,15 +92,9 @@ fn attempt(
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {
     let started = Instant::now();
-    monitor.note(
-        NoteKind::Info,
-        format!(
-            "backing up {} with profile {} to {}",
-            choice.source,
-            choice.profile,
-            choice.destinations.join(", ")
-        ),
-    );
+    let (source, places) = (&choice.source, choice.destinations.join(", "));
+    let text = format!("backing up {source} with profile {} to {places}", choice.profile);
+    monitor.note(NoteKind::Info, text);
     let plan = Arc::new(BackupPlan::of(document, choice, profile, monitor)?);
     if matches!(profile.encryption, EncryptionKind::Aes256 | EncryptionKind::AesModule) {
         keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
@@ -144,26 +140,9 @@ fn attempt(
         return report(choice, &named, &failed, saved, None, started, monitor);
     };
     let (named, delivery) = run.begin(&listing, &ready, &failed, refused)?;
-    let (mut outcomes, mut bytes, written) = match run.to_archives(&named, cipher, seal, delivery) {
-        Ok((outcomes, bytes, written)) => (outcomes, (bytes, written.bytes), Some(written)),
-        // What no archive reached, a repository may.
-        Err(error)
-            if !repositories.is_empty() && error.code() != Code::Cancelled && !error.is_of_a_name() =>
-        {
-            let lost = |place: &Arc<dyn Destination>| Outcome {
-                destination: place.id().to_owned(),
-                result: Err(error.again()),
-            };
-            failed.extend(ready.iter().map(lost));
-            (failed, (0, 0), None)
-        }
-        Err(error) => return Err(error),
-    };
-    if !repositories.is_empty() {
-        let (saved, more) = run.to_repositories(&named, &repositories)?;
-        bytes = (bytes.0 + saved.0, bytes.1 + saved.1);
-        outcomes.extend(more);
-    }
+    let archives = run.to_archives(&named, cipher, seal, delivery);
+    let (outcomes, bytes, written) =
+        run.and_to_repositories(archives, failed, &named, &ready, &repositories)?;
     let told = report(choice, &named, &outcomes, bytes, written.as_ref(), started, monitor);
     if told.as_ref().is_err_and(Error::is_of_a_name) {
         refused.insert(named.file());
@@ -220,6 +199,9 @@ fn in_the_clear(written: &str, monitor: &Monitor) -> String {
     }
     description
 }
+
+/// How each place fared, the bytes that were read and those that came of them, and of archives what was written.
+type Delivered = (Vec<Outcome>, (u64, u64), Option<Written>);
 
 /// One backup that is being made.
 struct Run<'a> {
@@ -309,6 +291,37 @@ impl Run<'_> {
             made::remember(self.document, &named.file(), &sidecar, monitor);
         }
         Ok((outcomes, bytes_in, written))
+    }
+
+    /// Saves into the repositories, too, after the archives; where no archive reached its place, a repository may.
+    fn and_to_repositories(
+        &self,
+        archives: Result<(Vec<Outcome>, u64, Written)>,
+        mut failed: Vec<Outcome>,
+        named: &Named,
+        ready: &places::Ready,
+        repositories: &places::Ready,
+    ) -> Result<Delivered> {
+        let (mut outcomes, mut bytes, written) = match archives {
+            Ok((outcomes, bytes, written)) => (outcomes, (bytes, written.bytes), Some(written)),
+            Err(error)
+                if !repositories.is_empty() && error.code() != Code::Cancelled && !error.is_of_a_name() =>
+            {
+                let lost = |place: &Arc<dyn Destination>| Outcome {
+                    destination: place.id().to_owned(),
+                    result: Err(error.again()),
+                };
+                failed.extend(ready.iter().map(lost));
+                (failed, (0, 0), None)
+            }
+            Err(error) => return Err(error),
+        };
+        if !repositories.is_empty() {
+            let (saved, more) = self.to_repositories(named, repositories)?;
+            bytes = (bytes.0 + saved.0, bytes.1 + saved.1);
+            outcomes.extend(more);
+        }
+        Ok((outcomes, bytes, written))
     }
 
     /// Saves into each repository, one after the other: each reads the source for itself. How each fared, and the bytes

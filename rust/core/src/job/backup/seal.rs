@@ -3,7 +3,7 @@
 //! Every backup of a site that has a key gets one, also where it is not encrypted, or to public keys: a restore on that
 //! site refuses what has none.
 
-use super::deliver::Written;
+use super::writers::Written;
 use crate::catalog::{Sidecar, hex, key};
 use crate::config::{Document, EncryptionKind};
 use crate::encrypt::kdf::{Derivation, Kdf, Keys};

@@ -163,24 +163,10 @@ impl BackupPlan {
         monitor: &Monitor,
     ) -> Result<()> {
         let site = &document.site;
-        if site.root.as_os_str().is_empty() {
-            return Err(Error::new(
-                Code::Config,
-                "a site archive needs the docroot, but site.root is not set",
-            )
-            .hint("set site.root in the configuration"));
-        }
+        let composer = source.code == Some(SourceCode::Composer);
+        check_root(site, composer)?;
         self.sidecar_type = "archive";
         let excludes = || archive_excludes(document, source, settings);
-        let composer = source.code == Some(SourceCode::Composer);
-        if composer && composer::folders(&site.root).is_none() {
-            return Err(Error::of_path(
-                Code::Config,
-                &site.root,
-                "has no composer.json and composer.lock that could bring its code back",
-            )
-            .hint("leave \"code: composer\" out of the source, so that all code is in the backup"));
-        }
         let theirs: Vec<_> = siblings::paths(site).iter().map(|path| path.display().to_string()).collect();
         if !theirs.is_empty() {
             monitor.note(
@@ -352,6 +338,23 @@ impl BackupPlan {
         }
         Ok(bytes)
     }
+}
+
+/// Fails where there is no docroot, or none whose code Composer can bring back.
+fn check_root(site: &Site, composer: bool) -> Result<()> {
+    if site.root.as_os_str().is_empty() {
+        return Err(Error::new(Code::Config, "a site archive needs the docroot, but site.root is not set")
+            .hint("set site.root in the configuration"));
+    }
+    if composer && composer::folders(&site.root).is_none() {
+        return Err(Error::of_path(
+            Code::Config,
+            &site.root,
+            "has no composer.json and composer.lock that could bring its code back",
+        )
+        .hint("leave \"code: composer\" out of the source, so that all code is in the backup"));
+    }
+    Ok(())
 }
 
 /// The folders that the configuration and the site's own settings name, without links: others' links may lead there.

@@ -33,32 +33,9 @@ pub(super) fn look(document: &Document) -> Vec<Finding> {
             "make one with `bam keygen /etc/bam/key`, set encryption.key_file to it, and keep a copy elsewhere",
         ));
     }
-    for path in &encryption.keys {
-        findings.push(match fs::metadata(path) {
-            Ok(found) if found.is_dir() => {
-                Finding::new("key", "", FindingState::Good, format!("older keys are in {}", path.display()))
-            }
-            _ => match KeyFile::read(path) {
-                // Not a passphrase: secret age keys.
-                Ok(KeyFile::Identities(_)) => private(path, Vec::new()),
-                _ => file(path),
-            },
-        });
-    }
+    findings.extend(encryption.keys.iter().map(|path| older(path)));
     if !public.is_empty() || !encryption.recipients.is_empty() {
-        findings.push(match Recipients::parse(&encryption.recipients) {
-            Ok(_) if encryption.recipients.is_empty() => {
-                let text = format!("nobody could open what these profiles encrypt: {}", public.join(", "));
-                Finding::new("key", "", FindingState::Wrong, text)
-                    .hint("set encryption.recipients to the public keys that `bam keygen --age` prints")
-            }
-            Ok(_) => {
-                let count = encryption.recipients.len();
-                let text = format!("{count} public key{}", if count == 1 { "" } else { "s" });
-                Finding::new("key", "", FindingState::Good, text)
-            }
-            Err(error) => Finding::failed("key", "", &error),
-        });
+        findings.push(public_keys(&encryption.recipients, &public));
     }
     if !module.is_empty() && encryption.aes_module.is_none() {
         let text = format!("there are no settings of the aes module for the profiles {}", module.join(", "));
@@ -76,6 +53,37 @@ pub(super) fn look(document: &Document) -> Vec<Finding> {
         );
     }
     findings
+}
+
+/// A key file, or a folder of them, for older backups.
+fn older(path: &Path) -> Finding {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            Finding::new("key", "", FindingState::Good, format!("older keys are in {}", path.display()))
+        }
+        _ => match KeyFile::read(path) {
+            // Not a passphrase: secret age keys.
+            Ok(KeyFile::Identities(_)) => private(path, Vec::new()),
+            _ => file(path),
+        },
+    }
+}
+
+/// The keys that these profiles encrypt to.
+fn public_keys(recipients: &[String], profiles: &[&str]) -> Finding {
+    match Recipients::parse(recipients) {
+        Ok(_) if recipients.is_empty() => {
+            let text = format!("nobody could open what these profiles encrypt: {}", profiles.join(", "));
+            Finding::new("key", "", FindingState::Wrong, text)
+                .hint("set encryption.recipients to the public keys that `bam keygen --age` prints")
+        }
+        Ok(_) => {
+            let count = recipients.len();
+            let text = format!("{count} public key{}", if count == 1 { "" } else { "s" });
+            Finding::new("key", "", FindingState::Good, text)
+        }
+        Err(error) => Finding::failed("key", "", &error),
+    }
 }
 
 /// The schedules that are on and do not encrypt, though there is a key.

@@ -1,6 +1,6 @@
 //! Retention: old backups of a schedule go, at each of its destinations.
 
-use crate::catalog::{Backup, Copy, Rule};
+use crate::catalog::{Backup, Copy, Decision, Rule};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::job::choose::unknown;
@@ -62,7 +62,7 @@ pub fn apply(
     let now = jiff::Timestamp::now().as_second();
     let mut told = Vec::new();
     for place in all.iter().filter(|place| !listing.unreachable.contains_key(place.id())) {
-        let (mut decisions, mut guarded) = (Vec::new(), 0);
+        let mut decisions = Vec::new();
         for backups in &sites {
             // What this site's key has not sealed pushes nothing out that it has. It goes when enough newer ones are sealed.
             let (sealed, other) = by_seal(document, place, schedule, backups, monitor)?;
@@ -75,40 +75,17 @@ pub fn apply(
                 decisions.extend(decided.into_iter().filter(|decision| decision.id == id));
             }
         }
-        let mut erased = false;
+        let mut gone = Gone::default();
         for decision in decisions {
             monitor.check()?;
-            let goes = !decision.keep && !dry_run;
-            let error = goes.then(|| place.remove(&decision.file)).and_then(Result::err);
-            // A refusal is how it is found out, where the settings do not say so.
-            let refused = |error: &Error| error.code() == Code::Permission;
-            let stays = place.guards() && !decision.keep && (dry_run || error.as_ref().is_some_and(refused));
-            let error = error.filter(|_| !stays);
-            guarded += usize::from(stays);
-            if let Some(failed) = &error {
-                let text = format!("{} should go from {} but did not: {failed}", decision.file, place.id());
-                monitor.note(NoteKind::Missing, text);
-            } else if goes && !stays {
-                // At once: a kill must not make it look as if somebody else had.
-                made::erased(document, &decision.file, monitor);
-                erased = true;
-            }
-            told.push(json!({
-                "schedule": schedule,
-                "destination": place.id(),
-                "id": decision.id,
-                "file": decision.file,
-                "keep": decision.keep || stays,
-                "reason": if stays { GUARDED.to_owned() } else { decision.reason },
-                "error": error.as_ref().map(ToString::to_string),
-                "failure": error,
-            }));
+            told.push(carry_out(document, schedule, &**place, decision, dry_run, &mut gone, monitor));
         }
-        if guarded > 0 {
+        if gone.guarded > 0 {
             let text = format!(
-                "{guarded} of {schedule} at {} {}: {GUARDED}; delete them by its own tools or rules",
+                "{} of {schedule} at {} {}: {GUARDED}; delete them by its own tools or rules",
+                gone.guarded,
                 place.id(),
-                if guarded == 1 {
+                if gone.guarded == 1 {
                     "is older than the rule wants and stays"
                 } else {
                     "are older than the rule wants and stay"
@@ -117,7 +94,7 @@ pub fn apply(
             monitor.note(NoteKind::Info, text);
         }
         // What was forgotten takes room until then. One that was stopped is made good by the next.
-        if let (true, Some(repository)) = (erased, place.snapshots())
+        if let (true, Some(repository)) = (gone.erased, place.snapshots())
             && let Err(error) = repository.prune(monitor)
         {
             if error.code() == Code::Cancelled {
@@ -127,6 +104,52 @@ pub fn apply(
         }
     }
     Ok(told)
+}
+
+/// What went from a place.
+#[derive(Default)]
+struct Gone {
+    /// Something did.
+    erased: bool,
+    /// How many should, but stay.
+    guarded: usize,
+}
+
+/// Lets a backup go from a place where that was decided, unless it is only to be told; tells what became of it.
+fn carry_out(
+    document: &Document,
+    schedule: &str,
+    place: &dyn Destination,
+    decision: Decision,
+    dry_run: bool,
+    gone: &mut Gone,
+    monitor: &Monitor,
+) -> Value {
+    let goes = !decision.keep && !dry_run;
+    let error = goes.then(|| place.remove(&decision.file)).and_then(Result::err);
+    // A refusal is how it is found out, where the settings do not say so.
+    let refused = |error: &Error| error.code() == Code::Permission;
+    let stays = place.guards() && !decision.keep && (dry_run || error.as_ref().is_some_and(refused));
+    let error = error.filter(|_| !stays);
+    gone.guarded += usize::from(stays);
+    if let Some(failed) = &error {
+        let text = format!("{} should go from {} but did not: {failed}", decision.file, place.id());
+        monitor.note(NoteKind::Missing, text);
+    } else if goes && !stays {
+        // At once: a kill must not make it look as if somebody else had.
+        made::erased(document, &decision.file, monitor);
+        gone.erased = true;
+    }
+    json!({
+        "schedule": schedule,
+        "destination": place.id(),
+        "id": decision.id,
+        "file": decision.file,
+        "keep": decision.keep || stays,
+        "reason": if stays { GUARDED.to_owned() } else { decision.reason },
+        "error": error.as_ref().map(ToString::to_string),
+        "failure": error,
+    })
 }
 
 /// Backups as they are, but for those of the schedule that have no MAC, which come apart. Those with a MAC that no key at

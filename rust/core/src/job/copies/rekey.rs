@@ -8,9 +8,9 @@
 use crate::catalog::{Backup, Blocks, DIFFERS, FileName, Listing, Sidecar, hex, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::{Destination, Existing, Follow, Upload};
-use crate::job::backup::deliver::Written;
 use crate::job::backup::pipeline::{self, Cipher};
 use crate::job::backup::seal::Seal;
+use crate::job::backup::writers::Written;
 use crate::job::local::Local;
 use crate::job::open::Opened;
 use crate::job::pipe::on_a_thread;

@@ -123,28 +123,7 @@ pub fn tar(
     let (layout, first) = begin(&mut reader, survey, target.folder.is_some())?;
     check_layout(target, &layout)?;
     let folders = Folders::of(target, &layout, monitor);
-    let (mut staged, mut refused) = (Vec::new(), BTreeMap::new());
-    for (root, live) in folders.live().iter().enumerate() {
-        match stage(target, journal, live) {
-            Ok(folder) => staged.push(folder),
-            // Nothing may be meant for it.
-            Err(error) if folders.is_inner(root) => {
-                staged.push(target.state_dir.to_owned());
-                let error = match live.is_dir() {
-                    true => error,
-                    false => Error::of_path(
-                        Code::Unsupported,
-                        live,
-                        "is a mount point and no folder: it cannot be replaced",
-                    )
-                    .hint("unmount it first, or name what else is wanted with --path"),
-                };
-                refused.insert(root, error);
-                journal.leave(live, target.document, monitor)?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    let (staged, mut refused) = stage_roots(target, journal, &folders, monitor)?;
     let roots: Vec<&Path> = staged.iter().map(PathBuf::as_path).collect();
     let wanted_root = Cell::new(None);
     let select = |path: &[u8]| {
@@ -183,6 +162,38 @@ pub fn tar(
     stay.extend(folders.stay());
     applied.stay = stay;
     Ok(applied)
+}
+
+/// Stages a new folder beside each live one. Those that cannot be replaced are no failure where they lie in another, as
+/// nothing may be meant for them: they are given besides.
+fn stage_roots(
+    target: &Target<'_>,
+    journal: &mut Journal,
+    folders: &Folders<'_>,
+    monitor: &Monitor,
+) -> Result<(Vec<PathBuf>, BTreeMap<usize, Error>)> {
+    let (mut staged, mut refused) = (Vec::new(), BTreeMap::new());
+    for (root, live) in folders.live().iter().enumerate() {
+        match stage(target, journal, live) {
+            Ok(folder) => staged.push(folder),
+            Err(error) if folders.is_inner(root) => {
+                staged.push(target.state_dir.to_owned());
+                let error = match live.is_dir() {
+                    true => error,
+                    false => Error::of_path(
+                        Code::Unsupported,
+                        live,
+                        "is a mount point and no folder: it cannot be replaced",
+                    )
+                    .hint("unmount it first, or name what else is wanted with --path"),
+                };
+                refused.insert(root, error);
+                journal.leave(live, target.document, monitor)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((staged, refused))
 }
 
 /// Refuses an archive that is not of what the target is.

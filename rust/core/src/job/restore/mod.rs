@@ -28,6 +28,7 @@ mod swap_path;
 mod target;
 mod unlinked;
 
+use self::apply::Applied;
 use self::journal::Journal;
 use self::left_out::LeftOut;
 use self::target::Target;
@@ -36,6 +37,7 @@ use super::open::Opened;
 use super::request::{RecoverWay, Restore};
 use super::select::{Criteria, which};
 use super::{choose, lock, places, trust};
+use crate::archive::Layout;
 use crate::catalog::{Kind, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::source::exclude::real_path;
@@ -304,24 +306,7 @@ fn put(
     }
     partial::note(monitor, &ask.tables);
     let mut journal = Journal::begin(state_dir, opened.file())?;
-    let stage = |journal: &mut Journal| {
-        // A file that changes in one step is no reason to send visitors away.
-        if ask.paths.is_empty() || !ask.tables.is_empty() {
-            journal.go_offline(document, monitor)?;
-        }
-        let applied = match source.kind {
-            SourceType::Database => apply::database(&target, journal, opened.decode()?, monitor)?,
-            _ if ask.paths.is_empty() && ask.tables.is_empty() => {
-                apply::tar(&target, journal, opened.decode()?, survey, monitor)?
-            }
-            _ => partial::stage(&target, journal, opened, survey, &ask.paths, monitor)?,
-        };
-        journal.adapt(document, monitor)?;
-        apply::spare_databases(&target, journal)?;
-        journal.check(document, &|live| apply::kept(&target, &applied.stay, live), monitor)?;
-        Ok(applied)
-    };
-    match stage(&mut journal) {
+    match stage(&mut journal, &target, source.kind, ask, opened, survey, monitor) {
         Ok(applied) => {
             journal.commit(document, monitor)?;
             Ok(json!({ "applied": applied }))
@@ -331,4 +316,32 @@ fn put(
             Err(error)
         }
     }
+}
+
+/// Makes the new data beside the old, and tries all that can fail when they trade places.
+fn stage(
+    journal: &mut Journal,
+    target: &Target<'_>,
+    kind: SourceType,
+    ask: &Restore,
+    opened: &Opened,
+    survey: Option<Layout>,
+    monitor: &Arc<Monitor>,
+) -> Result<Applied> {
+    let document = target.document;
+    // A file that changes in one step is no reason to send visitors away.
+    if ask.paths.is_empty() || !ask.tables.is_empty() {
+        journal.go_offline(document, monitor)?;
+    }
+    let applied = match kind {
+        SourceType::Database => apply::database(target, journal, opened.decode()?, monitor)?,
+        _ if ask.paths.is_empty() && ask.tables.is_empty() => {
+            apply::tar(target, journal, opened.decode()?, survey, monitor)?
+        }
+        _ => partial::stage(target, journal, opened, survey, &ask.paths, monitor)?,
+    };
+    journal.adapt(document, monitor)?;
+    apply::spare_databases(target, journal)?;
+    journal.check(document, &|live| apply::kept(target, &applied.stay, live), monitor)?;
+    Ok(applied)
 }

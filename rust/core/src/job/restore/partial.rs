@@ -40,13 +40,7 @@ pub fn stage(
         Some(reader) => reader,
         None => wanted.reader(target, opened, &folders, &layout, monitor)?,
     };
-    let mut holders = Vec::new();
-    for (number, live) in wanted.live.iter().enumerate() {
-        let swap = PathSwap::plan(live, &format!("{}-{number}", target.id))?;
-        journal.add_path(swap.clone())?;
-        swap.make_holder()?;
-        holders.push(swap.holder().to_owned());
-    }
+    let mut holders = wanted.hold(target, journal)?;
     let roots: Vec<&Path> = holders.iter().map(PathBuf::as_path).collect();
     // Roots behind links that are met on the way: their numbers among the folders, and for the extractor.
     let behind = RefCell::new(BTreeMap::new());
@@ -94,15 +88,25 @@ pub fn stage(
         fetch_linked(target, opened, &roots, &place, &linked, monitor, &mut applied)?;
     }
     wanted.check(opened.file())?;
-    // What is behind a link is restored there.
-    for number in not_swapped.into_iter().rev() {
+    settle(journal, &not_swapped, target, monitor)?;
+    unlinked.tell(false, monitor);
+    Ok(applied)
+}
+
+/// What is behind a link is restored there: its own path trades no places. All others must have arrived.
+fn settle(
+    journal: &mut Journal,
+    not_swapped: &BTreeSet<usize>,
+    target: &Target<'_>,
+    monitor: &Monitor,
+) -> Result<()> {
+    for &number in not_swapped.iter().rev() {
         journal.leave_path(number, target.document, monitor)?;
     }
     for path in journal.paths() {
         path.arrived()?;
     }
-    unlinked.tell(false, monitor);
-    Ok(applied)
+    Ok(())
 }
 
 /// How the archive is laid out, the reader that stands behind what tells that, and what was read of it. No reader of a
@@ -169,6 +173,18 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Makes the hidden folders beside what is wanted, in which it comes to be.
+    fn hold(&self, target: &Target<'_>, journal: &mut Journal) -> Result<Vec<PathBuf>> {
+        let mut holders = Vec::new();
+        for (number, live) in self.live.iter().enumerate() {
+            let swap = PathSwap::plan(live, &format!("{}-{number}", target.id))?;
+            journal.add_path(swap.clone())?;
+            swap.make_holder()?;
+            holders.push(swap.holder().to_owned());
+        }
+        Ok(holders)
+    }
+
     /// What `paths` mean: absolute paths of the site, paths as the backup has them, or relative to the docroot (for a
     /// files source also to its folder).
     pub fn of(

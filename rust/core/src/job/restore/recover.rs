@@ -129,6 +129,8 @@ pub fn before_a_backup(document: &Document, state_dir: &Path, monitor: &Monitor)
     }
 }
 
+/// Ends a restore that was stopped in this state, in the way that is wanted.
+#[allow(clippy::too_many_lines, reason = "a table: each state, and each wish")]
 fn end(
     journal: &mut Journal,
     document: &Document,

@@ -54,47 +54,16 @@ pub fn run(
     let closed = !Ring::of(document).has_identities();
     for backup in chosen {
         if closed && backup.encryption == EncryptionKind::Age {
-            let why = "no identity is here to decrypt it";
-            let text = format!("{} cannot be drilled here: {why}", backup.file);
-            monitor.note(NoteKind::Info, text);
-            let told = json!({
-                "id": backup.id, "file": backup.file, "source": backup.source, "ok": null, "skipped": why,
-                "time": jiff::Timestamp::now().as_second(),
-            });
+            let told = skipped(backup, monitor);
             remember(document, &state_dir, backup, &told)?;
             drills.push(told);
             continue;
         }
-        let started = Instant::now();
         let drill = Drill { document, dir: &dir, unauthenticated, monitor, blocked: AtomicBool::new(false) };
-        let outcome = drill.backup(backup, &there.places);
-        let cleaned = drill.clean();
-        if let Err(error) = &outcome
-            && error.code() == Code::Cancelled
-        {
-            return outcome.and(cleaned).map(|()| Value::Null);
-        }
-        let mut told = json!({
-            "id": backup.id,
-            "file": backup.file,
-            "source": backup.source,
-            "time": jiff::Timestamp::now().as_second(),
-            "seconds": started.elapsed().as_secs_f64(),
-        });
-        let verdict = outcome.and_then(|seen| {
-            let verdict = seen.verdict(backup);
-            if let (Value::Object(told), Value::Object(seen)) = (&mut told, json!(seen)) {
-                told.extend(seen);
-            }
-            verdict
-        });
-        let verdict = verdict.and(cleaned);
-        // For want of a place to restore to: that says nothing of the backup.
-        let blocked = verdict.is_err() && drill.blocked.load(Relaxed);
-        told["ok"] = if blocked { Value::Null } else { verdict.is_ok().into() };
-        told["error"] = json!(verdict.as_ref().err().map(ToString::to_string));
-        told["failure"] = json!(verdict.as_ref().err());
+        let (told, verdict) = drill.one(backup, &there.places)?;
         remember(document, &state_dir, backup, &told)?;
+        // For want of a place to restore to: that says nothing of the backup.
+        let blocked = told["ok"].is_null();
         drills.push(told);
         done |= !blocked;
         if let (Err(error), true) = (&verdict, blocked) {
@@ -112,6 +81,16 @@ pub fn run(
         Some(error) => Err(error),
         None => Ok(json!({ "drills": drills })),
     }
+}
+
+/// What is told of one that nobody can decrypt here.
+fn skipped(backup: &Backup, monitor: &Monitor) -> Value {
+    let why = "no identity is here to decrypt it";
+    monitor.note(NoteKind::Info, format!("{} cannot be drilled here: {why}", backup.file));
+    json!({
+        "id": backup.id, "file": backup.file, "source": backup.source, "ok": null, "skipped": why,
+        "time": jiff::Timestamp::now().as_second(),
+    })
 }
 
 /// The newest backup of every source of every site, those last that are dated in the future.
@@ -161,6 +140,37 @@ struct Drill<'a> {
 }
 
 impl Drill<'_> {
+    /// Drills one backup, and cleans up. What is told of it and the verdict; fails when it was cancelled.
+    fn one(&self, backup: &Backup, all: &[Arc<dyn Destination>]) -> Result<(Value, Result<()>)> {
+        let started = Instant::now();
+        let outcome = self.backup(backup, all);
+        let cleaned = self.clean();
+        let outcome = match outcome {
+            Err(error) if error.code() == Code::Cancelled => return Err(error),
+            outcome => outcome,
+        };
+        let mut told = json!({
+            "id": backup.id,
+            "file": backup.file,
+            "source": backup.source,
+            "time": jiff::Timestamp::now().as_second(),
+            "seconds": started.elapsed().as_secs_f64(),
+        });
+        let verdict = outcome.and_then(|seen| {
+            let verdict = seen.verdict(backup);
+            if let (Value::Object(told), Value::Object(seen)) = (&mut told, json!(seen)) {
+                told.extend(seen);
+            }
+            verdict
+        });
+        let verdict = verdict.and(cleaned);
+        let blocked = verdict.is_err() && self.blocked.load(Relaxed);
+        told["ok"] = if blocked { Value::Null } else { verdict.is_ok().into() };
+        told["error"] = json!(verdict.as_ref().err().map(ToString::to_string));
+        told["failure"] = json!(verdict.as_ref().err());
+        Ok((told, verdict))
+    }
+
     fn backup(&self, backup: &Backup, all: &[Arc<dyn Destination>]) -> Result<Seen> {
         self.clean()?;
         let opened = places::fetch_nearest(all, backup, self.dir, self.monitor, |local| {

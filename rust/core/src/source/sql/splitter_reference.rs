@@ -7,25 +7,33 @@ use std::io::Read;
 /// A comment between two statements, or a statement with what ended it.
 type Piece = (Vec<u8>, Option<Vec<u8>>);
 
+fn line_end(text: &[u8], at: usize) -> usize {
+    text[at..].iter().position(|&b| b == b'\n').map_or(text.len(), |n| at + n)
+}
+
+fn is_line_comment(rest: &[u8]) -> bool {
+    match rest {
+        [b'#', ..] | [b'-', b'-'] => true,
+        [b'-', b'-', next, ..] => next.is_ascii_whitespace() || next.is_ascii_control(),
+        _ => false,
+    }
+}
+
+/// A conditional one holds SQL.
+fn is_block_comment(rest: &[u8]) -> bool {
+    rest.starts_with(b"/*") && ![&b"/*!"[..], b"/*+", b"/*M!"].iter().any(|mark| rest.starts_with(mark))
+}
+
+fn block_end(text: &[u8], at: usize) -> Option<usize> {
+    text[at + 2..].windows(2).position(|two| two == b"*/").map(|n| at + 2 + n + 2)
+}
+
 /// From the rules of MySQL's client (client/mysql.cc, `add_line`), the whole text at hand: the pieces, and whether
 /// the end is inside of something.
 fn reference(text: &[u8]) -> (Vec<Piece>, bool) {
     let mut pieces = Vec::new();
     let mut delimiter = b";".to_vec();
     let mut at = 0;
-    let line_end = |at: usize| text[at..].iter().position(|&b| b == b'\n').map_or(text.len(), |n| at + n);
-    let is_line_comment = |at: usize| match &text[at..] {
-        [b'#', ..] | [b'-', b'-'] => true,
-        [b'-', b'-', next, ..] => next.is_ascii_whitespace() || next.is_ascii_control(),
-        _ => false,
-    };
-    // A conditional one holds SQL.
-    let is_block_comment = |at: usize| {
-        let rest = &text[at..];
-        rest.starts_with(b"/*") && ![&b"/*!"[..], b"/*+", b"/*M!"].iter().any(|mark| rest.starts_with(mark))
-    };
-    let block_end =
-        |at: usize| text[at + 2..].windows(2).position(|two| two == b"*/").map(|n| at + 2 + n + 2);
     while at < text.len() {
         if text[at].is_ascii_whitespace() {
             at += 1;
@@ -33,59 +41,55 @@ fn reference(text: &[u8]) -> (Vec<Piece>, bool) {
             && text[at..at + 9].eq_ignore_ascii_case(b"delimiter")
             && text[at + 9].is_ascii_whitespace()
         {
-            let end = line_end(at);
+            let end = line_end(text, at);
             delimiter = text[(at + 9).min(end)..end].trim_ascii().to_vec();
             if delimiter.is_empty() {
                 // What follows cannot be read.
                 return (pieces, false);
             }
             at = end;
-        } else if is_line_comment(at) {
-            let end = line_end(at);
+        } else if is_line_comment(&text[at..]) {
+            let end = line_end(text, at);
             let line = &text[at..end];
             pieces.push((line.strip_suffix(b"\r").unwrap_or(line).to_vec(), None));
             at = end;
-        } else if is_block_comment(at) {
-            match block_end(at) {
+        } else if is_block_comment(&text[at..]) {
+            match block_end(text, at) {
                 Some(end) => at = end,
                 None => return (pieces, true),
             }
         } else {
-            let start = at;
-            loop {
-                if at == text.len() {
-                    pieces.push((text[start..].to_vec(), Some(Vec::new())));
-                    return (pieces, false);
-                }
-                if text[at..].starts_with(&delimiter) {
-                    pieces.push((text[start..at].to_vec(), Some(delimiter.clone())));
-                    at += delimiter.len();
-                    break;
-                }
-                if is_line_comment(at) {
-                    at = line_end(at);
-                } else if is_block_comment(at) {
-                    match block_end(at) {
-                        Some(end) => at = end,
-                        None => return (pieces, true),
-                    }
-                } else if let quote @ (b'\'' | b'"' | b'`') = text[at] {
-                    at += 1;
-                    while at < text.len() && text[at] != quote {
-                        // In names a backslash is one.
-                        at += if text[at] == b'\\' && quote != b'`' { 2 } else { 1 };
-                    }
-                    if at >= text.len() {
-                        return (pieces, true);
-                    }
-                    at += 1;
-                } else {
-                    at += 1;
-                }
-            }
+            let Some(end) = statement_end(text, at, &delimiter) else { return (pieces, true) };
+            let ended = if end < text.len() { delimiter.clone() } else { Vec::new() };
+            pieces.push((text[at..end].to_vec(), Some(ended.clone())));
+            at = end + ended.len();
         }
     }
     (pieces, false)
+}
+
+/// Where the delimiter stands, or the text ends; `None` where it ends inside of something.
+fn statement_end(text: &[u8], mut at: usize, delimiter: &[u8]) -> Option<usize> {
+    while at < text.len() && !text[at..].starts_with(delimiter) {
+        if is_line_comment(&text[at..]) {
+            at = line_end(text, at);
+        } else if is_block_comment(&text[at..]) {
+            at = block_end(text, at)?;
+        } else if let quote @ (b'\'' | b'"' | b'`') = text[at] {
+            at += 1;
+            while at < text.len() && text[at] != quote {
+                // In names a backslash is one.
+                at += if text[at] == b'\\' && quote != b'`' { 2 } else { 1 };
+            }
+            if at >= text.len() {
+                return None;
+            }
+            at += 1;
+        } else {
+            at += 1;
+        }
+    }
+    Some(at)
 }
 
 /// Gives so many bytes a time.

@@ -54,11 +54,8 @@ pub(crate) fn rights(connection: &Connection, monitor: &Monitor) -> Result<Right
 
     let mut lacks = Vec::new();
     let live = literal(&connection.name);
-    let lacking = |wanted: &[&'static str], database: &str| -> Vec<&'static str> {
-        wanted.iter().copied().filter(|privilege| !grants.give(privilege, database)).collect()
-    };
     for (purpose, wanted) in [(For::Backup, DUMP.as_slice()), (For::Restore, LOAD.as_slice())] {
-        let missing = lacking(wanted, &connection.name).join(", ");
+        let missing = grants.lack(wanted, &connection.name).join(", ");
         if !missing.is_empty() {
             let remedy = format!("GRANT {missing} ON {live}.* TO {account};");
             lacks.push(Lack { purpose, what: missing, remedy });
@@ -81,20 +78,26 @@ pub(crate) fn rights(connection: &Connection, monitor: &Monitor) -> Result<Right
             remedy: "SET GLOBAL log_bin_trust_function_creators = 1;".into(),
         });
     }
-    let beside = ["_bam_new_1", "_bam_old_1", "_bam_drill"].map(|end| format!("{}{end}", connection.name));
-    let every = [DUMP.as_slice(), LOAD.as_slice()].concat();
-    if beside.iter().any(|database| !lacking(&every, database).is_empty()) {
-        let pattern = literal(&format!("{}_bam_", connection.name));
-        let pattern = pattern.strip_suffix('`').unwrap_or(&pattern);
-        lacks.push(Lack {
-            purpose: For::Beside,
-            what: format!("making databases named {}_bam_…", connection.name),
-            remedy: format!("GRANT ALL PRIVILEGES ON {pattern}%`.* TO {account};"),
-        });
-    }
+    lacks.extend(beside(&grants, &connection.name, &account));
     let server = if mariadb { "MariaDB" } else { "MySQL" };
     let version = version.split('-').next().unwrap_or_default();
     Ok(Rights { user, server: format!("{server} {version}"), tables: tables.parse().unwrap_or(0), lacks })
+}
+
+/// What is missing for databases beside the site's.
+fn beside(grants: &Grants, database: &str, account: &str) -> Option<Lack> {
+    let beside = ["_bam_new_1", "_bam_old_1", "_bam_drill"].map(|end| format!("{database}{end}"));
+    let every = [DUMP.as_slice(), LOAD.as_slice()].concat();
+    if beside.iter().all(|database| grants.lack(&every, database).is_empty()) {
+        return None;
+    }
+    let pattern = literal(&format!("{database}_bam_"));
+    let pattern = pattern.strip_suffix('`').unwrap_or(&pattern);
+    Some(Lack {
+        purpose: For::Beside,
+        what: format!("making databases named {database}_bam_…"),
+        remedy: format!("GRANT ALL PRIVILEGES ON {pattern}%`.* TO {account};"),
+    })
 }
 
 /// A database's name where GRANT expects a pattern.
@@ -114,6 +117,11 @@ struct Grants(Vec<Grant>);
 impl Grants {
     fn of<'g>(lines: impl Iterator<Item = &'g str>) -> Grants {
         Grants(lines.filter_map(Grant::parse).filter(|grant| grant.object == "*").collect())
+    }
+
+    /// Which of them nothing gives.
+    fn lack(&self, wanted: &[&'static str], database: &str) -> Vec<&'static str> {
+        wanted.iter().copied().filter(|privilege| !self.give(privilege, database)).collect()
     }
 
     fn give(&self, privilege: &str, database: &str) -> bool {

@@ -7,7 +7,7 @@
 use crate::config::Connection;
 use crate::source::mysql::connect::session::{Session, quote, string, text};
 use crate::source::mysql::connect::wire;
-use crate::source::mysql::schema::Schema;
+use crate::source::mysql::schema::{BrokenView, Schema};
 use crate::source::sql::{Charset, names_in, without_schema};
 use crate::{Code, Fact, Monitor, NoteKind, Result};
 use std::collections::{BTreeSet, HashMap};

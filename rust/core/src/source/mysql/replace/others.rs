@@ -69,32 +69,50 @@ impl MysqlReplacement {
                     .hint("restore as its definer or as the server's administrator, or with ignore_errors"));
             }
         }
-        let mut touched = Vec::new();
-        if whole {
-            let mut script = Vec::new();
-            for (object, names) in objects_in(session)? {
-                // Dropped in Oracle's mode alone; those that come back replace themselves, others stay.
-                if object.starts_with("PACKAGE") {
-                    continue;
-                }
-                for name in names.iter().filter(|name| goes(name)) {
-                    let drop = format!("DROP {object} IF EXISTS {}", quote(name));
-                    if hidden.contains(&(object, name.clone())) {
-                        report.kept.push(name.clone());
-                    } else if !self.undo.contains(&drop) {
-                        report.removed.push(name.clone());
-                        writeln!(script, "{drop};")?;
-                        touched.push(drop);
-                    }
+        let mut touched =
+            if whole { self.drop_others(session, &hidden, &goes, &mut report)? } else { Vec::new() };
+        touched.extend(self.replaced_others(session)?);
+        self.touched = Some(touched);
+        Ok(report)
+    }
+
+    /// Adds to the script after the swap what drops the live objects that go; gives the statements.
+    fn drop_others(
+        &self,
+        session: &mut Session<'_>,
+        hidden: &[(&'static str, String)],
+        goes: &dyn Fn(&String) -> bool,
+        report: &mut LoadReport,
+    ) -> Result<Vec<String>> {
+        let (mut touched, mut script) = (Vec::new(), Vec::new());
+        for (object, names) in objects_in(session)? {
+            // Dropped in Oracle's mode alone; those that come back replace themselves, others stay.
+            if object.starts_with("PACKAGE") {
+                continue;
+            }
+            for name in names.iter().filter(|name| goes(name)) {
+                let drop = format!("DROP {object} IF EXISTS {}", quote(name));
+                if hidden.contains(&(object, name.clone())) {
+                    report.kept.push(name.clone());
+                } else if !self.undo.contains(&drop) {
+                    report.removed.push(name.clone());
+                    writeln!(script, "{drop};")?;
+                    touched.push(drop);
                 }
             }
-            let path = self.after();
-            let mut file = OpenOptions::new().append(true).open(&path).at("cannot write", &path)?;
-            // The script may have ended with another delimiter.
-            file.write_all(b"DELIMITER ;\n").at("cannot write", &path)?;
-            file.write_all(&script).at("cannot write", &path)?;
-            file.sync_all().at("cannot write", &path)?;
         }
+        let path = self.after();
+        let mut file = OpenOptions::new().append(true).open(&path).at("cannot write", &path)?;
+        // The script may have ended with another delimiter.
+        file.write_all(b"DELIMITER ;\n").at("cannot write", &path)?;
+        file.write_all(&script).at("cannot write", &path)?;
+        file.sync_all().at("cannot write", &path)?;
+        Ok(touched)
+    }
+
+    /// The live objects in whose place others come, and the triggers of tables that move.
+    fn replaced_others(&self, session: &mut Session<'_>) -> Result<Vec<String>> {
+        let mut touched = Vec::new();
         let ours: BTreeSet<String> = self.undo.iter().map(|drop| identity(drop)).collect();
         for (object, names) in objects_in(session)? {
             for name in names {
@@ -111,8 +129,7 @@ impl MysqlReplacement {
                 touched.push(drop);
             }
         }
-        self.touched = Some(touched);
-        Ok(report)
+        Ok(touched)
     }
 
     /// Saves the live views, triggers, routines and events that the swap touches, as a dump of ours.

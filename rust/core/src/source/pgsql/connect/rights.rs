@@ -10,33 +10,7 @@ use std::collections::BTreeMap;
 /// See [`crate::source::rights::rights`].
 pub(crate) fn rights(connection: &Connection, monitor: &Monitor) -> Result<Rights> {
     let schema = schema_of(connection, monitor)?;
-    let of_schema = format!(
-        "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {}",
-        string(&schema)
-    );
-    let facts: BTreeMap<String, String> = rows(
-        connection,
-        &format!(
-            "SELECT 'user', current_user::text \
-             UNION ALL SELECT 'version', current_setting('server_version') \
-             UNION ALL SELECT 'may create databases', (rolsuper OR rolcreatedb)::text FROM pg_catalog.pg_roles \
-             WHERE rolname = current_user \
-             UNION ALL SELECT 'may create schemas', has_database_privilege(current_database(), 'CREATE')::text \
-             UNION ALL SELECT 'owns the schema', pg_has_role(nspowner, 'USAGE')::text FROM pg_catalog.pg_namespace \
-             WHERE nspname = {name} \
-             UNION ALL SELECT 'tables', count(*)::text FROM {of_schema} AND c.relkind IN ('r', 'p') \
-             UNION ALL SELECT 'unreadable', count(*)::text FROM {of_schema} AND c.relkind IN ('r', 'p', 'v', 'm', 'S') \
-             AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') \
-             ELSE has_table_privilege(c.oid, 'SELECT') END \
-             UNION ALL SELECT 'others', count(*)::text FROM {of_schema} AND c.relkind IN ('r', 'p', 'v', 'm', 'S') \
-             AND NOT pg_has_role(c.relowner, 'USAGE')",
-            name = string(&schema),
-        ),
-        monitor,
-    )?
-    .into_iter()
-    .filter_map(|row| Some((row.first()?.clone(), row.get(1)?.clone())))
-    .collect();
+    let facts = facts(connection, &schema, monitor)?;
     let fact = |key: &str| facts.get(key).map_or("", String::as_str);
     let (user, name) = (quote(fact("user")), quote(&connection.name));
     let schema = quote(&schema);
@@ -82,4 +56,33 @@ pub(crate) fn rights(connection: &Connection, monitor: &Monitor) -> Result<Right
         tables: fact("tables").parse().unwrap_or(0),
         lacks,
     })
+}
+
+/// What the server says of the role and of the schema.
+fn facts(connection: &Connection, schema: &str, monitor: &Monitor) -> Result<BTreeMap<String, String>> {
+    let of_schema = format!(
+        "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {}",
+        string(schema)
+    );
+    let rows = rows(
+        connection,
+        &format!(
+            "SELECT 'user', current_user::text \
+             UNION ALL SELECT 'version', current_setting('server_version') \
+             UNION ALL SELECT 'may create databases', (rolsuper OR rolcreatedb)::text FROM pg_catalog.pg_roles \
+             WHERE rolname = current_user \
+             UNION ALL SELECT 'may create schemas', has_database_privilege(current_database(), 'CREATE')::text \
+             UNION ALL SELECT 'owns the schema', pg_has_role(nspowner, 'USAGE')::text FROM pg_catalog.pg_namespace \
+             WHERE nspname = {name} \
+             UNION ALL SELECT 'tables', count(*)::text FROM {of_schema} AND c.relkind IN ('r', 'p') \
+             UNION ALL SELECT 'unreadable', count(*)::text FROM {of_schema} AND c.relkind IN ('r', 'p', 'v', 'm', 'S') \
+             AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') \
+             ELSE has_table_privilege(c.oid, 'SELECT') END \
+             UNION ALL SELECT 'others', count(*)::text FROM {of_schema} AND c.relkind IN ('r', 'p', 'v', 'm', 'S') \
+             AND NOT pg_has_role(c.relowner, 'USAGE')",
+            name = string(schema),
+        ),
+        monitor,
+    )?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.first()?.clone(), row.get(1)?.clone()))).collect())
 }

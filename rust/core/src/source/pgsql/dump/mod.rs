@@ -7,7 +7,7 @@ use super::load::script::{EXCLUDED, FIRST_LINE, PREFIX, SCHEMA};
 use super::replace::depend::{self, Goes};
 use crate::config::{Connection, names_table};
 use crate::source::dump_types::{DumpReport, DumpSettings, Table};
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Monitor, NoteKind, Result};
 use serde_json::json;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::Stdio;
