@@ -39,7 +39,7 @@ pub fn write(content: &mut impl Read, out: &mut impl Write) -> Result<u64> {
     }
 }
 
-/// Reads back what [`write`] wrote, and nothing else, up to the end of `input`.
+/// Reads back what [`write()`] wrote, and nothing else, up to the end of `input`.
 pub struct Reader<R> {
     input: R,
     content: Vec<u8>,

@@ -34,7 +34,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// As [`Claim::fmt`] writes it.
+    /// As its `Display` writes it.
     pub fn parse(text: &str) -> Option<Claim> {
         let mut words = text.split(' ');
         let (offset, length) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
