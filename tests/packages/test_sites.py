@@ -257,7 +257,7 @@ class Drupal10:
     def test_pece_setup_as_installed_can_be_run_twice(self):
         self.run_lines(self.lines()[:1])
         self.enable()
-        self.run_in("sh", "-euc", f"chown -R www-data: {PLACE}/sites/default/files")
+        self.run_in("chown", "-R", "www-data:", f"{PLACE}/sites/default/files", f"{self.project}/private")
         self.pece_setup_twice()
 
     def enable(self):
