@@ -6,6 +6,7 @@ use super::lock::with_lock;
 use super::nodes::Nodes;
 use super::pipes::{self, Feed};
 use super::program::Call;
+use super::reading;
 use super::saving;
 use crate::destination::snapshots::{Folders, Known, Node, Saved, Snapshot, Snapshots};
 use crate::{Code, Error, Monitor, Result, ResultExt};
@@ -149,26 +150,26 @@ impl Snapshots for Repository {
         use std::os::unix::ffi::OsStrExt;
         let call =
             Call::new(["dump", "--quiet", snapshot], &self.job()).arg(std::ffi::OsStr::from_bytes(path));
-        Ok(Box::new(pipes::reading(&self.access, self.reader(call))?))
+        Ok(Box::new(reading::open(&self.access, self.reader(call))?))
     }
 
     fn read_tar(&self, snapshot: &str, below: Option<&[u8]>) -> Result<Box<dyn Read + Send>> {
         use std::os::unix::ffi::OsStrExt;
         let path = std::ffi::OsStr::from_bytes(below.unwrap_or(b"/"));
         let call = Call::new(["dump", "--quiet", "--archive", "tar", snapshot], &self.job()).arg(path);
-        Ok(Box::new(pipes::reading(&self.access, self.reader(call))?))
+        Ok(Box::new(reading::open(&self.access, self.reader(call))?))
     }
 
     fn nodes(&self, snapshot: &str) -> Result<Box<dyn Iterator<Item = Node> + Send>> {
         let call = self.reader(Call::new(["ls", "--json", snapshot], &self.job()));
-        Ok(Box::new(Nodes::new(pipes::reading(&self.access, call)?)))
+        Ok(Box::new(Nodes::new(reading::open(&self.access, call)?)))
     }
 
     fn nodes_below(&self, snapshot: &str, path: &[u8]) -> Result<Box<dyn Iterator<Item = Node> + Send>> {
         use std::os::unix::ffi::OsStrExt;
         let call = Call::new(["ls", "--json", "--recursive", snapshot], &self.job());
         let call = self.reader(call.arg(std::ffi::OsStr::from_bytes(path)));
-        Ok(Box::new(Nodes::new(pipes::reading(&self.access, call)?)))
+        Ok(Box::new(Nodes::new(reading::open(&self.access, call)?)))
     }
 
     fn read_small(&self, snapshot: &str, path: &[u8], most: u64) -> Result<Vec<u8>> {

@@ -30,8 +30,10 @@ mod mounting;
 mod nodes;
 mod pipes;
 mod program;
+mod reading;
 mod saving;
 mod version;
+mod ways;
 
 pub use access::{SCHEMES, is_credential, scheme};
 

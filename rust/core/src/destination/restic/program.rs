@@ -1,8 +1,8 @@
 //! Starting the restic program, its secrets in memory that it alone reads, and ending it.
 
 use super::access::Access;
-use super::copying::{self, Ways};
 use super::version::{INSTALL, PROGRAM, check_version};
+use super::ways::{self, Ways};
 use crate::{Cancel, Code, Error, Result, child};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::{OsStr, OsString};
@@ -153,7 +153,7 @@ pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Runnin
         }
     }
     command.env("LC_ALL", "C");
-    for (name, value) in copying::credentials(access, from)? {
+    for (name, value) in ways::credentials(access, from)? {
         command.env(name, value);
     }
     if let Some(folder) = ways.folder()? {

@@ -1,0 +1,68 @@
+//! What restic prints, read as it comes; where the repository is locked, reading waits.
+
+use super::access::Access;
+use super::lock::Wait;
+use super::program::{Call, Running, start};
+use crate::{Code, Error, Result};
+use std::io::{self, Read};
+use std::process::{ChildStdout, Stdio};
+
+/// A reader of what it prints that ends with an error where restic does. Where the repository is locked, reading waits.
+pub(super) struct Output {
+    running: Running,
+    stdout: ChildStdout,
+    access: Access,
+    call: Call,
+    wait: Wait,
+    /// Something came: it is not begun anew.
+    came: bool,
+    ended: bool,
+}
+
+/// Starts a restic whose output is read as it comes.
+pub(super) fn open(access: &Access, call: Call) -> Result<Output> {
+    let (running, stdout) = started(access, &call)?;
+    let (access, wait) = (access.clone(), Wait::default());
+    Ok(Output { running, stdout, access, call, wait, came: false, ended: false })
+}
+
+fn started(access: &Access, call: &Call) -> Result<(Running, ChildStdout)> {
+    let mut running = start(access, call, Stdio::null())?;
+    let stdout = running.stdout().ok_or_else(|| Error::new(Code::Internal, "restic has no output"))?;
+    Ok((running, stdout))
+}
+
+impl Output {
+    /// Fails where restic did, unless it had said nothing yet and is worth another try, which is begun.
+    fn end(&mut self) -> Result<()> {
+        let status = self.running.wait(&self.call.cancel)?;
+        if status.success() {
+            self.ended = true;
+            return Ok(());
+        }
+        let error = self.access.explain(status, &self.running.said());
+        if self.came {
+            return Err(error);
+        }
+        self.wait.until_next_try(&self.access, &self.call.cancel, error)?;
+        (self.running, self.stdout) = started(&self.access, &self.call)?;
+        Ok(())
+    }
+}
+
+impl Read for Output {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !self.ended && !buffer.is_empty() {
+            let read = self.stdout.read(buffer)?;
+            if read > 0 {
+                self.came = true;
+                return Ok(read);
+            }
+            if let Err(error) = self.end() {
+                self.ended = true;
+                return Err(error.into());
+            }
+        }
+        Ok(0)
+    }
+}
