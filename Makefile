@@ -42,9 +42,12 @@ help:
 	@echo 'make dist      all files of a release, in target/release-$(version)'
 	@echo 'make reproducible makes them once more elsewhere, and compares'
 
+# Program and library one after the other, of the same crates: cargo auditable puts what it writes about each into one file, as both are called
+# bam, and side by side one gets the other's list.
 build:
 	@tests/need build
-	$(cargo_build) $(cross) --package bam-cli --package bam-capi
+	$(cargo_build) $(cross) --package bam-cli --package bam-capi --bins
+	$(cargo_build) $(cross) --package bam-cli --package bam-capi --lib
 
 # Built fast rather than to be fast, without the release's slow linking: the demonstration moves a few megabytes. What is
 # compiled for it the tests need as well.
