@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import unittest
 
-from bamtest import SiteTest
+from bamtest import SiteTest, descendants
 
 UGLY = [b"plain", b" blank \t", b"a\nb", b"we[ir]d*?\\$HOME # !", b"\xff\xfe", "ü 😀".encode(), b"-dash", b"'quote\""]
 # Kept as it is by whoever unpacks: times with their fraction.
@@ -31,6 +31,19 @@ class RepositoryTest(SiteTest):
                               stdin=subprocess.DEVNULL, capture_output=True, text=True)
         self.assertEqual(done.returncode, expect, done.stderr)
         return done.stdout
+
+    def seen_until_the_end(self, process):
+        """Of a run that ends well: the arguments and the environment of all that it started."""
+        seen = []
+        while process.poll() is None:
+            for pid in descendants(process.pid):
+                try:
+                    with open(f"/proc/{pid}/cmdline", "rb") as line, open(f"/proc/{pid}/environ", "rb") as variables:
+                        seen.append((line.read(), variables.read()))
+                except OSError:
+                    pass
+        self.finish(process, expect=0)
+        return seen
 
     def restic_backups(self, **options):
         """The snapshots of each backup, by its number: what they are."""

@@ -102,15 +102,7 @@ class Replicate(RepositoryTest):
         self.bam("backup", "files", "inc,off", expect=3)
         self.bam("destination", "init", "off")
         process = self.start("replicate")
-        seen = []
-        while process.poll() is None:
-            for pid in descendants(process.pid):
-                try:
-                    with open(f"/proc/{pid}/cmdline", "rb") as line, open(f"/proc/{pid}/environ", "rb") as variables:
-                        seen.append((line.read(), variables.read()))
-                except OSError:
-                    pass
-        self.finish(process, expect=0)
+        seen = self.seen_until_the_end(process)
         self.assertTrue([line for line, _ in seen if b"--from-password-file" in line], "restic copy was seen")
         for line, variables in seen:
             self.assertNotIn(b"battery staple", line + variables)

@@ -9,7 +9,7 @@ import socket
 import threading
 import unittest
 
-from bamtest import descendants, run, tree
+from bamtest import run, tree
 from mariadb import missing, server, state
 from repositories import RepositoryTest
 from sshd import PROGRAM, Sshd
@@ -248,15 +248,7 @@ class Refused(RepositoryTest):
         self.write("sites/default/files/big", os.urandom(30_000_000))
         self.init()
         process = self.start("backup", "files", "inc")
-        seen = []
-        while process.poll() is None:
-            for pid in descendants(process.pid):
-                try:
-                    with open(f"/proc/{pid}/cmdline", "rb") as line, open(f"/proc/{pid}/environ", "rb") as variables:
-                        seen.append((line.read(), variables.read()))
-                except OSError:
-                    pass
-        self.finish(process, expect=0)
+        seen = self.seen_until_the_end(process)
         self.assertTrue([line for line, _ in seen if b"--password-file" in line], "restic was seen")
         for line, variables in seen:
             self.assertNotIn(self.password().encode(), line + variables)
