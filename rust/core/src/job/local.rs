@@ -58,18 +58,7 @@ impl Local {
             Err(cause) => return Err(Error::io("cannot read", beside, cause)),
         };
         sidecar.as_ref().map_or(Ok(()), |sidecar| sidecar.check_format(&name))?;
-        let place = path.display().to_string();
-        Ok(Local {
-            name,
-            place,
-            file,
-            sidecar,
-            kept: None,
-            parts: None,
-            by_hand: true,
-            never_plain: false,
-            from: None,
-        })
+        Ok(Local::of(&name, &path.display().to_string(), file, sidecar))
     }
 
     /// A backup at a destination; from a remote one it is copied into a temporary file without a name in `spool_dir`.
@@ -180,10 +169,9 @@ impl Local {
         Ok(self)
     }
 
-    /// An open file that is at no place yet.
-    pub fn of(name: &str, place: &str, file: File, sidecar: Sidecar) -> Local {
+    /// An open file that is at no destination.
+    pub fn of(name: &str, place: &str, file: File, sidecar: Option<Sidecar>) -> Local {
         let (name, place) = (name.to_owned(), place.to_owned());
-        let sidecar = Some(sidecar);
         Local {
             name,
             place,

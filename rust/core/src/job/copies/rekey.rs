@@ -373,7 +373,7 @@ impl Run<'_> {
 
     /// Whether what was written proves, decrypts and is what went in.
     fn read_back(&self, name: &str, file: File, sidecar: &Sidecar, plain: &[u8; 32]) -> Result<()> {
-        let local = Local::of(name, "the new file", file, sidecar.clone()).checked(self.monitor)?;
+        let local = Local::of(name, "the new file", file, Some(sidecar.clone())).checked(self.monitor)?;
         let opened = match local.prove(self.document, false, self.monitor) {
             // Encrypted to public keys whose secret ones are elsewhere.
             Err(error) if error.code() == Code::Key && sidecar.get(key::RECIPIENTS).is_some() => {
