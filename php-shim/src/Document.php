@@ -10,6 +10,18 @@ final class Document implements \JsonSerializable
     /** The parts that are maps by machine name. */
     public const MAPS = ['databases', 'sources', 'destinations', 'profiles', 'schedules'];
 
+    /** Which of its members are maps, besides the parts themselves; `*` is each of a map, whatever its name. */
+    private const WITHIN = [
+        'databases' => ['*' => []],
+        'sources' => ['*' => []],
+        'destinations' => ['*' => self::DESTINATION],
+        'profiles' => ['*' => ['notify' => [], 'sources' => ['*' => []]]],
+        'schedules' => ['*' => ['keep' => []]],
+        'encryption' => ['aes_module' => []],
+        '*' => [],
+    ];
+    private const DESTINATION = ['credential_files' => []];
+
     /** @var array<string, mixed> */
     private array $data;
 
@@ -60,21 +72,36 @@ final class Document implements \JsonSerializable
     }
 
     /**
-     * JSON knows lists and maps apart; PHP's arrays don't, least of all with machine names like "7".
+     * JSON knows lists and maps apart; PHP's arrays don't, least of all with machine names like "7", or with nothing
+     * in them.
      */
     public function jsonSerialize(): object
     {
-        $data = $this->data;
-        foreach ($data['profiles'] ?? [] as $name => $profile) {
-            $data['profiles'][$name]['sources'] = (object) array_map(static function ($settings): object {
-                return (object) $settings;
-            }, $profile['sources'] ?? []);
-        }
-        foreach ($data as $part => $value) {
-            if (is_array($value)) {
-                $data[$part] = (object) $value;
+        return self::asMap($this->data, self::WITHIN);
+    }
+
+    /**
+     * One entry of the destinations, as JSON has it.
+     *
+     * @param array<string, mixed> $destination
+     */
+    public static function destination(array $destination): object
+    {
+        return self::asMap($destination, self::DESTINATION);
+    }
+
+    /**
+     * @param array<mixed> $map
+     * @param array<string, array<mixed>> $within What of it is a map, too.
+     */
+    private static function asMap(array $map, array $within): object
+    {
+        foreach ($map as $name => $value) {
+            $inner = $within[$name] ?? $within['*'] ?? null;
+            if ($inner !== null && is_array($value)) {
+                $map[$name] = self::asMap($value, $inner);
             }
         }
-        return (object) $data;
+        return (object) $map;
     }
 }

@@ -274,7 +274,8 @@ final class Native
      */
     public function put(array $destination, string $file, string $name, bool $replace = false): void
     {
-        $this->check($this->ffi->bam_transfer_put(Json::encode($destination), $file, $name, $replace));
+        $json = Json::encode(Document::destination($destination));
+        $this->check($this->ffi->bam_transfer_put($json, $file, $name, $replace));
     }
 
     /**
@@ -284,7 +285,7 @@ final class Native
      */
     public function fetch(array $destination, string $name, string $file): void
     {
-        $this->check($this->ffi->bam_transfer_get(Json::encode($destination), $name, $file));
+        $this->check($this->ffi->bam_transfer_get(Json::encode(Document::destination($destination)), $name, $file));
     }
 
     /**
@@ -295,7 +296,7 @@ final class Native
      */
     public function listing(array $destination): array
     {
-        $json = Json::encode($destination);
+        $json = Json::encode(Document::destination($destination));
         return Json::decode($this->text(function ($result) use ($json) {
             return $this->ffi->bam_transfer_list($json, $result);
         }));
@@ -308,7 +309,7 @@ final class Native
      */
     public function delete(array $destination, string $name): void
     {
-        $this->check($this->ffi->bam_transfer_delete(Json::encode($destination), $name));
+        $this->check($this->ffi->bam_transfer_delete(Json::encode(Document::destination($destination)), $name));
     }
 
     private static function requireFfi(): void

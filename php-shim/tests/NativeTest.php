@@ -119,6 +119,35 @@ final class NativeTest extends Scratch
         $this->assertStringContainsString('hunter2', (string) json_encode(Native::get()->completeConfig($document, true)));
     }
 
+    public function testMapsWithNothingInThemStayMaps(): void
+    {
+        $repository = ['type' => 'restic', 'repository' => '/srv/repo', 'credential_files' => []];
+        $document = new Document([
+            'site' => ['root' => '/var/www'],
+            'databases' => ['db' => ['url' => 'sqlite:/srv/db']],
+            'sources' => ['all' => ['type' => 'archive'], '0' => ['type' => 'files', 'path' => '/srv/files']],
+            'destinations' => ['0' => $repository],
+            'profiles' => ['0' => ['notify' => [], 'sources' => ['0' => [], 'db' => ['nodata_tables' => []]]], 'p' => []],
+            'schedules' => [],
+            'encryption' => ['keys' => []],
+            'policy' => [],
+            'smart_keep' => [],
+        ]);
+        $completed = Native::get()->completeConfig($document);
+        $this->assertSame([0], array_keys($completed->map('destinations')));
+        // Throws where a list stands for a map.
+        Native::get()->checkConfig($document);
+        $json = json_decode((string) json_encode(new Document([
+            'schedules' => ['s' => ['keep' => [], 'destinations' => []]],
+            'encryption' => ['aes_module' => [], 'recipients' => []],
+        ])));
+        $this->assertEquals((object) [], $json->schedules->s->keep);
+        $this->assertEquals((object) [], $json->encryption->aes_module);
+        $this->assertSame([[], []], [$json->schedules->s->destinations, $json->encryption->recipients], 'lists stay lists');
+        $folder = ['type' => 'directory', 'path' => $this->folder, 'credential_files' => []];
+        $this->assertSame([], Native::get()->listing($folder));
+    }
+
     public function testMistakesNameTheKeyAndTheNextStep(): void
     {
         $wrong = new Document(['site' => ['rot' => '/var/www']]);
