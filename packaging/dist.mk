@@ -36,7 +36,7 @@ ifeq ($(PROFILE),dist)
   maps := $(CURDIR)=bam $(abspath $(target))=bam/target $(crates)=cargo $(toolchain)=rust
   export SOURCE_DATE_EPOCH ?= $(shell sed -n '/^ -- /{s/.*>  //p;q}' debian/changelog | date --file - +%s)
   export RUSTFLAGS := $(addprefix --remap-path-prefix=,$(maps))
-  export BAM_PREFIX_MAPS := $(addprefix -ffile-prefix-map=,$(maps))
+  export BAM_CC_FLAGS := $(addprefix -ffile-prefix-map=,$(maps)) -fno-asynchronous-unwind-tables
   # Half a megabyte of relocations in some kilobytes: Debian 12's glibc is the first that reads them so.
   packed := $(if $(filter x86_64,$(cpu)),-C link-arg=-Wl$(comma)-z$(comma)pack-relative-relocs)
   export PATH := $(CURDIR)/packaging/cc:$(PATH)

@@ -10,7 +10,7 @@ use crate::monitor::TICK;
 use crate::{Cancel, Code, Error, Result};
 use opendal::{ErrorKind, Metadata, Operator};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
@@ -34,6 +34,9 @@ pub(super) struct Place {
     pub job: Mutex<Cancel>,
     pub runtime: OnceLock<Runtime>,
 }
+
+/// An answer that opendal has been asked for.
+type Asked<'a, T> = Pin<&'a mut dyn Future<Output = opendal::Result<T>>>;
 
 /// As other places, and nothing that opendal would trim.
 pub(super) fn check_object_name(name: &str) -> Result<()> {
@@ -78,9 +81,13 @@ impl Place {
         limit: Duration,
         asked: impl Future<Output = opendal::Result<T>>,
     ) -> Result<T, Trouble> {
+        self.wait_for(what, limit, pin!(asked))
+    }
+
+    /// Compiled once for each kind of answer, not for each question.
+    fn wait_for<T>(&self, what: &str, limit: Duration, mut asked: Asked<'_, T>) -> Result<T, Trouble> {
         let (until, job) = (Instant::now() + limit, self.job());
         self.runtime()?.block_on(async {
-            let mut asked = pin!(asked);
             loop {
                 match tokio::time::timeout(TICK, asked.as_mut()).await {
                     Ok(answer) => return answer.map_err(|cause| self.trouble(what, &cause)),

@@ -49,8 +49,8 @@ pub(crate) struct Sql<'a> {
 }
 
 /// A dump that is being read.
-pub(crate) struct DumpReader<'m, R> {
-    splitter: Splitter<Utf8<R>>,
+pub(crate) struct DumpReader<'m> {
+    splitter: Splitter<Utf8<&'m mut dyn Read>>,
     monitor: &'m Monitor,
     /// Only these tables are wanted.
     only: Option<Vec<String>>,
@@ -88,10 +88,15 @@ pub(crate) struct DumpReader<'m, R> {
 /// The last statement of a dump by Backup and Migrate.
 const BACKUP_MIGRATE_END: &[u8] = b"SET CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT";
 
-impl<'m, R: Read> DumpReader<'m, R> {
+impl<'m> DumpReader<'m> {
     /// `only`: the tables that are wanted, by their names in the dump with or without prefix. `lenient`: a torn dump
     /// is a note, no error.
-    pub(crate) fn new(input: R, only: Option<Vec<String>>, lenient: bool, monitor: &'m Monitor) -> Self {
+    pub(crate) fn new(
+        input: &'m mut dyn Read,
+        only: Option<Vec<String>>,
+        lenient: bool,
+        monitor: &'m Monitor,
+    ) -> Self {
         DumpReader {
             splitter: Splitter::new(Utf8::new(input)),
             monitor,

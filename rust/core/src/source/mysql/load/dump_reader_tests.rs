@@ -3,7 +3,8 @@ use super::*;
 fn run(sql: &str, only: Option<&[&str]>) -> Result<Vec<String>> {
     let monitor = Monitor::new();
     let only = only.map(|names| names.iter().map(|&name| name.to_owned()).collect());
-    let mut reader = DumpReader::new(sql.as_bytes(), only, false, &monitor);
+    let mut text = sql.as_bytes();
+    let mut reader = DumpReader::new(&mut text, only, false, &monitor);
     let mut steps = Vec::new();
     while let Some(step) = reader.next()? {
         steps.push(match step {
@@ -91,7 +92,8 @@ fn a_dump_without_content_is_told() {
         let monitor = Monitor::new();
         // Of what is not wanted there is something, too.
         let only = Some(vec!["other".to_owned()]);
-        let mut reader = DumpReader::new(sql.as_bytes(), only, false, &monitor);
+        let mut text = sql.as_bytes();
+        let mut reader = DumpReader::new(&mut text, only, false, &monitor);
         while reader.next().unwrap().is_some() {}
         let checked = reader.check_content();
         assert_eq!(checked.is_ok(), has, "{sql}");
@@ -107,8 +109,9 @@ fn of_several_databases_one_is_taken() {
     assert!(error.message().contains("a and b`c"), "{error}");
     let monitor = Monitor::new();
     let tables = |only: &str| -> Result<Vec<String>> {
+        let mut text = sql.as_bytes();
         let mut reader =
-            DumpReader::new(sql.as_bytes(), None, false, &monitor).with_only_database(Some(only.to_owned()));
+            DumpReader::new(&mut text, None, false, &monitor).with_only_database(Some(only.to_owned()));
         let mut names = Vec::new();
         while let Some(step) = reader.next()? {
             match step {
@@ -132,7 +135,8 @@ fn what_begins_with_a_mark_or_is_utf_16_is_read() {
         "\u{feff}".chars().chain(sql.chars()).map(|c| c as u16).flat_map(u16::to_le_bytes).collect();
     for bytes in [marked, wide] {
         let monitor = Monitor::new();
-        let mut reader = DumpReader::new(bytes.as_slice(), None, false, &monitor);
+        let mut text = bytes.as_slice();
+        let mut reader = DumpReader::new(&mut text, None, false, &monitor);
         let Some(Step::Table { name, sql, .. }) = reader.next().unwrap() else { panic!() };
         assert_eq!((name.as_str(), &*sql.text), ("a", b"CREATE TABLE a (b int)".as_slice()));
     }

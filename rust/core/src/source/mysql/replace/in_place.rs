@@ -15,7 +15,7 @@ use crate::source::sql::Kind;
 use crate::{Code, Error, Monitor, Result, ResultExt};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufWriter, Read};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 /// zstd's level: these files live for minutes.
@@ -30,9 +30,9 @@ fn old_data(it: &MysqlReplacement) -> PathBuf {
 }
 
 /// Copies what the dump says about tables; notes which there are.
-pub(crate) fn spool<R: Read>(
+pub(crate) fn spool(
     it: &mut MysqlReplacement,
-    reader: &mut DumpReader<'_, R>,
+    reader: &mut DumpReader<'_>,
     monitor: &Monitor,
 ) -> Result<Loaded> {
     let path = new_data(it);
@@ -145,11 +145,12 @@ fn feed(
     wanted: impl Fn(&String) -> bool,
 ) -> Result<()> {
     let file = File::open(path).at("cannot read", path)?;
-    let file = zstd::Decoder::new(file).at("cannot read", path)?;
+    let mut file = zstd::Decoder::new(file).at("cannot read", path)?;
     let mut session = Session::open(connection, None, monitor)?;
     let (definers, server) = (Definers::of(&mut session)?, session.server()?);
     drop(session);
-    let mut reader = DumpReader::new(file, None, false, monitor).with_server(server).with_definers(definers);
+    let mut reader =
+        DumpReader::new(&mut file, None, false, monitor).with_server(server).with_definers(definers);
     let mut made = BTreeSet::new();
     load::load(&it.guard(), connection, &connection.name, true, monitor, |loader| {
         while let Some(step) = reader.next()? {

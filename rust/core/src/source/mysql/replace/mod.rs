@@ -121,7 +121,7 @@ impl MysqlReplacement {
     pub(crate) fn load(
         &mut self,
         connection: &Connection,
-        input: impl Read,
+        mut input: impl Read,
         settings: &LoadSettings,
         monitor: &Monitor,
     ) -> Result<LoadReport> {
@@ -130,11 +130,12 @@ impl MysqlReplacement {
         let mut session = Session::open(connection, None, monitor)?;
         let (definers, server) = (Definers::of(&mut session)?, session.server()?);
         drop(session);
-        let mut reader = DumpReader::new(input, settings.tables.clone(), settings.ignore_errors, monitor)
-            .with_server(server)
-            .with_prefix(settings.prefix.clone())
-            .with_definers(definers)
-            .with_only_database(settings.database.clone());
+        let mut reader =
+            DumpReader::new(&mut input, settings.tables.clone(), settings.ignore_errors, monitor)
+                .with_server(server)
+                .with_prefix(settings.prefix.clone())
+                .with_definers(definers)
+                .with_only_database(settings.database.clone());
         let loaded = match self.why_direct(connection, &charset, &collation, monitor)? {
             None => {
                 self.way = ReplaceMethod::NewDatabase;
@@ -237,10 +238,10 @@ impl MysqlReplacement {
         format!("bam_{}", self.id)
     }
 
-    fn load_into_new<R: Read>(
+    fn load_into_new(
         &self,
         connection: &Connection,
-        reader: &mut DumpReader<'_, R>,
+        reader: &mut DumpReader<'_>,
         monitor: &Monitor,
     ) -> Result<Loaded> {
         load::load(&self.guard(), connection, &self.new, false, monitor, |loader| {
@@ -252,9 +253,9 @@ impl MysqlReplacement {
     }
 
     /// Reads the dump to its end: every step goes to `each`, what comes later also into a script.
-    pub(crate) fn take_in<R: Read>(
+    pub(crate) fn take_in(
         &self,
-        reader: &mut DumpReader<'_, R>,
+        reader: &mut DumpReader<'_>,
         monitor: &Monitor,
         each: &mut dyn FnMut(&Step<'_>) -> Result<()>,
     ) -> Result<Loaded> {

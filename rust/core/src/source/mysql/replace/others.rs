@@ -176,9 +176,9 @@ impl MysqlReplacement {
         for definers in [Definers::Keep, Definers::Strip] {
             let path = self.bring_back();
             let mut script = self.script(&path)?;
-            let file = File::open(self.before()).at("cannot read", &self.before())?;
+            let mut file = File::open(self.before()).at("cannot read", &self.before())?;
             let quiet = Monitor::new();
-            let mut reader = DumpReader::new(file, None, false, &quiet).with_definers(definers);
+            let mut reader = DumpReader::new(&mut file, None, false, &quiet).with_definers(definers);
             while let Some(step) = reader.next()? {
                 match step {
                     Step::Session(sql) => script.sql(&sql)?,
