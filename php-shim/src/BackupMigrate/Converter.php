@@ -151,8 +151,9 @@ final class Converter
             case 'restic':
                 // A repository, which only bam knows.
                 $kept = array_intersect_key($settings, array_flip(self::REPOSITORY_SETTINGS));
+                $files = array_filter(array_map('strval', self::map($settings['credential_files'] ?? null)));
                 return ['type' => 'restic', 'repository' => self::text($item, 'location')] + $entry
-                    + array_filter(array_map('strval', $kept));
+                    + array_filter(array_map('strval', $kept) + ['credential_files' => $files]);
 
             case 's3':
             case 'webdav':

@@ -353,6 +353,14 @@ impl Converter<'_> {
                 document.insert((*key).to_owned(), Value::from(value));
             }
         }
+        let files = settings.get("credential_files").and_then(PhpValue::entries).unwrap_or_default();
+        let files: serde_json::Map<_, _> =
+            files.iter().filter_map(|(key, file)| Some((key.text(), Value::from(file.text()?)))).collect();
+        if let (true, false, Some(document)) =
+            (subtype == "restic", files.is_empty(), document.as_object_mut())
+        {
+            document.insert("credential_files".to_owned(), Value::from(files));
+        }
         Some(document)
     }
 }
