@@ -114,15 +114,32 @@ class Rest(RemoteTest):
 
 
 class Bucket(RemoteTest):
+    def setUp(self):
+        super().setUp()
+        self.server = S3()
+        self.addCleanup(self.server.close)
+        self.bucket = {"type": "restic", "repository": f"s3:{self.server.endpoint}/{BUCKET}/lab",
+                       "credential_files": {"AWS_ACCESS_KEY_ID": self.secret("id", KEY + "\n"),
+                                            "AWS_SECRET_ACCESS_KEY": self.secret("secret", SECRET + "\n")}}
+
     def test_a_bucket(self):
-        server = S3()
-        self.addCleanup(server.close)
-        self.document["destinations"]["inc"] = {
-            "type": "restic", "repository": f"s3:{server.endpoint}/{BUCKET}/lab",
-            "credential_files": {"AWS_ACCESS_KEY_ID": self.secret("id", KEY + "\n"),
-                                 "AWS_SECRET_ACCESS_KEY": self.secret("secret", SECRET + "\n")}}
+        self.document["destinations"]["inc"] = self.bucket
         self.round_trip()
-        self.assertIn("lab/config", server.keys())
+        self.assertIn("lab/config", self.server.keys())
+
+    def test_what_lies_in_both_is_read_from_the_one_on_this_machine(self):
+        self.document["destinations"]["away"] = self.bucket
+        self.fill()
+        self.init()
+        self.bam("destination", "init", "away")
+        self.bam("backup", "files", "away,inc")
+        before = len(self.server.log())
+        self.assertEqual(self.bam("cat", "latest", "plain").out, "plain")
+        shutil.rmtree(self.files)
+        self.bam("restore", "latest", "--yes")
+        asked = [line for line in self.server.log()[before:].splitlines() if "/lab/" in line]
+        self.assertNotEqual(asked, [])
+        self.assertEqual([line for line in asked if "/lab/data/" in line], [])
 
 
 if __name__ == "__main__":

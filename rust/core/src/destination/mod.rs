@@ -98,6 +98,11 @@ pub trait Destination: Send + Sync {
     /// The machine that holds the bytes: this one's name for a folder, the server's for a remote place.
     fn host(&self) -> String;
 
+    /// Whether that is this machine.
+    fn is_here(&self) -> bool {
+        self.host() == lease::this_host()
+    }
+
     /// The folder there, the same for all destinations that mean it.
     fn folder(&self) -> String;
 

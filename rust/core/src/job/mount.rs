@@ -12,7 +12,8 @@ pub fn run(document: &Document, ask: &Criteria<'_>, folder: &Path, monitor: &Mon
     let there = ask.list(document, monitor)?;
     let backup = ask.find(document, &there.listing, monitor)?;
     let holds = |id: &str| backup.copy_at(id).is_some_and(|copy| copy.repository && copy.whole);
-    let place = there.places.iter().find(|place| holds(place.id())).ok_or_else(|| {
+    let holding = there.places.iter().filter(|place| holds(place.id()));
+    let place = holding.min_by_key(|place| !place.is_here()).ok_or_else(|| {
         let text = format!("{} lies in no repository: archives cannot be mounted", backup.file);
         Error::new(Code::Unsupported, text).hint("look into it with `bam ls` and `bam cat`")
     })?;

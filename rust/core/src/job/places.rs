@@ -225,8 +225,8 @@ pub fn settle(document: &Document, listing: &mut Listing) {
     listing.settle(SiteIdentity::of(document).as_ref(), &|file, sidecar| made.knows(file, sidecar));
 }
 
-/// Brings a backup to this machine from its nearest copy that `accept` takes, and gives what that makes of it: whole ones first, then folders, then in
-/// the order of the places. A copy that is passed over is told of.
+/// Brings a backup to this machine from its nearest copy that `accept` takes, and gives what that makes of it: whole ones first, then folders, then
+/// repositories of this machine, then in the order of the places. A copy that is passed over is told of.
 pub fn fetch_nearest<T>(
     places: &[Arc<dyn Destination>],
     backup: &Backup,
@@ -257,7 +257,7 @@ fn nearest<T>(
 ) -> Result<T> {
     let mut copies: Vec<_> =
         places.iter().filter_map(|place| Some((backup.copy_at(place.id())?.whole, place))).collect();
-    copies.sort_by_key(|(whole, place)| (!whole, !place.pushes()));
+    copies.sort_by_key(|(whole, place)| (!whole, !place.pushes(), !place.is_here()));
     let mut last = None;
     for (_, place) in copies {
         match get(place).and_then(&accept) {
