@@ -89,8 +89,10 @@ class Pgsql(SiteTest):
         self.bam("restore", str(made["id"]), "--yes")
         self.assertEqual(self.state(), before)
         self.assertClean()
-        # And again, onto a database that a restore made.
-        self.bam("restore", str(made["id"]), "--yes")
+        # And again, onto a database that a restore made, with the clients that are in users' PATH; all else here leaves Debian's scripts out.
+        theirs = {**os.environ, "PATH": postgres.PATH}
+        made = self.bam_json("backup", "db", "manual", "secret", env=theirs)
+        self.bam("restore", str(made["id"]), "--yes", env=theirs)
         self.assertEqual(self.state(), before)
         self.bam("verify", str(made["id"]))
 
