@@ -1,5 +1,7 @@
 """Object storage on the loopback interface: moto for S3 and wsgidav for WebDAV, both from PyPI, each with what it holds to itself."""
 
+import atexit
+import functools
 import json
 import os
 import shutil
@@ -14,6 +16,33 @@ import urllib.request
 from bamtest import TOP
 
 KEY, SECRET, BUCKET = "AKIAEXAMPLE", "a secret of S3", "backups"
+# Evaluates what it is told, a line each, with clients that it keeps: to load Amazon's library takes half a second.
+LIBRARY = """
+import boto3, functools, json, sys
+BUCKET = %r
+
+@functools.lru_cache(maxsize=None)
+def client_of(endpoint, key, secret, name):
+    return boto3.client(name, endpoint_url=endpoint, region_name='us-east-1', aws_access_key_id=key, aws_secret_access_key=secret)
+
+for line in sys.stdin:
+    expression, endpoint, key, secret = json.loads(line)
+    try:
+        client, iam = client_of(endpoint, key, secret, 's3'), client_of(endpoint, key, secret, 'iam')
+        told = {'value': eval(expression, {'BUCKET': BUCKET, 'client': client, 'iam': iam})}
+    except Exception as error:
+        told = {'error': repr(error)}
+    print(json.dumps(told, default=str), flush=True)
+""" % BUCKET
+
+
+@functools.lru_cache(maxsize=None)
+def library(bin):
+    """Amazon's own library, in a process of its own, for all tests of this one."""
+    process = subprocess.Popen([os.path.join(bin, "python3"), "-c", LIBRARY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # It ends with its input.
+    atexit.register(lambda: (process.stdin.close(), process.wait()))
+    return process
 
 
 def programs():
@@ -97,14 +126,13 @@ class S3(Server):
 
     def ask(self, expression, key=KEY, secret=SECRET):
         """The value of an expression about `client`, made with an S3 client that is not ours."""
-        script = (f"import boto3, json\nBUCKET = {BUCKET!r}\n"
-                  f"make = lambda name: boto3.client(name, endpoint_url={self.endpoint!r}, region_name='us-east-1', "
-                  f"aws_access_key_id={key!r}, aws_secret_access_key={secret!r})\n"
-                  f"client, iam = make('s3'), make('iam')\nprint(json.dumps({expression}, default=str))\n")
-        done = subprocess.run([os.path.join(self.bin, "python3"), "-c", script], capture_output=True, text=True)
-        if done.returncode:
-            raise AssertionError(done.stderr)
-        return json.loads(done.stdout)
+        process = library(self.bin)
+        process.stdin.write(json.dumps([expression, self.endpoint, key, secret]) + "\n")
+        process.stdin.flush()
+        told = json.loads(process.stdout.readline() or '{"error": "it has ended"}')
+        if "error" in told:
+            raise AssertionError(f"{expression}: {told['error']}")
+        return told["value"]
 
     def keys(self):
         listed = "[o['Key'] for p in client.get_paginator('list_objects_v2').paginate(Bucket=BUCKET) for o in p.get('Contents', [])]"
