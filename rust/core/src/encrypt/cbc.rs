@@ -3,7 +3,8 @@
 
 use crate::Error;
 use aes::{Aes128, Aes192, Aes256};
-use cbc::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, InOutBuf, KeyIvInit, typenum::U16};
+use bam_crypto::Blocks;
+use cbc::cipher::{InOutBuf, KeyIvInit, typenum::U16};
 use std::io::{self, BufRead, Read, Write};
 use zeroize::{Zeroizing, zeroize_stack};
 
@@ -107,18 +108,18 @@ impl Encryptor {
         }
     }
 
-    fn blocks(&mut self, blocks: InOutBuf<'_, '_, Array<u8, U16>>) {
+    fn blocks(&mut self, blocks: Blocks<'_, '_>) {
         self.work(blocks);
         zeroize_stack::<AT_WORK>();
     }
 
     /// Leaves round keys on the stack below it.
     #[inline(never)]
-    fn work(&mut self, blocks: InOutBuf<'_, '_, Array<u8, U16>>) {
+    fn work(&mut self, blocks: Blocks<'_, '_>) {
         match self {
-            Encryptor::Aes128(cipher) => cipher.encrypt_blocks_inout(blocks),
-            Encryptor::Aes192(cipher) => cipher.encrypt_blocks_inout(blocks),
-            Encryptor::Aes256(cipher) => cipher.encrypt_blocks_inout(blocks),
+            Encryptor::Aes128(cipher) => bam_crypto::encrypt_aes128(cipher, blocks),
+            Encryptor::Aes192(cipher) => bam_crypto::encrypt_aes192(cipher, blocks),
+            Encryptor::Aes256(cipher) => bam_crypto::encrypt_aes256(cipher, blocks),
         }
     }
 }
@@ -157,9 +158,9 @@ impl Decryptor {
     fn work(&mut self, bytes: &mut [u8]) {
         let (blocks, _) = InOutBuf::from(bytes).into_chunks::<U16>();
         match self {
-            Decryptor::Aes128(cipher) => cipher.decrypt_blocks_inout(blocks),
-            Decryptor::Aes192(cipher) => cipher.decrypt_blocks_inout(blocks),
-            Decryptor::Aes256(cipher) => cipher.decrypt_blocks_inout(blocks),
+            Decryptor::Aes128(cipher) => bam_crypto::decrypt_aes128(cipher, blocks),
+            Decryptor::Aes192(cipher) => bam_crypto::decrypt_aes192(cipher, blocks),
+            Decryptor::Aes256(cipher) => bam_crypto::decrypt_aes256(cipher, blocks),
         }
     }
 }

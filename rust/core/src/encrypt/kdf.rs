@@ -4,7 +4,6 @@ use super::cbc::{Boxed, KeyIv};
 use super::{KeyCheck, MacKey, Passphrase};
 use crate::{Code, Error, Monitor, Result, threads};
 use crossbeam_channel::{Receiver, bounded};
-use pbkdf2::pbkdf2_hmac;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing, zeroize_stack};
 
 /// The 8 random bytes behind `Salted__`.
@@ -100,12 +99,12 @@ impl Kdf {
             Kdf::Pbkdf2 { digest, iterations } => {
                 check_iterations(u64::from(iterations), MAX_ITERATIONS, Code::Integrity)?;
                 let derive = match digest {
-                    Digest::Md5 => pbkdf2_hmac::<md5::Md5>,
-                    Digest::Sha1 => pbkdf2_hmac::<sha1::Sha1>,
-                    Digest::Sha224 => pbkdf2_hmac::<sha2::Sha224>,
-                    Digest::Sha256 => pbkdf2_hmac::<sha2::Sha256>,
-                    Digest::Sha384 => pbkdf2_hmac::<sha2::Sha384>,
-                    Digest::Sha512 => pbkdf2_hmac::<sha2::Sha512>,
+                    Digest::Md5 => bam_crypto::pbkdf2_md5,
+                    Digest::Sha1 => bam_crypto::pbkdf2_sha1,
+                    Digest::Sha224 => bam_crypto::pbkdf2_sha224,
+                    Digest::Sha256 => bam_crypto::pbkdf2_sha256,
+                    Digest::Sha384 => bam_crypto::pbkdf2_sha384,
+                    Digest::Sha512 => bam_crypto::pbkdf2_sha512,
                 };
                 derive(passphrase.expose(), &salt, iterations, bytes.as_mut_slice());
             }

@@ -6,7 +6,6 @@ use super::passphrase::Passphrase;
 use crate::{Code, Error, Note, NoteKind, Result, ResultExt};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use pbkdf2::pbkdf2_hmac;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -29,7 +28,7 @@ impl KeyId {
     /// Takes about 0.1 s.
     pub fn of(passphrase: &Passphrase) -> Self {
         let mut id = [0; 8];
-        pbkdf2_hmac::<sha2::Sha256>(passphrase.expose(), b"bam key id 1", 600_000, &mut id);
+        bam_crypto::pbkdf2_sha256(passphrase.expose(), b"bam key id 1", 600_000, &mut id);
         KeyId(id)
     }
 
