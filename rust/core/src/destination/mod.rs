@@ -22,7 +22,7 @@
 //!
 //! To add a kind: implement [`Destination`] in a file of its own here, name it in
 //! [`DestinationType`] and in [`open`], and let it pass the tests in
-//! `rust/core/tests/destinations/`, which are the same for every kind.
+//! `rust/core/tests/it/destinations/`, which are the same for every kind.
 
 mod address;
 mod broken;

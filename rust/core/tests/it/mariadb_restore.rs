@@ -1,10 +1,9 @@
 //! Replacing live databases: what can go wrong, and what is left then.
 
-mod common;
-
+use crate::common::{assert_same, dump, everything, load, load_with, mariadb};
+use bam::config::Connection;
 use bam::source::database::{DumpSettings, LoadSettings, Replacement};
 use bam::{Code, Monitor};
-use common::{assert_same, dump, everything, load, load_with, mariadb};
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -250,7 +249,7 @@ fn child_that_restores() {
 /// Starts a restore and kills it: in the first rounds at its end and at once, then at moments spread over a whole run.
 fn kill_one(round: u32, asked: &str, state: &Path, whole_run: &mut Duration) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_restores", "--ignored", "--nocapture"])
+        .args(["--exact", "mariadb_restore::child_that_restores", "--ignored", "--nocapture"])
         .env("BAM_TEST_RESTORE", asked)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -279,6 +278,19 @@ fn kill_one(round: u32, asked: &str, state: &Path, whole_run: &mut Duration) {
     }
     let _ = child.kill();
     child.wait().unwrap();
+}
+
+/// Takes back what was cut short, or finishes it. Whether the new data is there then.
+fn settle(step: &str, it: &Replacement, round: u32, live: &Connection) -> bool {
+    let monitor = Monitor::new();
+    let takes_back = step == "load" || step == "swap" && round % 4 < 2;
+    match step {
+        "swap" if takes_back => it.revert(live, &monitor).unwrap(),
+        "swap" => it.swap(live, &monitor).unwrap(),
+        _ => {}
+    }
+    it.clean(live, &monitor).unwrap();
+    !takes_back
 }
 
 #[test]
@@ -321,28 +333,10 @@ fn a_killed_restore_leaves_old_or_new() {
             let journal = std::fs::read_to_string(state.path().join("journal")).unwrap();
             let (step, it) = journal.split_once('\n').unwrap();
             let it: Replacement = serde_json::from_str(it).unwrap();
-            let monitor = Monitor::new();
-            match step {
-                "load" => {
-                    it.clean(&live, &monitor).unwrap();
-                    assert_same(&definers(server.fingerprint(name)), &old);
-                    olds += 1;
-                }
-                "swap" if round % 4 < 2 => {
-                    it.revert(&live, &monitor).unwrap();
-                    it.clean(&live, &monitor).unwrap();
-                    assert_same(&definers(server.fingerprint(name)), &old);
-                    olds += 1;
-                }
-                _ => {
-                    if step == "swap" {
-                        it.swap(&live, &monitor).unwrap();
-                    }
-                    it.clean(&live, &monitor).unwrap();
-                    assert_same(&definers(server.fingerprint(name)), &new);
-                    news += 1;
-                }
-            }
+            let is_new = settle(step, &it, round, &live);
+            assert_same(&definers(server.fingerprint(name)), if is_new { &new } else { &old });
+            olds += u32::from(!is_new);
+            news += u32::from(is_new);
             assert_eq!(server.sql("", &format!("SHOW DATABASES LIKE '{name}\\_bam%'")), "");
         }
         // The first round ends by itself, the second hardly began.

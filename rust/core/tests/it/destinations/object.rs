@@ -1,7 +1,7 @@
 //! Object storage, against servers of others: moto for S3, wsgidav for WebDAV.
 
-use crate::suite::{self, bytes, whole};
-use crate::{configured, skip};
+use super::suite::{self, bytes, whole};
+use super::{configured, skip};
 use bam::destination::{Destination, Existing, Spool};
 use bam::{Code, Monitor};
 use serde_json::{Value, json};

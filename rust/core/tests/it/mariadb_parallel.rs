@@ -1,9 +1,7 @@
 //! Loading over several connections gives what one gives, and goes back to one where the order matters.
 
-mod common;
-
+use crate::common::{assert_same, dump, load, mariadb};
 use bam::source::database::DumpSettings;
-use common::{assert_same, dump, load, mariadb};
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 

@@ -1,7 +1,7 @@
 //! Servers and lines that die in the middle.
 
-use crate::sshd::{Fate, Line, Sshd};
-use crate::suite::{self, bytes, files, whole};
+use super::sshd::{Fate, Line, Sshd};
+use super::suite::{self, bytes, files, whole};
 use bam::config::document::Destination as Config;
 use bam::destination::{Destination, Existing, Patience, Sftp, Spool};
 use bam::{Code, Monitor};

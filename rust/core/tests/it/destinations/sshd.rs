@@ -23,7 +23,7 @@ impl Sshd {
     /// configuration.
     pub fn start(test: &str, extra: &str) -> Option<Sshd> {
         if !Path::new(PROGRAM).exists() {
-            crate::skip(test, "openssh-server is not installed");
+            super::skip(test, "openssh-server is not installed");
             return None;
         }
         let folder = tempfile::tempdir().expect("folder");

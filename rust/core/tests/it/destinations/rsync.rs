@@ -1,8 +1,8 @@
 //! The rsync program, against a real server.
 
-use crate::configured;
-use crate::sshd::{Fate, Line, Sshd, fingerprint, make_key};
-use crate::suite::{self, bytes, files, whole};
+use super::configured;
+use super::sshd::{Fate, Line, Sshd, fingerprint, make_key};
+use super::suite::{self, bytes, files, whole};
 use bam::config::document::Destination as Config;
 use bam::destination::{Destination, Existing, Patience, Rsync};
 use bam::{Code, Monitor};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 fn start(test: &str) -> Option<Sshd> {
     if Command::new("rsync").arg("--version").output().is_err() {
-        crate::skip(test, "rsync is not installed");
+        super::skip(test, "rsync is not installed");
         return None;
     }
     Sshd::start(test, "")

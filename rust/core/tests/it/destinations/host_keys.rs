@@ -1,7 +1,7 @@
 //! A server with the wrong key gets nothing.
 
-use crate::configured;
-use crate::sshd::{Sshd, fingerprint, make_key};
+use super::configured;
+use super::sshd::{Sshd, fingerprint, make_key};
 use bam::config::document::Destination as Config;
 use bam::destination::host_key;
 use bam::{Code, Monitor};

@@ -1,6 +1,6 @@
-use crate::sshd::Sshd;
-use crate::suite::{self, bytes, files, whole};
-use crate::{SmallDisk, configured};
+use super::sshd::Sshd;
+use super::suite::{self, bytes, files, whole};
+use super::{SmallDisk, configured};
 use bam::destination::Existing;
 use bam::{Code, Monitor};
 use std::fs;

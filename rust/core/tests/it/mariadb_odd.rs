@@ -1,11 +1,9 @@
 //! Databases that are rare and real: objects that need each other, servers that are stricter than the one that was
 //! dumped, text that other programs wrote.
 
-mod common;
-
+use crate::common::{assert_same, dump, load, load_with, mariadb};
 use bam::source::database::{self, DumpSettings, LoadSettings};
 use bam::{Code, Monitor, NoteKind};
-use common::{assert_same, dump, load, load_with, mariadb};
 
 /// Back in place, into an empty database of the same name, and through the plain client.
 fn comes_back(server: &mariadb::Server, name: &str) {
@@ -140,7 +138,7 @@ fn comments_in_routines_stay() {
             body.contains("-- it's; kept") && body.contains("so; is this") && body.contains("# this"),
             "{body}"
         );
-        load(&site, common::dump(&site, &DumpSettings::default())).unwrap();
+        load(&site, crate::common::dump(&site, &DumpSettings::default())).unwrap();
     }
 }
 

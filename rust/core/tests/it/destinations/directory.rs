@@ -1,5 +1,5 @@
-use crate::suite::{self, bytes, files};
-use crate::{SmallDisk, configured};
+use super::suite::{self, bytes, files};
+use super::{SmallDisk, configured};
 use bam::destination::{Destination, Directory, Existing};
 use bam::{Code, Monitor};
 use std::fs;

@@ -1,10 +1,8 @@
 //! Databases of a real MariaDB, dumped and brought back.
 
-mod common;
-
+use crate::common::{assert_same, dump, everything, load, mariadb};
 use bam::source::database::{self, DumpSettings, LoadSettings};
 use bam::{Monitor, NoteKind};
-use common::{assert_same, dump, everything, load, mariadb};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
@@ -105,7 +103,7 @@ fn single_tables_come_back_alone() {
     let sql = dump(&site, &DumpSettings::default());
     server.sql("single", "DROP TABLE a; DELETE FROM b; DROP VIEW v; CREATE TABLE c (x int)");
     let settings = LoadSettings { tables: Some(vec!["a".into()]), ..LoadSettings::default() };
-    let report = common::load_with(&site, sql, &settings).unwrap();
+    let report = crate::common::load_with(&site, sql, &settings).unwrap();
     assert_eq!((report.tables, report.removed.len(), report.kept.len()), (1, 0, 0));
     server.sql("single", "INSERT INTO a VALUES (2)");
     assert_eq!(
@@ -127,7 +125,7 @@ fn a_writing_site_is_seen_at_one_moment() {
     );
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let _stopper = common::Stopper(&stop);
+        let _stopper = crate::common::Stopper(&stop);
         let writers: Vec<_> = (0..2)
             .map(|_| {
                 scope.spawn(|| {

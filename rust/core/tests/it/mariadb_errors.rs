@@ -1,11 +1,9 @@
 //! Servers, users and clients that do not play along; secrets that must not show.
 
-mod common;
-
+use crate::common::{dump, load, mariadb};
 use bam::config::Connection;
 use bam::source::database::{self, DumpSettings};
 use bam::{Code, Error, Monitor};
-use common::{dump, load, mariadb};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -144,11 +142,12 @@ fn a_cancel_stops_the_clients() {
     assert_eq!(error.code(), Code::Cancelled);
     // A server that keeps us waiting is left as soon.
     let lock = server.hold("cancel", "LOCK TABLES a WRITE");
+    let sessions = "SELECT STATE FROM information_schema.PROCESSLIST WHERE DB = 'cancel'";
     let monitor = Monitor::new();
     std::thread::scope(|scope| {
         let dumping =
             scope.spawn(|| database::dump(&site, &DumpSettings::default(), &mut Vec::new(), &monitor));
-        while !server.sql("", "SHOW PROCESSLIST").contains("Waiting for table metadata lock") {
+        while !server.sql("", sessions).contains("Waiting for table metadata lock") {
             std::thread::yield_now();
         }
         monitor.cancel();

@@ -1,7 +1,7 @@
 //! Ways in, and what is said when there is none.
 
-use crate::configured;
-use crate::sshd::{Sshd, free_port, make_key, user};
+use super::configured;
+use super::sshd::{Sshd, free_port, make_key, user};
 use bam::{Code, Monitor};
 use std::fs;
 use std::io::Write;
@@ -13,13 +13,13 @@ struct Throwaway(String);
 impl Throwaway {
     fn add(test: &str, password: &str) -> Option<Throwaway> {
         if user() != "root" {
-            crate::skip(test, "only root can add a user with a password");
+            super::skip(test, "only root can add a user with a password");
             return None;
         }
         let name = format!("bamtest{}", free_port());
         let added = Command::new("useradd").args(["-M", "-d", "/", "-s", "/bin/sh", &name]).status();
         if !added.is_ok_and(|status| status.success()) {
-            crate::skip(test, "useradd does not work here");
+            super::skip(test, "useradd does not work here");
             return None;
         }
         let user = Throwaway(name);

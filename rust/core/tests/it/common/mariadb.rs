@@ -1,8 +1,6 @@
 //! A MariaDB server of the tests' own, or where there is none a MySQL: on a private socket in a temporary folder, without a
 //! network port, gone when the test program ends, however it ends.
 
-#![allow(dead_code)] // Each test program uses its part.
-
 use bam::Secret;
 use bam::config::{Connection, Driver};
 use std::path::{Path, PathBuf};

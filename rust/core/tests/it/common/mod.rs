@@ -1,7 +1,5 @@
 //! What several integration tests share.
 
-#![allow(dead_code)] // Each test program uses its part.
-
 pub mod everything;
 pub mod mariadb;
 
