@@ -162,77 +162,130 @@ pub fn cat(
     monitor: &Arc<Monitor>,
 ) -> Result<u64> {
     let (opened, survey) = open(document, ask, monitor)?;
-    match (opened.kind().is_some_and(Kind::is_database), path) {
-        (true, None) => return whole_file::copy(opened.decode()?, out, monitor),
-        (true, Some(_)) => {
-            return Err(Error::new(
-                Code::Usage,
-                format!("{} holds a database: there are no paths in it", opened.file()),
-            )
-            .hint("leave the path out to get the whole dump"));
-        }
-        (false, None) => {
-            return Err(Error::new(Code::Usage, format!("{} holds many files: which one?", opened.file()))
-                .hint("`bam ls ID` lists them"));
-        }
-        (false, Some(_)) => {}
-    }
-    let mut wanted = path.unwrap_or_default().to_vec();
+    let Some(path) = file_in(&opened, path)? else {
+        return whole_file::copy(opened.decode()?, out, monitor);
+    };
     if let Some(layout) = opened.kept_layout()?
-        && let Some(content) = opened.kept_file(&meant(&layout, &wanted), monitor)?
+        && let Some(content) = opened.kept_file(&meant(&layout, path), monitor)?
     {
         return whole_file::copy(content, out, monitor);
     }
+    let mut wanted = path.to_vec();
     let mut near = Suggestions::to(wanted.clone());
     // A second name of a file has its content under the first, which comes earlier.
     for _ in 0..2 {
-        let mut reader = opened.members()?;
-        let (layout, first) = begin(&mut reader, survey.clone(), opened.kind() == Some(Kind::Tar))?;
+        match (Search { document, opened: &opened, wanted: &wanted }).pass(
+            survey.clone(),
+            &mut near,
+            out,
+            monitor,
+        )? {
+            Found::Written(bytes) => return Ok(bytes),
+            Found::Under(first) => wanted = first,
+            Found::Nowhere => break,
+        }
+    }
+    Err(not_held(&opened, &wanted, Some(&near)))
+}
+
+/// The path that has to be asked for, as the backup is an archive; `None` where it is a dump, and that is asked for.
+fn file_in<'p>(opened: &Opened, path: Option<&'p [u8]>) -> Result<Option<&'p [u8]>> {
+    match (opened.kind().is_some_and(Kind::is_database), path) {
+        (true, None) => Ok(None),
+        (false, Some(path)) => Ok(Some(path)),
+        (true, Some(_)) => {
+            let text = format!("{} holds a database: there are no paths in it", opened.file());
+            Err(Error::new(Code::Usage, text).hint("leave the path out to get the whole dump"))
+        }
+        (false, None) => {
+            let text = format!("{} holds many files: which one?", opened.file());
+            Err(Error::new(Code::Usage, text).hint("`bam ls ID` lists them"))
+        }
+    }
+}
+
+/// A file that is looked for in an archive.
+struct Search<'a> {
+    document: &'a Document,
+    opened: &'a Opened,
+    wanted: &'a [u8],
+}
+
+/// What came of it.
+enum Found {
+    /// So many bytes.
+    Written(u64),
+    /// It is a second name of this one.
+    Under(Vec<u8>),
+    /// The archive has no such file.
+    Nowhere,
+}
+
+impl Search<'_> {
+    /// Reads the archive up to the file and writes that to `out`.
+    fn pass(
+        &self,
+        survey: Option<Layout>,
+        near: &mut Suggestions,
+        out: &mut dyn Write,
+        monitor: &Monitor,
+    ) -> Result<Found> {
+        let mut reader = self.opened.members()?;
+        let (layout, first) = begin(&mut reader, survey, self.opened.kind() == Some(Kind::Tar))?;
         let mut next = match first {
             Some(member) => Some(member),
             None => reader.next_member()?,
         };
-        let mut content = None;
         while let Some(member) = next {
             monitor.check()?;
             let at = &member.entry.path;
-            if is_at(&layout, at, &wanted) {
-                match &member.entry.kind {
-                    EntryKind::File { .. } if layout.part(at) == Part::Manifest => {
-                        // Read already, to know the layout.
-                        let Layout::Site(site) = &layout else {
-                            return Err(not_held(&opened, &wanted, None));
-                        };
-                        let text = site.manifest.to_string();
-                        return whole_file::copy(text.as_bytes(), out, monitor);
-                    }
-                    EntryKind::File { .. } => {
-                        let content = proven(document, &opened, reader, monitor)?;
-                        return whole_file::copy(content, out, monitor);
-                    }
-                    EntryKind::Sparse { size, data } => {
-                        let content = proven(document, &opened, reader, monitor)?;
-                        return with_holes(content, *size, data, out, monitor);
-                    }
-                    EntryKind::Hardlink(target) => {
-                        content = Some(target.clone());
-                        break;
-                    }
-                    other => return Err(no_file(at, other)),
+            if is_at(&layout, at, self.wanted) {
+                if layout.part(at) == Part::Manifest
+                    && let EntryKind::File { .. } = &member.entry.kind
+                {
+                    return self.manifest(&layout, out, monitor);
                 }
-            } else if is_below(&layout, at, &wanted) {
-                return Err(no_file(&wanted, &EntryKind::Directory));
-            } else {
-                near.offer(told_as(&layout, at));
+                return self.write(&member.entry, reader, out, monitor);
             }
+            if is_below(&layout, at, self.wanted) {
+                return Err(no_file(self.wanted, &EntryKind::Directory));
+            }
+            near.offer(told_as(&layout, at));
             next = reader.next_member()?;
         }
-        match content {
-            Some(content) => wanted = content,
-            None => break,
-        }
+        Ok(Found::Nowhere)
     }
-    Err(not_held(&opened, &wanted, Some(&near)))
+
+    /// It was read already, to know the layout.
+    fn manifest(&self, layout: &Layout, out: &mut dyn Write, monitor: &Monitor) -> Result<Found> {
+        let Layout::Site(site) = layout else {
+            return Err(not_held(self.opened, self.wanted, None));
+        };
+        let text = site.manifest.to_string();
+        Ok(Found::Written(whole_file::copy(text.as_bytes(), out, monitor)?))
+    }
+
+    /// Of the member that `content` reads.
+    fn write(
+        &self,
+        entry: &Entry,
+        content: impl Read,
+        out: &mut dyn Write,
+        monitor: &Monitor,
+    ) -> Result<Found> {
+        let bytes = match &entry.kind {
+            EntryKind::File { .. } => {
+                whole_file::copy(proven(self.document, self.opened, content, monitor)?, out, monitor)?
+            }
+            EntryKind::Sparse { size, data } => {
+                let content = proven(self.document, self.opened, content, monitor)?;
+                with_holes(content, *size, data, out, monitor)?
+            }
+            EntryKind::Hardlink(first) => return Ok(Found::Under(first.clone())),
+            other => return Err(no_file(&entry.path, other)),
+        };
+        Ok(Found::Written(bytes))
+    }
 }
 
 /// The members of an archive of ours that a path may mean.
