@@ -48,12 +48,21 @@ class Result:
         return f"bam {' '.join(self.arguments)}: exit code {self.code}\n{self.out}{self.err}"
 
 
+def has_ended(process):
+    """Whether it has; it stays to be waited for."""
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    except ChildProcessError:
+        # Another thread has waited for it.
+        return True
+
+
 def peak_memory(process):
-    """The most memory of a process that prints little, in bytes, once it has ended; without the pages of the program itself,
-    which are as many as the compiler made. What wait4() tells is no use: it counts what this Python had when it started the
-    process, too."""
+    """The most memory of a process that prints little, in bytes, once it has ended, to be waited for; without the pages of the
+    program itself, which are as many as the compiler made. What wait4() tells is no use: it counts what this Python had when it
+    started the process, too."""
     peak = 0
-    while process.poll() is None:
+    while not has_ended(process):
         with contextlib.suppress(OSError), open(f"/proc/{process.pid}/status") as file:
             held = dict(line.split(":", 1) for line in file)
             if "VmHWM" in held:

@@ -219,7 +219,7 @@ class Across(SiteTest):
                 process = subprocess.Popen([BAM, "--config", self.write_document(), *verb], stdout=subprocess.DEVNULL,
                                            stderr=subprocess.DEVNULL)
                 peaks.append(peak_memory(process))
-                self.assertEqual(process.returncode, 0, verb)
+                self.assertEqual(process.wait(), 0, verb)
         for small, large in zip(peaks[:2], peaks[2:]):
             self.assertLess(large, 64 << 20)
             self.assertLess(large, small + (12 << 20), peaks)

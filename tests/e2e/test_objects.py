@@ -114,7 +114,7 @@ class Common:
         process = subprocess.Popen([BAM, "--config", self.write_document(), "backup", "files", "cloud", "plain"],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         peak = peak_memory(process)
-        self.assertEqual(process.returncode, 0)
+        self.assertEqual(process.wait(), 0)
         # The program itself is larger here than a released one.
         self.assertLess(peak, (64 + 16) * MIB)
 
