@@ -9,6 +9,11 @@ import unittest
 import workers
 
 
+def processors():
+    """Seconds of processors that this process took, and all that it started and that have ended."""
+    return sum(os.times()[:4])
+
+
 class Tap(unittest.TestResult):
     """Prints one line for each test and, behind a failure, what went wrong."""
 
@@ -25,7 +30,7 @@ class Tap(unittest.TestResult):
         self.test = test
         self.bad = None
         self.skip = None
-        self.started = time.monotonic()
+        self.started = time.monotonic(), processors()
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
@@ -55,7 +60,8 @@ class Tap(unittest.TestResult):
         directive = f" # SKIP {self.skip}" if self.skip else ""
         print(f"{'not ' if self.bad else ''}ok - {name}{directive}", flush=True)
         if os.environ.get("BAM_TEST_TIMES"):
-            print(f"# {time.monotonic() - self.started:.1f} s")
+            started, used = self.started
+            print(f"# {time.monotonic() - started:.1f} s, {processors() - used:.1f} of processors")
         if self.bad:
             self.explain()
         self.test = None
