@@ -8,6 +8,7 @@ import subprocess
 import unittest
 
 from bamtest import SiteTest, descendants
+from mariadb import server
 
 UGLY = [b"plain", b" blank \t", b"a\nb", b"we[ir]d*?\\$HOME # !", b"\xff\xfe", "ü 😀".encode(), b"-dash", b"'quote\""]
 # Kept as it is by whoever unpacks: times with their fraction.
@@ -63,6 +64,19 @@ class RepositoryTest(SiteTest):
     def parts(self):
         """What each snapshot is of its backup."""
         return sorted(re.search(r"bam_part=(\w+)", ",".join(one["tags"]))[1] for one in self.snapshots())
+
+    def whole_site(self, tables):
+        """A site with code, settings, files, and a database with these tables."""
+        self.server = server()
+        self.database = f"bam_{os.path.basename(self.top).replace('-', '_').lower()}"
+        self.server.sql(f"create database {self.database} character set utf8mb4")
+        self.addCleanup(self.server.sql, f"drop database {self.database}")
+        self.server.sql(tables, self.database)
+        self.document["databases"] = {"db": {"url": f"mysql://root@localhost/{self.database}", "socket": self.server.socket}}
+        self.document["sources"] |= {"archive": {"type": "archive"}, "db": {"type": "database"}}
+        self.write("index.php", "<?php\n")
+        self.write("sites/default/settings.php", "<?php // this machine's\n", mode=0o440)
+        self.fill()
 
     def fill(self):
         for number, name in enumerate(UGLY):

@@ -10,7 +10,7 @@ import threading
 import unittest
 
 from bamtest import run, tree
-from mariadb import missing, server, state
+from mariadb import missing, state
 from repositories import RepositoryTest
 from sshd import PROGRAM, Sshd
 
@@ -286,18 +286,9 @@ class OnAServer(RepositoryTest):
 class WholeSite(RepositoryTest):
     def setUp(self):
         super().setUp()
-        self.server = server()
-        self.database = f"bam_{os.path.basename(self.top).replace('-', '_').lower()}"
-        self.server.sql(f"create database {self.database} character set utf8mb4")
-        self.addCleanup(self.server.sql, f"drop database {self.database}")
-        self.server.sql("create table node (nid int primary key, title text, body longblob);"
+        self.whole_site("create table node (nid int primary key, title text, body longblob);"
                         "insert into node select seq, concat('title ', seq), repeat(md5(seq), 40) from seq_1_to_20000;"
-                        "create table `od``d table` (a int); insert into `od``d table` values (7)", self.database)
-        self.document["databases"] = {"db": {"url": f"mysql://root@localhost/{self.database}", "socket": self.server.socket}}
-        self.document["sources"].update({"archive": {"type": "archive"}, "db": {"type": "database"}})
-        self.write("index.php", "<?php\n")
-        self.write("sites/default/settings.php", "<?php // this machine's\n", mode=0o440)
-        self.fill()
+                        "create table `od``d table` (a int); insert into `od``d table` values (7)")
         self.private = self.path("private")
         os.mkdir(self.private)
         with open(self.private + "/minutes", "w") as file:

@@ -13,7 +13,7 @@ import time
 import unittest
 
 from bamtest import descendants, tree
-from mariadb import missing, server
+from mariadb import missing
 from repositories import RepositoryTest
 
 KILLS = int(os.environ.get("BAM_TEST_KILLS", "6"))
@@ -49,17 +49,8 @@ WAYS = [everybody, bam_alone, restic_alone, politely]
 class Kills(RepositoryTest):
     def setUp(self):
         super().setUp()
-        self.server = server()
-        self.database = f"bam_{os.path.basename(self.top).replace('-', '_').lower()}"
-        self.server.sql(f"create database {self.database} character set utf8mb4")
-        self.addCleanup(self.server.sql, f"drop database {self.database}")
-        self.server.sql("create table rounds (number int primary key); create table node (nid int primary key, body longblob);"
-                        "insert into node select seq, repeat(md5(seq), 20) from seq_1_to_5000", self.database)
-        self.document["databases"] = {"db": {"url": f"mysql://root@localhost/{self.database}", "socket": self.server.socket}}
-        self.document["sources"]["archive"] = {"type": "archive"}
-        self.write("index.php", "<?php\n")
-        self.write("sites/default/settings.php", "<?php // this machine's\n", mode=0o440)
-        self.fill()
+        self.whole_site("create table rounds (number int primary key); create table node (nid int primary key, body longblob);"
+                        "insert into node select seq, repeat(md5(seq), 20) from seq_1_to_5000")
         self.expected = {}
 
     def change(self, chance, number):
