@@ -89,6 +89,8 @@ pub struct Cancel(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     cancelled: AtomicBool,
+    /// One part of the work failed, and the others end.
+    halted: AtomicBool,
     current: Mutex<String>,
     notes: Mutex<Notes>,
 }
@@ -98,6 +100,9 @@ impl Cancel {
     pub fn check(&self) -> Result<()> {
         if self.0.cancelled.load(Relaxed) {
             return Err(Error::new(Code::Cancelled, "cancelled"));
+        }
+        if self.0.halted.load(Relaxed) {
+            return Err(Error::new(Code::Cancelled, "given up: another part of the work failed"));
         }
         Ok(())
     }
@@ -168,6 +173,17 @@ impl Monitor {
     /// Fails with [`Code::Cancelled`] once [`Monitor::cancel`] was called. Long loops call it at least once a block.
     pub fn check(&self) -> Result<()> {
         self.cancelled.check()
+    }
+
+    /// Does a part of the work, beside which others go on: where it fails, they end at their next [`Monitor::check`], until
+    /// [`Monitor::go_on`].
+    pub(crate) fn halting<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        work().inspect_err(|_| self.cancelled.0.halted.store(true, Relaxed))
+    }
+
+    /// All parts have ended: what comes next is not given up.
+    pub(crate) fn go_on(&self) {
+        self.cancelled.0.halted.store(false, Relaxed);
     }
 
     /// What outlives one call.

@@ -127,6 +127,9 @@ pub trait Snapshots: Send + Sync {
     /// All snapshots, whosesoever.
     fn all(&self) -> Result<Vec<Snapshot>>;
 
+    /// The same, of a server as it was last listed here, with what was saved and forgotten from here since: it is not asked again.
+    fn last_listed(&self) -> Result<Vec<Snapshot>>;
+
     /// Saves what `write` writes as the file `name`. `write` may be called again, from the beginning. Where it fails, no
     /// snapshot comes to be.
     fn save_stream(
@@ -161,6 +164,9 @@ pub trait Snapshots: Send + Sync {
 
     /// A path of a snapshot, and all below it, likewise; the path itself comes first.
     fn nodes_below(&self, snapshot: &str, path: &[u8]) -> Result<Box<dyn Iterator<Item = Node> + Send>>;
+
+    /// Remembers a small file that was just saved, as [`Snapshots::read_small`] gives it.
+    fn remember_small(&self, snapshot: &str, content: &[u8]);
 
     /// Copies snapshots of another place, with their tags; those that are here already are not copied again. Each comes to be
     /// when all of it is here.

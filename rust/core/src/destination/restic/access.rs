@@ -169,14 +169,15 @@ impl Access {
         }
     }
 
-    /// Goes on to the next key, where there is one that was not tried.
-    pub fn try_next_key(&self) -> bool {
-        let next = self.fits.load(Relaxed) + 1;
-        let is_there = next < self.keys.len();
-        if is_there {
-            self.fits.store(next, Relaxed);
+    /// Goes on to the key after one that did not fit, where there is one; another call may have gone on already. Gives
+    /// which is tried now.
+    pub fn next_key(&self, tried: usize) -> Option<usize> {
+        let next = tried + 1;
+        if next >= self.keys.len() {
+            return None;
         }
-        is_there
+        let gone_on = self.fits.compare_exchange(tried, next, Relaxed, Relaxed);
+        Some(gone_on.map_or_else(|now| now, |_| next))
     }
 
     /// What goes into restic's own environment, and nobody else's.

@@ -1,7 +1,6 @@
 //! What restic is called for: to save, to read, to forget, to look after what it keeps.
 
 use super::Repository;
-use super::listing::parse;
 use super::lock::with_lock;
 use super::nodes::Nodes;
 use super::pipes::{self, Feed};
@@ -99,13 +98,13 @@ impl Snapshots for Repository {
     }
 
     fn all(&self) -> Result<Vec<Snapshot>> {
-        if let Some(known) = self.names().and_then(|names| self.remembered(&names)) {
-            return Ok(known);
-        }
-        // Of a place that we may only read, too.
-        let listed = parse(&self.call(["snapshots", "--json", "--no-lock"])?)?;
-        self.remember(&listed);
-        Ok(listed)
+        self.list_now()
+    }
+
+    fn last_listed(&self) -> Result<Vec<Snapshot>> {
+        // A folder of this machine tells at once whether anything has come.
+        let known = if self.access.local.is_some() { None } else { self.seen().all.clone() };
+        known.map_or_else(|| self.list_now(), Ok)
     }
 
     fn save_stream(
@@ -117,7 +116,8 @@ impl Snapshots for Repository {
         monitor: &Monitor,
     ) -> Result<Saved> {
         let call = Call::new(["backup", "--json", "--stdin", "--stdin-filename", name], &monitor.flag());
-        self.save(&tagged(call, host, tags), Some(write), monitor)
+        let saved = self.save(&tagged(call, host, tags), Some(write), monitor)?;
+        Ok(self.noted(saved, host, tags))
     }
 
     fn save_folders(
@@ -143,7 +143,8 @@ impl Snapshots for Repository {
             left_out.push(b'\n');
         }
         call.files = vec![("--files-from-raw", targets), ("--exclude-file", left_out)];
-        self.save(&call, None, monitor)
+        let saved = self.save(&call, None, monitor)?;
+        Ok(self.noted(saved, host, tags))
     }
 
     fn read(&self, snapshot: &str, path: &[u8]) -> Result<Box<dyn Read + Send>> {
@@ -180,6 +181,11 @@ impl Snapshots for Repository {
         })
     }
 
+    fn remember_small(&self, snapshot: &str, content: &[u8]) {
+        // Without it the next look reads it, and that is all.
+        let _ = self.remembering(snapshot, 0, || Ok(content.to_vec()));
+    }
+
     fn copy_from(&self, from: &dyn Snapshots, snapshots: &[String], monitor: &Monitor) -> Result<()> {
         self.copy_of(from.repository(), snapshots, monitor)
     }
@@ -195,6 +201,9 @@ impl Snapshots for Repository {
         let call = Call::new(["forget", "--quiet"], &self.job());
         let done = self.call(call.args.into_iter().chain(snapshots.iter().map(Into::into))).map(drop);
         self.remember_refusal(&done);
+        if done.is_ok() {
+            self.unlearn(snapshots);
+        }
         done
     }
 
@@ -241,6 +250,13 @@ impl Repository {
                 _ => Err(error),
             }
         })
+    }
+
+    /// What was saved, with its whole name where that is known.
+    fn noted(&self, saved: Saved, host: &str, tags: &[String]) -> Saved {
+        let id = saved.id.clone();
+        let id = self.learn(Snapshot { id, tags: tags.to_vec(), host: host.to_owned(), copied: false });
+        Saved { id, ..saved }
     }
 
     /// A call that only reads: where we may not write, it goes without a lock.

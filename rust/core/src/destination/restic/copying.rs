@@ -1,6 +1,7 @@
 //! Snapshots copied from one repository into another by `restic copy`, which reads from the one what the other lacks.
 
 use super::Repository;
+use super::listing::Seen;
 use super::lock::{unlock, with_lock};
 use super::pipes;
 use super::program::Call;
@@ -32,6 +33,7 @@ impl Repository {
             }
             Err(error.context(format!("copying from {}", from.access.shown)))
         };
+        *self.seen() = Seen::default();
         with_lock(&self.access, &monitor.flag(), copy)
     }
 }

@@ -2,16 +2,27 @@
 
 use super::Repository;
 use crate::catalog::{Sidecar, key};
-use crate::destination::snapshots::{FILE, ID, PART, PARTS, SITE, Snapshot, Snapshots, WHOLE};
+use crate::destination::snapshots::{FILE, ID, PART, PARTS, SITE, Snapshot, WHOLE};
 use crate::destination::{Listed, check_name};
 use crate::{Code, Error, Note, NoteKind, Result, ResultExt, whole_file};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
+use std::sync::{MutexGuard, PoisonError};
 
 /// More than any cache of a listing is.
 const CACHE_MOST: u64 = 256 << 20;
+/// Characters of a snapshot's whole name.
+pub(super) const NAME: usize = 64;
+
+/// The last listing of this process, with what it saved and forgot since.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub all: Option<Vec<Snapshot>>,
+    /// It was made for who lists next.
+    pub is_new: bool,
+}
 
 /// A backup as its snapshots tell of it.
 pub(super) struct Found {
@@ -30,19 +41,90 @@ impl Repository {
             .ok()?
             .map(|name| name.ok().and_then(|name| name.into_string().ok()))
             .collect::<Option<_>>()?;
-        names.retain(|name| name.len() == 64);
+        names.retain(|name| name.len() == NAME);
         names.sort();
         Some(names)
     }
 
-    /// What is remembered of the listing, if it is of these snapshots.
+    /// What is remembered of these snapshots, where that is all of them: a snapshot never changes, and its name is its hash.
     pub(super) fn remembered(&self, names: &[String]) -> Option<Vec<Snapshot>> {
-        let mut text = Vec::new();
-        fs::File::open(self.cache.as_ref()?).ok()?.take(CACHE_MOST).read_to_end(&mut text).ok()?;
-        let known = parse(&text).ok()?;
+        let mut known = self.recall()?;
+        known.retain(|one| names.binary_search(&one.id).is_ok());
         let mut ids: Vec<&str> = known.iter().map(|snapshot| snapshot.id.as_str()).collect();
         ids.sort_unstable();
         ids.iter().eq(names.iter()).then_some(known)
+    }
+
+    fn recall(&self) -> Option<Vec<Snapshot>> {
+        let mut text = Vec::new();
+        fs::File::open(self.cache.as_ref()?).ok()?.take(CACHE_MOST).read_to_end(&mut text).ok()?;
+        parse(&text).ok()
+    }
+
+    /// All snapshots, by what is remembered of a folder of this machine, or else as restic lists them.
+    pub(super) fn list_now(&self) -> Result<Vec<Snapshot>> {
+        let remembered = self.names().and_then(|names| self.remembered(&names));
+        let all = match remembered {
+            Some(all) => all,
+            // Of a place that we may only read, too.
+            None => {
+                let all = parse(&self.call(["snapshots", "--json", "--no-lock"])?)?;
+                self.remember(&all);
+                all
+            }
+        };
+        *self.seen() = Seen { all: Some(all.clone()), is_new: false };
+        Ok(all)
+    }
+
+    /// The listing that this process knows.
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The listing that was just made ready, once; else a new one.
+    fn listed(&self) -> Result<Vec<Snapshot>> {
+        let mut seen = self.seen();
+        match (std::mem::take(&mut seen.is_new), &seen.all) {
+            (true, Some(all)) => Ok(all.clone()),
+            _ => {
+                drop(seen);
+                self.list_now()
+            }
+        }
+    }
+
+    /// Takes note of a snapshot that was saved from here, so that nobody has to list it; gives its whole name, where that is known.
+    pub(super) fn learn(&self, saved: Snapshot) -> String {
+        // restic 0.14 tells the beginning of the name.
+        let mut names = self.names().unwrap_or_default();
+        names.retain(|name| name.starts_with(&saved.id));
+        let whole = match <[String; 1]>::try_from(names) {
+            Ok([name]) => Snapshot { id: name, ..saved },
+            Err(_) => saved,
+        };
+        let id = whole.id.clone();
+        let mut seen = self.seen();
+        seen.is_new = false;
+        if let Some(all) = &mut seen.all {
+            all.push(whole.clone());
+        }
+        if id.len() == NAME
+            && let Some(mut known) = self.recall()
+        {
+            known.push(whole);
+            self.remember(&known);
+        }
+        id
+    }
+
+    /// Takes note that snapshots are gone.
+    pub(super) fn unlearn(&self, gone: &[String]) {
+        let mut seen = self.seen();
+        seen.is_new = false;
+        if let Some(all) = &mut seen.all {
+            all.retain(|one| !gone.iter().any(|id| one.id.starts_with(id.as_str())));
+        }
     }
 
     pub(super) fn remember(&self, listed: &[Snapshot]) {
@@ -62,7 +144,7 @@ impl Repository {
 
     /// Its backups by file name and number, the newest last; those that are not whole are told of.
     pub(super) fn backups(&self, told: &mut Vec<Note>) -> Result<Vec<Found>> {
-        let all = self.all()?;
+        let all = self.listed()?;
         let verified = self.verified();
         let group = |snapshot: &Snapshot| Some((snapshot.tag(ID)?, snapshot.tag(SITE)));
         let mut parts: BTreeMap<_, Vec<(String, String)>> = BTreeMap::new();

@@ -4,6 +4,7 @@ use super::access::Access;
 use super::pipes::lines;
 use super::program::{Call, TICK};
 use crate::{Cancel, Code, Error, NoteKind, Result};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// How long somebody else's lock is waited for.
@@ -17,7 +18,7 @@ pub(super) fn with_lock<T>(
     cancel: &Cancel,
     mut work: impl FnMut() -> Result<T>,
 ) -> Result<T> {
-    let mut wait = Wait::default();
+    let mut wait = Wait::at(access);
     loop {
         match work() {
             Err(error) => wait.until_next_try(access, cancel, error)?,
@@ -27,17 +28,29 @@ pub(super) fn with_lock<T>(
 }
 
 /// A wait for what hinders work at a repository.
-#[derive(Default)]
 pub(super) struct Wait {
     since: Option<Instant>,
+    /// Which of the keys is tried.
+    key: usize,
 }
 
 impl Wait {
+    /// To be made before the first try.
+    pub fn at(access: &Access) -> Wait {
+        Wait { since: None, key: access.fits.load(Relaxed) }
+    }
+
     /// Waits until it is worth another try; the error comes back where it is not. Who holds the lock is told once. One that
     /// restic itself holds for stale is taken away by it.
     pub fn until_next_try(&mut self, access: &Access, cancel: &Cancel, error: Error) -> Result<()> {
         match error.code() {
-            Code::Key if access.try_next_key() => return Ok(()),
+            Code::Key => match access.next_key(self.key) {
+                Some(next) => {
+                    self.key = next;
+                    return Ok(());
+                }
+                None => return Err(error),
+            },
             Code::Locked => {}
             _ => return Err(error),
         }

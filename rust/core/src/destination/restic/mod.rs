@@ -84,6 +84,7 @@ pub struct Repository {
     /// A file that is there as long as it does.
     refusal: Option<PathBuf>,
     job: Mutex<Cancel>,
+    seen: Mutex<listing::Seen>,
 }
 
 impl Repository {
@@ -116,6 +117,7 @@ impl Repository {
             refused: AtomicBool::new(false),
             refusal: of_state(format!("restic-{which}-guards")),
             job: Mutex::default(),
+            seen: Mutex::default(),
         })
     }
 
@@ -178,7 +180,11 @@ impl Destination for Repository {
     }
 
     fn prepare(&self, _monitor: &Monitor) -> Result<()> {
-        self.all().map(drop)
+        // The list may be remembered, and then nobody has asked for a key.
+        self.access.password()?;
+        self.list_now()?;
+        self.seen().is_new = true;
+        Ok(())
     }
 
     fn clean_parts(&self, _keep: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {

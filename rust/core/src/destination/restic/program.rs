@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -82,11 +83,11 @@ pub(super) struct Running {
 
 impl Running {
     pub fn stdin(&mut self) -> Option<ChildStdin> {
-        self.child.stdin.take()
+        self.child.stdin.take().inspect(|pipe| widen(pipe))
     }
 
     pub fn stdout(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+        self.child.stdout.take().inspect(|pipe| widen(pipe))
     }
 
     /// Waits for its end.
@@ -197,6 +198,11 @@ pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Runnin
         Error::new(Code::Unsupported, "cannot run the program restic").because(cause).hint(INSTALL)
     })?;
     Ok(Running { child, said, status: None, _ways: ways })
+}
+
+/// Lets more wait in a pipe, so that both ends take turns less often. Where the system does not allow it, it stays as it is.
+fn widen(pipe: impl AsFd) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, 1 << 20);
 }
 
 /// PATH with a folder before all others.

@@ -21,8 +21,9 @@ pub(super) struct Output {
 
 /// Starts a restic whose output is read as it comes.
 pub(super) fn open(access: &Access, call: Call) -> Result<Output> {
+    let wait = Wait::at(access);
     let (running, stdout) = started(access, &call)?;
-    let (access, wait) = (access.clone(), Wait::default());
+    let access = access.clone();
     Ok(Output { running, stdout, access, call, wait, came: false, ended: false })
 }
 

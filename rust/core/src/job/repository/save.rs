@@ -7,16 +7,20 @@ use crate::archive::show;
 use crate::catalog::{Sidecar, key};
 use crate::config::Document;
 use crate::destination::snapshots::{
-    ABOUT, DATABASE, FILE, FILES, Folders, ID, PART, PARTS, SITE, Snapshot, Snapshots, WHOLE, tag,
+    ABOUT, DATABASE, FILE, FILES, Folders, ID, PART, PARTS, SITE, Saved, Snapshot, Snapshots, WHOLE, tag,
 };
 use crate::job::backup::sources::BackupPlan;
 use crate::job::backup::write::Wrote;
-use crate::source::database;
+use crate::source::database::{self, DumpReport};
 use crate::source::files::TreeReport;
+use crate::source::outline::Link;
+use crate::threads::spawn_scoped;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread::scope;
 
 /// The tag of the machine that is saving: what it leaves unfinished is its own to forget.
 const MACHINE: &str = "bam_machine";
@@ -50,7 +54,7 @@ pub struct Saving<'a> {
 /// Forgets what runs that did not come to their end left behind: this machine's own of this site, and what is too old to
 /// be somebody's who is still at it. The site's lock is held.
 pub fn forget_leftovers(place: &dyn Snapshots, site: Option<&str>) -> Result<()> {
-    let all = place.all()?;
+    let all = place.last_listed()?;
     let group = |one: &Snapshot| (one.tag(ID), one.tag(SITE));
     let whole: BTreeSet<_> =
         all.iter().filter(|one| one.tag(PART).as_deref() == Some(WHOLE)).map(group).collect();
@@ -76,90 +80,46 @@ fn machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Saves a backup.
+/// Saves a backup: dump and folders at the same time, and then what makes it exist.
 pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Result<Done> {
-    let site = saving.sidecar.get(key::SITE);
-    let host = host(saving.document);
-    let mut shared = vec![tag(MACHINE, &machine())];
-    for field in [key::ID, key::SITE, key::SOURCE_ID, key::PROFILE, key::SCHEDULE_ID] {
-        if let Some(value) = saving.sidecar.get(field) {
-            shared.push(tag(field, value));
-        }
-    }
-    let tags = |part: &str| {
-        let mut tags = shared.clone();
-        tags.push(tag(PART, part));
-        tags
-    };
-    let (mut parts, mut saved) = (Vec::new(), Vec::new());
-    let mut about = About {
-        time: saving
-            .sidecar
-            .number(key::DATESTAMP)
-            .and_then(|time| i64::try_from(time).ok())
-            .unwrap_or_default(),
-        ..About::default()
-    };
-    let mut wrote = Wrote::default();
-    let mut done = Done { bytes: 0, added: 0 };
     let missing = || monitor.notes().iter().filter(|note| note.kind == NoteKind::Missing).count();
     let before = missing();
-    let plan = saving.plan;
-    let (driver, name) = plan.dump_name();
-    if let Some((connection, settings)) = plan.database() {
-        let mut report = None;
-        let mut write = |out: &mut dyn Write| {
-            let mut out = BufWriter::with_capacity(1 << 18, out);
-            report = Some(database::dump(connection, settings, &mut out, monitor)?);
-            Ok(out.flush()?)
-        };
-        let dump = place.save_stream(name, &host, &tags(DATABASE), &mut write, monitor)?;
-        let report = report.ok_or_else(|| Error::new(Code::Internal, "restic read no dump"))?;
-        if report.bytes != dump.bytes {
-            let _ = place.forget(&[dump.id]);
-            return Err(Error::new(Code::Integrity, "restic saved another size than the dump has"));
-        }
+    let run = Run::new(place, saving, monitor);
+    // Read before anything is saved: it is what the last run left.
+    let parent = if saving.plan.trees().is_empty() { None } else { parent(place, saving.sidecar)? };
+    let (dump, tree) = both(monitor, || run.dump(), || run.folders(parent));
+    let (dump, tree) = match (dump, tree) {
+        (Ok(dump), Ok(tree)) => (dump, tree),
+        // One was given up because of the other.
+        (Err(error), Err(other)) if error.code() == Code::Cancelled => return Err(other),
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
+    if let Err(error) = run.prove(&dump, &tree) {
+        let _ = place.forget(&[id(dump), id(tree)].concat());
+        return Err(error);
+    }
+    let mut about = About { time: run.time(), ..About::default() };
+    let (mut wrote, mut parts, mut done) = (Wrote::default(), Vec::new(), Done { bytes: 0, added: 0 });
+    let (driver, name) = saving.plan.dump_name();
+    if let Some((dump, report)) = dump {
         done.bytes += dump.bytes;
         done.added += dump.added;
         about.database = Some((name.to_owned(), report.bytes));
         wrote.dump = Some(report);
         parts.push(DATABASE);
-        saved.push(dump.id);
     }
-    if !plan.trees().is_empty() {
-        let mut folders = Folders { parent: parent(place, saving.sidecar)?, ..Folders::default() };
-        let mut files = TreeReport::default();
-        let mut further = (0, 0);
-        for tree in plan.trees() {
-            let outline = tree.outline(monitor)?;
-            folders.targets.extend(outline.places.iter().map(|(real, _)| real.clone()));
-            folders.left_out.extend(outline.left_out);
-            about.places.extend(outline.places);
-            about.links.extend(outline.links);
-            files.followed.extend(outline.followed);
-            further = (further.0 + outline.further.0, further.1 + outline.further.1);
-        }
-        // What lies elsewhere in the archive is no less wanted for lying in what another tree leaves out.
-        let wanted: BTreeSet<&Vec<u8>> = folders.targets.iter().collect();
-        folders.left_out.retain(|path| !wanted.contains(path));
-        let tree = place.save_folders(&folders, &host, &tags(FILES), monitor)?;
-        saved.push(tree.id.clone());
-        if let Err(error) = tell_lost(&tree.lost, plan.ignores_errors(), monitor) {
-            let _ = place.forget(&saved);
-            return Err(error);
-        }
-        files.files = tree.files.saturating_sub(further.0);
-        files.bytes = tree.bytes.saturating_sub(further.1);
-        files.followed.truncate(crate::source::files::MAX_FOLLOWED);
-        done.bytes += files.bytes;
+    if let Some((tree, found)) = tree {
         done.added += tree.added;
+        let files = found.report(&tree);
+        done.bytes += files.bytes;
         wrote.files = Some(files);
+        (about.places, about.links) = (found.places, found.links);
         parts.push(FILES);
     }
-    about.manifest = plan.manifest(driver, name, about.time);
+    about.manifest = saving.plan.manifest(driver, name, about.time);
     let mut sidecar = saving.sidecar.clone();
     wrote.describe(&mut sidecar);
-    plan.describe_excludes(&mut sidecar);
+    saving.plan.describe_excludes(&mut sidecar);
     // restic does not tell.
     sidecar.remove(key::CHANGED_FILES);
     if let Some(missing) = missing().checked_sub(before).filter(|missing| *missing > 0) {
@@ -167,23 +127,172 @@ pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Re
     }
     sidecar.set_number(key::CONTENT_SIZE, done.bytes);
     sidecar.set_number(key::ADDED, done.added);
-    about.sidecar = sidecar.clone();
-    let mut last = vec![
-        tag(PART, WHOLE),
-        tag(FILE, saving.file),
-        tag(PARTS, &parts.join("+")),
-        tag(MACHINE, &machine()),
-    ];
-    let fields = sidecar.fields().filter(|(name, value)| !LONG.contains(name) && !value.is_empty());
-    last.extend(fields.map(|(name, value)| tag(name, value)));
-    let text = about.to_json().to_string();
-    let mut write = |out: &mut dyn Write| Ok(out.write_all(text.as_bytes())?);
+    about.sidecar = sidecar;
     monitor.check()?;
-    place.save_stream(ABOUT, &host, &last, &mut write, monitor)?;
+    run.mark(&about, &parts)?;
     if saving.replaces {
-        replace(place, saving, site)?;
+        replace(place, saving, saving.sidecar.get(key::SITE))?;
     }
     Ok(done)
+}
+
+/// A part that was saved, and what we know of it ourselves; `None`: the backup has none such.
+type Part<T> = Option<(Saved, T)>;
+
+fn id<T>(part: Part<T>) -> Vec<String> {
+    part.map(|(saved, _)| saved.id).into_iter().collect()
+}
+
+/// What trees were found to consist of.
+#[derive(Default)]
+struct Trees {
+    places: Vec<(Vec<u8>, Vec<u8>)>,
+    links: Vec<Link>,
+    followed: Vec<Vec<u8>>,
+    further: (u64, u64),
+}
+
+impl Trees {
+    /// What a sidecar tells of them.
+    fn report(&self, saved: &Saved) -> TreeReport {
+        let mut followed = self.followed.clone();
+        followed.truncate(crate::source::files::MAX_FOLLOWED);
+        TreeReport {
+            files: saved.files.saturating_sub(self.further.0),
+            bytes: saved.bytes.saturating_sub(self.further.1),
+            followed,
+            ..TreeReport::default()
+        }
+    }
+}
+
+/// One backup that is being saved.
+struct Run<'a> {
+    place: &'a dyn Snapshots,
+    saving: &'a Saving<'a>,
+    host: String,
+    /// The tags that all its snapshots have.
+    tags: Vec<String>,
+    monitor: &'a Monitor,
+}
+
+impl<'a> Run<'a> {
+    fn new(place: &'a dyn Snapshots, saving: &'a Saving<'a>, monitor: &'a Monitor) -> Self {
+        let mut tags = vec![tag(MACHINE, &machine())];
+        for field in [key::ID, key::SITE, key::SOURCE_ID, key::PROFILE, key::SCHEDULE_ID] {
+            if let Some(value) = saving.sidecar.get(field) {
+                tags.push(tag(field, value));
+            }
+        }
+        Run { place, saving, host: host(saving.document), tags, monitor }
+    }
+
+    fn time(&self) -> i64 {
+        let time = self.saving.sidecar.number(key::DATESTAMP);
+        time.and_then(|time| i64::try_from(time).ok()).unwrap_or_default()
+    }
+
+    fn tags(&self, part: &str) -> Vec<String> {
+        let mut tags = self.tags.clone();
+        tags.push(tag(PART, part));
+        tags
+    }
+
+    fn dump(&self) -> Result<Part<DumpReport>> {
+        let plan = self.saving.plan;
+        let Some((connection, settings)) = plan.database() else { return Ok(None) };
+        let mut report = None;
+        let mut write = |out: &mut dyn Write| {
+            let mut out = BufWriter::with_capacity(1 << 18, out);
+            report = Some(database::dump(connection, settings, &mut out, self.monitor)?);
+            Ok(out.flush()?)
+        };
+        let (_, name) = plan.dump_name();
+        let saved =
+            self.place.save_stream(name, &self.host, &self.tags(DATABASE), &mut write, self.monitor)?;
+        let report = report.ok_or_else(|| Error::new(Code::Internal, "restic read no dump"))?;
+        Ok(Some((saved, report)))
+    }
+
+    fn folders(&self, parent: Option<String>) -> Result<Part<Trees>> {
+        if self.saving.plan.trees().is_empty() {
+            return Ok(None);
+        }
+        let (mut folders, mut found) = (Folders { parent, ..Folders::default() }, Trees::default());
+        for tree in self.saving.plan.trees() {
+            let outline = tree.outline(self.monitor)?;
+            folders.targets.extend(outline.places.iter().map(|(real, _)| real.clone()));
+            folders.left_out.extend(outline.left_out);
+            found.places.extend(outline.places);
+            found.links.extend(outline.links);
+            found.followed.extend(outline.followed);
+            found.further.0 += outline.further.0;
+            found.further.1 += outline.further.1;
+        }
+        // What lies elsewhere in the archive is no less wanted for lying in what another tree leaves out.
+        let wanted: BTreeSet<&Vec<u8>> = folders.targets.iter().collect();
+        folders.left_out.retain(|path| !wanted.contains(path));
+        let saved = self.place.save_folders(&folders, &self.host, &self.tags(FILES), self.monitor)?;
+        Ok(Some((saved, found)))
+    }
+
+    /// Fails where what was saved is not all that was to be.
+    fn prove(&self, dump: &Part<DumpReport>, tree: &Part<Trees>) -> Result<()> {
+        if dump.as_ref().is_some_and(|(saved, report)| saved.bytes != report.bytes) {
+            return Err(Error::new(Code::Integrity, "restic saved another size than the dump has"));
+        }
+        let Some((saved, _)) = tree else { return Ok(()) };
+        tell_lost(&saved.lost, self.saving.plan.ignores_errors(), self.monitor)
+    }
+
+    /// Makes the backup exist.
+    fn mark(&self, about: &About, parts: &[&str]) -> Result<()> {
+        let mut tags = vec![
+            tag(PART, WHOLE),
+            tag(FILE, self.saving.file),
+            tag(PARTS, &parts.join("+")),
+            tag(MACHINE, &machine()),
+        ];
+        let fields = about.sidecar.fields().filter(|(name, value)| !LONG.contains(name) && !value.is_empty());
+        tags.extend(fields.map(|(name, value)| tag(name, value)));
+        let text = about.to_json().to_string();
+        let mut write = |out: &mut dyn Write| Ok(out.write_all(text.as_bytes())?);
+        let saved = self.place.save_stream(ABOUT, &self.host, &tags, &mut write, self.monitor)?;
+        self.place.remember_small(&saved.id, text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Does both at the same time, or one after the other where there is no thread for that. Where one fails, the other is
+/// given up.
+fn both<A: Send, B>(
+    monitor: &Monitor,
+    one: impl FnOnce() -> Result<A> + Send,
+    other: impl FnOnce() -> Result<B>,
+) -> (Result<A>, Result<B>) {
+    let one = Mutex::new(Some(one));
+    // There when its turn comes: nobody else takes it.
+    let first = || match one.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(work) => monitor.halting(work),
+        None => Err(Error::new(Code::Internal, "a dump is made once")),
+    };
+    let done = scope(|scope| {
+        let beside = spawn_scoped(scope, "bam-dump", first);
+        match beside {
+            Ok(thread) => {
+                let other = monitor.halting(other);
+                let bug = |_| Err(Error::new(Code::Internal, "saving the dump stopped at a bug in bam"));
+                (thread.join().unwrap_or_else(bug), other)
+            }
+            Err(_) => {
+                let one = first();
+                let other = if one.is_ok() { other() } else { Err(Error::new(Code::Cancelled, "given up")) };
+                (one, other)
+            }
+        }
+    });
+    monitor.go_on();
+    done
 }
 
 /// The host of snapshots: the site's, so that it is the same whatever the machine is called.
@@ -200,7 +309,7 @@ fn parent(place: &dyn Snapshots, sidecar: &Sidecar) -> Result<Option<String>> {
             && one.tag(key::SOURCE_ID).as_deref() == sidecar.get(key::SOURCE_ID)
     };
     let number = |one: &&Snapshot| one.tag(ID).and_then(|id| id.parse::<u64>().ok());
-    let all = place.all()?;
+    let all = place.last_listed()?;
     Ok(all.iter().filter(same).max_by_key(number).map(|one| one.id.clone()))
 }
 
