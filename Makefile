@@ -28,7 +28,7 @@ help:
 	@echo 'make test      every test there is; the last line counts them'
 	@echo 'make faults    POINTS=… SEED=…: kills, full disks and errors at the calls of every operation; then what must hold'
 	@echo 'make soak      TIME=seconds: a changing site, all verbs in rounds, with faults'
-	@echo 'make scale     SCALE=part: memory and time with a million files, 20 000 tables, 100 000 backups'
+	@echo 'make scale     SCALE=part: memory and time with a million files, 20 000 tables, 100 000 backups, a year of nights'
 	@echo 'make servers   the database tests on the MySQL, MariaDB and PostgreSQL of newer Debians (as root)'
 	@echo 'make lint      rustfmt, clippy, php -l, shellcheck, codespell, cargo deny'
 	@echo 'make fuzz      libFuzzer over every parser and the C interface, TIME=60 seconds each (nightly Rust)'
@@ -95,8 +95,9 @@ soak:
 scale: SCALE ?= 1
 scale:
 	@tests/need build faults
-	cargo build --locked --package bam-cli
+	cargo build --locked --package bam-cli --package bam-bench-data
 	@tests/faults/scale --scale $(SCALE)
+	@tests/faults/year --days $$(awk 'BEGIN { print int(4 + 361 * $(SCALE)) }')
 
 servers:
 	@tests/need build servers

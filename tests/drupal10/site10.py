@@ -56,6 +56,8 @@ class Site:
 
     def __init__(self, kind, prefix=""):
         self.kind, self.prefix = kind, prefix
+        # What the environment has besides.
+        self.around = {}
         self.top = tempfile.mkdtemp(prefix="bam-drupal10-")
         atexit.register(self.remove)
         self.root = os.path.join(self.top, "project")
@@ -130,7 +132,7 @@ class Site:
     def environment(self):
         return {**os.environ, "HOME": self.top, "XDG_STATE_HOME": self.top + "/state", "DRUPAL_ENV": "test",
                 "PHP_INI_SCAN_DIR": ":" + self.top + "/php",
-                "BAM_LIBRARY": os.path.join(os.path.dirname(BAM), "libbam.so"), "COLUMNS": "200"}
+                "BAM_LIBRARY": os.path.join(os.path.dirname(BAM), "libbam.so"), "COLUMNS": "200", **self.around}
 
     def run(self, command, expect=0):
         done = subprocess.run(command, cwd=self.top, env=self.environment(), stdin=subprocess.DEVNULL,
