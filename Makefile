@@ -79,6 +79,7 @@ bench:
 	@if [ -n "$$BAM_TEST_DRUPAL_ROOT" ]; then tests/bench/drupal; else echo "BAM_TEST_DRUPAL_ROOT names no site: Backup and Migrate is left out"; fi
 	@tests/bench/transfer --program $(built)/examples/transfer
 	@tests/bench/transfer --program $(built)/examples/transfer --latency 50 --rounds 3
+	@tests/bench/objects --program $(built)/examples/transfer
 
 faults: POINTS ?= 10000
 faults:
