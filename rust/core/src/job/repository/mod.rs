@@ -266,23 +266,7 @@ impl Kept {
                 }
             }
             for link in &about.links {
-                let target = link.target.clone();
-                tar.append(
-                    &Entry {
-                        path: link.path.clone(),
-                        kind: if link.hard {
-                            EntryKind::Hardlink(target)
-                        } else {
-                            EntryKind::Symlink(target)
-                        },
-                        mode: link.mode,
-                        uid: link.uid,
-                        gid: link.gid,
-                        mtime: link.mtime,
-                        extras: Default::default(),
-                    },
-                    &mut io::empty(),
-                )?;
+                tar.append(&member_of(link), &mut io::empty())?;
             }
         }
         if let (Some(database), Some((name, bytes)), false) =
@@ -306,6 +290,19 @@ impl Kept {
         tar.finish()?
             .flush()
             .at("cannot put together what is in", std::path::Path::new(&self.place.describe()))
+    }
+}
+
+fn member_of(link: &Link) -> Entry {
+    let target = link.target.clone();
+    Entry {
+        path: link.path.clone(),
+        kind: if link.hard { EntryKind::Hardlink(target) } else { EntryKind::Symlink(target) },
+        mode: link.mode,
+        uid: link.uid,
+        gid: link.gid,
+        mtime: link.mtime,
+        extras: Default::default(),
     }
 }
 

@@ -98,36 +98,7 @@ pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Re
         let _ = place.forget(&[id(dump), id(tree)].concat());
         return Err(error);
     }
-    let mut about = About { time: run.time(), ..About::default() };
-    let (mut wrote, mut parts, mut done) = (Wrote::default(), Vec::new(), Done { bytes: 0, added: 0 });
-    let (driver, name) = saving.plan.dump_name();
-    if let Some((dump, report)) = dump {
-        done.bytes += dump.bytes;
-        done.added += dump.added;
-        about.database = Some((name.to_owned(), report.bytes));
-        wrote.dump = Some(report);
-        parts.push(DATABASE);
-    }
-    if let Some((tree, found)) = tree {
-        done.added += tree.added;
-        let files = found.report(&tree);
-        done.bytes += files.bytes;
-        wrote.files = Some(files);
-        (about.places, about.links) = (found.places, found.links);
-        parts.push(FILES);
-    }
-    about.manifest = saving.plan.manifest(driver, name, about.time);
-    let mut sidecar = saving.sidecar.clone();
-    wrote.describe(&mut sidecar);
-    saving.plan.describe_excludes(&mut sidecar);
-    // restic does not tell.
-    sidecar.remove(key::CHANGED_FILES);
-    if let Some(missing) = missing().checked_sub(before).filter(|missing| *missing > 0) {
-        sidecar.set_number(key::MISSING, missing as u64);
-    }
-    sidecar.set_number(key::CONTENT_SIZE, done.bytes);
-    sidecar.set_number(key::ADDED, done.added);
-    about.sidecar = sidecar;
+    let (about, parts, done) = run.about(dump, tree, missing().saturating_sub(before));
     monitor.check()?;
     run.mark(&about, &parts)?;
     if saving.replaces {
@@ -243,6 +214,47 @@ impl<'a> Run<'a> {
         }
         let Some((saved, _)) = tree else { return Ok(()) };
         tell_lost(&saved.lost, self.saving.plan.ignores_errors(), self.monitor)
+    }
+
+    /// What is told of the backup; its parts; how large it is. `missing`: how many things it lacks.
+    fn about(
+        &self,
+        dump: Part<DumpReport>,
+        tree: Part<Trees>,
+        missing: usize,
+    ) -> (About, Vec<&'static str>, Done) {
+        let plan = self.saving.plan;
+        let mut about = About { time: self.time(), ..About::default() };
+        let (mut wrote, mut parts, mut done) = (Wrote::default(), Vec::new(), Done { bytes: 0, added: 0 });
+        let (driver, name) = plan.dump_name();
+        if let Some((dump, report)) = dump {
+            done.bytes += dump.bytes;
+            done.added += dump.added;
+            about.database = Some((name.to_owned(), report.bytes));
+            wrote.dump = Some(report);
+            parts.push(DATABASE);
+        }
+        if let Some((tree, found)) = tree {
+            done.added += tree.added;
+            let files = found.report(&tree);
+            done.bytes += files.bytes;
+            wrote.files = Some(files);
+            (about.places, about.links) = (found.places, found.links);
+            parts.push(FILES);
+        }
+        about.manifest = plan.manifest(driver, name, about.time);
+        let mut sidecar = self.saving.sidecar.clone();
+        wrote.describe(&mut sidecar);
+        plan.describe_excludes(&mut sidecar);
+        // restic does not tell.
+        sidecar.remove(key::CHANGED_FILES);
+        if missing > 0 {
+            sidecar.set_number(key::MISSING, missing as u64);
+        }
+        sidecar.set_number(key::CONTENT_SIZE, done.bytes);
+        sidecar.set_number(key::ADDED, done.added);
+        about.sidecar = sidecar;
+        (about, parts, done)
     }
 
     /// Makes the backup exist.
