@@ -149,7 +149,10 @@ pub fn unshow(text: &[u8]) -> Option<Vec<u8>> {
             continue;
         }
         let (kind, after) = after.split_first()?;
-        let hex = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        let hex = |digits: &[u8]| {
+            let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+            u32::from_str_radix(digits, 16).ok()
+        };
         rest = after;
         match kind {
             b'\\' => path.push(b'\\'),
@@ -190,7 +193,7 @@ mod shown {
             assert!(!shown.chars().any(char::is_control));
             assert_eq!(unshow(shown.as_bytes()).as_deref().unwrap_or(path), path, "{shown}");
         }
-        for other in [&b"plain"[..], br"a\q", br"\x1", br"\u{110000}", b"end\\"] {
+        for other in [&b"plain"[..], br"a\q", br"\x1", br"\x+1", br"\u{+41}", br"\u{110000}", b"end\\"] {
             assert_eq!(unshow(other), None);
         }
     }

@@ -138,6 +138,48 @@ mod tests {
     }
 
     #[test]
+    fn times_before_1970_count_their_fraction_upwards() {
+        for (text, expected) in [
+            ("1.5", (1, 500_000_000)),
+            ("-1.5", (-2, 500_000_000)),
+            ("-0.25", (-1, 750_000_000)),
+            ("-3.0", (-3, 0)),
+            ("7", (7, 0)),
+            ("7.", (7, 0)),
+            ("7.0000000019", (7, 1)),
+        ] {
+            let found = parse(record("mtime", text).as_bytes()).unwrap();
+            assert_eq!(found.mtime, Some(expected), "{text}");
+        }
+        for text in ["", "x", "1.x", "1.:", "1.5x", "."] {
+            assert!(parse(record("mtime", text).as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn maps_of_all_formats_are_read() {
+        let pairs = record("GNU.sparse.map", "0,512,4096,5");
+        let listed: String = [("offset", "0"), ("numbytes", "512"), ("offset", "4096"), ("numbytes", "5")]
+            .iter()
+            .map(|(key, value)| record(&format!("GNU.sparse.{key}"), value))
+            .collect();
+        for text in [pairs, listed] {
+            let found = parse(text.as_bytes()).unwrap();
+            let map = found.map.expect("a map").finish(9000, 517).expect("a good one");
+            assert_eq!(map.iter().map(|segment| segment.offset).collect::<Vec<_>>(), [0, 4096]);
+            assert!(!found.map_in_body);
+        }
+        let one = parse((record("GNU.sparse.major", "1") + &record("GNU.sparse.realsize", "9")).as_bytes());
+        assert!(one.as_ref().is_ok_and(|found| found.map_in_body && found.real_size == Some(9)), "{one:?}");
+        assert!(!parse(record("GNU.sparse.major", "0").as_bytes()).unwrap().map_in_body);
+        assert_eq!(parse(record("GNU.sparse.size", "8").as_bytes()).unwrap().real_size, Some(8));
+        for (key, value) in [("map", "0,1,2"), ("map", "0,x"), ("numbytes", "1")] {
+            let text = record(&format!("GNU.sparse.{key}"), value);
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_an_integrity_error() {
         for text in
             ["x", "5 a=b\n", "8 a=bc\n", "999999999999999999999 a=b\n", "6 size\n", "8 uid=x\n", "0 a=b\n"]

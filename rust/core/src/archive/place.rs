@@ -135,3 +135,63 @@ pub fn leads_out(path: &[u8], target: &[u8]) -> bool {
     }
     target.starts_with(b"/")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_leads_out_by_the_step_that_leaves_the_folder() {
+        for (path, target, out) in [
+            ("l", "x", false),
+            ("l", "..", true),
+            ("l", "../x", true),
+            ("a/l", "../x", false),
+            ("a/l", "../../x", true),
+            ("./a//b/l", "../../x", false),
+            ("./a//b/l", "../../../x", true),
+            ("l", "x/..", false),
+            ("l", "x/../..", true),
+            ("l", "././/..", true),
+            ("l", "..x/...", false),
+            ("l", "/x", true),
+            ("l", "", false),
+        ] {
+            assert_eq!(leads_out(path.as_bytes(), target.as_bytes()), out, "{path} -> {target}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_refused_from_one_folder_too_many_on() {
+        let deep = |folders: usize| vec!["a"; folders].join("/").into_bytes();
+        assert!(refuse_deep(&deep(MAX_DEPTH)).is_ok());
+        assert_eq!(refuse_deep(&deep(MAX_DEPTH + 1)).unwrap_err().code(), Code::Integrity);
+        assert!(refuse_deep(&[b'a'; MAX_PATH]).is_ok());
+        assert_eq!(refuse_deep(&[b'a'; MAX_PATH + 1]).unwrap_err().code(), Code::Integrity);
+        // What is backed up has room for names, and for what an archive puts in front.
+        assert!(within_limits(&deep(MAX_DEPTH - 16)) && !within_limits(&deep(MAX_DEPTH - 15)));
+        assert!(within_limits(&[b'a'; MAX_PATH - 1024]) && !within_limits(&[b'a'; MAX_PATH - 1023]));
+    }
+
+    #[test]
+    fn a_place_comes_apart_at_its_last_slash() {
+        let at = |path: &str| Place { root: 2, path: path.into() };
+        assert_eq!(split(&at("a/b/c")), Some((at("a/b"), &b"c"[..])));
+        assert_eq!(split(&at("a")), Some((at(""), &b"a"[..])));
+        assert_eq!(split(&at("")), None);
+    }
+
+    #[test]
+    fn what_climbs_is_refused_and_what_only_looks_so_is_not() {
+        for climbing in ["..", "../a", "a/../b", "a/..", "a\0b"] {
+            assert_eq!(
+                refuse_climbing(climbing.as_bytes(), b"m").unwrap_err().code(),
+                Code::Integrity,
+                "{climbing}"
+            );
+        }
+        for fine in ["", "a", "..a/b..", "a/.../b"] {
+            assert!(refuse_climbing(fine.as_bytes(), b"m").is_ok(), "{fine}");
+        }
+    }
+}

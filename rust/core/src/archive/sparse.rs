@@ -168,6 +168,20 @@ mod tests {
     }
 
     #[test]
+    fn a_hole_counts_from_its_least_size_on() {
+        let file = 1 << 20;
+        let beginning = |at| plan(file, [seg(at, file - at)]);
+        assert_eq!(beginning(MIN_HOLE - 512), None, "a small hole in front is filled");
+        assert_eq!(beginning(MIN_HOLE), Some(vec![seg(MIN_HOLE, file - MIN_HOLE)]));
+        let middle = |hole| plan(file, [seg(0, 512), seg(512 + hole, file - 512 - hole)]);
+        assert_eq!(middle(MIN_HOLE - 512), None);
+        assert_eq!(middle(MIN_HOLE), Some(vec![seg(0, 512), seg(512 + MIN_HOLE, file - 512 - MIN_HOLE)]));
+        assert_eq!(plan(file, [seg(0, file - MIN_HOLE)]), Some(vec![seg(0, file - MIN_HOLE)]), "behind");
+        assert_eq!(plan(file, [seg(0, file - MIN_HOLE + 1)]), None);
+        assert_eq!(plan(file, [seg(0, file), seg(file, 10), seg(file + 4096, 10)]), None, "it shrank");
+    }
+
+    #[test]
     fn a_map_never_outgrows_its_bound() {
         let step = MIN_HOLE + 512;
         let many = (0..MAX_SEGMENTS as u64 * 3).map(|i| seg(i * step, 512));

@@ -80,7 +80,9 @@ impl Blocks {
     pub fn parse(text: &str) -> Option<Blocks> {
         let mut words = text.split_ascii_whitespace();
         let size = words.next()?.parse().ok().filter(|size| *size > 0)?;
-        let sums = words.map(|hex| u32::from_str_radix(hex, 16).ok()).collect::<Option<_>>()?;
+        // A number may have a sign in front, a sum not.
+        let sums = words.map(|hex| u32::from_str_radix(hex, 16).ok().filter(|_| !hex.starts_with('+')));
+        let sums = sums.collect::<Option<_>>()?;
         Some(Blocks { size, sums, ..Blocks::default() })
     }
 }
@@ -112,7 +114,9 @@ mod tests {
             assert_eq!((again.size(), again.sums()), (blocks.size(), blocks.sums()));
         }
         assert!(
-            Blocks::parse("").is_none() && Blocks::parse("0 1").is_none() && Blocks::parse("5 x").is_none()
+            ["", "0 1", "5 x", "5 +1", "5 -1", "5 100000000"]
+                .iter()
+                .all(|text| Blocks::parse(text).is_none())
         );
     }
 }

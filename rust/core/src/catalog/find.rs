@@ -220,3 +220,15 @@ fn ambiguous(wanted: &Wanted<'_>, first: &Backup, more: &[&Backup]) -> Error {
     };
     Error::new(Code::Usage, format!("\"{}\" is ambiguous: {}", wanted.what, told.join("; "))).hint(hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_may_be_five_minutes_apart() {
+        assert!(!is_future(1_300, 1_000));
+        assert!(is_future(1_301, 1_000));
+        assert!(is_future(u64::MAX, i64::MAX - 400) && !is_future(u64::MAX, i64::MAX));
+    }
+}

@@ -46,3 +46,30 @@ impl FromStr for BackupId {
         text.parse().map(BackupId)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_of_itself_comes_before_when_it_was_changed() {
+        let mut sidecar = Sidecar::new();
+        assert_eq!(BackupId::of(None, 7), BackupId(7));
+        assert_eq!(BackupId::of(Some(&sidecar), 7), BackupId(7));
+        sidecar.set(key::DATESTAMP, "6");
+        assert_eq!(BackupId::of(Some(&sidecar), 7), BackupId(6), "Backup and Migrate's");
+        sidecar.set(key::ID, "5");
+        assert_eq!(BackupId::of(Some(&sidecar), 7), BackupId(5));
+        sidecar.set(key::ID, "five");
+        assert_eq!(BackupId::of(Some(&sidecar), 7), BackupId(6), "what is no number says nothing");
+        assert_eq!(BackupId::of(None, -1), BackupId(0), "before 1970");
+    }
+
+    #[test]
+    fn an_id_is_the_time_where_that_is_free() {
+        assert_eq!(BackupId::new(5, |_| false), BackupId(5));
+        assert_eq!(BackupId::new(-5, |id| id.0 < 2), BackupId(2));
+        assert_eq!(BackupId(u64::MAX).seconds(), i64::MAX);
+        assert_eq!("12".parse(), Ok(BackupId(12)));
+    }
+}

@@ -121,12 +121,12 @@ fn of_the_newest(backup: &Backup, copies: u32, policy: &Policy, now: i64) -> Vec
     }
     if let Some(wanted) = policy.copies.filter(|wanted| copies < *wanted) {
         let places = match (policy.distinct_hosts, wanted) {
-            (true, 1) => "copy on a machine",
-            (true, _) => "copies on as many machines",
-            (false, 1) => "copy",
-            (false, _) => "copies",
+            (true, 1) => "copy on a machine is",
+            (true, _) => "copies on as many machines are",
+            (false, 1) => "copy is",
+            (false, _) => "copies are",
         };
-        missing.push(format!("{wanted} {places} are wanted of {}, there {}", backup.file, counted(copies)));
+        missing.push(format!("{wanted} {places} wanted of {}, there {}", backup.file, counted(copies)));
     }
     for copy in backup.copies.iter().filter(|copy| !copy.whole) {
         missing.push(format!("the copy at {} is damaged or has no sidecar", copy.destination));
@@ -229,6 +229,49 @@ mod tests {
         assert_eq!(judged(&places), (false, expected.map(str::to_owned).to_vec()));
         let never = [place("a", "here", 1, None), place("b", "there", 1, None), place("c", "far", 1, None)];
         assert_eq!(judged(&never), (false, vec!["no backup was ever verified".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_allowed_is_allowed_to_its_last_second() {
+        let places =
+            [place("a", "here", 8, Some(30)), place("b", "there", 8, None), place("c", "far", 8, None)];
+        assert_eq!(judged(&places), (true, vec![]));
+        let a_second_later = status(&document(), &Listing::from_places(&places), NOW + 1);
+        assert_eq!(a_second_later.sources[0].missing.len(), 2, "{a_second_later:?}");
+    }
+
+    #[test]
+    fn what_there_is_is_told() {
+        let places =
+            [place("a", "here", 2, Some(1)), place("b", "here", 2, None), place("c", "far", 2, None)];
+        let found = status(&document(), &Listing::from_places(&places), NOW).sources.remove(0);
+        assert_eq!((found.copies, found.hosts), (2, vec!["far".to_owned(), "here".to_owned()]));
+        assert_eq!(found.destinations, ["a", "b", "c"]);
+        assert_eq!((found.age, found.file.as_deref()), (Some(2 * DAY), Some("x.mysql.gz")));
+        assert_eq!(found.newest.map(|id| id.seconds()), Some(NOW - 172_800));
+        assert_eq!(found.verified, u64::try_from(NOW - 86_400).ok());
+    }
+
+    #[test]
+    fn copies_are_counted_as_the_policy_counts_them() {
+        let lacking = |copies: u32, distinct_hosts: bool, places: &[Place]| {
+            let mut document = document();
+            document.policy = Policy { copies: Some(copies), distinct_hosts, ..Policy::default() };
+            status(&document, &Listing::from_places(places), NOW).sources.remove(0).missing
+        };
+        let two = [place("a", "here", 1, None), place("b", "here", 1, None)];
+        assert_eq!(lacking(2, false, &two), [""; 0], "two folders of one machine");
+        assert_eq!(lacking(3, false, &two), ["3 copies are wanted of x.mysql.gz, there are 2"]);
+        assert_eq!(
+            lacking(2, true, &two),
+            ["2 copies on as many machines are wanted of x.mysql.gz, there is 1"]
+        );
+        // Damaged, so that none counts.
+        let mut broken = place("a", "here", 1, None);
+        broken.files.iter_mut().for_each(|file| file.size = 9);
+        let of_one = |distinct| lacking(1, distinct, std::slice::from_ref(&broken)).remove(0);
+        assert_eq!(of_one(false), "1 copy is wanted of x.mysql.gz, there is none");
+        assert_eq!(of_one(true), "1 copy on a machine is wanted of x.mysql.gz, there is none");
     }
 
     #[test]

@@ -420,6 +420,30 @@ mod tests {
     }
 
     #[test]
+    fn one_would_stay_where_it_stays_once_it_is_there() {
+        let document = Document::default();
+        let rules = ["0", "1", "2", "-2", r#"{"daily": 2}"#, r#"{"last": 1, "weekly": 1}"#];
+        for (keep, chosen) in rules.iter().flat_map(|keep| (0..32_u64).map(move |chosen| (keep, chosen))) {
+            let keep = serde_json::from_str(keep).expect("a rule");
+            let rule = Rule::of(&document, "weekly", &keep, &|_, _| false);
+            let ids: Vec<u64> =
+                (0..5).filter(|bit| (chosen >> bit) & 1 == 1).map(|bit| (1 + bit) * 50_000).collect();
+            let all: Vec<_> = ids.iter().map(|id| (*id, "weekly", false)).collect();
+            for decision in rule.decide(&listing(&all), "m", NOW) {
+                let others = ids.iter().copied().map(BackupId).filter(|id| *id != decision.id);
+                let stays = rule.would_stay(decision.id, others, NOW);
+                match keep {
+                    // Whether others stay is seen only when all are there.
+                    Keep::Smart => assert!(!stays || decision.keep, "{ids:?} {decision:?}"),
+                    _ => assert_eq!(stays, decision.keep, "{ids:?} {decision:?}"),
+                }
+            }
+        }
+        let rule = Rule::of(&document, "weekly", &Keep::Smart, &|_, _| false);
+        assert!(rule.would_stay(BackupId(7), [BackupId(6)].into_iter(), NOW), "the newest");
+    }
+
+    #[test]
     fn no_times_make_it_slow_or_wrong() {
         let huge = SmartKeep { subhourly: u64::MAX, hourly: u64::MAX, daily: 0, weekly: Some(u64::MAX) };
         assert_eq!(smart_ages(&[NOW, NOW - 5, 10, -100], &huge), [NOW, NOW - 5, 10, -100]);

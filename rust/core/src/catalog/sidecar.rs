@@ -263,7 +263,8 @@ impl Sidecar {
     pub fn digest(&self, key: &str) -> Option<[u8; 32]> {
         let hex = self.get(key)?;
         let mut digest = [0; 32];
-        if hex.len() != 64 || !hex.is_ascii() {
+        // A number may have a sign in front, a digest not.
+        if hex.len() != 64 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
         for (index, byte) in digest.iter_mut().enumerate() {

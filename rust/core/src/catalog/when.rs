@@ -117,6 +117,16 @@ mod tests {
     }
 
     #[test]
+    fn a_last_run_is_believed_up_to_a_period_ahead() {
+        let day = 86_400;
+        assert_eq!(every(86_400, Some(NOW + day)), Some(NOW + day + 85_536));
+        assert_eq!(every(86_400, Some(NOW + day + 1)), Some(NOW));
+        let midnight = NOW + 9 * 60 + 3;
+        assert_eq!(cron("@daily", Some(NOW + day)), Some(midnight + day), "a day, where there is no period");
+        assert_eq!(cron("@daily", Some(NOW + day + 1)), Some(midnight));
+    }
+
+    #[test]
     fn what_runs_only_when_asked_is_never_due() {
         let disabled = Schedule { enabled: false, every: 60, ..Schedule::default() };
         assert_eq!([every(0, None), cron("none", None), at(disabled, None, "UTC")], [None, None, None]);

@@ -7,6 +7,9 @@ use serde::Serializer;
 /// Suffix, its seconds; the biggest first.
 const UNITS: [(&str, u64); 5] = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
+/// Longer ones, of more than 20 000 years, are read as a number alone.
+const LONGEST: u64 = 631_107_417_600;
+
 /// Seconds of `8d`, `1d 12h`, `8 days`, `604800`. Units: seconds, minutes (`m`), hours, days, weeks, the biggest first, added up.
 pub fn parse(text: &str) -> Result<u64> {
     let text = text.trim();
@@ -23,6 +26,9 @@ pub fn parse(text: &str) -> Result<u64> {
 
 /// The shortest way to write `seconds` in one unit: `8d`, `36h`, `90s`.
 pub fn format(seconds: u64) -> String {
+    if seconds > LONGEST {
+        return seconds.to_string();
+    }
     let unit = UNITS.iter().find(|(_, factor)| seconds >= *factor && seconds.is_multiple_of(*factor));
     match unit {
         Some((suffix, factor)) => format!("{}{suffix}", seconds / factor),
@@ -97,12 +103,16 @@ mod tests {
 
     #[test]
     fn formatting_is_read_back() {
-        for seconds in [0, 1, 59, 60, 3_600, 5_400, 86_400, 604_800, 691_200, 1_000_001] {
+        for seconds in
+            [0, 1, 59, 60, 3_600, 5_400, 86_400, 604_800, 691_200, 1_000_001, LONGEST, LONGEST + 1, u64::MAX]
+        {
             assert_eq!(parse(&format(seconds)).expect("our own words"), seconds);
         }
         assert_eq!(format(691_200), "8d");
         assert_eq!(rough(698_400), "1w 1d");
         assert_eq!(rough(86_400 + 59), "1d");
         assert_eq!(rough(200), "3m 20s");
+        assert_eq!([rough(0), rough(59), rough(60), rough(604_800 + 3_600)], ["0s", "59s", "1m", "1w"]);
+        assert_eq!([format(0), format(90), format(60)], ["0s", "90s", "1m"]);
     }
 }

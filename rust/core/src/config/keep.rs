@@ -260,6 +260,23 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_is_empty_where_nothing_stays_by_it() {
+        let is_empty = |text: &str| match read(text).expect("a rule") {
+            Keep::Periods(rule) => rule.is_empty(),
+            other => panic!("{other}"),
+        };
+        for text in ["{}", r#"{"last": 0, "daily": null}"#, r#"{"within": 0}"#, r#"{"within": "0s"}"#] {
+            assert!(is_empty(text), "{text}");
+        }
+        for text in [r#"{"within": 1}"#, r#"{"yearly": 1}"#, r#"{"weekly": "unlimited"}"#] {
+            assert!(!is_empty(text), "{text}");
+        }
+        assert_eq!(read(r#"{"monthly": "all"}"#).expect("a rule").to_string(), "monthly all");
+        assert_eq!(read("-2").expect("a rule"), Keep::Smart);
+        assert_eq!(read("1").expect("a rule"), Keep::Newest(1));
+    }
+
+    #[test]
     fn what_is_no_rule_is_refused() {
         for text in [
             "-1",

@@ -293,3 +293,118 @@ fn strings<'de, D: Deserializer<'de>>(from: D, split: bool) -> Result<Option<Vec
 
     from.deserialize_any(Strings { split })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn yes_and_no_in_every_spelling() {
+        let spelled = [
+            (
+                true,
+                vec![json!(true), json!(1), json!("yes"), json!("On"), json!("Y"), json!("1"), json!("TRUE")],
+            ),
+            (
+                false,
+                vec![json!(false), json!(0), json!("no"), json!("off"), json!("n"), json!(""), json!(null)],
+            ),
+        ];
+        for (expected, values) in spelled {
+            for value in values {
+                assert_eq!(boolean(value.clone()).ok(), Some(expected), "{value}");
+                assert_eq!(optional_boolean(value.clone()).ok(), Some(Some(expected)), "{value}");
+            }
+        }
+        for value in [json!(2), json!(-1), json!("maybe"), json!(1.5), json!([])] {
+            assert!(boolean(value.clone()).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_taken_as_they_were_meant_or_refused() {
+        for (value, expected) in [
+            (json!(640), "0640"),
+            (json!("0640"), "0640"),
+            (json!("0o640"), "0640"),
+            (json!("600"), "0600"),
+            (json!("7777"), "7777"),
+        ] {
+            assert_eq!(mode(value.clone()).ok(), Some(Some(expected.to_owned())), "{value}");
+        }
+        // 416 is 0640 that YAML has read; 0400 and 0200 lock the owner out.
+        for value in
+            [json!(416), json!("0400"), json!("0200"), json!("00640"), json!("9"), json!(true), json!(-1)]
+        {
+            assert!(mode(value.clone()).is_err(), "{value}");
+        }
+        assert_eq!((mode(json!(null)).ok(), mode(json!("")).ok()), (Some(None), Some(None)));
+    }
+
+    #[test]
+    fn numbers_with_a_meaning() {
+        let read = |value: Value| append_timestamp(value).ok();
+        assert_eq!([json!(0), json!(1), json!(2)].map(read), [Some(0), Some(1), Some(2)]);
+        assert_eq!(
+            [json!("0"), json!("1"), json!("2"), json!("")].map(read),
+            [Some(0), Some(1), Some(2), Some(0)]
+        );
+        assert_eq!([json!(true), json!(false)].map(read), [Some(1), Some(0)]);
+        assert_eq!([json!(3), json!(null), json!("3"), json!(-1)].map(read), [None; 4]);
+
+        let read = |value: Value| optional_seconds(value).ok();
+        assert_eq!(
+            [json!("8d"), json!(60), json!(null)].map(read),
+            [Some(Some(691_200)), Some(Some(60)), Some(None)]
+        );
+        assert_eq!([json!(-1), json!(true), json!("soon")].map(read), [None; 3]);
+        assert_eq!((seconds(json!(null)).ok(), seconds(json!("1h")).ok()), (Some(0), Some(3_600)));
+    }
+
+    #[test]
+    fn names_of_none_and_other_names() {
+        for value in [json!(false), json!(0), json!(null), json!("no"), json!(""), json!("0"), json!("none")]
+        {
+            assert_eq!(compression(value.clone()).ok(), Some(Compression::None), "{value}");
+            assert_eq!(encryption(value.clone()).ok(), Some(EncryptionKind::None), "{value}");
+        }
+        for (name, expected) in [
+            ("bzip", Compression::Bzip2),
+            ("gz", Compression::Gzip),
+            ("gzip", Compression::Gzip),
+            ("zst", Compression::Zstd),
+        ] {
+            assert_eq!(compression(json!(name)).ok(), Some(expected), "{name}");
+        }
+        assert_eq!(encryption(json!("aes")).ok(), Some(EncryptionKind::Aes256));
+        for value in [json!(true), json!(1), json!("rar"), json!([])] {
+            assert!(compression(value.clone()).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn lists_and_maps_as_php_and_people_write_them() {
+        for (value, expected) in [
+            (json!("a b"), vec!["a b"]),
+            (json!(""), vec![]),
+            (json!(null), vec![]),
+            (json!(["a", ""]), vec!["a", ""]),
+            (json!({"0": "a", "7": "b"}), vec!["a", "b"]),
+        ] {
+            assert_eq!(list(value.clone()).expect("a list"), expected, "{value}");
+        }
+        assert_eq!(lines(json!(" a \n\n\tb")).expect("lines"), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(lines(json!(null)).expect("nothing"), None);
+        assert_eq!(paths(json!("/a")).expect("a path"), [PathBuf::from("/a")]);
+        for value in [json!({"a": "b"}), json!(1), json!([1])] {
+            assert!(list(value.clone()).is_err(), "{value}");
+        }
+        let read = |text: &str| table::<_, u8>(&mut serde_json::Deserializer::from_str(text));
+        assert_eq!(read(r#"{"a": 1, "b": 2}"#).expect("a map").len(), 2);
+        assert!(read("[]").expect("PHP's").is_empty() && read("null").expect("an empty section").is_empty());
+        for text in ["[1]", r#"{"a": 1, "a": 2}"#, "1", r#"{"a": 300}"#] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

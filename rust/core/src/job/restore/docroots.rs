@@ -111,4 +111,23 @@ mod tests {
             assert_eq!(placed(ours, theirs, path), expected.map(PathBuf::from), "{ours} {theirs} {path}");
         }
     }
+
+    #[test]
+    fn a_docroot_of_another_name_is_told_and_put_where_it_belongs() {
+        let of = |ours: &str, theirs: &str| {
+            let site = Site { root: "/w".into(), conf_path: ours.into(), ..Site::default() };
+            let monitor = Monitor::new();
+            let docroots = Docroots::of(&site, theirs.as_bytes(), &monitor);
+            let text = |part: &[u8]| String::from_utf8(part.to_vec()).expect("text");
+            let parts: Vec<_> =
+                docroots.parts().into_iter().map(|(ours, theirs)| (text(ours), text(theirs))).collect();
+            (parts, monitor.notes().iter().map(|note| note.kind).collect::<Vec<_>>())
+        };
+        let pair = |ours: &str, theirs: &str| (ours.to_owned(), theirs.to_owned());
+        let (alone, web, other) = ("sites/default", "web/sites/default", "docroot/sites/default");
+        assert_eq!(of(web, web), (vec![pair("", "")], vec![]));
+        assert_eq!(of(web, alone), (vec![pair("", "")], vec![NoteKind::Missing]), "the project is not there");
+        assert_eq!(of(alone, web), (vec![pair("", "web")], vec![NoteKind::Missing]), "nor what is around it");
+        assert_eq!(of(web, other), (vec![pair("", ""), pair("web", "docroot")], vec![NoteKind::Warning]));
+    }
 }
