@@ -21,7 +21,7 @@ use crate::config::{Connection, Database, Document, Driver, Site};
 use crate::entries;
 use crate::job::lock::{self, Lock};
 use crate::job::open::Opened;
-use crate::job::request::{Elsewhere, RecoverWay, Restore};
+use crate::job::request::{Elsewhere, Restore};
 use crate::job::restore;
 use crate::source::database;
 use crate::whole_file;
@@ -101,7 +101,8 @@ pub fn claim(to: &Elsewhere, monitor: &Monitor) -> Result<Claimed> {
         scratch: to.state_dir.is_none(),
         _lock: lock,
     };
-    recover::recover(&claimed.document, &claimed.state_dir, RecoverWay::Either, monitor)?;
+    let way = recover::way_to_begin_again(&claimed.state_dir);
+    recover::recover(&claimed.document, &claimed.state_dir, way, monitor)?;
     if let Some(folder) = &claimed.folder {
         check_empty(folder)?;
     }

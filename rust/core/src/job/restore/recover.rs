@@ -114,6 +114,15 @@ pub fn recover(
     Ok(Some(told))
 }
 
+/// How a killed restore to somewhere else ends when the same place is asked for again: what was being put in place is taken
+/// back, as it is wanted anew. Finished, it would leave a place that is no longer empty, and the new restore would be refused.
+pub fn way_to_begin_again(state_dir: &Path) -> RecoverWay {
+    match stopped(state_dir) {
+        Some(Ok(journal)) if journal.state() == JournalState::Swapping => RecoverWay::TakeBack,
+        _ => RecoverWay::Either,
+    }
+}
+
 /// As [`recover`], for runs that do not touch the site: one that cannot be ended is no reason to make no backup.
 pub fn before_a_backup(document: &Document, state_dir: &Path, monitor: &Monitor) -> Result<()> {
     match recover(document, state_dir, RecoverWay::Either, monitor) {
