@@ -261,4 +261,54 @@ mod tests {
         let content = Bytes(Vec::new(), Arc::default());
         assert!(Outlined::new(io::Cursor::new(far), content).is_err());
     }
+
+    #[test]
+    fn skipping_comes_to_where_reading_does() {
+        let out = archive();
+        let all = out.tar.len();
+        let skips = [0, 1, 3, 511, 512, 513, 1024, 1500, 2048, 5000, all - 2000, all - 513, all - 512];
+        for (head, skip) in [0, 1, 512, 700, 1024].into_iter().flat_map(|head| skips.map(|skip| (head, skip)))
+        {
+            let (mut tar, to) = (indexed(&out).0, head + skip);
+            tar.read_exact(&mut vec![0; head]).unwrap();
+            let skipped = tar.skip(skip as u64);
+            let mut rest = Vec::new();
+            match out.tar.get(to..) {
+                Some(left) => {
+                    assert_eq!(skipped.unwrap(), skip as u64);
+                    tar.read_to_end(&mut rest).unwrap();
+                    assert!(rest == left, "{head} {skip}: {} and {}", rest.len(), left.len());
+                }
+                None => assert!(skipped.is_err(), "{head} {skip}"),
+            }
+        }
+    }
+
+    /// One byte at a time, and a signal before each.
+    struct Halting(io::Cursor<Vec<u8>>, bool);
+
+    impl Read for Halting {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            match self.1 {
+                true => Err(io::ErrorKind::Interrupted.into()),
+                false => self.0.read(out.get_mut(..1).unwrap_or_default()),
+            }
+        }
+    }
+
+    #[test]
+    fn empty_stretches_mean_nothing_and_no_signal_ends_it() {
+        let stretch = |after: u64, bytes: &[u8]| {
+            [&after.to_be_bytes()[..], &(bytes.len() as u32).to_be_bytes(), bytes].concat()
+        };
+        let outline =
+            [stretch(0, b""), stretch(2, b"abc"), stretch(0, b""), stretch(2, b""), stretch(1, b"xy")]
+                .concat();
+        let content = Bytes(b"0123456789".to_vec(), Arc::default());
+        let mut all = Vec::new();
+        let outline = Halting(io::Cursor::new(outline), false);
+        Outlined::new(outline, content).unwrap().read_to_end(&mut all).unwrap();
+        assert_eq!(String::from_utf8(all).unwrap(), "01abc567xy");
+    }
 }

@@ -194,4 +194,28 @@ mod tests {
             assert!(refuse_climbing(fine.as_bytes(), b"m").is_ok(), "{fine}");
         }
     }
+
+    #[test]
+    fn a_member_is_refused_by_its_path_its_place_or_what_it_links_to() {
+        let code = |path: &str, kind: EntryKind, place: Option<&str>| {
+            let extras = super::super::Extras::default();
+            let entry = Entry { path: path.into(), kind, mode: 0o644, uid: 1, gid: 2, mtime: 3, extras };
+            let place = place.map(|path| Place { root: 0, path: path.into() });
+            refuse_misplaced(&entry, place.as_ref()).err().map(|error| error.code())
+        };
+        let file = || EntryKind::File { size: 0 };
+        let link = |target: &str| EntryKind::Hardlink(target.into());
+        let deep = vec!["a"; MAX_DEPTH + 1].join("/");
+        assert_eq!(code("a/b", file(), Some("b")), None);
+        assert_eq!(code("a/b", link("a/c"), Some("b")), None);
+        assert_eq!(code("a/b", link("../c"), None), None, "it is not put anywhere");
+        for refused in [
+            code("../b", file(), None),
+            code("b", file(), Some("../b")),
+            code("b", file(), Some(&deep)),
+            code("b", link("../c"), Some("b")),
+        ] {
+            assert_eq!(refused, Some(Code::Integrity));
+        }
+    }
 }

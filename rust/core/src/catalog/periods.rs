@@ -99,6 +99,9 @@ mod tests {
                 vec!["daily 2025-06-15", "weekly 2025-W24"],
             ]
         );
+        let within = KeepPeriods { within: Some(1_200), ..KeepPeriods::default() };
+        let stays: Vec<bool> = kept(&times, &within).iter().map(|why| !why.is_empty()).collect();
+        assert_eq!(stays, [true, false, false, false], "20 minutes are not within 20 minutes");
         let two = KeepPeriods { yearly: Count(3), ..KeepPeriods::default() };
         assert_eq!(kept(&times[..3], &two), [vec!["yearly 2026"], vec![], vec!["yearly 2026, the oldest"]]);
     }

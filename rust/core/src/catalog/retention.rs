@@ -336,6 +336,15 @@ mod tests {
         assert_eq!(kept_without(&all, 1, &[1]), [5, 4], "it goes like any other");
         assert_eq!(kept_without(&all, 2, &[5, 3]), [5, 4, 2]);
         assert_eq!(kept_without(&all, -2, &[5, 4, 3, 2]).last(), Some(&1), "the last good one");
+        let (document, is_damaged) = (Document::default(), |backup: &Backup, _: &Copy| backup.id.0 == 5);
+        let rule = Rule::of(&document, "weekly", &Keep::Newest(1), &is_damaged);
+        let decisions = rule.decide(&all, "m", NOW);
+        let reasons: Vec<_> = decisions.iter().map(|decision| decision.reason.as_str()).collect();
+        let gone = "only the newest 1 stay";
+        assert_eq!(
+            reasons,
+            ["number 1 of 1; damaged: it counts for none", "number 1 of 1", gone, gone, gone]
+        );
         for backup in all.iter_mut().filter(|backup| backup.id.0 == 4) {
             backup.sidecar.as_mut().expect("a sidecar").set_number(key::MISSING, 1);
         }
@@ -364,6 +373,14 @@ mod tests {
             [skewed],
             "good clocks differ, too"
         );
+    }
+
+    #[test]
+    fn a_rule_that_names_nothing_lets_nothing_go() {
+        let (document, keep) = (Document::default(), Keep::Periods(crate::config::KeepPeriods::default()));
+        let rule = Rule::of(&document, "weekly", &keep, &|_, _| false);
+        let all = listing(&[(1, "weekly", false), (2, "weekly", false)]);
+        assert!(rule.decide(&all, "m", NOW).iter().all(|decision| decision.keep));
     }
 
     #[test]
@@ -403,6 +420,11 @@ mod tests {
             cases += 1;
         }
         assert_eq!(cases, 9);
+        let hours = |hourly| SmartKeep { subhourly: 0, hourly, daily: 0, weekly: None };
+        for (hourly, ages) in [(1, vec![10_800, 7_200, 3_600]), (100, vec![20_000, 16_000, 9_600, 9_200])] {
+            assert_eq!(smart_ages(&ages, &hours(hourly)), ages, "on a step, and in the middle on one");
+        }
+        assert_eq!(smart_ages(&[1, 0], &hours(0)), [1], "now is no step, nor is it the future");
         let hourly: Vec<i64> = (0..60 * 24).rev().map(|hour| 3600 * hour + 50).collect();
         assert_eq!(smart_ages(&hourly, &SmartKeep::default()).len(), 60, "B&M keeps 60 of these");
     }
