@@ -209,7 +209,7 @@ fn site(prefix: Vec<u8>, manifest: Manifest) -> Layout {
     // The others' private files are in the archive only where they lie in the docroot.
     let inside = |path: &String| !path.starts_with('/') && path.split('/').all(|part| part != "..");
     let theirs =
-        || own("files-private").map(in_docroot).filter(inside).map(|path| format!("{docroot}/{path}"));
+        || own("files-private").filter(inside).map(in_docroot).map(|path| format!("{docroot}/{path}"));
     let private = own("bam-files-private").or_else(theirs);
     let private = private.map(|path| path.trim_matches('/').as_bytes().to_vec());
     Layout::Site(Site {
@@ -262,9 +262,17 @@ mod tests {
     use super::*;
 
     fn survey(members: &[(&str, &str)]) -> Layout {
+        seen(members).layout()
+    }
+
+    /// What ends with a slash is a folder.
+    fn seen(members: &[(&str, &str)]) -> Survey {
         let mut survey = Survey::default();
         for (path, content) in members {
-            let kind = EntryKind::File { size: content.len() as u64 };
+            let (path, kind) = match path.strip_suffix('/') {
+                Some(path) => (path, EntryKind::Directory),
+                None => (*path, EntryKind::File { size: content.len() as u64 }),
+            };
             let entry = Entry {
                 path: path.as_bytes().to_vec(),
                 kind,
@@ -277,7 +285,7 @@ mod tests {
             survey.observe(&entry, &mut content.as_bytes()).unwrap();
         }
         survey.end();
-        survey.layout()
+        survey
     }
 
     #[test]
@@ -326,5 +334,84 @@ mod tests {
     fn a_site_archive_without_its_manifest_is_still_one() {
         let layout = survey(&[("docroot/index.php", ""), ("database.sql", "")]);
         assert_eq!(layout.part(b"database.sql"), Part::Database);
+    }
+
+    #[test]
+    fn a_site_archive_without_its_manifest_has_both_a_docroot_and_a_dump() {
+        let files = Layout::Files { base: Vec::new() };
+        assert_eq!(survey(&[("docroot/index.php", ""), ("b", "")]), files);
+        assert_eq!(survey(&[("web/index.php", ""), ("database.sql", "")]), files);
+        assert_ne!(survey(&[("docroot/index.php", ""), ("database.sqlite", "")]), files);
+    }
+
+    #[test]
+    fn folders_count_by_what_lies_in_them_and_alone_where_nothing_does() {
+        let base = |members: &[(&str, &str)]| match survey(members) {
+            Layout::Files { base } => String::from_utf8(base).unwrap(),
+            site @ Layout::Site(_) => panic!("{site:?}"),
+        };
+        assert_eq!(base(&[("files/", ""), ("files/a", "")]), "files");
+        assert_eq!(base(&[("files/", "")]), "files");
+        assert_eq!(base(&[("files/a", ""), ("other/", "")]), "");
+        assert_eq!(base(&[("/", ""), ("files/a", "")]), "", "the folder of everything is in there");
+        assert_eq!(base(&[("files_x", "")]), "", "a file");
+    }
+
+    #[test]
+    fn members_are_counted_and_the_folder_around_them_is_known() {
+        let all = seen(&[("var/", ""), ("var/www/a", "abc"), ("var/b", "de")]);
+        assert_eq!((all.entries(), all.bytes(), all.top()), (3, 5, Some(&b"var"[..])));
+        assert_eq!(seen(&[("a", ""), ("var/b", "")]).top(), None);
+        assert_eq!(seen(&[]).top(), None);
+    }
+
+    #[test]
+    fn a_manifest_lies_in_the_folder_around_everything_and_has_a_bound() {
+        let manifest = "[Site 0]\ndocroot = \"docroot\"\n";
+        let layout = survey(&[("name/MANIFEST.ini", manifest), ("name/docroot/a", "")]);
+        assert_eq!(layout.part(b"name/docroot/a"), Part::Docroot(b"a"));
+        assert_eq!(layout.part(b"docroot/a"), Part::Other);
+        let longest = format!("{manifest}{}", "\n".repeat(MAX_MANIFEST as usize - manifest.len()));
+        assert!(matches!(survey(&[("MANIFEST.ini", &longest)]), Layout::Site(_)));
+        let entry = |size| Entry {
+            path: MANIFEST.to_vec(),
+            kind: EntryKind::File { size },
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            extras: Default::default(),
+        };
+        let longer = Survey::default().observe(&entry(MAX_MANIFEST + 1), &mut std::io::empty());
+        assert_eq!(longer.unwrap_err().code(), Code::Integrity);
+    }
+
+    #[test]
+    fn paths_of_a_manifest_are_below_the_docroot_or_name_it() {
+        let of = |line: &str| {
+            let manifest = format!("[Site 0]\ndocroot = \"docroot\"\n{line}\n");
+            let Layout::Site(site) = survey(&[("MANIFEST.ini", &manifest)]) else { panic!("{line}") };
+            let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
+            (text(site.public), site.private.map(text))
+        };
+        for (written, public) in [
+            ("docroot/media", "media"),
+            ("media/", "media"),
+            ("docroot/", "sites/default/files"),
+            ("docroot", "sites/default/files"),
+            ("docroots", "docroots"),
+        ] {
+            assert_eq!(of(&format!("files-public = \"{written}\"")).0, public, "{written}");
+        }
+        for (written, private) in [
+            ("sites/default/private", Some("docroot/sites/default/private")),
+            ("docroot/private", Some("docroot/private")),
+            ("../private", None),
+            ("sites/../../private", None),
+            ("/srv/private", None),
+        ] {
+            let found = of(&format!("files-private = \"{written}\"")).1;
+            assert_eq!(found.as_deref(), private, "{written}");
+        }
     }
 }

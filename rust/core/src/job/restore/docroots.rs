@@ -76,7 +76,6 @@ impl Docroots {
         match (self.theirs == self.ours, self.docroot_alone) {
             (true, _) => vec![(b"", b"")],
             (false, true) => vec![(b"", &self.theirs)],
-            (false, false) if self.theirs.is_empty() => vec![(b"", b"")],
             (false, false) => vec![(b"", b""), (&self.ours, &self.theirs)],
         }
     }
