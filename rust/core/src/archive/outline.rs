@@ -282,6 +282,12 @@ mod tests {
                 None => assert!(skipped.is_err(), "{head} {skip}"),
             }
         }
+        for cut in [13, out.outline.out.len() - 1] {
+            let outline = out.outline.out.get(..cut).unwrap().to_vec();
+            let content = Bytes(out.tar.clone(), Arc::default());
+            let mut tar = Outlined::new(io::Cursor::new(outline), content).unwrap();
+            assert!(tar.skip(all as u64).is_err(), "cut at {cut}");
+        }
     }
 
     /// One byte at a time, and a signal before each.

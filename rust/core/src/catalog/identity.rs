@@ -366,4 +366,65 @@ mod tests {
         assert_eq!(guessed.relation(&theirs), Relation::Other);
         assert!(guessed.is_meant_by("a.org"));
     }
+
+    #[test]
+    fn what_every_machine_calls_itself_is_no_address() {
+        for (address, local) in [
+            ("http://localhost", true),
+            ("http://a.localhost:8080", true),
+            ("http://notlocalhost", false),
+            ("http://localhost.org", false),
+            ("http://127.0.0.9", true),
+            ("http://0.0.0.0", true),
+            ("http://10.0.0.7", false),
+            ("http://[::1]", true),
+            ("http://[::]", true),
+            ("http://[2001:db8::1]", false),
+        ] {
+            assert_eq!(url(address).is_local(), local, "{address}");
+        }
+        assert_eq!(url("http://a.org:8080/x").host(), "a.org");
+    }
+
+    #[test]
+    fn a_site_is_meant_by_address_name_alias_and_folder() {
+        let aliases = vec!["http://old.org".into(), "no address".into()];
+        let site = SiteIdentity { aliases, ..identity(Some("http://a.org"), Some("f1"), Some("L\u{e4}b")) };
+        for (text, meant) in [
+            (" https://a.org/ ", true),
+            ("L\u{c4}B", true),
+            ("old.org", true),
+            ("folder:f1", true),
+            ("folder:f2", false),
+            ("b.org", false),
+            ("neither an address", false),
+            ("", false),
+        ] {
+            assert_eq!(site.is_meant_by(text), meant, "{text}");
+        }
+        let nobody = identity(None, None, None);
+        assert!(!nobody.is_known() && !nobody.same_folder(&nobody));
+        assert!(identity(Some("http://a.org"), None, None).is_known());
+        let folder = identity(None, Some("f1"), None);
+        assert!(folder.is_known() && folder.same_folder(&site));
+        assert!(!folder.same_folder(&identity(None, Some("f2"), None)));
+    }
+
+    #[test]
+    fn a_site_is_told_by_what_is_known_of_it() {
+        let folder = identity(None, Some("f1"), None);
+        let told = SiteIdentity { told: Some(url("http://10.0.0.7")), ..folder.clone() };
+        for (site, words) in [
+            (identity(Some("http://a.org"), Some("f1"), Some("Lab")), "Lab (http://a.org)"),
+            (identity(None, None, Some("Lab")), "Lab"),
+            (folder, "folder:f1"),
+            (told, "http://10.0.0.7, folder:f1"),
+            (identity(None, None, None), "a site that does not say who it is"),
+        ] {
+            assert_eq!(site.describe(), words);
+        }
+        let of = |yaml: &str| SiteIdentity::of(&Document::from_yaml(yaml).expect(yaml)).expect("a site");
+        assert_eq!(of("site: {url: 'http://a.org', name: ' Lab '}").name.as_deref(), Some("Lab"));
+        assert_eq!(of("site: {url: 'http://a.org'}").name, None);
+    }
 }

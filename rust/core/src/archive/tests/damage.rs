@@ -37,6 +37,30 @@ fn cut_at_any_byte() {
 }
 
 #[test]
+fn a_missing_end_mark_is_forgiven_behind_a_whole_member_where_that_was_asked_for() {
+    let whole = sample();
+    let read = |bytes: &[u8], forgives: bool| {
+        let mut reader = Reader::new(bytes);
+        if forgives {
+            reader.forgive_no_end_mark();
+        }
+        let mut members = 0;
+        while reader.next_member()?.is_some() {
+            members += 1;
+        }
+        Ok::<_, crate::Error>((members, reader.is_unmarked(), reader.offset()))
+    };
+    let unmarked = &whole[..whole.len() - 2 * BLOCK];
+    assert_eq!(read(unmarked, true).unwrap(), (3, true, unmarked.len() as u64));
+    assert_eq!(read(unmarked, false).unwrap_err().code(), Code::Integrity);
+    assert_eq!(read(&whole[..whole.len() - 3 * BLOCK], true).unwrap_err().code(), Code::Integrity);
+    for forgives in [true, false] {
+        let (members, is_unmarked, _) = read(&whole, forgives).unwrap();
+        assert_eq!((members, is_unmarked), (3, false));
+    }
+}
+
+#[test]
 fn a_flipped_bit_in_a_header_is_noticed() {
     let whole = sample();
     for byte in 0..BLOCK {
