@@ -41,12 +41,21 @@ ifeq ($(PROFILE),dist)
   packed := $(if $(filter x86_64,$(cpu)),-C link-arg=-Wl$(comma)-z$(comma)pack-relative-relocs)
   export PATH := $(CURDIR)/packaging/cc:$(PATH)
   export CARGO_INCREMENTAL := 0
+  # A macro in age's messages goes through a hash map: in the same order in every build.
+  export BAM_FIXED_RANDOM := $(abspath $(target))/fixed-random.so
+  export RUSTC_WRAPPER := $(CURDIR)/packaging/rustc
   # Writes the crates into the program, for `cargo audit bin`.
   auditable := $(if $(shell command -v cargo-auditable),auditable)
 endif
 cargo_build = cargo $(auditable) build --profile $(PROFILE) --locked
 
 build: export RUSTFLAGS += $(packed)
+
+build static: $(BAM_FIXED_RANDOM)
+
+$(BAM_FIXED_RANDOM): packaging/fixed-random.c
+	mkdir -p $(@D)
+	cc -shared -fPIC -O2 -o $@ $<
 
 .PHONY: static packages packages-test dist reproducible
 
