@@ -303,3 +303,69 @@ fn what_is_not_there_is_said_with_a_way_on() {
             .contains("no backups at all")
     );
 }
+
+#[test]
+fn the_latest_tells_of_other_sources_and_a_slip_of_the_pen_of_what_is_near() {
+    let of = |name: &str, id: &str, source: &str| file(name, 1, &[(key::ID, id), (key::SOURCE_ID, source)]);
+    let two = [of("a.tar", "5", "db"), of("b.tar", "4", "files"), of("c.tar", "3", "db")];
+    let listing = Listing::from_places(&[place("m", "h", two.to_vec())]);
+    let notes = |source| {
+        let wanted = Wanted { what: "latest", source, destination: None, now: 1_900_000_000 };
+        let found = listing.find(&wanted).expect("the newest");
+        found.notes.into_iter().map(|note| note.text).collect::<Vec<_>>()
+    };
+    assert_eq!(notes(None), ["the latest is 5 of db; there are backups of files, too (--source)"]);
+    assert_eq!(notes(Some("db")), [""; 0]);
+    for (what, hint) in [
+        ("lat", "did you mean \"latest\"?"),
+        ("b.tr", "did you mean \"b.tar\"?"),
+        ("something else", "give its ID, its file name, or `latest`"),
+    ] {
+        let error = find(&listing, what, None, None).expect_err("none is called so");
+        assert_eq!(error.code(), Code::Usage, "{error}");
+        assert!(error.next_step().is_some_and(|found| found.starts_with(hint)), "{error}");
+    }
+    let ahead = [of("a.tar", "5", "db"), of("z.tar", "2000000000", "db")];
+    let listing = Listing::from_places(&[place("m", "h", ahead.to_vec())]);
+    let error = find(&listing, "4", None, None).expect_err("not there");
+    assert!(error.next_step().is_some_and(|hint| hint.contains("the newest is 5 (a.tar)")), "{error}");
+}
+
+#[test]
+fn what_a_backup_is_is_told_by_its_name_its_sidecar_and_where_it_lies() {
+    let fields = |id, source| [(key::ID, id), (key::SOURCE_ID, source), (key::FORMAT, "1")];
+    let here = || place("m", "h", vec![file("d.tar.gz", 7, &fields("7", "db"))]);
+    let repository = |id, source| {
+        let files = vec![file("d.tar.gz", 7, &fields(id, source))];
+        Place { repository: true, ..place("r", "h", files) }
+    };
+    for (id, source, backups) in [("7", "db", 1), ("8", "db", 2), ("7", "files", 2)] {
+        let listing = Listing::from_places(&[here(), repository(id, source)]);
+        assert_eq!(listing.backups.len(), backups, "{id} {source}");
+    }
+    let one = |places: &[Place]| {
+        let sites = Sites::of(&Document::default(), None);
+        let listing = Listing::from_places(places).of_sites(&sites).expect("every site's");
+        assert!(listing.notes.is_empty(), "nothing is ambiguous: {:?}", listing.notes);
+        listing.backups.into_iter().next().expect("one")
+    };
+    let both = one(&[here(), repository("7", "db")]);
+    assert!(both.is_ours() && !both.is_in_repositories() && !both.is_encrypted());
+    assert_eq!(both.copies.iter().map(|copy| copy.sealed).collect::<Vec<_>>(), [false, true]);
+    assert_eq!((both.age(10), both.age(5)), (3, 0));
+    let mut stored = one(&[repository("7", "db")]);
+    assert!(stored.is_in_repositories() && stored.is_encrypted());
+    stored.copies.clear();
+    assert!(!stored.is_in_repositories(), "nowhere");
+    let encrypted = one(&[place("m", "h", vec![file("e.tar.gz.aes", 7, &[(key::ID, "7")])])]);
+    assert!(encrypted.is_encrypted() && !encrypted.is_in_repositories() && !encrypted.is_ours());
+    let bare = one(&[here(), place("n", "h", vec![file("d.tar.gz", 7, &[])])]);
+    assert_eq!(
+        bare.copies.iter().map(|copy| (copy.whole, copy.differs)).collect::<Vec<_>>(),
+        [(true, false), (false, false)]
+    );
+    let left = |left_out| Listing { left_out, ..Listing::default() }.incomplete().map(|note| note.text);
+    assert_eq!(left(0), None);
+    assert!(left(1).is_some_and(|text| text.starts_with("one backup is")));
+    assert!(left(2).is_some_and(|text| text.starts_with("2 backups are")));
+}

@@ -151,3 +151,64 @@ fn a_site_that_changed_its_address_is_shown_the_way() {
     let unaddressed = document("site: {root: /nowhere}");
     assert_eq!(latest(&of(&folder, &unaddressed, None).expect("listed")).expect("its own"), "x.tar");
 }
+
+#[test]
+fn a_backup_of_another_site_is_admitted_only_where_it_was_asked_for() {
+    let a = document("site: {root: /nowhere, url: 'https://a.org', name: A}");
+    let bare = Document::default();
+    let identity = |yaml: &str| super::SiteIdentity::of(&document(yaml)).expect("a site");
+    let sites = [
+        identity("site: {url: 'http://a.org'}"),
+        identity("site: {url: 'http://b.org'}"),
+        super::SiteIdentity::of_sidecar(&Sidecar::new()),
+    ];
+    for (document, asked, admitted) in [
+        (&a, None, [true, false, true]),
+        (&a, Some("A"), [true, false, true]),
+        (&a, Some("b.org"), [false, true, false]),
+        (&a, Some("all"), [true; 3]),
+        (&bare, None, [true; 3]),
+        (&bare, Some("b.org"), [false, true, false]),
+    ] {
+        let wanted = Sites::of(document, asked);
+        assert_eq!(sites.each_ref().map(|theirs| wanted.admit(theirs)), admitted, "{asked:?}");
+        let checked = sites.each_ref().map(|theirs| wanted.check(theirs, "x.tar").is_ok());
+        assert_eq!(checked, admitted, "{asked:?}");
+        assert_eq!(wanted.own().is_some(), document.site.name == "A");
+        assert_eq!(wanted.is_open(), document.site.name.is_empty() && asked.is_none());
+    }
+    let refused = |theirs| Sites::of(&a, None).check(theirs, "x.tar").expect_err("another's");
+    let error = refused(&sites[1]);
+    assert_eq!(error.code(), Code::Usage);
+    assert!(error.to_string().ends_with("--site http://b.org)"), "{error}");
+    let error = refused(&identity("site: {root: /nowhere, url: 'http://old.org'}"));
+    assert!(error.to_string().ends_with("add http://old.org to site.aliases)"), "{error}");
+}
+
+#[test]
+fn backups_of_one_site_are_together() {
+    let a = document("site: {url: 'https://a.org', name: A}");
+    let groups = |listing: &Listing| -> Vec<Vec<String>> {
+        let names = |group: Vec<&super::Backup>| group.iter().map(|backup| backup.file.clone()).collect();
+        listing.by_site().into_iter().map(names).collect()
+    };
+    let dump = || file("dump.mysql.gz", 5, &[]);
+    let own = [place("/b", vec![dump(), ours("a1.tar", 1, "http://a.org")])];
+    assert_eq!(groups(&of(&own, &a, None).expect("listed")), [["dump.mysql.gz", "a1.tar"]]);
+    let shared = [place(
+        "/b",
+        vec![
+            dump(),
+            ours("a3.tar", 3, "http://a.org"),
+            ours("b2.tar", 2, "http://b.org"),
+            ours("a1.tar", 1, "http://a.org"),
+        ],
+    )];
+    let all = of(&shared, &a, Some("all")).expect("listed");
+    assert_eq!(groups(&all), [vec!["dump.mysql.gz"], vec!["a3.tar", "a1.tar"], vec!["b2.tar"]]);
+    let named = |name: &str, id: u64, site: &str| file(name, id, &[(key::SITE_NAME, site)]);
+    let unaddressed =
+        [place("/b", vec![named("x.tar", 3, "A"), named("y.tar", 2, "B"), named("z.tar", 1, "A")])];
+    let listing = of(&unaddressed, &Document::default(), None).expect("listed");
+    assert_eq!(groups(&listing), [vec!["x.tar", "z.tar"], vec!["y.tar"]]);
+}
