@@ -19,6 +19,8 @@ to := $(DESTDIR)$(PREFIX)
 libraries := $(DESTDIR)$(LIBRARIES)
 share := $(PREFIX)/share/bam
 
+.DEFAULT_GOAL := help
+
 include packaging/dist.mk
 
 .PHONY: help build demo test lint fuzz bench faults soak scale servers site site10 install install-files uninstall

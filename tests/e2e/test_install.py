@@ -27,6 +27,12 @@ class Install(SiteTest):
         # What is tested is installed, and not built anew.
         run("make", "-C", TOP, target, f"DESTDIR={self.path('root')}", f"built={os.path.dirname(BAM)}")
 
+    def test_make_without_a_target_says_what_there_is(self):
+        # Dry, so that a target that compiles would be told and not made.
+        commands = run("make", "-C", TOP, "--dry-run", "--no-print-directory").decode().splitlines()
+        self.assertIn("make test", commands[1])
+        self.assertEqual([line for line in commands if not line.startswith("echo ")], [])
+
     def test_it_lies_where_the_readme_says_and_works_from_there(self):
         self.make("install-files")
         for name in EXPECTED:
