@@ -41,7 +41,8 @@ class Replace(SiteTest):
 
     def use(self, server, user, password=""):
         self.name = "bam_" + os.path.basename(self.top).replace("-", "_").lower()
-        self.other = self.name[::-1]
+        # With a letter first: 7e0… would be a number.
+        self.other = "o" + self.name[::-1]
         login = f"{user}:{password}" if password else user
         self.document["databases"] = {"db": {"url": f"mysql://{login}@localhost/{self.name}", "socket": server.socket}}
         self.document["sources"]["db"] = {"type": "database", "database": "db"}
