@@ -32,7 +32,7 @@ pub use listing::{Backup, Copy, Listing, Place};
 pub use name::{FileName, Kind};
 pub use policy::{SourceStatus, Status, status};
 pub use retention::{Decision, Rule};
-pub use sidecar::{NEWEST_FORMAT, Sidecar, hex, key};
+pub use sidecar::{NEWEST_FORMAT, Sidecar, digest_of_hex, hex, key};
 pub use sites::{SiteCount, Sites};
 pub use tokens::Tokens;
 pub use when::next_run;

@@ -261,16 +261,7 @@ impl Sidecar {
 
     /// 32 bytes in hex.
     pub fn digest(&self, key: &str) -> Option<[u8; 32]> {
-        let hex = self.get(key)?;
-        let mut digest = [0; 32];
-        // A number may have a sign in front, a digest not.
-        if hex.len() != 64 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        for (index, byte) in digest.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
-        }
-        Some(digest)
+        digest_of_hex(self.get(key)?.as_bytes())
     }
 
     /// Sets 32 bytes, in lower-case hex.
@@ -307,6 +298,18 @@ impl fmt::Display for Sidecar {
 /// Bytes in lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// 32 bytes out of 64 hexadecimal digits, which no sign stands among.
+pub fn digest_of_hex(digits: &[u8]) -> Option<[u8; 32]> {
+    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
 }
 
 /// Control characters as spaces, trimmed: what can be written.

@@ -8,6 +8,7 @@ mod appear;
 mod digest;
 mod read;
 
+use crate::catalog::digest_of_hex;
 use crate::destination::lease::Held;
 use crate::destination::names::{self, Kind, SIDECAR_MAX, SIDECARS_MAX, check_name};
 use crate::destination::ssh::retry::Trouble;
@@ -392,10 +393,5 @@ pub(crate) fn parse_digest(answer: &[u8]) -> Option<[u8; 32]> {
     if !rest.first().is_some_and(u8::is_ascii_whitespace) {
         return None;
     }
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(hex.chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).ok()?;
-        *byte = pair.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u8::from_str_radix(pair, 16).ok())??;
-    }
-    Some(digest)
+    digest_of_hex(hex)
 }

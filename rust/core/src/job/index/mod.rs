@@ -14,7 +14,7 @@ pub use make::Making;
 pub use parts::{Clear, Parts};
 pub use read::Index;
 
-use crate::catalog::hex;
+use crate::catalog::{digest_of_hex, hex};
 use std::fmt;
 
 /// How an index begins; then a random number, how many pieces there are, and a line feed.
@@ -38,11 +38,7 @@ impl Claim {
     pub fn parse(text: &str) -> Option<Claim> {
         let mut words = text.split(' ');
         let (offset, length) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        let digits = words.next().filter(|digits| digits.len() == 64 && digits.is_ascii())?;
-        let mut sha256 = [0; 32];
-        for (byte, at) in sha256.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
-        }
+        let sha256 = digest_of_hex(words.next()?.as_bytes())?;
         let claim = Claim { offset, length, sha256 };
         (words.next().is_none() && claim.to_string() == text).then_some(claim)
     }
