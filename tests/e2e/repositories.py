@@ -11,6 +11,8 @@ from bamtest import SiteTest, descendants
 from mariadb import server
 
 UGLY = [b"plain", b" blank \t", b"a\nb", b"we[ir]d*?\\$HOME # !", b"\xff\xfe", "ü 😀".encode(), b"-dash", b"'quote\""]
+# What restic can be asked for here.
+VERBS = {"backup", "check", "copy", "dump", "forget", "init", "key", "ls", "prune", "snapshots", "stats", "version"}
 # Kept as it is by whoever unpacks: times with their fraction.
 TIME = 1_700_000_000_123_456_789
 
@@ -53,6 +55,24 @@ class RepositoryTest(SiteTest):
             tags = dict(tag.split("=", 1) for tag in one["tags"])
             found.setdefault(tags["bam_id"], []).append(tags["bam_part"])
         return {number: sorted(parts) for number, parts in found.items()}
+
+    def counted(self):
+        """An environment in which restic's calls are counted, and how: what was asked of it, one word for each call."""
+        programs, calls = self.path("counted"), self.path("calls")
+        os.makedirs(programs, exist_ok=True)
+        with open(programs + "/restic", "w") as file:
+            file.write(f'#!/bin/sh\n[ "$1" = version ] || echo "$@" >> {calls}\nexec {shutil.which("restic")} "$@"\n')
+        os.chmod(programs + "/restic", 0o755)
+
+        def told():
+            if not os.path.exists(calls):
+                return []
+            with open(calls) as file:
+                lines = file.read().split("\n")[:-1]
+            os.remove(calls)
+            return [next(word for word in line.split() if word in VERBS) for line in lines]
+
+        return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}, told
 
     def password(self):
         with open(self.key) as file:

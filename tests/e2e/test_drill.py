@@ -69,6 +69,17 @@ class Files(DrillTest):
         self.assertTrue(self.drills()["files"]["ok"])
         self.bam("drill", "--destination", "manual", expect=4)
 
+    def test_the_copy_that_was_drilled_counts_as_verified(self):
+        self.document["policy"] = {"verify_every": "30d"}
+        self.document["destinations"]["second"] = {"type": "directory", "path": self.path("second")}
+        self.backup("files", "manual,second", "secret")
+        self.assertSays(self.bam("status", expect=3), "ever verified")
+        self.bam("drill", "--destination", "second")
+        copies = self.bam_json("backups")["backups"][0]["copies"]
+        self.assertEqual({copy["destination"]: copy["verified"] is not None for copy in copies},
+                         {"manual": False, "second": True})
+        self.bam("status")
+
     def test_the_policy_has_it_done(self):
         self.backup("files")
         self.document["policy"] = {"verify_every": "30d"}

@@ -171,6 +171,56 @@ class Files(RepositoryTest):
                    for folder, _, names in os.walk(self.repository + "/data") for name in names)
         self.assertLess(size, 3_000_000, "what was forgotten takes no room any more")
 
+    def test_many_go_by_one_call(self):
+        schedule = {"source": "files", "profile": "default", "destinations": ["inc"], "every": 1, "keep": 9}
+        self.document["schedules"] = {"nightly": schedule}
+        self.init()
+        for _ in range(5):
+            self.bam("run", "nightly")
+        newest = self.bam_json("backups")["backups"][0]["id"]
+        environment, calls = self.counted()
+        schedule["keep"] = 1
+        told = self.bam_json("prune", env=environment)["decisions"]
+        self.assertEqual([(one["id"] == newest, one["keep"], one["error"]) for one in told],
+                         [(True, True, None)] + 4 * [(False, False, None)])
+        self.assertEqual((calls(), self.parts()), (["forget", "forget", "prune"], ["backup", "files"]))
+
+    def test_of_many_that_cannot_all_go_the_others_do(self):
+        schedule = {"source": "files", "profile": "default", "destinations": ["inc"], "every": 1, "keep": 9}
+        self.document["schedules"] = {"nightly": schedule}
+        self.init()
+        for _ in range(4):
+            self.bam("run", "nightly")
+        listed = [one["id"] for one in self.bam_json("backups")["backups"]]
+        stuck = next(one["id"] for one in self.snapshots() if f"bam_id={listed[2]}" in one["tags"] and "bam_part=backup" in one["tags"])
+        programs = self.path("programs")
+        os.mkdir(programs)
+        with open(programs + "/restic", "w") as file:
+            # As a server that refuses one of them, once it has done some of what it was asked for.
+            file.write(f"""#!/bin/sh
+case "$*" in *forget*{stuck}*)
+    for word; do case "$word" in {stuck}*) ;; *) set -- "$@" "$word";; esac; shift; done
+    case "$*" in *forget*-*\ [0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]*) {shutil.which("restic")} "$@";; esac
+    echo "unable to remove <snapshot/{stuck[:10]}>: input/output error" >&2; exit 1;;
+esac
+exec {shutil.which("restic")} "$@"
+""")
+        os.chmod(programs + "/restic", 0o755)
+        schedule["keep"] = 1
+        result = self.bam("prune", expect=3, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"})
+        self.assertSays(result, "should go from inc but did not")
+        self.assertEqual([one["id"] for one in self.bam_json("backups")["backups"]], [listed[0], listed[2]])
+        self.bam("prune")
+        self.assertEqual([one["id"] for one in self.bam_json("backups")["backups"]], [listed[0]])
+
+    def test_a_drill_counts_as_having_been_read(self):
+        self.init()
+        self.document["policy"] = {"verify_every": "30d"}
+        self.bam("backup", "files", "inc")
+        self.assertSays(self.bam("status", expect=3), "ever verified")
+        self.bam("drill")
+        self.bam("status")
+
     def test_what_cannot_be_read_fails_it_or_is_missing(self):
         self.init()
         self.write("sites/default/files/secret", "x", mode=0o000)

@@ -185,6 +185,11 @@ pub trait Destination: Send + Sync {
     /// there is none.
     fn remove(&self, name: &str) -> Result<()>;
 
+    /// The same of several. `told` hears of each as soon as it is known what became of it; where it fails, that is the end.
+    fn remove_all(&self, names: &[&str], told: &mut dyn FnMut(&str, Result<()>) -> Result<()>) -> Result<()> {
+        names.iter().try_for_each(|name| told(name, self.remove(name)))
+    }
+
     /// Replaces the sidecar of a backup in one step.
     fn write_sidecar(&self, name: &str, text: &str) -> Result<()>;
 

@@ -108,6 +108,10 @@ impl<D: Destination> Destination for Named<D> {
         self.name(self.0.remove(name))
     }
 
+    fn remove_all(&self, names: &[&str], told: &mut dyn FnMut(&str, Result<()>) -> Result<()>) -> Result<()> {
+        self.0.remove_all(names, &mut |name, done| told(name, self.name(done)))
+    }
+
     fn write_sidecar(&self, name: &str, text: &str) -> Result<()> {
         self.name(self.0.write_sidecar(name, text))
     }

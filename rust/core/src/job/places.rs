@@ -225,8 +225,10 @@ pub fn settle(document: &Document, listing: &mut Listing) {
     listing.settle(SiteIdentity::of(document).as_ref(), &|file, sidecar| made.knows(file, sidecar));
 }
 
-/// Brings a backup to this machine from its nearest copy that `accept` takes, and gives what that makes of it: whole ones first, then folders, then
-/// repositories of this machine, then in the order of the places. A copy that is passed over is told of.
+/// [`Local::fetch`], or [`Local::reach`] where only parts of a copy may be needed.
+pub type Get = fn(&Arc<dyn Destination>, &str, &Path, &Monitor) -> Result<Local>;
+
+/// Brings a backup to this machine from its nearest copy that `accept` takes, and gives what that makes of it.
 pub fn fetch_nearest<T>(
     places: &[Arc<dyn Destination>],
     backup: &Backup,
@@ -234,24 +236,16 @@ pub fn fetch_nearest<T>(
     monitor: &Monitor,
     accept: impl Fn(Local) -> Result<T>,
 ) -> Result<T> {
-    nearest(places, backup, &|place| Local::fetch(place, &backup.file, spool_dir, monitor), monitor, accept)
+    get_nearest(Local::fetch, places, backup, spool_dir, monitor, accept)
 }
 
-/// As [`fetch_nearest`] where only parts of it may be needed.
-pub fn reach_nearest<T>(
+/// As [`fetch_nearest`], in the way that is said: whole copies first, then folders, then repositories of this machine, then
+/// in the order of the places. A copy that is passed over is told of.
+pub fn get_nearest<T>(
+    get: Get,
     places: &[Arc<dyn Destination>],
     backup: &Backup,
     spool_dir: &Path,
-    monitor: &Monitor,
-    accept: impl Fn(Local) -> Result<T>,
-) -> Result<T> {
-    nearest(places, backup, &|place| Local::reach(place, &backup.file, spool_dir, monitor), monitor, accept)
-}
-
-fn nearest<T>(
-    places: &[Arc<dyn Destination>],
-    backup: &Backup,
-    get: &dyn Fn(&Arc<dyn Destination>) -> Result<Local>,
     monitor: &Monitor,
     accept: impl Fn(Local) -> Result<T>,
 ) -> Result<T> {
@@ -260,7 +254,7 @@ fn nearest<T>(
     copies.sort_by_key(|(whole, place)| (!whole, !place.pushes(), !place.is_here()));
     let mut last = None;
     for (_, place) in copies {
-        match get(place).and_then(&accept) {
+        match get(place, &backup.file, spool_dir, monitor).and_then(&accept) {
             Ok(accepted) => return Ok(accepted),
             Err(error) if error.code() == Code::Cancelled => return Err(error),
             Err(error) => {

@@ -27,8 +27,10 @@ pub(super) struct Seen {
 /// A backup as its snapshots tell of it.
 pub(super) struct Found {
     pub listed: Listed,
-    /// All its snapshots.
-    pub snapshots: Vec<String>,
+    /// The snapshot that makes it exist.
+    pub whole: String,
+    /// Its other snapshots.
+    pub parts: Vec<String>,
     /// Parts that are not there.
     pub lacks: Vec<String>,
 }
@@ -214,7 +216,8 @@ fn backup(
         mtime: mtime.unwrap_or_default(),
         sidecar: Some(sidecar.to_string()),
     };
-    Found { listed, snapshots: parts.into_iter().map(|(_, id)| id).collect(), lacks }
+    let parts = parts.into_iter().map(|(_, id)| id).filter(|id| *id != whole.id).collect();
+    Found { listed, whole: whole.id.clone(), parts, lacks }
 }
 
 /// `restic snapshots --json`, or what is remembered of it.

@@ -38,6 +38,7 @@ mod ways;
 pub use access::{SCHEMES, is_credential, scheme};
 
 use self::access::Access;
+use self::listing::Found;
 use super::snapshots::{FILE, Snapshots, tag};
 use super::ssh::server::Server;
 use super::{Destination, Existing, Follow, Listed, Stat, missing};
@@ -46,10 +47,14 @@ use crate::config::document;
 use crate::{Cancel, Code, Error, Monitor, Note, Result, ResultExt, Secret, whole_file};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
+
+/// How many backups one call forgets: what has been forgotten is remembered here after each.
+const FORGOTTEN_AT_ONCE: usize = 100;
 
 /// The server that a repository is reached at by SSH; `None`: by other ways, or on this machine.
 pub(crate) fn server_of(id: &str, config: &document::Destination) -> Result<Option<Server>> {
@@ -123,6 +128,46 @@ impl Repository {
 
     fn job(&self) -> Cancel {
         self.job.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Fails where nothing is to be forgotten there.
+    fn may_forget(&self) -> Result<()> {
+        if self.access.append_only {
+            let text = format!("nothing is forgotten at {}: append_only is set", self.access.shown);
+            return Err(
+                Error::new(Code::Permission, text).hint("forget it by restic, on the machine that holds it")
+            );
+        }
+        if self.is_refusing() { Err(self.access.guarded()) } else { Ok(()) }
+    }
+
+    /// Forgets backups by two calls of restic for all of them: each opens the repository, which takes longest. First go the
+    /// snapshots that make them exist, so that none that is cut short lists as half a backup.
+    fn forget_backups(&self, backups: &[&Found]) -> Result<()> {
+        let wholes: Vec<String> = backups.iter().map(|found| found.whole.clone()).collect();
+        self.forget(&wholes)?;
+        // What of them is left the next run forgets.
+        let parts: Vec<String> = backups.iter().flat_map(|found| found.parts.iter().cloned()).collect();
+        let _ = self.forget(&parts);
+        Ok(())
+    }
+
+    /// Forgets those that there are of these names together, and gives them if that worked; else each has to be tried alone.
+    fn forget_together(&self, names: &[&str]) -> Result<BTreeSet<String>> {
+        self.may_forget()?;
+        let all = self.backups(&mut Vec::new())?;
+        // Of two of a name the newest is meant, the last.
+        let there: BTreeMap<&str, &Found> =
+            all.iter().map(|found| (found.listed.name.as_str(), found)).collect();
+        let wanted: Vec<&Found> = names.iter().filter_map(|name| there.get(name).copied()).collect();
+        self.forget_backups(&wanted)?;
+        Ok(wanted.into_iter().map(|found| found.listed.name.clone()).collect())
+    }
+
+    /// The same of one, which may have gone meanwhile.
+    fn forget_alone(&self, name: &str) -> Result<()> {
+        self.may_forget()?;
+        self.find(name)?.map_or(Ok(()), |found| self.forget_backups(&[&found]))
     }
 }
 
@@ -219,18 +264,24 @@ impl Destination for Repository {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        if self.access.append_only {
-            let text = format!("nothing is forgotten at {}: append_only is set", self.access.shown);
-            return Err(
-                Error::new(Code::Permission, text).hint("forget it by restic, on the machine that holds it")
-            );
-        }
-        if self.is_refusing() {
-            return Err(self.access.guarded());
-        }
+        self.may_forget()?;
         let found = self.find(name)?.ok_or_else(|| missing(name, &self.access.shown))?;
-        // At once: none of its parts is left alone.
-        self.forget(&found.snapshots)
+        self.forget_backups(&[&found])
+    }
+
+    fn remove_all(&self, names: &[&str], told: &mut dyn FnMut(&str, Result<()>) -> Result<()>) -> Result<()> {
+        for names in names.chunks(FORGOTTEN_AT_ONCE) {
+            let gone = self.forget_together(names);
+            for name in names {
+                let done = match &gone {
+                    Ok(gone) if gone.contains(*name) => Ok(()),
+                    Ok(_) => Err(missing(name, &self.access.shown)),
+                    Err(_) => self.forget_alone(name),
+                };
+                told(name, done)?;
+            }
+        }
+        Ok(())
     }
 
     fn write_sidecar(&self, name: &str, text: &str) -> Result<()> {

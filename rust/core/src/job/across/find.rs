@@ -117,11 +117,8 @@ pub fn find(
                 local.known_encrypted(never_plain).show(document, search.unauthenticated, monitor)?;
             look_into(&opened, &pattern, backup, &found, monitor)
         };
-        let read = match search.unauthenticated {
-            true => places::fetch_nearest(&there.places, backup, &state_dir, monitor, look),
-            false => places::reach_nearest(&there.places, backup, &state_dir, monitor, look),
-        };
-        match read {
+        let get: places::Get = if search.unauthenticated { Local::fetch } else { Local::reach };
+        match places::get_nearest(get, &there.places, backup, &state_dir, monitor, look) {
             Ok(()) => {
                 searched.read += 1;
                 searched.bytes += backup.size;

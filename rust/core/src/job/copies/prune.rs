@@ -9,6 +9,7 @@ use crate::job::made::{self, Made};
 use crate::job::{lock, places, trust};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why what is too old stays.
@@ -75,10 +76,14 @@ pub fn apply(
                 decisions.extend(decided.into_iter().filter(|decision| decision.id == id));
             }
         }
+        let mut erased = BTreeMap::new();
+        if !dry_run {
+            erased = erase(document, &**place, &decisions, monitor)?;
+        }
         let mut gone = Gone::default();
         for decision in decisions {
-            monitor.check()?;
-            told.push(carry_out(document, schedule, &**place, decision, dry_run, &mut gone, monitor));
+            let done = erased.remove(&decision.file);
+            told.push(tell(schedule, &**place, decision, done, &mut gone, monitor));
         }
         if gone.guarded > 0 {
             let text = format!(
@@ -115,30 +120,48 @@ struct Gone {
     guarded: usize,
 }
 
-/// Lets a backup go from a place where that was decided, unless it is only to be told; tells what became of it.
-fn carry_out(
+/// Lets those go from a place of which it was decided, and gives what became of each.
+fn erase(
     document: &Document,
+    place: &dyn Destination,
+    decisions: &[Decision],
+    monitor: &Monitor,
+) -> Result<BTreeMap<String, Result<()>>> {
+    let go: Vec<&str> = decisions.iter().filter(|one| !one.keep).map(|one| one.file.as_str()).collect();
+    let mut done = BTreeMap::new();
+    monitor.check()?;
+    place.remove_all(&go, &mut |file, erased| {
+        if erased.is_ok() {
+            // At once: a kill must not make it look as if somebody else had.
+            made::erased(document, file, monitor);
+        }
+        done.insert(file.to_owned(), erased);
+        monitor.check()
+    })?;
+    Ok(done)
+}
+
+/// Tells of one decision, and what became of it; `done` is `None` where nothing was to be.
+fn tell(
     schedule: &str,
     place: &dyn Destination,
     decision: Decision,
-    dry_run: bool,
+    done: Option<Result<()>>,
     gone: &mut Gone,
     monitor: &Monitor,
 ) -> Value {
-    let goes = !decision.keep && !dry_run;
-    let error = goes.then(|| place.remove(&decision.file)).and_then(Result::err);
+    let is_done = matches!(done, Some(Ok(())));
+    let is_tried = done.is_some();
+    let error = done.and_then(Result::err);
     // A refusal is how it is found out, where the settings do not say so.
     let refused = |error: &Error| error.code() == Code::Permission;
-    let stays = place.guards() && !decision.keep && (dry_run || error.as_ref().is_some_and(refused));
+    let stays = place.guards() && !decision.keep && (!is_tried || error.as_ref().is_some_and(refused));
     let error = error.filter(|_| !stays);
     gone.guarded += usize::from(stays);
+    gone.erased |= is_done;
     if let Some(failed) = &error {
         let text = format!("{} should go from {} but did not: {failed}", decision.file, place.id());
         monitor.note(NoteKind::Missing, text);
-    } else if goes && !stays {
-        // At once: a kill must not make it look as if somebody else had.
-        made::erased(document, &decision.file, monitor);
-        gone.erased = true;
     }
     json!({
         "schedule": schedule,

@@ -20,7 +20,7 @@ use crate::archive::{Input, Layout, Reader, Survey, show};
 use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::compress::{self, detect::What};
 use crate::config::{Document, Driver};
-use crate::destination::Follow;
+use crate::destination::{Destination, Follow};
 use crate::encrypt::{self, aes_module, age, enc, kdf};
 use crate::monitor::Meter;
 use crate::source::database;
@@ -344,6 +344,11 @@ impl Opened {
     /// What the name promises.
     pub fn kind(&self) -> Option<Kind> {
         self.name.as_ref().map(|name| name.kind)
+    }
+
+    /// The destination that it was brought from.
+    pub(super) fn from(&self) -> Option<&Arc<dyn Destination>> {
+        self.local.from.as_ref()
     }
 
     /// Whether a MAC proved it: only who has the key can have made it.

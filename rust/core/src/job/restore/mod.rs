@@ -163,10 +163,8 @@ pub fn find(
     }
     let never_plain = trust::is_known_encrypted(document, &listed, backup);
     let known = |local: Local| Ok(local.known_encrypted(never_plain));
-    match parts {
-        true => places::reach_nearest(&there.places, backup, state_dir, monitor, known),
-        false => places::fetch_nearest(&there.places, backup, state_dir, monitor, known),
-    }
+    let get: places::Get = if parts { Local::reach } else { Local::fetch };
+    places::get_nearest(get, &there.places, backup, state_dir, monitor, known)
 }
 
 /// Onto which source: the one asked for, the one it was made from, else the built-in one of its kind.

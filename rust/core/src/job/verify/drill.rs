@@ -20,10 +20,12 @@ use crate::catalog::{Backup, Kind, is_future, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::Destination;
 use crate::job::keys::Ring;
+use crate::job::open::Opened;
 use crate::job::request::Elsewhere;
 use crate::job::restore::elsewhere;
 use crate::job::select::Criteria;
-use crate::job::{lock, places};
+use crate::job::verify::note_verified;
+use crate::job::{damaged, lock, places, trust};
 use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
@@ -211,6 +213,20 @@ impl Drill<'_> {
                 seen.differs(format!("{found} {what} instead of the {recorded} that were backed up"));
             }
         }
+        if seen.verdict(backup).is_ok() {
+            self.is_verified(&opened, backup)?;
+        }
         Ok(seen)
+    }
+
+    /// A good drill has read all of the copy that it took, as verifying does.
+    fn is_verified(&self, opened: &Opened, backup: &Backup) -> Result<()> {
+        let Some(place) = opened.from() else { return Ok(()) };
+        damaged::is_good(self.document, place.id(), &backup.file, self.monitor);
+        if self.unauthenticated && !opened.is_authentic() && trust::has_key(self.document) {
+            return Ok(());
+        }
+        let read = opened.sidecar().and_then(|sidecar| sidecar.digest(key::SHA256));
+        note_verified(place, &backup.file, read, self.monitor)
     }
 }

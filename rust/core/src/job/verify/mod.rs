@@ -196,23 +196,36 @@ fn copy(
             return Ok(compared);
         }
     }
-    let Some(text) = place.sidecar(name)? else { return Ok(compared) };
+    note_verified(place, name, proven, monitor)?;
+    Ok(compared)
+}
+
+/// Writes beside a copy that all of it was read just now and is good; `read` is the SHA-256 of what was read, where its
+/// sidecar told one.
+fn note_verified(
+    place: &Arc<dyn Destination>,
+    name: &str,
+    read: Option<[u8; 32]>,
+    monitor: &Monitor,
+) -> Result<()> {
+    let Some(text) = place.sidecar(name)? else { return Ok(()) };
     let mut sidecar = Sidecar::parse(&text);
     // Meanwhile it may have been overwritten or encrypted anew: that copy was not read.
-    if sidecar.get(key::FORMAT).is_some() && sidecar.digest(key::SHA256) == proven {
-        sidecar
-            .set_number(key::VERIFIED, u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default());
+    if sidecar.get(key::FORMAT).is_none() || sidecar.digest(key::SHA256) != read {
+        return Ok(());
+    }
+    sidecar.set_number(key::VERIFIED, u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default());
+    match place.write_sidecar(name, &sidecar.to_string()) {
+        Err(error) if error.code() == Code::Cancelled => Err(error),
         // A place that we may only read holds good copies, too.
-        if let Err(error) = place.write_sidecar(name, &sidecar.to_string()) {
-            if error.code() == Code::Cancelled {
-                return Err(error);
-            }
+        Err(error) => {
             let text = format!(
                 "{name} at {} is good; that it was verified could not be noted there: {error}",
                 place.id()
             );
             monitor.note(NoteKind::Warning, text);
+            Ok(())
         }
+        Ok(()) => Ok(()),
     }
-    Ok(compared)
 }
