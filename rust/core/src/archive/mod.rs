@@ -12,6 +12,7 @@ pub(crate) mod beneath;
 mod extract;
 mod extras;
 mod field;
+mod gaps;
 mod header;
 mod layout;
 mod manifest;
@@ -28,6 +29,7 @@ mod write;
 
 pub use extract::{ExtractOptions, ExtractReport, Extractor};
 pub use extras::{Attribute, Extras};
+pub use gaps::Without;
 pub use layout::{Layout, Part, Site, Survey};
 pub use manifest::{Manifest, SiteFacts};
 pub use owners::Owners;

@@ -54,12 +54,14 @@ pub struct Outlined<R, C> {
     at: u64,
     /// The stretch that this is before, or in, with its end; `None` behind the last.
     stretch: Option<(u64, u64)>,
+    /// How far it is known that all is wanted; nothing, where the reader is behind that.
+    wanted: u64,
 }
 
 impl<R: Read, C: Content> Outlined<R, C> {
     /// At the start.
     pub fn new(outline: R, content: C) -> Result<Self> {
-        let mut tar = Outlined { outline, content, at: 0, stretch: None };
+        let mut tar = Outlined { outline, content, at: 0, stretch: None, wanted: 0 };
         tar.advance(0)?;
         Ok(tar)
     }
@@ -110,7 +112,8 @@ impl<R: Read, C: Content> Read for Outlined<R, C> {
             return Ok(0);
         }
         if self.at < start {
-            let got = self.content.read_at(self.at, start, out)?.min(out.len());
+            let until = if self.at < self.wanted { start.min(self.wanted) } else { start };
+            let got = self.content.read_at(self.at, until, out)?.min(out.len());
             if got == 0 {
                 return Err(damaged().into());
             }
@@ -146,6 +149,10 @@ impl<R: Read + Send, C: Content> Input for Outlined<R, C> {
             None => return Err(damaged().into()),
         }
         Ok(bytes)
+    }
+
+    fn want(&mut self, bytes: u64) {
+        self.wanted = self.at.saturating_add(bytes);
     }
 }
 

@@ -48,15 +48,42 @@ pub struct Reader<R> {
     skip: Option<fn(&mut R, u64) -> io::Result<u64>>,
 }
 
-/// What a tar is read from that may know how to go on without reading.
+/// What is read from that may know how to go on without reading.
 pub trait Input: Read + Send {
     /// Passes over up to so many bytes; how many it did.
     fn skip(&mut self, bytes: u64) -> io::Result<u64>;
+
+    /// Says that of the next so many bytes all are wanted, and perhaps none behind them: what is fetched ahead ends there.
+    fn want(&mut self, _bytes: u64) {}
 }
 
 impl Input for Box<dyn Read + Send> {
     fn skip(&mut self, _bytes: u64) -> io::Result<u64> {
         Ok(0)
+    }
+}
+
+impl Input for Box<dyn Input> {
+    fn skip(&mut self, bytes: u64) -> io::Result<u64> {
+        (**self).skip(bytes)
+    }
+
+    fn want(&mut self, bytes: u64) {
+        (**self).want(bytes);
+    }
+}
+
+/// The content of the current member.
+impl Input for &mut Reader<Box<dyn Input>> {
+    fn skip(&mut self, bytes: u64) -> io::Result<u64> {
+        let bytes = bytes.min(self.left);
+        self.pass(bytes)?;
+        Ok(bytes)
+    }
+
+    fn want(&mut self, bytes: u64) {
+        let buffered = self.input.buffer().len() as u64;
+        self.input.get_mut().want(bytes.min(self.left).saturating_sub(buffered));
     }
 }
 
@@ -327,21 +354,32 @@ impl<R: Read> Reader<R> {
     /// Moves to the next header.
     fn skip_rest(&mut self) -> Result<()> {
         self.left += std::mem::take(&mut self.padding);
+        self.pass(self.left)
+    }
+
+    /// Passes over so many bytes of the content, of which there are as many.
+    fn pass(&mut self, bytes: u64) -> Result<()> {
+        let mut left = bytes;
         if let Some(skip) = self.skip {
-            self.consume(self.input.buffer().len());
             // What is buffered comes first.
-            if self.left > 0 {
-                let skipped = match skip(self.input.get_mut(), self.left) {
-                    Ok(skipped) => skipped.min(self.left),
+            let buffered = left.min(self.input.buffer().len() as u64);
+            self.consume(usize::try_from(buffered).unwrap_or_default());
+            left -= buffered;
+            if left > 0 {
+                let skipped = match skip(self.input.get_mut(), left) {
+                    Ok(skipped) => skipped.min(left),
                     Err(e) => return Err(self.input_error(e)),
                 };
                 self.left -= skipped;
                 self.offset += skipped;
+                left -= skipped;
             }
         }
-        while self.left > 0 {
+        while left > 0 {
             let got = self.fill_buf()?.len();
+            let got = usize::try_from(left).unwrap_or(usize::MAX).min(got);
             self.consume(got);
+            left -= got as u64;
         }
         Ok(())
     }

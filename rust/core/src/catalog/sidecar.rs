@@ -101,6 +101,8 @@ pub mod key {
     pub const BLOCKS: &str = "bam_blocks";
     /// Where in the backup, before encryption, its index lies, how long it is, and its SHA-256 in hex.
     pub const INDEX: &str = "bam_index";
+    /// The same of what says where in its dump the rows of each table stand.
+    pub const INDEX_TABLES: &str = "bam_index_tables";
     /// Destinations that the backup was sent to, by machine name.
     pub const COPIES: &str = "bam_copies";
     /// Unix time at which this copy was last found whole.

@@ -2,7 +2,7 @@
 //! is, and opens it, is `open`'s.
 
 use super::damaged;
-use super::index::{Claim, Parts};
+use super::index::{Claim, Claims, Parts};
 use super::repository::Kept;
 use crate::catalog::{FileName, Sidecar, key};
 use crate::config::Document;
@@ -137,8 +137,8 @@ impl Local {
         }
         let sidecar = place.sidecar(name)?.map(|text| Sidecar::parse(&text));
         sidecar.as_ref().map_or(Ok(()), |sidecar| sidecar.check_format(name))?;
-        let parts = match sidecar.as_ref().and_then(|sidecar| claim(name, sidecar)) {
-            Some(claim) => Parts::there(place, name, claim)?,
+        let parts = match sidecar.as_ref().and_then(|sidecar| claims(name, sidecar)) {
+            Some(claims) => Parts::there(place, name, claims)?,
             None => None,
         };
         let parts =
@@ -161,9 +161,10 @@ impl Local {
 
     /// The same of a file on this machine.
     pub fn in_parts(mut self) -> Result<Local> {
-        if let (None, Some(claim)) = (&self.kept, self.sidecar.as_ref().and_then(|s| claim(&self.name, s))) {
+        let claims = self.sidecar.as_ref().and_then(|sidecar| claims(&self.name, sidecar));
+        if let (None, Some(claims)) = (&self.kept, claims) {
             let file = self.file.try_clone().map_err(|e| self.failed(e))?;
-            let parts = Parts::here(file, &self.name, &self.place, claim).map_err(|e| self.failed(e))?;
+            let parts = Parts::here(file, &self.name, &self.place, claims).map_err(|e| self.failed(e))?;
             self.parts = suits(&parts, &self.name, self.sidecar.as_ref())?.then_some(parts);
         }
         Ok(self)
@@ -302,10 +303,13 @@ impl Local {
     }
 }
 
-/// Where the index of an archive is, if it has one.
-fn claim(name: &str, sidecar: &Sidecar) -> Option<Claim> {
-    FileName::parse(name).filter(|name| !name.kind.is_database())?;
-    sidecar.get(key::INDEX).and_then(Claim::parse)
+/// Where the index of a backup is, if it has one.
+fn claims(name: &str, sidecar: &Sidecar) -> Option<Claims> {
+    let claim = |key: &str| sidecar.get(key).and_then(Claim::parse);
+    let (index, tables) = (claim(key::INDEX)?, claim(key::INDEX_TABLES));
+    // Of a dump there are no parts but its tables.
+    let dump = FileName::parse(name)?.kind.is_database();
+    (!dump || tables.is_some()).then_some(Claims { index, tables })
 }
 
 /// Whether parts of it can be read, and are proven as well as all of it would be.

@@ -1,9 +1,11 @@
 //! What dumping and loading a database are told, and what they report: the same for every kind of server.
 
 use super::sql;
+use super::table_places::TablePlaces;
 use crate::config::SourceSettings;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What a dump leaves out, and how it treats the server.
@@ -43,6 +45,9 @@ pub struct DumpReport {
     pub others: u64,
     /// Bytes written.
     pub bytes: u64,
+    /// Where in it the rows of each table stand, where that was noted.
+    #[serde(skip)]
+    pub places: Option<TablePlaces>,
 }
 
 /// How a dump is loaded.
@@ -53,6 +58,9 @@ pub struct LoadSettings {
     /// The prefix that tables are to have; `None`: the dump's. Where the dump does not tell its own they stay as they
     /// are, with a note.
     pub prefix: Option<String>,
+    /// The rows that tables are known to have, by their names in the dump: of those that are wanted neither more nor fewer may
+    /// come. For a dump of which parts were left out.
+    pub counts: BTreeMap<String, u64>,
     /// Of a dump of several MariaDB or MySQL databases only this one; without it such a dump is refused.
     pub database: Option<String>,
     /// Nothing proves whose the dump is: what it may do is kept to its own database, by the server where that can be
@@ -93,6 +101,21 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// Adds the rows of tables of which none were read, because they were counted when the dump was made.
+    pub fn add_counted(&mut self, places: &TablePlaces) {
+        let counted: BTreeMap<&str, (u64, u64)> = places
+            .tables
+            .iter()
+            .filter_map(|table| Some((table.name.as_str(), (table.rows?, table.bytes))))
+            .collect();
+        for table in &mut self.tables {
+            if let Some((rows, bytes)) = counted.get(table.name.as_str()) {
+                table.rows = table.rows.map(|read| read + rows);
+                table.bytes += bytes;
+            }
+        }
+    }
+
     /// The same with the names that the tables get at a site with this prefix.
     pub fn with_prefix(mut self, prefix: &str) -> Contents {
         if let Some(theirs) = &self.prefix {

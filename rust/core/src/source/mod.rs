@@ -28,6 +28,7 @@ pub mod rights;
 pub mod siblings;
 pub(crate) mod sql;
 pub mod sqlite;
+pub mod table_places;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tool;

@@ -10,6 +10,7 @@ use crate::config::{Document, Driver};
 use crate::job::lock;
 use crate::job::open::{Opened, look};
 use crate::job::request::Restore;
+use crate::job::restore::Need;
 use crate::job::restore::apply::begin;
 use crate::source::database::digests;
 use crate::source::digests::Digests;
@@ -113,7 +114,7 @@ pub fn diff(
     )?;
     let mut sides = Vec::with_capacity(2);
     for (number, ask) in [from, to].into_iter().enumerate() {
-        let (opened, survey) = look::open(document, ask, monitor)?;
+        let (opened, survey) = look::open(document, ask, Need::Members, monitor)?;
         if let (1, Some(first)) = (number, sides.first()) {
             comparable(first, &opened)?;
         }

@@ -23,6 +23,7 @@ use self::sources::BackupPlan;
 use self::writers::Written;
 use super::choose::{self, Choice};
 use super::copies::replicate;
+use super::index::Claims;
 use super::places::Outcome;
 use super::repository::save::{self, Saving};
 use super::restore::recover;
@@ -280,8 +281,11 @@ impl Run<'_> {
             sidecar.set_number(key::MISSING, missing as u64);
         }
         plan.describe_excludes(&mut sidecar);
-        if let Some(index) = index {
+        if let Some(Claims { index, tables }) = index {
             sidecar.set(key::INDEX, index.to_string());
+            if let Some(tables) = tables {
+                sidecar.set(key::INDEX_TABLES, tables.to_string());
+            }
         }
         seal.seal()?.stamp(&mut sidecar, &finished.written, keys.as_ref());
         sidecar.set_list(key::COPIES, &self.choice.destinations);

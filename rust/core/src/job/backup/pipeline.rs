@@ -7,9 +7,10 @@ use crate::compress::{self, Encoder};
 use crate::config::{CompressionLevel, Document, EncryptionKind};
 use crate::encrypt::kdf::{Derivation, Keys};
 use crate::encrypt::{aes_module, age, enc};
-use crate::job::index::{Claim, Making};
+use crate::job::index::{Claims, Making, write_tables};
 use crate::job::keys as ring;
 use crate::job::pipe::{PipeReader, PipeWriter, pipe};
+use crate::source::table_places::TablePlaces;
 use crate::{Code, Error, Result, threads};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -50,6 +51,7 @@ pub struct Pipeline {
     /// What is read of it with the index must not tell of what is encrypted.
     secret: bool,
     outline: Option<Outline<Making>>,
+    tables: Option<TablePlaces>,
 }
 
 /// What a pipeline ends with.
@@ -59,7 +61,7 @@ pub struct Ended {
     /// The keys of the container, where it is one.
     pub keys: Option<Keys>,
     /// The index, where there is one.
-    pub index: Option<Claim>,
+    pub index: Option<Claims>,
 }
 
 impl Pipeline {
@@ -78,7 +80,7 @@ impl Pipeline {
             let (delivery, keys) = encrypt(reader, cipher, delivery)?;
             Ok((delivery.finish()?, keys))
         })?;
-        Ok(Pipeline { encoder, level, back, bytes: 0, secret, outline: None })
+        Ok(Pipeline { encoder, level, back, bytes: 0, secret, outline: None, tables: None })
     }
 
     /// Bytes before compression.
@@ -112,11 +114,27 @@ impl Pipeline {
         self.outline.as_mut().map_or(Ok(()), |outline| outline.add(offset, bytes))
     }
 
+    /// The index will say where the rows of the dump's tables stand. A dump alone has an index for that, and no other.
+    pub fn note_tables(&mut self, places: Option<TablePlaces>, folder: &Path) -> Result<()> {
+        if places.is_some() && self.outline.is_none() {
+            self.begin_index(folder)?;
+        }
+        self.tables = places;
+        Ok(())
+    }
+
     /// All bytes are written: waits until every destination has them.
     pub fn finish(self) -> Result<Ended> {
-        let Pipeline { encoder, outline, secret, back, .. } = self;
+        let Pipeline { encoder, outline, tables, secret, back, .. } = self;
         let front = encoder.finish_pieces().and_then(|(mut writer, pieces)| {
-            let made = outline.map(|made| made.into_inner().write(&pieces, secret, &mut writer));
+            let made = outline.map(|made| {
+                let index = made.into_inner().write(&pieces, secret, &mut writer)?;
+                let tables = match tables {
+                    Some(places) => write_tables(&places, &index, pieces.len(), secret, &mut writer)?,
+                    None => None,
+                };
+                Ok::<_, Error>(Claims { index, tables })
+            });
             let index = made.transpose()?;
             writer.finish()?;
             Ok(index)

@@ -55,7 +55,8 @@ impl BackupPlan {
     ) -> Result<Wrote> {
         match (&self.manifest, &self.database) {
             (None, Some((connection, settings))) => {
-                let report = database::dump(connection, settings, out, monitor)?;
+                let mut report = database::dump(connection, settings, out, monitor)?;
+                out.note_tables(report.places.take(), spool_dir)?;
                 Ok(Wrote { dump: Some(report), ..Wrote::default() })
             }
             (None, None) => {
@@ -134,13 +135,14 @@ impl BackupPlan {
                 Some(Err(error)) if dump_failed && walked.is_err() => return Err(error),
                 other => other,
             };
-            let mut wrote = Wrote { files: Some(walked?), dump: None };
+            let (mut wrote, mut places) = (Wrote { files: Some(walked?), dump: None }, None);
             if let Some(spooled) = spooled {
-                let spooled = spooled?;
+                let mut spooled = spooled?;
+                places = spooled.report.places.take();
                 wrote.dump = Some(spooled.report.clone());
                 spooled.append_to(&mut tar, file, mtime)?;
             }
-            tar.finish()?;
+            tar.finish()?.note_tables(places, spool_dir)?;
             Ok(wrote)
         })
     }

@@ -26,14 +26,24 @@ impl Making {
     pub fn write(self, pieces: &[Piece], secret: bool, out: &mut impl Write) -> Result<Claim> {
         let mut outline = self.0.finish()?;
         outline.rewind()?;
-        let random = if secret { random_hex()? } else { "0".repeat(32) };
+        let random = salt(secret)?;
         let line = format!("{MAGIC} {random} {}\n", pieces.len());
         let mut content = Cursor::new(line).chain(Pieces::of(pieces)).chain(outline);
-        let mut out = Hashed { out, hash: Sha256::new() };
-        let length = aside::write(&mut content, &mut out)?;
         let offset = pieces.iter().map(|piece| u64::from(piece.packed)).sum();
-        Ok(Claim { offset, length, sha256: out.hash.finalize().into() })
+        put(&mut content, offset, out)
     }
+}
+
+/// Writes a section beside the data, at this offset before encryption.
+pub(super) fn put(content: &mut impl Read, offset: u64, out: &mut impl Write) -> Result<Claim> {
+    let mut out = Hashed { out, hash: Sha256::new() };
+    let length = aside::write(content, &mut out)?;
+    Ok(Claim { offset, length, sha256: out.hash.finalize().into() })
+}
+
+/// What makes the hash of a section of what is encrypted one that confirms no guess; zeros where nothing is secret.
+pub(super) fn salt(secret: bool) -> Result<String> {
+    if secret { random_hex() } else { Ok("0".repeat(32)) }
 }
 
 impl Write for Making {

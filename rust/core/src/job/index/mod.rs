@@ -5,14 +5,20 @@
 //! compressed in, each with its SHA-256, and the tar's outline ([`crate::archive::outline`]), compressed. Offsets are those
 //! before encryption, so it is still right when the backup is encrypted anew. The sidecar says where it is and what its
 //! SHA-256 is, and the MAC proves that: so whatever is read by it is proven, and nothing is said of the rest.
+//!
+//! Behind it, with a claim of its own, stands where in the dump the rows of each table are (`tables`): of a backup that is a
+//! dump alone the outline is empty.
 
 mod make;
 mod parts;
 mod read;
+mod section;
+mod tables;
 
 pub use make::Making;
 pub use parts::{Clear, Parts};
 pub use read::Index;
+pub use tables::write as write_tables;
 
 use crate::catalog::{digest_of_hex, hex};
 use std::fmt;
@@ -47,6 +53,15 @@ impl Claim {
     pub fn end(&self) -> Option<u64> {
         self.offset.checked_add(self.length)
     }
+}
+
+/// All that a sidecar says of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Claims {
+    /// The index.
+    pub index: Claim,
+    /// Where the rows of the dump's tables stand, if that was noted.
+    pub tables: Option<Claim>,
 }
 
 impl fmt::Display for Claim {

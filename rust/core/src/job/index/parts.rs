@@ -1,6 +1,6 @@
 //! A backup of which single parts are read where it lies, and their decryption.
 
-use super::Claim;
+use super::{Claim, Claims};
 use crate::destination::Destination;
 use crate::encrypt::kdf::Keys;
 use crate::encrypt::{age, enc};
@@ -23,7 +23,7 @@ pub struct Parts {
     name: String,
     place: String,
     size: u64,
-    claim: Claim,
+    claims: Claims,
 }
 
 #[derive(Clone)]
@@ -34,17 +34,17 @@ enum At {
 
 impl Parts {
     /// An open file.
-    pub fn here(file: File, name: &str, place: &str, claim: Claim) -> io::Result<Parts> {
+    pub fn here(file: File, name: &str, place: &str, claims: Claims) -> io::Result<Parts> {
         let size = file.metadata()?.len();
         let at = At::Here(Arc::new(file));
-        Ok(Parts { at, name: name.to_owned(), place: place.to_owned(), size, claim })
+        Ok(Parts { at, name: name.to_owned(), place: place.to_owned(), size, claims })
     }
 
     /// A file at a destination; `None` where there is no such.
-    pub fn there(from: &Arc<dyn Destination>, name: &str, claim: Claim) -> Result<Option<Parts>> {
+    pub fn there(from: &Arc<dyn Destination>, name: &str, claims: Claims) -> Result<Option<Parts>> {
         let Some(stat) = from.stat(name)? else { return Ok(None) };
         let (at, place) = (At::There(Arc::clone(from)), from.describe());
-        Ok(Some(Parts { at, name: name.to_owned(), place, size: stat.size, claim }))
+        Ok(Some(Parts { at, name: name.to_owned(), place, size: stat.size, claims }))
     }
 
     /// Bytes of the file.
@@ -54,7 +54,12 @@ impl Parts {
 
     /// Where its index is.
     pub fn claim(&self) -> Claim {
-        self.claim
+        self.claims.index
+    }
+
+    /// Where it is that the places of its tables are told, if they are.
+    pub fn tables(&self) -> Option<Claim> {
+        self.claims.tables
     }
 
     /// The first bytes, fewer where there are no more; `None` where the place gives out no parts.

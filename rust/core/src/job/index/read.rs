@@ -1,19 +1,17 @@
 //! Reading by an index: it is proven whole before anything of it is used, and each piece before it is decompressed.
 
-use super::{Clear, MAGIC, PIECE};
+use super::section::Section;
+use super::{Clear, MAGIC, PIECE, tables};
 use crate::archive::outline::{Content, Outlined};
 use crate::archive::{Input, Reader};
-use crate::compress::{self, Piece, aside};
-use crate::{Error, Monitor, Result, ResultExt};
+use crate::compress::{self, Piece};
+use crate::source::table_places::TablePlaces;
+use crate::{Error, Monitor, Result};
 use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An index longer than this waits on disk.
-const IN_MEMORY: u64 = 4 << 20;
 /// Bytes that are fetched at once, at the most, unless one piece is longer.
 const AT_ONCE: u64 = 4 << 20;
 /// Pieces longer than this, packed or not, are none of ours.
@@ -24,7 +22,9 @@ const LINE_MAX: u64 = 100;
 /// A backup's proven index.
 pub struct Index {
     clear: Clear,
-    kept: Arc<Kept>,
+    section: Section,
+    /// Where long ones wait.
+    spool_dir: PathBuf,
     /// Bytes of the index before the outline.
     head: u64,
     pieces: Vec<Piece>,
@@ -37,25 +37,9 @@ impl Index {
     /// `spool_dir`.
     pub fn load(clear: Clear, spool_dir: &Path, monitor: &Monitor) -> Result<Index> {
         let claim = clear.parts().claim();
-        let end = claim.end().filter(|end| *end <= clear.parts().size());
-        let end = end.ok_or_else(|| clear.parts().damaged("its index cannot be where its sidecar says"))?;
-        monitor.expect(claim.length);
-        let mut kept = Kept::new(claim.length, spool_dir)?;
-        let (mut hash, mut at) = (Sha256::new(), claim.offset);
-        while at < end {
-            monitor.check()?;
-            let length = (end - at).min(AT_ONCE);
-            let bytes = clear.read(at, usize::try_from(length).unwrap_or_default())?;
-            hash.update(&bytes);
-            kept.add(&bytes).at("cannot keep the index in", spool_dir)?;
-            at += length;
-        }
-        if hash.finalize().as_slice() != claim.sha256 {
-            return Err(clear.parts().damaged("the SHA-256 of its index is not what its sidecar says"));
-        }
+        let section = Section::load(&clear, claim, spool_dir, monitor)?;
         let odd = |_| clear.parts().damaged("its index is not one");
-        let kept = Arc::new(kept);
-        let (head, pieces) = read_head(Arc::clone(&kept), claim.length).map_err(odd)?;
+        let (head, pieces) = read_head(&section, claim.length).map_err(odd)?;
         let (mut starts, mut next) = (Vec::with_capacity(pieces.len()), (0, 0));
         for piece in &pieces {
             starts.push(next);
@@ -64,12 +48,33 @@ impl Index {
         if next.1 != claim.offset {
             return Err(odd(io::ErrorKind::InvalidData.into()));
         }
-        Ok(Index { clear, kept, head, pieces, starts })
+        Ok(Index { clear, section, spool_dir: spool_dir.to_owned(), head, pieces, starts })
+    }
+
+    /// Where in the dump the rows of each table stand; `None` where that was not noted.
+    pub fn tables(&self, monitor: &Monitor) -> Result<Option<TablePlaces>> {
+        let Some(claim) = self.clear.parts().tables() else { return Ok(None) };
+        let section = Section::load(&self.clear, claim, &self.spool_dir, monitor)?;
+        let odd = || self.clear.parts().damaged("what its index says of its tables makes no sense");
+        let places = tables::read(&section, self.pieces.len()).map_err(|_| odd())?;
+        let inside = places.ranges.last().is_none_or(|(_, last)| last.end <= self.end());
+        if inside { Ok(Some(places)) } else { Err(odd()) }
+    }
+
+    /// Bytes of all that was compressed.
+    fn end(&self) -> u64 {
+        let last = self.starts.last().zip(self.pieces.last());
+        last.map_or(0, |(start, piece)| start.0 + u64::from(piece.data))
+    }
+
+    /// All that was compressed, where that is no tar, likewise.
+    pub fn dump(self: &Arc<Self>) -> Box<dyn Input> {
+        Box::new(Dump { content: Contents::of(self), at: 0, end: self.end(), wanted: 0 })
     }
 
     /// The tar, of which only what is needed will be fetched.
     pub fn tar(self: &Arc<Self>) -> Result<Box<dyn Input>> {
-        let mut index = aside::Reader::new(KeptReader { kept: Arc::clone(&self.kept), at: 0 });
+        let mut index = self.section.content();
         io::copy(&mut (&mut index).take(self.head), &mut io::sink())?;
         let outline = compress::reader(compress::Kind::Gzip, index, 0)?;
         Ok(Box::new(Outlined::new(outline, Contents::of(self))?))
@@ -117,9 +122,9 @@ impl Index {
 }
 
 /// The index's first line, and the pieces; how many bytes that is.
-fn read_head(kept: Arc<Kept>, length: u64) -> io::Result<(u64, Vec<Piece>)> {
+fn read_head(section: &Section, length: u64) -> io::Result<(u64, Vec<Piece>)> {
     let odd = || io::Error::from(io::ErrorKind::InvalidData);
-    let mut input = BufReader::new(aside::Reader::new(KeptReader { kept, at: 0 }));
+    let mut input = BufReader::new(section.content());
     let mut line = String::new();
     (&mut input).take(LINE_MAX).read_line(&mut line)?;
     let words = line.strip_suffix('\n').and_then(|text| text.strip_prefix(MAGIC)?.strip_prefix(' '));
@@ -181,47 +186,35 @@ impl Content for Contents {
     }
 }
 
-/// An index as it lies in the backup.
-enum Kept {
-    Memory(Vec<u8>),
-    Disk(File),
-}
-
-impl Kept {
-    fn new(length: u64, spool_dir: &Path) -> Result<Kept> {
-        Ok(match length > IN_MEMORY {
-            true => {
-                Kept::Disk(tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?)
-            }
-            false => Kept::Memory(Vec::with_capacity(usize::try_from(length).unwrap_or_default())),
-        })
-    }
-
-    fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Kept::Memory(all) => all.extend_from_slice(bytes),
-            Kept::Disk(file) => file.write_all(bytes)?,
-        }
-        Ok(())
-    }
-}
-
-/// Reads it from its start.
-struct KeptReader {
-    kept: Arc<Kept>,
+/// A dump, of which only what is needed is fetched.
+struct Dump {
+    content: Contents,
     at: u64,
+    end: u64,
+    /// How far it is known that all is wanted; nothing, where the reader is behind that.
+    wanted: u64,
 }
 
-impl Read for KeptReader {
+impl Read for Dump {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let got = match &*self.kept {
-            Kept::Memory(all) => {
-                let at = usize::try_from(self.at).unwrap_or(usize::MAX);
-                all.get(at..).unwrap_or_default().read(out)?
-            }
-            Kept::Disk(file) => file.read_at(out, self.at)?,
-        };
+        if self.at == self.end || out.is_empty() {
+            return Ok(0);
+        }
+        let until = if self.at < self.wanted { self.end.min(self.wanted) } else { self.end };
+        let got = self.content.read_at(self.at, until, out)?;
         self.at += got as u64;
         Ok(got)
+    }
+}
+
+impl Input for Dump {
+    fn skip(&mut self, bytes: u64) -> io::Result<u64> {
+        let bytes = bytes.min(self.end - self.at);
+        self.at += bytes;
+        Ok(bytes)
+    }
+
+    fn want(&mut self, bytes: u64) {
+        self.wanted = self.at.saturating_add(bytes);
     }
 }

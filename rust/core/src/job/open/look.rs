@@ -14,7 +14,7 @@ use crate::job::request::Restore;
 use crate::job::restore::Need;
 use crate::job::restore::apply::begin;
 use crate::job::{lock, restore};
-use crate::source::database::{self, Table};
+use crate::source::database::{Contents, Table};
 use crate::whole_file;
 use crate::{Code, Error, Monitor, Result};
 use serde::Serialize;
@@ -72,10 +72,11 @@ impl Looked {
 pub(in crate::job) fn open(
     document: &Document,
     ask: &Restore,
+    need: Need,
     monitor: &Arc<Monitor>,
 ) -> Result<(Opened, Option<Layout>)> {
     let state_dir = lock::state_dir(document)?;
-    let opened = restore::find(document, ask, Need::Parts, &state_dir, monitor)?.show(
+    let opened = restore::find(document, ask, need, &state_dir, monitor)?.show(
         document,
         ask.unauthenticated,
         monitor,
@@ -100,10 +101,9 @@ pub fn ls(
     each: &mut dyn FnMut(Item) -> Result<()>,
     monitor: &Arc<Monitor>,
 ) -> Result<Looked> {
-    let (opened, survey) = open(document, ask, monitor)?;
+    let (opened, survey) = open(document, ask, Need::Parts, monitor)?;
     let state_dir = lock::state_dir(document)?;
-    let told = |driver: Option<Driver>, input: &mut dyn Read, each: &mut dyn FnMut(Item) -> Result<()>| {
-        let contents = database::contents(driver, input, None, &state_dir, monitor)?;
+    let told = |contents: Contents, each: &mut dyn FnMut(Item) -> Result<()>| {
         contents.tables.into_iter().try_for_each(|table| each(Item::Table(table)))
     };
     let wrong = |text: String| Err(Error::new(Code::Usage, text));
@@ -112,7 +112,7 @@ pub fn ls(
             if path.is_some() {
                 return wrong(format!("{} holds a database: there are no paths in it", opened.file()));
             }
-            told(kind.driver(), &mut opened.decode_database()?, each)?;
+            told(opened.contents_of(kind.driver(), opened.dump()?, None, &state_dir, monitor)?, each)?;
             return Ok(Looked::at(&opened));
         }
         Some(Kind::Tar) if tables => {
@@ -133,7 +133,8 @@ pub fn ls(
         let at = &member.entry.path;
         match &layout {
             Layout::Site(site) if tables && layout.part(at) == Part::Database => {
-                told(Driver::named(&site.driver), &mut reader, each)?;
+                let driver = Driver::named(&site.driver);
+                told(opened.contents_of(driver, &mut reader, None, &state_dir, monitor)?, each)?;
                 return Ok(Looked::at(&opened));
             }
             Layout::Site(_) if tables => {}
@@ -161,7 +162,7 @@ pub fn cat(
     out: &mut dyn Write,
     monitor: &Arc<Monitor>,
 ) -> Result<u64> {
-    let (opened, survey) = open(document, ask, monitor)?;
+    let (opened, survey) = open(document, ask, Need::Members, monitor)?;
     let Some(path) = file_in(&opened, path)? else {
         return whole_file::copy(opened.decode()?, out, monitor);
     };

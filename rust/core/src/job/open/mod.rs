@@ -1,15 +1,17 @@
 //! Opening a backup: bring it to this machine, prove that it is what was written, then decode it.
 //!
 //! Nothing is decrypted before the MAC is checked, and nothing is changed before all of this is done. Restoring, verifying, rekeying and drilling all begin here; `decrypt` and `look` are for whoever wants
-//! the file, or single members of it, and no restore. `share` reads a part of what lies in a repository. `suggestions` finds the names that were probably meant.
+//! the file, or single members of it, and no restore. `share` reads a part of what lies in a repository, `tables` a part of a dump. `suggestions` finds the names that were probably meant.
 
 pub(super) mod decrypt;
 pub mod look;
 mod share;
 mod streams;
 pub(super) mod suggestions;
+mod tables;
 
 use self::streams::{Named, peek};
+pub use self::tables::DumpShare;
 use super::index::{Clear, Index, Parts};
 use super::keys::{self, Fit};
 use super::local::{BLOCK, Local, read_prefix};
@@ -266,7 +268,8 @@ impl Opened {
     /// The plain bytes: decrypted and decompressed on threads of their own.
     pub fn decode(&self) -> Result<Box<dyn Read + Send>> {
         if let Some(index) = &self.index {
-            return Ok(Box::new(index.tar()?));
+            let dump = self.kind().is_some_and(Kind::is_database);
+            return Ok(Box::new(if dump { index.dump() } else { index.tar()? }));
         }
         let (compressed, what) = peek(self.decrypted()?)?;
         let promised = self.name.as_ref().map_or(compress::Kind::None, |name| name.compression);

@@ -6,8 +6,11 @@ use super::folders::Folders;
 use super::journal::Journal;
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
-use crate::archive::{Entry, ExtractReport, Extractor, Input, Layout, Member, Part, Reader, Survey, show};
+use crate::archive::{
+    Entry, ExtractReport, Extractor, Input, Layout, Member, Part, Reader, Survey, Without, show,
+};
 use crate::config::{Driver, names_table};
+use crate::job::open::{DumpShare, Opened};
 use crate::job::pipe::{PipeWriter, pipe};
 use crate::job::restore;
 use crate::job::scope;
@@ -65,14 +68,36 @@ pub fn database(
     monitor: &Monitor,
 ) -> Result<Applied> {
     let mut applied = Applied::default();
-    applied.add_load(load(target, journal, dump, monitor)?);
+    applied.add_load(load(target, journal, dump, BTreeMap::new(), monitor)?);
     Ok(applied)
 }
 
+/// Restores a database backup, of which no more is read than the target's tables take.
+pub fn dump(
+    target: &Target<'_>,
+    journal: &mut Journal,
+    opened: &Opened,
+    monitor: &Monitor,
+) -> Result<Applied> {
+    let DumpShare { gaps, counts } = share(target, opened, monitor)?;
+    let dump = Box::new(Without::new(opened.dump()?, gaps));
+    let mut applied = Applied::default();
+    applied.add_load(load(target, journal, dump, counts, monitor)?);
+    Ok(applied)
+}
+
+/// What of a dump the target's tables take.
+fn share(target: &Target<'_>, opened: &Opened, monitor: &Monitor) -> Result<DumpShare> {
+    let connection = target.document.connection(&target.database)?;
+    opened.share_of_dump(target.tables, target.translate.then_some(connection.prefix.as_str()), monitor)
+}
+
+/// `counts`: as many rows tables must have ([`LoadSettings::counts`]).
 fn load(
     target: &Target<'_>,
     journal: &mut Journal,
     dump: Box<dyn Read + Send>,
+    counts: BTreeMap<String, u64>,
     monitor: &Monitor,
 ) -> Result<LoadReport> {
     let connection = target.document.connection(&target.database)?;
@@ -81,6 +106,7 @@ fn load(
     let settings = LoadSettings {
         tables: (!target.tables.is_empty()).then(|| target.tables.to_vec()),
         prefix: target.translate.then(|| connection.prefix.clone()),
+        counts,
         database: target.only.map(str::to_owned),
         untrusted: !target.authentic,
         ..LoadSettings::default()
@@ -139,7 +165,7 @@ pub fn tar(
     let journal = &RefCell::new(journal);
     let mut applied = Applied::default();
     let mut load = |reader: &mut Reader<_>| {
-        applied.add_load(load_member(target, &mut journal.borrow_mut(), reader, monitor)?);
+        applied.add_load(load_member(target, &mut journal.borrow_mut(), reader, None, monitor)?);
         Ok(())
     };
     members(&layout, first, &mut reader, &mut extractor, Some(&mut load), &mut |entry, extractor| {
@@ -288,19 +314,23 @@ pub fn members<'e>(
     }
 }
 
-/// Loads the dump that `reader` stands at. The loader takes its input over, hence the pipe.
+/// Loads the dump that `reader` stands at; of one in `opened`, no more than the target's tables take.
 pub fn load_member(
     target: &Target<'_>,
     journal: &mut Journal,
     reader: &mut Reader<Box<dyn Input>>,
+    opened: Option<&Opened>,
     monitor: &Monitor,
 ) -> Result<LoadReport> {
+    let share = opened.map(|opened| share(target, opened, monitor)).transpose()?;
+    let DumpShare { gaps, counts } = share.unwrap_or_default();
+    // The loader takes its input over.
     let (writer, input) = pipe();
     std::thread::scope(|scope| {
         let loading = threads::spawn_scoped(scope, "bam-load", move || {
-            load(target, journal, Box::new(input), monitor)
+            load(target, journal, Box::new(input), counts, monitor)
         })?;
-        let fed = feed(reader, writer);
+        let fed = feed(Without::new(reader, gaps), writer);
         let loaded = loading
             .join()
             .unwrap_or_else(|_| Err(Error::new(Code::Internal, "loading stopped at a bug in bam")));
@@ -312,8 +342,8 @@ pub fn load_member(
     })
 }
 
-fn feed(reader: &mut Reader<Box<dyn Input>>, mut writer: PipeWriter) -> io::Result<()> {
-    io::copy(reader, &mut writer)?;
+fn feed(mut reader: impl Read, mut writer: PipeWriter) -> io::Result<()> {
+    io::copy(&mut reader, &mut writer)?;
     writer.finish()
 }
 

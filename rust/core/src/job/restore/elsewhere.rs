@@ -223,7 +223,7 @@ impl Claimed {
         if let (Layout::Site(site), Some(connection)) = (&layout, &self.connection) {
             restore::check_driver(Driver::named(&site.driver), connection, "the site archive")?;
             load = Some(|reader: &mut Reader<_>| {
-                applied.add_load(apply::load_member(target, journal, reader, monitor)?);
+                applied.add_load(apply::load_member(target, journal, reader, None, monitor)?);
                 Ok(())
             });
         }

@@ -38,7 +38,7 @@ use super::request::{RecoverWay, Restore};
 use super::select::{Criteria, which};
 use super::{choose, lock, places, trust};
 use crate::archive::Layout;
-use crate::catalog::{Kind, SiteIdentity, Sites, key};
+use crate::catalog::{FileName, Kind, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::source::exclude::real_path;
 use crate::source::siblings;
@@ -130,6 +130,8 @@ pub enum Need {
     All,
     /// Parts, of which the index tells where they are, if there is one.
     Parts,
+    /// The same of archives; all of a dump.
+    Members,
 }
 
 /// Brings the backup to this machine: a file by its path, else from the destination asked for, else from the
@@ -141,11 +143,16 @@ pub fn find(
     state_dir: &Path,
     monitor: &Arc<Monitor>,
 ) -> Result<Local> {
-    // What nothing proves is read as it is.
-    let parts = need == Need::Parts && !ask.unauthenticated;
+    let parts = |name: &str| match need {
+        // What nothing proves is read as it is.
+        _ if ask.unauthenticated => false,
+        Need::All => false,
+        Need::Members => !FileName::parse(name).is_some_and(|name| name.kind.is_database()),
+        Need::Parts => true,
+    };
     if let Some(path) = &ask.file {
         let local = Local::from_path(path)?;
-        return if parts { local.in_parts() } else { Ok(local) };
+        return if parts(&local.name) { local.in_parts() } else { Ok(local) };
     }
     let id = ask.id.as_deref().ok_or_else(which)?;
     let names: Vec<String> = ask.destination.iter().cloned().collect();
@@ -163,7 +170,7 @@ pub fn find(
     }
     let never_plain = trust::is_known_encrypted(document, &listed, backup);
     let known = |local: Local| Ok(local.known_encrypted(never_plain));
-    let get: places::Get = if parts { Local::reach } else { Local::fetch };
+    let get: places::Get = if parts(&backup.file) { Local::reach } else { Local::fetch };
     places::get_nearest(get, &there.places, backup, state_dir, monitor, known)
 }
 
@@ -332,7 +339,7 @@ fn stage(
         journal.go_offline(document, monitor)?;
     }
     let applied = match kind {
-        SourceType::Database => apply::database(target, journal, opened.decode()?, monitor)?,
+        SourceType::Database => apply::dump(target, journal, opened, monitor)?,
         _ if ask.paths.is_empty() && ask.tables.is_empty() => {
             apply::tar(target, journal, opened.decode()?, survey, monitor)?
         }

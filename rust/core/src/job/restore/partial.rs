@@ -58,7 +58,8 @@ pub fn stage(
         let path = &member.entry.path;
         if layout.part(path) == Part::Database {
             if !target.tables.is_empty() {
-                applied.add_load(apply::load_member(target, journal, &mut reader, monitor)?);
+                let loaded = apply::load_member(target, journal, &mut reader, Some(opened), monitor)?;
+                applied.add_load(loaded);
             }
         } else if let (EntryKind::Hardlink(content), Some(_)) = (&member.entry.kind, place(path))
             && place(content).is_none()

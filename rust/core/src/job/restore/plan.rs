@@ -6,7 +6,7 @@ use super::partial::{self, Wanted};
 use super::swap_path::refuse_link_to_folder;
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
-use crate::archive::{Entry, EntryKind, Layout, Part, refuse_misplaced, show};
+use crate::archive::{Entry, EntryKind, Input, Layout, Part, refuse_misplaced, show};
 use crate::catalog::Kind;
 use crate::config::{Driver, names_table};
 use crate::job::open::Opened;
@@ -18,7 +18,7 @@ use crate::{Monitor, Result, ResultExt};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -93,14 +93,13 @@ pub fn of(
     monitor: &Arc<Monitor>,
 ) -> Result<RestorePlan> {
     if let Some(kind) = opened.kind().filter(|kind| kind.is_database()) {
-        let tables = tables(target, kind.driver(), &mut opened.decode_database()?, monitor)?;
+        let tables = tables(target, opened, kind.driver(), opened.dump()?, monitor)?;
         return Ok(RestorePlan { files: None, tables: Some(tables) });
     }
     let (reader, layout, first) = partial::begin(target, opened, survey, opened.kind() == Some(Kind::Tar))?;
     let folders = Folders::of(target, &layout, monitor);
     let wanted = Wanted::of(target, &folders, &layout, paths)?;
-    let mut unlinked = Unlinked::default();
-    let whole = paths.is_empty() && target.tables.is_empty();
+    let (mut unlinked, whole) = (Unlinked::default(), paths.is_empty() && target.tables.is_empty());
     let mut reader = match reader {
         Some(reader) => reader,
         None if whole => opened.members()?,
@@ -116,7 +115,8 @@ pub fn of(
         let part = layout.part(&member.entry.path);
         if let (Part::Database, Layout::Site(site)) = (part, &layout) {
             if whole || !target.tables.is_empty() {
-                plan.tables = Some(tables(target, Driver::named(&site.driver), &mut reader, monitor)?);
+                let driver = Driver::named(&site.driver);
+                plan.tables = Some(tables(target, opened, driver, &mut reader, monitor)?);
             }
         } else if let Some(place) = folders.put(part) {
             refuse_misplaced(&member.entry, None)?;
@@ -234,12 +234,13 @@ fn lost(
 
 fn tables(
     target: &Target<'_>,
+    opened: &Opened,
     driver: Option<Driver>,
-    dump: &mut dyn Read,
+    dump: impl Input,
     monitor: &Monitor,
 ) -> Result<Tables> {
     let connection = target.document.connection(&target.database)?;
-    let contents = database::contents(driver, dump, target.only, target.state_dir, monitor)?;
+    let contents = opened.contents_of(driver, dump, target.only, target.state_dir, monitor)?;
     let Contents { tables, excluded, complete, .. } = contents.with_prefix(&connection.prefix);
     let wanted =
         |name: &str| target.tables.is_empty() || names_table(target.tables, name, &connection.prefix);

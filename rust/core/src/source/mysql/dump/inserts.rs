@@ -11,6 +11,8 @@ pub(crate) enum Event {
     /// The client has its snapshot: it wrote something besides the first line, which it writes before.
     Started,
     Rows(Block),
+    /// A table is through: its name, and how many rows were written.
+    Counted(String, u64),
     /// Something could not be read and is missing.
     Lost(String),
     End,
@@ -36,7 +38,9 @@ pub(crate) struct Block {
 
 /// How the rows of a table are written.
 pub(crate) struct Layout {
-    /// The table's, quoted.
+    /// The table's.
+    pub(crate) table: String,
+    /// The same, quoted.
     pub(crate) name: String,
     /// `INSERT INTO … VALUES`.
     insert: String,
@@ -64,6 +68,7 @@ impl Layout {
         };
         let values: Vec<String> = table.columns.iter().zip(names).map(value).collect();
         Layout {
+            table: table.name.clone(),
             insert,
             name,
             // Something has to be asked for, to know how many rows there are.
@@ -83,21 +88,24 @@ pub(crate) struct Inserts {
     /// Work of the statement being written; 0 between statements.
     statement: usize,
     begun: bool,
+    /// Rows of the table so far.
+    counted: u64,
 }
 
 impl Inserts {
     /// Before a table's first row.
     pub(crate) fn begin(&mut self, table: &Layout) {
         self.keys(table, "DISABLE");
-        self.begun = true;
+        (self.begun, self.counted) = (true, 0);
     }
 
-    /// After its last one, or when it gives no more; nothing, where it did not begin.
-    pub(crate) fn end(&mut self, table: &Layout) {
+    /// After its last one, or when it gives no more: how many there were; nothing, where it did not begin.
+    pub(crate) fn end(&mut self, table: &Layout) -> Option<u64> {
         self.close();
-        if std::mem::take(&mut self.begun) {
+        std::mem::take(&mut self.begun).then(|| {
             self.keys(table, "ENABLE");
-        }
+            self.counted
+        })
     }
 
     /// Adds one row of about `length` bytes, which `write` appends, brackets included; `None` where it cannot.
@@ -116,6 +124,7 @@ impl Inserts {
         write(&mut self.out)?;
         self.statement += work(self.out.len() - before, 1);
         self.rows += 1;
+        self.counted += 1;
         Some(())
     }
 

@@ -14,6 +14,7 @@ use crate::source::tool::{Output, Tool};
 use crate::{Code, Error, Monitor, NoteKind, Result, threads};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use memchr::memmem;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -155,15 +156,15 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Writes all rows, the clients taking turns.
-    pub(crate) fn write(&mut self, out: &mut dyn Write) -> Result<()> {
-        let monitor = self.monitor;
+    /// Writes all rows, the clients taking turns. How many rows tables had, of those whose rows were counted.
+    pub(crate) fn write(&mut self, out: &mut dyn Write) -> Result<BTreeMap<String, u64>> {
+        let (monitor, mut counts) = (self.monitor, BTreeMap::new());
         let mut turns: Vec<Turn<'_>> =
             self.clients.iter().map(|client| Turn { client, rest: Block::default() }).collect();
         while !turns.is_empty() {
             let mut going_on = Vec::with_capacity(turns.len());
             for mut turn in turns {
-                let more = turn.take(out, monitor)?;
+                let more = turn.take(out, &mut counts, monitor)?;
                 out.write_all(b"COMMIT;\n")?;
                 if more {
                     going_on.push(turn);
@@ -171,7 +172,7 @@ impl Rows<'_> {
             }
             turns = going_on;
         }
-        Ok(())
+        Ok(counts)
     }
 }
 
@@ -188,7 +189,12 @@ struct Turn<'r> {
 
 impl Turn<'_> {
     /// Writes one turn; `false` when that was the last.
-    fn take(&mut self, out: &mut dyn Write, monitor: &Monitor) -> Result<bool> {
+    fn take(
+        &mut self,
+        out: &mut dyn Write,
+        counts: &mut BTreeMap<String, u64>,
+        monitor: &Monitor,
+    ) -> Result<bool> {
         let (mut done, mut last) = (0, 0);
         loop {
             let Block { sql, rows } = match std::mem::take(&mut self.rest) {
@@ -196,6 +202,10 @@ impl Turn<'_> {
                     Event::Rows(block) => block,
                     Event::End => return Ok(false),
                     Event::Started => continue,
+                    Event::Counted(table, rows) => {
+                        counts.insert(table, rows);
+                        continue;
+                    }
                     Event::Lost(what) => {
                         monitor.note(NoteKind::Missing, what);
                         continue;

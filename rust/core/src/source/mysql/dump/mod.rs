@@ -8,10 +8,12 @@ mod exact;
 mod inserts;
 mod merge;
 pub(super) mod objects;
+mod places;
 mod select;
 
 use self::inserts::Layout;
 use self::merge::{Body, Feed};
+use self::places::Noting;
 use self::select::Select;
 use super::connect::client::{self, FORCE, Program};
 use super::connect::rights;
@@ -21,6 +23,7 @@ use super::schema::{Schema, TableSchema};
 use crate::config::Connection;
 use crate::source::dump_types::{DumpReport, DumpSettings};
 use crate::source::sql::without_schema;
+use crate::source::table_places::TablePlaces;
 use crate::source::tool::Tool;
 use crate::{Code, Fact, Monitor, NoteKind, Result};
 use serde_json::json;
@@ -99,6 +102,7 @@ pub(crate) fn dump(
         schema: &schema,
         asking: Some(session),
         out: Counted { out, bytes: 0 },
+        places: None,
     };
     dumper.header()?;
     dumper.tables()?;
@@ -112,6 +116,7 @@ pub(crate) fn dump(
         empty_tables: (schema.tables.len() - with_rows) as u64,
         others: others.count as u64,
         bytes: dumper.out.bytes,
+        places: dumper.places,
     })
 }
 
@@ -140,6 +145,8 @@ struct Dumper<'a> {
     /// For questions and the short lock; an error ends it. Each client that starts costs the rows a moment.
     asking: Option<Session<'a>>,
     out: Counted<'a>,
+    /// Where the rows of each table stand, once they are written.
+    places: Option<TablePlaces>,
 }
 
 impl<'a> Dumper<'a> {
@@ -182,7 +189,14 @@ impl<'a> Dumper<'a> {
             }
             self.asking = None;
             self.out.write_all(b"/*!40000 SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, AUTOCOMMIT=0 */;\n")?;
-            rows.write(&mut self.out)?;
+            let (schema, at) = (self.schema, self.out.bytes);
+            match Noting::new(&mut self.out, at, schema, &self.connection.prefix) {
+                Some(mut noting) => {
+                    let counts = rows.write(&mut noting)?;
+                    self.places = Some(noting.finish(&counts));
+                }
+                None => drop(rows.write(&mut self.out)?),
+            }
             self.out.write_all(b"/*!40000 SET AUTOCOMMIT=@OLD_AUTOCOMMIT */;\n")?;
             Ok(())
         })

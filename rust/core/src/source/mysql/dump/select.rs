@@ -55,7 +55,7 @@ impl Select {
                 Err(error)
                     if self.ignore_errors && error.code() != Code::Cancelled && self.conn.ping().is_ok() =>
                 {
-                    inserts.end(&table);
+                    end(&table, &mut inserts, to)?;
                     let label = self.connection.label();
                     hand_over(to, Event::Lost(format!("database {label}: table {}: {error}", table.name)))?;
                 }
@@ -82,8 +82,16 @@ impl Select {
                 hand_over(to, Event::Rows(inserts.take(BLOCK + BLOCK / 4)))?;
             }
         }
-        inserts.end(table);
+        end(table, inserts, to)?;
         wire::run(&mut self.conn, &[LET_GO], &self.connection)
+    }
+}
+
+/// The table gives no more.
+fn end(table: &Layout, inserts: &mut Inserts, to: &Sender<Result<Event>>) -> Result<()> {
+    match inserts.end(table) {
+        Some(rows) => hand_over(to, Event::Counted(table.table.clone(), rows)),
+        None => Ok(()),
     }
 }
 

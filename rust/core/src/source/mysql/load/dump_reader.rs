@@ -3,19 +3,20 @@
 //! Our own dumps, mysqldump's and mariadb-dump's (so Drush's), and Backup and Migrate's are known by their first
 //! lines and tell by their last ones that they are whole. Of any dump at least the last statement must be.
 
-use crate::config::{Connection, names_table};
+use crate::config::Connection;
 use crate::source::mysql::connect::rights::Definers;
 use crate::source::mysql::connect::session::quote;
 use crate::source::mysql::dump::{BROKEN, DATABASE, EXCLUDED, FIRST_LINE, LAST_LINE, MARKER, PREFIX};
 use crate::source::sql::{
     Found, Item, Kind, Server, Splitter, Statement, Syntax, Utf8, check_reach, definer_of, is_for_others,
-    names_any, no_statement, renamed, trigger_table, used_database, with_known_modes, with_prefix,
+    names_any, no_statement, renamed, rows, trigger_table, used_database, with_known_modes, with_prefix,
     without_database, without_definer, without_schema,
 };
+use crate::source::table_places::{RowCounts, WantedTables};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 /// Who made a dump.
@@ -54,6 +55,7 @@ pub(crate) struct DumpReader<'m> {
     monitor: &'m Monitor,
     /// Only these tables are wanted.
     only: Option<Vec<String>>,
+    counts: RowCounts,
     lenient: bool,
     /// The server that it is for, where that is known.
     server: Option<Server>,
@@ -101,6 +103,7 @@ impl<'m> DumpReader<'m> {
             splitter: Splitter::new(Utf8::new(input)),
             monitor,
             only,
+            counts: RowCounts::default(),
             lenient,
             server: None,
             definers: Definers::Strip,
@@ -138,6 +141,12 @@ impl<'m> DumpReader<'m> {
     /// The same, taking of a dump of several databases only this one.
     pub(crate) fn with_only_database(mut self, name: Option<String>) -> Self {
         self.only_database = name;
+        self
+    }
+
+    /// The same of a dump of which parts are left out: of these tables, where they are wanted, so many rows must come.
+    pub(crate) fn with_counts(mut self, counts: BTreeMap<String, u64>) -> Self {
+        self.counts = RowCounts::new(counts);
         self
     }
 
@@ -198,6 +207,9 @@ impl<'m> DumpReader<'m> {
         let prefixes = self.prefix.as_deref().zip(self.new_prefix.as_deref()).filter(|(from, to)| from != to);
         let syntax = self.splitter.syntax();
         let Item::Statement { text, delimiter } = self.splitter.item(found) else { return Ok(None) };
+        if let Decision::Table(Kind::Insert, name) = &decision {
+            self.counts.add(name, || rows(text));
+        }
         let database = self.using.as_deref().or(self.database.as_deref());
         let text = match (&decision, database) {
             (Decision::Table(Kind::Create | Kind::Alter, _), Some(database)) => {
@@ -358,10 +370,8 @@ impl<'m> DumpReader<'m> {
     }
 
     fn wanted(&self, table: &str) -> bool {
-        let Some(only) = &self.only else { return true };
-        // By the dump's name or the one here, with prefix or without.
-        let prefix = self.prefix.as_deref().unwrap_or_default();
-        names_table(only, table, prefix) || names_table(only, &self.renamed(table.to_owned()), "")
+        let (theirs, ours) = (self.prefix.as_deref(), self.new_prefix.as_deref());
+        WantedTables { only: self.only.as_deref(), theirs, ours }.has(table)
     }
 
     /// What is to happen with a statement; `None`: nothing.
@@ -442,7 +452,7 @@ impl<'m> DumpReader<'m> {
         }
         let torn = self.splitter.torn() || self.cut || self.completed < self.begun;
         if !torn {
-            return Ok(());
+            return self.counts.check(|table| self.wanted(table));
         }
         if self.lenient {
             self.monitor.note(NoteKind::Missing, "the SQL dump was cut short: its last tables are missing");

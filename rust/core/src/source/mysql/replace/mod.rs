@@ -134,6 +134,7 @@ impl MysqlReplacement {
             DumpReader::new(&mut input, settings.tables.clone(), settings.ignore_errors, monitor)
                 .with_server(server)
                 .with_prefix(settings.prefix.clone())
+                .with_counts(settings.counts.clone())
                 .with_definers(definers)
                 .with_only_database(settings.database.clone());
         let loaded = match self.why_direct(connection, &charset, &collation, monitor)? {

@@ -1,5 +1,7 @@
 //! Dumping: what is asked of `pg_dump`, and the lines of ours before its own.
 
+mod copy;
+
 use super::connect::client;
 use super::connect::session::{columns, quote, rows, string};
 use super::large;
@@ -9,7 +11,7 @@ use crate::config::{Connection, names_table};
 use crate::source::dump_types::{DumpReport, DumpSettings, Table};
 use crate::{Monitor, NoteKind, Result};
 use serde_json::json;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::process::Stdio;
 
 /// What can be selected from, without what belongs to extensions. `{}` is the schema, as a string.
@@ -88,7 +90,7 @@ pub(crate) fn dump(
     monitor.set_current(connection.label());
     let schema = schema_of(connection, monitor)?;
     let mut report = DumpReport::default();
-    let (mut excluded, mut arguments) = (Vec::new(), options(&schema));
+    let (mut tables, mut excluded, mut arguments) = (Vec::new(), Vec::new(), options(&schema));
     for relation in relations(connection, &schema, monitor)? {
         let pattern = format!("{}.{}", quote(&schema), quote(&relation.name));
         if names_table(&settings.exclude_tables, &relation.name, &connection.prefix) {
@@ -98,6 +100,7 @@ pub(crate) fn dump(
             report.others += 1;
         } else if names_table(&settings.nodata_tables, &relation.name, &connection.prefix) {
             arguments.push(format!("--exclude-table-data={pattern}"));
+            tables.push(relation.name);
             report.empty_tables += 1;
         } else if !relation.readable && settings.ignore_errors {
             let text = format!("table {} was left out: {} may not read it", relation.name, connection.user);
@@ -105,6 +108,7 @@ pub(crate) fn dump(
             arguments.push(format!("--exclude-table={pattern}"));
             excluded.push(relation.name);
         } else {
+            tables.push(relation.name);
             report.tables += 1;
         }
     }
@@ -131,12 +135,13 @@ pub(crate) fn dump(
         arguments.push("--blobs".into());
     }
     out.write_all(header.as_bytes())?;
-    report.bytes = header.len() as u64;
     let mut tool = client::spawn("pg_dump", connection, &arguments, Stdio::null(), Stdio::piped())?;
-    let copied = tool.output(monitor, None).and_then(|output| copy(output, &schema, out));
+    let copied = tool.output(monitor, None).and_then(|output| copy::run(output, &schema, out));
     monitor.check()?;
     client::outcome(tool, "pg_dump", connection)?;
-    report.bytes += copied?;
+    let copied = copied?;
+    report.bytes = header.len() as u64 + copied.bytes;
+    report.places = Some(copied.places(header.len() as u64, &connection.prefix, tables));
     Ok(report)
 }
 
@@ -188,27 +193,4 @@ pub(crate) fn extensions(connection: &Connection, schema: &str, monitor: &Monito
         string(schema)
     );
     Ok(rows(connection, &sql, monitor)?.into_iter().flatten().collect())
-}
-
-/// Copies what pg_dump says. It makes the schema, which a new database has already: psql alone would complain.
-fn copy(output: impl Read, schema: &str, out: &mut dyn Write) -> io::Result<u64> {
-    let mut output = BufReader::with_capacity(256 * 1024, output);
-    let (mut line, mut bytes) = (Vec::new(), 0);
-    loop {
-        line.clear();
-        if output.read_until(b'\n', &mut line)? == 0 {
-            return Ok(bytes);
-        }
-        let makes = line.strip_prefix(b"CREATE SCHEMA ").and_then(|rest| rest.strip_suffix(b";\n"));
-        let ours = makes.is_some_and(|name| name == schema.as_bytes() || name == quote(schema).as_bytes());
-        if ours {
-            line = format!("CREATE SCHEMA IF NOT EXISTS {};\n", quote(schema)).into_bytes();
-        }
-        out.write_all(&line)?;
-        bytes += line.len() as u64;
-        if ours {
-            // Nothing else is changed, least of all rows.
-            return Ok(bytes + io::copy(&mut output, out)?);
-        }
-    }
 }

@@ -1,4 +1,4 @@
 //! Loading a dump: the `splitter` takes it apart, and `script` says what of it `psql` is given.
 
 pub(super) mod script;
-mod splitter;
+pub(super) mod splitter;

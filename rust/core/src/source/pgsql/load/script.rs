@@ -6,6 +6,7 @@ use crate::source::digests::Digests;
 use crate::source::dump_types::{Contents, Table};
 use crate::source::pgsql::large;
 use crate::source::sql::{Utf8, no_statement};
+use crate::source::table_places::RowCounts;
 use crate::{Code, Error, Monitor, Result};
 use std::io::Read;
 
@@ -51,8 +52,11 @@ pub(crate) struct Script<R> {
     pub(crate) about: About,
     /// The schema that is made before the dump is run.
     schema: String,
-    /// Whether the rows that come are skipped.
+    /// Whether the rows that come are skipped, and whose they are.
     skip: bool,
+    table: String,
+    /// How many rows tables must have.
+    pub(crate) counts: RowCounts,
     ended: bool,
     pub(crate) statements: u64,
     /// Where stand-ins of large objects are noted; `None`: they are left out.
@@ -76,6 +80,8 @@ impl<R: Read> Script<R> {
             about: About::default(),
             schema: "public".into(),
             skip: false,
+            table: String::new(),
+            counts: RowCounts::default(),
             ended: false,
             statements: 0,
             large_objects: None,
@@ -103,7 +109,10 @@ impl<R: Read> Script<R> {
                     continue;
                 }
                 Some(Item::Row(_)) if self.skip => continue,
-                Some(Item::Row(_)) => true,
+                Some(Item::Row(line)) => {
+                    self.counts.add(&self.table, || u64::from(line.trim_ascii_end() != b"\\."));
+                    true
+                }
                 Some(Item::Command(line)) => {
                     // Newer clients put these around a dump so that nothing in it can be a command
                     // (https://www.postgresql.org/docs/current/app-psql.html); here nothing can be one anyway.
@@ -114,7 +123,8 @@ impl<R: Read> Script<R> {
                 }
                 Some(Item::Statement(text)) => {
                     self.statements += 1;
-                    self.skip = copied(text).is_some_and(|table| !takes(&table));
+                    self.table = copied(text).unwrap_or_default();
+                    self.skip = !self.table.is_empty() && !takes(&self.table);
                     if let Some(map) = &self.large_objects
                         && let Some(instead) = large::instead(text, map, &mut self.no_large_object)
                     {
@@ -244,7 +254,7 @@ pub(crate) fn cut_short() -> Error {
 }
 
 /// The table whose rows follow a `COPY`, without its schema.
-fn copied(statement: &[u8]) -> Option<String> {
+pub(crate) fn copied(statement: &[u8]) -> Option<String> {
     after(statement, "COPY ")
 }
 

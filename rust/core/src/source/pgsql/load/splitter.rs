@@ -36,6 +36,8 @@ pub(crate) struct Splitter<R> {
     input: BufReader<R>,
     line: Vec<u8>,
     at: usize,
+    /// Bytes before the line.
+    passed: u64,
     statement: Vec<u8>,
     inside: Inside,
     rows: bool,
@@ -49,6 +51,7 @@ impl<R: Read> Splitter<R> {
             input: BufReader::with_capacity(256 * 1024, input),
             line: Vec::new(),
             at: 0,
+            passed: 0,
             statement: Vec::new(),
             inside: Inside::Nothing,
             rows: false,
@@ -59,14 +62,57 @@ impl<R: Read> Splitter<R> {
     /// Shows `each` the comments that the dump begins with, up to the first line that is none.
     pub(crate) fn header(&mut self, mut each: impl FnMut(&str)) -> io::Result<()> {
         loop {
-            self.line.clear();
-            self.at = 0;
+            self.pass_line();
             self.input.read_until(b'\n', &mut self.line)?;
             if !self.line.starts_with(b"-- ") {
                 return Ok(());
             }
             each(String::from_utf8_lossy(&self.line).trim_end());
         }
+    }
+
+    fn pass_line(&mut self) {
+        self.passed += self.line.len() as u64;
+        self.line.clear();
+        self.at = 0;
+    }
+
+    /// Where the last piece ended, in bytes from the start.
+    pub(crate) fn end(&self) -> u64 {
+        self.passed + self.at.min(self.line.len()) as u64
+    }
+
+    /// Passes over the rows that come next, if there are any, whatever their length: how many there are, and their bytes
+    /// with the line that ends them.
+    pub(crate) fn pass_rows(&mut self) -> io::Result<(u64, u64)> {
+        let (mut rows, mut bytes) = (0, 0);
+        if self.rows {
+            self.pass_line();
+        }
+        // As much of the line as tells whether it is the last one.
+        let mut front: Vec<u8> = Vec::with_capacity(4);
+        while self.rows {
+            let buffer = match self.input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                buffer => buffer?,
+            };
+            if buffer.is_empty() {
+                break;
+            }
+            let end = memchr::memchr(b'\n', buffer);
+            let part = buffer.get(..end.map_or(buffer.len(), |at| at + 1)).unwrap_or(buffer);
+            front.extend(part.iter().take(4 - front.len()));
+            let length = part.len();
+            self.input.consume(length);
+            bytes += length as u64;
+            if end.is_some() {
+                self.rows = front != b"\\.\n";
+                rows += u64::from(self.rows);
+                front.clear();
+            }
+        }
+        self.passed += bytes;
+        Ok((rows, bytes))
     }
 
     /// The statement or row that [`Splitter::next`] gave last.
@@ -81,8 +127,7 @@ impl<R: Read> Splitter<R> {
         }
         loop {
             if self.at >= self.line.len() {
-                self.line.clear();
-                self.at = 0;
+                self.pass_line();
                 if self.input.read_until(b'\n', &mut self.line)? == 0 {
                     let left = self.statement.trim_ascii().is_empty();
                     return Ok(if left {
@@ -262,6 +307,32 @@ mod tests {
         ] {
             assert_eq!(kinds(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn rows_are_passed_over_and_pieces_have_a_place() {
+        let text =
+            "-- x\nSELECT 1;\nCOPY t FROM stdin;\n1\ta\n\\\\.\n\n\\.\nCOPY u FROM stdin;\n\\.\n-- end\n";
+        let mut splitter = Splitter::new(BufReader::with_capacity(3, text.as_bytes()));
+        let mut ends = Vec::new();
+        while let Some(item) = splitter.next().expect("read") {
+            let copies = matches!(item, Item::Statement(_));
+            let end = splitter.end() as usize;
+            let passed = if copies { splitter.pass_rows().expect("read") } else { (0, 0) };
+            assert_eq!(splitter.end(), end as u64 + passed.1);
+            ends.push((&text[..end], passed));
+        }
+        let at = |part: &str| &text[..text.find(part).unwrap() + part.len()];
+        assert_eq!(
+            ends,
+            [
+                (at("-- x\n"), (0, 0)),
+                (at("SELECT 1;"), (0, 0)),
+                (at("COPY t FROM stdin;\n"), (3, 4 + 4 + 1 + 3)),
+                (at("COPY u FROM stdin;\n"), (0, 3)),
+                (text, (0, 0)),
+            ]
+        );
     }
 
     #[test]

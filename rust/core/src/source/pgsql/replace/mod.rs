@@ -28,6 +28,7 @@ use super::large;
 use super::load::script::{About, Script};
 use crate::config::{Connection, names_table};
 use crate::source::dump_types::{LoadReport, LoadSettings};
+use crate::source::table_places::RowCounts;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -96,6 +97,7 @@ impl PgsqlReplacement {
         let mut script = Script::new(&mut counted)?;
         script.large_objects = Some(self.map());
         script.untrusted = settings.untrusted;
+        script.counts = RowCounts::new(settings.counts.clone());
         let dumped = script.about.schema.clone().unwrap_or_else(|| "public".into());
         let sql = format!("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname <> {}", string(&dumped));
         script.others = rows(connection, &sql, monitor)?.into_iter().flatten().collect();

@@ -63,6 +63,7 @@ impl PgsqlReplacement {
             if !script.ended() && !names.settings.ignore_errors {
                 return Err(cut_short());
             }
+            script.counts.check(|table| names.wants(table))?;
             Ok(input.write_all(after.as_bytes())?)
         };
         let fed = feed();
