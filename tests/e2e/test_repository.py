@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import unittest
 
@@ -82,6 +83,23 @@ class Files(RepositoryTest):
         with open(self.files + "/plain") as file:
             self.assertEqual(file.read(), "changed")
         self.assertEqual(tree(self.files)[b"sub/big"]["sha256"], before[b"sub/big"]["sha256"])
+
+    def test_files_are_told_from_folders_by_what_comes(self):
+        self.write("sites/default/files/zeros", bytes(2048))
+        self.write("sites/default/files/nothing")
+        self.write("sites/default/files/short", b"x")
+        subprocess.run(["tar", "-cf", self.files + "/a.tar", "-C", self.files, "short", "sub"], check=True)
+        os.mkdir(self.files + "/hollow")
+        self.init()
+        self.bam("backup", "files", "inc")
+        environment, calls = self.counted()
+        for name, asked in [("short", ["dump"]), ("nothing", ["dump"]), ("zeros", ["dump", "ls"]), ("a.tar", ["dump", "ls"])]:
+            with open(os.path.join(self.files, name), "rb") as file:
+                self.assertEqual(self.bam("cat", "latest", name, env=environment).raw, file.read())
+            self.assertEqual(calls(), asked)
+        self.assertSays(self.bam("cat", "latest", "hollow", expect=2), "folder")
+        self.assertSays(self.bam("cat", "latest", "link", expect=2), "link")
+        self.assertSays(self.bam("cat", "latest", "elsewhere", expect=1), "holds no")
 
     def test_a_part_is_read_without_the_rest(self):
         self.write("sites/default/files/small/in/a", b"a" * 1000, mode=0o640)

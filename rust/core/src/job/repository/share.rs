@@ -6,7 +6,10 @@ use crate::destination::snapshots::Node;
 use crate::job::member_path::{below, join};
 use crate::{Monitor, Result, archive};
 use std::collections::HashSet;
-use std::io::Read;
+use std::io::{Cursor, Read};
+
+/// Bytes of a header in a tar (POSIX.1-2017, pax, "ustar Interchange Format").
+const TAR_BLOCK: usize = 512;
 
 /// What of a backup is read.
 #[derive(Debug, Clone, Default)]
@@ -56,11 +59,18 @@ impl Kept {
         }
         for real in self.about.real_paths(member) {
             monitor.check()?;
-            // The one asks what it is while the other begins to read it: a folder would come as an archive.
-            let content = snapshots.read(files, &real)?;
-            let node = snapshots.nodes_below(files, &real)?.next();
-            if node.is_some_and(|node| node.is_file && node.path.as_bytes() == real) {
-                return Ok(Some(content));
+            let mut content = snapshots.read(files, &real)?;
+            let mut first = Vec::new();
+            let read = content.by_ref().take(TAR_BLOCK as u64).read_to_end(&mut first);
+            monitor.check()?;
+            // To ask what it is takes as long as to read it: each opens the repository.
+            let is_file = (read.is_ok() && !may_be_a_folder(&first)) || {
+                let node = snapshots.nodes_below(files, &real)?.next();
+                node.is_some_and(|node| node.is_file && node.path.as_bytes() == real)
+            };
+            if is_file {
+                read?;
+                return Ok(Some(Box::new(Cursor::new(first).chain(content))));
             }
         }
         Ok(None)
@@ -132,6 +142,12 @@ impl Kept {
         }
         Ok(())
     }
+}
+
+/// Whether what comes for a path, by its first [`TAR_BLOCK`] bytes, may be a folder: that comes as a tar, an empty one as zeros.
+fn may_be_a_folder(first: &[u8]) -> bool {
+    let is_header = first.get(257..262).is_some_and(|magic| magic == b"ustar");
+    first.len() == TAR_BLOCK && (is_header || first.iter().all(|byte| *byte == 0))
 }
 
 /// Folders without those that lie in another of them.
