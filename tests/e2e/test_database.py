@@ -148,6 +148,22 @@ class Sqlite(SiteTest):
         self.bam("restore", str(made["id"]), "--yes")
         self.assertEqual(self.rows(), before)
 
+    def test_caches_come_back_empty_and_maintenance_mode_stays_as_it_is(self):
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.execute("create table variable (name text primary key, value blob)")
+            db.execute("create table cache_page (cid text primary key, data blob, expire int, created int, serialized int)")
+            db.execute("insert into cache_page values ('front', 'old', 0, 0, 0)")
+            db.execute("insert into variable values ('site_name', 'as it was')")
+        made = self.backup("db")
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.execute("insert into variable values ('maintenance_mode', 'i:1;')")
+            db.execute("update variable set value = 'later' where name = 'site_name'")
+        self.bam("restore", str(made["id"]), "--yes")
+        with contextlib.closing(sqlite3.connect(self.database)) as db:
+            self.assertEqual(db.execute("select count(*) from cache_page").fetchone(), (0,))
+            mode = db.execute("select cast(value as text) from variable order by name").fetchall()
+            self.assertEqual(mode, [("i:1;",), ("as it was",)])
+
     def test_a_backup_while_the_site_writes_is_one_moment_of_it(self):
         with contextlib.closing(sqlite3.connect(self.database)) as db:
             db.execute("pragma journal_mode = wal")

@@ -169,6 +169,9 @@ class Part(SiteTest):
         live = self.path("site/sites/default/settings.php")
         said = self.bam("restore", "--file", theirs, "--unauthenticated", "--path", "sites/default/settings.php", "--yes", expect=2)
         self.assertSays(said, "--settings")
+        self.write("sites/default/settings.local.php", "<?php // this machine\n")
+        said = self.bam("restore", "--file", theirs, "--unauthenticated", "--path", "sites/default/settings.local.php", "--yes", expect=2)
+        self.assertSays(said, "settings.local.php", "--settings")
         self.bam("restore", "--file", theirs, "--unauthenticated", "--path", "sites/default", "--yes")
         self.bam("restore", "--file", theirs, "--unauthenticated", "--code", "--yes")
         with open(live) as file:
@@ -181,7 +184,7 @@ class Part(SiteTest):
         made = self.backup("archive")
         self.change()
         before = self.site()
-        self.bam("restore", str(made["id"]), "--table", "node,node_rev*", "--yes")
+        self.assertSays(self.bam("restore", str(made["id"]), "--table", "node,node_rev*", "--yes"), "look at the site afterwards")
         self.assertEqual(self.titles(), {"node": "old", "node_revision": "old", "users": "changed"})
         self.assertEqual(self.differences(before, self.site()), [])
         said = self.bam("restore", str(made["id"]), "--table", "users,nodes", "--yes", expect=1)
@@ -271,6 +274,17 @@ class Part(SiteTest):
         self.bam("restore", str(made["id"]), "--yes")
         after = self.bam_json("restore", str(made["id"]), "--dry-run")
         self.assertEqual([after["files"][group]["count"] for group in ("added", "replaced", "lost")], [0, 0, 0])
+
+    def test_a_link_to_a_folder_is_not_replaced_by_a_folder(self):
+        made = self.backup("archive")
+        shutil.rmtree(self.files + "/field")
+        os.symlink("private", self.files + "/field")
+        before = self.site()
+        for more in (["--dry-run"], ["--yes"]):
+            with self.subTest(more):
+                said = self.bam("restore", str(made["id"]), "--path", "sites/default/files/field", *more, expect=2)
+                self.assertSays(said, "a symbolic link to one here")
+        self.assertEqual(self.site(), before)
 
     def test_private_files_below_the_public_ones_come_back_with_them(self):
         made = self.backup("archive")

@@ -443,3 +443,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 fn is_at_or_below(path: &[u8], folder: &[u8]) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
+
+#[cfg(test)]
+#[path = "carry_tests.rs"]
+mod tests;

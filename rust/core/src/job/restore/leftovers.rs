@@ -125,3 +125,33 @@ fn write(state_dir: &Path, all: &[Leftover]) -> Result<()> {
     let text = serde_json::to_vec_pretty(all).unwrap_or_default();
     lock::write_state(&path, &text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::restore::swap::testing::{tree, write};
+
+    #[test]
+    fn what_stays_is_tried_again_and_nothing_else_is_ever_removed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (old, site) = (dir.path().join(".files.bam-old-7"), dir.path().join("files"));
+        write(&old.join("a"), "old");
+        write(&site.join("a"), "live");
+        let document = Document { state_dir: Some(dir.path().join("state")), ..Document::default() };
+        let state_dir = lock::state_dir(&document).expect("a folder");
+        let (file, monitor) = (state_dir.join(FILE), Monitor::new());
+        remember(&state_dir, Vec::new()).expect("nothing to remember");
+        retry(&document, &state_dir, &monitor).expect("nothing to try");
+        assert!(!file.exists());
+        // Once by one restore, then by another.
+        for path in [&old, &site] {
+            remember(&state_dir, vec![Leftover::Folder(path.into())]).expect("remembered");
+        }
+        assert_eq!(folders(&state_dir), [old], "a folder that is not ours is none");
+        retry(&document, &state_dir, &monitor).expect("tried");
+        assert!(!file.exists(), "all of it is done");
+        assert_eq!(tree(dir.path()), ["files/a=live"]);
+        write(&file, "{ damaged");
+        retry(&document, &state_dir, &monitor).expect("no reason to fail");
+    }
+}

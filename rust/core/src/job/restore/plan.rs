@@ -269,3 +269,43 @@ fn tables(
     }
     Ok(plan)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_counted_and_the_first_named() {
+        let mut group = Group::default();
+        for number in 0..FIRST + 2 {
+            group.add(Path::new(&format!("/{number}")), 3);
+        }
+        assert_eq!((group.count, group.bytes), (12, 36));
+        assert_eq!(group.first.len(), FIRST);
+        assert_eq!(group.first.first().map(String::as_str), Some("/0"));
+    }
+
+    #[test]
+    fn a_file_is_the_same_by_kind_size_and_time_and_a_link_by_its_target() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        fs::write(&file, "four").expect("written");
+        std::os::unix::fs::symlink("file", &link).expect("linked");
+        let time = fs::metadata(&file).expect("there").mtime();
+        let same = |live: &Path, kind: EntryKind, mtime: i64| {
+            let entry =
+                Entry { path: b"x".into(), kind, mode: 0, uid: 0, gid: 0, mtime, extras: Default::default() };
+            is_same(&entry, live, &fs::symlink_metadata(live).expect("there"))
+        };
+        let of_size = |size| EntryKind::File { size };
+        assert!(same(&file, of_size(4), time));
+        assert!(!same(&file, of_size(5), time) && !same(&file, of_size(4), time + 1));
+        let second_name = || EntryKind::Hardlink(b"other".into());
+        assert!(same(&file, second_name(), time) && !same(&file, second_name(), time + 1));
+        let link_time = fs::symlink_metadata(&link).expect("there").mtime();
+        assert!(!same(&link, of_size(4), link_time) && !same(&link, second_name(), link_time));
+        assert!(same(&link, EntryKind::Symlink(b"file".into()), 0));
+        assert!(!same(&link, EntryKind::Symlink(b"other".into()), 0));
+        assert!(!same(&file, EntryKind::Symlink(b"file".into()), time));
+    }
+}

@@ -270,6 +270,19 @@ mod tests {
         (dir, document)
     }
 
+    #[test]
+    fn a_place_that_is_asked_for_again_is_taken_back_if_it_was_being_filled() {
+        let empty = tempfile::tempdir().expect("a folder");
+        assert!(matches!(way_to_begin_again(empty.path()), RecoverWay::Either));
+        for state in
+            [JournalState::Staging, JournalState::Checked, JournalState::Swapping, JournalState::Swapped]
+        {
+            let (_dir, document) = stopped(state);
+            let way = way_to_begin_again(&lock::state_dir(&document).expect("a folder"));
+            assert_eq!(matches!(way, RecoverWay::TakeBack), state == JournalState::Swapping, "{state:?}");
+        }
+    }
+
     const OLD: [&str; 2] = ["a=old", "keep/b=kept"];
     const NEW: [&str; 2] = ["a=new", "keep/b=kept"];
 

@@ -303,8 +303,56 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let mut swap = PathSwap::plan(&dir.path().join("x"), "7").expect("planned");
         swap.make_holder().expect("made");
-        assert_eq!(swap.arrived().expect_err("nothing there").code(), Code::NotFound);
+        let error = swap.arrived().expect_err("nothing there");
+        assert_eq!(error.code(), Code::NotFound);
+        assert!(error.message().contains("the backup does not hold"), "{error}");
         clean(&swap);
         assert_eq!(tree(dir.path()), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_folder_takes_the_place_of_a_link_to_a_file_and_of_none_to_a_folder() {
+        let dir = tempfile::tempdir().expect("a folder");
+        write(&dir.path().join("folder/a"), "theirs");
+        for (target, allowed) in [("folder", false), ("folder/a", true), ("nowhere", true)] {
+            let link = dir.path().join("link");
+            std::os::unix::fs::symlink(target, &link).expect("linked");
+            let mut swap = PathSwap::plan(&link, "7").expect("planned");
+            write(&swap.holder().join(NEW).join("b"), "new");
+            match swap.arrived() {
+                Err(error) => assert!(!allowed && error.code() == Code::Usage, "{target}: {error}"),
+                Ok(()) => assert!(allowed, "{target}"),
+            }
+            clean(&swap);
+            fs::remove_file(&link).expect("removed");
+        }
+        assert_eq!(tree(dir.path()), ["folder/a=theirs"]);
+    }
+
+    #[test]
+    fn folders_that_somebody_made_meanwhile_are_used_and_stay() {
+        let (dir, [_, _, swap]) = site();
+        write(&dir.path().join("lost/theirs"), "theirs");
+        swap.swap().expect("swapped");
+        assert_eq!(fs::read_to_string(swap.live()).expect("read"), "new");
+        swap.revert().expect("reverted");
+        assert!(dir.path().join("lost/theirs").exists() && !dir.path().join("lost/deep").exists());
+    }
+
+    #[test]
+    fn what_a_journal_of_old_keeps_moves_over_where_the_new_one_lacks_it() {
+        let (dir, [_, mut swap, _]) = site();
+        swap.carry = Carry::default();
+        swap.keep = vec!["keep".into(), "b".into(), "not there".into()];
+        write(&swap.incoming().join("b/in"), "new");
+        swap.swap().expect("swapped");
+        write(&swap.live().join("keep/made"), "anew");
+        swap.settle().expect("settled");
+        swap.settle().expect("settled again");
+        clean(&swap);
+        let expected =
+            ["a=old", "f/b/in=new", "f/d=new", "f/keep/backup=precious", "f/keep/made=anew", "other=stays"];
+        let found: Vec<_> = tree(dir.path()).into_iter().filter(|it| !it.starts_with('.')).collect();
+        assert_eq!(found, expected);
     }
 }

@@ -146,6 +146,42 @@ fn a_folder_that_was_lost_comes_back() {
     write(&swap.staged().join("a"), "new");
     swap.copy_attributes().expect("dressed");
     swap.swap().expect("swapped");
+    swap.revert().expect("reverted");
+    assert!(!exists(&live), "it is lost again");
+    swap.swap().expect("swapped once more");
     clean(&swap);
     assert_eq!(tree(dir.path()), ["sites/default/files/a=new"]);
+}
+
+#[test]
+fn the_new_folder_is_as_open_as_the_live_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mode = |swap: &TreeSwap| fs::metadata(swap.staged()).expect("there").mode() & 0o7777;
+    for (name, live, expected) in [("closed", Some(0o2750), 0o2750), ("lost", None, 0o755)] {
+        let path = dir.path().join(name);
+        if let Some(bits) = live {
+            fs::create_dir(&path).expect("made");
+            fs::set_permissions(&path, Permissions::from_mode(bits)).expect("set");
+        }
+        let mut swap = TreeSwap::plan(&path, "7", false).expect("planned");
+        assert!(swap.make().expect("made"));
+        assert_eq!(mode(&swap), 0o700, "until the swap");
+        swap.copy_attributes().expect("dressed");
+        assert_eq!(mode(&swap), expected, "{name}");
+    }
+}
+
+#[test]
+fn where_nothing_can_be_made_beside_a_folder_one_inside_it_may() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let live = dir.path().join("files");
+    let mut swap = TreeSwap::plan(&live, "7", false).expect("planned");
+    write(swap.staged(), "in the way");
+    assert!(swap.make().is_err(), "there is no live folder");
+    fs::create_dir(&live).expect("made");
+    assert!(!swap.make().expect("told"), "not beside it");
+    let mut inside = TreeSwap::plan(&live, "7", true).expect("planned");
+    assert!(inside.make().expect("made") && inside.staged().starts_with(&live));
+    let mut again = TreeSwap::plan(&live, "7", true).expect("planned");
+    assert!(again.make().is_err(), "neither beside nor inside");
 }
