@@ -100,4 +100,14 @@ mod tests {
         (huge[0], huge[1]) = (0x80, 1);
         assert_eq!(parse(&huge), None, "2^80 is beyond us");
     }
+
+    #[test]
+    fn nothing_but_octal_digits_is_a_number() {
+        let mut field = [b'?'; 8];
+        write(&mut field, 0);
+        assert_eq!(&field, b"0000000\0");
+        for (text, number) in [(b"0000017\0", Some(15)), (b"0000018\0", None), (b"000001x\0", None)] {
+            assert_eq!(parse(text), number);
+        }
+    }
 }

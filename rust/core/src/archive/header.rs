@@ -138,4 +138,20 @@ mod tests {
             assert_eq!(clean_path(raw.as_bytes()), clean.as_bytes(), "{raw}");
         }
     }
+
+    #[test]
+    fn a_name_with_a_nul_is_refused_and_not_cut() {
+        let entry = |path: &str, target: &str| Entry {
+            path: path.into(),
+            kind: EntryKind::Symlink(target.into()),
+            mode: 0o777,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            extras: Default::default(),
+        };
+        for (path, target, good) in [("a", "b", true), ("a\0", "b", false), ("a", "b\0", false)] {
+            assert_eq!(build(&entry(path, target), b"", b"").is_ok(), good, "{path:?} to {target:?}");
+        }
+    }
 }

@@ -243,4 +243,15 @@ mod tests {
         let wrong = Manifest::parse(b"[a]\nnonsense\n").unwrap_err();
         assert!(wrong.message().contains("line 2"), "{wrong}");
     }
+
+    #[test]
+    fn a_key_is_set_whether_its_section_is_there_or_not() {
+        let mut manifest = Manifest::default();
+        assert!(!manifest.lacks_contributed_code());
+        manifest.set(SITE, COMPOSER, "composer");
+        assert!(manifest.lacks_contributed_code());
+        manifest.set(SITE, COMPOSER, "all");
+        assert!(!manifest.lacks_contributed_code());
+        assert_eq!(quote("a\tb\n\"c\""), "a b \\\"c\\\"");
+    }
 }

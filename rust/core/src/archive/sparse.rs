@@ -206,4 +206,13 @@ mod tests {
             assert_eq!(map(list, size, archived).unwrap_err().code(), Code::Integrity, "{list:?}");
         }
     }
+
+    #[test]
+    fn a_hole_at_the_end_may_follow_data_that_ends_anywhere() {
+        let mut map = Map::default();
+        map.add(0, 100).expect("data");
+        map.add(1000, 0).expect("the hole's end");
+        assert!(map.add(1024, 1).is_err(), "data begins on a block");
+        assert_eq!(plan(MIN_HOLE * 4, [seg(MIN_HOLE * 4, 0)]), Some(vec![]), "no data is no segment");
+    }
 }

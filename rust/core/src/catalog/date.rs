@@ -223,4 +223,18 @@ mod tests {
         assert_eq!(date("Y", i64::MAX, "UTC"), "9999");
         assert_eq!(date("y", i64::MIN, "UTC").len(), 2);
     }
+
+    #[test]
+    fn an_unknown_zone_is_answered_with_the_nearest_there_is() {
+        if TimeZone::get("Europe/Berlin").is_err() {
+            println!("SKIP catalog::date::an_unknown_zone: this machine has no time zones");
+            return;
+        }
+        assert_eq!(unknown_zone("Europe/Berlin"), None);
+        for (name, near) in [("Europe/Berln", "Europe/Berlin"), ("Berlin", "Europe/Berlin"), ("UTX", "UTC")] {
+            assert_eq!(unknown_zone(name), Some(format!("did you mean \"{near}\"?")), "{name}");
+        }
+        let hint = unknown_zone("the house at the lake").expect("unknown");
+        assert!(hint.starts_with("write it as"), "{hint}");
+    }
 }

@@ -377,4 +377,23 @@ mod tests {
             assert_eq!(FileName::parse(file), None, "{file}");
         }
     }
+
+    #[test]
+    fn the_longest_name_leaves_room_for_a_number() {
+        let long = named(&"x".repeat(400), 1, "Y-m-d").to_string();
+        assert_eq!(long.len() + "-9999".len(), LONGEST, "{long}");
+    }
+
+    #[test]
+    fn digits_that_are_no_date_are_none() {
+        let date = |base: &str| {
+            let mut name = named("x", 0, "");
+            name.base = base.into();
+            name.date(Some("UTC"))
+        };
+        assert_eq!(date("x-1990-01-02"), Some(631_238_400));
+        for none in ["x-1989-12-31", "x-120261123_0023", "x-2026--11-23", "x-2026-11"] {
+            assert_eq!(date(none), None, "{none}");
+        }
+    }
 }

@@ -162,3 +162,10 @@ fn typed_fields() {
     let covered: Vec<_> = sidecar.mac_fields().map(|(key, _)| key).collect();
     assert_eq!(covered, [key::SHA256, key::CHANGED_FILES, key::ID]);
 }
+
+#[test]
+fn what_is_no_key_makes_no_field() {
+    let text = "two words = 1\na[b = 2\na]b = 3\n[] = 4\n= 5\nt\u{f6}n = 6\nfine[a][b] = 7\n";
+    let parsed = Sidecar::parse(text);
+    assert_eq!(parsed.fields().collect::<Vec<_>>(), [("fine[a][b]", "7")]);
+}

@@ -212,4 +212,13 @@ mod tests {
         let again = Document::from_yaml(&document.to_yaml(true).expect("yaml")).expect("our own export");
         assert_eq!(again.to_json(true).expect("json"), document.to_json(true).expect("json"));
     }
+
+    #[test]
+    fn a_url_is_a_secret_where_it_carries_a_password() {
+        for (url, secret) in [("mysql://u:p@h/d7", true), ("mysql://u@h/d7", false)] {
+            let document = serde_json::json!({"databases": {"db": {"url": url}}});
+            let document: Document = serde_json::from_value(document).expect("a document");
+            assert_eq!(!secrets(&document).is_empty(), secret, "{url}");
+        }
+    }
 }

@@ -241,3 +241,17 @@ fn a_readable_file_with_passwords_is_reported() {
     let error = Document::load(&path).expect_err("a typo");
     assert!(error.message().starts_with(path.to_str().expect("UTF-8")), "{error}");
 }
+
+#[test]
+fn the_newest_format_is_read_and_none_beyond_it() {
+    let read = |format: u64| Document::from_json(&format!("{{\"format\": {format}}}"));
+    read(NEWEST_FORMAT).expect("this one");
+    let error = read(NEWEST_FORMAT + 1).expect_err("a later one");
+    assert!(error.code() == Code::Config && error.message().contains("too new"), "{error}");
+}
+
+#[test]
+fn a_name_that_is_half_another_is_that_one() {
+    assert_eq!(nearest("mood", &["mode", "path"]), Some("mode"), "two letters of four");
+    assert_eq!(nearest("mooood", &["mode", "path"]), None);
+}

@@ -173,4 +173,19 @@ mod tests {
             assert!(error.code() == Code::Config && error.message().contains(word), "{error}");
         }
     }
+
+    #[test]
+    fn without_a_version_the_code_tells_the_generation() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let site = |root: &Path, version: &str| Site {
+            root: root.into(),
+            drupal_version: version.into(),
+            ..Site::default()
+        };
+        assert!(!site(dir.path(), "").is_modern());
+        std::fs::create_dir_all(dir.path().join("core/lib")).expect("made");
+        std::fs::write(dir.path().join("core/lib/Drupal.php"), "").expect("written");
+        assert!(site(dir.path(), "").is_modern() && site(dir.path(), "8.0").is_modern());
+        assert!(!site(dir.path(), "7.105").is_modern() && !site(Path::new(""), "").is_modern());
+    }
 }

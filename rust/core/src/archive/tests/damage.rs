@@ -54,6 +54,7 @@ fn a_missing_end_mark_is_forgiven_behind_a_whole_member_where_that_was_asked_for
     assert_eq!(read(unmarked, true).unwrap(), (3, true, unmarked.len() as u64));
     assert_eq!(read(unmarked, false).unwrap_err().code(), Code::Integrity);
     assert_eq!(read(&whole[..whole.len() - 3 * BLOCK], true).unwrap_err().code(), Code::Integrity);
+    assert_eq!(read(&[], true).unwrap_err().code(), Code::Integrity, "nothing is no archive");
     for forgives in [true, false] {
         let (members, is_unmarked, _) = read(&whole, forgives).unwrap();
         assert_eq!((members, is_unmarked), (3, false));

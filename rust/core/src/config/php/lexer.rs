@@ -326,3 +326,21 @@ fn name_length(text: &[u8], with_namespace: bool) -> usize {
 fn text_of(text: &[u8], length: usize) -> String {
     String::from_utf8_lossy(text.get(..length).unwrap_or_default()).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_begin_with_no_digit_and_have_namespaces_where_those_may_be() {
+        for (text, with_namespace, length) in [
+            ("ab1\\c", true, 5),
+            ("ab1\\c", false, 3),
+            ("\\a", false, 0),
+            ("1a", true, 0),
+            ("\u{c0}\u{e9}(", false, 4),
+        ] {
+            assert_eq!(name_length(text.as_bytes(), with_namespace), length, "{text}");
+        }
+    }
+}

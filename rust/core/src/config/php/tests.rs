@@ -150,8 +150,11 @@ fn what_would_have_to_run_is_refused_with_its_place() {
         ("array(array() => 1)", "expected a key that is a number or a string before it"),
         ("$a = 1; $a->b = 2;", "expected an object before -> and an array before ["),
         ("", "line 1, column 1: found the end of the text, expected an export"),
-        ("<?php 1; ?> text", "found text after ?>"),
+        ("<?php 1; ?> text", "line 1, column 13: found text after ?>"),
         ("\"\\u{110000}\"", "this escape is not a character"),
+        ("\"\\u{}\"", "this escape is not a character"),
+        ("\"\\u{41\"", "this escape is not a character"),
+        ("\u{2013}", "found \"\u{2013}\", expected a value"),
         ("0xFFFFFFFFFFFFFFFFF", "too big"),
         ("\u{1}", "found \"\\u{1}\", expected a value"),
     ] {
