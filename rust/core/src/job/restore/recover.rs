@@ -271,6 +271,18 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_to_be_ended_says_where_the_site_may_be_offline() {
+        let (_dir, document) = stopped(JournalState::Swapped);
+        let state_dir = lock::state_dir(&document).expect("a folder");
+        let offline = || pending(&state_dir).expect("told").contains("maintenance mode until then");
+        assert!(!offline());
+        let path = state_dir.join(FILE);
+        let text = fs::read_to_string(&path).expect("a journal");
+        fs::write(&path, text.replace("\"offline\":false", "\"offline\":true")).expect("written");
+        assert!(offline());
+    }
+
+    #[test]
     fn a_place_that_is_asked_for_again_is_taken_back_if_it_was_being_filled() {
         let empty = tempfile::tempdir().expect("a folder");
         assert!(matches!(way_to_begin_again(empty.path()), RecoverWay::Either));
@@ -319,6 +331,7 @@ mod tests {
             let (dir, document) = stopped(state);
             let state_dir = lock::state_dir(&document).expect("a folder");
             let told = pending(&state_dir).expect("told");
+            assert!(told.contains("x.tar") && told.contains("`bam recover"), "{told}");
             let ended = recover(&document, &state_dir, way, &Monitor::new());
             match expected {
                 Some(expected) => {

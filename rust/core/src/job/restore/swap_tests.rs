@@ -117,14 +117,19 @@ fn what_is_kept_is_not_carried_through_a_link_of_the_new_tree() {
 }
 
 #[test]
-fn a_kill_right_after_the_exchange_is_finished_by_the_next_call() {
-    let (dir, swap) = site(false);
-    swap.carry.go(swap.live(), swap.staged()).expect("carried");
-    rustix::fs::renameat_with(CWD, swap.staged(), CWD, swap.live(), RenameFlags::EXCHANGE)
-        .expect("exchanged");
-    swap.swap().expect("swapped");
-    clean(&swap);
-    assert_eq!(tree(dir.path()), NEW);
+fn a_kill_right_after_the_exchange_is_finished_or_taken_back() {
+    for back in [false, true] {
+        let (dir, swap) = site(false);
+        swap.carry.go(swap.live(), swap.staged()).expect("carried");
+        rustix::fs::renameat_with(CWD, swap.staged(), CWD, swap.live(), RenameFlags::EXCHANGE)
+            .expect("exchanged");
+        match back {
+            true => swap.revert().expect("reverted"),
+            false => swap.swap().expect("swapped"),
+        }
+        clean(&swap);
+        assert_eq!(tree(dir.path()), if back { OLD } else { NEW }, "back: {back}");
+    }
 }
 
 #[test]
