@@ -86,7 +86,8 @@ class Server:
         self.process.wait()
 
     def close(self):
-        self.stop()
+        if self.process.poll() is None:
+            self.stop()
         shutil.rmtree(self.top, ignore_errors=True)
 
     def log(self):

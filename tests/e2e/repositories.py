@@ -19,6 +19,9 @@ TIME = 1_700_000_000_123_456_789
 
 @unittest.skipUnless(shutil.which("restic"), "restic is not installed")
 class RepositoryTest(SiteTest):
+    # What restic, when a test calls it, finds in its environment besides.
+    credentials = {}
+
     def setUp(self):
         super().setUp()
         self.repository = self.path("repo")
@@ -30,7 +33,8 @@ class RepositoryTest(SiteTest):
 
     def restic(self, *arguments, expect=0, repository=None, password=None):
         done = subprocess.run(["restic", "--no-cache", "-r", repository or self.repository, *arguments],
-                              env={**os.environ, "RESTIC_PASSWORD": password or self.password()},
+                              env={**os.environ, **self.credentials, "RESTIC_PASSWORD": password or self.password(),
+                                   "RESTIC_FROM_PASSWORD": self.password()},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True)
         self.assertEqual(done.returncode, expect, done.stderr)
         return done.stdout

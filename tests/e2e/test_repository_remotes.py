@@ -1,16 +1,40 @@
-"""Repositories at servers: a REST server and a remote of rclone, both of the real rclone; S3, of moto."""
+"""Repositories at servers: OpenSSH; a REST server and a remote of rclone, both of the real rclone; S3, of moto."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
 
 from bamtest import tree
 from objects import BUCKET, KEY, S3, SECRET
 from repositories import RepositoryTest
+from sshd import PROGRAM, Sshd
+
+
+class Silent:
+    """Takes connections on a port of this machine and never says a word. Runs until close()."""
+
+    def __init__(self, port):
+        self.socket = socket.create_server(("127.0.0.1", port))
+        self.taken = []
+        self.thread = threading.Thread(target=self.take)
+        self.thread.start()
+
+    def take(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.taken.append(self.socket.accept()[0])
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        for taken in [*self.taken, self.socket]:
+            taken.close()
 
 
 class RemoteTest(RepositoryTest):
@@ -42,6 +66,75 @@ class RemoteTest(RepositoryTest):
         told = self.bam_json("status", expect=None)["repositories"]["inc"]
         self.assertGreater(told["size"], 2_000_000)
         self.assertEqual((told["check"]["ok"], told["check"]["sample"]), (True, 100))
+
+    def listed(self, restic, **options):
+        """The numbers of the backups. `restic`: whether it has to be started for that."""
+        counted, calls = self.counted()
+        listed = self.bam_json("backups", env=counted, **options)["backups"]
+        self.assertEqual(calls(), ["snapshots"] if restic else [])
+        return [backup["id"] for backup in listed]
+
+    def ids(self, number, repository):
+        """The snapshots of a backup."""
+        return [one["id"] for one in self.snapshots(repository=repository) if f"bam_id={number}" in one["tags"]]
+
+    def is_remembered(self, repository):
+        """What is there is remembered, whoever changes it. `repository`: as restic takes it."""
+        # Where another machine brings a backup from.
+        side = self.path("side")
+        self.document["destinations"]["side"] = {"type": "restic", "repository": side}
+        self.fill()
+        for name in ("inc", "side"):
+            self.bam("destination", "init", name)
+        made = [self.bam_json("backup", "files", "inc,side")["id"] for _ in range(2)]
+        del self.document["destinations"]["side"]
+        self.assertEqual(self.listed(restic=False), made[::-1], "what was saved from here is known")
+        shutil.rmtree(self.path("state"))
+        self.assertEqual(self.listed(restic=True), made[::-1])
+        self.assertEqual(self.listed(restic=False), made[::-1])
+        self.restic("forget", *self.ids(made[1], repository), repository=repository)
+        self.assertEqual(self.listed(restic=False), made[:1], "another machine forgot one")
+        self.restic("copy", "--from-repo", side, *self.ids(made[1], side), repository=repository)
+        self.assertEqual(self.listed(restic=True), made[::-1], "another machine added one")
+        self.assertEqual(self.listed(restic=False), made[::-1])
+        self.bam("delete", str(made[0]), "--yes")
+        self.assertEqual(self.listed(restic=False), made[1:])
+
+    def silence(self, port, word):
+        """The server on that port has ended, and what is there now says nothing: it is waited for once."""
+        silent = Silent(port)
+        self.addCleanup(silent.close)
+        counted, calls = self.counted()
+        self.assertSays(self.bam("backups", expect=1, env=counted), "inc", word)
+        self.assertEqual((calls(), len(silent.taken)), ([], 1))
+
+
+@unittest.skipUnless(os.path.exists(PROGRAM), "sshd is not installed")
+class Ssh(RemoteTest):
+    def setUp(self):
+        super().setUp()
+        self.server = Sshd()
+        self.addCleanup(self.server.close)
+        address = self.server.url.removeprefix("sftp:").replace(self.server.backups, "/" + self.server.backups) + "/repo"
+        self.document["destinations"] = {"inc": {"type": "restic", "repository": "sftp:" + address, **self.server.keys}}
+
+    def test_its_list_is_remembered(self):
+        self.is_remembered(self.server.backups + "/repo")
+
+    def test_one_that_does_not_answer_is_waited_for_once(self):
+        self.document["destinations"]["inc"]["timeout"] = 1
+        self.init()
+        self.bam("backups")
+        self.server.stop()
+        self.silence(self.server.port, "no answer")
+
+    def test_another_server_in_its_place_is_told_nothing(self):
+        self.fill()
+        self.init()
+        made = self.bam_json("backup", "files", "inc")["id"]
+        self.assertEqual(self.listed(restic=False), [made])
+        os.remove(self.server.path("known_hosts"))
+        self.assertSays(self.bam("backups", expect=1), "is unknown", "destination trust inc")
 
 
 @unittest.skipUnless(shutil.which("rclone"), "rclone is not installed")
@@ -104,6 +197,11 @@ class Rest(RemoteTest):
         self.assertSays(self.bam("delete", "latest", "--yes", expect=1), "lets nothing be deleted")
         self.restic("check", "--read-data", repository=self.served)
 
+    def test_its_list_is_remembered(self):
+        self.serve()
+        del self.document["destinations"]["manual"]
+        self.is_remembered(self.served)
+
     def test_a_remote_of_rclone(self):
         os.mkdir(self.path("far"))
         self.secret("rclone.conf", "[far]\ntype = alias\nremote = " + self.path("far") + "\n")
@@ -127,6 +225,19 @@ class Bucket(RemoteTest):
         self.round_trip()
         self.assertIn("lab/config", self.server.keys())
 
+    def test_its_list_is_remembered(self):
+        self.document["destinations"] = {"inc": self.bucket}
+        self.credentials = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+        self.is_remembered(self.bucket["repository"])
+
+    def test_one_that_does_not_answer_is_waited_for_once(self):
+        self.document["destinations"] = {"inc": self.bucket}
+        self.fill()
+        self.init()
+        self.bam("backup", "files", "inc")
+        self.server.stop()
+        self.silence(self.server.port, "timed out")
+
     def test_what_lies_in_both_is_read_from_the_one_on_this_machine(self):
         self.document["destinations"]["away"] = self.bucket
         self.fill()
@@ -137,9 +248,9 @@ class Bucket(RemoteTest):
         self.assertEqual(self.bam("cat", "latest", "plain").out, "plain")
         shutil.rmtree(self.files)
         self.bam("restore", "latest", "--yes")
-        asked = [line for line in self.server.log()[before:].splitlines() if "/lab/" in line]
-        self.assertNotEqual(asked, [])
-        self.assertEqual([line for line in asked if "/lab/data/" in line], [])
+        asked = self.server.log()[before:].replace("%2F", "/").splitlines()
+        self.assertNotEqual([line for line in asked if "lab/snapshots/" in line], [])
+        self.assertEqual([line for line in asked if "lab/data/" in line], [])
 
 
 if __name__ == "__main__":

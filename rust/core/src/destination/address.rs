@@ -36,7 +36,30 @@ pub fn at_address(address: &str) -> Result<(String, Destination)> {
         (true, true) => DestinationType::Sftp,
         (true, false) => DestinationType::Rsync,
     };
-    let mut destination = Destination {
+    let mut destination = bare(kind);
+    if !remote {
+        let path = std::path::absolute(address).at("cannot find", Path::new(address))?;
+        if !path.is_dir() {
+            return Err(Error::new(Code::NotFound, format!("there is no folder {}", path.display()))
+                .hint("backups are in a folder, or at sftp://user@host/folder"));
+        }
+        let name = path.display().to_string();
+        destination.path = Some(path);
+        return Ok((name, destination));
+    }
+    let url = Secret::new(address);
+    let location = Location::parse(&url)?;
+    if location.password.is_some() {
+        return Err(Error::new(Code::Usage, "a password in an address is seen by everybody on this machine")
+            .hint("leave it out, and name a file that holds it with --password-file"));
+    }
+    destination.url = Some(url);
+    Ok((location.describe(if kind == DestinationType::Sftp { "sftp" } else { "rsync" }), destination))
+}
+
+/// A place of a kind of which nothing is said yet.
+pub(super) fn bare(kind: DestinationType) -> Destination {
+    Destination {
         kind,
         name: None,
         path: None,
@@ -62,25 +85,7 @@ pub fn at_address(address: &str) -> Result<(String, Destination)> {
         chmod: None,
         chgrp: None,
         timeout: None,
-    };
-    if !remote {
-        let path = std::path::absolute(address).at("cannot find", Path::new(address))?;
-        if !path.is_dir() {
-            return Err(Error::new(Code::NotFound, format!("there is no folder {}", path.display()))
-                .hint("backups are in a folder, or at sftp://user@host/folder"));
-        }
-        let name = path.display().to_string();
-        destination.path = Some(path);
-        return Ok((name, destination));
     }
-    let url = Secret::new(address);
-    let location = Location::parse(&url)?;
-    if location.password.is_some() {
-        return Err(Error::new(Code::Usage, "a password in an address is seen by everybody on this machine")
-            .hint("leave it out, and name a file that holds it with --password-file"));
-    }
-    destination.url = Some(url);
-    Ok((location.describe(if kind == DestinationType::Sftp { "sftp" } else { "rsync" }), destination))
 }
 
 /// `host:path` as scp and rsync read it: a colon before the first slash.

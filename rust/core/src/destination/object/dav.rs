@@ -45,13 +45,15 @@ impl Dav {
 
     /// The status, which is none of a failure.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> opendal::Result<u16> {
-        let answer = request.send().await.map_err(|cause| {
-            let cause = cause.without_url();
-            opendal::Error::new(ErrorKind::Unexpected, "cannot send").set_temporary().set_source(cause)
-        })?;
+        Ok(self.answer(request).await?.status().as_u16())
+    }
+
+    /// The answer, which is none of a failure.
+    pub async fn answer(&self, request: reqwest::RequestBuilder) -> opendal::Result<reqwest::Response> {
+        let answer = request.send().await.map_err(broken)?;
         let status = answer.status();
         let kind = match status.as_u16() {
-            200..300 | 405 | 412 => return Ok(status.as_u16()),
+            200..300 | 405 | 412 => return Ok(answer),
             401 | 403 => ErrorKind::PermissionDenied,
             404 | 409 => ErrorKind::NotFound,
             _ => ErrorKind::Unexpected,
@@ -63,4 +65,9 @@ impl Dav {
             (status.is_server_error() && !matches!(status.as_u16(), 501 | 507)) || status.as_u16() == 423;
         Err(if passing { error.set_temporary() } else { error })
     }
+}
+
+/// The connection failed.
+pub(super) fn broken(cause: reqwest::Error) -> opendal::Error {
+    opendal::Error::new(ErrorKind::Unexpected, "cannot send").set_temporary().set_source(cause.without_url())
 }

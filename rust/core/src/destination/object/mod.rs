@@ -12,6 +12,7 @@
 //! trouble.rs    what servers say, in our words, and what to change
 //! place.rs      the small operations
 //! listing.rs    what is there
+//! glance.rs     the names in a folder, for a repository
 //! leases.rs     whose an unfinished one is, and what becomes of it
 //! multipart.rs  uploads in parts that nobody finished
 //! upload.rs     sending to a bucket
@@ -22,6 +23,7 @@
 
 mod dav;
 mod dav_upload;
+mod glance;
 mod leases;
 mod line;
 mod listing;
@@ -31,6 +33,8 @@ mod reading;
 mod settings;
 mod trouble;
 mod upload;
+
+pub(crate) use self::glance::Glance;
 
 use self::place::Place;
 use super::lease::Held;

@@ -112,6 +112,14 @@ impl Place {
     }
 }
 
+/// The region that a server sends us to.
+pub(super) fn region_told(cause: &opendal::Error) -> Option<String> {
+    let said = Said::of(cause);
+    let elsewhere =
+        ["AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"];
+    said.region.filter(|_| elsewhere.contains(&said.code.as_str()))
+}
+
 /// The parts of an answer that tell something.
 struct Said {
     /// S3's word for it; empty where there is none.

@@ -98,13 +98,13 @@ impl Snapshots for Repository {
     }
 
     fn all(&self) -> Result<Vec<Snapshot>> {
-        self.list_now()
+        self.list_now(true)
     }
 
     fn last_listed(&self) -> Result<Vec<Snapshot>> {
         // A folder of this machine tells at once whether anything has come.
         let known = if self.access.local.is_some() { None } else { self.seen().all.clone() };
-        known.map_or_else(|| self.list_now(), Ok)
+        known.map_or_else(|| self.list_now(true), Ok)
     }
 
     fn save_stream(

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 
 /// More than any cache of a listing is.
@@ -36,25 +37,33 @@ pub(super) struct Found {
 }
 
 impl Repository {
-    /// The names of its snapshots, where a folder of this machine tells them.
-    pub(super) fn names(&self) -> Option<Vec<String>> {
-        let folder = self.access.local.as_ref()?.join("snapshots");
-        let mut names: Vec<String> = crate::entries::names(&folder)
-            .ok()?
-            .map(|name| name.ok().and_then(|name| name.into_string().ok()))
-            .collect::<Option<_>>()?;
-        names.retain(|name| name.len() == NAME);
-        names.sort();
-        Some(names)
+    /// The names of its snapshots, where a folder of this machine tells them, or a server that can be asked without restic.
+    /// Fails where that does not answer.
+    pub(super) fn names(&self, hurry: bool) -> Result<Option<Vec<String>>> {
+        let names = match (&self.access.local, self.afar()) {
+            (Some(folder), _) => names_in(&folder.join("snapshots")),
+            (None, Some(afar)) => {
+                // One after the other, over one connection.
+                let _turn = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+                afar.names(&self.access, hurry, &self.job())?
+            }
+            (None, None) => None,
+        };
+        Ok(names.map(|mut names| {
+            names.retain(|name| is_whole(name));
+            names.sort();
+            names
+        }))
     }
 
-    /// What is remembered of these snapshots, where that is all of them: a snapshot never changes, and its name is its hash.
-    pub(super) fn remembered(&self, names: &[String]) -> Option<Vec<Snapshot>> {
-        let mut known = self.recall()?;
+    /// What is remembered, where that is all snapshots that there are: one never changes, and its name is its hash.
+    fn remembered(&self, hurry: bool) -> Result<Option<Vec<Snapshot>>> {
+        let Some(mut known) = self.recall() else { return Ok(None) };
+        let Some(names) = self.names(hurry)? else { return Ok(None) };
         known.retain(|one| names.binary_search(&one.id).is_ok());
         let mut ids: Vec<&str> = known.iter().map(|snapshot| snapshot.id.as_str()).collect();
         ids.sort_unstable();
-        ids.iter().eq(names.iter()).then_some(known)
+        Ok(ids.iter().eq(names.iter()).then_some(known))
     }
 
     fn recall(&self) -> Option<Vec<Snapshot>> {
@@ -63,10 +72,10 @@ impl Repository {
         parse(&text).ok()
     }
 
-    /// All snapshots, by what is remembered of a folder of this machine, or else as restic lists them.
-    pub(super) fn list_now(&self) -> Result<Vec<Snapshot>> {
-        let remembered = self.names().and_then(|names| self.remembered(&names));
-        let all = match remembered {
+    /// All snapshots, by what is remembered where nothing has changed, or else as restic lists them. With `hurry` a server
+    /// that did not answer lately is not waited for long.
+    pub(super) fn list_now(&self, hurry: bool) -> Result<Vec<Snapshot>> {
+        let all = match self.remembered(hurry)? {
             Some(all) => all,
             // Of a place that we may only read, too.
             None => {
@@ -91,20 +100,14 @@ impl Repository {
             (true, Some(all)) => Ok(all.clone()),
             _ => {
                 drop(seen);
-                self.list_now()
+                self.list_now(true)
             }
         }
     }
 
     /// Takes note of a snapshot that was saved from here, so that nobody has to list it; gives its whole name, where that is known.
     pub(super) fn learn(&self, saved: Snapshot) -> String {
-        // restic 0.14 tells the beginning of the name.
-        let mut names = self.names().unwrap_or_default();
-        names.retain(|name| name.starts_with(&saved.id));
-        let whole = match <[String; 1]>::try_from(names) {
-            Ok([name]) => Snapshot { id: name, ..saved },
-            Err(_) => saved,
-        };
+        let whole = Snapshot { id: self.whole_name(&saved.id).unwrap_or_else(|| saved.id.clone()), ..saved };
         let id = whole.id.clone();
         let mut seen = self.seen();
         seen.is_new = false;
@@ -114,10 +117,21 @@ impl Repository {
         if id.len() == NAME
             && let Some(mut known) = self.recall()
         {
+            known.retain(|one| one.id != id);
             known.push(whole);
             self.remember(&known);
         }
         id
+    }
+
+    /// The one name that begins so: restic 0.14 tells no more of it.
+    fn whole_name(&self, begins: &str) -> Option<String> {
+        if is_whole(begins) || (self.access.local.is_none() && self.cache.is_none()) {
+            return None;
+        }
+        let mut names = self.names(true).ok()??;
+        names.retain(|name| name.starts_with(begins));
+        <[String; 1]>::try_from(names).ok().map(|[name]| name)
     }
 
     /// Takes note that snapshots are gone.
@@ -186,6 +200,16 @@ impl Repository {
         let text = self.verified.as_ref().and_then(|file| fs::read(file).ok());
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
+}
+
+/// Whether a name is a snapshot's: its hash.
+fn is_whole(name: &str) -> bool {
+    name.len() == NAME && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The names in a folder of this machine, where they can be read.
+fn names_in(folder: &Path) -> Option<Vec<String>> {
+    crate::entries::names(folder).ok()?.map(|name| name.ok()?.into_string().ok()).collect()
 }
 
 /// A backup by its last snapshot and the parts that there are.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! access.rs    where it is and how it opens: address, key, credentials
+//! afar.rs      the names of its snapshots at a server, without restic
 //! copying.rs   what one gets from another, and the ways to both, with the host keys of their servers
 //! listing.rs   which backups its snapshots are, and what this machine remembers of them
 //! calls.rs     what restic is called for: to save, to read, to forget
@@ -20,6 +21,7 @@
 //! readers know: [`Destination::open`] says so.
 
 mod access;
+mod afar;
 mod calls;
 mod copying;
 mod failure;
@@ -38,6 +40,7 @@ mod ways;
 pub use access::{SCHEMES, is_credential, scheme};
 
 use self::access::Access;
+use self::afar::Afar;
 use self::listing::Found;
 use super::snapshots::{FILE, Snapshots, tag};
 use super::ssh::server::Server;
@@ -51,7 +54,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// How many backups one call forgets: what has been forgotten is remembered here after each.
 const FORGOTTEN_AT_ONCE: usize = 100;
@@ -90,6 +93,12 @@ pub struct Repository {
     refusal: Option<PathBuf>,
     job: Mutex<Cancel>,
     seen: Mutex<listing::Seen>,
+    /// Its server, once it was asked for names.
+    afar: OnceLock<Option<Afar>>,
+    /// Who asks that server.
+    asking: Mutex<()>,
+    /// Where it is remembered that it does not answer.
+    silence: OnceLock<PathBuf>,
 }
 
 impl Repository {
@@ -123,7 +132,21 @@ impl Repository {
             refusal: of_state(format!("restic-{which}-guards")),
             job: Mutex::default(),
             seen: Mutex::default(),
+            afar: OnceLock::new(),
+            asking: Mutex::default(),
+            silence: OnceLock::new(),
         })
+    }
+
+    fn afar(&self) -> Option<&Afar> {
+        let open = || {
+            let afar = Afar::of(&self.access)?;
+            if let Some(file) = self.silence.get() {
+                afar.remember_silence(file.clone());
+            }
+            Some(afar)
+        };
+        self.afar.get_or_init(open).as_ref()
     }
 
     fn job(&self) -> Cancel {
@@ -197,6 +220,10 @@ impl Destination for Repository {
         *self.job.lock().unwrap_or_else(PoisonError::into_inner) = job.clone();
     }
 
+    fn remember_silence(&self, file: PathBuf) {
+        let _ = self.silence.set(file);
+    }
+
     fn snapshots(&self) -> Option<&dyn Snapshots> {
         Some(self)
     }
@@ -224,10 +251,11 @@ impl Destination for Repository {
         }
     }
 
-    fn prepare(&self, _monitor: &Monitor) -> Result<()> {
+    fn prepare(&self, monitor: &Monitor) -> Result<()> {
+        self.attend(&monitor.flag());
         // The list may be remembered, and then nobody has asked for a key.
         self.access.password()?;
-        self.list_now()?;
+        self.list_now(false)?;
         self.seen().is_new = true;
         Ok(())
     }

@@ -2,11 +2,12 @@
 //!
 //! `folder` has the small operations, and the orders in which names change; `upload` brings a file there, from where the
 //! server's part ends: in `stripes`, over several `channels` or through the ssh `program`, whichever is faster;
-//! meanwhile `digest` hashes it over there.
+//! meanwhile `digest` hashes it over there. `glance` has names alone, for a repository.
 
 mod channels;
 mod digest;
 pub(super) mod folder;
+mod glance;
 mod program;
 mod stripes;
 pub(super) mod upload;
@@ -97,19 +98,28 @@ impl Sftp {
 
     /// Runs requests on the idle connection or a new one; an idle one that turns out to be dead is replaced once.
     fn with<T>(&self, requests: impl Fn(&Folder) -> Result<T, Trouble>) -> Result<T> {
-        self.with_server(&self.server, requests)
+        Ok(self.with_server(&self.server, requests)?)
     }
 
     /// The same where nothing is to be done but looking: not for long.
     fn looking<T>(&self, requests: impl Fn(&Folder) -> Result<T, Trouble>) -> Result<T> {
+        Ok(self.with_server(&self.hurried(), requests)?)
+    }
+
+    /// The server, to have a look at: not for long where it did not answer lately.
+    fn hurried(&self) -> Server {
         let mut server = self.server.looking();
         if self.silence.is_fresh() {
             server.patience.timeout = server.patience.timeout.min(HURRIED);
         }
-        self.with_server(&server, requests)
+        server
     }
 
-    fn with_server<T>(&self, server: &Server, requests: impl Fn(&Folder) -> Result<T, Trouble>) -> Result<T> {
+    fn with_server<T>(
+        &self,
+        server: &Server,
+        requests: impl Fn(&Folder) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(folder) = idle {
             match requests(&folder) {
@@ -123,14 +133,14 @@ impl Sftp {
     }
 
     /// Keeps the connection for the next request, unless it is broken.
-    fn keep<T>(&self, folder: Folder, result: Result<T, Trouble>) -> Result<T> {
+    fn keep<T>(&self, folder: Folder, result: Result<T, Trouble>) -> Result<T, Trouble> {
         match result {
             Err(ref trouble) if trouble.broken || trouble.error.code() == Code::Cancelled => {
                 folder.connection.cut();
             }
             _ => *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder),
         }
-        Ok(result?)
+        result
     }
 
     /// Fails where an upload under this name would be refused, as far as can be seen now.
@@ -179,7 +189,7 @@ impl Sftp {
                 Err(trouble) => return Err(trouble.error),
             };
             match upload.attempt(&folder, transfer) {
-                Ok(()) => return self.keep(folder, Ok(())),
+                Ok(()) => return Ok(self.keep(folder, Ok(()))?),
                 Err(trouble) if trouble.broken => {
                     folder.connection.cut();
                     if upload.reached > before {
@@ -192,7 +202,7 @@ impl Sftp {
                     // A part of a file that is whole here can be resumed; anything else is rubble, if it is ours.
                     let resumable = trouble.error.code() == Code::Cancelled && file.is_finished();
                     if resumable || upload.appearing || !upload.claimed {
-                        return self.keep(folder, Err(trouble));
+                        return Ok(self.keep(folder, Err(trouble))?);
                     }
                     // The old connection may still be busy with what was refused, and be shut by a cancelled job.
                     folder.connection.cut();
@@ -203,7 +213,7 @@ impl Sftp {
                     let _ = folder.remove(&names::sidecar_part(name));
                     let _ = folder.remove(&names::part(name));
                     let _ = folder.remove(&names::lease(name));
-                    return self.keep(folder, Err(trouble));
+                    return Ok(self.keep(folder, Err(trouble))?);
                 }
             }
         }
