@@ -4,8 +4,11 @@
 //! together from is the caller's: each snapshot has tags, and the one with [`PART`]`=`[`WHOLE`], which is saved last, makes
 //! the backup exist.
 
+use crate::catalog::FileName;
 use crate::{Monitor, Result};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -21,6 +24,8 @@ pub const FILES: &str = "files";
 pub const ID: &str = "bam_id";
 /// The tag of whose it is.
 pub const SITE: &str = "bam_site";
+/// The tag of the run that saved it: two machines may come to the same number in the same second.
+pub const RUN: &str = "bam_run";
 /// The tag, in the last snapshot, of the backup's file name.
 pub const FILE: &str = "bam_file";
 /// The tag, in the last snapshot, of the parts that there are besides, separated by `+`.
@@ -47,6 +52,69 @@ impl Snapshot {
         let value = self.tags.iter().find_map(|tag| tag.strip_prefix(name)?.strip_prefix('='))?;
         Some(percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
     }
+}
+
+/// What all snapshots of a backup have in common, and no other backup's: number, site, run.
+pub type Group = (u64, Option<String>, Option<String>);
+
+impl Snapshot {
+    /// Whose it is, where it is a backup's.
+    pub fn group(&self) -> Option<Group> {
+        let number = self.tag(ID)?.parse().ok()?;
+        self.tag(PART).map(|_| (number, self.tag(SITE), self.tag(RUN)))
+    }
+
+    /// Whether it makes a backup exist.
+    pub fn is_last(&self) -> bool {
+        self.tag(PART).as_deref() == Some(WHOLE)
+    }
+}
+
+/// A backup as its snapshots tell of it.
+#[derive(Debug, Clone)]
+pub struct Grouped<'a> {
+    /// The name that it, and no other, has at this place.
+    pub name: String,
+    /// What makes it exist; of what was copied twice the one listed last.
+    pub whole: &'a Snapshot,
+    /// All its other snapshots.
+    pub others: Vec<&'a Snapshot>,
+}
+
+impl<'a> Grouped<'a> {
+    /// What a part of it is kept as.
+    pub fn part(&self, part: &str) -> Option<&'a Snapshot> {
+        self.others.iter().rfind(|one| one.tag(PART).as_deref() == Some(part)).copied()
+    }
+}
+
+/// The backups that snapshots are. File names are for their runs to choose, which may not know of each other: of several
+/// with one name the newest has it, and the others each one more like it.
+pub fn backups(all: &[Snapshot]) -> Vec<Grouped<'_>> {
+    let mut groups: BTreeMap<Group, Vec<&Snapshot>> = BTreeMap::new();
+    for one in all {
+        if let Some(group) = one.group() {
+            groups.entry(group).or_default().push(one);
+        }
+    }
+    let (mut found, mut taken) = (Vec::new(), BTreeSet::new());
+    for (group, mut others) in groups.into_iter().rev() {
+        let Some(at) = others.iter().rposition(|one| one.is_last()) else { continue };
+        let whole = others.remove(at);
+        let Some(file) = whole.tag(FILE) else { continue };
+        let name = if taken.contains(&file) { another(&file, &group) } else { file };
+        taken.insert(name.clone());
+        found.push(Grouped { name, whole, others });
+    }
+    found
+}
+
+/// The name of a backup whose own is another's.
+fn another(file: &str, group: &Group) -> String {
+    let which = Sha256::digest(format!("{group:?}"));
+    let which = crate::catalog::hex(which.get(..3).unwrap_or_default());
+    let name = FileName::parse(file).map(|name| FileName { base: format!("{}-{which}", name.base), ..name });
+    name.map_or_else(|| file.to_owned(), |name| name.to_string())
 }
 
 /// A tag with a value: what a comma, a control character or `%` would break is percent-encoded.
@@ -178,6 +246,12 @@ pub trait Snapshots: Send + Sync {
     /// Forgets snapshots. What only they held stays until [`Snapshots::prune`].
     fn forget(&self, snapshots: &[String]) -> Result<()>;
 
+    /// Whether none of these is gone, where that can be told without opening the place; `true` where it cannot.
+    fn are_there(&self, snapshots: &[String]) -> bool;
+
+    /// Whether the last look at its structure found it damaged.
+    fn is_damaged(&self) -> bool;
+
     /// Gives the room free that nothing needs any more.
     fn prune(&self, monitor: &Monitor) -> Result<()>;
 
@@ -189,4 +263,49 @@ pub trait Snapshots: Send + Sync {
 
     /// What is known of it without opening it.
     fn known(&self) -> Known;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(id: &str, part: &str, number: u64, site: &str, run: &str, file: &str) -> Snapshot {
+        let mut tags = vec![tag(PART, part), tag(ID, &number.to_string()), tag(SITE, site), tag(RUN, run)];
+        if part == WHOLE {
+            tags.push(tag(FILE, file));
+        }
+        Snapshot { id: id.into(), tags, ..Snapshot::default() }
+    }
+
+    #[test]
+    fn backups_of_one_name_and_one_second_stay_apart() {
+        let all = [
+            snapshot("a", FILES, 7, "live", "1", ""),
+            snapshot("b", FILES, 7, "stage", "2", ""),
+            snapshot("B", WHOLE, 7, "stage", "2", "x.tar"),
+            snapshot("A", WHOLE, 7, "live", "1", "x.tar"),
+            snapshot("c", FILES, 7, "live", "3", ""),
+            snapshot("C", WHOLE, 7, "live", "3", "x.tar"),
+            snapshot("C2", WHOLE, 7, "live", "3", "x.tar"),
+            snapshot("d", FILES, 8, "live", "4", ""),
+        ];
+        let told = |all: &[Snapshot]| {
+            let mut told: Vec<_> = backups(all)
+                .into_iter()
+                .map(|one| (one.whole.id.clone(), one.part(FILES).map(|part| part.id.clone()), one.name))
+                .collect();
+            told.sort();
+            told
+        };
+        let found = told(&all);
+        let parts: Vec<_> = found.iter().map(|(whole, part, _)| (whole.as_str(), part.as_deref())).collect();
+        assert_eq!(parts, [("A", Some("a")), ("B", Some("b")), ("C2", Some("c"))]);
+        let names: BTreeSet<_> = found.iter().map(|(.., name)| name).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert!(names.contains(&"x.tar".to_owned()) && names.iter().all(|name| name.ends_with(".tar")));
+        let mut turned = all.to_vec();
+        turned.swap(0, 3);
+        turned.swap(1, 5);
+        assert_eq!(told(&turned), found, "whatever the order of the list");
+    }
 }

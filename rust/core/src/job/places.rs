@@ -6,7 +6,7 @@ use super::made::Made;
 use super::{choose, lock};
 use crate::catalog::{Backup, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
 use crate::config::{self, DestinationType, Document};
-use crate::destination::{self, Broken, Destination, Keeping};
+use crate::destination::{self, Broken, Destination, Keeping, Snapshots};
 use crate::{Code, Error, Monitor, NoteKind, Result, threads};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -239,8 +239,8 @@ pub fn fetch_nearest<T>(
     get_nearest(Local::fetch, places, backup, spool_dir, monitor, accept)
 }
 
-/// As [`fetch_nearest`], in the way that is said: whole copies first, then folders, then repositories of this machine, then
-/// in the order of the places. A copy that is passed over is told of.
+/// As [`fetch_nearest`], in the way that is said: whole copies first, those in repositories that were found damaged last, then
+/// folders, then repositories of this machine, then in the order of the places. A copy that is passed over is told of.
 pub fn get_nearest<T>(
     get: Get,
     places: &[Arc<dyn Destination>],
@@ -251,7 +251,8 @@ pub fn get_nearest<T>(
 ) -> Result<T> {
     let mut copies: Vec<_> =
         places.iter().filter_map(|place| Some((backup.copy_at(place.id())?.whole, place))).collect();
-    copies.sort_by_key(|(whole, place)| (!whole, !place.pushes(), !place.is_here()));
+    let is_damaged = |place: &Arc<dyn Destination>| place.snapshots().is_some_and(Snapshots::is_damaged);
+    copies.sort_by_key(|(whole, place)| (!whole, is_damaged(place), !place.pushes(), !place.is_here()));
     let mut last = None;
     for (_, place) in copies {
         match get(place, &backup.file, spool_dir, monitor).and_then(&accept) {

@@ -171,8 +171,11 @@ pub fn settle(
     Ok(None)
 }
 
-/// A sealed backup under another's name is that other one's content.
+/// A sealed backup under another's name is that other one's content. In a repository nobody without its key renames any.
 fn same_name(local: &Local, demand: Demand, monitor: &Monitor) -> Result<()> {
+    if local.kept.is_some() {
+        return Ok(());
+    }
     let known = local.sidecar().and_then(|sidecar| sidecar.get(key::FILENAME));
     let (Some(known), Some(name)) = (known, FileName::parse(&local.name)) else { return Ok(()) };
     if known == name.base {

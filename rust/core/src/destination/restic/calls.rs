@@ -182,8 +182,7 @@ impl Snapshots for Repository {
     }
 
     fn remember_small(&self, snapshot: &str, content: &[u8]) {
-        // Without it the next look reads it, and that is all.
-        let _ = self.remembering(snapshot, 0, || Ok(content.to_vec()));
+        self.keep_small(snapshot, content);
     }
 
     fn copy_from(&self, from: &dyn Snapshots, snapshots: &[String], monitor: &Monitor) -> Result<()> {
@@ -205,6 +204,14 @@ impl Snapshots for Repository {
             self.unlearn(snapshots);
         }
         done
+    }
+
+    fn are_there(&self, snapshots: &[String]) -> bool {
+        self.has_all(snapshots)
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.was_damaged()
     }
 
     fn prune(&self, monitor: &Monitor) -> Result<()> {

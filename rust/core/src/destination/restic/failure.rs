@@ -103,14 +103,24 @@ fn holder(said: &str) -> String {
     lines.filter(|line| !line.starts_with("the `unlock` command")).take(2).collect::<Vec<_>>().join(", ")
 }
 
-/// What it said last, in one line.
+/// What it said last, in one line: without where in its program it was, and, where it says anything else, without what it
+/// tried again.
 fn last_words(said: &str) -> String {
-    let lines: Vec<&str> = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('{') && !line.starts_with("created new cache"))
+    let lines: Vec<&str> = said.lines().collect();
+    // A function's name, and below it, indented, the line that it was at.
+    let is_trace =
+        |at: usize| [at, at + 1].iter().any(|at| lines.get(*at).is_some_and(|line| line.starts_with('\t')));
+    let told =
+        |line: &&str| !line.is_empty() && !line.starts_with('{') && !line.starts_with("created new cache");
+    let words: Vec<&str> = (0..lines.len())
+        .filter(|at| !is_trace(*at))
+        .filter_map(|at| lines.get(at).map(|line| line.trim()))
+        .filter(told)
         .collect();
-    lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ")
+    let (again, once): (Vec<&str>, Vec<&str>) =
+        words.into_iter().partition(|line| line.contains("returned error, retrying after"));
+    let words = if once.is_empty() { again } else { once };
+    words.get(words.len().saturating_sub(3)..).unwrap_or_default().join("; ")
 }
 
 #[cfg(test)]
@@ -135,5 +145,16 @@ mod tests {
             why("unable to remove <snapshot/73a674b082> from the repository\nno route to host"),
             Why::Other
         );
+    }
+
+    #[test]
+    fn its_last_words_are_about_what_happened() {
+        let said = "Load(<data/d3f5>, 57, 0) returned error, retrying after 1s: open d3f5: no such file or directory\n\
+                    open d3f5: no such file or directory\nStreamPack\n\
+                    github.com/restic/restic/internal/repository.StreamPack\n\trestic/repository.go:889\n\
+                    runtime.goexit\n\truntime/asm_amd64.s:1594\n";
+        assert_eq!(last_words(said), "open d3f5: no such file or directory; StreamPack");
+        let tried = "Load(<data/d3f5>, 57, 0) returned error, retrying after 1s: no such file\n";
+        assert_eq!(last_words(tried), tried.trim());
     }
 }

@@ -1,7 +1,7 @@
 //! What this machine remembers of a repository, so that nobody has to open it for that: how large it was, and what the last
 //! look at its structure found.
 
-use super::Repository;
+use super::{Repository, remembered};
 use crate::destination::snapshots::{Checked, Known};
 use crate::{Code, Error, Monitor, Result, ResultExt, whole_file};
 use serde_json::Value;
@@ -25,6 +25,11 @@ impl Repository {
             (known.size, known.size_time) = (Some(size), None);
         }
         known
+    }
+
+    /// Whether the last look found it damaged.
+    pub(super) fn was_damaged(&self) -> bool {
+        self.recalled().check.is_some_and(|look| !look.ok)
     }
 
     fn recalled(&self) -> Known {
@@ -92,34 +97,25 @@ impl Repository {
         most: u64,
         read: impl FnOnce() -> Result<Vec<u8>>,
     ) -> Result<Vec<u8>> {
-        let is_name = snapshot.len() == 64 && snapshot.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let Some(folder) = self.small.as_ref().filter(|_| is_name) else { return read() };
-        let file = folder.join(snapshot);
-        let recall = || -> std::io::Result<Vec<u8>> {
-            let mut text = Vec::new();
-            fs::File::open(&file)?.take(most).read_to_end(&mut text).map(|_| text)
-        };
-        if let Ok(known) = recall() {
+        let known = self.small_file(snapshot).and_then(|(_, file)| remembered::read(&file, most));
+        if let Some(known) = known {
             return Ok(known);
         }
         let found = read()?;
-        // Without it the next look takes longer, and that is all.
-        let _ = self.keep_small(folder, &file, &found);
+        self.keep_small(snapshot, &found);
         Ok(found)
     }
 
-    fn keep_small(&self, folder: &Path, file: &Path, content: &[u8]) -> Result<()> {
-        private_folder(folder)?;
-        let mut old = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            old.push((entry.metadata()?.modified()?, entry.path()));
-        }
-        old.sort();
-        for (_, path) in old.iter().take((old.len() + 1).saturating_sub(SMALL)) {
-            fs::remove_file(path)?;
-        }
-        whole_file::write(file, true, |out| out.write_all(content).at("cannot write", file))
+    /// The folder of small files, and the one of a snapshot.
+    fn small_file(&self, snapshot: &str) -> Option<(&PathBuf, PathBuf)> {
+        let folder = self.small.as_ref().filter(|_| super::listing::is_whole(snapshot))?;
+        Some((folder, folder.join(snapshot)))
+    }
+
+    /// Remembers a snapshot's small file. Without it the next look takes longer, and that is all.
+    pub(super) fn keep_small(&self, snapshot: &str, content: &[u8]) {
+        let Some((folder, file)) = self.small_file(snapshot) else { return };
+        let _ = make_room(folder).and_then(|()| remembered::write(&file, content));
     }
 
     /// Bytes that its snapshots take there.
@@ -130,6 +126,21 @@ impl Repository {
         told.and_then(|told| told["total_size"].as_u64())
             .ok_or_else(|| Error::new(Code::Destination, "restic does not tell how large the repository is"))
     }
+}
+
+/// Makes room for one more small file.
+fn make_room(folder: &Path) -> Result<()> {
+    private_folder(folder)?;
+    let mut old = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        old.push((entry.metadata()?.modified()?, entry.path()));
+    }
+    old.sort();
+    for (_, path) in old.iter().take((old.len() + 1).saturating_sub(SMALL)) {
+        fs::remove_file(path)?;
+    }
+    Ok(())
 }
 
 /// A folder that nobody else may look into.

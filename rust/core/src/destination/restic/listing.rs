@@ -1,14 +1,13 @@
 //! Which backups its snapshots are, and what this machine remembers of them.
 
-use super::Repository;
+use super::{Repository, remembered};
 use crate::catalog::{Sidecar, key};
-use crate::destination::snapshots::{FILE, ID, PART, PARTS, SITE, Snapshot, WHOLE};
+use crate::destination::snapshots::{FILE, Grouped, PART, PARTS, RUN, Snapshot, backups};
 use crate::destination::{Listed, check_name};
-use crate::{Code, Error, Note, NoteKind, Result, ResultExt, whole_file};
+use crate::{Code, Error, Note, NoteKind, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -28,8 +27,8 @@ pub(super) struct Seen {
 /// A backup as its snapshots tell of it.
 pub(super) struct Found {
     pub listed: Listed,
-    /// The snapshot that makes it exist.
-    pub whole: String,
+    /// What makes it exist: a snapshot, or several of what was copied twice; the last one counts.
+    pub wholes: Vec<String>,
     /// Its other snapshots.
     pub parts: Vec<String>,
     /// Parts that are not there.
@@ -67,9 +66,7 @@ impl Repository {
     }
 
     fn recall(&self) -> Option<Vec<Snapshot>> {
-        let mut text = Vec::new();
-        fs::File::open(self.cache.as_ref()?).ok()?.take(CACHE_MOST).read_to_end(&mut text).ok()?;
-        parse(&text).ok()
+        parse(&remembered::read(self.cache.as_ref()?, CACHE_MOST)?).ok()
     }
 
     /// All snapshots, by what is remembered where nothing has changed, or else as restic lists them. With `hurry` a server
@@ -134,6 +131,12 @@ impl Repository {
         <[String; 1]>::try_from(names).ok().map(|[name]| name)
     }
 
+    /// Whether none of these is gone, as far as that is told without restic.
+    pub(super) fn has_all(&self, snapshots: &[String]) -> bool {
+        let Ok(Some(names)) = self.names(true) else { return true };
+        snapshots.iter().all(|id| names.iter().any(|name| name.starts_with(id.as_str())))
+    }
+
     /// Takes note that snapshots are gone.
     pub(super) fn unlearn(&self, gone: &[String]) {
         let mut seen = self.seen();
@@ -153,30 +156,19 @@ impl Repository {
             })
             .collect();
         // Without it the next listing takes longer, and that is all.
-        let _ = whole_file::write(cache, true, |file| {
-            file.write_all(Value::Array(known).to_string().as_bytes()).at("cannot write", cache)
-        });
+        let _ = remembered::write(cache, Value::Array(known).to_string().as_bytes());
     }
 
     /// Its backups by file name and number, the newest last; those that are not whole are told of.
     pub(super) fn backups(&self, told: &mut Vec<Note>) -> Result<Vec<Found>> {
         let all = self.listed()?;
         let verified = self.verified();
-        let group = |snapshot: &Snapshot| Some((snapshot.tag(ID)?, snapshot.tag(SITE)));
-        let mut parts: BTreeMap<_, Vec<(String, String)>> = BTreeMap::new();
-        for snapshot in &all {
-            if let (Some(group), Some(part)) = (group(snapshot), snapshot.tag(PART)) {
-                parts.entry(group).or_default().push((part, snapshot.id.clone()));
-            }
-        }
         let mut found = Vec::new();
-        for whole in all.iter().filter(|snapshot| snapshot.tag(PART).as_deref() == Some(WHOLE)) {
-            let (Some(group), Some(name)) = (group(whole), whole.tag(FILE)) else { continue };
-            if check_name(&name).is_err() {
+        for one in backups(&all) {
+            if check_name(&one.name).is_err() {
                 continue;
             }
-            let of_it = parts.get(&group).cloned().unwrap_or_default();
-            let one = backup(whole, name, of_it, &verified);
+            let one = backup(&one, &verified);
             if !one.lacks.is_empty() {
                 let text = format!(
                     "{} is not whole: its snapshot of the {} is gone; nobody can restore it",
@@ -191,7 +183,7 @@ impl Repository {
         Ok(found)
     }
 
-    /// The newest backup of a name.
+    /// The backup of a name.
     pub(super) fn find(&self, name: &str) -> Result<Option<Found>> {
         Ok(self.backups(&mut Vec::new())?.into_iter().rfind(|found| found.listed.name == name))
     }
@@ -203,7 +195,7 @@ impl Repository {
 }
 
 /// Whether a name is a snapshot's: its hash.
-fn is_whole(name: &str) -> bool {
+pub(super) fn is_whole(name: &str) -> bool {
     name.len() == NAME && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
@@ -212,21 +204,19 @@ fn names_in(folder: &Path) -> Option<Vec<String>> {
     crate::entries::names(folder).ok()?.map(|name| name.ok()?.into_string().ok()).collect()
 }
 
-/// A backup by its last snapshot and the parts that there are.
-fn backup(
-    whole: &Snapshot,
-    name: String,
-    parts: Vec<(String, String)>,
-    verified: &BTreeMap<String, Value>,
-) -> Found {
+/// A backup, and which of its parts are not there.
+fn backup(found: &Grouped<'_>, verified: &BTreeMap<String, Value>) -> Found {
+    let (whole, name) = (found.whole, found.name.clone());
     let wanted = whole.tag(PARTS).unwrap_or_default();
-    let is_there = |part: &str| parts.iter().any(|(there, _)| there == part);
-    let lacks =
-        wanted.split('+').filter(|part| !part.is_empty() && !is_there(part)).map(str::to_owned).collect();
+    let lacks = wanted
+        .split('+')
+        .filter(|part| !part.is_empty() && found.part(part).is_none())
+        .map(str::to_owned)
+        .collect();
     let mut sidecar = Sidecar::new();
     for field in &whole.tags {
         let Some((name, _)) = field.split_once('=') else { continue };
-        if ![PART, FILE, PARTS].contains(&name) {
+        if ![PART, FILE, PARTS, RUN].contains(&name) {
             sidecar.set(name, whole.tag(name).unwrap_or_default());
         }
     }
@@ -240,8 +230,10 @@ fn backup(
         mtime: mtime.unwrap_or_default(),
         sidecar: Some(sidecar.to_string()),
     };
-    let parts = parts.into_iter().map(|(_, id)| id).filter(|id| *id != whole.id).collect();
-    Found { listed, whole: whole.id.clone(), parts, lacks }
+    let (twins, parts): (Vec<_>, Vec<_>) = found.others.iter().partition(|one| one.is_last());
+    let id = |one: &Snapshot| one.id.clone();
+    let wholes = twins.into_iter().chain([whole]).map(id).collect();
+    Found { listed, wholes, parts: parts.into_iter().map(id).collect(), lacks }
 }
 
 /// `restic snapshots --json`, or what is remembered of it.

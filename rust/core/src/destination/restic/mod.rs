@@ -33,6 +33,7 @@ mod nodes;
 mod pipes;
 mod program;
 mod reading;
+mod remembered;
 mod saving;
 mod version;
 mod ways;
@@ -42,7 +43,7 @@ pub use access::{SCHEMES, is_credential, scheme};
 use self::access::Access;
 use self::afar::Afar;
 use self::listing::Found;
-use super::snapshots::{FILE, Snapshots, tag};
+use super::snapshots::{self, Snapshots, tag};
 use super::ssh::server::Server;
 use super::{Destination, Existing, Follow, Listed, Stat, missing};
 use crate::catalog::{Sidecar, key};
@@ -167,7 +168,7 @@ impl Repository {
     /// Forgets backups by two calls of restic for all of them: each opens the repository, which takes longest. First go the
     /// snapshots that make them exist, so that none that is cut short lists as half a backup.
     fn forget_backups(&self, backups: &[&Found]) -> Result<()> {
-        let wholes: Vec<String> = backups.iter().map(|found| found.whole.clone()).collect();
+        let wholes: Vec<String> = backups.iter().flat_map(|found| found.wholes.iter().cloned()).collect();
         self.forget(&wholes)?;
         // What of them is left the next run forgets.
         let parts: Vec<String> = backups.iter().flat_map(|found| found.parts.iter().cloned()).collect();
@@ -179,7 +180,6 @@ impl Repository {
     fn forget_together(&self, names: &[&str]) -> Result<BTreeSet<String>> {
         self.may_forget()?;
         let all = self.backups(&mut Vec::new())?;
-        // Of two of a name the newest is meant, the last.
         let there: BTreeMap<&str, &Found> =
             all.iter().map(|found| (found.listed.name.as_str(), found)).collect();
         let wanted: Vec<&Found> = names.iter().filter_map(|name| there.get(name).copied()).collect();
@@ -317,7 +317,8 @@ impl Destination for Repository {
         let Some(file) = &self.verified else { return Ok(()) };
         let Some(time) = Sidecar::parse(text).number(key::VERIFIED) else { return Ok(()) };
         let all = self.all()?;
-        let id = all.iter().rfind(|one| one.tag(FILE).as_deref() == Some(name)).map(|one| one.id.clone());
+        let found = snapshots::backups(&all).into_iter().find(|one| one.name == name);
+        let id = found.map(|one| one.whole.id.clone());
         let mut verified = self.verified();
         verified.retain(|known, _| all.iter().any(|one| known.starts_with(&one.id)));
         verified.insert(format!("{}/{name}", id.unwrap_or_default()), time.into());

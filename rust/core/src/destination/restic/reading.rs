@@ -42,6 +42,12 @@ impl Output {
             return Ok(());
         }
         let error = self.access.explain(status, &self.running.said());
+        let error = match error.code() {
+            Code::Destination => error.hint(
+                "`bam verify` tells whether the repository is damaged; where the backup has another copy, --destination names its place",
+            ),
+            _ => error,
+        };
         if self.came {
             return Err(error);
         }

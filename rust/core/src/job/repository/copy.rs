@@ -2,8 +2,8 @@
 //!
 //! A kill leaves parts without the last one, which are no backup; the next run copies what is missing and goes on.
 
-use crate::catalog::{Backup, key};
-use crate::destination::snapshots::{FILE, ID, PART, PARTS, SITE, Snapshot, WHOLE};
+use crate::catalog::Backup;
+use crate::destination::snapshots::{FILE, ID, PARTS, Snapshot, backups};
 use crate::destination::{Destination, Snapshots};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use std::sync::Arc;
@@ -54,16 +54,12 @@ fn of_snapshots(
 ) -> Result<()> {
     let there = from.all()?;
     let (file, id) = (backup.file.as_str(), backup.id.to_string());
-    let is_it = |one: &&Snapshot| {
-        one.tag(PART).as_deref() == Some(WHOLE)
-            && one.tag(FILE).as_deref() == Some(file)
-            && one.tag(ID).as_deref() == Some(&id)
-            && one.tag(SITE).as_deref() == backup.sidecar.as_ref().and_then(|sidecar| sidecar.get(key::SITE))
-    };
-    let whole = there
-        .iter()
-        .rfind(is_it)
+    let found =
+        backups(&there).into_iter().find(|one| one.name == file && one.whole.tag(ID) == Some(id.clone()));
+    let whole = found
+        .map(|one| one.whole)
         .ok_or_else(|| Error::new(Code::NotFound, format!("{} holds no backup named {file}", places.0)))?;
+    let is_it = |one: &&Snapshot| one.is_last() && one.group() == whole.group();
     to.copy_from(from, &parts(&there, whole, places.0)?, monitor)?;
     monitor.check()?;
     parts(&to.all()?, whole, places.1)?;

@@ -12,7 +12,7 @@ pub use share::Share;
 use crate::archive::{self, Entry, EntryKind};
 use crate::catalog::{FileName, Sidecar};
 use crate::config::{Compression, EncryptionKind};
-use crate::destination::snapshots::{ABOUT, DATABASE, FILE, FILES, ID, PART, SITE, Snapshot, WHOLE};
+use crate::destination::snapshots::{ABOUT, DATABASE, FILES, PART, Snapshot, backups};
 use crate::destination::{Destination, Snapshots};
 use crate::job::pipe::{PipeWriter, pipe};
 use crate::source::outline::Link;
@@ -153,12 +153,7 @@ pub struct Kept {
 
 /// The snapshots of a site's backup.
 fn part<'a>(all: &'a [Snapshot], whole: &Snapshot, part: &str) -> Option<&'a Snapshot> {
-    let same = |one: &&Snapshot| {
-        one.tag(ID) == whole.tag(ID)
-            && one.tag(SITE) == whole.tag(SITE)
-            && one.tag(PART).as_deref() == Some(part)
-    };
-    all.iter().rfind(same)
+    all.iter().rfind(|one| one.group() == whole.group() && one.tag(PART).as_deref() == Some(part))
 }
 
 impl Kept {
@@ -166,16 +161,13 @@ impl Kept {
     pub fn of(place: &Arc<dyn Destination>, file: &str) -> Result<Option<Kept>> {
         let Some(snapshots) = place.snapshots() else { return Ok(None) };
         let all = snapshots.all()?;
-        let time = |one: &Snapshot| one.tag(ID).and_then(|id| id.parse::<u64>().ok());
-        let of_name = all
-            .iter()
-            .filter(|one| one.tag(PART).as_deref() == Some(WHOLE) && one.tag(FILE).as_deref() == Some(file));
-        let whole = of_name.max_by_key(|one| time(one)).ok_or_else(|| {
+        let found = backups(&all).into_iter().find(|one| one.name == file).ok_or_else(|| {
             Error::new(Code::NotFound, format!("{} holds no backup named {file}", place.describe()))
         })?;
+        let whole = found.whole;
         let text = snapshots.read_small(&whole.id, format!("/{ABOUT}").as_bytes(), MOST)?;
         let about = About::from_json(&text, file).within(Fact::Backup, file)?;
-        let id = |wanted| part(&all, whole, wanted).map(|one| one.id.clone());
+        let id = |wanted| found.part(wanted).map(|one| one.id.clone());
         let kept = Kept {
             place: Arc::clone(place),
             whole: whole.id.clone(),

@@ -7,7 +7,7 @@ use crate::archive::show;
 use crate::catalog::{Sidecar, key};
 use crate::config::Document;
 use crate::destination::snapshots::{
-    ABOUT, DATABASE, FILE, FILES, Folders, ID, PART, PARTS, SITE, Saved, Snapshot, Snapshots, WHOLE, tag,
+    ABOUT, DATABASE, FILE, FILES, Folders, ID, PART, PARTS, RUN, SITE, Saved, Snapshot, Snapshots, WHOLE, tag,
 };
 use crate::job::backup::sources::BackupPlan;
 use crate::job::backup::write::Wrote;
@@ -55,17 +55,15 @@ pub struct Saving<'a> {
 /// be somebody's who is still at it. The site's lock is held.
 pub fn forget_leftovers(place: &dyn Snapshots, site: Option<&str>) -> Result<()> {
     let all = place.last_listed()?;
-    let group = |one: &Snapshot| (one.tag(ID), one.tag(SITE));
-    let whole: BTreeSet<_> =
-        all.iter().filter(|one| one.tag(PART).as_deref() == Some(WHOLE)).map(group).collect();
+    let whole: BTreeSet<_> = all.iter().filter(|one| one.is_last()).filter_map(Snapshot::group).collect();
     let (here, now) = (machine(), u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default());
     let is_left = |one: &&Snapshot| {
-        let ours = one.tag(SITE).as_deref() == site && one.tag(PART).is_some() && one.tag(ID).is_some();
+        let ours = one.tag(SITE).as_deref() == site;
         let since = one.tag(ID).and_then(|id| id.parse::<u64>().ok()).unwrap_or(now);
         // Of a copy the number does not tell when it was begun.
         let is_given_up = !one.copied && since.saturating_add(GIVEN_UP) < now;
         let is_over = one.tag(MACHINE).as_deref() == Some(&here) || is_given_up;
-        ours && is_over && !whole.contains(&group(one))
+        ours && is_over && one.group().is_some_and(|group| !whole.contains(&group))
     };
     let left: Vec<String> = all.iter().filter(is_left).map(|one| one.id.clone()).collect();
     match place.forget(&left) {
@@ -95,12 +93,18 @@ pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Re
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
     if let Err(error) = run.prove(&dump, &tree) {
-        let _ = place.forget(&[id(dump), id(tree)].concat());
+        let _ = place.forget(&[name(&dump), name(&tree)].concat());
         return Err(error);
     }
+    let mut ids = [name(&dump), name(&tree)].concat();
     let (about, parts, done) = run.about(dump, tree, missing().saturating_sub(before));
     monitor.check()?;
-    run.mark(&about, &parts)?;
+    ids.extend(run.mark(&about, &parts)?);
+    if !place.are_there(&ids) {
+        let _ = place.forget(&ids);
+        return Err(Error::new(Code::Integrity, "somebody forgot snapshots of it while it was being saved")
+            .hint("back up again; look at who uses this repository, and whether the clocks of all agree"));
+    }
     if saving.replaces {
         replace(place, saving, saving.sidecar.get(key::SITE))?;
     }
@@ -110,8 +114,8 @@ pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Re
 /// A part that was saved, and what we know of it ourselves; `None`: the backup has none such.
 type Part<T> = Option<(Saved, T)>;
 
-fn id<T>(part: Part<T>) -> Vec<String> {
-    part.map(|(saved, _)| saved.id).into_iter().collect()
+fn name<T>(part: &Part<T>) -> Vec<String> {
+    part.iter().map(|(saved, _)| saved.id.clone()).collect()
 }
 
 /// What trees were found to consist of.
@@ -149,7 +153,8 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(place: &'a dyn Snapshots, saving: &'a Saving<'a>, monitor: &'a Monitor) -> Self {
-        let mut tags = vec![tag(MACHINE, &machine())];
+        let run = getrandom::u64().unwrap_or_default();
+        let mut tags = vec![tag(MACHINE, &machine()), tag(RUN, &format!("{run:016x}"))];
         for field in [key::ID, key::SITE, key::SOURCE_ID, key::PROFILE, key::SCHEDULE_ID] {
             if let Some(value) = saving.sidecar.get(field) {
                 tags.push(tag(field, value));
@@ -257,21 +262,18 @@ impl<'a> Run<'a> {
         (about, parts, done)
     }
 
-    /// Makes the backup exist.
-    fn mark(&self, about: &About, parts: &[&str]) -> Result<()> {
-        let mut tags = vec![
-            tag(PART, WHOLE),
-            tag(FILE, self.saving.file),
-            tag(PARTS, &parts.join("+")),
-            tag(MACHINE, &machine()),
-        ];
+    /// Makes the backup exist, by this snapshot.
+    fn mark(&self, about: &About, parts: &[&str]) -> Result<Option<String>> {
+        let mut tags = vec![tag(PART, WHOLE), tag(FILE, self.saving.file), tag(PARTS, &parts.join("+"))];
+        // Of the run, not of the backup.
+        tags.extend(self.tags.iter().take(2).cloned());
         let fields = about.sidecar.fields().filter(|(name, value)| !LONG.contains(name) && !value.is_empty());
         tags.extend(fields.map(|(name, value)| tag(name, value)));
         let text = about.to_json().to_string();
         let mut write = |out: &mut dyn Write| Ok(out.write_all(text.as_bytes())?);
         let saved = self.place.save_stream(ABOUT, &self.host, &tags, &mut write, self.monitor)?;
         self.place.remember_small(&saved.id, text.as_bytes());
-        Ok(())
+        Ok(Some(saved.id))
     }
 }
 

@@ -17,7 +17,7 @@ mod scratch;
 use self::compare::Seen;
 use self::scratch::grants;
 use crate::catalog::{Backup, Kind, is_future, key};
-use crate::config::{Document, EncryptionKind};
+use crate::config::{Connection, Document, EncryptionKind};
 use crate::destination::Destination;
 use crate::job::keys::Ring;
 use crate::job::open::Opened;
@@ -30,7 +30,7 @@ use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
@@ -141,6 +141,13 @@ struct Drill<'a> {
     blocked: AtomicBool,
 }
 
+/// What was restored, and where to.
+struct Put {
+    opened: Opened,
+    folder: Option<PathBuf>,
+    connection: Option<Connection>,
+}
+
 impl Drill<'_> {
     /// Drills one backup, and cleans up. What is told of it and the verdict; fails when it was cancelled.
     fn one(&self, backup: &Backup, all: &[Arc<dyn Destination>]) -> Result<(Value, Result<()>)> {
@@ -174,10 +181,22 @@ impl Drill<'_> {
     }
 
     fn backup(&self, backup: &Backup, all: &[Arc<dyn Destination>]) -> Result<Seen> {
-        self.clean()?;
-        let opened = places::fetch_nearest(all, backup, self.dir, self.monitor, |local| {
-            local.prove(self.document, self.unauthenticated, self.monitor)
+        // What a repository lacks shows when it is read: then another copy may do.
+        let lacks = |code| matches!(code, Code::Destination | Code::Integrity | Code::NotFound);
+        let put = places::fetch_nearest(all, backup, self.dir, self.monitor, |local| {
+            let opened = local.prove(self.document, self.unauthenticated, self.monitor)?;
+            let is_kept = opened.from().is_some_and(|place| place.snapshots().is_some());
+            match self.put(opened, backup) {
+                Err(error) if is_kept && lacks(error.code()) => Err(error),
+                put => Ok(put),
+            }
         })?;
+        self.look(backup, put?)
+    }
+
+    /// Restores it.
+    fn put(&self, opened: Opened, backup: &Backup) -> Result<Put> {
+        self.clean()?;
         let database = match opened.kind() {
             Some(Kind::Tar) => None,
             _ => self.database(backup)?,
@@ -198,8 +217,13 @@ impl Drill<'_> {
         };
         self.monitor.set_current(backup.file.clone());
         elsewhere::claim(&to, self.monitor)?.put(&opened, self.monitor)?;
+        Ok(Put { opened, folder, connection: database.map(|(_, connection)| connection) })
+    }
+
+    /// Compares what came of it with what was backed up.
+    fn look(&self, backup: &Backup, put: Put) -> Result<Seen> {
+        let Put { opened, folder, connection } = put;
         self.monitor.phase(Phase::Verifying);
-        let connection = database.map(|(_, connection)| connection);
         let mut seen = Seen::default();
         self.compare(&opened, folder.as_deref(), connection.as_ref(), &mut seen)?;
         let recorded = |key| opened.sidecar().and_then(|sidecar| sidecar.number(key));

@@ -1,0 +1,152 @@
+"""Repositories that others use, too, and what faults leave of them and of what is remembered."""
+
+import copy
+import glob
+import json
+import os
+import shutil
+import sys
+import unittest
+
+from bamtest import tree
+from repositories import RepositoryTest
+
+# A restic before which, when a backup is about to be made whole, another one forgets its files.
+FORGETTING = """#!{python}
+import json, os, subprocess, sys
+if "bam.json" in sys.argv:
+    other = [{restic!r}, "-r", {repository!r}, "--password-file", {key!r}]
+    told = subprocess.run([*other, "snapshots", "--json", "--tag", "bam_part=files"], capture_output=True, check=True).stdout
+    subprocess.run([*other, "forget", "--quiet", *[one["id"] for one in json.loads(told)]], check=True)
+os.execv({restic!r}, sys.argv)
+"""
+
+
+class Shared(RepositoryTest):
+    def setUp(self):
+        super().setUp()
+        del self.document["destinations"]["manual"]
+        self.init()
+        self.write("sites/default/files/mine", "first")
+
+    def second(self, url):
+        """The configuration of another site of the same name, on another machine."""
+        document = copy.deepcopy(self.document)
+        document["state_dir"] = self.path("second state")
+        document["site"] |= {"url": url, "root": self.path("second")}
+        shutil.copytree(self.root, self.path("second"))
+        with open(self.path("second/sites/default/files/mine"), "w") as file:
+            file.write("second")
+        with open(self.path("second.yml"), "w") as file:
+            json.dump(document, file)
+        os.chmod(self.path("second.yml"), 0o600)
+        return self.path("second.yml")
+
+    def tagged(self, made, name):
+        """The snapshots of a backup, and the value of a tag of each that has it."""
+        all_tags = {one["id"]: dict(tag.split("=", 1) for tag in one["tags"]) for one in self.snapshots()}
+        return {id: tags.get(name) for id, tags in all_tags.items() if tags["bam_id"] == str(made["id"])}
+
+    def as_if_at_once(self, first, second, *names):
+        """The second backup as it is where both runs begin in the same second and do not know of each other."""
+        for name in names:
+            wanted = next(value for value in self.tagged(first, name).values() if value)
+            for id, value in self.tagged(second, name).items():
+                if value:
+                    self.restic("tag", "--remove", f"{name}={value}", "--add", f"{name}={wanted}", id)
+
+    def test_two_sites_whose_backups_have_one_name_and_number(self):
+        second = self.second("http://stage.example.org")
+        made = [self.bam_json("backup", "files", "inc"), self.bam_json("backup", "files", "inc", config=second)]
+        self.as_if_at_once(*made, "bam_file", "bam_id")
+        for state in ("state", "second state"):
+            shutil.rmtree(self.path(state))
+        self.assertEqual(self.bam("cat", "latest", "mine").out, "first")
+        self.assertEqual(self.bam("cat", "latest", "mine", config=second).out, "second")
+        self.bam("restore", "latest", "--yes")
+        with open(self.files + "/mine") as file:
+            self.assertEqual(file.read(), "first")
+        self.bam("delete", "latest", "--yes", config=second)
+        self.assertEqual(self.bam_json("backups", config=second)["backups"], [])
+        self.assertEqual(self.bam("cat", "latest", "mine").out, "first")
+
+    def test_two_machines_of_one_site_in_one_second(self):
+        second = self.second(self.document["site"]["url"])
+        made = [self.bam_json("backup", "files", "inc"), self.bam_json("backup", "files", "inc", config=second)]
+        self.as_if_at_once(*made, "bam_file", "bam_site", "bam_id")
+        shutil.rmtree(self.path("state"))
+        listed = [backup["file"] for backup in self.bam_json("backups")["backups"]]
+        self.assertEqual(len(set(listed)), 2, listed)
+        self.assertEqual(sorted(self.bam("cat", file, "mine").out for file in listed), ["first", "second"])
+        self.bam("delete", listed[0], "--yes")
+        self.assertEqual(len(self.bam_json("backups")["backups"]), 1)
+        self.assertEqual(self.parts(), ["backup", "files"])
+
+    def test_what_somebody_forgets_meanwhile_is_no_backup(self):
+        programs = self.path("programs")
+        os.mkdir(programs)
+        with open(programs + "/restic", "w") as file:
+            file.write(FORGETTING.format(python=sys.executable, restic=shutil.which("restic"), repository=self.repository, key=self.key))
+        os.chmod(programs + "/restic", 0o755)
+        result = self.bam("backup", "files", "inc", expect=1, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"})
+        self.assertSays(result, "somebody forgot")
+        self.assertEqual(self.snapshots(), [])
+        self.bam("backup", "files", "inc")
+        self.assertEqual(self.bam("cat", "latest", "mine").out, "first")
+
+    def test_what_is_remembered_and_broken_is_read_again(self):
+        self.bam("backup", "files", "inc")
+        listed = self.bam("--json", "ls", "latest").out
+        for number in range(3):
+            files = glob.glob(self.path("state/restic-*.json")) + glob.glob(self.path("state/restic-*-small/*"))
+            self.assertGreater(len(files), 1)
+            for path in files:
+                with open(path, "rb") as file:
+                    text = file.read()
+                with open(path, "wb") as file:
+                    file.write([text[:len(text) // 2], b"", text.replace(b"files", b"filex")][number])
+            self.assertEqual(len(self.bam_json("backups")["backups"]), 1)
+            self.assertEqual(self.bam("--json", "ls", "latest").out, listed)
+
+
+class Damaged(RepositoryTest):
+    def setUp(self):
+        super().setUp()
+        self.fill()
+        del self.document["destinations"]["manual"]
+        self.document["destinations"]["off"] = {"type": "restic", "repository": self.path("off")}
+        for name in ("inc", "off"):
+            self.bam("destination", "init", name)
+        self.bam("backup", "files", "inc,off")
+        packs = [os.path.join(folder, name) for folder, _, names in os.walk(self.repository + "/data") for name in names]
+        self.pack = max(packs, key=os.path.getsize)
+        os.chmod(self.pack, 0o600)
+
+    def test_a_drill_takes_the_copy_that_is_whole(self):
+        with open(self.pack, "r+b") as file:
+            file.write(b"garbage" * 1000)
+        self.assertSays(self.bam("restore", "latest", "--into", self.path("to"), "--yes", expect=None), "--destination")
+        result = self.bam("drill", "latest")
+        self.assertSays(result, "the copy at inc is of no use")
+        self.assertNotIn("retrying", result.err)
+
+    def test_a_repository_that_was_found_damaged_is_read_last(self):
+        os.truncate(self.pack, os.path.getsize(self.pack) - 1)
+        before = tree(self.files)
+        self.bam("verify", "latest", expect=4)
+        shutil.rmtree(self.files)
+        self.bam("restore", "latest", "--yes")
+        self.assertEqual(tree(self.files), before)
+
+    def test_a_copy_that_fails_says_why(self):
+        shutil.rmtree(self.path("off"))
+        self.bam("destination", "init", "off")
+        with open(self.pack, "r+b") as file:
+            file.write(b"garbage" * 1000)
+        result = self.bam("replicate", expect=3)
+        self.assertNotIn("goexit", result.err)
+        self.assertNotIn(".go:", result.err)
+
+
+if __name__ == "__main__":
+    unittest.main()
