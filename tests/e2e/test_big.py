@@ -11,7 +11,7 @@ from bamtest import SiteTest, digest, peak_memory
 
 SIZE = 512 << 20
 MEMORY = 64 << 20
-FILM = 300 << 20
+FILM = 150 << 20
 
 
 class Big(SiteTest):

@@ -7,7 +7,7 @@ import unittest
 
 from bamtest import SiteTest, peak_memory
 
-FOLDERS = 40_000
+FOLDERS = 20_000
 # Of these each is held while they are listed (docs/reliability.md).
 BACKUPS = 4_000
 MEMORY = 64 << 20

@@ -268,7 +268,7 @@ fn whatever_happens_to_an_archive_it_neither_panics_nor_leaves_its_place() {
     ]);
     let mut random = crate::source::testing::Random(20);
     let (mut whole, mut refused) = (0, 0);
-    for _ in 0..250 {
+    for _ in 0..100 {
         let cell = Cell::new();
         let mut bytes = valid.clone();
         for _ in 0..=random.below(4) {
