@@ -58,6 +58,18 @@ class MariaDb(SiteTest):
         for name, what in before.items():
             self.assertEqual(after[name], what, name)
 
+    def test_names_that_look_like_the_end_of_a_statement(self):
+        names = ["`a;\nx`", "`b``;\nx`", "`c;\n;\nx`", "`d;\nx`", "`e;\nx`", "plain"]
+        for name in names:
+            # Each row is longer than what is written of one table before it is another's turn.
+            self.sql(f"create table {name} (`c;\nx` int primary key, v longtext); "
+                     f"insert into {name} select seq, repeat(sha2(seq, 512), 16000) from seq_1_to_3")
+        before = self.sql(f"checksum table {', '.join(names)}")
+        made = self.backup("db")
+        self.sql(f"drop table {', '.join(names[1:])}; truncate {names[0]}")
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(self.sql(f"checksum table {', '.join(names)}"), before)
+
     def test_the_dump_is_one_that_the_mariadb_client_loads(self):
         self.fill()
         before = state(self.name)

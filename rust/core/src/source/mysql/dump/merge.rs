@@ -156,15 +156,17 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Writes all rows, the clients taking turns. How many rows tables had, of those whose rows were counted.
-    pub(crate) fn write(&mut self, out: &mut dyn Write) -> Result<BTreeMap<String, u64>> {
+    /// Writes all rows, the clients taking turns, or (without `turns`) one after the other. How many rows tables had, of
+    /// those whose rows were counted.
+    pub(crate) fn write(&mut self, out: &mut dyn Write, turns: bool) -> Result<BTreeMap<String, u64>> {
+        let most = if turns { TURN } else { usize::MAX };
         let (monitor, mut counts) = (self.monitor, BTreeMap::new());
         let mut turns: Vec<Turn<'_>> =
             self.clients.iter().map(|client| Turn { client, rest: Block::default() }).collect();
         while !turns.is_empty() {
             let mut going_on = Vec::with_capacity(turns.len());
             for mut turn in turns {
-                let more = turn.take(out, &mut counts, monitor)?;
+                let more = turn.take(out, most, &mut counts, monitor)?;
                 out.write_all(b"COMMIT;\n")?;
                 if more {
                     going_on.push(turn);
@@ -188,14 +190,15 @@ struct Turn<'r> {
 }
 
 impl Turn<'_> {
-    /// Writes one turn; `false` when that was the last.
+    /// Writes one turn, until the first statement that ends after `most` work; `false` when that was the last.
     fn take(
         &mut self,
         out: &mut dyn Write,
+        most: usize,
         counts: &mut BTreeMap<String, u64>,
         monitor: &Monitor,
     ) -> Result<bool> {
-        let (mut done, mut last) = (0, 0);
+        let (mut done, mut last) = (0usize, 0);
         loop {
             let Block { sql, rows } = match std::mem::take(&mut self.rest) {
                 rest if rest.sql.is_empty() => match receive(self.client, monitor)? {
@@ -214,7 +217,11 @@ impl Turn<'_> {
                 rest => rest,
             };
             monitor.check()?;
-            let end = if done + work(sql.len(), rows) < TURN { None } else { statement_end(last, &sql) };
+            let end = if done.saturating_add(work(sql.len(), rows)) < most {
+                None
+            } else {
+                statement_end(last, &sql)
+            };
             let (now, later) = sql.split_at(end.unwrap_or(sql.len()));
             out.write_all(now)?;
             if end.is_some() {
@@ -229,7 +236,7 @@ impl Turn<'_> {
 }
 
 /// Where the first statement ends in `block`, before which `last` came. Dump clients escape line breaks in strings,
-/// so a `;` at a line's end is no data.
+/// so a `;` at a line's end is no data; where names may hold one, nobody asks.
 fn statement_end(last: u8, block: &[u8]) -> Option<usize> {
     if last == b';' && block.first() == Some(&b'\n') {
         return Some(1);

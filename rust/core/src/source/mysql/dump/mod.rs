@@ -192,10 +192,11 @@ impl<'a> Dumper<'a> {
             let (schema, at) = (self.schema, self.out.bytes);
             match Noting::new(&mut self.out, at, schema, &self.connection.prefix) {
                 Some(mut noting) => {
-                    let counts = rows.write(&mut noting)?;
+                    let counts = rows.write(&mut noting, true)?;
                     self.places = Some(noting.finish(&counts));
                 }
-                None => drop(rows.write(&mut self.out)?),
+                // Names could be taken for the end of a statement where the clients' turns would be.
+                None => drop(rows.write(&mut self.out, false)?),
             }
             self.out.write_all(b"/*!40000 SET AUTOCOMMIT=@OLD_AUTOCOMMIT */;\n")?;
             Ok(())
