@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Ok(import) = Import::read(data) {
         for item in &import.items {
-            let _ = item.to_json();
+            let _ = item.value.to_json();
         }
     }
 });
