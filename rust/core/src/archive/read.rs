@@ -178,6 +178,10 @@ impl<R: Read> Reader<R> {
         });
         let link = pax.link.or(link).unwrap_or_else(|| header::text(&old.linkname).to_vec());
         self.current = header::clean_path(&raw);
+        // Only pax records can hold one; no file has such a name.
+        if raw.contains(&0) || link.contains(&0) {
+            return Err(self.damaged("name"));
+        }
         self.members += 1;
 
         let has_content = !matches!(flag, b'1'..=b'6');

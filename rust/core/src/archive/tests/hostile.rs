@@ -66,6 +66,21 @@ fn names_that_climb_are_refused() {
 }
 
 #[test]
+fn names_with_a_nul_are_refused() {
+    for key in ["path", "linkpath"] {
+        let record = format!("{} {key}=a\0b\n", key.len() + 8);
+        assert_eq!(record.len(), key.len() + 8);
+        let mut archive = raw(b"x", b'x', record.len() as u64, b"");
+        archive.extend(record.bytes());
+        archive.resize(1024, 0);
+        archive.extend(raw(b"plain", b'2', 0, b"target"));
+        let archive = ended(archive);
+        let refused = Reader::new(archive.as_slice()).next_member().expect_err(key);
+        assert_eq!(refused.code(), Code::Integrity, "{refused}");
+    }
+}
+
+#[test]
 fn absolute_names_land_below_the_target() {
     let cell = Cell::new();
     let name = format!("{}/outside/precious", cell.temp.path().display());
