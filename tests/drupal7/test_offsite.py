@@ -1,5 +1,6 @@
 """The policy as a whole: PECE's weekly backup of the whole site, by cron, on this machine and on another."""
 
+import glob
 import hashlib
 import os
 import shutil
@@ -61,7 +62,8 @@ class Offsite(ModuleTest):
 
     def test_weekly_on_disk_and_on_the_server_without_backup_and_migrate(self):
         self.drush("-y", "pm-disable", "backup_migrate")
-        shutil.rmtree(os.path.join(self.root, "sites/all/modules/contrib/backup_migrate"))
+        [module] = glob.glob(os.path.join(self.root, "sites/all/modules/**/backup_migrate"), recursive=True)
+        shutil.rmtree(module)
         self.assert_weekly_backup_by_cron()
 
     def test_a_dead_server_spoils_nothing_and_gets_its_copy_later(self):

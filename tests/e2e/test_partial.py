@@ -331,6 +331,31 @@ class Tables(SiteTest):
         self.assertEqual(after["p_node"], before["p_node"])
         self.assertEqual(self.server.sql("select count(*) from p_users; select a from other", self.name).split(), ["0", "5"])
 
+    def test_a_table_that_comes_back_alone_refers_to_those_that_stay(self):
+        self.server.sql("create table p_own (id int primary key, up int, uid int, constraint up foreign key (up) references p_own (id), "
+                        "constraint who foreign key (uid) references p_users (uid) on delete cascade); insert into p_own values (1, 1, 3)",
+                        self.name)
+        made = self.backup("db")
+        shown = lambda: [self.server.sql(f"show create table {table}", self.name) for table in ("p_users", "p_own")]
+        before = shown()
+        self.server.sql("update p_own set up = null; delete from p_own; delete from p_users", self.name)
+        self.bam("restore", str(made["id"]), "--table", "users,own", "--yes")
+        self.assertEqual(shown(), before)
+        self.server.sql("update p_own set up = null; delete from p_own", self.name)
+        self.bam("restore", str(made["id"]), "--table", "own", "--yes")
+        self.assertEqual(shown(), before)
+        self.server.sql("insert into p_own values (2, 1, 1); delete from p_users where uid = 1", self.name)
+        self.assertEqual(self.server.sql("select id from p_own", self.name).split(), ["1"], "the cascade goes on")
+
+    def test_a_table_whose_key_fits_no_more_is_not_restored_alone(self):
+        made = self.backup("db")
+        before = self.server.sql("show create table p_users", self.name)
+        self.server.sql("alter table p_users drop foreign key fk; alter table p_node modify nid bigint", self.name)
+        result = self.bam("restore", str(made["id"]), "--table", "users", "--yes", expect=1)
+        self.assertSays(result, "p_users", "fk", "p_node", "restore the two together")
+        self.bam("restore", str(made["id"]), "--table", "users,node", "--yes")
+        self.assertEqual(self.server.sql("show create table p_users", self.name), before)
+
     def test_a_site_with_another_prefix_gets_its_tables_by_its_own(self):
         made = self.backup("db")
         rows = self.server.sql("select title, hex(x) from p_node", self.name)

@@ -62,6 +62,13 @@ class Replicate(RepositoryTest):
         self.bam("replicate")
         self.assertEqual(self.at_other(), {str(made[0]["id"]): ["backup", "files"]})
 
+    def test_a_place_that_a_schedule_does_not_name_is_not_told_to_lack_anything(self):
+        self.document["schedules"] = {"nightly": {"source": "files", "profile": "default", "destinations": ["inc"], "every": 1}}
+        self.init()
+        self.bam("destination", "init", "off")
+        self.bam("backup", "files", "inc,off")
+        self.bam("run", "nightly")
+
     def test_archives_and_repositories_do_not_become_each_other(self):
         self.init()
         self.bam("destination", "init", "off")

@@ -45,8 +45,10 @@ pub fn bring_up_to_date(
     let known = Damaged::of(document);
     let lacking = Lacking { document, all, listing: &listing, known: &known, state_dir: &state_dir, monitor };
     for (backup, mut missing) in wanting(document, &listing, &known) {
-        // A destination that cannot be listed has been told of already.
-        missing.retain(|name| !listing.unreachable.contains_key(name));
+        // A destination that cannot be listed has been told of already; one that was not looked at may have it.
+        missing.retain(|name| {
+            all.iter().any(|place| place.id() == name) && !listing.unreachable.contains_key(name)
+        });
         let is_repository =
             |name: &String| all.iter().any(|place| place.id() == name && place.snapshots().is_some());
         let (repositories, files): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_repository);

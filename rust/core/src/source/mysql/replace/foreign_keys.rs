@@ -1,5 +1,5 @@
-//! Foreign keys from what stays to what goes. They follow a table that is renamed: nothing may point to the old data when
-//! it is thrown away.
+//! Foreign keys between what stays and what goes. They follow a table that is renamed: nothing may point to the old data when
+//! it is thrown away, and what is new must not go on pointing to where it was loaded.
 
 use super::{MysqlReplacement, ReplaceMethod};
 use crate::config::Connection;
@@ -51,6 +51,38 @@ impl MysqlReplacement {
                     quote(&key)
                 )));
             }
+        }
+        Ok(())
+    }
+}
+
+impl MysqlReplacement {
+    /// Lets foreign keys of the new tables refer to the live ones that stay. In the database beside it they refer to tables
+    /// that are not there, and would go on doing so.
+    pub(crate) fn point_to_what_stays(&self, session: &mut Session<'_>) -> Result<()> {
+        let rows = session.rows(&format!(
+            "SELECT TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS \
+             WHERE CONSTRAINT_SCHEMA = {new} AND UNIQUE_CONSTRAINT_SCHEMA = {new} ORDER BY 1, 2",
+            new = string(&self.new)
+        ))?;
+        let live = session.database();
+        for row in rows {
+            let [table, key, referenced] = columns(row)?;
+            if self.tables.contains(&referenced) || self.moved.contains(&referenced) {
+                continue;
+            }
+            let place = format!("{}.{}", quote(&self.new), quote(&table));
+            let add = definition(session, &place, &key, &live)?;
+            session
+                .run(&format!(
+                    "SET foreign_key_checks=0; ALTER TABLE {place} DROP FOREIGN KEY {}; ALTER TABLE {place} ADD {add}",
+                    quote(&key)
+                ))
+                .map_err(|error| {
+                    error
+                        .context(format_args!("table {table}, foreign key {key} to {referenced}, which stays"))
+                        .hint("restore the two together")
+                })?;
         }
         Ok(())
     }

@@ -179,6 +179,9 @@ impl MysqlReplacement {
         }
         let report = self.compare(&mut session, settings, loaded.origin, &loaded.excluded, loaded.report)?;
         self.check_foreign_keys(&mut session)?;
+        if self.way == ReplaceMethod::NewDatabase {
+            self.point_to_what_stays(&mut session)?;
+        }
         drop(session);
         match self.way {
             ReplaceMethod::InPlace => in_place::save(self, connection, monitor)?,
