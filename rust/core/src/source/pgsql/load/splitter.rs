@@ -134,6 +134,8 @@ impl<R: Read> Splitter<R> {
                         None
                     } else {
                         self.statement.push(b';');
+                        // It is given once, also where it broke off inside of something.
+                        self.inside = Inside::Nothing;
                         Some(Item::Statement(&self.statement))
                     });
                 }
@@ -303,6 +305,10 @@ mod tests {
             ("/* a /* b; */ c; */ SELECT 1;", "s"),
             ("-- x;\nSELECT 1 -- y;\n;\n", "-s"),
             ("SELECT 1", "s"),
+            ("SELECT 'broken off", "s"),
+            ("SELECT \"broken off;", "s"),
+            ("SELECT $x$ broken off;\n$x", "s"),
+            ("SELECT 1 /* broken /* off */;\n", "s"),
             ("SELECT relname'x', mode'y\\'; SELECT 3;", "ss"),
         ] {
             assert_eq!(kinds(text), expected, "{text}");
