@@ -57,9 +57,18 @@ impl MysqlReplacement {
 }
 
 impl MysqlReplacement {
+    /// Once the new tables are there: refuses what would leave a foreign key behind, and lets theirs refer to what stays.
+    pub(crate) fn settle_foreign_keys(&self, session: &mut Session<'_>) -> Result<()> {
+        self.check_foreign_keys(session)?;
+        match self.way {
+            ReplaceMethod::NewDatabase => self.point_to_what_stays(session),
+            _ => Ok(()),
+        }
+    }
+
     /// Lets foreign keys of the new tables refer to the live ones that stay. In the database beside it they refer to tables
     /// that are not there, and would go on doing so.
-    pub(crate) fn point_to_what_stays(&self, session: &mut Session<'_>) -> Result<()> {
+    fn point_to_what_stays(&self, session: &mut Session<'_>) -> Result<()> {
         let rows = session.rows(&format!(
             "SELECT TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS \
              WHERE CONSTRAINT_SCHEMA = {new} AND UNIQUE_CONSTRAINT_SCHEMA = {new} ORDER BY 1, 2",

@@ -178,10 +178,7 @@ impl MysqlReplacement {
             self.warn_of_prefix(prefix, monitor);
         }
         let report = self.compare(&mut session, settings, loaded.origin, &loaded.excluded, loaded.report)?;
-        self.check_foreign_keys(&mut session)?;
-        if self.way == ReplaceMethod::NewDatabase {
-            self.point_to_what_stays(&mut session)?;
-        }
+        self.settle_foreign_keys(&mut session)?;
         drop(session);
         match self.way {
             ReplaceMethod::InPlace => in_place::save(self, connection, monitor)?,
