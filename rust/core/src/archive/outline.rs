@@ -58,6 +58,13 @@ pub struct Outlined<R, C> {
     wanted: u64,
 }
 
+impl<C: Content> Outlined<io::Empty, C> {
+    /// The same of what is content alone, so many bytes.
+    pub fn without_outline(content: C, length: u64) -> Self {
+        Outlined { outline: io::empty(), content, at: 0, stretch: Some((length, length)), wanted: 0 }
+    }
+}
+
 impl<R: Read, C: Content> Outlined<R, C> {
     /// At the start.
     pub fn new(outline: R, content: C) -> Result<Self> {
@@ -267,6 +274,24 @@ mod tests {
         let far = [[255; 8].as_slice(), &[255; 4]].concat();
         let content = Bytes(Vec::new(), Arc::default());
         assert!(Outlined::new(io::Cursor::new(far), content).is_err());
+    }
+
+    #[test]
+    fn what_has_no_outline_is_read_to_its_end() {
+        let tar = || Outlined::without_outline(Bytes(b"0123456789".to_vec(), Arc::default()), 9);
+        let mut all = Vec::new();
+        tar().read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"012345678");
+        for skip in 0..=9 {
+            let (mut tar, mut rest) = (tar(), Vec::new());
+            assert_eq!(tar.skip(skip).unwrap(), skip);
+            tar.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, all[skip as usize..]);
+        }
+        assert!(tar().skip(10).is_err());
+        all.clear();
+        Outlined::without_outline(Bytes(Vec::new(), Arc::default()), 0).read_to_end(&mut all).unwrap();
+        assert!(all.is_empty());
     }
 
     #[test]

@@ -187,10 +187,11 @@ impl Repository {
         Ok(wanted.into_iter().map(|found| found.listed.name.clone()).collect())
     }
 
-    /// The same of one, which may have gone meanwhile.
-    fn forget_alone(&self, name: &str) -> Result<()> {
+    /// Forgets one; `false` where there is none of the name.
+    fn forget_one(&self, name: &str) -> Result<bool> {
         self.may_forget()?;
-        self.find(name)?.map_or(Ok(()), |found| self.forget_backups(&[&found]))
+        let Some(found) = self.find(name)? else { return Ok(false) };
+        self.forget_backups(&[&found]).map(|()| true)
     }
 }
 
@@ -292,9 +293,7 @@ impl Destination for Repository {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        self.may_forget()?;
-        let found = self.find(name)?.ok_or_else(|| missing(name, &self.access.shown))?;
-        self.forget_backups(&[&found])
+        if self.forget_one(name)? { Ok(()) } else { Err(missing(name, &self.access.shown)) }
     }
 
     fn remove_all(&self, names: &[&str], told: &mut dyn FnMut(&str, Result<()>) -> Result<()>) -> Result<()> {
@@ -304,7 +303,8 @@ impl Destination for Repository {
                 let done = match &gone {
                     Ok(gone) if gone.contains(*name) => Ok(()),
                     Ok(_) => Err(missing(name, &self.access.shown)),
-                    Err(_) => self.forget_alone(name),
+                    // It may have gone meanwhile.
+                    Err(_) => self.forget_one(name).map(drop),
                 };
                 told(name, done)?;
             }

@@ -76,10 +76,10 @@ pub fn apply(
                 decisions.extend(decided.into_iter().filter(|decision| decision.id == id));
             }
         }
-        let mut erased = BTreeMap::new();
-        if !dry_run {
-            erased = erase(document, &**place, &decisions, monitor)?;
-        }
+        let mut erased = match dry_run {
+            true => BTreeMap::new(),
+            false => erase(document, &**place, &decisions, monitor)?,
+        };
         let mut gone = Gone::default();
         for decision in decisions {
             let done = erased.remove(&decision.file);

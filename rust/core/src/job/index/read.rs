@@ -69,7 +69,7 @@ impl Index {
 
     /// All that was compressed, where that is no tar, likewise.
     pub fn dump(self: &Arc<Self>) -> Box<dyn Input> {
-        Box::new(Dump { content: Contents::of(self), at: 0, end: self.end(), wanted: 0 })
+        Box::new(Outlined::without_outline(Contents::of(self), self.end()))
     }
 
     /// The tar, of which only what is needed will be fetched.
@@ -183,38 +183,5 @@ impl Content for Contents {
             return Err(self.index.clear.parts().damaged("its index ends before its tar").into());
         };
         here.read(out)
-    }
-}
-
-/// A dump, of which only what is needed is fetched.
-struct Dump {
-    content: Contents,
-    at: u64,
-    end: u64,
-    /// How far it is known that all is wanted; nothing, where the reader is behind that.
-    wanted: u64,
-}
-
-impl Read for Dump {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.end || out.is_empty() {
-            return Ok(0);
-        }
-        let until = if self.at < self.wanted { self.end.min(self.wanted) } else { self.end };
-        let got = self.content.read_at(self.at, until, out)?;
-        self.at += got as u64;
-        Ok(got)
-    }
-}
-
-impl Input for Dump {
-    fn skip(&mut self, bytes: u64) -> io::Result<u64> {
-        let bytes = bytes.min(self.end - self.at);
-        self.at += bytes;
-        Ok(bytes)
-    }
-
-    fn want(&mut self, bytes: u64) {
-        self.wanted = self.at.saturating_add(bytes);
     }
 }

@@ -99,7 +99,7 @@ pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Re
     let mut ids = [name(&dump), name(&tree)].concat();
     let (about, parts, done) = run.about(dump, tree, missing().saturating_sub(before));
     monitor.check()?;
-    ids.extend(run.mark(&about, &parts)?);
+    ids.push(run.mark(&about, &parts)?);
     if !place.are_there(&ids) {
         let _ = place.forget(&ids);
         return Err(Error::new(Code::Integrity, "somebody forgot snapshots of it while it was being saved")
@@ -146,7 +146,8 @@ struct Run<'a> {
     place: &'a dyn Snapshots,
     saving: &'a Saving<'a>,
     host: String,
-    /// The tags that all its snapshots have.
+    /// The tags of the run, which all its snapshots have, and those of the backup.
+    run: [String; 2],
     tags: Vec<String>,
     monitor: &'a Monitor,
 }
@@ -154,13 +155,14 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(place: &'a dyn Snapshots, saving: &'a Saving<'a>, monitor: &'a Monitor) -> Self {
         let run = getrandom::u64().unwrap_or_default();
-        let mut tags = vec![tag(MACHINE, &machine()), tag(RUN, &format!("{run:016x}"))];
+        let run = [tag(MACHINE, &machine()), tag(RUN, &format!("{run:016x}"))];
+        let mut tags = Vec::new();
         for field in [key::ID, key::SITE, key::SOURCE_ID, key::PROFILE, key::SCHEDULE_ID] {
             if let Some(value) = saving.sidecar.get(field) {
                 tags.push(tag(field, value));
             }
         }
-        Run { place, saving, host: host(saving.document), tags, monitor }
+        Run { place, saving, host: host(saving.document), run, tags, monitor }
     }
 
     fn time(&self) -> i64 {
@@ -169,9 +171,7 @@ impl<'a> Run<'a> {
     }
 
     fn tags(&self, part: &str) -> Vec<String> {
-        let mut tags = self.tags.clone();
-        tags.push(tag(PART, part));
-        tags
+        [self.run.as_slice(), &self.tags, &[tag(PART, part)]].concat()
     }
 
     fn dump(&self) -> Result<Part<DumpReport>> {
@@ -263,17 +263,16 @@ impl<'a> Run<'a> {
     }
 
     /// Makes the backup exist, by this snapshot.
-    fn mark(&self, about: &About, parts: &[&str]) -> Result<Option<String>> {
+    fn mark(&self, about: &About, parts: &[&str]) -> Result<String> {
         let mut tags = vec![tag(PART, WHOLE), tag(FILE, self.saving.file), tag(PARTS, &parts.join("+"))];
-        // Of the run, not of the backup.
-        tags.extend(self.tags.iter().take(2).cloned());
+        tags.extend_from_slice(&self.run);
         let fields = about.sidecar.fields().filter(|(name, value)| !LONG.contains(name) && !value.is_empty());
         tags.extend(fields.map(|(name, value)| tag(name, value)));
         let text = about.to_json().to_string();
         let mut write = |out: &mut dyn Write| Ok(out.write_all(text.as_bytes())?);
         let saved = self.place.save_stream(ABOUT, &self.host, &tags, &mut write, self.monitor)?;
         self.place.remember_small(&saved.id, text.as_bytes());
-        Ok(Some(saved.id))
+        Ok(saved.id)
     }
 }
 
