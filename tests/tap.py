@@ -10,8 +10,20 @@ import workers
 
 
 def processors():
-    """Seconds of processors that this process took, and all that it started and that have ended."""
-    return sum(os.times()[:4])
+    """Seconds of processors that this process took, and all that it started, servers that go on among them."""
+    times, parents = {}, {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(pid)], times[int(pid)] = int(fields[1]), sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    seconds, mine = 0, {os.getpid()}
+    while mine:
+        seconds += sum(times.get(pid, 0) for pid in mine)
+        mine = {pid for pid, parent in parents.items() if parent in mine}
+    return seconds
 
 
 class Tap(unittest.TestResult):

@@ -1,4 +1,4 @@
-"""A site of half a gigabyte: memory, an eighth of that, and one pass whatever the number of destinations."""
+"""A site of a quarter of a gigabyte: memory, a quarter of that, and one pass whatever the number of destinations."""
 
 import contextlib
 import json
@@ -9,9 +9,9 @@ import unittest
 
 from bamtest import SiteTest, digest, peak_memory
 
-SIZE = 512 << 20
+SIZE = 256 << 20
 MEMORY = 64 << 20
-FILM = 150 << 20
+FILM = 100 << 20
 
 
 class Big(SiteTest):

@@ -18,7 +18,7 @@ import postgres
 from bamtest import SiteTest, descendants, run, tree
 
 PASSWORD = "db-Passw0rd"
-KILLS = int(os.environ.get("BAM_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("BAM_TEST_KILLS", "12"))
 SEED = int(os.environ.get("BAM_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 # Most of the time goes by before anything is swapped; so many more kills while it is, as the journal tells.
 LATE_KILLS = KILLS // 5

@@ -94,7 +94,7 @@ class Common:
         self.server.start()
 
     def test_a_kill_in_the_middle_leaves_nothing_that_looks_whole(self):
-        self.write("sites/default/files/noise", os.urandom(64 * MIB))
+        self.write("sites/default/files/noise", os.urandom(32 * MIB))
         self.bam("backup", "files", "cloud", "plain")
         for after in (0.1, 0.3, 0.5, 0.8, 1.2):
             process = subprocess.Popen([BAM, "--config", self.write_document(), "backup", "files", "cloud", "plain"],
@@ -273,7 +273,7 @@ class Dav(Common, ObjectTest):
         self.put_secret("not it")
 
     def test_a_server_that_goes_away_in_the_middle_is_waited_for(self):
-        noise = os.urandom(64 * MIB)
+        noise = os.urandom(32 * MIB)
         self.write("sites/default/files/noise", noise)
         process = self.start("backup", "files", "cloud", "plain")
         self.wait(lambda: any(name.endswith(".part") for name in self.everything()), process)

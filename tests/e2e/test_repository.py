@@ -4,10 +4,8 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import threading
 import unittest
 
 from bamtest import run, tree
@@ -413,32 +411,6 @@ class WholeSite(RepositoryTest):
         self.assertEqual(self.bam_json("backups")["backups"], [])
         self.bam("backup", "archive", "inc")
         self.assertEqual(self.parts(), ["backup", "database", "files"])
-
-    def test_kills_at_many_moments_leave_only_whole_backups(self):
-        self.write("sites/default/files/more", os.urandom(10_000_000))
-        self.init()
-        before = self.state()[0], tree(self.files + "/sub")
-        self.bam("backup", "archive", "inc")
-        for moment in range(12):
-            self.write("sites/default/files/new", os.urandom(100_000))
-            process = self.start("backup", "archive", "inc")
-            timer = threading.Timer(0.15 + moment * 0.3, process.send_signal,
-                                    [signal.SIGKILL if moment % 2 else signal.SIGINT])
-            timer.start()
-            result = self.finish(process)
-            timer.cancel()
-            self.assertIn(result.code, (0, -9, 130), result)
-        os.remove(self.files + "/new")
-        last = self.bam_json("backup", "archive", "inc")
-        listed = self.bam_json("backups")["backups"]
-        self.assertEqual(listed[0]["id"], last["id"])
-        self.assertEqual(len(self.snapshots()), 3 * len(listed), "nothing is left of those that were killed")
-        for backup in listed:
-            self.bam("verify", str(backup["id"]))
-        shutil.rmtree(self.files)
-        self.bam("restore", str(last["id"]), "--yes")
-        self.assertEqual((self.state()[0], tree(self.files + "/sub")), before)
-        self.restic("check", "--read-data")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from bamtest import descendants, tree
 from mariadb import missing
 from repositories import RepositoryTest
 
-KILLS = int(os.environ.get("BAM_TEST_KILLS", "6"))
+KILLS = int(os.environ.get("BAM_TEST_KILLS", "8"))
 SEED = int(os.environ.get("BAM_TEST_SEED", "0")) or random.randrange(1, 1 << 32)
 
 

@@ -17,12 +17,12 @@ fn server(name: &str) -> Option<&'static mariadb::Server> {
     }
 }
 
-/// A million rows, and everything that a loader could get wrong.
+/// Half a million rows, and everything that a loader could get wrong.
 const MIXED: &str = "
     CREATE TABLE big (id int NOT NULL AUTO_INCREMENT PRIMARY KEY, tid int NOT NULL, name varchar(40) NOT NULL,
       half int GENERATED ALWAYS AS (tid DIV 2) STORED, made timestamp NOT NULL DEFAULT '2020-01-01 00:00:00',
       KEY tid (tid), KEY made (made, tid)) DEFAULT CHARSET=utf8mb4;
-    INSERT INTO big (id, tid, name) SELECT seq, seq * 7919 % 100003, CONCAT('näme ''', seq, '\\\\') FROM seq_1_to_1000000;
+    INSERT INTO big (id, tid, name) SELECT seq, seq * 7919 % 100003, CONCAT('näme ''', seq, '\\\\') FROM seq_1_to_500000;
     CREATE TABLE texts (id int PRIMARY KEY, body longtext, low varchar(100), KEY `we``ird` (low(10)) COMMENT 'a, b',
       FULLTEXT KEY body (body), FULLTEXT KEY low (low), UNIQUE KEY both_of (id, low)) DEFAULT CHARSET=utf8mb3;
     INSERT INTO texts SELECT seq, REPEAT(CONCAT('wörd', seq, ' '), 100), CONCAT('é', seq) FROM seq_1_to_5000;

@@ -246,6 +246,9 @@ fn child_that_restores() {
     note("done", &it);
 }
 
+/// Kills of each way to replace a database.
+const ROUNDS: u32 = 8;
+
 /// Starts a restore and kills it: in the first rounds at its end and at once, then at moments spread over a whole run.
 fn kill_one(round: u32, asked: &str, state: &Path, whole_run: &mut Duration) {
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -261,7 +264,7 @@ fn kill_one(round: u32, asked: &str, state: &Path, whole_run: &mut Duration) {
     // which the first round measures.
     let begun = Instant::now();
     let step = || std::fs::read_to_string(state.join("journal")).unwrap();
-    let until = whole_run.mul_f64(f64::from(round / 2) / 6.0);
+    let until = whole_run.mul_f64(f64::from(round / 2) / f64::from(ROUNDS / 2));
     while match round {
         0 => child.try_wait().unwrap().is_none(),
         // At once: nothing is swapped yet.
@@ -318,7 +321,7 @@ fn a_killed_restore_leaves_old_or_new() {
         let live = server.login(name, user, if user == "root" { "" } else { "p" });
         let (mut olds, mut news) = (0, 0);
         let mut whole_run = Duration::ZERO;
-        for round in 0..12 {
+        for round in 0..ROUNDS {
             server.sql("", &format!("DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name}"));
             server.sql_as(user, name, &site("old"));
             let old = definers(server.fingerprint(name));

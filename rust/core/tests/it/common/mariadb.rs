@@ -111,7 +111,12 @@ impl Server {
             ])
             .arg(&temporary)
             // Files may be written into any folder, as with MariaDB.
-            .args(if is_mysql() { ["--secure-file-priv=", "--mysqlx=OFF"].as_slice() } else { &[] })
+            .args(if is_mysql() {
+                ["--secure-file-priv=", "--mysqlx=OFF"].as_slice()
+            } else {
+                // Nothing of it outlives the tests: what would be waited for most is the disk.
+                &["--debug-no-sync"]
+            })
             .args(is_mysql().then(|| format!("--innodb-directories={}", dir.join("elsewhere").display())))
             .arg(format!("--socket={}", dir.join("socket").display()))
             .arg(format!("--pid-file={}", dir.join("pid").display()))
