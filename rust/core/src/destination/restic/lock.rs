@@ -2,7 +2,7 @@
 
 use super::access::Access;
 use super::pipes::lines;
-use super::program::{Call, TICK};
+use super::program::{Call, TICK, UNLOCK};
 use crate::{Cancel, Code, Error, NoteKind, Result};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -75,5 +75,5 @@ impl Wait {
 
 /// Takes away what restic itself holds for stale locks.
 pub(super) fn unlock(access: &Access, cancel: &Cancel) -> Result<()> {
-    lines(access, &Call::new(["unlock", "--quiet"], cancel), None, &mut |_| Ok(())).map(drop)
+    lines(access, &Call::new([UNLOCK, "--quiet"], cancel), None, &mut |_| Ok(())).map(drop)
 }

@@ -24,7 +24,7 @@ impl Ended {
 pub(super) type Feed<'a> = dyn FnMut(&mut dyn Write) -> Result<()> + 'a;
 
 /// Runs it to its end: what it prints goes to `each` line by line, what it reads comes from `feed`. Where `feed` fails it
-/// is killed before it sees an end.
+/// is ended before it sees an end.
 pub(super) fn lines(
     access: &Access,
     call: &Call,
@@ -47,13 +47,18 @@ pub(super) fn lines(
         fed = feed(&mut stdin).and_then(|()| Ok(stdin.flush()?));
         let is_torn = fed.as_ref().err().is_some_and(is_broken_pipe);
         if fed.is_err() && !is_torn {
-            running.kill();
+            running.stop();
         }
     }
-    let done = take_all(&printed, &call.cancel, each).and_then(|()| running.wait(&call.cancel));
+    let mut heard = |line: &[u8]| {
+        running.printed = true;
+        each(line)
+    };
+    let done = take_all(&printed, &call.cancel, &mut heard).and_then(|()| running.wait(&call.cancel));
     if done.is_err() {
+        running.stop();
+        // Not before: it could print no more.
         drop(printed);
-        drop(running);
         let _ = reader.join();
         return Err(fed.err().filter(|error| !is_broken_pipe(error)).unwrap_or_else(|| match done {
             Err(error) => error,

@@ -1,4 +1,4 @@
-//! Starting the restic program, its secrets in memory that it alone reads, and ending it.
+//! Starting the restic program, its secrets in memory that it alone reads, and ending it so that it leaves no lock.
 
 use super::access::Access;
 use super::version::{INSTALL, PROGRAM, check_version};
@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -45,6 +45,8 @@ const KEPT: [&str; 20] = [
 
 /// How long restic may take to give its lock back when it is stopped.
 const STOPPING: Duration = Duration::from_secs(10);
+/// What takes stale locks away, and takes none itself.
+pub(super) const UNLOCK: &str = "unlock";
 pub(super) const TICK: Duration = Duration::from_millis(50);
 /// Bytes of what it says on stderr that are kept.
 const SAID: u64 = 64 << 10;
@@ -72,11 +74,15 @@ impl Call {
     }
 }
 
-/// A restic at work; stopped when dropped.
+/// A restic at work; stopped when dropped. Its output has to be open as long: one that cannot print dies, and leaves its lock.
 pub(super) struct Running {
     child: Child,
     said: File,
     status: Option<ExitStatus>,
+    /// Where it may leave a lock.
+    locks: Vec<Access>,
+    /// It printed something, which it does not before it knows of its lock.
+    pub printed: bool,
     /// ssh's settings, which vanish with it.
     _ways: Ways,
 }
@@ -95,6 +101,9 @@ impl Running {
         loop {
             if let Some(status) = child::wait(&mut self.child, TICK)? {
                 self.status = Some(status);
+                if status.signal().is_some() {
+                    self.take_lock_away();
+                }
                 return Ok(status);
             }
             cancel.check()?;
@@ -109,35 +118,58 @@ impl Running {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Ends it at once, so that nothing becomes of what it was doing.
-    pub fn kill(&mut self) {
-        if self.status.is_none() {
-            let _ = self.child.kill();
+    /// Ends it early, so that nothing becomes of what it was doing: an interrupt lets it take its lock away.
+    pub fn stop(&mut self) {
+        if self.status.is_some() {
+            return;
+        }
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let tell = |signal| group.map(|group| kill_process_group(group, signal));
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            let _ = tell(Signal::INT);
+        }
+        if self.wait_at_most(STOPPING).is_none() {
+            let _ = tell(Signal::KILL);
             self.status = self.child.wait().ok();
+        }
+        // 0.14 knows of its lock 0.2 s after it took it.
+        let knew = self.printed && self.status.is_some_and(|status| status.signal().is_none());
+        if !knew && !self.status.is_some_and(|status| status.success()) {
+            self.take_lock_away();
+        }
+    }
+
+    fn wait_at_most(&mut self, time: Duration) -> Option<ExitStatus> {
+        let begun = Instant::now();
+        while self.status.is_none() && begun.elapsed() < time {
+            match child::wait(&mut self.child, TICK) {
+                Ok(status) => self.status = status,
+                Err(_) => break,
+            }
+        }
+        self.status
+    }
+
+    /// Takes away the lock that it may have left, now that it is gone: restic itself holds such a one for stale.
+    fn take_lock_away(&mut self) {
+        let has_none =
+            |folder: &Path| folder.join("locks").read_dir().is_ok_and(|mut all| all.next().is_none());
+        for access in std::mem::take(&mut self.locks) {
+            if access.local.as_deref().is_some_and(has_none) {
+                continue;
+            }
+            let call = Call::new([UNLOCK, "--quiet"], &Cancel::default());
+            // Where that fails, whoever is hindered by it tries again.
+            if let Ok(mut unlock) = start(&access, &call, Stdio::null()) {
+                unlock.wait_at_most(STOPPING);
+            }
         }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.status.is_some() || !matches!(self.child.try_wait(), Ok(None)) {
-            return;
-        }
-        // An interrupt lets it take its lock away.
-        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(group) = group {
-            let _ = kill_process_group(group, Signal::INT);
-        }
-        let begun = Instant::now();
-        while let Ok(None) = child::wait(&mut self.child, TICK) {
-            if begun.elapsed() > STOPPING {
-                if let Some(group) = group {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                let _ = self.child.wait();
-                return;
-            }
-        }
+        self.stop();
     }
 }
 
@@ -197,7 +229,9 @@ pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Runnin
     let child = command.spawn().map_err(|cause| {
         Error::new(Code::Unsupported, "cannot run the program restic").because(cause).hint(INSTALL)
     })?;
-    Ok(Running { child, said, status: None, _ways: ways })
+    let is_lockless = call.args.iter().any(|arg| arg == UNLOCK || arg == "--no-lock");
+    let locks = [Some(access), from].into_iter().flatten().filter(|_| !is_lockless).cloned().collect();
+    Ok(Running { child, said, status: None, locks, printed: false, _ways: ways })
 }
 
 /// Lets more wait in a pipe, so that both ends take turns less often. Where the system does not allow it, it stays as it is.

@@ -2,13 +2,15 @@
 
 use super::access::Access;
 use super::lock::Wait;
-use super::program::{Call, Running, start};
+use super::program::{Call, Running, TICK, start};
 use crate::{Code, Error, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read};
 use std::process::{ChildStdout, Stdio};
 
 /// A reader of what it prints that ends with an error where restic does. Where the repository is locked, reading waits.
 pub(super) struct Output {
+    // Before its output: it is stopped while that is open.
     running: Running,
     stdout: ChildStdout,
     access: Access,
@@ -57,12 +59,29 @@ impl Output {
     }
 }
 
+impl Output {
+    /// Whether there is something to read, or no more will come; waits for it, but not long.
+    fn has_come(&self) -> io::Result<bool> {
+        let at_most = Timespec::try_from(TICK).map_err(|_| io::ErrorKind::InvalidInput)?;
+        match poll(&mut [PollFd::new(&self.stdout, PollFlags::IN)], Some(&at_most)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(cause) => Err(cause.into()),
+        }
+    }
+}
+
 impl Read for Output {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while !self.ended && !buffer.is_empty() {
+            if !self.has_come()? {
+                self.call.cancel.check()?;
+                continue;
+            }
             let read = self.stdout.read(buffer)?;
             if read > 0 {
                 self.came = true;
+                self.running.printed = true;
                 return Ok(read);
             }
             if let Err(error) = self.end() {

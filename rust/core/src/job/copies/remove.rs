@@ -23,6 +23,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
                     monitor.note(NoteKind::Warning, text);
                 }
             }
+            Err(error) if error.code() == Code::Cancelled => return Err(error),
             Err(error) => {
                 monitor.note(NoteKind::Missing, format!("still at {}: {error}", place.id()));
                 failed.push(json!({"name": place.id(), "error": error.to_string(), "failure": error}));

@@ -14,7 +14,7 @@ use crate::catalog::{FileName, Sidecar};
 use crate::config::{Compression, EncryptionKind};
 use crate::destination::snapshots::{ABOUT, DATABASE, FILES, PART, Snapshot, backups};
 use crate::destination::{Destination, Snapshots};
-use crate::job::pipe::{PipeWriter, pipe};
+use crate::job::pipe::{PipeReader, PipeWriter, pipe};
 use crate::source::outline::Link;
 use crate::{Code, Error, Fact, Result, ResultExt, Told, threads};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// The newest form of `bam.json`.
 const FORMAT: u64 = 1;
@@ -229,11 +230,11 @@ impl Kept {
         }
         let (mut writer, reader) = pipe();
         let kept = self.clone();
-        threads::spawn("bam-assemble", move || match kept.assemble(&mut writer) {
+        let thread = threads::spawn("bam-assemble", move || match kept.assemble(&mut writer) {
             Ok(()) => drop(writer.finish()),
             Err(error) => writer.fail(error.into()),
         })?;
-        Ok(Box::new(reader))
+        Ok(Box::new(Assembled { reader: Some(reader), thread: Some(thread) }))
     }
 
     fn assemble(&self, out: &mut PipeWriter) -> Result<()> {
@@ -282,6 +283,27 @@ impl Kept {
         tar.finish()?
             .flush()
             .at("cannot put together what is in", std::path::Path::new(&self.place.describe()))
+    }
+}
+
+/// What a thread puts together. Who reads no further waits until that has ended what it reads from: restic gives its lock back.
+struct Assembled {
+    reader: Option<PipeReader>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Read for Assembled {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.as_mut().map_or(Ok(0), |reader| reader.read(buffer))
+    }
+}
+
+impl Drop for Assembled {
+    fn drop(&mut self) {
+        drop(self.reader.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
