@@ -92,11 +92,14 @@ class Index(SiteTest):
     def listed(self, made):
         return self.bam_json("ls", str(made["id"]))["entries"]
 
-    def test_what_is_shown_is_the_same(self):
+    def age(self):
         identity = self.path("identity")
         self.document["encryption"]["recipients"] = [self.bam_json("keygen", "--age", identity)["recipient"]]
         self.document["encryption"]["keys"] = [identity]
         self.document["profiles"]["public"] = {"compression": "gzip", "encryption": "age"}
+
+    def test_what_is_shown_is_the_same(self):
+        self.age()
         database = self.path("site.sqlite")
         with contextlib.closing(sqlite3.connect(database)) as db, db:
             db.execute("create table node (id integer, title text)")
@@ -251,6 +254,8 @@ class Index(SiteTest):
     def test_little_comes_from_a_server(self):
         for number in range(120):
             self.add(f"more/{number:03}", os.urandom(200_000))
+        self.add("two-million", os.urandom(2_000_000))
+        self.age()
         server = Sshd()
         self.addCleanup(server.close)
         relay = Relay(server.port)
@@ -279,6 +284,11 @@ class Index(SiteTest):
         shown, came = relay.counted(lambda: self.bam("cat", number, "logo.png"))
         self.assertTrue(shown.raw == self.names["logo.png"])
         self.assertLess(came, 6 * MEBI)
+        self.wait_for_the_next_second(made)
+        for number in (number, str(self.bam_json("backup", "files", "far", "public")["id"])):
+            shown, came = relay.counted(lambda number=number: self.bam("cat", number, "two-million"))
+            self.assertTrue(shown.raw == self.names["two-million"])
+            self.assertLess(came, 4 * MEBI)
 
     def test_little_comes_from_object_storage(self):
         for kind in (S3, WebDav):

@@ -16,6 +16,15 @@ use zeroize::Zeroizing;
 /// How a secret key begins, in the form that age's tools write.
 pub(super) const SECRET: &str = "AGE-SECRET-KEY-1";
 
+/// Bytes of what is encrypted that each tag is for, and with the tag (the format's section "Payload").
+const CHUNK: u64 = 64 << 10;
+const SEALED_CHUNK: u64 = CHUNK + 16;
+
+/// Bytes behind the header that hold the first `clear` bytes of what was encrypted, where there are as many.
+pub fn sealed(clear: u64) -> u64 {
+    clear.div_ceil(CHUNK).saturating_mul(SEALED_CHUNK)
+}
+
 /// Public keys to encrypt to; never none. `Debug` and `Display` show them, they are no secret.
 #[derive(Debug, Clone)]
 pub struct Recipients(Vec<Recipient>);

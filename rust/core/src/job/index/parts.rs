@@ -10,10 +10,13 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes that are read at once where it is not known how many will be needed.
-const AHEAD: usize = 128 * 1024;
+/// Bytes that are read at once where it is not known how many will be needed: more than the header of an age file has.
+const AHEAD: u64 = 16 * 1024;
+/// And at the most.
+const AT_ONCE: u64 = 1 << 20;
 
 /// The file of a backup that has an index.
 #[derive(Clone)]
@@ -105,34 +108,47 @@ impl Parts {
 /// Reads a file's parts in a row, as whoever decrypts in chunks does.
 pub struct Row {
     parts: Parts,
-    at: u64,
+    place: Arc<RowPlace>,
     /// What was read ahead, from where on.
     ahead: (u64, Vec<u8>),
 }
 
+/// Where a [`Row`] is, for whoever has handed it on.
+#[derive(Default)]
+struct RowPlace {
+    at: AtomicU64,
+    /// All before this will be needed, and nothing behind it.
+    until: AtomicU64,
+}
+
 impl Row {
     /// From the start.
-    pub fn new(parts: Parts) -> Row {
-        Row { parts, at: 0, ahead: (0, Vec::new()) }
+    fn new(parts: Parts, place: &Arc<RowPlace>) -> Row {
+        Row { parts, place: Arc::clone(place), ahead: (0, Vec::new()) }
     }
 }
 
 impl Read for Row {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let left = self.parts.size.saturating_sub(self.at);
+        let at = self.place.at.load(Relaxed);
+        let left = self.parts.size.saturating_sub(at);
         if left == 0 || out.is_empty() {
             return Ok(0);
         }
-        let inside = |ahead: &(u64, Vec<u8>), at: u64| {
+        let inside = |ahead: &(u64, Vec<u8>)| {
             usize::try_from(at.checked_sub(ahead.0)?).ok().filter(|inside| *inside < ahead.1.len())
         };
-        if inside(&self.ahead, self.at).is_none() {
-            let length = usize::try_from(left).unwrap_or(AHEAD).min(AHEAD);
-            self.ahead = (self.at, self.parts.read(self.at, length)?);
+        if inside(&self.ahead).is_none() {
+            let needed = match self.place.until.load(Relaxed).saturating_sub(at) {
+                0 => AHEAD,
+                needed => needed.min(AT_ONCE),
+            };
+            let length = usize::try_from(needed.min(left)).unwrap_or_default();
+            self.ahead = (at, self.parts.read(at, length)?);
         }
-        let from = inside(&self.ahead, self.at).unwrap_or_default();
+        let from = inside(&self.ahead).unwrap_or_default();
         let got = self.ahead.1.get(from..).unwrap_or_default().read(out)?;
-        self.at += got as u64;
+        self.place.at.store(at + got as u64, Relaxed);
         Ok(got)
     }
 }
@@ -141,11 +157,12 @@ impl Seek for Row {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let to = match to {
             SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::Current(by) => self.place.at.load(Relaxed).checked_add_signed(by),
             SeekFrom::End(by) => self.parts.size.checked_add_signed(by),
         };
-        self.at = to.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
+        let to = to.ok_or(io::ErrorKind::InvalidInput)?;
+        self.place.at.store(to, Relaxed);
+        Ok(to)
     }
 }
 
@@ -159,7 +176,14 @@ pub struct Clear {
 enum How {
     Plain,
     Enc(Keys),
-    Age(Box<Mutex<age::AgeReader<Row>>>),
+    Age(Box<AgeParts>),
+}
+
+struct AgeParts {
+    reader: Mutex<age::AgeReader<Row>>,
+    place: Arc<RowPlace>,
+    /// Bytes before the first chunk.
+    header: u64,
 }
 
 impl Clear {
@@ -175,8 +199,13 @@ impl Clear {
 
     /// What age encrypted; `None`: none of these opens it.
     pub fn age(parts: Parts, identities: &age::Identities, meter: Meter) -> Result<Option<Clear>> {
-        let reader = age::AgeReader::new(Row::new(parts.clone()), identities)?;
-        Ok(reader.map(|reader| Clear { parts, how: How::Age(Box::new(Mutex::new(reader))), meter }))
+        let place = Arc::default();
+        let reader = age::AgeReader::new(Row::new(parts.clone(), &place), identities)?;
+        let header = place.at.load(Relaxed);
+        Ok(reader.map(|reader| {
+            let how = How::Age(Box::new(AgeParts { reader: Mutex::new(reader), place, header }));
+            Clear { parts, how, meter }
+        }))
     }
 
     /// The file.
@@ -189,8 +218,10 @@ impl Clear {
         let bytes = match &self.how {
             How::Plain => self.parts.read(offset, length)?,
             How::Enc(keys) => enc::range(keys, offset, length, |from, count| self.parts.read(from, count))?,
-            How::Age(reader) => {
-                let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            How::Age(age) => {
+                let mut reader = age.reader.lock().unwrap_or_else(PoisonError::into_inner);
+                let until = age.header.saturating_add(age::sealed(offset.saturating_add(length as u64)));
+                age.place.until.store(until, Relaxed);
                 let mut bytes = Vec::with_capacity(length);
                 reader.seek(SeekFrom::Start(offset))?;
                 (&mut *reader).take(length as u64).read_to_end(&mut bytes)?;
