@@ -250,6 +250,22 @@ class MariaDb(Parts):
         self.assertEqual(self.state(), before)
         self.assertEqual(self.sql(f"select count(*) from {quoted(odd)}"), "2\n")
 
+    def test_a_name_is_taken_as_it_is_shown(self):
+        names = ["a,b", "a", "b", "line\nbreak", "star*", "starry", "back\\slash", "it's", "\u200bzero"]
+        for name in names:
+            self.sql(f"create table {quoted(name)} (id int); insert into {quoted(name)} values (1)")
+        made = self.backup("db")
+        listed = self.bam("ls", str(made["id"]), "--tables").out.splitlines()
+        shown = dict(zip((table["name"] for table in self.bam_json("ls", str(made["id"]), "--tables")["entries"]),
+                         (line[26:] for line in listed)))
+        self.assertEqual(len(shown), len(listed), "one line for each")
+        planned = self.bam("restore", str(made["id"]), "--dry-run").out
+        for name in names:
+            self.assertIn(f" {shown[name]}: ", planned)
+            self.sql("".join(f"delete from {quoted(name)};" for name in names))
+            self.restore(made, shown[name])
+            self.assertEqual([other for other in names if self.sql(f"select * from {quoted(other)}")], [name])
+
     def test_tables_that_take_turns_in_the_dump(self):
         # As much as takes several connections to read.
         self.sql("create table long1 (id int primary key, body longtext); create table long2 like long1; "

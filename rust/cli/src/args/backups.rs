@@ -124,7 +124,8 @@ pub struct Restore {
     /// Only this file or folder, as `bam ls ID` shows it, relative to the docroot, or absolute; may be repeated
     #[arg(long = "path", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
-    /// Only these tables, with or without prefix, separated by commas; cache_* stands for all that begin so
+    /// Only these tables, as `bam ls --tables` shows them or without prefix, separated by commas; cache_* stands for all that
+    /// begin so
     #[arg(long = "table", value_name = "TABLES", value_delimiter = ',')]
     pub tables: Vec<String>,
     /// Of a SQL dump of several databases (`mysqldump --databases`) only this one

@@ -8,7 +8,7 @@ use crate::result::{exit_code as code_of, list, number};
 use crate::signals::Hold;
 use crate::stream::{Items, exit_code, notes};
 use crate::work::{Drawn, run};
-use bam::config::{Document, duration};
+use bam::config::{Document, duration, show_table};
 use bam::job::Request;
 use bam::job::Restore;
 use bam::job::across::diff::{self, Change, Compared, Fate, Totals};
@@ -96,7 +96,7 @@ fn changed(change: &Change) -> String {
                 (_, Some(rows)) | (Some(rows), None) => format!("{rows} rows"),
                 (None, None) => String::new(),
             };
-            (*change, format!("table {}", table.escape_debug()), what, Some(details))
+            (*change, format!("table {}", show_table(table)), what, Some(details))
         }
     };
     let weighty = what.iter().any(|word| !matches!(*word, "mode" | "owner"));

@@ -4,7 +4,8 @@ use crate::args::{Cat, Global, Ls};
 use crate::place::{document_for, take_path};
 use crate::print::{Output, date};
 use crate::signals::Hold;
-use crate::stream::{Items, Out, notes};
+use crate::stream::{Items, Out, exit_code, notes};
+use bam::config::show_table;
 use bam::job::Restore;
 use bam::job::look::{self, Item};
 use bam::job::raw::{self, Raw};
@@ -70,7 +71,7 @@ fn line(item: &Item) -> String {
         }
         Item::Table(table) => {
             let rows = table.rows.map_or_else(|| "-".into(), |rows| rows.to_string());
-            format!("{rows:>12} {:>12} {}\n", table.bytes, table.name.escape_debug())
+            format!("{rows:>12} {:>12} {}\n", table.bytes, show_table(&table.name))
         }
     }
 }

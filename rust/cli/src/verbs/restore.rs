@@ -7,7 +7,7 @@ use crate::print::{Output, size, text};
 use crate::result::{exit_code, list, number};
 use crate::work::{can_ask, run};
 use crate::{configuration, place};
-use bam::config::{Database, Document, SourceType};
+use bam::config::{Database, Document, SourceType, show_table};
 use bam::job::elsewhere::occupied;
 use bam::job::{self, Elsewhere, Request};
 use bam::{Code, Error, Monitor, Result, Secret};
@@ -99,7 +99,7 @@ fn planned(result: &Value) -> String {
     for (key, word) in groups.iter().take(3).filter(|_| result["tables"].is_object()) {
         lines += &format!("  tables {word}: {}\n", list(&result["tables"], key).count());
         for table in list(&result["tables"], key) {
-            let name = text(table, "name").escape_debug();
+            let name = show_table(text(table, "name"));
             let (now, then) = (rows(table, "live_rows"), rows(table, "rows"));
             lines += &match *key {
                 "replaced" => format!("      {name}: {then} rows, now {now}\n"),
@@ -108,9 +108,10 @@ fn planned(result: &Value) -> String {
             };
         }
     }
-    let kept: Vec<&str> = list(&result["tables"], "kept").filter_map(Value::as_str).collect();
+    let kept: Vec<String> =
+        list(&result["tables"], "kept").filter_map(Value::as_str).map(show_table).collect();
     if !kept.is_empty() {
-        lines += &format!("  tables that stay as they are: {}\n", kept.join(", ").escape_debug());
+        lines += &format!("  tables that stay as they are: {}\n", kept.join(", "));
     }
     lines + "Nothing was changed.\n"
 }

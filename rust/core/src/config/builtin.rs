@@ -1,6 +1,7 @@
 //! What a document has without saying so: the sources that every site has, and B&M's default profile.
 
 use super::{Document, Profile, Source, SourceSettings, SourceType};
+use crate::archive::unshow;
 use std::collections::BTreeMap;
 
 /// The machine name of the site's own database and of its source.
@@ -69,13 +70,36 @@ fn default_profile(modern: bool) -> Profile {
 }
 
 /// Whether a list of tables names `table`, with or without the site's `prefix`; an entry that ends in `*` names all
-/// that begin so.
+/// that begin so. An entry may be as [`show_table`] writes a name.
 pub fn names_table(list: &[String], table: &str, prefix: &str) -> bool {
     let bare = table.strip_prefix(prefix).unwrap_or(table);
-    list.iter().any(|entry| match entry.strip_suffix('*') {
-        Some(beginning) => table.starts_with(beginning) || bare.starts_with(beginning),
-        None => entry == table || entry == bare,
+    let names = |entry: &str, begins: bool| match begins {
+        true => table.starts_with(entry) || bare.starts_with(entry),
+        false => entry == table || entry == bare,
+    };
+    list.iter().any(|entry| {
+        let (entry, begins) = entry.strip_suffix('*').map_or((entry.as_str(), false), |entry| (entry, true));
+        let as_shown = || String::from_utf8(unshow(entry.as_bytes())?).ok();
+        names(entry, begins)
+            || (entry.contains('\\') && as_shown().is_some_and(|entry| names(&entry, begins)))
     })
+}
+
+/// A table's name as people can read it, and as an entry of a list of tables that names this one: what does not print, and
+/// what means something in such a list, is escaped.
+pub fn show_table(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    let mut left = name.chars();
+    while let Some(c) = left.next() {
+        match c {
+            ',' => text.push_str("\\x2c"),
+            '*' if left.as_str().is_empty() => text.push_str("\\x2a"),
+            '"' | '\'' => text.push(c),
+            _ if c.escape_debug().eq([c]) => text.push(c),
+            _ => text.extend(c.escape_default()),
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -113,5 +137,31 @@ mod tests {
             assert!(!names_table(&list, table, "d7_"), "{table}");
         }
         assert!(!names_table(&list, "d7_cache", ""));
+    }
+
+    #[test]
+    fn a_name_as_it_is_shown_names_its_table_and_no_other() {
+        let names = [
+            "we\nird",
+            "a,b",
+            "a",
+            "b",
+            "stars*",
+            "back\\slash",
+            "it's \"q\"",
+            "\u{7}\u{200b}é😀",
+            "-x",
+            " b ",
+        ];
+        for name in names {
+            let shown = show_table(name);
+            assert!(!shown.contains([',', '\n', '\u{7}']), "{shown}");
+            let list = [shown];
+            assert!(names.iter().all(|other| names_table(&list, other, "") == (*other == name)), "{list:?}");
+            assert!(names_table(&list, &format!("d7_{name}"), "d7_"), "{list:?}");
+        }
+        assert_eq!((show_table("stars*"), show_table("a*b")), ("stars\\x2a".into(), "a*b".into()));
+        assert!(!names_table(&["stars\\x2a".into()], "stars_more", ""));
+        assert!(names_table(&["a\\x2c*".into()], "a,b", ""));
     }
 }

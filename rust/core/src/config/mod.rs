@@ -22,7 +22,7 @@ mod read;
 mod remarks;
 mod site;
 
-pub use builtin::names_table;
+pub use builtin::{names_table, show_table};
 pub use connection::{Connection, Driver};
 pub use cron::{CRON_NONE, parse_cron};
 pub use document::*;
