@@ -50,13 +50,50 @@ class Replicate(RepositoryTest):
         self.assertEqual(tree(self.files), before)
         self.restic("check", "--read-data", repository=self.other, password="another battery staple")
 
+    def test_one_that_nobody_made_matters_to_nobody_who_needs_it_not(self):
+        self.init()
+        first = self.bam_json("backup", "files", "inc")
+        number, note = str(first["id"]), "there is no repository at " + self.other
+        for arguments in (["backups"], ["ls", number], ["ls", "latest"], ["cat", "latest", "plain"], ["find", "plain"],
+                          ["restore", "latest", "--yes"], ["restore", number, "--yes"], ["verify"], ["drill"], ["replicate"]):
+            with self.subTest(arguments[0]):
+                result = self.bam(*arguments)
+                self.assertEqual(result.err.count(note), 0 if arguments == ["replicate"] else 1, result)
+        # Those who write there do.
+        self.assertSays(self.bam("status", expect=3), note)
+        self.wait_for_the_next_second(first)
+        self.assertSays(self.bam("backup", "files", "inc,off", expect=3), note, "destination init off")
+        result = self.bam("replicate", expect=3)
+        self.assertEqual(result.err.count(note), 1, result)
+        # Nor is it nobody's fault where there was one.
+        self.bam("destination", "init", "off")
+        self.bam("replicate")
+        os.rename(self.other, self.other + ".away")
+        self.assertSays(self.bam("backups", expect=3), note + " any more")
+        self.bam("restore", number, "--yes")
+        self.assertSays(self.bam("restore", "latest", "--yes", expect=3), note + " any more")
+
+    def test_a_place_out_of_reach_hides_the_latest_and_no_other(self):
+        self.document["destinations"]["far"] = {"type": "sftp", "url": "sftp://nobody@127.0.0.1:1/x", "timeout": 1,
+                                                "identity_file": self.key}
+        self.init()
+        number = str(self.bam_json("backup", "files", "inc")["id"])
+        for verb, more in (("restore", ["--yes"]), ("ls", []), ("cat", ["plain"]), ("drill", [])):
+            words = {"drill": ["drill", number]}.get(verb, [verb, number, *more])
+            self.assertEqual(self.bam(*words).err.count("destination far is left out"), 1)
+            if verb != "drill":
+                self.assertSays(self.bam(verb, "latest", *more, expect=3), "destination far is left out")
+        # All copies are meant.
+        self.bam("verify", number, expect=3)
+        self.bam("delete", number, "--yes", expect=3)
+
     def test_nothing_is_copied_that_retention_would_take_at_once(self):
         self.document["schedules"] = {"nightly": {"source": "files", "profile": "default", "destinations": ["inc", "off"],
                                                   "every": 1, "keep": 2}}
         self.init()
         for _ in range(2):
             self.bam("run", "nightly", expect=3)
-        made = self.bam_json("backups", expect=3)["backups"]
+        made = self.bam_json("backups")["backups"]
         self.document["schedules"]["nightly"]["keep"] = 1
         self.bam("destination", "init", "off")
         self.bam("replicate")

@@ -5,7 +5,7 @@ use crate::signals::Hold;
 use crate::work::can_ask;
 use bam::config::Document;
 use bam::job;
-use bam::{Code, Error, Monitor, Result};
+use bam::{Code, Error, Monitor, NoteKind, Result};
 
 /// Asks; without a terminal `--yes` has to stand in for the answer.
 pub fn ask(question: &str, verb: &str) -> Result<()> {
@@ -22,8 +22,18 @@ pub fn ask(question: &str, verb: &str) -> Result<()> {
     Err(Error::new(Code::Cancelled, "not confirmed; nothing was changed"))
 }
 
-/// The backup that is meant, by what names it from now on and in words.
-pub fn describe(document: &Document, asked: &job::Restore, output: &Output) -> Result<(String, String)> {
+/// A backup that is meant.
+pub struct Meant {
+    /// What names it from now on.
+    pub name: String,
+    /// In words.
+    pub what: String,
+    /// Something was missing where it was looked for: 3, else 0.
+    pub exit_code: u8,
+}
+
+/// The backup that is meant.
+pub fn describe(document: &Document, asked: &job::Restore, output: &Output) -> Result<Meant> {
     let _hold = Hold::begin()?;
     let meant = job::meant(document, asked, &Monitor::new())?;
     output.notes(&serde_json::json!(meant.notes));
@@ -37,5 +47,7 @@ pub fn describe(document: &Document, asked: &job::Restore, output: &Output) -> R
     // The number is what was printed; where it is ambiguous, only the file's name got us here.
     let name =
         if asked.id.as_ref() == Some(&backup.file) { backup.file.clone() } else { backup.id.to_string() };
-    Ok((name, format!("backup {} of {source}{whose} from {made} ({})", backup.id, backup.file)))
+    let what = format!("backup {} of {source}{whose} from {made} ({})", backup.id, backup.file);
+    let is_gap = meant.notes.iter().any(|note| note.kind == NoteKind::Missing);
+    Ok(Meant { name, what, exit_code: if is_gap { Code::Partial.exit_code() } else { 0 } })
 }

@@ -6,9 +6,10 @@ use bam::{Code, Error, Progress, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use unicode_width::UnicodeWidthStr;
 
 /// Where things are printed. Results go to standard output, everything else to standard error. A reader that goes away
@@ -22,11 +23,20 @@ pub struct Output {
     place: String,
     /// Why standard output did not take something.
     unwritten: OnceLock<String>,
+    /// Warnings that were given.
+    warned: Mutex<BTreeSet<String>>,
 }
 
 impl Output {
     pub fn new(json: bool, quiet: bool) -> Self {
-        Output { json, quiet, status: None, place: String::new(), unwritten: OnceLock::new() }
+        Output {
+            json,
+            quiet,
+            status: None,
+            place: String::new(),
+            unwritten: OnceLock::new(),
+            warned: Mutex::default(),
+        }
     }
 
     /// Commands that are told get the same `--config` or `--root` that this one was given.
@@ -143,8 +153,11 @@ impl Output {
         }
     }
 
-    /// One line on standard error that even cron shall see.
+    /// One line on standard error that even cron shall see; once, whatever comes to say it.
     pub fn warn(&self, line: &str) {
+        if !self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(line.to_owned()) {
+            return;
+        }
         let _ = writeln!(std::io::stderr(), "bam: warning: {}", self.typed(line));
     }
 

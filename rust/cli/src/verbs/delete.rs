@@ -23,10 +23,10 @@ pub fn delete(document: Document, mut args: Delete, output: &Output) -> Result<u
             },
             ..job::Restore::default()
         };
-        let (id, what) = describe(&document, &one, output)?;
-        ask(&format!("Erase {what} for good?"), "delete")?;
+        let meant = describe(&document, &one, output)?;
+        ask(&format!("Erase {} for good?", meant.what), "delete")?;
         // What was asked about, even where a newer one appears meanwhile.
-        args.id = id;
+        args.id = meant.name;
     }
     let request = Request::Delete { id: args.id, destinations, source: args.source, site: args.of.site };
     let result = run(document, request, output)?;

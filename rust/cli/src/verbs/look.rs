@@ -27,11 +27,12 @@ pub fn ls(global: &Global, mut args: Ls, output: &Output) -> Result<u8> {
     let looked = look::ls(&document, &ask, path, args.tables, &mut each, &monitor);
     let notes = notes(&monitor, looked.is_ok());
     output.notes(&notes);
+    let code = exit_code(&monitor);
     if let Some(looked) = items.out.done(looked)? {
-        let rest = || json!({"id": looked.id, "file": looked.file, "notes": notes, "exit_code": 0});
+        let rest = || json!({"id": looked.id, "file": looked.file, "notes": notes, "exit_code": code});
         items.end(rest, String::new)?;
     }
-    Ok(0)
+    Ok(code)
 }
 
 pub fn cat(global: &Global, mut args: Cat, output: &Output) -> Result<u8> {
@@ -49,7 +50,7 @@ pub fn cat(global: &Global, mut args: Cat, output: &Output) -> Result<u8> {
         (true, false) => raw::raw(&document, &ask, Raw::File(args.offset), &mut out, &monitor),
     };
     output.notes(&notes(&monitor, written.is_ok()));
-    out.done(written).map(|_| 0)
+    out.done(written).map(|_| exit_code(&monitor))
 }
 
 /// As `tar tvf` shows members.

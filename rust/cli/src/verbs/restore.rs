@@ -33,6 +33,7 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
         dry_run: args.dry_run,
         ..args.which.into()
     };
+    let mut code = 0;
     if !args.yes && !args.dry_run {
         let what = match &request.file {
             Some(file) => match job::other_site(&document, file)? {
@@ -40,10 +41,11 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
                 None => file.display().to_string(),
             },
             None => {
-                let (id, what) = describe(&document, &request, output)?;
+                let meant = describe(&document, &request, output)?;
                 // What was asked about, even where a newer one appears meanwhile.
-                request.id = Some(id);
-                what
+                request.id = Some(meant.name);
+                code = meant.exit_code;
+                meant.what
             }
         };
         let mut parts: Vec<String> = request.paths.iter().map(|path| path.display().to_string()).collect();
@@ -52,11 +54,11 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
         let onto = request.source.as_ref().map(|source| format!(" onto {source}")).unwrap_or_default();
         let site = what.contains(".sitearchive.")
             || request.source.as_ref().is_some_and(|source| is_site(&document, source));
-        let code = match site && !request.code && parts.is_empty() {
+        let code_stays = match site && !request.code && parts.is_empty() {
             true => " The code stays as it is; --code restores it, too.",
             false => "",
         };
-        ask(&format!("Restore {part}{what}{onto}, replacing what is there now?{code}"), "restore")?;
+        ask(&format!("Restore {part}{what}{onto}, replacing what is there now?{code_stays}"), "restore")?;
     }
     let result = run(document, Request::Restore(request), output)?;
     if args.dry_run {
@@ -69,7 +71,7 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
         let seconds = result["seconds"].as_f64().unwrap_or_default();
         format!("Restored {} from {} in {seconds:.1} s.\n", text(&result, "source"), text(&result, "file"))
     });
-    Ok(exit_code(&result))
+    Ok(exit_code(&result).max(code))
 }
 
 fn is_site(document: &Document, source: &str) -> bool {

@@ -7,9 +7,9 @@
 use super::{BackupId, FileName, Kind, Sidecar, SiteIdentity, Sites, contested, key};
 use crate::config::{Compression, EncryptionKind};
 use crate::destination::{Destination, Listed};
-use crate::{Note, NoteKind, threads};
+use crate::{Code, Note, NoteKind, threads};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What one destination lists.
 #[derive(Debug, Clone)]
@@ -248,6 +248,9 @@ pub struct Listing {
     pub left_out: usize,
     /// Destinations that could not be listed, and why.
     pub unreachable: BTreeMap<String, String>,
+    /// Those of them that are there to be reached and hold nothing: repositories that nobody made yet.
+    #[serde(skip)]
+    pub absent: BTreeSet<String>,
     /// What could not be read, IDs that two backups claim, copies whose size is not what their sidecar says.
     pub notes: Vec<Note>,
     /// Backups of sites that were not asked for ([`Listing::of_sites`]).
@@ -266,7 +269,7 @@ impl Listing {
             destination.look(&mut told).map(|files| (files, told))
         });
         let mut places = Vec::new();
-        let mut unreachable = BTreeMap::new();
+        let (mut unreachable, mut absent) = (BTreeMap::new(), BTreeSet::new());
         let (mut notes, mut left_out) = (Vec::new(), 0);
         for (destination, result) in destinations.iter().zip(listed) {
             let id = destination.id().to_owned();
@@ -282,11 +285,16 @@ impl Listing {
                     let (local, repository) = (destination.pushes(), destination.snapshots().is_some());
                     places.push(Place { destination: id, host, folder, local, repository, files });
                 }
-                Ok(Err(error)) => drop(unreachable.insert(id, error.to_string())),
+                Ok(Err(error)) => {
+                    if error.code() == Code::NotFound && destination.snapshots().is_some() {
+                        absent.insert(id.clone());
+                    }
+                    unreachable.insert(id, error.to_string());
+                }
                 Err(_) => drop(unreachable.insert(id, "listing it stopped at a bug in bam".into())),
             }
         }
-        let mut listing = Listing { unreachable, left_out, ..Listing::put_together(places) };
+        let mut listing = Listing { unreachable, absent, left_out, ..Listing::put_together(places) };
         listing.notes.append(&mut notes);
         listing
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Shows a backup below `folder` until the job is cancelled, or the folder is unmounted by somebody else.
 pub fn run(document: &Document, ask: &Criteria<'_>, folder: &Path, monitor: &Monitor) -> Result<Value> {
-    let there = ask.list(document, monitor)?;
+    let there = ask.list_for_one(document, monitor)?;
     let backup = ask.find(document, &there.listing, monitor)?;
     let holds = |id: &str| backup.copy_at(id).is_some_and(|copy| copy.repository && copy.whole);
     let holding = there.places.iter().filter(|place| holds(place.id()));

@@ -131,7 +131,23 @@ pub fn list(
     site: Option<&str>,
     monitor: &Monitor,
 ) -> Result<Listing> {
-    let listing = list_made(document, places, site, monitor)?;
+    list_for(NoteKind::Missing, document, places, site, monitor)
+}
+
+/// The same; what it is that somebody may miss of a place that is not there or cannot be asked is said. Where one copy of a
+/// backup that is named is enough, nothing is missing once it is found: that is a [`NoteKind::Warning`].
+pub fn list_for(
+    gap: NoteKind,
+    document: &Document,
+    places: &[Arc<dyn Destination>],
+    site: Option<&str>,
+    monitor: &Monitor,
+) -> Result<Listing> {
+    let listing = list_made(gap, document, places, site, monitor)?;
+    for (name, why) in listing.unreachable.iter().filter(|(name, _)| listing.absent.contains(*name)) {
+        let text = format!("destination {name}: {why}; `bam destination init {name}` makes it");
+        monitor.note(NoteKind::Warning, text);
+    }
     for place in places {
         let empty = !listing.backups.iter().any(|backup| backup.copy_at(place.id()).is_some());
         if !empty || listing.unreachable.contains_key(place.id()) || !matches!(place.is_there(), Ok(false)) {
@@ -141,15 +157,17 @@ pub fn list(
         // Folders of this machine are there from the first backup on; of a server somebody may have mistyped the path.
         match place.pushes() {
             true => monitor.note(NoteKind::Info, text),
-            false => monitor.note(NoteKind::Missing, text + "; if backups should be there, correct its path"),
+            false => monitor.note(gap, text + "; if backups should be there, correct its path"),
         }
     }
     Ok(listing)
 }
 
 /// The backups at these places that are the document's own site's, or those of the site that is asked for. A place that
-/// cannot be listed is a note, and so is what was passed over; when no place can be listed, that is a failure.
+/// cannot be listed is a note, and so is what was passed over; when no place can be listed, that is a failure. Of repositories
+/// that nobody made yet nothing is said.
 pub fn list_made(
+    gap: NoteKind,
     document: &Document,
     places: &[Arc<dyn Destination>],
     site: Option<&str>,
@@ -160,7 +178,7 @@ pub fn list_made(
             "add one with `bam destination add`; or name the place, `bam backups --from PLACE`, or a file, --file FILE",
         ));
     }
-    let listing = list_all(document, places, monitor)?.of_sites(&Sites::of(document, site))?;
+    let listing = list_all(gap, document, places, monitor)?.of_sites(&Sites::of(document, site))?;
     for note in &listing.notes {
         monitor.note(note.kind, note.text.clone());
     }
@@ -199,7 +217,12 @@ pub fn find<'l>(
 }
 
 /// All backups at these places, whosesoever.
-pub fn list_all(document: &Document, places: &[Arc<dyn Destination>], monitor: &Monitor) -> Result<Listing> {
+pub fn list_all(
+    gap: NoteKind,
+    document: &Document,
+    places: &[Arc<dyn Destination>],
+    monitor: &Monitor,
+) -> Result<Listing> {
     let asked: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
     asked.iter().for_each(|place| place.attend(&monitor.flag()));
     let mut listing = Listing::of(&asked);
@@ -213,8 +236,8 @@ pub fn list_all(document: &Document, places: &[Arc<dyn Destination>], monitor: &
             format!("no destination can be listed: {}", told.join("; ")),
         ));
     }
-    for (name, why) in &listing.unreachable {
-        monitor.note(NoteKind::Missing, format!("destination {name} is left out: {why}"));
+    for (name, why) in listing.unreachable.iter().filter(|(name, _)| !listing.absent.contains(*name)) {
+        monitor.note(gap, format!("destination {name} is left out: {why}"));
     }
     Ok(listing)
 }

@@ -6,7 +6,7 @@ use super::{made, places};
 use crate::catalog::{Backup, Listing, Relation, SiteIdentity};
 use crate::config::Document;
 use crate::destination::Destination;
-use crate::{Code, Error, Monitor, Note, Result};
+use crate::{Code, Error, Monitor, Note, NoteKind, Result};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,10 +42,19 @@ impl<'a> Criteria<'a> {
         Criteria { id, destinations, source, site }
     }
 
-    /// Lists what there is.
+    /// Lists what there is, for work on all copies of it.
     pub fn list(&self, document: &Document, monitor: &Monitor) -> Result<Selection> {
+        self.list_for(NoteKind::Missing, document, monitor)
+    }
+
+    /// The same, for work that one copy is enough for.
+    pub fn list_for_one(&self, document: &Document, monitor: &Monitor) -> Result<Selection> {
+        self.list_for(self.id.map_or(NoteKind::Missing, gap), document, monitor)
+    }
+
+    fn list_for(&self, gap: NoteKind, document: &Document, monitor: &Monitor) -> Result<Selection> {
         let places = places::open(document, self.destinations)?;
-        let listing = places::list(document, &places, self.site, monitor)?;
+        let listing = places::list_for(gap, document, &places, self.site, monitor)?;
         if self.id == Some("latest") && self.destinations.is_empty() && self.site.is_none() {
             made::warn_of_gone(document, &listing, self.source, monitor);
         }
@@ -83,6 +92,12 @@ impl<'a> Criteria<'a> {
     }
 }
 
+/// How much it matters that a place could not be asked for a backup of which one copy is enough: the latest may lie there, but
+/// one that has a name and is found is no other.
+pub fn gap(id: &str) -> NoteKind {
+    if id == "latest" { NoteKind::Missing } else { NoteKind::Warning }
+}
+
 /// Nobody said which backup.
 pub fn which() -> Error {
     Error::new(Code::Usage, "which backup?").hint("give its ID, its file name, or `latest`")
@@ -113,7 +128,7 @@ pub fn meant(document: &Document, ask: &Restore, monitor: &Monitor) -> Result<Me
     let names: Vec<String> = ask.destination.iter().cloned().collect();
     let source = ask.source.as_deref().filter(|_| id == "latest");
     let wanted = Criteria::new(Some(id), &names, source, ask.site.as_deref());
-    let there = wanted.list(document, monitor)?;
+    let there = wanted.list_for_one(document, monitor)?;
     let backup = wanted.find(document, &there.listing, monitor)?.clone();
     let other_site = (backup.own == Some(false)).then(|| backup.identity().describe());
     Ok(Meant { backup, other_site, notes: monitor.notes() })

@@ -4,7 +4,7 @@ use super::{Repository, remembered};
 use crate::catalog::{Sidecar, key};
 use crate::destination::snapshots::{FILE, Grouped, PART, PARTS, RUN, Snapshot, backups};
 use crate::destination::{Listed, check_name};
-use crate::{Code, Error, Note, NoteKind, Result};
+use crate::{Code, Error, Fact, Note, NoteKind, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -63,6 +63,19 @@ impl Repository {
         let mut ids: Vec<&str> = known.iter().map(|snapshot| snapshot.id.as_str()).collect();
         ids.sort_unstable();
         Ok(ids.iter().eq(names.iter()).then_some(known))
+    }
+
+    /// That there is no repository means something else where one is remembered that held snapshots.
+    pub(super) fn gone(&self, error: Error) -> Error {
+        let held = self.recall().map_or(0, |known| known.len());
+        if error.code() != Code::NotFound || held == 0 {
+            return error;
+        }
+        let text =
+            format!("there is no repository at {} any more, which held {held} snapshots", self.access.shown);
+        Error::new(Code::Destination, text)
+            .hint("is its disk mounted, its address the right one? `bam destination init` makes a new one")
+            .with(Fact::Destination, &self.access.id)
     }
 
     fn recall(&self) -> Option<Vec<Snapshot>> {

@@ -272,7 +272,7 @@ impl Destination for Repository {
     }
 
     fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
-        let all = self.backups(told)?;
+        let all = self.backups(told).map_err(|error| self.gone(error))?;
         Ok(all.into_iter().filter(|found| found.lacks.is_empty()).map(|found| found.listed).collect())
     }
 

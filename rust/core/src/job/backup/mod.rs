@@ -184,7 +184,7 @@ fn list_and_clean(
     monitor: &Arc<Monitor>,
 ) -> Result<Listing> {
     let everywhere: places::Ready = ready.iter().chain(repositories).cloned().collect();
-    let listing = places::list_all(document, &everywhere, monitor)?;
+    let listing = places::list_all(NoteKind::Missing, document, &everywhere, monitor)?;
     let resumable = replicate::resumable(document, &listing);
     for place in ready {
         places::clean(&**place, &resumable, monitor)?;

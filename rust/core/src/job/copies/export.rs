@@ -45,7 +45,7 @@ pub fn export(
     let folder = export.to;
     check_folder(folder, export.create)?;
     let state_dir = lock::state_dir(document)?;
-    let there = ask.list(document, monitor)?;
+    let there = ask.list_for_one(document, monitor)?;
     let backup = ask.find(document, &there.listing, monitor)?;
     // What somebody else put there is no good copy.
     let never_plain = trust::is_known_encrypted(document, &there.listing, backup);

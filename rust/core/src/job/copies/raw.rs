@@ -2,8 +2,9 @@
 
 use crate::catalog::Backup;
 use crate::destination::Destination;
+use crate::job::places;
 use crate::job::request::Restore;
-use crate::job::{places, select};
+use crate::job::select::{self, gap};
 use crate::{Code, Error, Monitor, Result};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub fn raw(
     let id = ask.id.as_deref().ok_or_else(select::which)?;
     let names: Vec<String> = ask.destination.iter().cloned().collect();
     let opened = places::open(document, &names)?;
-    let listed = places::list(document, &opened, ask.site.as_deref(), monitor)?;
+    let listed = places::list_for(gap(id), document, &opened, ask.site.as_deref(), monitor)?;
     let backup =
         places::find(document, &listed, id, ask.source.as_deref(), ask.destination.as_deref(), monitor)?
             .clone();

@@ -37,14 +37,16 @@ pub fn bring_up_to_date(
         }
     }
     // A folder that is not there is made when a copy goes there.
-    let listing = places::list_made(document, all, site, monitor)?;
-    if let Some(note) = listing.incomplete() {
-        monitor.note(note.kind, note.text);
-    }
-    let mut made = Vec::new();
+    let listing = places::list_made(NoteKind::Missing, document, all, site, monitor)?;
+    let (mut made, mut told) = (Vec::new(), BTreeSet::new());
     let known = Damaged::of(document);
     let lacking = Lacking { document, all, listing: &listing, known: &known, state_dir: &state_dir, monitor };
     for (backup, mut missing) in wanting(document, &listing, &known) {
+        for name in missing.iter().filter(|name| listing.absent.contains(*name)) {
+            if let Some(why) = listing.unreachable.get(name).filter(|_| told.insert(name.clone())) {
+                monitor.note(NoteKind::Missing, format!("nothing is copied to {name}: {why}"));
+            }
+        }
         // A destination that cannot be listed has been told of already; one that was not looked at may have it.
         missing.retain(|name| {
             all.iter().any(|place| place.id() == name) && !listing.unreachable.contains_key(name)
@@ -57,6 +59,9 @@ pub fn bring_up_to_date(
                 made.extend(lacking.copy(backup, &name, kind)?);
             }
         }
+    }
+    if let Some(note) = listing.incomplete() {
+        monitor.note(note.kind, note.text);
     }
     Ok(made)
 }

@@ -158,7 +158,8 @@ pub fn find(
     let names: Vec<String> = ask.destination.iter().cloned().collect();
     // A source besides an ID or a name says where to put it; with `latest` it says which.
     let made_from = ask.source.as_deref().filter(|_| id == "latest");
-    let there = Criteria::new(Some(id), &names, made_from, ask.site.as_deref()).list(document, monitor)?;
+    let there = Criteria::new(Some(id), &names, made_from, ask.site.as_deref());
+    let there = there.list_for_one(document, monitor)?;
     let listed = there.listing;
     let backup = places::find(document, &listed, id, made_from, ask.destination.as_deref(), monitor)?;
     let whose = backup.identity().describe();

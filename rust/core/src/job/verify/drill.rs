@@ -47,7 +47,7 @@ pub fn run(
     let state_dir = lock::state_dir(document)?;
     let dir = state_dir.join("drill");
     let _lock = lock::acquire(&Document { state_dir: Some(dir.clone()), ..Document::default() })?;
-    let there = ask.list(document, monitor)?;
+    let there = ask.list_for_one(document, monitor)?;
     let mut chosen = ask.choose(document, &there.listing, monitor)?;
     if ask.id.is_none() {
         chosen = newest_of_each(chosen);
