@@ -87,6 +87,19 @@ class Replicate(RepositoryTest):
         self.bam("verify", number, expect=3)
         self.bam("delete", number, "--yes", expect=3)
 
+    def test_what_was_mended_is_not_missing(self):
+        self.init()
+        self.bam("destination", "init", "off")
+        made = self.bam_json("backup", "files", "inc,off")
+        [files] = [one["id"] for one in self.snapshots() if "bam_part=files" in one["tags"]]
+        self.restic("forget", files)
+        self.assertSays(self.bam("backups", expect=3), "is not whole")
+        self.bam("replicate")
+        self.bam("backups")
+        self.assertEqual(self.at_other(), self.restic_backups())
+        self.assertEqual(self.bam_json("replicate")["copies"], [])
+        self.bam("verify", str(made["id"]))
+
     def test_nothing_is_copied_that_retention_would_take_at_once(self):
         self.document["schedules"] = {"nightly": {"source": "files", "profile": "default", "destinations": ["inc", "off"],
                                                   "every": 1, "keep": 2}}

@@ -60,7 +60,12 @@ pub fn bring_up_to_date(
             }
         }
     }
-    if let Some(note) = listing.incomplete() {
+    // What was not whole may be so by now.
+    let now = (listing.left_out > 0 && !made.is_empty()).then(|| {
+        let asked: Vec<&dyn Destination> = all.iter().map(AsRef::as_ref).collect();
+        Listing::of(&asked)
+    });
+    if let Some(note) = now.as_ref().unwrap_or(&listing).incomplete() {
         monitor.note(note.kind, note.text);
     }
     Ok(made)

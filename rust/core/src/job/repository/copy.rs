@@ -3,7 +3,7 @@
 //! A kill leaves parts without the last one, which are no backup; the next run copies what is missing and goes on.
 
 use crate::catalog::Backup;
-use crate::destination::snapshots::{FILE, ID, PARTS, Snapshot, backups};
+use crate::destination::snapshots::{FILE, ID, PARTS, SITE, Snapshot, backups};
 use crate::destination::{Destination, Snapshots};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use std::sync::Arc;
@@ -72,7 +72,25 @@ fn of_snapshots(
             monitor
                 .note(NoteKind::Warning, format!("{file} stays at {} and is not whole: {error}", places.1));
         }
-    })
+    })?;
+    if let Err(error) = forget_broken(to, &here, whole) {
+        let text = format!("{file} is at {} and beside it stays one that is not whole: {error}", places.1);
+        monitor.note(NoteKind::Missing, text);
+    }
+    Ok(())
+}
+
+/// Forgets what another run saved of the same backup and is not whole: nobody can restore it, and now there is one that is.
+fn forget_broken(to: &dyn Snapshots, here: &[Snapshot], whole: &Snapshot) -> Result<()> {
+    let is_same = |one: &Snapshot| [ID, SITE, FILE].iter().all(|tag| one.tag(tag) == whole.tag(tag));
+    let broken: Vec<_> = backups(here)
+        .into_iter()
+        .filter(|one| one.whole.group() != whole.group() && is_same(one.whole))
+        .filter(|one| parts(here, one.whole, "").is_err())
+        .collect();
+    // First what makes it exist.
+    to.forget(&broken.iter().map(|one| one.whole.id.clone()).collect::<Vec<_>>())?;
+    to.forget(&broken.iter().flat_map(|one| &one.others).map(|one| one.id.clone()).collect::<Vec<_>>())
 }
 
 /// The snapshots that a backup is put together from, besides the last. Fails where one is not there.
