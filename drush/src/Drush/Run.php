@@ -34,6 +34,13 @@ final class Run {
   private ?Document $document = NULL;
 
   /**
+   * The notes that were told.
+   *
+   * @var string[]
+   */
+  private array $told = [];
+
+  /**
    * Opens the site that Drush has found.
    *
    * @param string $root
@@ -118,6 +125,11 @@ final class Run {
       // Those of a failed job, too: they may say why.
       foreach ($job->notes() as $note) {
         $text = Format::name($note['text']);
+        // What asked first which backup is meant may have said it.
+        if (in_array($text, $this->told, TRUE)) {
+          continue;
+        }
+        $this->told[] = $text;
         $note['kind'] === 'info' ? $this->logger->info($text) : $this->logger->warning($text);
       }
     }
