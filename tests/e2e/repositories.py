@@ -9,6 +9,7 @@ import unittest
 
 from bamtest import SiteTest, descendants
 from mariadb import server
+from restic_key import make_cheap
 
 UGLY = [b"plain", b" blank \t", b"a\nb", b"we[ir]d*?\\$HOME # !", b"\xff\xfe", "ü 😀".encode(), b"-dash", b"'quote\""]
 # What restic can be asked for here.
@@ -21,6 +22,8 @@ TIME = 1_700_000_000_123_456_789
 class RepositoryTest(SiteTest):
     # What restic, when a test calls it, finds in its environment besides.
     credentials = {}
+    # Where the destination `inc` lies on this machine, where its settings do not say so.
+    folder = None
 
     def setUp(self):
         super().setUp()
@@ -28,8 +31,16 @@ class RepositoryTest(SiteTest):
         self.document["destinations"]["inc"] = {"type": "restic", "repository": self.repository}
         self.document["site"]["url"] = "http://lab.example.org"
 
-    def init(self):
-        self.bam("destination", "init", "inc")
+    def init(self, name="inc"):
+        self.bam("destination", "init", name)
+        settings = self.document["destinations"][name]
+        repository = settings["repository"]
+        if repository.startswith("sftp:"):
+            repository = "/" + repository.rpartition("//")[2]
+        if name == "inc" and self.folder:
+            repository = self.folder
+        if os.path.isdir(repository):
+            make_cheap(repository, self.password(settings.get("key_file")))
 
     def restic(self, *arguments, expect=0, repository=None, password=None):
         done = subprocess.run(["restic", "--no-cache", "-r", repository or self.repository, *arguments],
@@ -78,8 +89,8 @@ class RepositoryTest(SiteTest):
 
         return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}, told
 
-    def password(self):
-        with open(self.key) as file:
+    def password(self, key=None):
+        with open(key or self.key) as file:
             return file.readline().strip()
 
     def snapshots(self, **options):

@@ -36,7 +36,7 @@ class Replicate(RepositoryTest):
     def test_what_one_lacks_comes_from_the_other(self):
         self.init()
         made = self.bam_json("backup", "files", "inc,off", expect=3)
-        self.bam("destination", "init", "off")
+        self.init("off")
         before = tree(self.files)
         copied = self.bam_json("replicate")["copies"]
         self.assertEqual([(copy["destination"], copy["ok"]) for copy in copied], [("off", True)])
@@ -66,7 +66,7 @@ class Replicate(RepositoryTest):
         result = self.bam("replicate", expect=3)
         self.assertEqual(result.err.count(note), 1, result)
         # Nor is it nobody's fault where there was one.
-        self.bam("destination", "init", "off")
+        self.init("off")
         self.bam("replicate")
         os.rename(self.other, self.other + ".away")
         self.assertSays(self.bam("backups", expect=3), note + " any more")
@@ -89,7 +89,7 @@ class Replicate(RepositoryTest):
 
     def test_what_was_mended_is_not_missing(self):
         self.init()
-        self.bam("destination", "init", "off")
+        self.init("off")
         made = self.bam_json("backup", "files", "inc,off")
         [files] = [one["id"] for one in self.snapshots() if "bam_part=files" in one["tags"]]
         self.restic("forget", files)
@@ -108,20 +108,20 @@ class Replicate(RepositoryTest):
             self.bam("run", "nightly", expect=3)
         made = self.bam_json("backups")["backups"]
         self.document["schedules"]["nightly"]["keep"] = 1
-        self.bam("destination", "init", "off")
+        self.init("off")
         self.bam("replicate")
         self.assertEqual(self.at_other(), {str(made[0]["id"]): ["backup", "files"]})
 
     def test_a_place_that_a_schedule_does_not_name_is_not_told_to_lack_anything(self):
         self.document["schedules"] = {"nightly": {"source": "files", "profile": "default", "destinations": ["inc"], "every": 1}}
         self.init()
-        self.bam("destination", "init", "off")
+        self.init("off")
         self.bam("backup", "files", "inc,off")
         self.bam("run", "nightly")
 
     def test_archives_and_repositories_do_not_become_each_other(self):
         self.init()
-        self.bam("destination", "init", "off")
+        self.init("off")
         self.bam("backup", "files", "inc,off,manual")
         shutil.rmtree(self.destination())
         for one in self.snapshots(repository=self.other, password="another battery staple"):
@@ -134,7 +134,7 @@ class Replicate(RepositoryTest):
         self.write("sites/default/files/more", os.urandom(40_000_000))
         self.init()
         made = self.bam_json("backup", "files", "inc,off", expect=3)
-        self.bam("destination", "init", "off")
+        self.init("off")
         whole = {str(made["id"]): ["backup", "files"]}
         seed = random.randrange(1 << 32)
         print(f"# seed {seed}")
@@ -157,7 +157,7 @@ class Replicate(RepositoryTest):
         self.write("sites/default/files/more", os.urandom(20_000_000))
         self.init()
         self.bam("backup", "files", "inc,off", expect=3)
-        self.bam("destination", "init", "off")
+        self.init("off")
         process = self.start("replicate")
         seen = self.seen_until_the_end(process)
         self.assertTrue([line for line, _ in seen if b"--from-password-file" in line], "restic copy was seen")
@@ -174,7 +174,7 @@ class Replicate(RepositoryTest):
                 {"repository": "sftp:" + address, "identity_file": sshd.path("id"), "host_key": sshd.fingerprint().split()[1]})
         self.init()
         self.bam("backup", "files", "inc,off", expect=3)
-        self.bam("destination", "init", "off")
+        self.init("off")
         for name in ("inc", "off"):
             pinned = self.document["destinations"][name]["host_key"]
             self.document["destinations"][name]["host_key"] = "SHA256:" + "A" * 43

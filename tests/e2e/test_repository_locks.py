@@ -58,7 +58,7 @@ class Locks(LockTest):
         other = self.path("other")
         self.document["destinations"]["off"] = {"type": "restic", "repository": other}
         self.bam("backup", "files", "inc,off", expect=3)
-        self.bam("destination", "init", "off")
+        self.init("off")
         self.cancelled("replicate")
         self.assertEqual(locks(other), [])
 

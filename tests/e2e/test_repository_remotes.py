@@ -85,7 +85,7 @@ class RemoteTest(RepositoryTest):
         self.document["destinations"]["side"] = {"type": "restic", "repository": side}
         self.fill()
         for name in ("inc", "side"):
-            self.bam("destination", "init", name)
+            self.init(name)
         made = [self.bam_json("backup", "files", "inc,side")["id"] for _ in range(2)]
         del self.document["destinations"]["side"]
         self.assertEqual(self.listed(restic=False), made[::-1], "what was saved from here is known")
@@ -143,7 +143,7 @@ class Rest(RemoteTest):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        self.served = self.path("served")
+        self.served = self.folder = self.path("served")
         os.makedirs(self.served, exist_ok=True)
         with open(self.path("log"), "ab") as log:
             process = subprocess.Popen(["rclone", "--config", self.path("rclone.conf"), "serve", "restic", "--addr", f"127.0.0.1:{port}",
@@ -204,6 +204,7 @@ class Rest(RemoteTest):
 
     def test_a_remote_of_rclone(self):
         os.mkdir(self.path("far"))
+        self.folder = self.path("far/repo")
         self.secret("rclone.conf", "[far]\ntype = alias\nremote = " + self.path("far") + "\n")
         self.document["destinations"]["inc"] = {"type": "restic", "repository": "rclone:far:repo",
                                                 "credential_files": {"RCLONE_CONFIG": self.path("rclone.conf")}}
@@ -242,7 +243,7 @@ class Bucket(RemoteTest):
         self.document["destinations"]["away"] = self.bucket
         self.fill()
         self.init()
-        self.bam("destination", "init", "away")
+        self.init("away")
         self.bam("backup", "files", "away,inc")
         before = len(self.server.log())
         self.assertEqual(self.bam("cat", "latest", "plain").out, "plain")

@@ -116,7 +116,7 @@ class Damaged(RepositoryTest):
         del self.document["destinations"]["manual"]
         self.document["destinations"]["off"] = {"type": "restic", "repository": self.path("off")}
         for name in ("inc", "off"):
-            self.bam("destination", "init", name)
+            self.init(name)
         self.bam("backup", "files", "inc,off")
         packs = [os.path.join(folder, name) for folder, _, names in os.walk(self.repository + "/data") for name in names]
         self.pack = max(packs, key=os.path.getsize)
@@ -140,7 +140,7 @@ class Damaged(RepositoryTest):
 
     def test_a_copy_that_fails_says_why(self):
         shutil.rmtree(self.path("off"))
-        self.bam("destination", "init", "off")
+        self.init("off")
         with open(self.pack, "r+b") as file:
             file.write(b"garbage" * 1000)
         result = self.bam("replicate", expect=3)
