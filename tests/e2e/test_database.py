@@ -3,9 +3,11 @@
 import contextlib
 import gzip
 import io
+import json
 import os
 import random
 import shutil
+import signal
 import socket
 import sqlite3
 import tarfile
@@ -16,6 +18,7 @@ from mariadb import missing, server, state
 
 # Everything that quoting can get wrong, in a client's option file or a URL.
 PASSWORD = "p@ss'w\"ör#d\\1 %/:?"
+AS_BEFORE = "Everything is as it was before the restore"
 URL_PASSWORD = "p%40ss'w%22%C3%B6r%23d%5C1%20%25%2F%3A%3F"
 
 
@@ -131,7 +134,8 @@ class MariaDb(SiteTest):
         with gzip.open(made["path"]) as dump, gzip.open(half, "wb") as copy:
             text = dump.read()
             copy.write(text[:len(text) // 2])
-        self.bam("restore", "--file", half, "--source", "db", "--unauthenticated", "--yes", expect=4)
+        result = self.bam("restore", "--file", half, "--source", "db", "--unauthenticated", "--yes", expect=4)
+        self.assertSays(result, AS_BEFORE)
         self.assertEqual(state(self.name), before)
 
 
@@ -159,6 +163,32 @@ class Sqlite(SiteTest):
             db.execute("delete from node where nid % 2")
         self.bam("restore", str(made["id"]), "--yes")
         self.assertEqual(self.rows(), before)
+
+    def test_readers_go_on_while_one_is_waited_for_and_a_cancel_is_seen(self):
+        made = self.backup("db")
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.execute("delete from node where nid % 2")
+        before = self.rows()
+        journal = self.path("state/restore.json")
+
+        def swapping():
+            with contextlib.suppress(FileNotFoundError, ValueError, KeyError), open(journal) as file:
+                return json.load(file)["state"] == "swapping"
+        with contextlib.closing(sqlite3.connect(self.database)) as visitor:
+            visitor.execute("begin")
+            visitor.execute("select * from node").fetchone()
+            process = self.start("restore", str(made["id"]), "--yes")
+            self.wait(swapping, process)
+            for _ in range(20):
+                self.assertEqual(self.rows(), before)
+            self.assertTrue(swapping())
+            process.send_signal(signal.SIGINT)
+            # The visitor is still there: what was not changed is not taken back.
+            self.assertSays(self.finish(process, expect=130), AS_BEFORE)
+        self.assertEqual(self.rows(), before)
+        self.assertEqual([name for name in os.listdir(self.path("state")) if "-" in name], [])
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(len(self.rows()), 500)
 
     def test_caches_come_back_empty_and_maintenance_mode_stays_as_it_is(self):
         with contextlib.closing(sqlite3.connect(self.database)) as db, db:

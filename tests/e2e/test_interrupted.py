@@ -210,7 +210,7 @@ class InTheMiddle(SiteTest):
                 self.assertSays(seen, "is running", f"process {process.pid}")
                 self.assertNotIn("was stopped", seen.err)
                 process.send_signal(stop)
-                self.finish(process, expect=130)
+                self.assertSays(self.finish(process, expect=130), "Everything is as it was before the restore")
         self.let_go(session)
         self.assertEqual(state(self.name), damaged)
         self.assertEqual(self.server.sql(f"show databases like '{self.name}\\_%'"), "", "scratch databases go")

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import signal
 import subprocess
 import unittest
 from urllib.parse import quote
@@ -455,6 +456,32 @@ class Pgsql(SiteTest):
         self.assertClean()
         self.bam("restore", str(made["id"]), "--yes")
         self.assertEqual(self.sql("select count(*) from node"), "2000\n")
+
+    def test_the_site_goes_on_while_a_table_is_waited_for_and_a_cancel_is_seen(self):
+        made = self.backup("db")
+        self.sql("delete from sessions; delete from variable")
+        visitor = subprocess.Popen(["psql", "-X", "-q", "-d", self.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   env=self.server.environment())
+        self.addCleanup(lambda: visitor.poll() is None and visitor.communicate())
+        visitor.stdin.write(b"begin; select * from variable;\n\\echo held\n")
+        visitor.stdin.flush()
+        while visitor.stdout.readline() != b"held\n":
+            self.assertIsNone(visitor.poll())
+        waits = lambda: self.server.sql("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") != "0\n"
+        restore = ("restore", str(made["id"]), "--table", "sessions,variable", "--yes")
+        process = self.start(*restore)
+        for n in range(2):
+            self.wait(waits, process)
+            # That is answered, and the restore goes on waiting.
+            self.sql(f"insert into sessions values ('visitor {n}')")
+        self.wait(waits, process)
+        process.send_signal(signal.SIGTERM)
+        self.assertSays(self.finish(process, expect=130), "Everything is as it was before the restore")
+        self.assertEqual(self.sql("select sid from sessions order by sid"), "visitor 0\nvisitor 1\n")
+        self.assertClean()
+        visitor.communicate()
+        self.bam(*restore)
+        self.assertEqual(self.sql("select sid from sessions; select count(*) from variable where name = 'site_name'"), "s1\n1\n")
 
     def test_the_server_going_away_is_a_failure_like_any_other(self):
         made = self.backup("db")

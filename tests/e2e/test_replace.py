@@ -2,6 +2,7 @@
 it, and dumps that nobody vouches for."""
 
 import os
+import signal
 import subprocess
 import time
 import unittest
@@ -11,6 +12,7 @@ from bamtest import SiteTest
 
 HEADER = "-- MySQL dump 10.13\nCREATE TABLE node (a int primary key);\nINSERT INTO node VALUES (2);\n"
 FOOTER = "\n-- Dump completed\n"
+AS_BEFORE = "Everything is as it was before the restore"
 # Each tries to change the database next door, in a way of its own.
 HOSTILE = (
     "/*!80000 INSERT INTO node VALUES (5) -- */ DROP TABLE {other}.t;",
@@ -147,7 +149,7 @@ class Replace(SiteTest):
             begun = time.monotonic()
             result = self.bam("restore", str(made["id"]), "--yes", expect=1)
             self.assertGreater(time.monotonic() - begun, 25)
-            self.assertSays(result, "lock wait timeout")
+            self.assertSays(result, "lock wait timeout", AS_BEFORE)
             self.assertEqual(mariadb.state(self.name), before)
             self.assertClean()
             self.backup("db")
@@ -155,6 +157,65 @@ class Replace(SiteTest):
             visitor.communicate()
         self.bam("restore", str(made["id"]), "--yes")
         self.assertEqual(self.server.sql("select count(*) from b", self.name), "1\n")
+
+    def waits(self):
+        """Whether some session waits for a table."""
+        return "metadata lock" in self.server.sql("select state from information_schema.processlist where state is not null")
+
+    def test_the_site_goes_on_while_a_table_is_waited_for_and_a_cancel_is_seen(self):
+        beside = [f"all on `{self.name}`.*", f"all on `{self.name}\\_bam\\_%`.*"]
+        trigger = "create trigger t before insert on a for each row set new.i = new.i + 100"
+        for way, grants, trigger in (("beside", beside, ""), ("with a trigger", None, trigger), ("direct", beside[:1], "")):
+            with self.subTest(way):
+                self.server.sql("drop table if exists a; drop table if exists z; create table a (i int); create table z (i int); "
+                                f"insert into z values (1); {trigger}", self.name)
+                self.use(self.server, "root")
+                if grants:
+                    self.user(way, grants)
+                made = self.backup("db")
+                self.server.sql("insert into z values (2)", self.name)
+                before = mariadb.state(self.name)
+                visitor = self.server.hold("begin; select * from z", self.name)
+                process = self.start("restore", str(made["id"]), "--yes")
+                for n in range(2):
+                    self.wait(self.waits, process)
+                    # That is answered, and the restore goes on waiting.
+                    self.server.sql(f"insert into a values ({n})", self.name)
+                self.wait(self.waits, process)
+                process.send_signal(signal.SIGINT)
+                self.assertSays(self.finish(process, expect=130), AS_BEFORE)
+                self.assertIn(b"still here", visitor.communicate(b"select 'still here';\n")[0])
+                add = 100 if trigger else 0
+                self.assertEqual(self.server.sql("select * from a order by i", self.name), f"{add}\n{add + 1}\n")
+                self.server.sql("delete from a", self.name)
+                self.assertEqual(mariadb.state(self.name), before)
+                self.assertClean()
+                self.bam("restore", str(made["id"]), "--yes")
+                self.assertEqual(self.server.sql("select * from z", self.name), "1\n")
+
+    def test_a_busy_site_gets_its_tables_swapped_all_the_same(self):
+        self.server.sql("create table z (i int); insert into z values (1)", self.name)
+        made = self.backup("db")
+        for seconds in (0.3, 4):
+            with self.subTest(seconds):
+                self.server.sql("update z set i = 2", self.name)
+                visitors = []
+                for n in range(4):
+                    with open(self.path("visits"), "w") as file:
+                        file.write(f"do sleep({n * seconds / 4});\n" + f"select sleep({seconds}) from z;\n" * 2000)
+                    with open(self.path("visits")) as file:
+                        visitors.append(subprocess.Popen(self.server.client("--batch", self.name), stdin=file,
+                                                         stdout=subprocess.DEVNULL))
+                reading = "select count(*) from information_schema.processlist where info like 'select sleep%'"
+                self.wait(lambda: self.server.sql(reading) == "4\n")
+                try:
+                    self.bam("restore", str(made["id"]), "--yes")
+                finally:
+                    for visitor in visitors:
+                        visitor.kill()
+                        visitor.wait()
+                self.assertEqual(self.server.sql("select * from z", self.name), "1\n")
+                self.assertClean()
 
     def test_hostile_dumps_change_nothing_elsewhere(self):
         self.server.sql("create table node (a int primary key); insert into node values (1); "

@@ -32,6 +32,7 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     of_a_name: bool,
     of_bytes: bool,
+    leaves: bool,
 }
 
 impl Error {
@@ -45,6 +46,7 @@ impl Error {
             source: None,
             of_a_name: false,
             of_bytes: false,
+            leaves: false,
         }
     }
 
@@ -151,6 +153,7 @@ impl Error {
             source: None,
             of_a_name: self.of_a_name,
             of_bytes: self.of_bytes,
+            leaves: self.leaves,
         }
     }
 
@@ -196,11 +199,27 @@ impl Error {
         self.message.starts_with(BARE)
     }
 
-    /// The same failure where dealing with it failed, too: the first is the one that is told, the second comes after it.
+    /// The same failure with what it has left behind, a sentence at the end of the message. What is said first, nearest to
+    /// the failure, stays.
+    #[must_use]
+    pub(crate) fn leaving(mut self, what: &str) -> Self {
+        if !self.leaves {
+            self.message = format!("{}. {what}", self.message);
+            self.leaves = true;
+        }
+        self
+    }
+
+    /// The same failure where dealing with it failed, too: the first is the one that is told, the second comes after it, and
+    /// what it says of what is left behind holds. A cancel that could not be followed is none.
     #[must_use]
     pub fn followed_by(mut self, second: &Error) -> Self {
         self.message = format!("{}; then: {}", self.message, second.message);
         self.hint = second.hint.clone().or(self.hint);
+        if self.code == Code::Cancelled {
+            self.code = second.code;
+        }
+        self.leaves = true;
         self
     }
 }
@@ -365,6 +384,16 @@ mod tests {
         assert_eq!(serde_json::to_value(error.again()).unwrap(), facts);
         let back = Error::from(io::Error::from(error));
         assert_eq!(back.fact(Fact::Destination), Some("offsite"), "facts survive a trip through io");
+    }
+
+    #[test]
+    fn what_is_left_behind_is_said_once_and_a_cancel_that_fails_is_none() {
+        let cancelled = || Error::new(Code::Cancelled, "cancelled");
+        let told = cancelled().leaving("Nothing was changed").leaving("All is lost").context("a.tar");
+        assert_eq!((told.message(), told.code()), ("a.tar: cancelled. Nothing was changed", Code::Cancelled));
+        let failed = cancelled().followed_by(&Error::new(Code::Space, "half of it is back"));
+        let failed = failed.leaving("Nothing was changed");
+        assert_eq!((failed.message(), failed.code()), ("cancelled; then: half of it is back", Code::Space));
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod pgsql;
 mod prefetch;
 pub(crate) mod reach;
 pub mod rights;
+mod short_tries;
 pub mod siblings;
 pub(crate) mod sql;
 pub mod sqlite;
@@ -32,4 +33,5 @@ pub mod table_places;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tool;
+mod untouched;
 mod walk;

@@ -45,6 +45,7 @@ pub struct Claimed {
     state_dir: PathBuf,
     /// Of a dump of several databases this one.
     only: Option<String>,
+    /// Asked for by a person: a drill has a state folder of its own.
     scratch: bool,
     _lock: Lock,
 }
@@ -54,12 +55,13 @@ pub fn run(document: &Document, ask: &Restore, to: &Elsewhere, monitor: &Arc<Mon
     let started = Instant::now();
     let mut place = claim(to, monitor)?;
     place.only.clone_from(&ask.only);
-    let opened = restore::find(document, ask, restore::Need::All, &place.state_dir, monitor)?.prove(
-        document,
-        ask.unauthenticated,
-        monitor,
-    )?;
-    let applied = place.put(&opened, monitor)?;
+    let put = || {
+        let found = restore::find(document, ask, restore::Need::All, &place.state_dir, monitor)?;
+        let opened = found.prove(document, ask.unauthenticated, monitor)?;
+        let applied = place.put(&opened, monitor)?;
+        Ok((opened, applied))
+    };
+    let (opened, applied) = put().map_err(restore::untouched)?;
     Ok(json!({
         "id": opened.sidecar().and_then(|s| s.number(key::ID)),
         "file": opened.file(),
@@ -155,6 +157,9 @@ impl Claimed {
             recorded: None,
         };
         let mut journal = Journal::begin(&self.state_dir, opened.file())?;
+        if !self.scratch {
+            journal = journal.of_a_drill();
+        }
         let staged = self.stage(&target, &mut journal).and_then(|staged| {
             let plain = opened.decode()?;
             match (&staged, opened.kind()) {
@@ -170,10 +175,7 @@ impl Claimed {
             staged.and_then(|applied| journal.check(&self.document, &keep, monitor).map(|()| applied));
         match staged {
             Ok(applied) => journal.commit(&self.document, monitor).map(|()| applied),
-            Err(error) => {
-                journal.abandon(&self.document, monitor);
-                Err(error)
-            }
+            Err(error) => Err(journal.give_up(error, &self.document, monitor)),
         }
     }
 

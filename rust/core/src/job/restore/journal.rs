@@ -57,6 +57,12 @@ fn foreign_maker(text: &[u8]) -> Option<String> {
     told["bam"].as_str().filter(|maker| *maker != env!("CARGO_PKG_VERSION")).map(str::to_owned)
 }
 
+/// What is left behind by a restore that came to nothing.
+pub const AS_BEFORE: &str = "Everything is as it was before the restore";
+/// The same where the site's answer, whether it is online again, is missing.
+const AS_BEFORE_BUT_OFFLINE: &str =
+    "The data is as it was before the restore, but the site may still be in maintenance mode";
+
 /// Finds what of a live folder stays, relative to it.
 pub type Keep<'a> = &'a dyn Fn(&Path) -> Vec<PathBuf>;
 
@@ -83,6 +89,9 @@ pub struct Journal {
     /// It is online again, as far as that was up to us.
     #[serde(skip)]
     online: bool,
+    /// Nothing that anybody uses is replaced.
+    #[serde(skip)]
+    drill: bool,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -100,11 +109,17 @@ impl Journal {
             offline: false,
             ours: false,
             online: false,
+            drill: false,
             path: state_dir.join(FILE),
         };
         // It may be there all the same, only not flushed.
         journal.save().inspect_err(|_| drop(fs::remove_file(&journal.path)))?;
         Ok(journal)
+    }
+
+    /// The same for a drill, where it is no matter in what state a failure leaves the place.
+    pub fn of_a_drill(self) -> Journal {
+        Journal { drill: true, ..self }
     }
 
     /// The one that a run left which was killed.
@@ -270,21 +285,38 @@ impl Journal {
         self.enter(JournalState::Checked)
     }
 
-    /// Makes the new data live, once it is checked. On failure the old data is live again.
+    /// Makes the new data live, once it is checked. On failure the old data is live again, see [`Journal::give_up`].
     pub fn commit(mut self, document: &Document, monitor: &Monitor) -> Result<()> {
-        let swapped = self.begin_swap().and_then(|()| self.swap(document, monitor));
-        match swapped {
-            Ok(()) => self.end(document, monitor),
-            Err(error) => match self.take_back(document, monitor) {
-                Ok(()) => return Err(error),
-                Err(second) => return Err(error.followed_by(&second)),
-            },
+        if let Err(error) = self.begin_swap() {
+            self.state = JournalState::Checked;
+            return Err(self.give_up(error, document, monitor));
         }
+        if let Err(error) = self.swap(document, monitor) {
+            return Err(self.give_up(error, document, monitor));
+        }
+        self.end(document, monitor);
         Ok(())
     }
 
-    /// Gives up before [`Journal::commit`]: the new data goes, the site is as it was.
-    pub fn abandon(mut self, document: &Document, monitor: &Monitor) {
+    /// Ends a restore that has failed, and says in what state that leaves the site: what has begun to trade places is taken
+    /// back, the new data goes.
+    pub fn give_up(mut self, error: Error, document: &Document, monitor: &Monitor) -> Error {
+        let swapping = self.state == JournalState::Swapping;
+        if swapping && let Err(second) = self.take_back(document, monitor) {
+            return error.followed_by(&second);
+        }
+        if !swapping {
+            self.abandon(document, monitor);
+        }
+        match self.offline && !self.online {
+            _ if self.drill => error,
+            true => error.leaving(AS_BEFORE_BUT_OFFLINE),
+            false => error.leaving(AS_BEFORE),
+        }
+    }
+
+    /// The new data goes, the old was never touched, or is back.
+    pub fn abandon(&mut self, document: &Document, monitor: &Monitor) {
         self.go_online(document, monitor);
         self.tidy(JournalState::Reverted, document, monitor);
     }
@@ -330,9 +362,14 @@ impl Journal {
             )
         })?;
         // The site is whole again: what looks at the journal may take it back online.
-        self.enter(JournalState::Reverted)?;
-        self.go_online(document, monitor);
-        self.tidy(JournalState::Reverted, document, monitor);
+        self.enter(JournalState::Reverted).map_err(|error| {
+            let text = format!("the restore of {} is taken back, which cannot be put on record", self.backup);
+            error.context(text).hint(
+                "the data is as it was before the restore, and the site may be in maintenance mode: see to what is said \
+                 here, then run `bam recover`",
+            )
+        })?;
+        self.abandon(document, monitor);
         Ok(())
     }
 
@@ -452,3 +489,7 @@ fn refresh(document: &Document, monitor: &Monitor) {
         ),
     }
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

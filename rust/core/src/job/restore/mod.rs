@@ -29,7 +29,7 @@ mod target;
 mod unlinked;
 
 use self::apply::Applied;
-use self::journal::Journal;
+use self::journal::{AS_BEFORE, Journal};
 use self::left_out::LeftOut;
 use self::target::Target;
 use super::local::Local;
@@ -66,7 +66,32 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
         true => Need::Parts,
         false => Need::All,
     };
-    let local = find(document, ask, need, &state_dir, monitor)?;
+    let done = onto_the_site(document, ask, need, &state_dir, monitor);
+    // Nobody expects a look to change anything.
+    let mut result = if ask.dry_run { done? } else { done.map_err(untouched)? };
+    if let Value::Object(result) = &mut result {
+        result.insert("seconds".into(), started.elapsed().as_secs_f64().into());
+    }
+    Ok(result)
+}
+
+/// A failure before anything was begun, unless it says more itself. What was asked for wrongly is answered in fewer words.
+pub fn untouched(error: Error) -> Error {
+    match error.code() {
+        Code::Usage | Code::Config | Code::NotFound => error,
+        _ => error.leaving(AS_BEFORE),
+    }
+}
+
+/// Finds the backup, proves it, and puts it in place.
+fn onto_the_site(
+    document: &Document,
+    ask: &Restore,
+    need: Need,
+    state_dir: &Path,
+    monitor: &Arc<Monitor>,
+) -> Result<Value> {
+    let local = find(document, ask, need, state_dir, monitor)?;
     // A file that is named may be looked into, whosesoever it is; onto the site goes the site's own.
     if let (Some(_), Some(sidecar)) = (&ask.file, local.sidecar()) {
         Sites::of(document, ask.site.as_deref()).check(&SiteIdentity::of_sidecar(sidecar), &local.name)?;
@@ -94,14 +119,13 @@ pub fn run(document: &Document, ask: &Restore, monitor: &Arc<Monitor>) -> Result
         "file": opened.file(),
         "source": source_name,
     });
-    let done = put(document, ask, &source_name, source, &opened, &state_dir, monitor).map_err(|error| {
+    let done = put(document, ask, &source_name, source, &opened, state_dir, monitor).map_err(|error| {
         let unnamed =
             error.is_bare() || error.code() == Code::Integrity && !error.message().contains(opened.file());
         if unnamed { error.context(opened.file()) } else { error }
     })?;
     if let (Value::Object(result), Value::Object(done)) = (&mut result, done) {
         result.extend(done);
-        result.insert("seconds".into(), started.elapsed().as_secs_f64().into());
     }
     Ok(result)
 }
@@ -317,10 +341,7 @@ fn put(
             journal.commit(document, monitor)?;
             Ok(json!({ "applied": applied }))
         }
-        Err(error) => {
-            journal.abandon(document, monitor);
-            Err(error)
-        }
+        Err(error) => Err(journal.give_up(error, document, monitor)),
     }
 }
 

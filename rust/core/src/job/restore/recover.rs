@@ -157,7 +157,7 @@ fn end(
             JournalState::Staging | JournalState::Staged | JournalState::Checked,
             RecoverWay::Either | RecoverWay::TakeBack,
         ) => {
-            abandon(journal, document, monitor);
+            journal.abandon(document, monitor);
             Ok(UNTOUCHED)
         }
         (JournalState::Staged, RecoverWay::Finish) => {
@@ -199,7 +199,7 @@ fn end(
             Ok("when its data was in place: it is finished now")
         }
         (JournalState::Reverted, RecoverWay::Either | RecoverWay::TakeBack) => {
-            abandon(journal, document, monitor);
+            journal.abandon(document, monitor);
             Ok("when it was taken back: its traces are removed, the site is as it was")
         }
         (JournalState::Tidying | JournalState::Settling, RecoverWay::TakeBack) => {
@@ -211,11 +211,6 @@ fn end(
                 .hint("`bam recover`, then restore again"))
         }
     }
-}
-
-fn abandon(journal: &mut Journal, document: &Document, monitor: &Monitor) {
-    journal.go_online(document, monitor);
-    journal.tidy(JournalState::Reverted, document, monitor);
 }
 
 fn forward(journal: &mut Journal, document: &Document, monitor: &Monitor) -> Result<()> {

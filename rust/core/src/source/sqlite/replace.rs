@@ -7,6 +7,7 @@ use super::dump::{LEFT_OUT, damaged, left_out};
 use crate::config::{Connection as Settings, names_table};
 use crate::source::drupal::Tables;
 use crate::source::dump_types::{LoadReport, LoadSettings};
+use crate::source::untouched;
 use crate::{Code, Error, Monitor, Result, ResultExt};
 use rusqlite::{Connection, ErrorCode};
 use serde::{Deserialize, Serialize};
@@ -89,8 +90,14 @@ impl SqliteReplacement {
                 new.close().map_err(|(_, cause)| damaged(cause))?;
             }
         }
+        untouched::note(&self.marker())?;
         self.loaded = true;
         Ok(report)
+    }
+
+    /// There as long as nothing live is changed.
+    fn marker(&self) -> PathBuf {
+        self.old.with_extension("untouched")
     }
 
     /// Copies the live data; `None` where it is no database at all.
@@ -183,18 +190,28 @@ impl SqliteReplacement {
         if !self.loaded {
             return Err(Error::new(Code::Internal, "nothing was loaded that could be swapped"));
         }
-        put(&self.new, &file(settings), monitor)
+        untouched::forget(&self.marker())?;
+        put(&self.new, &file(settings), monitor).map_err(|failed| match failed {
+            // Where that cannot be noted, it is taken back as if something were changed.
+            Failed::Unchanged(error) => {
+                let _ = untouched::note(&self.marker());
+                error
+            }
+            Failed::Changed(error) => error,
+        })
     }
 
     /// See [`crate::source::database::Replacement::revert`].
     pub(crate) fn revert(&self, settings: &Settings, monitor: &Monitor) -> Result<()> {
         let live = file(settings);
-        if !self.loaded {
+        if !self.loaded || self.marker().exists() {
             return Ok(());
         }
         match self.missing {
             true => remove(&live),
-            false => put(&self.old, &live, monitor),
+            false => put(&self.old, &live, monitor).map_err(|failed| match failed {
+                Failed::Unchanged(error) | Failed::Changed(error) => error,
+            }),
         }
     }
 
@@ -204,7 +221,7 @@ impl SqliteReplacement {
             remove(path)?;
             remove(&with_ending(path, "-journal"))?;
         }
-        Ok(())
+        remove(&self.marker())
     }
 }
 
@@ -232,16 +249,21 @@ fn mode(live: &Connection) -> rusqlite::Result<Option<Vec<(String, String)>>> {
     Ok(Some(mode))
 }
 
+/// Why a database did not become another one, and what it is now.
+enum Failed {
+    /// The same as before: the transaction came to nothing.
+    Unchanged(Error),
+    /// Perhaps something else.
+    Changed(Error),
+}
+
 /// Makes the live database what `from` is.
-fn put(from: &Path, live: &Path, monitor: &Monitor) -> Result<()> {
-    if check_magic(from).is_err() {
-        // The old one was no database either.
-        return replace_file(from, live);
+fn put(from: &Path, live: &Path, monitor: &Monitor) -> std::result::Result<(), Failed> {
+    // The old one was no database either, or there is none.
+    if check_magic(from).is_err() || !live.exists() {
+        return replace_file(from, live).map_err(Failed::Changed);
     }
-    if !live.exists() {
-        return replace_file(from, live);
-    }
-    let source = open(from)?;
+    let source = open(from).map_err(Failed::Unchanged)?;
     let write = |rollback: bool| -> std::result::Result<(), Stopped> {
         let mut target = open_raw(live)?;
         // What is committed stays so when the power goes: the removal of the journal is flushed, too.
@@ -254,10 +276,27 @@ fn put(from: &Path, live: &Path, monitor: &Monitor) -> Result<()> {
     match write(false) {
         // Pages of another size do not fit into a write-ahead log.
         Err(Stopped::Sqlite(cause)) if cause.sqlite_error_code() == Some(ErrorCode::ReadOnly) => write(true),
-        Err(Stopped::Sqlite(cause)) if is_broken(&cause) => return replace_file(from, live),
+        Err(Stopped::Sqlite(cause)) if is_broken(&cause) => {
+            return replace_file(from, live).map_err(Failed::Changed);
+        }
         done => done,
     }
-    .map_err(|stopped| stopped.at(live))
+    .map_err(|stopped| match rolled_back(&stopped) {
+        true => Failed::Unchanged(stopped.at(live)),
+        false => Failed::Changed(stopped.at(live)),
+    })
+}
+
+/// Whether it stopped where nothing is committed: of a failing disk nobody knows that.
+fn rolled_back(stopped: &Stopped) -> bool {
+    use ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, PermissionDenied, ReadOnly};
+    match stopped {
+        Stopped::Ours(_) => true,
+        Stopped::Sqlite(cause) => matches!(
+            cause.sqlite_error_code(),
+            Some(CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | PermissionDenied | ReadOnly)
+        ),
+    }
 }
 
 /// Where there is no database to write into: the file is made beside and renamed.

@@ -120,19 +120,23 @@ fn option_file(connection: &Connection) -> Zeroizing<Vec<u8>> {
     text
 }
 
-/// Runs a script to its end, whatever becomes of us meanwhile: the client reads it from a file. `options` are further
-/// ones of the client, `held` as in [`spawn`].
+/// Runs a script to its end, also when we are killed meanwhile: the client reads it from a file. A cancel ends the client.
+/// `options` are further ones of the client, `held` as in [`spawn`].
 pub(crate) fn run_file(
     connection: &Connection,
     database: Option<&str>,
     script: std::fs::File,
     options: &[&str],
     held: Option<OwnedFd>,
+    monitor: &Monitor,
 ) -> Result<()> {
     let mut arguments = LOADING.map(String::from).to_vec();
     arguments.extend(database.map(|name| format!("--database={name}")));
     arguments.extend(options.iter().map(|&option| option.to_owned()));
-    let (tool, name) = spawn(Program::Client, connection, arguments, held, script.into(), Stdio::null())?;
+    let (mut tool, name) =
+        spawn(Program::Client, connection, arguments, held, script.into(), Stdio::piped())?;
+    // What it answers is passed over; waiting for its end there, we see a cancel.
+    std::io::copy(&mut tool.output(monitor, None)?, &mut std::io::sink())?;
     outcome(tool, name, connection)
 }
 
@@ -341,7 +345,7 @@ pub(crate) fn kill(connection: &Connection, sessions: &[String], how: Kill) -> R
         writeln!(script, "KILL {how}{id};")?;
     }
     script.rewind()?;
-    match run_file(connection, None, script, &[FORCE], None) {
+    match run_file(connection, None, script, &[FORCE], None, &Monitor::new()) {
         Err(error) if error.code() != Code::Database => Err(error),
         _ => Ok(()),
     }

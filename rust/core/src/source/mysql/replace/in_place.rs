@@ -12,6 +12,7 @@ use crate::source::mysql::load::dump_reader::{DumpReader, Step};
 use crate::source::mysql::load::script::Script;
 use crate::source::mysql::schema::columns;
 use crate::source::sql::Kind;
+use crate::source::untouched;
 use crate::{Code, Error, Monitor, Result, ResultExt};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -27,6 +28,11 @@ fn new_data(it: &MysqlReplacement) -> PathBuf {
 
 fn old_data(it: &MysqlReplacement) -> PathBuf {
     it.file("old.sql.zst")
+}
+
+/// There as long as nothing live is changed.
+fn marker(it: &MysqlReplacement) -> PathBuf {
+    it.file("untouched")
 }
 
 /// Copies what the dump says about tables; notes which there are.
@@ -72,13 +78,15 @@ pub(crate) fn save(it: &MysqlReplacement, connection: &Connection, monitor: &Mon
         Error::new(error.code(), text).because(error).hint(hint)
     })?;
     finish_file(BufWriter::new(out.finish().at("cannot write", &part)?), &part)?;
+    untouched::note(&marker(it))?;
     std::fs::rename(&part, &path).at("cannot rename", &part)
 }
 
 /// Makes the new tables in place of the old ones.
 pub(crate) fn swap(it: &MysqlReplacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
-    let mut session = it.my_turn(connection, Some(&connection.name), monitor)?;
     it.wait_for_tables(connection, monitor)?;
+    let mut session = it.my_turn(connection, Some(&connection.name), monitor)?;
+    untouched::forget(&marker(it))?;
     it.drop_triggers(&mut session, &it.moved)?;
     make_way(it, &mut session)?;
     drop(session);
@@ -88,8 +96,8 @@ pub(crate) fn swap(it: &MysqlReplacement, connection: &Connection, monitor: &Mon
 /// Makes the old tables again, and what hangs on them.
 pub(crate) fn revert(it: &MysqlReplacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
     let path = old_data(it);
-    if !path.exists() {
-        // The load did not get to its end; nothing live has changed.
+    if !path.exists() || marker(it).exists() {
+        // The load did not get to its end, or nobody let go of the tables; nothing live has changed.
         return Ok(());
     }
     it.patiently(connection, monitor, || {
@@ -114,7 +122,7 @@ pub(crate) fn revert(it: &MysqlReplacement, connection: &Connection, monitor: &M
 
 /// Removes the files.
 pub(crate) fn clean(it: &MysqlReplacement) -> Result<()> {
-    [new_data(it), old_data(it), it.file("old.part")].iter().try_for_each(|path| remove(path))
+    [new_data(it), old_data(it), it.file("old.part"), marker(it)].iter().try_for_each(|path| remove(path))
 }
 
 /// Drops the tables that come or go, and views with their names.

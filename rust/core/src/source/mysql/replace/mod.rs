@@ -38,8 +38,8 @@ use std::io::{BufWriter, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Seconds to wait for whoever uses the tables when they trade places: as long as PHP lets a page take. All others wait
-/// behind us meanwhile.
+/// Seconds to wait for whoever uses a table that is taken by itself: as long as PHP lets a page take. All others who want
+/// that table wait behind us meanwhile; where many are taken together, see [`crate::source::short_tries`].
 pub(crate) const SWAP_WAIT: u32 = 30;
 /// How often something that must not be left half done is tried before that is an error.
 const TRIES: u32 = 10;
@@ -323,11 +323,18 @@ impl MysqlReplacement {
     }
 
     /// Runs one of our scripts on a database.
-    pub(crate) fn run(&self, connection: &Connection, database: &str, path: &Path) -> Result<()> {
+    pub(crate) fn run(
+        &self,
+        connection: &Connection,
+        database: &str,
+        path: &Path,
+        monitor: &Monitor,
+    ) -> Result<()> {
         let script = File::open(path).at("cannot read", path)?;
         let lock = self.guard().lock_option(0);
         let options: &[&str] = if self.lenient { &[client::FORCE, &lock] } else { &[&lock] };
-        client::run_file(connection, Some(database), script, options, Some(self.guard().inherit()?))
+        let held = Some(self.guard().inherit()?);
+        client::run_file(connection, Some(database), script, options, held, monitor)
     }
 
     /// What ends with us, or can be ended after us.

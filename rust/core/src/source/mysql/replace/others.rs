@@ -153,7 +153,7 @@ impl MysqlReplacement {
     /// Makes those again that are missing.
     pub(super) fn bring_back_others(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         let Some(touched) = &self.touched else {
-            return self.run(connection, &connection.name, &self.before());
+            return self.run(connection, &connection.name, &self.before(), monitor);
         };
         let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
         let mut there = BTreeSet::new();
@@ -194,7 +194,8 @@ impl MysqlReplacement {
                 }
             }
             finish_file(script.into_out(), &path)?;
-            done = self.patiently(connection, monitor, || self.run(connection, &connection.name, &path));
+            done = self
+                .patiently(connection, monitor, || self.run(connection, &connection.name, &path, monitor));
             if done.as_ref().err().is_none_or(|error| error.code() != Code::Permission) {
                 break;
             }

@@ -5,7 +5,7 @@
 //!   that stay have empty stand-ins there.
 //! - Events: likewise in the old database, which is empty, so that none of them finds anything to change.
 
-use super::{MysqlReplacement, ReplaceMethod, objects_in, tables_in};
+use super::{MysqlReplacement, ReplaceMethod, SWAP_WAIT, objects_in, tables_in};
 use crate::config::Connection;
 use crate::source::mysql::connect::client;
 use crate::source::mysql::connect::session::{Session, quote, string};
@@ -147,8 +147,8 @@ impl MysqlReplacement {
     fn preflight(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
         let stand_ins = self.make_stand_ins(connection, monitor)?;
         let made = self
-            .run(connection, &self.new, &self.after())
-            .and_then(|()| self.run(connection, &self.old, &self.events()));
+            .run(connection, &self.new, &self.after(), monitor)
+            .and_then(|()| self.run(connection, &self.old, &self.events(), monitor));
         let made = match made {
             // What they refer to may be a view or a function that stays.
             Err(error)
@@ -160,9 +160,7 @@ impl MysqlReplacement {
             made => made,
         };
         // A failure is followed by throwing both databases away.
-        made.map_err(|error| {
-            error.context("what the backup holds besides tables cannot be made; the site is unchanged")
-        })?;
+        made.map_err(|error| error.context("what the backup holds besides tables cannot be made"))?;
         let mut session = self.my_turn(connection, Some(&self.new), monitor)?;
         for drop in &self.undo {
             let elsewhere = if drop.starts_with("DROP EVENT ") { &self.old } else { &self.new };
@@ -188,7 +186,7 @@ impl MysqlReplacement {
             return Ok(stay);
         }
         let mut script = crate::child::memory_file()?;
-        writeln!(script, "SET SESSION sql_mode='', foreign_key_checks=0;")?;
+        writeln!(script, "SET SESSION sql_mode='', foreign_key_checks=0, lock_wait_timeout={SWAP_WAIT};")?;
         for table in &stay {
             let name = quote(table);
             writeln!(script, "CREATE TABLE IF NOT EXISTS {name} LIKE {}.{name};", quote(&connection.name))?;
@@ -201,6 +199,7 @@ impl MysqlReplacement {
             script,
             &[client::FORCE],
             Some(self.guard().inherit()?),
+            monitor,
         ) {
             Err(error) if error.code() == Code::Cancelled => Err(error),
             _ => Ok(stay),

@@ -7,6 +7,7 @@ use super::{
     objects_in, remove, tables_in, triggers_in,
 };
 use crate::config::Connection;
+use crate::source::short_tries;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 
 impl MysqlReplacement {
@@ -48,50 +49,100 @@ impl MysqlReplacement {
             }
             ReplaceMethod::InPlace => in_place::swap(self, connection, monitor)?,
             ReplaceMethod::NewDatabase => {
-                let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
-                if !self.swapped(&mut session)? {
-                    if triggers_in(&mut session)?.iter().any(|(_, table)| self.moved.contains(table)) {
-                        self.wait_for_tables(connection, monitor)?;
-                    }
-                    self.drop_triggers(&mut session, &self.moved)?;
-                    let views = objects_in(&mut session)?;
-                    let views = views.into_iter().filter(|(object, _)| *object == "VIEW");
-                    for view in views.flat_map(|(_, names)| names).filter(|name| self.tables.contains(name)) {
-                        session.run(&format!("DROP VIEW {}", quote(&view)))?;
-                    }
-                    self.trade(
-                        &mut session,
-                        [(&self.moved, None, Some(&self.old)), (&self.tables, Some(&self.new), None)],
-                    )?;
+                match self.clear_the_way(connection, monitor)? {
+                    false => short_tries::run(short_tries::LAST, is_busy, monitor, |wait| {
+                        self.trade_places(wait, connection, monitor)
+                    })?,
+                    // The site lacks them already: it is better off waiting than going on so.
+                    true => self.trade_places(short_tries::LAST, connection, monitor)?,
                 }
-                for statement in &self.defaults {
-                    session.run(statement)?;
+                if !self.defaults.is_empty() {
+                    let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
+                    self.defaults.iter().try_for_each(|statement| session.run(statement))?;
                 }
             }
         }
         // The new data is live: from here on the way forward is the short one.
         [self.after(), self.events()].iter().filter(|path| path.exists()).try_for_each(|path| {
-            self.patiently(connection, monitor, || self.run(connection, &connection.name, path))
+            self.patiently(connection, monitor, || self.run(connection, &connection.name, path, monitor))
         })
+    }
+
+    /// Drops the triggers of the tables that go, which cannot move to another database with them, and views with the
+    /// names of new tables; says whether there were any. They go one by one: first all tables are locked, so that who
+    /// holds one of them makes it give up while nothing is changed.
+    fn clear_the_way(&self, connection: &Connection, monitor: &Monitor) -> Result<bool> {
+        short_tries::run(short_tries::LAST, is_busy, monitor, |wait| {
+            let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
+            if self.swapped(&mut session)? {
+                return Ok(false);
+            }
+            let triggers: Vec<String> = triggers_in(&mut session)?
+                .into_iter()
+                .filter(|(_, table)| self.moved.contains(table))
+                .map(|(trigger, _)| format!("DROP TRIGGER IF EXISTS {}", quote(&trigger)))
+                .collect();
+            let objects = objects_in(&mut session)?.into_iter().filter(|(object, _)| *object == "VIEW");
+            let views: Vec<String> = objects
+                .flat_map(|(_, names)| names)
+                .filter(|name| self.tables.contains(name))
+                .map(|name| format!("DROP VIEW IF EXISTS {}", quote(&name)))
+                .collect();
+            session.run(&format!("SET SESSION lock_wait_timeout={wait}"))?;
+            if !triggers.is_empty() {
+                match session.run(&self.lock_statement()) {
+                    Err(error) if is_busy(&error) || error.code() == Code::Cancelled => return Err(error),
+                    Err(_) => {
+                        // An error ends a session, and not every table can be locked.
+                        session = self.my_turn(connection, Some(&connection.name), monitor)?;
+                    }
+                    Ok(()) => {}
+                }
+                triggers.iter().try_for_each(|drop| session.run(drop))?;
+                session.run("UNLOCK TABLES")?;
+            }
+            views.iter().try_for_each(|drop| session.run(drop))?;
+            Ok(!triggers.is_empty() || !views.is_empty())
+        })
+    }
+
+    /// The tables trade places, if they have not done so yet; for each of them others are waited for that many seconds.
+    fn trade_places(&self, wait: u32, connection: &Connection, monitor: &Monitor) -> Result<()> {
+        let mut session = self.my_turn(connection, Some(&connection.name), monitor)?;
+        if self.swapped(&mut session)? {
+            return Ok(());
+        }
+        session.run(&format!("SET SESSION lock_wait_timeout={wait}"))?;
+        self.trade(
+            &mut session,
+            [(&self.moved, None, Some(&self.old)), (&self.tables, Some(&self.new), None)],
+        )
+    }
+
+    /// What locks all live tables that go; there must be some.
+    fn lock_statement(&self) -> String {
+        let tables: Vec<String> = self.moved.iter().map(|table| format!("{} WRITE", quote(table))).collect();
+        format!("LOCK TABLES {}", tables.join(", "))
     }
 
     /// What takes one table after the other begins with this: if somebody holds one of them, it gives up here, when
     /// nothing is changed.
     pub(crate) fn wait_for_tables(&self, connection: &Connection, monitor: &Monitor) -> Result<()> {
-        let tables: Vec<String> = self.moved.iter().map(|table| format!("{} WRITE", quote(table))).collect();
-        if tables.is_empty() {
+        if self.moved.is_empty() {
             return Ok(());
         }
-        // An error ends a session, and not every table can be locked.
-        let mut waiting = Session::open(connection, Some(&connection.name), monitor)?;
-        let locked = waiting.run(&format!(
-            "SET SESSION lock_wait_timeout={SWAP_WAIT}; LOCK TABLES {}; UNLOCK TABLES",
-            tables.join(", ")
-        ));
-        match locked {
-            Err(error) if is_busy(&error) || error.code() == Code::Cancelled => Err(error),
-            _ => Ok(()),
-        }
+        short_tries::run(short_tries::LAST, is_busy, monitor, |wait| {
+            // An error ends a session, and not every table can be locked.
+            let mut waiting = Session::open(connection, Some(&connection.name), monitor)?;
+            let locked = waiting.run(&format!(
+                "SET SESSION lock_wait_timeout={wait}; {}; UNLOCK TABLES",
+                self.lock_statement()
+            ));
+            match locked {
+                Err(error) if is_busy(&error) || error.code() == Code::Cancelled => Err(error),
+                _ => Ok(()),
+            }
+        })
     }
 
     /// See [`crate::source::database::Replacement::revert`].

@@ -53,10 +53,13 @@ pub(crate) fn transaction(
     rows(connection, &sql, monitor).map(drop)
 }
 
-/// Waits until whoever has this turn is done, and takes it until the connection ends.
+/// Waits until whoever has this turn is done, and takes it until the connection ends. A server that can (14 and later, on
+/// Linux) looks whether the client is still there: one that was cancelled shall not keep its locks while it waits for more.
 pub(crate) fn my_turn(turn: &str) -> String {
     format!(
-        "SET lock_timeout = '300s'; SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtext({})); SET lock_timeout = '30s';\n",
+        "SELECT pg_catalog.set_config(name, '500', false) FROM pg_catalog.pg_settings \
+         WHERE name = 'client_connection_check_interval' AND pg_catalog.version() LIKE '%linux%'; \
+         SET lock_timeout = '300s'; SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtext({})); SET lock_timeout = '30s';\n",
         string(turn)
     )
 }

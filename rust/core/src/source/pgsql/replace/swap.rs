@@ -7,10 +7,13 @@ use crate::source::pgsql::connect::client::QUIET;
 use crate::source::pgsql::connect::database::has_schema;
 use crate::source::pgsql::connect::session::{my_turn, quote, rows, transaction};
 use crate::source::pgsql::large;
+use crate::source::short_tries;
 use crate::{Code, Error, Monitor, Result};
 
 /// Seconds to wait for whoever still reads the old data, when the new is live already.
 const CLEAN_WAIT: u32 = 10;
+/// The same in the last try to take back.
+const REVERT_WAIT: u32 = 30;
 
 impl PgsqlReplacement {
     /// See [`crate::source::database::Replacement::check`]. The server can take back everything but large objects: the
@@ -26,10 +29,14 @@ impl PgsqlReplacement {
         depend::refuse(connection, &self.live, goes, monitor)?;
         let mut all = self.there_statements();
         all.extend(self.back_statements());
-        let sql = format!("{}BEGIN;\n{};\nROLLBACK", my_turn(&self.new), all.join(";\n"));
-        rows(connection, &sql, monitor).map(drop).map_err(|error| match is_busy(&error) {
-            true => error.context("a table that is to be replaced is in use; the site is unchanged"),
-            false => error.context("the new data cannot be put in place; the site is unchanged"),
+        short_tries::run(short_tries::LAST, is_busy, monitor, |wait| {
+            let sql =
+                format!("{}BEGIN;\n{};\n{};\nROLLBACK", my_turn(&self.new), at_most(wait), all.join(";\n"));
+            rows(connection, &sql, monitor).map(drop)
+        })
+        .map_err(|error| match is_busy(&error) {
+            true => in_use(error),
+            false => error.context("the new data cannot be put in place"),
         })
     }
 
@@ -44,7 +51,7 @@ impl PgsqlReplacement {
         }
         let mut all = self.there_statements();
         all.extend(self.large_objects.then(|| large::swap(&self.map())));
-        transaction(connection, &self.new, &all, monitor)
+        self.trade(&all, short_tries::LAST, connection, monitor)
     }
 
     /// What makes the new data live.
@@ -83,7 +90,22 @@ impl PgsqlReplacement {
         }
         let mut all = self.back_statements();
         all.extend(self.large_objects.then(|| large::revert(&self.map())));
-        transaction(connection, &self.new, &all, monitor)
+        self.trade(&all, REVERT_WAIT, connection, monitor)
+    }
+
+    /// Runs one of the two, all or nothing, once every lock that it takes is to be had.
+    fn trade(
+        &self,
+        statements: &[String],
+        last: u32,
+        connection: &Connection,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let done = short_tries::run(last, is_busy, monitor, |wait| {
+            let all = [&[at_most(wait)], statements].concat();
+            transaction(connection, &self.new, &all, monitor)
+        });
+        done.map_err(|error| if is_busy(&error) { in_use(error) } else { error })
     }
 
     /// What makes the old data live again.
@@ -122,8 +144,8 @@ impl PgsqlReplacement {
         // One after the other: each object takes a lock, of which a server has not that many.
         [&self.new, &self.old].into_iter().try_for_each(|schema| {
             let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", quote(schema));
-            let wait = format!("SET LOCAL lock_timeout = '{CLEAN_WAIT}s'");
-            let done = transaction(connection, &self.new, &[QUIET.into(), wait, drop], monitor);
+            let done =
+                transaction(connection, &self.new, &[QUIET.into(), at_most(CLEAN_WAIT), drop], monitor);
             done.map_err(|error| match is_busy(&error) {
                 true => Error::new(
                     error.code(),
@@ -152,7 +174,16 @@ impl PgsqlReplacement {
     }
 }
 
-/// Whether somebody else held what was asked for, for too long (`lock_not_available`).
+/// How long the transaction waits for each lock.
+fn at_most(seconds: u32) -> String {
+    format!("SET LOCAL lock_timeout = '{seconds}s'")
+}
+
+/// Whether somebody else held what was asked for, for too long (`lock_not_available`, `deadlock_detected`).
 fn is_busy(error: &Error) -> bool {
-    error.message().contains("55P03")
+    ["55P03", "40P01"].iter().any(|state| error.message().contains(state))
+}
+
+fn in_use(error: Error) -> Error {
+    error.context("a table that is to be replaced is in use")
 }
