@@ -142,16 +142,21 @@ class Pgsql(SiteTest):
         self.assertEqual(self.sql('select count(*) from "we""ird na.me"'), "0\n")
 
     def test_single_tables(self):
+        self.sql("create table alike (a serial primary key, b int references alike, check (b > 0)); insert into alike default values")
         made = self.backup("db")
-        self.sql("delete from variable; drop table moods; truncate sessions")
-        self.bam("restore", str(made["id"]), "--table", "moods,sessions", "--yes")
-        self.assertEqual(self.sql("select count(*) from moods"), "1\n")
+        self.sql("delete from variable; drop table alike; truncate sessions")
+        self.bam("restore", str(made["id"]), "--table", "alike,sessions", "--yes")
+        self.assertEqual(self.sql("select a from alike"), "1\n")
         self.assertEqual(self.sql("select hostname from sessions"), "::1\n")
         self.assertEqual(self.sql("select count(*) from variable"), "0\n")
         self.assertClean()
         # The view on it would follow the old table.
         self.assertSays(self.bam("restore", str(made["id"]), "--table", "node", "--yes", expect=1), "view", "which stays")
         self.assertEqual(self.sql("select count(*) from titles"), "2000\n")
+        # Its column would go with the type, which stays behind.
+        self.assertSays(self.bam("restore", str(made["id"]), "--table", "moods", "--yes", expect=1), "table moods", "type mood")
+        self.assertEqual(self.sql("select m from moods"), "it's ok\n")
+        self.assertClean()
 
     def test_extensions_and_grants_stay_usable(self):
         self.server.sql("create extension pg_trgm; create role reader_of_all; grant usage on schema public to reader_of_all; ", self.name)

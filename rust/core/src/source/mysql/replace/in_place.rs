@@ -84,8 +84,9 @@ pub(crate) fn save(it: &MysqlReplacement, connection: &Connection, monitor: &Mon
 
 /// Makes the new tables in place of the old ones.
 pub(crate) fn swap(it: &MysqlReplacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
-    it.wait_for_tables(connection, monitor)?;
+    // First what a killed run has under way: it may hold tables itself.
     let mut session = it.my_turn(connection, Some(&connection.name), monitor)?;
+    it.wait_for_tables(connection, monitor)?;
     untouched::forget(&marker(it))?;
     it.drop_triggers(&mut session, &it.moved)?;
     make_way(it, &mut session)?;

@@ -107,11 +107,14 @@ pub(crate) fn dependents(
     let list: Vec<String> = tables.iter().map(|table| string(table)).collect();
     let class_of = class("pg_class");
     let going = match goes {
-        Goes::AllBut(_) => {
+        // Indexes of keys hang on constraints, which are in no schema by themselves.
+        Goes::AllBut(_) => format!(
             "SELECT c, o FROM inside EXCEPT SELECT c, o FROM named \
+             EXCEPT SELECT {class_of}::oid, x.indexrelid FROM pg_catalog.pg_index x JOIN named n ON n.c = {class_of} \
+             AND n.o = x.indrelid \
              EXCEPT SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e'"
-        }
-        Goes::Only(_) => "SELECT c, o FROM named",
+        ),
+        Goes::Only(_) => "SELECT c, o FROM named".to_owned(),
     };
     let sql = format!(
         "{}, named(c, o) AS (SELECT i.c, i.o FROM inside i JOIN pg_catalog.pg_class r ON r.oid = i.o \
@@ -154,6 +157,28 @@ pub(crate) fn refuse(connection: &Connection, schema: &str, goes: Goes<'_>, moni
     Err(Error::new(Code::Unsupported, text).hint(
         "it would follow the old data and go with it: drop it and make it again after the restore, or restore into a \
          database of its own with --into-database",
+    ))
+}
+
+/// Refuses to bring tables out of a loaded schema that refer to something else in it: that goes with the schema, and the
+/// columns, keys, defaults and triggers which are made of it would go, too.
+pub(crate) fn refuse_alone(
+    connection: &Connection,
+    loaded: &str,
+    tables: &[String],
+    monitor: &Monitor,
+) -> Result<()> {
+    let found = dependents(connection, loaded, Goes::AllBut(tables), monitor)?;
+    let Some(first) = found.first() else { return Ok(()) };
+    let named = |it: &str| it.replace(&format!("{loaded}."), "");
+    let text = format!(
+        "{} refers to {}, which would not be restored with it",
+        named(&first.what),
+        named(&first.refers_to)
+    );
+    Err(Error::new(Code::Unsupported, text).hint(
+        "restore all of the database, or the tables together; or all of it into a database of its own with \
+         --into-database, and take from there what is wanted",
     ))
 }
 

@@ -189,6 +189,7 @@ impl PgsqlReplacement {
             report.tables = chosen.len() as u64;
             report.names.clone_from(&chosen);
             depend::refuse(connection, live, Goes::Only(&chosen), monitor)?;
+            depend::refuse_alone(connection, &self.new, &chosen, monitor)?;
             self.tables = Some(chosen);
             return Ok(());
         }
