@@ -46,6 +46,8 @@ class RemoteTest(RepositoryTest):
 
     def round_trip(self):
         """Everything that a repository here does, it does there."""
+        result = self.bam("backups")
+        self.assertSays(result, "there is no repository at", "destination init inc")
         self.document["schedules"] = {"nightly": {"source": "files", "profile": "default", "destinations": ["inc"],
                                                   "every": 1, "keep": 1}}
         self.fill()
@@ -73,6 +75,17 @@ class RemoteTest(RepositoryTest):
         listed = self.bam_json("backups", env=counted, **options)["backups"]
         self.assertEqual(calls(), ["snapshots"] if restic else [])
         return [backup["id"] for backup in listed]
+
+    def cannot_be_asked(self, *words):
+        """Whoever lists it, with nothing remembered of it, gets these words, and nobody says that there is no repository."""
+        shutil.rmtree(self.path("state"), ignore_errors=True)
+        for arguments, code in ((["backups"], 1), (["destination", "init", "inc"], 1),
+                                (["destination", "try", "inc"], 3), (["config", "check"], 3)):
+            with self.subTest(" ".join(arguments)):
+                result = self.bam(*arguments, expect=code)
+                for word in words:
+                    self.assertIn(word, result.out + result.err)
+                self.assertNotIn("there is no repository", result.out + result.err)
 
     def ids(self, number, repository):
         """The snapshots of a backup."""
@@ -180,6 +193,34 @@ class Rest(RemoteTest):
         result = self.bam("backup", "files", "inc", expect=1)
         self.assertNotIn("another", result.err.replace("another backup", ""))
 
+    def test_a_server_that_is_down_hides_the_latest(self):
+        there = self.serve()
+        self.document["destinations"]["near"] = {"type": "restic", "repository": self.path("near")}
+        self.fill()
+        self.init()
+        self.init("near")
+        self.bam("backup", "files", "near")
+        self.bam("backup", "files", "inc")
+        self.stop(there)
+        shutil.rmtree(self.path("state"))
+        for arguments in (["backups"], ["restore", "latest", "--yes"]):
+            self.assertSays(self.bam(*arguments, expect=3), "destination inc is left out", "connection refused")
+
+    def test_who_cannot_be_asked_says_not_that_there_is_none(self):
+        self.stop(self.serve())
+        del self.document["destinations"]["manual"]
+        self.cannot_be_asked("connection refused")
+        self.serve()
+        inc = self.document["destinations"]["inc"]
+        address = inc["repository"]
+        inc["repository"] = address.replace("http:", "https:")
+        self.cannot_be_asked("HTTPS client")
+        self.secret("rest password", "another\n")
+        inc["repository"] = address
+        self.cannot_be_asked("401")
+        inc["repository"] = "rest:http://lab@host.invalid/"
+        self.cannot_be_asked("host.invalid")
+
     def test_a_server_that_lets_nothing_be_deleted(self):
         self.stop(self.serve())
         self.serve("--append-only")
@@ -238,6 +279,21 @@ class Bucket(RemoteTest):
         self.bam("backup", "files", "inc")
         self.server.stop()
         self.silence(self.server.port, "timed out")
+
+    def test_who_cannot_be_asked_says_not_that_there_is_none(self):
+        self.document["destinations"] = {"inc": dict(self.bucket)}
+        inc = self.document["destinations"]["inc"]
+        # restic makes the bucket, too.
+        inc["repository"] = self.bucket["repository"].replace(BUCKET, "nobody")
+        self.assertSays(self.bam("backups", expect=None), "there is no repository at")
+        inc["repository"] = self.bucket["repository"]
+        right = inc["credential_files"]
+        self.server.allow("s3:ListBucket")
+        inc["credential_files"] = {**right, "AWS_ACCESS_KEY_ID": self.secret("another id", "AKIAWRONG\n")}
+        self.cannot_be_asked("does not exist in our records")
+        inc["credential_files"] = right
+        self.server.stop()
+        self.cannot_be_asked("connection refused")
 
     def test_what_lies_in_both_is_read_from_the_one_on_this_machine(self):
         self.document["destinations"]["away"] = self.bucket

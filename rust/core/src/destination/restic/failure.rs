@@ -21,7 +21,8 @@ pub(super) enum Why {
     Other,
 }
 
-/// Why it failed, by what it said: the words are those of 0.14 to 0.18.
+/// Why it failed, by what it said: the words are those of 0.14 to 0.18, of which 0.17 began to tell
+/// some by its exit code.
 pub(super) fn why(status: ExitStatus, said: &str) -> Why {
     let said = said.to_ascii_lowercase();
     match status.code() {
@@ -30,15 +31,43 @@ pub(super) fn why(status: ExitStatus, said: &str) -> Why {
         Some(12) => Why::WrongKey,
         _ if said.contains("wrong password or no key found") => Why::WrongKey,
         _ if said.contains("already locked") => Why::Locked,
-        _ if said.contains("is there a repository at the following location")
-            || said.contains("repository does not exist") =>
-        {
-            Why::Absent
-        }
+        _ if said.contains("repository does not exist") || is_absent(&said) => Why::Absent,
         _ if said.contains("unable to create lock") => Why::ReadOnly,
         _ if said.contains("unable to remove") && is_refusal(&said) => Why::Guarded,
         _ => Why::Other,
     }
+}
+
+/// What restic says of a repository that it cannot open, whatever the reason; then it asks whether there is one.
+const UNOPENED: &str = "unable to open config file: ";
+
+/// Whether it cannot be opened since the place says that there is no such file. A server that does not answer, or lets
+/// nobody in, says nothing of the kind.
+fn is_absent(said: &str) -> bool {
+    let Some(reason) = reason(said).map(|reason| reason.trim_end_matches('.')) else { return false };
+    let at_end = [
+        // Of a folder; of SFTP.
+        "config: no such file or directory",
+        "file does not exist",
+        // Of REST and rclone.
+        "<config/> does not exist",
+        // Of S3.
+        "key does not exist",
+        "bucket does not exist",
+        // Of Google's, Swift's and B2's.
+        "object doesn't exist",
+        "object not found",
+        "config: not found",
+    ];
+    // Of B2 and Azure.
+    let anywhere = [": 404:", "statuscode=404"];
+    at_end.iter().any(|words| reason.ends_with(words)) || anywhere.iter().any(|words| reason.contains(words))
+}
+
+/// Why it cannot be opened, where it says that.
+fn reason(said: &str) -> Option<&str> {
+    let from = said.find(UNOPENED)? + UNOPENED.len();
+    said.get(from..)?.lines().next()
 }
 
 /// Whether a server answers that it may not be.
@@ -81,7 +110,13 @@ impl Access {
             Why::Other if status.code().is_none() => {
                 Error::new(Code::Destination, format!("restic was ended from outside ({status}) at {place}"))
             }
-            Why::Other => Error::new(Code::Destination, format!("restic failed at {place}: {words}")),
+            Why::Other => match reason(said) {
+                Some(reason) => {
+                    let reason = self.without_secrets(reason);
+                    Error::new(Code::Destination, format!("cannot open the repository {place}: {reason}"))
+                }
+                None => Error::new(Code::Destination, format!("restic failed at {place}: {words}")),
+            },
         };
         error.with(Fact::Destination, &self.id)
     }
@@ -145,6 +180,38 @@ mod tests {
             why("unable to remove <snapshot/73a674b082> from the repository\nno route to host"),
             Why::Other
         );
+    }
+
+    #[test]
+    fn only_a_place_that_says_so_has_no_repository() {
+        let why = |reason: &str, code: i32| {
+            let said = format!(
+                "Fatal: {UNOPENED}{reason}\nIs there a repository at the following location?\ns3:h/b/does not exist\n"
+            );
+            why(ExitStatus::from_raw(code << 8), &said)
+        };
+        for reason in [
+            "stat /srv/repo/config: no such file or directory",
+            "Lstat: file does not exist",
+            "<config/> does not exist",
+            "Stat: The specified key does not exist.",
+            "Stat: The specified bucket does not exist",
+            "Stat: b2_download_file_by_name: 404: ",
+        ] {
+            assert_eq!(why(reason, 1), Why::Absent, "{reason}");
+        }
+        for reason in [
+            "client.Head: Head \"http://h/config\": dial tcp 127.0.0.1:9: connect: connection refused",
+            "client.Head: Head \"http://h/config\": dial tcp: lookup h on 10.0.0.1:53: no such host",
+            "client.Head: Head \"http://h/config\": dial unix /run/r: connect: no such file or directory",
+            "unexpected HTTP response (500): 500 Internal Server Error",
+            "unexpected HTTP response (403): 403 Forbidden",
+            "Stat: Access Denied.",
+            "Stat: The AWS Access Key Id you provided does not exist in our records.",
+        ] {
+            assert_eq!(why(reason, 1), Why::Other, "{reason}");
+        }
+        assert_eq!(why("what later versions say", 10), Why::Absent);
     }
 
     #[test]
