@@ -279,6 +279,32 @@ class Refused(RepositoryTest):
         self.document["encryption"] = {}
         self.assertSays(self.bam("backup", "files", "inc", expect=2), "key_file")
 
+    def test_no_new_one_is_made_over_one(self):
+        del self.document["destinations"]["manual"]
+        self.fill()
+        self.init()
+        self.bam("backup", "files", "inc")
+        config = self.repository + "/config"
+        os.rename(config, self.path("config"))
+        self.assertSays(self.bam("verify", expect=4), "is damaged: its file config is gone")
+        self.assertSays(self.bam("backup", "files", "inc", expect=None), "is damaged: its file config is gone")
+        for forget in (False, True):
+            if forget:
+                shutil.rmtree(self.path("state"))
+                self.assertSays(self.bam("backups", expect=1), "is damaged: its file config is gone", "2 snapshots")
+            self.assertSays(self.bam("destination", "init", "inc", expect=4), "its file config is gone", "put back that file")
+            self.bam("destination", "try", "inc", expect=3)
+        os.rename(self.path("config"), config)
+        self.bam("verify")
+        # Of one that was not even finished, either.
+        os.remove(config)
+        shutil.rmtree(self.repository + "/snapshots")
+        self.assertSays(self.bam("destination", "init", "inc", expect=4), "what is left of a repository")
+
+    def test_an_address_of_a_repository_says_what_it_wants(self):
+        for address in ("rest:http://127.0.0.1:1/", "s3:https://127.0.0.1/b", "b2:bucket:path"):
+            self.assertSays(self.bam("backups", "--from", address, expect=2), "repository", "destinations", "disaster-recovery.md")
+
     def test_a_copy_that_a_repository_lacks_is_told(self):
         self.bam("backup", "files", "inc,manual", expect=3)
         self.init()

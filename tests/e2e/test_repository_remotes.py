@@ -48,6 +48,7 @@ class RemoteTest(RepositoryTest):
         """Everything that a repository here does, it does there."""
         result = self.bam("backups")
         self.assertSays(result, "there is no repository at", "destination init inc")
+        self.assertEqual(result.err.count("destination init inc"), 1, "what to do is said once")
         self.document["schedules"] = {"nightly": {"source": "files", "profile": "default", "destinations": ["inc"],
                                                   "every": 1, "keep": 1}}
         self.fill()
@@ -86,6 +87,29 @@ class RemoteTest(RepositoryTest):
                 for word in words:
                     self.assertIn(word, result.out + result.err)
                 self.assertNotIn("there is no repository", result.out + result.err)
+
+    def hangs(self, process, word):
+        """The server takes connections and answers nothing: whoever looks, with nothing remembered, ends and says so."""
+        self.document["destinations"]["inc"]["timeout"] = 1
+        os.killpg(process.pid, signal.SIGSTOP)
+        try:
+            self.cannot_be_asked(word)
+        finally:
+            os.killpg(process.pid, signal.SIGCONT)
+
+    def is_not_made_over(self, config):
+        """Nor does anybody say that there is no repository where one has lost its file `config`; `config` takes it away."""
+        self.document["destinations"].pop("manual", None)
+        self.fill()
+        self.init()
+        self.bam("backup", "files", "inc")
+        config()
+        for forget in (False, True):
+            if forget:
+                shutil.rmtree(self.path("state"))
+                self.assertSays(self.bam("backups", expect=1), "is damaged: its file config is gone", "2 snapshots")
+            self.assertSays(self.bam("destination", "init", "inc", expect=4), "its file config is gone", "put back that file")
+            self.bam("destination", "try", "inc", expect=3)
 
     def ids(self, number, repository):
         """The snapshots of a backup."""
@@ -133,6 +157,9 @@ class Ssh(RemoteTest):
 
     def test_its_list_is_remembered(self):
         self.is_remembered(self.server.backups + "/repo")
+
+    def test_no_new_one_is_made_over_one(self):
+        self.is_not_made_over(lambda: os.remove(self.server.backups + "/repo/config"))
 
     def test_one_that_does_not_answer_is_waited_for_once(self):
         self.document["destinations"]["inc"]["timeout"] = 1
@@ -192,6 +219,25 @@ class Rest(RemoteTest):
         self.secret("rest password", "another\n")
         result = self.bam("backup", "files", "inc", expect=1)
         self.assertNotIn("another", result.err.replace("another backup", ""))
+
+    def test_a_server_that_hangs_is_not_waited_for_for_ever(self):
+        process = self.serve()
+        del self.document["destinations"]["manual"]
+        self.hangs(process, "inc")
+        # As restic alone asks it.
+        inc = self.document["destinations"]["inc"]
+        del inc["password_file"]
+        inc["repository"] += "?"
+        self.hangs(process, "no answer within 5 s")
+
+    def test_no_new_one_is_made_over_one(self):
+        # It would tell for a while of what is gone.
+        self.serve("--cache-objects=false")
+        self.is_not_made_over(lambda: os.remove(self.served + "/config"))
+        # Of one that was not even finished, either.
+        for left in ("snapshots", "data", "index"):
+            shutil.rmtree(os.path.join(self.served, left), ignore_errors=True)
+        self.assertSays(self.bam("destination", "init", "inc", expect=4), "what is left of a repository")
 
     def test_a_server_that_is_down_hides_the_latest(self):
         there = self.serve()
@@ -294,6 +340,14 @@ class Bucket(RemoteTest):
         inc["credential_files"] = right
         self.server.stop()
         self.cannot_be_asked("connection refused")
+
+    def test_a_server_that_hangs_is_not_waited_for_for_ever(self):
+        self.document["destinations"] = {"inc": self.bucket}
+        self.hangs(self.server.process, "inc")
+
+    def test_no_new_one_is_made_over_one(self):
+        self.document["destinations"]["inc"] = self.bucket
+        self.is_not_made_over(lambda: self.server.ask("client.delete_object(Bucket=BUCKET, Key='lab/config') and None"))
 
     def test_what_lies_in_both_is_read_from_the_one_on_this_machine(self):
         self.document["destinations"]["away"] = self.bucket

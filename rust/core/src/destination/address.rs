@@ -30,6 +30,15 @@ pub fn at_address(address: &str) -> Result<(String, Destination)> {
             "write it into the configuration, below \"destinations\", and name it (docs/object-storage.md)",
         ));
     }
+    if let Some(scheme) = of_repository(address) {
+        return Err(Error::new(
+            Code::Usage,
+            format!("an address that begins with {scheme}: is that of a repository, which opens with a key"),
+        )
+        .hint(
+            "write it into the configuration, below \"destinations\", and name it; restic itself reads it, too (docs/disaster-recovery.md)",
+        ));
+    }
     let remote = address.contains("://") || (host_and_path(address) && !Path::new(address).exists());
     let kind = match (remote, address.contains("://")) {
         (false, _) => DestinationType::Directory,
@@ -55,6 +64,13 @@ pub fn at_address(address: &str) -> Result<(String, Destination)> {
     }
     destination.url = Some(url);
     Ok((location.describe(if kind == DestinationType::Sftp { "sftp" } else { "rsync" }), destination))
+}
+
+/// The scheme of a repository's address, in a form that no `host:folder` has.
+fn of_repository(address: &str) -> Option<&str> {
+    let scheme = super::restic::scheme(address)?;
+    let rest = address.get(scheme.len() + 1..)?;
+    (!rest.starts_with("//") && rest.contains(':') && !Path::new(address).exists()).then_some(scheme)
 }
 
 /// A place of a kind of which nothing is said yet.
@@ -96,6 +112,16 @@ fn host_and_path(address: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_repositories_are_told_what_they_want() {
+        for address in ["rest:http://h/", "s3:https://h/b", "b2:bucket:path", "sftp:u@h:/repo"] {
+            let error = at_address(address).expect_err(address);
+            assert_eq!(error.code(), Code::Usage, "{address}");
+            assert!(error.to_string().contains("below \"destinations\""), "{error}");
+        }
+        assert_eq!(at_address("rest:backups").expect("a host").1.kind, DestinationType::Rsync);
+    }
 
     #[test]
     fn addresses_tell_what_they_are() {

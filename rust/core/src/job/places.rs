@@ -145,8 +145,8 @@ pub fn list_for(
 ) -> Result<Listing> {
     let listing = list_made(gap, document, places, site, monitor)?;
     for (name, why) in listing.unreachable.iter().filter(|(name, _)| listing.absent.contains(*name)) {
-        let text = format!("destination {name}: {why}; `bam destination init {name}` makes it");
-        monitor.note(NoteKind::Warning, text);
+        // It says how to make it.
+        monitor.note(NoteKind::Warning, format!("destination {name}: {why}"));
     }
     for place in places {
         let empty = !listing.backups.iter().any(|backup| backup.copy_at(place.id()).is_some());

@@ -39,8 +39,8 @@ impl Glance {
     /// A folder as the destination that it would be: [`DestinationType::S3`], or for a REST server
     /// [`DestinationType::Webdav`].
     pub fn new(id: &str, mut config: document::Destination) -> Result<Glance> {
-        // Of a repository the setting means how long locks are waited for.
-        config.timeout = Some(Patience::default().looking.as_secs());
+        // As long as anybody waits who looks.
+        config.timeout = config.timeout.or(Some(Patience::default().looking.as_secs()));
         let place = settings::place(id, &config)?;
         Ok(Glance { config, place, moved: OnceLock::new(), silence: Silence::default() })
     }

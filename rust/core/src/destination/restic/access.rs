@@ -1,6 +1,7 @@
 //! How a repository is reached: its address as restic takes it, its key, the credentials of what it lies at.
 
 use crate::config::document;
+use crate::destination::ssh::retry::Patience;
 use crate::destination::ssh::server::Server;
 use crate::{Code, Error, Fact, Result, ResultExt, Secret};
 use std::fs::File;
@@ -48,7 +49,7 @@ pub(crate) struct Access {
     pub cache: Option<PathBuf>,
     /// Nothing is forgotten there: its server does not let us.
     pub append_only: bool,
-    /// How long locks are waited for.
+    /// How long locks are waited for, and how long its server may be silent.
     pub patience: Option<Duration>,
 }
 
@@ -178,6 +179,26 @@ impl Access {
         }
         let gone_on = self.fits.compare_exchange(tried, next, Relaxed, Relaxed);
         Some(gone_on.map_or_else(|now| now, |_| next))
+    }
+
+    /// How long a list of what is there may take without a sign of life.
+    pub fn looking(&self) -> Duration {
+        self.server_patience().looking().longer()
+    }
+
+    /// The same for whatever reads.
+    pub fn silence(&self) -> Duration {
+        self.server_patience().longer()
+    }
+
+    /// How long its server may be silent then.
+    pub fn silence_of_a_look(&self) -> Duration {
+        self.server_patience().looking
+    }
+
+    fn server_patience(&self) -> Patience {
+        let usual = Patience::default();
+        self.patience.map_or(usual, |timeout| Patience { timeout, looking: timeout, ..usual })
     }
 
     /// What goes into restic's own environment, and nobody else's.

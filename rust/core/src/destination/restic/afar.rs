@@ -1,4 +1,4 @@
-//! The names of its snapshots as its server tells them, without restic: by SFTP, by S3, by restic's own REST protocol. One
+//! The names of its snapshots, or of its keys, as its server tells them, without restic: by SFTP, by S3, by restic's own REST protocol. One
 //! that hides a snapshot could hide it from restic, too.
 
 use super::access::{Access, scheme};
@@ -12,8 +12,10 @@ use crate::{Cancel, Code, Fact, Result, Secret};
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// The folder that they are in. In the oldest layout of a bucket it has another name, and restic is asked.
-const FOLDER: &str = "snapshots";
+/// The folder that they are in, and that of the keys. In the oldest layout of a bucket they have other names, and restic is
+/// asked.
+pub(super) const SNAPSHOTS: &str = "snapshots";
+pub(super) const KEYS: &str = "keys";
 
 /// A server that is asked without restic.
 pub(super) enum Afar {
@@ -23,17 +25,18 @@ pub(super) enum Afar {
 
 impl Afar {
     /// `None`: restic alone can ask it.
-    pub fn of(access: &Access) -> Option<Afar> {
+    pub fn of(access: &Access, folder: &str) -> Option<Afar> {
         if let Some(server) = &access.server {
-            return Some(Afar::Ssh(Box::new(Sftp::within(server, FOLDER))));
+            return Some(Afar::Ssh(Box::new(Sftp::within(server, folder))));
         }
         let address = std::str::from_utf8(access.repository.expose()).ok()?;
         let place = match scheme(address)? {
-            "s3" => with_keys(bucket(address)?, access)?,
-            "rest" if access.credentials.is_empty() => rest(address)?,
+            "s3" => with_keys(bucket(address, folder)?, access)?,
+            "rest" if access.credentials.is_empty() => rest(address, folder)?,
             _ => return None,
         };
-        let place = Destination { ca_file: access.ca_file.clone(), ..place };
+        let timeout = access.patience.map(|patience| patience.as_secs());
+        let place = Destination { ca_file: access.ca_file.clone(), timeout, ..place };
         Some(Afar::Web(Box::new(Glance::new(&access.id, place).ok()?)))
     }
 
@@ -53,7 +56,7 @@ impl Afar {
                 folder.attend(job);
                 (folder.names(hurry), folder.server.looking().patience.timeout)
             }
-            Afar::Web(folder) => (folder.names(hurry, job), HURRIED),
+            Afar::Web(folder) => (folder.names(hurry, job), access.silence_of_a_look()),
         };
         match told {
             Ok(names) => Ok(names),
@@ -67,16 +70,16 @@ impl Afar {
 }
 
 /// The folder of a REST server, which is asked as a WebDAV server is.
-fn rest(address: &str) -> Option<Destination> {
+fn rest(address: &str, folder: &str) -> Option<Destination> {
     let url = address.strip_prefix("rest:")?;
     let is_plain = (url.starts_with("http://") || url.starts_with("https://")) && !url.contains(['?', '#']);
-    let url = Secret::new(format!("{}/{FOLDER}/", url.trim_end_matches('/')));
+    let url = Secret::new(format!("{}/{folder}/", url.trim_end_matches('/')));
     is_plain.then(|| Destination { url: Some(url), ..bare(DestinationType::Webdav) })
 }
 
 /// The folder of a bucket, by the forms that restic takes: `s3:https://HOST[:PORT]/BUCKET/PREFIX`, `s3:HOST/BUCKET/PREFIX`
 /// and `s3://HOST/…`.
-fn bucket(address: &str) -> Option<Destination> {
+fn bucket(address: &str, folder: &str) -> Option<Destination> {
     let rest = address.strip_prefix("s3:")?;
     let (scheme, rest) = match rest.split_once("://") {
         Some(("http", rest)) => ("http", rest),
@@ -96,7 +99,7 @@ fn bucket(address: &str) -> Option<Destination> {
         None => (Some(format!("{scheme}://{host}")), None),
     };
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    let url = Secret::new(format!("s3://{}/{FOLDER}", parts.join("/")));
+    let url = Secret::new(format!("s3://{}/{folder}", parts.join("/")));
     // That a path goes up is refused where it is opened.
     (!parts.is_empty()).then(|| Destination { url: Some(url), endpoint, region, ..bare(DestinationType::S3) })
 }
@@ -150,7 +153,7 @@ mod tests {
             ("s3:https://s3.eu-west-3.amazonaws.com/b", "s3://b/snapshots", None, Some("eu-west-3")),
             ("s3:s3-eu-west-1.amazonaws.com/b", "s3://b/snapshots", None, Some("eu-west-1")),
         ] {
-            let place = bucket(address).expect(address);
+            let place = bucket(address, SNAPSHOTS).expect(address);
             assert_eq!(
                 (url(&place).as_str(), place.endpoint.as_deref(), place.region.as_deref()),
                 (at, endpoint, region),
@@ -168,14 +171,17 @@ mod tests {
             "s3:https://u@h/b",
             "s3:https://h/b%20c",
         ] {
-            assert!(bucket(address).is_none(), "{address}");
+            assert!(bucket(address, SNAPSHOTS).is_none(), "{address}");
         }
     }
 
     #[test]
     fn rest_servers_are_asked_in_the_folder() {
-        assert_eq!(url(&rest("rest:https://u:p@h/r/").expect("one")), "https://u:p@h/r/snapshots/");
-        assert_eq!(url(&rest("rest:http://h:8000").expect("one")), "http://h:8000/snapshots/");
-        assert!(rest("rest:http+unix:///run/rest.socket:/r/").is_none());
+        assert_eq!(
+            url(&rest("rest:https://u:p@h/r/", SNAPSHOTS).expect("one")),
+            "https://u:p@h/r/snapshots/"
+        );
+        assert_eq!(url(&rest("rest:http://h:8000", SNAPSHOTS).expect("one")), "http://h:8000/snapshots/");
+        assert!(rest("rest:http+unix:///run/rest.socket:/r/", SNAPSHOTS).is_none());
     }
 }

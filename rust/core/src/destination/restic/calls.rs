@@ -7,19 +7,22 @@ use super::pipes::{self, Feed};
 use super::program::Call;
 use super::reading;
 use super::saving;
+use crate::destination::Destination as _;
 use crate::destination::snapshots::{Folders, Known, Node, Saved, Snapshot, Snapshots};
 use crate::{Code, Error, Monitor, Result, ResultExt};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 impl Repository {
-    /// Gives what it printed, once it is done.
+    /// Gives what it printed, once it is done; it may be without a sign of life for so long.
     pub(super) fn call<S: AsRef<std::ffi::OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
+        limit: Duration,
     ) -> Result<Vec<u8>> {
-        let call = Call::new(args, &self.job());
+        let call = Call::new(args, &self.job()).within(limit);
         with_lock(&self.access, &call.cancel, || {
             let mut printed = Vec::new();
             pipes::lines(&self.access, &call, None, &mut |line| {
@@ -30,6 +33,7 @@ impl Repository {
             .and_then(|ended| ended.check(&self.access))
             .map(|_| std::mem::take(&mut printed))
         })
+        .map_err(|error| self.headless(error))
     }
 
     /// Saves; `monitor` hears what it tells meanwhile.
@@ -51,6 +55,7 @@ impl Repository {
                 _ => Err(self.access.explain(ended.status, &ended.said)),
             }
         })
+        .map_err(|error| self.headless(error))
     }
 
     fn run(&self, call: &Call, monitor: &Monitor) -> Result<()> {
@@ -80,21 +85,12 @@ fn as_pattern(path: &[u8]) -> Vec<u8> {
 
 impl Snapshots for Repository {
     fn init(&self, monitor: &Monitor) -> Result<()> {
-        match self.all() {
-            Err(error) if error.code() == Code::NotFound => {}
-            Ok(_) => {
-                return Err(Error::new(
-                    Code::Usage,
-                    format!("there is a repository at {} already", self.access.shown),
-                )
-                .hint("it is ready to be used"));
-            }
-            Err(error) => return Err(error),
-        }
+        self.attend(&monitor.flag());
+        self.check_free()?;
         if let Some(folder) = self.access.local.as_deref().and_then(Path::parent) {
             fs::create_dir_all(folder).at("cannot make the folder", folder)?;
         }
-        self.run(&Call::new(["init", "--quiet"], &monitor.flag()), monitor)
+        self.run(&Call::new(["init", "--quiet"], &monitor.flag()).within(self.access.silence()), monitor)
     }
 
     fn all(&self) -> Result<Vec<Snapshot>> {
@@ -198,7 +194,9 @@ impl Snapshots for Repository {
             return Ok(());
         }
         let call = Call::new(["forget", "--quiet"], &self.job());
-        let done = self.call(call.args.into_iter().chain(snapshots.iter().map(Into::into))).map(drop);
+        let done = self
+            .call(call.args.into_iter().chain(snapshots.iter().map(Into::into)), self.access.silence())
+            .map(drop);
         self.remember_refusal(&done);
         if done.is_ok() {
             self.unlearn(snapshots);
@@ -244,7 +242,7 @@ impl Repository {
             if ended.status.success() {
                 return Ok(());
             }
-            let error = self.access.explain(ended.status, &ended.said);
+            let error = self.headless(self.access.explain(ended.status, &ended.said));
             match error.code() {
                 // What it found, and no failure of its own.
                 Code::Destination if ended.status.code() == Some(1) => Err(Error::new(
@@ -266,9 +264,10 @@ impl Repository {
         Saved { id, ..saved }
     }
 
-    /// A call that only reads: where we may not write, it goes without a lock.
+    /// A call that only reads, and ends where its server says nothing: where we may not write, it goes without a lock.
     fn reader(&self, mut call: Call) -> Call {
         use rustix::fs::{Access, access};
+        call.limit = Some(self.access.silence());
         let is_ours = |folder: &PathBuf| access(folder.join("locks"), Access::WRITE_OK).is_ok();
         if self.access.local.as_ref().is_some_and(|folder| !is_ours(folder)) {
             call.args.push("--no-lock".into());

@@ -15,7 +15,7 @@ impl Repository {
         // Afterwards nobody could tell whose key did not fit.
         for one in [self, from] {
             if one.access.keys.len() > 1 {
-                one.call(["cat", "config", "--no-lock", "--quiet"])?;
+                one.call(["cat", "config", "--no-lock", "--quiet"], one.access.silence())?;
             }
         }
         let mut call = Call::new(["copy", "--quiet"], &monitor.flag());

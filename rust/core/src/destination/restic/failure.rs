@@ -123,6 +123,17 @@ impl Access {
 }
 
 impl Access {
+    /// It holds snapshots, and not what opens them.
+    pub(super) fn without_config(&self, held: usize) -> Error {
+        let text = format!(
+            "the repository {} is damaged: its file config is gone, and {held} snapshots are there",
+            self.shown
+        );
+        Error::new(Code::Integrity, text)
+            .hint("put back that file, from a copy of this repository: without it nobody reads them, nor with a new one")
+            .with(Fact::Destination, &self.id)
+    }
+
     /// Its server refuses to delete.
     pub(super) fn guarded(&self) -> Error {
         Error::new(Code::Permission, format!("the server lets nothing be deleted at {}", self.shown))

@@ -121,7 +121,8 @@ impl Repository {
     /// Bytes that its snapshots take there.
     fn measured(&self, monitor: &Monitor) -> Result<u64> {
         monitor.check()?;
-        let told = self.call(["stats", "--mode", "raw-data", "--json", "--no-lock"])?;
+        let told =
+            self.call(["stats", "--mode", "raw-data", "--json", "--no-lock"], self.access.silence())?;
         let told: Option<Value> = serde_json::from_slice(&told).ok();
         told.and_then(|told| told["total_size"].as_u64())
             .ok_or_else(|| Error::new(Code::Destination, "restic does not tell how large the repository is"))
@@ -150,7 +151,7 @@ fn private_folder(folder: &Path) -> Result<()> {
 }
 
 /// Bytes of the files below a folder.
-fn size_of(folder: &Path) -> std::io::Result<u64> {
+pub(super) fn size_of(folder: &Path) -> std::io::Result<u64> {
     let (mut bytes, mut folders) = (0u64, vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {

@@ -1,5 +1,7 @@
 //! Which backups its snapshots are, and what this machine remembers of them.
 
+use super::afar::{Afar, KEYS};
+use super::known::size_of;
 use super::{Repository, remembered};
 use crate::catalog::{Sidecar, key};
 use crate::destination::snapshots::{FILE, Grouped, PART, PARTS, RUN, Snapshot, backups};
@@ -57,8 +59,13 @@ impl Repository {
 
     /// What is remembered, where that is all snapshots that there are: one never changes, and its name is its hash.
     fn remembered(&self, hurry: bool) -> Result<Option<Vec<Snapshot>>> {
-        let Some(mut known) = self.recall() else { return Ok(None) };
-        let Some(names) = self.names(hurry)? else { return Ok(None) };
+        let known = self.recall();
+        if known.is_none() && self.access.local.is_some() {
+            return Ok(None);
+        }
+        // Of a server, whatever is remembered: restic would wait for ever for one that does not answer.
+        let names = self.names(hurry)?;
+        let (Some(names), Some(mut known)) = (names, known) else { return Ok(None) };
         known.retain(|one| names.binary_search(&one.id).is_ok());
         let mut ids: Vec<&str> = known.iter().map(|snapshot| snapshot.id.as_str()).collect();
         ids.sort_unstable();
@@ -89,13 +96,67 @@ impl Repository {
             Some(all) => all,
             // Of a place that we may only read, too.
             None => {
-                let all = parse(&self.call(["snapshots", "--json", "--no-lock"])?)?;
+                let all = self.list_by_restic()?;
                 self.remember(&all);
                 all
             }
         };
         *self.seen() = Seen { all: Some(all.clone()), is_new: false };
         Ok(all)
+    }
+
+    fn list_by_restic(&self) -> Result<Vec<Snapshot>> {
+        parse(&self.call(["snapshots", "--json", "--no-lock"], self.access.looking())?)
+    }
+
+    /// Fails where a new repository would be made over one, or over what is left of one.
+    pub(super) fn check_free(&self) -> Result<()> {
+        self.check_answer()?;
+        match self.list_by_restic() {
+            Err(error) if error.code() == Code::NotFound => {}
+            Ok(_) => {
+                let text = format!("there is a repository at {} already", self.access.shown);
+                return Err(Error::new(Code::Usage, text).hint("it is ready to be used"));
+            }
+            Err(error) => return Err(error),
+        }
+        let has_left = match &self.access.local {
+            Some(folder) => {
+                ["keys", "data"].iter().any(|part| size_of(&folder.join(part)).is_ok_and(|bytes| bytes > 0))
+            }
+            None => match Afar::of(&self.access, KEYS) {
+                Some(afar) => {
+                    afar.names(&self.access, true, &self.job())?.is_some_and(|keys| !keys.is_empty())
+                }
+                None => false,
+            },
+        };
+        if !has_left {
+            return Ok(());
+        }
+        let text =
+            format!("{} holds what is left of a repository, without its file config", self.access.shown);
+        Err(Error::new(Code::Integrity, text)
+            .hint("put back that file, from a copy of this repository; or choose another folder, or empty this one")
+            .with(Fact::Destination, &self.access.id))
+    }
+
+    /// Fails where its server does not answer, as far as that is found out without restic.
+    fn check_answer(&self) -> Result<()> {
+        if self.access.local.is_none() { self.names(true).map(drop) } else { Ok(()) }
+    }
+
+    /// How many snapshots are there, where there are any, as far as that is told without restic.
+    pub(super) fn held(&self) -> Option<usize> {
+        self.names(true).ok().flatten().map(|names| names.len()).filter(|held| *held > 0)
+    }
+
+    /// That restic finds no repository means something else where its snapshots are.
+    pub(super) fn headless(&self, error: Error) -> Error {
+        if error.code() != Code::NotFound {
+            return error;
+        }
+        self.held().map_or(error, |held| self.access.without_config(held))
     }
 
     /// The listing that this process knows.

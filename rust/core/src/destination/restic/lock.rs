@@ -75,5 +75,6 @@ impl Wait {
 
 /// Takes away what restic itself holds for stale locks.
 pub(super) fn unlock(access: &Access, cancel: &Cancel) -> Result<()> {
-    lines(access, &Call::new([UNLOCK, "--quiet"], cancel), None, &mut |_| Ok(())).map(drop)
+    let call = Call::new([UNLOCK, "--quiet"], cancel).within(access.silence());
+    lines(access, &call, None, &mut |_| Ok(())).map(drop)
 }

@@ -12,6 +12,7 @@
 //! lock.rs      its locks waited for, its keys tried
 //! mounting.rs  snapshots as a folder
 //! pipes.rs     what restic reads and prints
+//! pulse.rs     whether it is still at something
 //! program.rs   restic as a child: started with its secrets, waited for, ended
 //! failure.rs   its complaints as errors
 //! version.rs   which restic there is
@@ -32,6 +33,7 @@ mod mounting;
 mod nodes;
 mod pipes;
 mod program;
+mod pulse;
 mod reading;
 mod remembered;
 mod saving;
@@ -141,7 +143,7 @@ impl Repository {
 
     fn afar(&self) -> Option<&Afar> {
         let open = || {
-            let afar = Afar::of(&self.access)?;
+            let afar = Afar::of(&self.access, afar::SNAPSHOTS)?;
             if let Some(file) = self.silence.get() {
                 afar.remember_silence(file.clone());
             }
@@ -231,7 +233,10 @@ impl Destination for Repository {
 
     fn is_there(&self) -> Result<bool> {
         if let Some(folder) = &self.access.local {
-            return Ok(folder.join("config").exists());
+            if folder.join("config").exists() {
+                return Ok(true);
+            }
+            return self.held().map_or(Ok(false), |held| Err(self.access.without_config(held)));
         }
         match self.all() {
             Ok(_) => Ok(true),

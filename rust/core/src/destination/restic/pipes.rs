@@ -2,7 +2,7 @@
 
 use super::access::Access;
 use super::program::{Call, TICK, start};
-use crate::{Cancel, Code, Error, Result, threads};
+use crate::{Code, Error, Result, threads};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{ExitStatus, Stdio};
@@ -50,11 +50,13 @@ pub(super) fn lines(
             running.stop();
         }
     }
+    let mut pulse = running.pulse(call);
+    let mut idle = || call.cancel.check().and_then(|()| pulse.check(access));
     let mut heard = |line: &[u8]| {
         running.printed = true;
         each(line)
     };
-    let done = take_all(&printed, &call.cancel, &mut heard).and_then(|()| running.wait(&call.cancel));
+    let done = take_all(&printed, &mut idle, &mut heard).and_then(|()| running.wait(&call.cancel));
     if done.is_err() {
         running.stop();
         // Not before: it could print no more.
@@ -83,13 +85,13 @@ fn is_broken_pipe(error: &Error) -> bool {
 
 fn take_all(
     printed: &Receiver<Vec<u8>>,
-    cancel: &Cancel,
+    idle: &mut dyn FnMut() -> Result<()>,
     each: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     loop {
         match printed.recv_timeout(TICK) {
             Ok(line) => each(&line)?,
-            Err(RecvTimeoutError::Timeout) => cancel.check()?,
+            Err(RecvTimeoutError::Timeout) => idle()?,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
     }

@@ -1,6 +1,7 @@
 //! Starting the restic program, its secrets in memory that it alone reads, and ending it so that it leaves no lock.
 
 use super::access::Access;
+use super::pulse::Pulse;
 use super::version::{INSTALL, PROGRAM, check_version};
 use super::ways::{self, Ways};
 use crate::{Cancel, Code, Error, Result, child};
@@ -60,17 +61,23 @@ pub(super) struct Call {
     pub from: Option<Access>,
     /// Ends it.
     pub cancel: Cancel,
+    /// How long it may show no sign of life while it is waited for; `None`: for ever.
+    pub limit: Option<Duration>,
 }
 
 impl Call {
     pub fn new<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, cancel: &Cancel) -> Call {
         let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-        Call { args, files: Vec::new(), from: None, cancel: cancel.clone() }
+        Call { args, files: Vec::new(), from: None, cancel: cancel.clone(), limit: None }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
+    }
+
+    pub fn within(self, limit: Duration) -> Self {
+        Call { limit: Some(limit), ..self }
     }
 }
 
@@ -94,6 +101,10 @@ impl Running {
 
     pub fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take().inspect(|pipe| widen(pipe))
+    }
+
+    pub fn pulse(&self, call: &Call) -> Pulse {
+        Pulse::of(self.child.id(), call)
     }
 
     /// Waits for its end.

@@ -3,6 +3,7 @@
 use super::access::Access;
 use super::lock::Wait;
 use super::program::{Call, Running, TICK, start};
+use super::pulse::Pulse;
 use crate::{Code, Error, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read};
@@ -12,6 +13,7 @@ use std::process::{ChildStdout, Stdio};
 pub(super) struct Output {
     // Before its output: it is stopped while that is open.
     running: Running,
+    pulse: Pulse,
     stdout: ChildStdout,
     access: Access,
     call: Call,
@@ -25,8 +27,8 @@ pub(super) struct Output {
 pub(super) fn open(access: &Access, call: Call) -> Result<Output> {
     let wait = Wait::at(access);
     let (running, stdout) = started(access, &call)?;
-    let access = access.clone();
-    Ok(Output { running, stdout, access, call, wait, came: false, ended: false })
+    let (access, pulse) = (access.clone(), running.pulse(&call));
+    Ok(Output { running, pulse, stdout, access, call, wait, came: false, ended: false })
 }
 
 fn started(access: &Access, call: &Call) -> Result<(Running, ChildStdout)> {
@@ -55,6 +57,7 @@ impl Output {
         }
         self.wait.until_next_try(&self.access, &self.call.cancel, error)?;
         (self.running, self.stdout) = started(&self.access, &self.call)?;
+        self.pulse = self.running.pulse(&self.call);
         Ok(())
     }
 }
@@ -76,8 +79,10 @@ impl Read for Output {
         while !self.ended && !buffer.is_empty() {
             if !self.has_come()? {
                 self.call.cancel.check()?;
+                self.pulse.check(&self.access)?;
                 continue;
             }
+            self.pulse.beat();
             let read = self.stdout.read(buffer)?;
             if read > 0 {
                 self.came = true;
