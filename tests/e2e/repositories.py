@@ -50,6 +50,14 @@ class RepositoryTest(SiteTest):
         self.assertEqual(done.returncode, expect, done.stderr)
         return done.stdout
 
+    def restic_fails(self, *arguments):
+        """What it says then."""
+        done = subprocess.run(["restic", "--no-cache", "-r", self.repository, *arguments],
+                              env={**os.environ, **self.credentials, "RESTIC_PASSWORD": self.password()},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.assertNotEqual(done.returncode, 0)
+        return done.stdout + done.stderr
+
     def seen_until_the_end(self, process):
         """Of a run that ends well: the arguments and the environment of all that it started."""
         seen = []

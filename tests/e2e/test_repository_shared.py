@@ -113,6 +113,7 @@ class Damaged(RepositoryTest):
     def setUp(self):
         super().setUp()
         self.fill()
+        self.write("sites/default/files/noise", os.urandom(1 << 18))
         del self.document["destinations"]["manual"]
         self.document["destinations"]["off"] = {"type": "restic", "repository": self.path("off")}
         for name in ("inc", "off"):
@@ -122,13 +123,96 @@ class Damaged(RepositoryTest):
         self.pack = max(packs, key=os.path.getsize)
         os.chmod(self.pack, 0o600)
 
+    def flip(self):
+        """One bit, which no look at the structure finds."""
+        with open(self.pack, "r+b") as file:
+            file.seek(os.path.getsize(self.pack) // 2)
+            byte = file.read(1)[0]
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte ^ 4]))
+
+    def assertStatus(self, inc, sample=None):
+        told = self.bam_json("status", expect=0 if inc else 3)["repositories"]
+        self.assertEqual((told["inc"]["check"]["ok"], told["inc"]["check"]["sample"], told["off"]["check"]["ok"]), (inc, sample, True))
+        self.assertEqual("DAMAGED" in self.bam("status", expect=None).out, not inc)
+
+    def test_what_reading_found_no_look_at_the_structure_takes_back(self):
+        self.bam("verify")
+        self.assertStatus(True)
+        self.flip()
+        for number in range(2):
+            result = self.bam("verify", expect=4)
+            self.assertSays(result, "at inc: ", "is damaged", "1 of 2 copies")
+            self.assertStatus(False)
+        self.bam("cat", "latest", "sub/big", "--destination", "inc", expect=4)
+        before = tree(self.files)
+        shutil.rmtree(self.files)
+        self.assertNotIn("inc", self.bam("restore", "latest", "--yes").err)
+        self.assertEqual(tree(self.files), before)
+        self.bam("verify", "--destination", "off")
+        self.assertStatus(False)
+        self.flip()
+        self.bam("verify")
+        self.assertStatus(True)
+
+    def test_what_a_sample_found_all_data_has_to_disprove(self):
+        self.bam("verify")
+        self.flip()
+        self.bam("verify", "--sample", "100", expect=4)
+        self.assertSays(self.bam("status", expect=3), "verify --sample 100")
+        self.bam("verify", expect=4)
+        self.flip()
+        self.bam("verify")
+        self.assertSays(self.bam("status", expect=3), "verify --sample 100")
+        self.bam("verify", "--sample", "100")
+        self.assertStatus(True, 100.0)
+
+    def test_whoever_reads_it_remembers(self):
+        ways = (("drill", "latest", "--destination", "inc"), ("restore", "latest", "--destination", "inc", "--yes"),
+                ("restore", "latest", "--destination", "inc", "--into", self.path("elsewhere"), "--yes"))
+        for way in ways:
+            with self.subTest(way):
+                self.flip()
+                self.bam(*way, expect=4)
+                self.assertSays(self.bam("status", expect=3), "at inc was read and is damaged", "docs/repositories.md")
+                self.flip()
+                self.bam("verify", "--destination", "inc")
+                if way[0] == "drill":
+                    self.bam("drill", "latest", "--destination", "inc")
+                self.bam("status")
+
+    def test_it_is_mended_as_the_documents_say(self):
+        made = self.bam_json("backups")["backups"][0]
+        self.flip()
+        self.bam("verify", expect=4)
+        self.assertIn(os.path.basename(self.pack), self.restic_fails("check", "--read-data"))
+        os.rename(self.pack, self.path("pack"))
+        self.restic("rebuild-index")
+        self.bam("verify", expect=4)
+        self.bam("delete", str(made["id"]), "--destination", "inc", "--yes")
+        self.bam("replicate")
+        self.bam("verify")
+        self.assertStatus(True)
+        self.restic("check", "--read-data")
+
+    def test_a_server_that_is_gone_or_what_may_not_be_read_is_no_damage(self):
+        self.bam("verify")
+        os.rename(self.repository, self.repository + ".away")
+        self.assertNotEqual(self.bam("verify", expect=None).code, 4)
+        os.rename(self.repository + ".away", self.repository)
+        self.assertStatus(True)
+
     def test_a_drill_takes_the_copy_that_is_whole(self):
         with open(self.pack, "r+b") as file:
             file.write(b"garbage" * 1000)
-        self.assertSays(self.bam("restore", "latest", "--into", self.path("to"), "--yes", expect=None), "--destination")
         result = self.bam("drill", "latest")
         self.assertSays(result, "the copy at inc is of no use")
         self.assertNotIn("retrying", result.err)
+        # Now it is known.
+        self.assertNotIn("inc", self.bam("drill", "latest").err)
+        self.bam("restore", "latest", "--into", self.path("to"), "--yes")
+        result = self.bam("restore", "latest", "--destination", "inc", "--into", self.path("other"), "--yes", expect=4)
+        self.assertSays(result, "--destination")
 
     def test_a_repository_that_was_found_damaged_is_read_last(self):
         os.truncate(self.pack, os.path.getsize(self.pack) - 1)

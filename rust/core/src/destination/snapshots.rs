@@ -163,6 +163,14 @@ pub struct Checked {
     pub error: Option<String>,
 }
 
+impl Checked {
+    /// Whether it holds now, and not `before`: what was found damaged where data was read, only reading all of it disproves.
+    pub fn tells_more_than(&self, before: &Checked) -> bool {
+        let all = self.sample.is_some_and(|percent| percent >= 100.0);
+        !self.ok || before.ok || before.sample.is_none() || all
+    }
+}
+
 /// One thing in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {

@@ -252,7 +252,8 @@ impl Local {
     /// Remembers a failure that says that the copy at a destination is damaged.
     pub(super) fn remember(&self, document: &Document, error: &Error, monitor: &Monitor) {
         if let Some(place) = &self.from {
-            damaged::note(document, &**place, &self.name, error, monitor);
+            let name = self.kept.as_ref().map_or(&self.name, |kept| &kept.listed);
+            damaged::note(document, &**place, name, error, monitor);
         }
     }
 

@@ -1,10 +1,11 @@
 //! The destinations of a job: opened, prepared, the failed ones set aside with their errors.
 
+use super::damaged::{self, Damaged};
 use super::keys::Ring;
 use super::local::Local;
 use super::made::Made;
 use super::{choose, lock};
-use crate::catalog::{Backup, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
+use crate::catalog::{Backup, Copy, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
 use crate::config::{self, DestinationType, Document};
 use crate::destination::{self, Broken, Destination, Keeping, Snapshots};
 use crate::{Code, Error, Monitor, NoteKind, Result, threads};
@@ -253,18 +254,21 @@ pub type Get = fn(&Arc<dyn Destination>, &str, &Path, &Monitor) -> Result<Local>
 
 /// Brings a backup to this machine from its nearest copy that `accept` takes, and gives what that makes of it.
 pub fn fetch_nearest<T>(
+    document: &Document,
     places: &[Arc<dyn Destination>],
     backup: &Backup,
     spool_dir: &Path,
     monitor: &Monitor,
     accept: impl Fn(Local) -> Result<T>,
 ) -> Result<T> {
-    get_nearest(Local::fetch, places, backup, spool_dir, monitor, accept)
+    get_nearest(document, Local::fetch, places, backup, spool_dir, monitor, accept)
 }
 
-/// As [`fetch_nearest`], in the way that is said: whole copies first, those in repositories that were found damaged last, then
-/// folders, then repositories of this machine, then in the order of the places. A copy that is passed over is told of.
+/// As [`fetch_nearest`], in the way that is said: whole copies first, those found damaged, and those in repositories found so, last, then
+/// folders, then repositories of this machine, then in the order of the places. A copy that is passed over is told of, and
+/// one that is found damaged remembered.
 pub fn get_nearest<T>(
+    document: &Document,
     get: Get,
     places: &[Arc<dyn Destination>],
     backup: &Backup,
@@ -273,15 +277,21 @@ pub fn get_nearest<T>(
     accept: impl Fn(Local) -> Result<T>,
 ) -> Result<T> {
     let mut copies: Vec<_> =
-        places.iter().filter_map(|place| Some((backup.copy_at(place.id())?.whole, place))).collect();
-    let is_damaged = |place: &Arc<dyn Destination>| place.snapshots().is_some_and(Snapshots::is_damaged);
-    copies.sort_by_key(|(whole, place)| (!whole, is_damaged(place), !place.pushes(), !place.is_here()));
+        places.iter().filter_map(|place| Some((backup.copy_at(place.id())?, place))).collect();
+    let known = Damaged::of(document);
+    let is_damaged = |copy: &Copy, place: &Arc<dyn Destination>| {
+        known.has(&backup.file, copy) || place.snapshots().is_some_and(Snapshots::is_damaged)
+    };
+    copies.sort_by_key(|(copy, place)| {
+        (!copy.whole, is_damaged(copy, place), !place.pushes(), !place.is_here())
+    });
     let mut last = None;
     for (_, place) in copies {
         match get(place, &backup.file, spool_dir, monitor).and_then(&accept) {
             Ok(accepted) => return Ok(accepted),
             Err(error) if error.code() == Code::Cancelled => return Err(error),
             Err(error) => {
+                damaged::note(document, &**place, &backup.file, &error, monitor);
                 monitor.note(NoteKind::Warning, format!("the copy at {} is of no use: {error}", place.id()));
                 last = Some(error.context(format!("the copy at {}", place.id())));
             }

@@ -242,18 +242,10 @@ impl Repository {
             if ended.status.success() {
                 return Ok(());
             }
-            let error = self.headless(self.access.explain(ended.status, &ended.said));
-            match error.code() {
-                // What it found, and no failure of its own.
-                Code::Destination if ended.status.code() == Some(1) => Err(Error::new(
-                    Code::Integrity,
-                    format!("the repository {} is damaged: {}", self.access.shown, error.message()),
-                )
-                .hint(
-                    "docs/repositories.md says what can be saved; make a new backup to another place first",
-                )),
-                _ => Err(error),
-            }
+            let error = self.headless(self.access.found(ended.status, &ended.said));
+            // Data was read: whose it is, only reading each backup tells.
+            let of_data = percent.is_some() && error.code() == Code::Integrity;
+            Err(if of_data { error.of_bytes() } else { error })
         })
     }
 

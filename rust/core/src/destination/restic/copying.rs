@@ -26,7 +26,11 @@ impl Repository {
             if ended.status.success() {
                 return Ok(());
             }
-            let error = self.access.explain(ended.status, &from.access.without_secrets(&ended.said));
+            let said = from.access.without_secrets(&ended.said);
+            let mut error = self.access.explain(ended.status, &said);
+            if error.code() == Code::Integrity {
+                error = self.access.one_is_damaged(&said);
+            }
             if error.code() == Code::Locked {
                 // It may be either's; this one's is looked at by who waits.
                 unlock(&from.access, &call.cancel)?;

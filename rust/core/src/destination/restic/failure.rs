@@ -17,6 +17,8 @@ pub(super) enum Why {
     ReadOnly,
     /// Its server lets nothing be deleted.
     Guarded,
+    /// What is in it is not what was written.
+    Damaged,
     /// All else.
     Other,
 }
@@ -32,6 +34,7 @@ pub(super) fn why(status: ExitStatus, said: &str) -> Why {
         _ if said.contains("wrong password or no key found") => Why::WrongKey,
         _ if said.contains("already locked") => Why::Locked,
         _ if said.contains("repository does not exist") || is_absent(&said) => Why::Absent,
+        _ if DAMAGE.iter().any(|words| said.contains(words)) => Why::Damaged,
         _ if said.contains("unable to create lock") => Why::ReadOnly,
         _ if said.contains("unable to remove") && is_refusal(&said) => Why::Guarded,
         _ => Why::Other,
@@ -70,6 +73,57 @@ fn reason(said: &str) -> Option<&str> {
     said.get(from..)?.lines().next()
 }
 
+/// What restic says of data that came, and is not what was written; or that nothing knows of, though it is needed.
+const DAMAGE: [&str; 18] = [
+    "ciphertext verification failed",
+    "trying to decrypt invalid data",
+    "invalid data returned",
+    "wrong data returned",
+    "returned invalid hash",
+    "decompressing blob",
+    "decompression failed",
+    "hash mismatch",
+    "data mismatch",
+    "not found in repository",
+    "not found in index",
+    "pack id does not match",
+    "unexpected pack id",
+    "unexpected file size",
+    "invalid header, too",
+    "invalid blob length",
+    "config file has zero size",
+    "unmarshal: invalid character",
+];
+
+/// With what `check` ends that found anything, also where it could not read.
+const FINDINGS: [&str; 2] = ["repository contains errors", "loadindex returned errors"];
+
+/// What keeps it from reading, and says nothing of what is there.
+const OUT_OF_REACH: [&str; 16] = [
+    "connection refused",
+    "connection reset",
+    "connection lost",
+    "connection closed",
+    "broken pipe",
+    "no route to host",
+    "network is unreachable",
+    "no such host",
+    "timeout",
+    "timed out",
+    "dial tcp",
+    "deadline exceeded",
+    "server response",
+    "unexpected http response",
+    "too many open files",
+    "no space left on device",
+];
+
+/// Whether a folder of this machine lacks something that the repository's index knows, or has it cut short.
+fn is_cut(said: &str) -> bool {
+    let lacks = ["no such file or directory", "eof"].iter().any(|words| said.contains(words));
+    lacks && ["<data/", "<index/", "<snapshot/"].iter().any(|kind| said.contains(kind))
+}
+
 /// Whether a server answers that it may not be.
 fn is_refusal(said: &str) -> bool {
     ["403", "forbidden", "access denied", "accessdenied", "permission denied"]
@@ -103,6 +157,11 @@ impl Access {
                     .hint("give the user who runs this the right to write there")
             }
             Why::Guarded => self.guarded(),
+            Why::Damaged => self.damaged(&words),
+            // Of a disk that is not mounted any more nothing is there.
+            Why::Other if is_cut(&said.to_ascii_lowercase()) && self.is_on_this_machine() => {
+                self.damaged(&words)
+            }
             Why::Other if said.contains("no space left on device") => {
                 Error::new(Code::Space, format!("the repository {place} has no room: {words}"))
                     .hint("free some space there")
@@ -132,6 +191,39 @@ impl Access {
         Error::new(Code::Integrity, text)
             .hint("put back that file, from a copy of this repository: without it nobody reads them, nor with a new one")
             .with(Fact::Destination, &self.id)
+    }
+
+    /// What `check` said, as an error: what it found, or why it could not look.
+    pub(super) fn found(&self, status: ExitStatus, said: &str) -> Error {
+        let error = self.explain(status, said);
+        let lower = said.to_ascii_lowercase();
+        let has = |all: &[&str]| all.iter().any(|words| lower.contains(words));
+        match error.code() {
+            Code::Destination if has(&FINDINGS) && !has(&OUT_OF_REACH) && !is_refusal(&lower) => {
+                self.damaged(&self.without_secrets(&last_words(said))).with(Fact::Destination, &self.id)
+            }
+            _ => error,
+        }
+    }
+
+    fn damaged(&self, words: &str) -> Error {
+        Error::new(Code::Integrity, format!("the repository {} is damaged: {words}", self.shown)).hint(
+            "where the backup has another copy, --destination names its place; docs/repositories.md says how a repository \
+             is mended",
+        )
+    }
+
+    /// A copy met damage, which may be on either side.
+    pub(super) fn one_is_damaged(&self, said: &str) -> Error {
+        let words = self.without_secrets(&last_words(said));
+        Error::new(Code::Integrity, format!("one of the two repositories is damaged: {words}"))
+            .hint("`bam verify` tells which; docs/repositories.md says how a repository is mended")
+            .with(Fact::Destination, &self.id)
+    }
+
+    /// It is in a folder, which is there.
+    fn is_on_this_machine(&self) -> bool {
+        self.local.as_ref().is_some_and(|folder| folder.join("config").is_file())
     }
 
     /// Its server refuses to delete.
@@ -223,6 +315,30 @@ mod tests {
             assert_eq!(why(reason, 1), Why::Other, "{reason}");
         }
         assert_eq!(why("what later versions say", 10), Why::Absent);
+    }
+
+    #[test]
+    fn damage_is_told_from_what_hinders_reading() {
+        let failed = ExitStatus::from_raw(1 << 8);
+        for said in [
+            "cannot dump file: decrypting blob 94ba failed: ciphertext verification failed",
+            "Fatal: load <index/2f5e67b914>: invalid data returned",
+            "loading tree for snapshot \"latest\" failed: id 2f7d not found in repository",
+            "cannot dump file: LoadRaw(<data/2f5e67b914>): invalid data returned",
+            "cannot dump file: blob 94ba returned invalid hash",
+            "Fatal: config or key d729 is damaged: ciphertext verification failed",
+        ] {
+            assert_eq!(why(failed, said), Why::Damaged, "{said}");
+        }
+        for said in [
+            "Fatal: unable to open config file: Stat: dial tcp 127.0.0.1:1: connect: connection refused",
+            "Load(<data/72bda2dbab>, 248, 471) returned error, retrying after 1s: connection lost",
+            "ReadFull(<data/72bda2dbab>): unexpected EOF",
+            "open /srv/repo/data/72/72bd: permission denied",
+        ] {
+            assert_eq!(why(failed, said), Why::Other, "{said}");
+        }
+        assert_eq!(why(failed, "Fatal: wrong password or no key found"), Why::WrongKey);
     }
 
     #[test]

@@ -52,7 +52,10 @@ impl Repository {
         };
         let time = jiff::Timestamp::now().as_second();
         let mut known = self.recalled();
-        known.check = Some(Checked { time, sample, ok: error.is_none(), error });
+        let now = Checked { time, sample, ok: error.is_none(), error };
+        if known.check.as_ref().is_none_or(|before| now.tells_more_than(before)) {
+            known.check = Some(now);
+        }
         if self.access.local.is_none()
             && let Ok(size) = self.measured(monitor)
         {

@@ -50,6 +50,7 @@ impl Output {
             Code::Destination => error.hint(
                 "`bam verify` tells whether the repository is damaged; where the backup has another copy, --destination names its place",
             ),
+            Code::Integrity => error.of_bytes(),
             _ => error,
         };
         if self.came {

@@ -118,7 +118,7 @@ pub fn find(
             look_into(&opened, &pattern, backup, &found, monitor)
         };
         let get: places::Get = if search.unauthenticated { Local::fetch } else { Local::reach };
-        match places::get_nearest(get, &there.places, backup, &state_dir, monitor, look) {
+        match places::get_nearest(document, get, &there.places, backup, &state_dir, monitor, look) {
             Ok(()) => {
                 searched.read += 1;
                 searched.bytes += backup.size;

@@ -49,7 +49,7 @@ pub fn export(
     let backup = ask.find(document, &there.listing, monitor)?;
     // What somebody else put there is no good copy.
     let never_plain = trust::is_known_encrypted(document, &there.listing, backup);
-    let local = places::fetch_nearest(&there.places, backup, &state_dir, monitor, |local| {
+    let local = places::fetch_nearest(document, &there.places, backup, &state_dir, monitor, |local| {
         local.known_encrypted(never_plain).exportable(document, export.unauthenticated, monitor)
     })?;
     let place = Directory::new("export", folder);

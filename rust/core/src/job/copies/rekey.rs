@@ -338,7 +338,7 @@ impl Run<'_> {
     /// Proves the nearest good copy, encrypts it anew beside the first of `stale`, and reads it back.
     fn encrypt(&self, backup: &Backup, stale: &[Arc<dyn Destination>], new: &New<'_>) -> Result<Fresh> {
         let monitor = self.monitor;
-        let opened = places::fetch_nearest(stale, backup, self.state_dir, monitor, |local| {
+        let opened = places::fetch_nearest(self.document, stale, backup, self.state_dir, monitor, |local| {
             local.prove(self.document, self.ask.unauthenticated, monitor)
         })?;
         if new.seal.proves() && !opened.is_authentic() && !self.ask.unauthenticated {

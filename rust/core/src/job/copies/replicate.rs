@@ -102,7 +102,7 @@ impl Lacking<'_> {
         for name in beyond {
             let text = match is_stuck(&name) {
                 true => format!(
-                    "{file} at {name} is damaged, and a copy does not mend a repository: `restic check` tells what is wrong"
+                    "{file} at {name} is damaged, and a copy alone does not mend a repository: docs/repositories.md tells what does"
                 ),
                 false => format!(
                     "{file} lacks a copy at {name}: nothing is copied between archives and repositories; a new backup goes to both"
@@ -215,7 +215,7 @@ fn copy(
     monitor: &Monitor,
 ) -> Result<()> {
     // Nor is what somebody else put there.
-    let local = places::fetch_nearest(all, backup, state_dir, monitor, |local| {
+    let local = places::fetch_nearest(document, all, backup, state_dir, monitor, |local| {
         local.known_encrypted(trust::is_known_encrypted(document, listing, backup)).trusted(document, monitor)
     })?;
     monitor.phase(Phase::Finishing);

@@ -387,6 +387,11 @@ impl Opened {
         &self.local.name
     }
 
+    /// Remembers a failure that says that the copy it was read from is damaged.
+    pub fn remember(&self, document: &Document, error: &Error, monitor: &Monitor) {
+        self.local.remember(document, error, monitor);
+    }
+
     /// The local file's sidecar.
     pub fn sidecar(&self) -> Option<&Sidecar> {
         self.local.sidecar()

@@ -145,6 +145,8 @@ pub struct Kept {
     place: Arc<dyn Destination>,
     /// All that is said about it.
     pub about: Arc<About>,
+    /// The name that the place lists it by.
+    pub listed: String,
     whole: String,
     database: Option<String>,
     files: Option<String>,
@@ -171,6 +173,7 @@ impl Kept {
         let id = |wanted| found.part(wanted).map(|one| one.id.clone());
         let kept = Kept {
             place: Arc::clone(place),
+            listed: file.to_owned(),
             whole: whole.id.clone(),
             database: id(DATABASE),
             files: id(FILES),

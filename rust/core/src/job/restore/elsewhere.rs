@@ -58,7 +58,8 @@ pub fn run(document: &Document, ask: &Restore, to: &Elsewhere, monitor: &Arc<Mon
     let put = || {
         let found = restore::find(document, ask, restore::Need::All, &place.state_dir, monitor)?;
         let opened = found.prove(document, ask.unauthenticated, monitor)?;
-        let applied = place.put(&opened, monitor)?;
+        let applied =
+            place.put(&opened, monitor).inspect_err(|error| opened.remember(document, error, monitor))?;
         Ok((opened, applied))
     };
     let (opened, applied) = put().map_err(restore::untouched)?;

@@ -120,6 +120,7 @@ fn onto_the_site(
         "source": source_name,
     });
     let done = put(document, ask, &source_name, source, &opened, state_dir, monitor).map_err(|error| {
+        opened.remember(document, &error, monitor);
         let unnamed =
             error.is_bare() || error.code() == Code::Integrity && !error.message().contains(opened.file());
         if unnamed { error.context(opened.file()) } else { error }
@@ -196,7 +197,7 @@ pub fn find(
     let never_plain = trust::is_known_encrypted(document, &listed, backup);
     let known = |local: Local| Ok(local.known_encrypted(never_plain));
     let get: places::Get = if parts(&backup.file) { Local::reach } else { Local::fetch };
-    places::get_nearest(get, &there.places, backup, state_dir, monitor, known)
+    places::get_nearest(document, get, &there.places, backup, state_dir, monitor, known)
 }
 
 /// Onto which source: the one asked for, the one it was made from, else the built-in one of its kind.

@@ -4,6 +4,18 @@ use super::unproven::Unproven;
 use crate::catalog::Listing;
 use crate::config::Document;
 use crate::job::damaged::Damaged;
+use std::collections::BTreeSet;
+
+/// The places that hold a copy which was found damaged.
+pub fn places(document: &Document, listing: &Listing) -> BTreeSet<String> {
+    let known = Damaged::of(document);
+    let copies =
+        listing.backups.iter().flat_map(|backup| backup.copies.iter().map(move |copy| (backup, copy)));
+    copies
+        .filter(|(backup, copy)| known.has(&backup.file, copy))
+        .map(|(_, copy)| copy.destination.clone())
+        .collect()
+}
 
 /// Takes the copies that were found damaged out of a listing, and backups that have no other.
 pub fn take_out(document: &Document, listing: &mut Listing) -> Vec<Unproven> {
@@ -23,6 +35,9 @@ pub fn take_out(document: &Document, listing: &mut Listing) -> Vec<Unproven> {
         let places: Vec<_> = out.iter().map(|copy| copy.destination.as_str()).collect();
         let good = |at: &str| document.destinations.contains_key(at);
         let next = match backup.copies.iter().any(|copy| copy.whole && good(&copy.destination)) {
+            _ if out.iter().all(|copy| copy.repository) => {
+                "docs/repositories.md tells how a repository is mended".to_owned()
+            }
             true => "`bam replicate` puts a good copy in its place".to_owned(),
             false => format!(
                 "no destination has a good copy: make a new backup, then erase this one, `bam delete {file}`"

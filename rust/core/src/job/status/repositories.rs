@@ -4,14 +4,21 @@ use crate::catalog::{Backup, Listing, key};
 use crate::destination::Destination;
 use crate::{Monitor, NoteKind};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// By the name of the destination. What a look found damaged is told.
-pub fn tell(all: &[Arc<dyn Destination>], listing: &Listing, monitor: &Monitor) -> Map<String, Value> {
+/// By the name of the destination. What a look found damaged is told. `damaged`: places of which a copy was read and found so,
+/// whatever the last look at their structure said.
+pub fn tell(
+    all: &[Arc<dyn Destination>],
+    listing: &Listing,
+    damaged: &BTreeSet<String>,
+    monitor: &Monitor,
+) -> Map<String, Value> {
     let mut told = Map::new();
     for place in all {
         let Some(repository) = place.snapshots() else { continue };
-        let known = repository.known();
+        let mut known = repository.known();
         let here: Vec<&Backup> =
             listing.backups.iter().filter(|backup| backup.copy_at(place.id()).is_some()).collect();
         let newest = here.iter().max_by_key(|backup| backup.id).map(|backup| {
@@ -27,10 +34,18 @@ pub fn tell(all: &[Arc<dyn Destination>], listing: &Listing, monitor: &Monitor) 
             monitor.note(
                 NoteKind::Missing,
                 format!(
-                    "{}: the last look at its structure failed: {why}; `bam verify` looks again",
-                    place.id()
+                    "{}: the last look at it failed: {why}; `bam verify{}` looks again",
+                    place.id(),
+                    if check.sample.is_some() { " --sample 100" } else { "" }
                 ),
             );
+        }
+        // Which copies, is told where they are not counted.
+        if damaged.contains(place.id())
+            && let Some(check) = known.check.as_mut()
+        {
+            check.ok = false;
+            check.error.get_or_insert_with(|| "a backup in it was read and is damaged".to_owned());
         }
         let value = json!({
             "size": known.size,

@@ -183,7 +183,7 @@ impl Drill<'_> {
     fn backup(&self, backup: &Backup, all: &[Arc<dyn Destination>]) -> Result<Seen> {
         // What a repository lacks shows when it is read: then another copy may do.
         let lacks = |code| matches!(code, Code::Destination | Code::Integrity | Code::NotFound);
-        let put = places::fetch_nearest(all, backup, self.dir, self.monitor, |local| {
+        let put = places::fetch_nearest(self.document, all, backup, self.dir, self.monitor, |local| {
             let opened = local.prove(self.document, self.unauthenticated, self.monitor)?;
             let is_kept = opened.from().is_some_and(|place| place.snapshots().is_some());
             match self.put(opened, backup) {

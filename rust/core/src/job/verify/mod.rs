@@ -57,6 +57,7 @@ pub fn run(
                 if error.code() == Code::Cancelled {
                     return checked.map(|_| Value::Null);
                 }
+                damaged::note(document, &**place, &backup.file, error, monitor);
                 failed.add(&backup.file, place.id(), error);
             } else {
                 damaged::is_good(document, place.id(), &backup.file, monitor);
@@ -188,9 +189,7 @@ fn copy(
         let sure = opened.is_authentic() || !opened.is_encrypted();
         opened.examine(document, how.spool_dir, monitor).map_err(|error| {
             // Else the key may be the wrong one.
-            let error = if sure && error.code() == Code::Integrity { error.of_bytes() } else { error };
-            damaged::note(document, &**place, name, &error, monitor);
-            error
+            if sure && error.code() == Code::Integrity { error.of_bytes() } else { error }
         })?;
         if unproven {
             return Ok(compared);
