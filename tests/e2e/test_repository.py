@@ -114,7 +114,7 @@ class Files(RepositoryTest):
             if os.path.getsize(pack) > 1_000_000:
                 os.remove(pack)
         number = str(made["id"])
-        self.assertSays(self.bam("cat", number, "huge/file", expect=1), "restic")
+        self.assertSays(self.bam("cat", number, "huge/file", expect=4), "is damaged")
         self.assertEqual(self.bam("cat", number, "small/in/a").raw, b"a" * 1000)
         shutil.rmtree(self.files + "/small/in")
         for path in ("small/in/b", "small/in"):
@@ -146,7 +146,7 @@ class Files(RepositoryTest):
         os.remove(self.packs().pop())
         self.bam("verify", "--sample", "5", expect=4)
         result = self.bam("status", expect=3, env=without)
-        self.assertSays(result, "inc: the last look", " verify`")
+        self.assertSays(result, "inc: the last look", " verify --sample 100`")
         self.assertIn("DAMAGED", result.out)
 
     def test_the_second_run_adds_nothing_and_forgets_what_was_left(self):

@@ -34,7 +34,7 @@ pub(super) fn why(status: ExitStatus, said: &str) -> Why {
         _ if said.contains("wrong password or no key found") => Why::WrongKey,
         _ if said.contains("already locked") => Why::Locked,
         _ if said.contains("repository does not exist") || is_absent(&said) => Why::Absent,
-        _ if DAMAGE.iter().any(|words| said.contains(words)) => Why::Damaged,
+        _ if is_damage(&said) => Why::Damaged,
         _ if said.contains("unable to create lock") => Why::ReadOnly,
         _ if said.contains("unable to remove") && is_refusal(&said) => Why::Guarded,
         _ => Why::Other,
@@ -94,6 +94,13 @@ const DAMAGE: [&str; 18] = [
     "config file has zero size",
     "unmarshal: invalid character",
 ];
+
+/// Whether it says so of what is kept: a lock that is cut short is no loss, and what it tried again may have gone well.
+fn is_damage(said: &str) -> bool {
+    let beside = ["lock in backend", "<lock/", "returned error, retrying after"];
+    let is_beside = |line: &str| beside.iter().any(|words| line.contains(words));
+    said.lines().filter(|line| !is_beside(line)).any(|line| DAMAGE.iter().any(|words| line.contains(words)))
+}
 
 /// With what `check` ends that found anything, also where it could not read.
 const FINDINGS: [&str; 2] = ["repository contains errors", "loadindex returned errors"];
@@ -339,6 +346,8 @@ mod tests {
             assert_eq!(why(failed, said), Why::Other, "{said}");
         }
         assert_eq!(why(failed, "Fatal: wrong password or no key found"), Why::WrongKey);
+        let lock = "unable to create lock in backend: load <lock/72bda2dbab>: invalid data returned";
+        assert_ne!(why(failed, lock), Why::Damaged);
     }
 
     #[test]
