@@ -9,7 +9,7 @@ use super::reading;
 use super::saving;
 use crate::destination::Destination as _;
 use crate::destination::snapshots::{Folders, Known, Node, Saved, Snapshot, Snapshots};
-use crate::{Code, Error, Monitor, Result, ResultExt};
+use crate::{Code, Monitor, Result, ResultExt};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
