@@ -135,6 +135,7 @@ class Damaged(RepositoryTest):
         told = self.bam_json("status", expect=0 if inc else 3)["repositories"]
         self.assertEqual((told["inc"]["check"]["ok"], told["inc"]["check"]["sample"], told["off"]["check"]["ok"]), (inc, sample, True))
         self.assertEqual("DAMAGED" in self.bam("status", expect=None).out, not inc)
+        self.assertEqual(told["inc"]["backups"], 1, "what is damaged is there all the same")
 
     def test_what_reading_found_no_look_at_the_structure_takes_back(self):
         self.bam("verify")

@@ -34,6 +34,8 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     let made = made::Made::of(document);
     let gone = made.gone(&listing);
     let damaged = damaged::places(document, &listing);
+    // With those of its copies that do not count.
+    let repositories = repositories::tell(&all, &listing, &damaged, monitor);
     let taken_out = count(document, &state_dir, &mut listing, monitor)?;
     let now = jiff::Timestamp::now().as_second();
     let mut status = catalog::status(document, &listing, now);
@@ -63,7 +65,6 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     let drills = drill::results(&state_dir)?;
     tell_of_drills(document, &drills, monitor);
     let next = next_runs(document, now, monitor)?;
-    let repositories = repositories::tell(&all, &listing, &damaged, monitor);
     let mut result = json!(status);
     if let Value::Object(map) = &mut result {
         map.insert("time".into(), now.into());
