@@ -1,5 +1,6 @@
 """What tests of repositories share: a site with one, and the real restic program to look into it."""
 
+import contextlib
 import json
 import os
 import re
@@ -57,6 +58,25 @@ class RepositoryTest(SiteTest):
                               stdin=subprocess.DEVNULL, capture_output=True, text=True)
         self.assertNotEqual(done.returncode, 0)
         return done.stdout + done.stderr
+
+    def backup_whose_dump_fails(self):
+        """A backup of the whole site into it, of which the server ends the sessions that read."""
+        process = self.start("backup", "archive", "inc")
+        reading = "select id from information_schema.processlist where db = '%s' and info like 'select%%from%%'" % self.database
+        while process.poll() is None:
+            for session in self.server.sql(reading).split():
+                with contextlib.suppress(RuntimeError):
+                    self.server.sql(f"kill {session}")
+        self.finish(process, expect=1)
+
+    def assertNotMadeOver(self):
+        """Of a repository that holds a backup of files and has lost its file `config`."""
+        for forget in (False, True):
+            if forget:
+                shutil.rmtree(self.path("state"))
+                self.assertSays(self.bam("backups", expect=1), "is damaged: its file config is gone", "2 snapshots")
+            self.assertSays(self.bam("destination", "init", "inc", expect=4), "its file config is gone", "put back that file")
+            self.bam("destination", "try", "inc", expect=3)
 
     def seen_until_the_end(self, process):
         """Of a run that ends well: the arguments and the environment of all that it started."""

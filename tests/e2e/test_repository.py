@@ -1,6 +1,5 @@
 """Backups in a repository of the real restic program: made, listed, restored, pruned, killed, refused."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -288,12 +287,7 @@ class Refused(RepositoryTest):
         os.rename(config, self.path("config"))
         self.assertSays(self.bam("verify", expect=4), "is damaged: its file config is gone")
         self.assertSays(self.bam("backup", "files", "inc", expect=None), "is damaged: its file config is gone")
-        for forget in (False, True):
-            if forget:
-                shutil.rmtree(self.path("state"))
-                self.assertSays(self.bam("backups", expect=1), "is damaged: its file config is gone", "2 snapshots")
-            self.assertSays(self.bam("destination", "init", "inc", expect=4), "its file config is gone", "put back that file")
-            self.bam("destination", "try", "inc", expect=3)
+        self.assertNotMadeOver()
         os.rename(self.path("config"), config)
         self.bam("verify")
         # Of one that was not even finished, either.
@@ -427,13 +421,7 @@ class WholeSite(RepositoryTest):
 
     def test_a_dump_that_fails_is_no_backup(self):
         self.init()
-        process = self.start("backup", "archive", "inc")
-        reading = "select id from information_schema.processlist where db = '%s' and info like 'select%%from%%'" % self.database
-        while process.poll() is None:
-            for session in self.server.sql(reading).split():
-                with contextlib.suppress(RuntimeError):
-                    self.server.sql(f"kill {session}")
-        self.finish(process, expect=1)
+        self.backup_whose_dump_fails()
         self.assertEqual(self.bam_json("backups")["backups"], [])
         self.bam("backup", "archive", "inc")
         self.assertEqual(self.parts(), ["backup", "database", "files"])

@@ -1,6 +1,5 @@
 """No lock of restic's stays in a repository, whatever ended what it did: bam that had read enough, a signal, a failure."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -101,13 +100,7 @@ class OfSites(LockTest):
                 self.assertEqual(self.locks(), [])
 
     def test_a_dump_that_fails_leaves_none(self):
-        process = self.start("backup", "archive", "inc")
-        reading = "select id from information_schema.processlist where db = '%s' and info like 'select%%from%%'" % self.database
-        while process.poll() is None:
-            for session in self.server.sql(reading).split():
-                with contextlib.suppress(RuntimeError):
-                    self.server.sql(f"kill {session}")
-        self.finish(process, expect=1)
+        self.backup_whose_dump_fails()
         self.assertEqual(self.locks(), [])
 
 

@@ -104,12 +104,7 @@ class RemoteTest(RepositoryTest):
         self.init()
         self.bam("backup", "files", "inc")
         config()
-        for forget in (False, True):
-            if forget:
-                shutil.rmtree(self.path("state"))
-                self.assertSays(self.bam("backups", expect=1), "is damaged: its file config is gone", "2 snapshots")
-            self.assertSays(self.bam("destination", "init", "inc", expect=4), "its file config is gone", "put back that file")
-            self.bam("destination", "try", "inc", expect=3)
+        self.assertNotMadeOver()
 
     def ids(self, number, repository):
         """The snapshots of a backup."""

@@ -185,7 +185,7 @@ fn backups(
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {
     let all = places::open(document, destinations)?;
-    let listing = places::list(document, &all, site, monitor)?;
+    let listing = places::list(NoteKind::Missing, document, &all, site, monitor)?;
     if let Some(note) = listing.incomplete() {
         monitor.note(note.kind, note.text);
     }

@@ -126,18 +126,9 @@ pub fn clean(place: &dyn Destination, resumable: &[String], monitor: &Monitor) -
 }
 
 /// The same as [`list_made`]; a place whose folder is not there is told of, too: a wrong path is no place without backups.
+/// `gap` is what it is that somebody may miss of a place that is not there or cannot be asked. Where one copy of a backup that is
+/// named is enough, nothing is missing once it is found: that is a [`NoteKind::Warning`].
 pub fn list(
-    document: &Document,
-    places: &[Arc<dyn Destination>],
-    site: Option<&str>,
-    monitor: &Monitor,
-) -> Result<Listing> {
-    list_for(NoteKind::Missing, document, places, site, monitor)
-}
-
-/// The same; what it is that somebody may miss of a place that is not there or cannot be asked is said. Where one copy of a
-/// backup that is named is enough, nothing is missing once it is found: that is a [`NoteKind::Warning`].
-pub fn list_for(
     gap: NoteKind,
     document: &Document,
     places: &[Arc<dyn Destination>],

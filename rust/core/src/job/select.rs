@@ -54,7 +54,7 @@ impl<'a> Criteria<'a> {
 
     fn list_for(&self, gap: NoteKind, document: &Document, monitor: &Monitor) -> Result<Selection> {
         let places = places::open(document, self.destinations)?;
-        let listing = places::list_for(gap, document, &places, self.site, monitor)?;
+        let listing = places::list(gap, document, &places, self.site, monitor)?;
         if self.id == Some("latest") && self.destinations.is_empty() && self.site.is_none() {
             made::warn_of_gone(document, &listing, self.source, monitor);
         }

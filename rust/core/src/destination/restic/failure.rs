@@ -186,9 +186,7 @@ impl Access {
         };
         error.with(Fact::Destination, &self.id)
     }
-}
 
-impl Access {
     /// It holds snapshots, and not what opens them.
     pub(super) fn without_config(&self, held: usize) -> Error {
         let text = format!(

@@ -61,9 +61,7 @@ impl Output {
         self.pulse = self.running.pulse(&self.call);
         Ok(())
     }
-}
 
-impl Output {
     /// Whether there is something to read, or no more will come; waits for it, but not long.
     fn has_come(&self) -> io::Result<bool> {
         let at_most = Timespec::try_from(TICK).map_err(|_| io::ErrorKind::InvalidInput)?;

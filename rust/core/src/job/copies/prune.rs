@@ -53,7 +53,7 @@ pub fn apply(
     let known = Damaged::of(document);
     let is_damaged = |backup: &Backup, copy: &Copy| !copy.whole || known.has(&backup.file, copy);
     let rule = Rule::of(document, schedule, &settings.keep, &is_damaged);
-    let listing = places::list(document, all, site, monitor)?;
+    let listing = places::list(NoteKind::Missing, document, all, site, monitor)?;
     // What is not seen is not counted, and stays.
     if let Some(note) = listing.incomplete() {
         monitor.note(note.kind, note.text);

@@ -33,7 +33,7 @@ pub fn raw(
     let id = ask.id.as_deref().ok_or_else(select::which)?;
     let names: Vec<String> = ask.destination.iter().cloned().collect();
     let opened = places::open(document, &names)?;
-    let listed = places::list_for(gap(id), document, &opened, ask.site.as_deref(), monitor)?;
+    let listed = places::list(gap(id), document, &opened, ask.site.as_deref(), monitor)?;
     let backup =
         places::find(document, &listed, id, ask.source.as_deref(), ask.destination.as_deref(), monitor)?
             .clone();

@@ -177,7 +177,7 @@ impl Run<'_> {
                 places::clean(&**place, &[], self.monitor)?;
             }
         }
-        places::list(self.document, self.all, self.ask.site.as_deref(), self.monitor)
+        places::list(NoteKind::Missing, self.document, self.all, self.ask.site.as_deref(), self.monitor)
     }
 
     fn tell(&mut self, backup: &Backup, destination: &str, done: &str, error: Option<&Error>) {

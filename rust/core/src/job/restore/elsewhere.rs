@@ -45,8 +45,8 @@ pub struct Claimed {
     state_dir: PathBuf,
     /// Of a dump of several databases this one.
     only: Option<String>,
-    /// Asked for by a person: a drill has a state folder of its own.
-    scratch: bool,
+    /// A drill's, which brings a state folder of its own; any other's goes with this.
+    drill: bool,
     _lock: Lock,
 }
 
@@ -101,7 +101,7 @@ pub fn claim(to: &Elsewhere, monitor: &Monitor) -> Result<Claimed> {
         document,
         state_dir,
         only: None,
-        scratch: to.state_dir.is_none(),
+        drill: to.state_dir.is_some(),
         _lock: lock,
     };
     let way = recover::way_to_begin_again(&claimed.state_dir);
@@ -158,7 +158,7 @@ impl Claimed {
             recorded: None,
         };
         let mut journal = Journal::begin(&self.state_dir, opened.file())?;
-        if !self.scratch {
+        if self.drill {
             journal = journal.of_a_drill();
         }
         let staged = self.stage(&target, &mut journal).and_then(|staged| {
@@ -250,7 +250,7 @@ impl Claimed {
 
 impl Drop for Claimed {
     fn drop(&mut self) {
-        if self.scratch {
+        if !self.drill {
             // Not where a journal is left in it.
             lock::discard(&self.state_dir);
         }

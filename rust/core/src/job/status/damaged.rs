@@ -7,8 +7,7 @@ use crate::job::damaged::Damaged;
 use std::collections::BTreeSet;
 
 /// The places that hold a copy which was found damaged.
-pub fn places(document: &Document, listing: &Listing) -> BTreeSet<String> {
-    let known = Damaged::of(document);
+pub fn places(known: &Damaged, listing: &Listing) -> BTreeSet<String> {
     let copies =
         listing.backups.iter().flat_map(|backup| backup.copies.iter().map(move |copy| (backup, copy)));
     copies
@@ -18,8 +17,7 @@ pub fn places(document: &Document, listing: &Listing) -> BTreeSet<String> {
 }
 
 /// Takes the copies that were found damaged out of a listing, and backups that have no other.
-pub fn take_out(document: &Document, listing: &mut Listing) -> Vec<Unproven> {
-    let known = Damaged::of(document);
+pub fn take_out(known: &Damaged, document: &Document, listing: &mut Listing) -> Vec<Unproven> {
     let mut found = Vec::new();
     for backup in &mut listing.backups {
         let copies = std::mem::take(&mut backup.copies);

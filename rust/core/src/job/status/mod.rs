@@ -6,6 +6,7 @@ mod unproven;
 
 use self::unproven::Unproven;
 use super::copies::exports::{self, Exported};
+use super::damaged::Damaged;
 use super::restore::recover;
 use super::verify::drill;
 use super::{check, lock, made, places, schedule, state};
@@ -33,10 +34,11 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     }
     let made = made::Made::of(document);
     let gone = made.gone(&listing);
-    let damaged = damaged::places(document, &listing);
+    let known = Damaged::of(document);
+    let damaged = damaged::places(&known, &listing);
     // With those of its copies that do not count.
     let repositories = repositories::tell(&all, &listing, &damaged, monitor);
-    let taken_out = count(document, &state_dir, &mut listing, monitor)?;
+    let taken_out = count(&known, document, &state_dir, &mut listing, monitor)?;
     let now = jiff::Timestamp::now().as_second();
     let mut status = catalog::status(document, &listing, now);
     unproven::tell(&taken_out, &mut status, document, monitor);
@@ -80,6 +82,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
 /// Makes of a listing what counts: takes out copies without proof and damaged ones, and adds those on disks that were taken
 /// away. Gives what was taken out.
 fn count(
+    known: &Damaged,
     document: &Document,
     state_dir: &Path,
     listing: &mut Listing,
@@ -91,7 +94,7 @@ fn count(
             backup.copies.push(offline(&exported, backup.size));
         }
     }
-    taken_out.extend(damaged::take_out(document, listing));
+    taken_out.extend(damaged::take_out(known, document, listing));
     Ok(taken_out)
 }
 

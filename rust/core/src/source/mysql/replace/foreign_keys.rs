@@ -54,9 +54,7 @@ impl MysqlReplacement {
         }
         Ok(())
     }
-}
 
-impl MysqlReplacement {
     /// Once the new tables are there: refuses what would leave a foreign key behind, and lets theirs refer to what stays.
     pub(crate) fn settle_foreign_keys(&self, session: &mut Session<'_>) -> Result<()> {
         self.check_foreign_keys(session)?;
