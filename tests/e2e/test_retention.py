@@ -51,6 +51,14 @@ class Retention(SiteTest):
         self.assertEqual(left, sorted(stay))
         self.assertTrue(all(item["keep"] for item in self.prune(keep, "--dry-run").values()), "a second time it is the same")
 
+    def test_what_a_wrong_clock_dated_in_the_future_stays_and_is_told(self):
+        now = datetime.now(timezone.utc)
+        ahead = [self.old(now + timedelta(days=days)) for days in (30, 31)]
+        before = [self.old(now - timedelta(days=days)) for days in (1, 2)]
+        told = self.prune(1)
+        self.assertEqual([told[name]["keep"] for name in (*ahead, *before)], [True, True, True, False])
+        self.assertIn("2 of daily at manual are dated in the future and stay: the clock was wrong", self.bam("prune").err)
+
     def test_what_is_damaged_pushes_nothing_out(self):
         day = datetime(2026, 11, 23, 1, 0, tzinfo=timezone.utc)
         names = [self.old(day - timedelta(days=days)) for days in range(4)]

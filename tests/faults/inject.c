@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/audit.h>
+#include <linux/auxvec.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -38,9 +39,9 @@
 #endif
 
 enum class { WRITE, SYNC, RENAME, LINK, UNLINK, TRUNCATE, MKDIR, CREATE, OPEN, READ, LIST, STAT, ATTRIBUTE, CONNECT, SEND, RECEIVE,
-             PIPE, SPAWN, LOCK, CLASSES, BEGIN, NONE };
+             PIPE, SPAWN, LOCK, CLOCK, CLASSES, BEGIN, NONE };
 static const char *const names[CLASSES] = { "write", "fsync", "rename", "link", "unlink", "truncate", "mkdir", "create", "open",
-  "read", "list", "stat", "attribute", "connect", "send", "receive", "pipe", "spawn", "lock" };
+  "read", "list", "stat", "attribute", "connect", "send", "receive", "pipe", "spawn", "lock", "clock" };
 
 /* Reads and writes are told apart by what they read from or write to, opens by whether they make something. */
 static const struct { int number; enum class class; } calls[] = {
@@ -64,6 +65,7 @@ static const struct { int number; enum class class; } calls[] = {
   { SYS_connect, CONNECT }, { SYS_sendto, SEND }, { SYS_sendmsg, SEND }, { SYS_recvfrom, RECEIVE }, { SYS_recvmsg, RECEIVE },
   { SYS_clone, SPAWN }, { SYS_clone3, SPAWN }, { SYS_vfork, SPAWN }, { SYS_fork, SPAWN }, { SYS_execve, SPAWN },
   { SYS_flock, LOCK },
+  { SYS_clock_gettime, CLOCK }, { SYS_gettimeofday, CLOCK }, { SYS_time, CLOCK },
   { SYS_poll, BEGIN },
 };
 enum { CALLS = sizeof calls / sizeof *calls };
@@ -99,12 +101,18 @@ static struct thread *thread_of(pid_t pid) {
 }
 
 static void filter(void) {
-  struct sock_filter code[CALLS * 2 + 8];
+  struct sock_filter code[CALLS * 2 + 16];
   unsigned short n = 0;
   code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
   code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
   code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
   code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+  /* Only the time of day: what is waited by goes on. */
+  code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clock_gettime, 0, 4);
+  code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args));
+  code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CLOCK_REALTIME, 0, 1);
+  code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE | CLOCK);
+  code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
   for (int i = 0; i < CALLS; i++) {
     code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i].number, 0, 1);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE | (unsigned)calls[i].class);
@@ -122,6 +130,17 @@ static pid_t group_of(pid_t pid) {
   while (file && fgets(line, sizeof line, file)) if (sscanf(line, "Tgid: %d", &group) == 1) break;
   if (file) fclose(file);
   return group;
+}
+
+/* Takes the kernel's page of calls from a program that begins, by which it would read the clock without any call: vdso(7), getauxval(3). */
+static void without_vdso(pid_t pid) {
+  struct user_regs_struct regs;
+  if (ptrace(PTRACE_GETREGS, pid, 0, &regs)) die("inject: registers");
+  /* On the stack lie the number of arguments, these, nothing, the environment, nothing, then pairs. */
+  uint64_t at = regs.rsp + 8;
+  for (int lists = 0; lists < 2; at += 8) lists += !ptrace(PTRACE_PEEKDATA, pid, at, 0);
+  for (long key; (key = ptrace(PTRACE_PEEKDATA, pid, at, 0)) != AT_NULL; at += 16)
+    if (key == AT_SYSINFO_EHDR) ptrace(PTRACE_POKEDATA, pid, at, AT_IGNORE);
 }
 
 static void text_at(pid_t pid, uint64_t address, char *into, size_t size) {
@@ -223,7 +242,7 @@ static void paths_of(pid_t pid, const struct user_regs_struct *regs, enum class 
       path_at(pid, (int)regs->rdi, regs->rsi, path); return;
     case SYS_copy_file_range: case SYS_splice: path_of(pid, (int)regs->rdx, path); return;
     case SYS_socket: case SYS_pipe2: case SYS_eventfd2: return;
-    default: if (class != SPAWN) path_of(pid, (int)regs->rdi, path);
+    default: if (class != SPAWN && class != CLOCK) path_of(pid, (int)regs->rdi, path);
   }
 }
 
@@ -235,12 +254,12 @@ static int number_of(const char *name) {
   return 0;
 }
 
-/* A disk that is full stays full, one that went read-only stays so, and a peer that died does not come back. */
+/* A disk that is full stays full, one that went read-only stays so, a peer that died does not come back, and a clock that jumped stays there. */
 static int lasts(enum class class) {
   if (!strcmp(fault, "full")) return class == WRITE || class == CREATE || class == MKDIR || class == LINK;
   if (!strcmp(fault, "readonly")) return class == WRITE || (class >= RENAME && class <= CREATE) || class == ATTRIBUTE;
   if (!strcmp(fault, "dead")) return class == CONNECT || class == SEND || class == RECEIVE;
-  return 0;
+  return class == CLOCK && wanted == CLOCK;
 }
 
 /* Half of what was to be written or read; whether there was a half. */
@@ -250,6 +269,22 @@ static int shorten(pid_t pid, struct user_regs_struct *regs) {
   if (*length < 2 || regs->orig_rax == SYS_fallocate || regs->orig_rax == SYS_sendmsg || regs->orig_rax == SYS_recvmsg) return 0;
   *length /= 2;
   return ptrace(PTRACE_SETREGS, pid, 0, regs) == 0;
+}
+
+/* The time that the clock shows once it has jumped, in place of the call. */
+static void tell_time(pid_t pid, struct user_regs_struct *regs) {
+  static const struct { const char *name; time_t seconds; } jumps[] = {
+    { "ahead", 400L * 24 * 3600 }, { "behind", -400L * 24 * 3600 }, { "corrected", -90 } };
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  for (size_t i = 0; i < sizeof jumps / sizeof *jumps; i++) if (!strcmp(fault, jumps[i].name)) now.tv_sec += jumps[i].seconds;
+  uint64_t into = regs->orig_rax == SYS_clock_gettime ? regs->rsi : regs->rdi;
+  if (regs->orig_rax == SYS_gettimeofday) now.tv_nsec /= 1000;
+  struct iovec here = { &now, regs->orig_rax == SYS_time ? sizeof now.tv_sec : sizeof now }, there = { (void *)into, here.iov_len };
+  if (into && process_vm_writev(pid, &here, 1, &there, 1, 0) < 0) die("inject: writing the time");
+  regs->rax = regs->orig_rax == SYS_time ? (unsigned long long)now.tv_sec : 0;
+  regs->orig_rax = (unsigned long long)-1;
+  ptrace(PTRACE_SETREGS, pid, 0, regs);
 }
 
 static void refuse(pid_t pid, struct user_regs_struct *regs, int error) {
@@ -278,6 +313,9 @@ static int strike(pid_t pid, struct user_regs_struct *regs, enum class class) {
     shorten(pid, regs);
   } else if (!strcmp(fault, "delay")) {
     nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
+  } else if (class == CLOCK) {
+    sticky = 1;
+    tell_time(pid, regs);
   } else {
     sticky = 1;
     refuse(pid, regs, number_of(fault));
@@ -389,7 +427,11 @@ static int on_call(pid_t pid, enum class class) {
   class = classify(pid, &regs, class);
   if (class == NONE) return PTRACE_CONT;
   counts[class]++;
-  if (sticky && lasts(class)) { refuse(pid, &regs, number_of(fault)); return PTRACE_CONT; }
+  if (sticky && lasts(class)) {
+    if (class == CLOCK) tell_time(pid, &regs);
+    else refuse(pid, &regs, number_of(fault));
+    return PTRACE_CONT;
+  }
   if (!fired && class == wanted && counts[class] == wanted_index) return strike(pid, &regs, class);
   return trace ? watch(pid, &regs, class) : PTRACE_CONT;
 }
@@ -456,6 +498,8 @@ int main(int argc, char **argv) {
       unsigned long class = NONE;
       ptrace(PTRACE_GETEVENTMSG, pid, 0, &class);
       request = on_call(pid, (enum class)class);
+    } else if (event == PTRACE_EVENT_EXEC) {
+      if (pid == program) without_vdso(pid);
     } else if (signal == (SIGTRAP | 0x80)) {
       if (thread->kill_then) kill(program, SIGKILL);
       else if (thread->inside && !(thread->inside = 0)) {

@@ -1,6 +1,6 @@
 //! Retention: old backups of a schedule go, at each of its destinations.
 
-use crate::catalog::{Backup, Copy, Decision, Rule};
+use crate::catalog::{Backup, Copy, Decision, Rule, is_future};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::job::choose::unknown;
@@ -64,6 +64,7 @@ pub fn apply(
     let mut told = Vec::new();
     for place in all.iter().filter(|place| !listing.unreachable.contains_key(place.id())) {
         let mut decisions = Vec::new();
+        tell_of_the_future(schedule, place.id(), sites.iter().flatten(), now, monitor);
         for backups in &sites {
             // What this site's key has not sealed pushes nothing out that it has. It goes when enough newer ones are sealed.
             let (sealed, other) = by_seal(document, place, schedule, backups, monitor)?;
@@ -109,6 +110,25 @@ pub fn apply(
         }
     }
     Ok(told)
+}
+
+/// Says that what a wrong clock dated in the future stays: nobody else would look for why a rule lets so much be.
+fn tell_of_the_future<'b>(
+    schedule: &str,
+    place: &str,
+    backups: impl Iterator<Item = &'b &'b Backup>,
+    now: i64,
+    monitor: &Monitor,
+) {
+    let ours =
+        |backup: &Backup| backup.schedule.as_deref() == Some(schedule) && backup.copy_at(place).is_some();
+    let count = backups.filter(|backup| ours(backup) && is_future(backup.time, now)).count();
+    if count > 0 {
+        let stay =
+            if count == 1 { "is dated in the future and stays" } else { "are dated in the future and stay" };
+        let text = format!("{count} of {schedule} at {place} {stay}: the clock was wrong then, or is now");
+        monitor.note(NoteKind::Warning, text);
+    }
 }
 
 /// What went from a place.
