@@ -26,7 +26,7 @@ pub mod encrypt;
 mod entries;
 pub mod environment;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod job;
 mod long_path;

@@ -1,6 +1,3 @@
-//! A file of known host keys, and a server's address.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|text: &str| bam::fuzzing::ssh(text));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bam::fuzzing::run("ssh", data));

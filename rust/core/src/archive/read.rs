@@ -310,7 +310,8 @@ impl<R: Read> Reader<R> {
         if header.as_bytes().iter().all(|b| *b == 0) {
             return Ok(None);
         }
-        if !header::checksum_is_right(header.as_bytes()) {
+        // It stands before all that a fuzzer could find behind it.
+        if !cfg!(fuzzing) && !header::checksum_is_right(header.as_bytes()) {
             return Err(match self.members {
                 0 => no_tar(),
                 _ => self.damaged("header after it"),

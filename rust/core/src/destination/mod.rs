@@ -28,13 +28,13 @@ mod address;
 mod broken;
 mod directory;
 mod follow;
-mod lease;
+pub(crate) mod lease;
 mod named;
 mod names;
-mod object;
+pub(crate) mod object;
 pub mod restic;
 mod rsync;
-mod sftp;
+pub(crate) mod sftp;
 pub mod snapshots;
 pub(crate) mod ssh;
 

@@ -141,7 +141,7 @@ async fn told_by_rest(place: &Place) -> opendal::Result<Names> {
 }
 
 /// `None`: it is no such list.
-fn names_of(text: &[u8]) -> Names {
+pub(crate) fn names_of(text: &[u8]) -> Names {
     let told: Option<Vec<Told>> = serde_json::from_slice(text).ok()?;
     let name = |told| match told {
         Told::File { name } | Told::Name(name) => name,

@@ -23,7 +23,7 @@
 
 mod dav;
 mod dav_upload;
-mod glance;
+pub(crate) mod glance;
 mod leases;
 mod line;
 mod listing;

@@ -311,7 +311,7 @@ fn backup(found: &Grouped<'_>, verified: &BTreeMap<String, Value>) -> Found {
 }
 
 /// `restic snapshots --json`, or what is remembered of it.
-pub(super) fn parse(text: &[u8]) -> Result<Vec<Snapshot>> {
+pub(crate) fn parse(text: &[u8]) -> Result<Vec<Snapshot>> {
     let wrong =
         |cause| Error::new(Code::Destination, "restic's list of snapshots cannot be read").because(cause);
     let all: Option<Vec<Value>> = serde_json::from_slice(text).map_err(wrong)?;

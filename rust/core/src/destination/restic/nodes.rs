@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 
 /// Reads one node after the other, in the order of the tar.
-pub(super) struct Nodes<R>(BufReader<R>);
+pub(crate) struct Nodes<R>(BufReader<R>);
 
 impl<R: Read> Nodes<R> {
     pub fn new(input: R) -> Self {

@@ -6,7 +6,7 @@
 
 mod channels;
 mod digest;
-pub(super) mod folder;
+pub(crate) mod folder;
 mod glance;
 mod program;
 mod stripes;

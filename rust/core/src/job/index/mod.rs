@@ -13,7 +13,7 @@ mod make;
 mod parts;
 mod read;
 mod section;
-mod tables;
+pub(crate) mod tables;
 
 pub use make::Making;
 pub use parts::{Clear, Parts};

@@ -76,7 +76,7 @@ pub fn read(section: &Section, pieces: usize) -> io::Result<TablePlaces> {
     parse(compress::reader(compress::Kind::Gzip, input, 1)?.take(most(pieces)))
 }
 
-fn parse(mut lines: impl BufRead) -> io::Result<TablePlaces> {
+pub(crate) fn parse(mut lines: impl BufRead) -> io::Result<TablePlaces> {
     let (mut places, mut end, mut line) = (TablePlaces::default(), 0u64, Vec::new());
     loop {
         let begun = !line.is_empty();

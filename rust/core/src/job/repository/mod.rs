@@ -82,7 +82,7 @@ impl About {
         })
     }
 
-    fn from_json(text: &[u8], name: &str) -> Result<About> {
+    pub(crate) fn from_json(text: &[u8], name: &str) -> Result<About> {
         let damaged = || Error::new(Code::Integrity, format!("what is said about {name} makes no sense"));
         let value: Value = serde_json::from_slice(text).map_err(|cause| damaged().because(cause))?;
         match value["format"].as_u64() {

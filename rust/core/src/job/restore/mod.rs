@@ -15,7 +15,7 @@ mod docroots;
 pub mod elsewhere;
 pub(super) mod erase;
 pub(super) mod folders;
-mod journal;
+pub(crate) mod journal;
 mod keep;
 mod left_out;
 mod leftovers;

@@ -21,10 +21,10 @@
 //!
 //! Beside these: `schema`, what a database consists of, and `inventory`, what a database or a dump has, in numbers.
 
-mod connect;
+pub(crate) mod connect;
 mod dump;
 mod inventory;
-mod load;
+pub(crate) mod load;
 mod replace;
 mod schema;
 

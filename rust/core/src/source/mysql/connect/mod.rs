@@ -8,7 +8,7 @@ pub(super) mod client;
 pub(super) mod client_session;
 pub(super) mod lenience;
 pub(super) mod privileges;
-pub(super) mod rights;
+pub(crate) mod rights;
 pub(super) mod session;
 mod values;
 pub(super) mod wire;

@@ -25,7 +25,7 @@
 mod connection;
 pub(super) mod dump_reader;
 mod indexes;
-mod long_rows;
+pub(crate) mod long_rows;
 mod queues;
 pub(super) mod script;
 mod spread;

@@ -1,31 +1,16 @@
-//! What the fuzzers of `rust/fuzz` reach that is nobody else's business. There only with `--cfg fuzzing`.
-//!
-//! Each function takes what a stranger could have written and checks what must hold whatever that is.
+//! Dumps of databases.
 
-use crate::Secret;
-use crate::destination::ssh::known_hosts::{KnownHosts, parse_pin};
-use crate::destination::ssh::location::Location;
+use crate::Monitor;
+use crate::config::Driver;
+use crate::source::database::{contents, digests, fingerprints};
+use crate::source::mysql::load::long_rows;
 use crate::source::sql::{self, Item, Splitter, Statement};
 use std::io::{self, Read};
-use std::path::Path;
-
-/// A file of known host keys, and the address and pinned key of a server.
-pub fn ssh(text: &str) {
-    let mut known = KnownHosts::default();
-    known.parse(Path::new("known_hosts"), text);
-    let host = text.split([' ', ',', '\n']).next().unwrap_or_default();
-    known.key_types(host, 22);
-    known.check(host, 2222, text.as_bytes());
-    let _ = parse_pin(text);
-    if let Ok(location) = Location::parse(&Secret::new(text)) {
-        let _ = (location.machine(), location.folder(), location.describe("sftp"));
-        assert!(!location.host.starts_with('-'), "an option to ssh");
-    }
-}
 
 /// A dump of MariaDB's or MySQL's: it is cut into the same statements in whatever pieces it comes, and nothing that
 /// looks at one of them fails.
 pub fn mysql(dump: &[u8]) {
+    read(Some(Driver::Mysql), dump);
     let (whole, ended) = items(dump);
     let (piecewise, ended_too) = items(Dribble(dump));
     assert_eq!((&whole, ended), (&piecewise, ended_too), "the pieces do not matter");
@@ -37,8 +22,27 @@ pub fn mysql(dump: &[u8]) {
             (sql::used_database(text), sql::trigger_table(text), sql::names_in(text), sql::definer_of(text));
         let _ =
             (sql::without_schema(text, b"d7"), sql::with_prefix(text, "a_", "b_"), sql::column_list(text));
+        let _ = long_rows::parts(text, b"INSERT INTO `t` VALUES", 2048, |_| Ok(()));
         assert!(sql::rows(text) <= text.len() as u64);
     }
+}
+
+/// A dump in PostgreSQL's SQL, as `psql` reads it.
+pub fn pgsql(dump: &[u8]) {
+    read(Some(Driver::Pgsql), dump);
+}
+
+/// A file of SQLite's.
+pub fn sqlite(dump: &[u8]) {
+    read(Some(Driver::Sqlite), dump);
+}
+
+/// Reads it in the three ways in which dumps are read; nothing is done by it.
+fn read(driver: Option<Driver>, dump: &[u8]) {
+    let (monitor, spool) = (Monitor::new(), std::env::temp_dir());
+    let _ = contents(driver, &mut &*dump, None, &spool, &monitor);
+    let _ = digests(driver, &mut &*dump, &spool, &monitor);
+    let _ = fingerprints(driver, &mut &*dump, &monitor);
 }
 
 type Cut = Vec<(Vec<u8>, Option<Vec<u8>>)>;
