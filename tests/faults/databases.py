@@ -71,6 +71,16 @@ class MariaDb(OnServer):
         return [f"database {name}" for name in self.others()] + [f"user {name}" for name in self.accounts() - self.users]
 
 
+class MariaDbOfAHost(MariaDb):
+    """As many hosts give it: a user with all rights for one database, and none to make another."""
+
+    def __init__(self, top):
+        super().__init__(top)
+        self.server.sql(f"create user tenant@localhost identified by 'secret'; grant all on {NAME}.* to tenant@localhost")
+        self.document = {"url": f"mysql://tenant:secret@localhost/{NAME}", "socket": self.server.socket}
+        self.users = self.accounts()
+
+
 class PostgreSql(OnServer):
     kind = "postgresql"
     missing = staticmethod(postgres.missing)

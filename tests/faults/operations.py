@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-from databases import MariaDb, PostgreSql
+from databases import MariaDb, MariaDbOfAHost, PostgreSql
 from world import Files, World, digest
 from sshd import PROGRAM, Sshd  # isort: skip, the path to it is set in world
 
@@ -37,7 +37,7 @@ class Operation:
         return self.database.missing() or ("" if not self.server or os.path.exists(PROGRAM) else "openssh-server")
 
     def is_quick(self):
-        """Nothing has to be started for it."""
+        """Nothing has to be started or mounted for it."""
         return self.database is Files and not self.server
 
     def world(self, top, inject):
@@ -108,6 +108,19 @@ class Elsewhere(Operation):
         # What is finished is in nobody's way, and refused.
         subprocess.run(["rm", "-rf", world.inside("clone")], check=True)
         return [["restore", self.first, "--yes", "--into", world.inside("clone")]]
+
+
+class Inside(Operation):
+    """The files' folder is a file system of its own, so what is in it is replaced piece by piece."""
+
+    def missing(self):
+        return super().missing() or ("" if os.geteuid() == 0 else "root, who may mount,")
+
+    def is_quick(self):
+        return False
+
+    def arrive(self, world):
+        world.mount(world.inside("site/sites/default/files"))
 
 
 class Rekey(Operation):
@@ -282,6 +295,8 @@ ALL = [
                                      "sites/default/files/picture.jpg"]),
     Operation("restore-table", words=["restore", "{first}", "--yes", "--table", "node"]),
     Operation("restore-mariadb", words=["restore", "{first}", "--yes"], database=MariaDb),
+    Operation("restore-direct", words=["restore", "{first}", "--yes"], database=MariaDbOfAHost),
+    Inside("restore-inside", words=["restore", "{first}", "--yes"]),
     Operation("restore-postgresql", words=["restore", "{first}", "--yes"], database=PostgreSql),
     Recover("recover-mariadb", words=["recover"], options=["--code"], database=MariaDb),
     Operation("backup-mariadb", words=["backup", "archive", "manual,second"], database=MariaDb),

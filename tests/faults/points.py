@@ -10,8 +10,13 @@ from world import LIMIT
 
 # What a person reads: no panic, and not the bare words that name nothing.
 PANIC = re.compile(r"panicked|RUST_BACKTRACE|internal error")
-OS_WORDS = {"eio": "Input/output error", "enospc": "No space left", "full": "No space left", "readonly": "Read-only file system",
-            "emfile": "Too many open files", "edquot": "quota exceeded"}
+# The cause in the system's words, or in SQLite's, which has few.
+SQLITE = ("database or disk is full", "disk I/O error", "unable to open database file", "readonly database")
+CAUSES = {fault: (words, *SQLITE) for fault, words in {
+    "eio": "Input/output error", "enospc": "No space left", "full": "No space left", "readonly": "Read-only file system",
+    "emfile": "Too many open files", "edquot": "quota exceeded", "eacces": "Permission denied"}.items()}
+# What it was about: a path, a place, a database, a backup, the site, a thread.
+ABOUT = re.compile(r"/\w|Lab-|bam\.yml|\b(manual|second|far|db|maintenance mode|cannot start a thread)\b")
 
 
 class Prepared:
@@ -107,14 +112,22 @@ class Prepared:
         if fault in ("delay", "eintr", "short") and done.code == 4:
             yield "what is no damage is called one"
         if done.code and done.code != 130:
-            if not done.err.strip().startswith("bam: ") and not done.err.strip():
-                yield f"exit code {done.code} without a word"
-            said = done.err + done.out
-            if not any(name in said for name in ("/", "manual", "second", "far", "db", "Lab-", "cannot start a thread")):
-                yield "the message names nothing"
+            yield from self.cause_of(done, fault)
         if os.path.exists(self.world.inside("state/restore.json")) and "recover" not in done.err and "next run" not in done.err and done.code in (1, 2, 3, 4) \
                 and not self.operation.name.startswith("recover"):
             yield "an unfinished restore is not told"
+
+    def cause_of(self, done, fault):
+        """What made it fail is told, by its words and by what it was about: the words alone name nothing."""
+        if not done.err.strip():
+            yield f"exit code {done.code} without a word"
+            return
+        causes = CAUSES.get(fault, [""])
+        if done.code == 1 and not any(cause in done.err for cause in causes):
+            yield f"the cause is not told: {causes}"
+        for line in done.err.splitlines():
+            if line.startswith("bam: ") and not ABOUT.search(line):
+                yield f"the message names nothing: {line}"
 
     def backups(self, done, fault):
         """Every backup that was there is there and whole; what is new is whole."""

@@ -99,8 +99,10 @@ class World:
         self.document, self.kept = None, {}
         # Whether modes, owners and times of the site's files count.
         self.contents_only = False
+        self.mounted = []
 
     def close(self):
+        self.unmount()
         if self.sshd:
             self.sshd.close()
         self.database.close()
@@ -201,7 +203,17 @@ class World:
         self.database.keep(name)
         self.kept[name] = copy.deepcopy(self.document)
 
+    def mount(self, folder):
+        """Makes a folder a file system of its own, until the world is put back: nothing can take its name."""
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        self.mounted.append(folder)
+
+    def unmount(self):
+        while self.mounted:
+            subprocess.run(["umount", "--lazy", self.mounted.pop()], check=True)
+
     def put_back(self, name):
+        self.unmount()
         subprocess.run(["rm", "-rf", self.here], check=True)
         subprocess.run(["cp", "-a", self.path("kept-" + name), self.here], check=True)
         self.database.put_back(name)
