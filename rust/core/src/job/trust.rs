@@ -136,7 +136,8 @@ pub fn settle(
     };
     never_plain(&made, local, encryption)?;
     let was_sealed = !local.by_hand && made.was_sealed(file);
-    let demand = if is_ours && demand == Demand::Say { Demand::Proof } else { demand };
+    // Neither is shown, or called good, as if it had never had one.
+    let demand = if (is_ours || was_sealed) && demand == Demand::Say { Demand::Proof } else { demand };
     match (demand, unproven) {
         (Demand::Proof, _) if was_sealed && local.sidecar().is_some() => {
             return Err(exchanged(local, "had a MAC", "has none"));

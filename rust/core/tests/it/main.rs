@@ -4,6 +4,7 @@
 mod common;
 mod destinations;
 mod files;
+mod flips;
 mod mariadb;
 mod mariadb_errors;
 mod mariadb_odd;

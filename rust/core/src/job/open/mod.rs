@@ -16,6 +16,7 @@ use super::index::{Clear, Index, Parts};
 use super::keys::{self, Fit};
 use super::local::{BLOCK, Local, read_prefix};
 use super::lock;
+use super::made::Made;
 use super::pipe::on_a_thread;
 use super::trust::{self, Demand};
 use crate::archive::{Input, Layout, Reader, Survey, show};
@@ -67,9 +68,8 @@ impl Local {
     /// proves no more than its SHA-256.
     pub fn trusted(mut self, document: &Document, monitor: &Monitor) -> Result<Local> {
         self.must_be_a_file()?;
-        if self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)).is_none()
-            || keys::Ring::of(document).is_keyless()
-        {
+        let is_bare = self.sidecar.as_ref().and_then(|s| s.digest(key::SHA256)).is_none();
+        if is_bare && !Made::of(document).was_sealed(&self.name) || keys::Ring::of(document).is_keyless() {
             return self.checked_of(document, monitor);
         }
         self.settle(document, Demand::Proof, monitor)?;
