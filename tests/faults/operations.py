@@ -123,6 +123,20 @@ class Inside(Operation):
         world.mount(world.inside("site/sites/default/files"))
 
 
+class Age(Operation):
+    """Backups are encrypted for a recipient."""
+    # Of age's test kit (C2SP/CCTV).
+    identity = "AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P2LM0"
+    recipient = "age1xmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4q47ryef"
+
+    def history(self, world):
+        keys = [world.write("identity", self.identity + "\n", 0o600)]
+        world.document["encryption"].update(recipients=[self.recipient], keys=keys)
+        world.document["profiles"]["default"]["encryption"] = "age"
+        world.write_document()
+        super().history(world)
+
+
 class Rekey(Operation):
     # No rename of SFTP's protocol replaces a file: between two of them the copy is hidden, until the next run that writes there.
     hides = frozenset({"far"})
@@ -300,6 +314,8 @@ ALL = [
     Operation("restore-postgresql", words=["restore", "{first}", "--yes"], database=PostgreSql),
     Recover("recover-mariadb", words=["recover"], options=["--code"], database=MariaDb),
     Operation("backup-mariadb", words=["backup", "archive", "manual,second"], database=MariaDb),
+    Age("backup-age", words=["backup", "archive", "manual,second"]),
+    Age("restore-age", words=["restore", "{first}", "--yes"]),
     Operation("backup-offline", words=["backup", "archive", "manual", "offline"]),
     Operation("backup-sftp", words=["backup", "archive", "manual,far"], server=True, places="manual,far"),
     Operation("backup-sftp-alone", words=["backup", "archive", "far"], server=True, places="far"),
