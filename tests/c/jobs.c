@@ -1,6 +1,8 @@
 /* Jobs from start to end: a backup, its listing, a restore; cancelling, dropping, failing. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "check.h"
@@ -76,6 +78,46 @@ static void cancelled_and_dropped(const char *folder) {
   CHECK(system(format("test -z \"$(find '%s/%s' -name '*.part')\"", folder, "backups")) == 0);
 }
 
+static atomic_int polls;
+
+/* Polls in a loop until the result is taken. */
+static void *watch(void *job) {
+  bam_progress progress;
+  bam_status status;
+  while ((status = bam_job_poll(job, 1000, &progress)) == BAM_STATUS_OK) polls++;
+  CHECK(status == BAM_STATUS_USAGE);
+  return NULL;
+}
+
+static void *end(void *job) {
+  char *result = NULL;
+  CHECK_OK(bam_job_finish(job, &result));
+  bam_string_free(result);
+  return NULL;
+}
+
+/* The result can be taken while others poll in a loop. The job asks its site first, which answers when we let it. */
+static void finished_beside_polls(const char *folder) {
+  const char *gate = scratch(folder, "gate"), *before = CONFIG;
+  CHECK(mkfifo(gate, 0600) == 0);
+  CONFIG = format("{\"site\": {\"maintenance_command\": [\"sh\", \"-c\", \": < '%s'\"], %s", gate, CONFIG + strlen("{\"site\": {"));
+  bam_job *job = start("{\"job\": \"status\"}");
+  pthread_t watchers[8], finisher;
+  /* Ends the program where one starves another. */
+  alarm(30);
+  for (size_t i = 0; i < 8; i++) CHECK(pthread_create(&watchers[i], NULL, watch, job) == 0);
+  bam_progress progress;
+  while (polls < 8) CHECK_OK(bam_job_poll(job, 10, &progress));
+  CHECK(pthread_create(&finisher, NULL, end, job) == 0);
+  for (size_t i = 0; i < 8; i++) CHECK(pthread_join(watchers[i], NULL) == 0);
+  alarm(0);
+  int open_gate = open(gate, O_RDWR);
+  CHECK(open_gate >= 0 && pthread_join(finisher, NULL) == 0);
+  CHECK(close(open_gate) == 0);
+  bam_job_free(job);
+  CONFIG = before;
+}
+
 static void failing(void) {
   bam_job *job = start("{\"job\": \"backup\", \"what\": \"nothing\"}");
   char *result = NULL;
@@ -126,6 +168,7 @@ int main(int count, char **arguments) {
   CONFIG = format("%s, \"state_dir\": \"%s/state\"}", CONFIG, folder);
   backup_and_restore(folder);
   cancelled_and_dropped(folder);
+  finished_beside_polls(folder);
   failing();
   signals();
   return 0;

@@ -5,20 +5,20 @@ use crate::failure::{Failure, bam_status};
 use crate::pointer::{self, Out};
 use bam::config::Document;
 use bam::job::choose::{self, choose};
-use bam::job::{Job, Request};
-use bam::{Code, Error, Monitor, Phase};
+use bam::job::{Job, Request, Watch};
+use bam::{Code, Error, Phase};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::ffi::c_char;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 /// A running job. Its result can be taken once.
 pub struct bam_job {
+    /// Held to take the job, never while waiting: whoever polls in a loop would starve whoever finishes.
     job: Mutex<Option<Job>>,
-    /// Outside the mutex, so that cancelling never waits for a poll.
-    monitor: Arc<Monitor>,
+    watch: Watch,
 }
 
 /// Where a job is.
@@ -83,8 +83,8 @@ pub unsafe extern "C" fn bam_job_start(request_json: *const c_char, job: *mut *m
         let (json, out) = unsafe { (pointer::text(request_json, "request_json")?, Out::new(job, "job")?) };
         let (document, request) = parse(json)?;
         let started = without_signals(|| Job::start(document, request))?;
-        let monitor = started.monitor();
-        out.set(Box::into_raw(Box::new(bam_job { job: Mutex::new(Some(started)), monitor })));
+        let watch = started.watch();
+        out.set(Box::into_raw(Box::new(bam_job { job: Mutex::new(Some(started)), watch })));
         Ok(())
     })
 }
@@ -130,9 +130,10 @@ pub unsafe extern "C" fn bam_job_poll(
     run(|| {
         // SAFETY: the caller's promise, passed on.
         let (job, out) = unsafe { (pointer::reference(job, "job")?, Out::new(progress, "progress")?) };
-        let mut guard = lock(job)?;
-        let running = guard.as_mut().ok_or_else(taken)?;
-        let poll = running.poll(Duration::from_millis(wait_ms.into()));
+        if lock(job)?.is_none() {
+            return Err(taken());
+        }
+        let poll = job.watch.poll(Duration::from_millis(wait_ms.into()));
         out.set(bam_progress {
             phase: match poll.progress.phase {
                 Phase::Preparing => bam_phase::Preparing,
@@ -158,7 +159,7 @@ pub unsafe extern "C" fn bam_job_poll(
 pub unsafe extern "C" fn bam_job_cancel(job: *const bam_job) -> bam_status {
     run(|| {
         // SAFETY: the caller's promise, passed on.
-        unsafe { pointer::reference(job, "job") }?.monitor.cancel();
+        unsafe { pointer::reference(job, "job") }?.watch.cancel();
         Ok(())
     })
 }
@@ -170,7 +171,7 @@ pub unsafe extern "C" fn bam_job_notes(job: *const bam_job, notes_json: *mut *mu
     run(|| {
         // SAFETY: the caller's promise, passed on.
         let (job, out) = unsafe { (pointer::reference(job, "job")?, Out::new(notes_json, "notes_json")?) };
-        out.set_json(&job.monitor.notes())
+        out.set_json(&job.watch.notes())
     })
 }
 

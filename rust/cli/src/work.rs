@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Runs `request` to its end and returns its result.
 pub fn run(document: Document, request: Request, output: &Output) -> Result<Value> {
     let hold = Hold::begin()?;
-    let mut job = Job::start(document, request)?;
+    let job = Job::start(document, request)?;
     let monitor = job.monitor();
     hold.cancels(Arc::clone(&monitor));
     let bar = output.shows_progress().then(Bar::new);

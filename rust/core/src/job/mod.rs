@@ -61,23 +61,28 @@ pub use verify::drill;
 
 use crate::catalog::Backup;
 use crate::config::Document;
-use crate::{Code, Error, Monitor, NoteKind, Phase, Progress, Result, Told, threads};
+use crate::{Code, Error, Monitor, Note, NoteKind, Phase, Progress, Result, Told, threads};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A running request. Dropping it cancels the work, waits for it and leaves nothing behind.
 #[derive(Debug)]
 pub struct Job {
-    monitor: Arc<Monitor>,
+    watch: Watch,
     thread: Option<JoinHandle<Result<Value>>>,
-    ended: Receiver<()>,
-    finished: bool,
 }
 
-/// What [`Job::poll`] saw.
+/// A job from outside: any number of threads wait for its end, whoever takes its result.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    monitor: Arc<Monitor>,
+    ended: Receiver<()>,
+}
+
+/// What [`Watch::poll`] saw.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Poll {
     /// The counters.
@@ -91,7 +96,7 @@ impl Job {
     /// Starts the work on a thread of its own. Mistakes in the request show at [`Job::finish`].
     pub fn start(document: Document, request: Request) -> Result<Job> {
         let monitor = Arc::new(Monitor::new());
-        let (over, ended) = channel::<()>();
+        let (over, ended) = bounded::<()>(0);
         let inner = Arc::clone(&monitor);
         let thread = threads::spawn("bam-job", move || {
             // Dropped at the end, a panic included: that is what wakes `poll`.
@@ -100,25 +105,27 @@ impl Job {
             inner.phase(Phase::Done);
             result
         })?;
-        Ok(Job { monitor, thread: Some(thread), ended, finished: false })
+        Ok(Job { watch: Watch { monitor, ended }, thread: Some(thread) })
     }
 
-    /// Waits until the work ends, at most `wait`, and tells the counters.
-    pub fn poll(&mut self, wait: Duration) -> Poll {
-        if !self.finished {
-            self.finished = self.ended.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
-        }
-        Poll { progress: self.monitor.snapshot(), finished: self.finished }
+    /// As [`Watch::poll`].
+    pub fn poll(&self, wait: Duration) -> Poll {
+        self.watch.poll(wait)
     }
 
-    /// Asks the work to stop; [`Job::finish`] then fails with [`Code::Cancelled`] unless it was done already.
+    /// As [`Watch::cancel`].
     pub fn cancel(&self) {
-        self.monitor.cancel();
+        self.watch.cancel();
+    }
+
+    /// What other threads need to wait for its end, and to stop it.
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
     }
 
     /// The counters and the cancel flag, for whoever watches or stops the job from another thread.
     pub fn monitor(&self) -> Arc<Monitor> {
-        Arc::clone(&self.monitor)
+        Arc::clone(&self.watch.monitor)
     }
 
     /// Waits for the end and takes the result (docs/json.md).
@@ -133,6 +140,24 @@ impl Job {
                 .hint("please report it with the command that led here")),
             None => Err(Error::new(Code::Internal, "the job was finished already")),
         }
+    }
+}
+
+impl Watch {
+    /// Waits until the work ends, at most `wait`, and tells the counters.
+    pub fn poll(&self, wait: Duration) -> Poll {
+        let finished = self.ended.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
+        Poll { progress: self.monitor.snapshot(), finished }
+    }
+
+    /// Asks the work to stop; [`Job::finish`] then fails with [`Code::Cancelled`] unless it was done already.
+    pub fn cancel(&self) {
+        self.monitor.cancel();
+    }
+
+    /// What the job has had to say so far.
+    pub fn notes(&self) -> Vec<Note> {
+        self.monitor.notes()
     }
 }
 
