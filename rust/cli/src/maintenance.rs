@@ -1,9 +1,9 @@
 //! Maintenance mode: where the program is that the engine asks for it, and the mode around a backup.
 
 use crate::php_shim;
-use bam::Result;
 use bam::config::Document;
 use bam::job::site;
+use bam::{Monitor, Result};
 
 /// The document with the PHP shim's `bam-maintenance` in it, where the site is a Drupal and it names nothing else.
 pub fn with_program(mut document: Document, uri: Option<&str>) -> Document {
@@ -36,7 +36,7 @@ impl Offline {
     /// Puts the site offline. `None`: it was offline already, and stays so.
     pub fn begin(document: &Document, message: &str) -> Result<Option<Offline>> {
         // Not then_some(): what that made in vain would be dropped, and put the site online.
-        Ok(site::offline(document, message, None)?.then(|| Offline(document.clone())))
+        Ok(site::offline(document, message, None, &Monitor::new())?.then(|| Offline(document.clone())))
     }
 }
 

@@ -8,12 +8,14 @@ use crate::print::{Output, date, size, text};
 use crate::result::{list, number};
 use bam::catalog::Tokens;
 use bam::config::{Document, Notify};
-use bam::environment;
-use bam::{Code, Error, Result};
+use bam::{Code, Error, Result, child, environment};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long sendmail and curl may take, with all that they try again.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Tells of one run of a schedule.
 pub fn told(document: &Document, schedule: &str, notify: &Notify, outcome: &Result<Value>, output: &Output) {
@@ -113,7 +115,7 @@ fn mail(document: &Document, to: &[String], subject: &str, body: &str) -> Result
          Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{body}",
         to.join(", ")
     );
-    feed(environment::clean(Command::new(program).args(["-t", "-i"])), message.as_bytes())
+    feed(environment::clean(Command::new(program).args(["-t", "-i"])), message.as_bytes(), PATIENCE)
 }
 
 /// curl reads all of its options, the URL and the body among them, from standard input.
@@ -128,7 +130,7 @@ fn post(url: &[u8], suffix: &str, body: Option<&str>) -> Result<()> {
     }
     let arguments =
         ["--config", "-", "--silent", "--fail", "--max-time", "30", "--retry", "2", "--output", "/dev/null"];
-    feed(environment::clean(Command::new("curl").args(arguments)), options.as_bytes())
+    feed(environment::clean(Command::new("curl").args(arguments)), options.as_bytes(), PATIENCE)
 }
 
 /// In curl's configuration syntax.
@@ -137,16 +139,25 @@ fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-fn feed(command: &mut Command, input: &[u8]) -> Result<()> {
+/// Runs a program for so long at most.
+fn feed(command: &mut Command, input: &[u8], at_most: Duration) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let failed = |cause| Error::new(Code::Io, format!("cannot run {name}")).because(cause);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Not a pipe: nobody waits for a program that does not read.
+    command.stdin(child::memory_file_of(input).map_err(failed)?).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that ends without reading says so by its exit status.
-        let _ = stdin.write_all(input);
-    }
-    let status = child.wait().map_err(failed)?;
+    let begun = Instant::now();
+    let status = loop {
+        let rest = at_most.saturating_sub(begun.elapsed());
+        if let Some(status) = child::wait(&mut child, rest).map_err(failed)? {
+            break status;
+        }
+        if rest.is_zero() {
+            child.kill().and_then(|()| child.wait()).map_err(failed)?;
+            return Err(Error::new(Code::Io, format!("{name} did not end in {} s", at_most.as_secs()))
+                .hint("see what it waits for"));
+        }
+    };
     if status.success() { Ok(()) } else { Err(Error::new(Code::Io, format!("{name} ended with {status}"))) }
 }
 
@@ -173,6 +184,18 @@ mod tests {
         }
         assert_eq!(one_line("a\r\nBcc: b"), "a  Bcc: b");
         assert_eq!(quoted("a\"\nurl = \"x"), "\"a\\\"\\nurl = \\\"x\"");
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_given_up() {
+        // Nor reads: more than a pipe holds.
+        let input = vec![b'x'; 1 << 20];
+        let error = feed(Command::new("sleep").arg("3600"), &input, Duration::from_millis(10));
+        assert!(error.is_err_and(|error| error.message().contains("sleep did not end")));
+        let grep = |wanted: &str| {
+            feed(Command::new("grep").arg(wanted), b"one line", Duration::from_secs(60)).is_ok()
+        };
+        assert!(grep("line") && !grep("two"), "what does, by what it says");
     }
 
     #[test]

@@ -22,7 +22,11 @@ pub(crate) fn memory_file() -> io::Result<File> {
 }
 
 /// One that holds this, to be read from its beginning.
-pub(crate) fn memory_file_of(content: &[u8]) -> io::Result<File> {
+///
+/// # Errors
+///
+/// Those of the system, which may have no memory left.
+pub fn memory_file_of(content: &[u8]) -> io::Result<File> {
     let mut file = memory_file()?;
     file.write_all(content)?;
     file.rewind()?;
@@ -37,7 +41,11 @@ pub(crate) fn hand(command: &mut Command, files: impl IntoIterator<Item = (i32, 
 }
 
 /// Waits for the end of a child, but not longer than that; `None`: it goes on.
-pub(crate) fn wait(child: &mut Child, at_most: Duration) -> io::Result<Option<ExitStatus>> {
+///
+/// # Errors
+///
+/// Those of the system, which knows of no such child.
+pub fn wait(child: &mut Child, at_most: Duration) -> io::Result<Option<ExitStatus>> {
     if let Some(status) = child.try_wait()? {
         return Ok(Some(status));
     }

@@ -1,20 +1,41 @@
 //! The names in a folder. Not by `fs::read_dir`, which panics where the folder fails to close.
 
-use rustix::fs::{CWD, Dir, Mode, OFlags};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Each name once, in the folder's own order.
-pub(crate) fn names(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
+///
+/// # Errors
+///
+/// Those of opening the folder; while it is read, in place of a name.
+pub fn names(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
+    Ok(kinds(folder)?.map(|entry| Ok(entry?.0)))
+}
+
+/// The same with what each is, as far as the file system tells without being asked for each.
+///
+/// # Errors
+///
+/// As of [`names`].
+pub(crate) fn kinds(
+    folder: &Path,
+) -> io::Result<impl Iterator<Item = io::Result<(OsString, FileType)>> + use<>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(CWD, folder, flags, Mode::empty())?;
-    let names = Dir::new(opened)?.map(|entry| match entry {
-        Ok(entry) => Ok(OsString::from_vec(entry.file_name().to_bytes().to_vec())),
+    let entries = Dir::new(opened)?.map(|entry| match entry {
+        Ok(entry) => Ok((OsString::from_vec(entry.file_name().to_bytes().to_vec()), entry.file_type())),
         Err(cause) => Err(cause.into()),
     });
-    Ok(names.filter(|name| !name.as_ref().is_ok_and(|name| name == "." || name == "..")))
+    Ok(entries.filter(|entry| !entry.as_ref().is_ok_and(|(name, _)| name == "." || name == "..")))
+}
+
+/// The paths of what is in a folder, as far as it can be read.
+pub fn paths(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let folder = folder.to_owned();
+    names(&folder).into_iter().flatten().flatten().map(move |name| folder.join(name))
 }
 
 #[cfg(test)]
@@ -36,6 +57,8 @@ mod tests {
         let ours = names(dir.path()).expect("opened").map(|name| name.expect("read")).collect();
         let theirs = fs::read_dir(dir.path()).expect("opened").map(|entry| entry.expect("read").file_name());
         assert_eq!(sorted(ours), sorted(theirs.collect()));
+        assert!(paths(dir.path()).any(|path| path == dir.path().join("plain")));
+        assert_eq!(paths(&dir.path().join("none")).count(), 0);
         let none = names(&dir.path().join("none")).err().expect("none").kind();
         let file = names(&dir.path().join("plain")).err().expect("a file").kind();
         assert_eq!((none, file), (io::ErrorKind::NotFound, io::ErrorKind::NotADirectory));

@@ -15,15 +15,17 @@
 //!
 //! Every room reports through [`Error`] and [`Monitor`]. The engine prints nothing and holds no `unsafe`.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests let nothing fail to close"))]
+
 pub mod accounts;
 pub mod archive;
 pub mod catalog;
-mod child;
+pub mod child;
 pub mod compress;
 pub mod config;
 pub mod destination;
 pub mod encrypt;
-mod entries;
+pub mod entries;
 pub mod environment;
 mod error;
 #[cfg(any(test, fuzzing))]

@@ -3,7 +3,7 @@
 use super::select::Criteria;
 use crate::config::Document;
 use crate::destination::snapshots::{ID, SITE, tag};
-use crate::{Code, Error, Fact, Monitor, Result, ResultExt, Told};
+use crate::{Code, Error, Fact, Monitor, Result, ResultExt, Told, entries};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, folder: &Path, monitor: &Mon
         return Err(Error::new(Code::Internal, "this place takes no snapshots"));
     };
     let folder = &folder.canonicalize().at("cannot look at", folder)?;
-    if folder.read_dir().at("cannot look into", folder)?.next().is_some() {
+    if entries::names(folder).at("cannot look into", folder)?.next().is_some() {
         return Err(Error::of_path(Code::Usage, folder, "is not empty")
             .hint("name an empty folder: the backup is shown in it"));
     }

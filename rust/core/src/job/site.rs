@@ -19,14 +19,19 @@ pub fn answers(document: &Document) -> bool {
 /// `false`: it was in it already, and stays in it. Should this process be killed before [`online`], the record that the
 /// program keeps lets whoever looks next take it back: [`repair`]; of a restore only when its `journal` does not say that
 /// the site is half restored.
-pub fn offline(document: &Document, message: &str, journal: Option<&Path>) -> Result<bool> {
+pub fn offline(
+    document: &Document,
+    message: &str,
+    journal: Option<&Path>,
+    monitor: &Monitor,
+) -> Result<bool> {
     let pid = std::process::id().to_string();
     let journal = journal.map(|path| path.to_string_lossy().into_owned());
     let words: Vec<&str> = ["begin", &pid].into_iter().chain(journal.as_deref()).collect();
-    match ask(document, &words, message, &Monitor::new()) {
+    match ask(document, &words, message, monitor) {
         Ok(said) => Ok(said == "taken"),
         Err(error) => {
-            // It may have been done, and only the answer lost; what somebody else did stays.
+            // It may have been done, and only the answer lost, or a cancel came first; what somebody else did stays.
             let _ = ask(document, &["end", &pid], "", &Monitor::new());
             Err(error)
         }
@@ -39,8 +44,8 @@ pub fn online(document: &Document) -> Result<()> {
 }
 
 /// Puts the site back online where the process that put it into maintenance mode is gone; whether that was so.
-pub fn repair(document: &Document) -> Result<bool> {
-    Ok(ask(document, &["repair"], "", &Monitor::new())? == "repaired")
+pub fn repair(document: &Document, monitor: &Monitor) -> Result<bool> {
+    Ok(ask(document, &["repair"], "", monitor)? == "repaired")
 }
 
 /// Puts the site back online where a killed run left it in maintenance mode, and says so.
@@ -48,7 +53,7 @@ pub fn bring_back(document: &Document, monitor: &Monitor) {
     if !answers(document) {
         return;
     }
-    match repair(document) {
+    match repair(document, monitor) {
         Ok(true) => monitor.note(
             NoteKind::Warning,
             "the site was still in maintenance mode from a run that was killed; it is online again",
@@ -100,7 +105,7 @@ fn ask(document: &Document, words: &[&str], input: &str, monitor: &Monitor) -> R
     let _ = tool.input(monitor).and_then(|mut stdin| stdin.write_all(input.as_bytes()));
     let mut printed = Vec::new();
     tool.output(monitor, None).and_then(|mut stdout| stdout.read_to_end(&mut printed))?;
-    let (status, complaint) = tool.wait().map_err(failed)?;
+    let (status, complaint) = tool.wait()?;
     let printed = String::from_utf8_lossy(&printed).trim().to_owned();
     if status.success() {
         return Ok(printed);

@@ -2,7 +2,7 @@
 //! a developer switched on. They are in no archive by default. (A restore leaves more as it is: `job::restore::keep`.)
 
 use crate::config::Site;
-use std::fs;
+use crate::entries;
 use std::path::PathBuf;
 
 /// Files that Composer projects keep the environment in, beside composer.json.
@@ -20,9 +20,8 @@ fn is_setting(name: &[u8]) -> bool {
 /// Those that are there, absolute: of all sites of the docroot, whose passwords are no less secret.
 pub fn files(site: &Site) -> Vec<PathBuf> {
     let mut found = vec![site.conf_dir().join("settings.php")];
-    let folders = fs::read_dir(site.docroot().join("sites")).into_iter().flatten().flatten();
-    for folder in folders.map(|folder| folder.path()).filter(|path| path.is_dir()) {
-        let names = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    for folder in entries::paths(&site.docroot().join("sites")).filter(|path| path.is_dir()) {
+        let names = entries::names(&folder).into_iter().flatten().flatten();
         found.extend(names.filter(|name| is_setting(name.as_encoded_bytes())).map(|name| folder.join(name)));
     }
     if site.is_modern() {
@@ -34,6 +33,7 @@ pub fn files(site: &Site) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn settings_of_every_site_are_found_and_examples_are_not() {

@@ -2,7 +2,9 @@
 //! paths in the archive, the last one that fits decides. That nothing below a folder that is left out comes back is for
 //! whoever walks, who does not go into it.
 
+use crate::entries;
 use globset::{Candidate, Glob, GlobBuilder, GlobSet};
+use rustix::fs::FileType;
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
@@ -145,7 +147,7 @@ impl Patterns {
     ) -> ControlFlow<()> {
         let mut folders = vec![PathBuf::new()];
         while let Some(folder) = folders.pop() {
-            let entries = match fs::read_dir(base.join(&folder)) {
+            let entries = match entries::kinds(&base.join(&folder)) {
                 Ok(entries) => entries,
                 // What lies so deep is in no backup.
                 Err(cause)
@@ -162,18 +164,21 @@ impl Patterns {
                 }
                 Err(_) => continue,
             };
-            for entry in entries.flatten() {
-                let path = folder.join(entry.file_name());
-                let kind = entry.file_type().ok();
-                let is_folder = kind.is_some_and(|kind| kind.is_dir());
+            for (name, told) in entries.flatten() {
+                let path = folder.join(name);
+                let kind = match told {
+                    FileType::Unknown => rustix::fs::lstat(base.join(&path))
+                        .map_or(told, |found| FileType::from_raw_mode(found.st_mode)),
+                    told => told,
+                };
+                let is_folder = kind == FileType::Directory;
                 let in_archive = match at {
                     b"" => path.as_os_str().as_bytes().to_vec(),
                     at => [at, b"/", path.as_os_str().as_bytes()].concat(),
                 };
                 // A link to a folder outside is backed up as a folder.
                 let leads_to_folder = || {
-                    kind.is_some_and(|kind| kind.is_symlink())
-                        && fs::metadata(entry.path()).is_ok_and(|it| it.is_dir())
+                    kind == FileType::Symlink && fs::metadata(base.join(&path)).is_ok_and(|it| it.is_dir())
                 };
                 if self.exclude(&in_archive, is_folder)
                     || (leads_to_folder() && self.exclude(&in_archive, true))

@@ -4,6 +4,7 @@
 //! Their settings are not run but read: paths that are written out there are found, others are not.
 
 use crate::config::Site;
+use crate::entries;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,19 +27,17 @@ pub fn paths(site: &Site) -> Vec<PathBuf> {
             .filter_map(|path| real(&path))
             .collect();
     let mut found = Vec::new();
-    for folder in fs::read_dir(docroot.join("sites")).into_iter().flatten().flatten() {
+    for folder in entries::paths(&docroot.join("sites")) {
         // A link is another name of a site.
-        let is_folder = folder.file_type().is_ok_and(|kind| kind.is_dir());
-        let folder = folder.path();
+        let is_folder = fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir());
         if !is_folder || !folder.join("settings.php").is_file() || real(&folder) == real(&site.conf_dir()) {
             continue;
         }
         let mut theirs = vec![folder.join("files")];
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
+        for path in entries::paths(&folder) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with("settings") && name.ends_with(".php") {
-                theirs.extend(named_in(&entry.path()).into_iter().map(|path| docroot.join(path)));
+                theirs.extend(named_in(&path).into_iter().map(|path| docroot.join(path)));
             }
         }
         found.extend(theirs.iter().filter_map(|path| real(path)));

@@ -1,10 +1,13 @@
 //! A vendor's client program as a child process: found in the PATH, fed and read without ever blocking past a
 //! cancel, killed when dropped, its complaints kept.
 
-use crate::{Code, Error, Monitor, Result, child};
+use crate::monitor::{Cancel, TICK};
+use crate::{Code, Error, Monitor, Result, child, threads};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -12,10 +15,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::JoinHandle;
 
-/// How often a wait looks at the cancel flag.
-const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// How much of what a program says on stderr is kept.
 const STDERR_KEPT: usize = 16 * 1024;
 /// The descriptor on which a child finds its secret option file.
@@ -45,7 +45,10 @@ pub(crate) fn find(names: &[&'static str], package: &str) -> Result<(PathBuf, &'
 /// A running client program. Dropping it kills it.
 pub(crate) struct Tool {
     child: Child,
-    stderr: Option<JoinHandle<Vec<u8>>>,
+    name: OsString,
+    said: Receiver<Vec<u8>>,
+    /// Of the job that reads or writes it.
+    cancel: Cancel,
 }
 
 /// Starts a program; its stderr is kept. `secret` is a file in memory, readable at [`SECRET_PATH`] by the program alone:
@@ -65,14 +68,15 @@ pub(crate) fn spawn_holding(
     let secret = Some((SECRET_FD, child::memory_file_of(secret)?.into()));
     child::hand(&mut command, secret.into_iter().chain(held.map(|held| (HELD_FD, held))))?;
     let mut child = command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn()?;
-    let reader = |stderr| std::thread::Builder::new().name("bam-stderr".into()).spawn(|| keep(stderr));
-    match child.stderr.take().map(reader).transpose() {
-        Ok(stderr) => Ok(Tool { child, stderr }),
-        Err(cause) => {
-            let _ = child.kill().and_then(|()| child.wait());
-            Err(cause)
-        }
-    }
+    let stderr = child.stderr.take().ok_or(ErrorKind::BrokenPipe)?;
+    let (sender, said) = bounded(1);
+    // Dropped where there is no thread for it, it is killed.
+    let tool = Tool { child, name: command.get_program().to_owned(), said, cancel: Cancel::default() };
+    threads::spawn("bam-stderr", move || {
+        // Nobody listens any more where the program was given up.
+        let _ = sender.send(keep(stderr));
+    })?;
+    Ok(tool)
 }
 
 /// Reads all of a program's stderr, and keeps its beginning and its end.
@@ -101,6 +105,7 @@ impl Tool {
         stop: Option<&'m AtomicBool>,
     ) -> io::Result<Output<'m>> {
         let pipe = self.child.stdout.take().ok_or(ErrorKind::BrokenPipe)?;
+        self.cancel = monitor.flag();
         // Fewer turns between the child and us; where the system says no, the usual 64 KiB do.
         let _ = rustix::pipe::fcntl_setpipe_size(&pipe, 1 << 20);
         Ok(Output { pipe, monitor, stop })
@@ -109,6 +114,7 @@ impl Tool {
     /// The child's input; may be taken once. The child sees its end when it is dropped.
     pub(crate) fn input<'m>(&mut self, monitor: &'m Monitor) -> io::Result<Input<'m>> {
         let pipe = self.child.stdin.take().ok_or(ErrorKind::BrokenPipe)?;
+        self.cancel = monitor.flag();
         let _ = rustix::pipe::fcntl_setpipe_size(&pipe, 1 << 20);
         let flags = rustix::fs::fcntl_getfl(&pipe)?;
         rustix::fs::fcntl_setfl(&pipe, flags | OFlags::NONBLOCK)?;
@@ -116,10 +122,27 @@ impl Tool {
     }
 
     /// Waits for the end; gives the exit status and what was said on stderr. The output must have been read to its end.
-    pub(crate) fn wait(mut self) -> io::Result<(ExitStatus, String)> {
+    /// Fails with [`Code::Cancelled`] soon after a cancel: a program may close its output and live on, or leave another that
+    /// holds its stderr.
+    pub(crate) fn wait(mut self) -> Result<(ExitStatus, String)> {
         drop(self.child.stdin.take());
-        let status = self.child.wait()?;
-        let said = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let status = loop {
+            match child::wait(&mut self.child, TICK) {
+                Ok(Some(status)) => break status,
+                Ok(None) => self.cancel.check()?,
+                Err(cause) => {
+                    let text = format!("lost {}", self.name.display());
+                    return Err(Error::new(Code::Io, text).because(cause));
+                }
+            }
+        };
+        let said = loop {
+            match self.said.recv_timeout(TICK) {
+                Ok(said) => break said,
+                Err(RecvTimeoutError::Timeout) => self.cancel.check()?,
+                Err(RecvTimeoutError::Disconnected) => break Vec::new(),
+            }
+        };
         Ok((status, String::from_utf8_lossy(&said).into_owned()))
     }
 }
@@ -139,12 +162,13 @@ fn wait_for(
     monitor: &Monitor,
     stop: Option<&AtomicBool>,
 ) -> io::Result<()> {
+    let tick = Timespec::try_from(TICK).map_err(|_| ErrorKind::InvalidInput)?;
     loop {
         monitor.check()?;
         if stop.is_some_and(|stop| stop.load(Relaxed)) {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        match poll(&mut [PollFd::new(&pipe, flags)], Some(&TICK)) {
+        match poll(&mut [PollFd::new(&pipe, flags)], Some(&tick)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
             Ok(_) => return Ok(()),
             Err(cause) => return Err(cause.into()),
@@ -205,4 +229,37 @@ pub(crate) fn command(program: impl AsRef<OsStr>, unset: &[&str]) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Pid, Signal, kill_process};
+
+    /// What a shell's script prints; then it is waited for, cancelled.
+    fn cancelled(script: &str) -> (String, Result<(ExitStatus, String)>) {
+        let (monitor, mut command) = (Monitor::new(), command("sh", &[]));
+        command.args(["-c", script]);
+        let mut tool = spawn(command, &[], Stdio::null(), Stdio::piped()).expect("started");
+        let mut printed = String::new();
+        tool.output(&monitor, None).and_then(|mut out| out.read_to_string(&mut printed)).expect("its end");
+        monitor.cancel();
+        (printed, tool.wait())
+    }
+
+    #[test]
+    fn a_program_that_closed_its_output_and_lives_on_keeps_nobody_from_cancelling() {
+        let (printed, waited) = cancelled("echo $$; exec >&-; exec sleep 3600");
+        assert_eq!(waited.expect_err("it goes on").code(), Code::Cancelled);
+        let program = printed.trim().parse().ok().and_then(Pid::from_raw).expect("its number");
+        assert!(rustix::process::test_kill_process(program).is_err(), "it is killed");
+    }
+
+    #[test]
+    fn what_a_program_left_behind_keeps_nobody_from_cancelling() {
+        let (printed, waited) = cancelled("sleep 3600 >&- & echo $!");
+        let left = printed.trim().parse().ok().and_then(Pid::from_raw).expect("its number");
+        kill_process(left, Signal::KILL).expect("it goes on");
+        assert_eq!(waited.expect_err("its stderr is open").code(), Code::Cancelled);
+    }
 }

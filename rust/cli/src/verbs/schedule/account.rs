@@ -1,6 +1,6 @@
 //! Users of this machine and what they may read; programs that run.
 
-use bam::{Code, Error, Result, accounts, environment};
+use bam::{Code, Error, Result, accounts, entries, environment};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -61,8 +61,7 @@ impl Account {
 
 /// Whether a program of one of these names runs.
 pub fn runs(names: &[&str]) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return false };
-    let mut commands =
-        processes.flatten().filter_map(|process| fs::read_to_string(process.path().join("comm")).ok());
+    let mut commands = entries::paths(Path::new("/proc"))
+        .filter_map(|process| fs::read_to_string(process.join("comm")).ok());
     commands.any(|command| names.contains(&command.trim()))
 }

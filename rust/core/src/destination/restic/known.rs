@@ -3,7 +3,7 @@
 
 use super::{Repository, remembered};
 use crate::destination::snapshots::{Checked, Known};
-use crate::{Code, Error, Monitor, Result, ResultExt, whole_file};
+use crate::{Code, Error, Monitor, Result, ResultExt, entries, whole_file};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
@@ -136,9 +136,9 @@ impl Repository {
 fn make_room(folder: &Path) -> Result<()> {
     private_folder(folder)?;
     let mut old = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        old.push((entry.metadata()?.modified()?, entry.path()));
+    for name in entries::names(folder)? {
+        let path = folder.join(name?);
+        old.push((fs::symlink_metadata(&path)?.modified()?, path));
     }
     old.sort();
     for (_, path) in old.iter().take((old.len() + 1).saturating_sub(SMALL)) {
@@ -157,14 +157,13 @@ fn private_folder(folder: &Path) -> Result<()> {
 pub(super) fn size_of(folder: &Path) -> std::io::Result<u64> {
     let (mut bytes, mut folders) = (0u64, vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let what = entry.file_type()?;
-            if what.is_dir() {
-                folders.push(entry.path());
-            } else if what.is_file() {
+        for name in entries::names(&folder)? {
+            let path = folder.join(name?);
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() => folders.push(path),
+                Ok(found) if found.is_file() => bytes = bytes.saturating_add(found.len()),
                 // One that goes meanwhile takes no room.
-                bytes = bytes.saturating_add(entry.metadata().map_or(0, |found| found.len()));
+                _ => {}
             }
         }
     }

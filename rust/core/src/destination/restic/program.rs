@@ -4,7 +4,7 @@ use super::access::Access;
 use super::pulse::Pulse;
 use super::version::{INSTALL, PROGRAM, check_version};
 use super::ways::{self, Ways};
-use crate::{Cancel, Code, Error, Result, child};
+use crate::{Cancel, Code, Error, Result, child, entries};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -164,7 +164,7 @@ impl Running {
     /// Takes away the lock that it may have left, now that it is gone: restic itself holds such a one for stale.
     fn take_lock_away(&mut self) {
         let has_none =
-            |folder: &Path| folder.join("locks").read_dir().is_ok_and(|mut all| all.next().is_none());
+            |folder: &Path| entries::names(&folder.join("locks")).is_ok_and(|mut all| all.next().is_none());
         for access in std::mem::take(&mut self.locks) {
             if access.local.as_deref().is_some_and(has_none) {
                 continue;

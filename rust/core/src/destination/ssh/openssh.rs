@@ -2,14 +2,19 @@
 
 use super::known_hosts;
 use super::server::Server;
-use crate::{Code, Error, Result, ResultExt};
+use crate::monitor::TICK;
+use crate::{Code, Error, Result, ResultExt, child};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+/// How long a program that is told to end may take.
+const STOPPING: Duration = Duration::from_secs(10);
 
 /// OpenSSH's ciphers, fastest first where there are AES instructions (tests/bench/transfer).
 const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes256-ctr,\
@@ -115,10 +120,15 @@ pub(crate) struct Running(pub Child);
 impl Drop for Running {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
-            if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-                let _ = kill_process_group(group, Signal::TERM);
+            let group = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+            let tell = |signal| group.map(|group| kill_process_group(group, signal));
+            let (_, told) = (tell(Signal::TERM), Instant::now());
+            while matches!(child::wait(&mut self.0, TICK), Ok(None)) {
+                if told.elapsed() >= STOPPING {
+                    let _ = tell(Signal::KILL);
+                    let _ = self.0.wait();
+                }
             }
-            let _ = self.0.wait();
         }
     }
 }

@@ -68,7 +68,7 @@ fn sources(document: &Document) -> Vec<Finding> {
             document.schedules.values().any(|schedule| schedule.enabled && schedule.source == *name);
         let built_in = matches!(name.as_str(), "files" | "files_private");
         let finding = |state, text| Finding::new("source", name, state, text);
-        findings.push(match fs::read_dir(&folder) {
+        findings.push(match crate::entries::names(&folder) {
             Ok(_) => finding(FindingState::Good, folder.display().to_string()),
             Err(cause) => {
                 let state = if built_in && !scheduled { FindingState::Notice } else { FindingState::Missing };

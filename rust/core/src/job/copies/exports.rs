@@ -8,7 +8,7 @@ use crate::catalog::Backup;
 use crate::config::Document;
 use crate::destination::{Destination as _, Directory};
 use crate::job::{lock, places};
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, entries};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -57,9 +57,9 @@ impl Disk {
 /// What udev calls the device, else what is mounted (`server:/share`), else its number.
 fn name_of(device: u64) -> String {
     for folder in ["/dev/disk/by-label", "/dev/disk/by-uuid"] {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if fs::metadata(entry.path()).is_ok_and(|meta| meta.rdev() == device) {
-                return entry.file_name().to_string_lossy().into_owned();
+        for path in entries::paths(Path::new(folder)) {
+            if fs::metadata(&path).is_ok_and(|meta| meta.rdev() == device) {
+                return path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             }
         }
     }

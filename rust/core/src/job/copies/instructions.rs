@@ -2,6 +2,7 @@
 
 use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::config::EncryptionKind;
+use crate::entries;
 use std::fs;
 use std::path::Path;
 
@@ -109,8 +110,8 @@ fn bam(beside: bool) -> &'static str {
 
 /// Puts all pages of a folder into one; those whose backup is gone are left out.
 pub fn all(folder: &Path) -> String {
-    let mut names: Vec<String> = (fs::read_dir(folder).into_iter().flatten().flatten())
-        .filter_map(|entry| entry.file_name().into_string().ok())
+    let mut names: Vec<String> = (entries::names(folder).into_iter().flatten().flatten())
+        .filter_map(|name| name.into_string().ok())
         .filter(|name| name.strip_suffix(SUFFIX).is_some_and(|backup| folder.join(backup).is_file()))
         .collect();
     names.sort();

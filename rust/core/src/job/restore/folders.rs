@@ -446,7 +446,7 @@ impl<'t> Folders<'t> {
             }
             let path = join(&archive.prefix, path);
             let left_out = self.target.recorded.is_some_and(|all| all.speaks_of(&path));
-            let empty = fs::read_dir(&live).is_ok_and(|mut entries| entries.next().is_none());
+            let empty = crate::entries::names(&live).is_ok_and(|mut names| names.next().is_none());
             if live.exists() && !empty {
                 let kind = if left_out { NoteKind::Info } else { NoteKind::Missing };
                 monitor.note(kind, format!("the backup holds no {what}: {} stays as it is", live.display()));

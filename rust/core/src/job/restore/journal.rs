@@ -167,7 +167,7 @@ impl Journal {
         }
         self.offline = true;
         self.save()?;
-        match site::offline(document, "", std::path::absolute(&self.path).ok().as_deref()) {
+        match site::offline(document, "", std::path::absolute(&self.path).ok().as_deref(), monitor) {
             Ok(done) => self.ours = done,
             // A site that is broken is a reason to restore it.
             Err(error) => monitor.note(
@@ -451,7 +451,7 @@ impl Journal {
     pub fn go_online(&mut self, document: &Document, monitor: &Monitor) {
         let done = match (self.ours, self.offline) {
             (true, _) => site::online(document),
-            (false, true) => site::repair(document).map(drop),
+            (false, true) => site::repair(document, &Monitor::new()).map(drop),
             (false, false) => Ok(()),
         };
         match done {

@@ -2,11 +2,11 @@
 //! belongs to this machine and not to the site: its settings.
 
 use crate::config::{Document, Site, Source, SourceType};
+use crate::entries;
 use crate::job::places;
 use crate::job::scope;
 use crate::source::exclude::{plain_path, real_path};
 use crate::source::siblings;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Paths below `live`, relative to it. For a files source `base` is its folder, which `live` is or lies in. `excludes`:
@@ -96,10 +96,11 @@ fn of_this_machine(site: &Site) -> Vec<PathBuf> {
     let (root, docroot) = (plain_path(&site.root), plain_path(&site.docroot()));
     let mut folders = vec![root, docroot.join("sites"), plain_path(&site.conf_dir()), docroot.clone()];
     folders.extend(site.private_dir().map(|private| plain_path(&private)));
-    let entries =
-        |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    folders.extend(entries(&docroot.join("sites")).filter(|path| path.is_dir()));
-    let all = folders.iter().flat_map(|folder| entries(folder)).filter(|path| is_of_this_machine(site, path));
+    folders.extend(entries::paths(&docroot.join("sites")).filter(|path| path.is_dir()));
+    let all = folders
+        .iter()
+        .flat_map(|folder| entries::paths(folder))
+        .filter(|path| is_of_this_machine(site, path));
     all.filter_map(|path| Some(real_path(path.parent()?).join(path.file_name()?))).collect()
 }
 

@@ -45,7 +45,7 @@ pub fn clear(all: Vec<Leftover>, document: &Document, monitor: &Monitor) -> Vec<
                 .and_then(|connection| replacement.clean(&connection, &Monitor::new()))
                 .err()
                 .map(|error| format!("what was in the database before could not be removed: {error}")),
-            Leftover::Maintenance => site::repair(document)
+            Leftover::Maintenance => site::repair(document, &Monitor::new())
                 .err()
                 .map(|error| format!("the site may still be in maintenance mode: {error}")),
         };

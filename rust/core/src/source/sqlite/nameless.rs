@@ -2,7 +2,7 @@
 //! so for a moment they have one; it tells of which process, and what a killed run left of that moment goes at the next.
 
 use super::connect::failed;
-use crate::{Code, Error, Result, ResultExt};
+use crate::{Code, Error, Result, ResultExt, entries};
 use rusqlite::Connection;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -41,13 +41,12 @@ pub(super) fn open(
 /// Removes what processes of ours that are gone left in the folder. What cannot be removed does no harm.
 fn sweep(folder: &Path) {
     let us = rustix::process::geteuid().as_raw();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let process =
-            name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
-        let ours = || entry.metadata().is_ok_and(|found| found.is_file() && found.uid() == us);
+    for path in entries::paths(folder) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let process = name.and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
+        let ours = || fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.uid() == us);
         if process.and_then(rustix::process::Pid::from_raw).is_some_and(is_gone) && ours() {
-            let _ = fs::remove_file(entry.path());
+            let _ = fs::remove_file(&path);
         }
     }
 }

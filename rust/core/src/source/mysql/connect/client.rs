@@ -142,8 +142,7 @@ pub(crate) fn run_file(
 
 /// Turns a client's end into our error: the exit status, the last lines of its stderr, and what to do.
 pub(crate) fn outcome(tool: Tool, name: &str, connection: &Connection) -> Result<()> {
-    let (status, stderr) =
-        tool.wait().map_err(|cause| Error::new(Code::Database, format!("lost {name}")).because(cause))?;
+    let (status, stderr) = tool.wait()?;
     if status.success() {
         return Ok(());
     }
@@ -158,8 +157,7 @@ pub(crate) fn dump_outcome(
     ignore_errors: bool,
     monitor: &Monitor,
 ) -> Result<()> {
-    let (status, stderr) =
-        tool.wait().map_err(|cause| Error::new(Code::Database, format!("lost {name}")).because(cause))?;
+    let (status, stderr) = tool.wait()?;
     if status.success() {
         return Ok(());
     }

@@ -86,8 +86,7 @@ fn password_file(connection: &Connection) -> Result<Zeroizing<Vec<u8>>> {
 
 /// Turns a client's end into our error: the exit status, what it said, and what to do.
 pub(crate) fn outcome(tool: Tool, name: &str, connection: &Connection) -> Result<()> {
-    let (status, said) =
-        tool.wait().map_err(|cause| Error::new(Code::Database, format!("lost {name}")).because(cause))?;
+    let (status, said) = tool.wait()?;
     if status.success() {
         return Ok(());
     }
