@@ -22,6 +22,7 @@ mod work;
 mod yaml_edit;
 
 use args::{Cli, ConfigVerb, DestinationVerb, ScheduleVerb, Verb};
+use bam::config::by_shape;
 use bam::job::{RecoverWay, Request};
 use bam::{Code, Error, Result};
 use clap::{CommandFactory, FromArgMatches};
@@ -67,7 +68,14 @@ fn misused(error: &clap::Error) -> ! {
         let failure = status_file::failure(&Error::new(Code::Usage, said));
         Output::new(true, false).text(format!("{failure:#}\n").as_bytes());
     }
-    error.exit()
+    let said = error.to_string();
+    let shown = by_shape(said.clone());
+    if shown == said {
+        error.exit();
+    }
+    // Somebody gave a password, or a place with one, where none belongs.
+    eprint!("{shown}");
+    std::process::exit(error.exit_code())
 }
 
 /// Does what was asked; the exit code of a run that went through (0, or 3 for partial success).

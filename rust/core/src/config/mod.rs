@@ -20,6 +20,7 @@ mod mask;
 pub mod php;
 mod read;
 mod remarks;
+mod shape;
 mod site;
 
 pub use builtin::{names_table, show_table};
@@ -27,8 +28,8 @@ pub use connection::{Connection, Driver};
 pub use cron::{CRON_NONE, parse_cron};
 pub use document::*;
 pub use keep::{Count, Keep, KeepPeriods};
-pub(crate) use mask::by_shape;
-pub use mask::{HIDDEN, to_yaml, without_password};
+pub use mask::{HIDDEN, to_yaml};
+pub use shape::{by_shape, without_password};
 pub(crate) use site::docroot_of;
 
 /// `keep` of a schedule: all backups.

@@ -1,5 +1,6 @@
 //! Reading a document: from YAML, from JSON, from a file; and saying what is wrong with it, where, and what was meant.
 
+use super::shape::of_key;
 use super::{Document, builtin, exposure, locate, mask};
 use crate::{Code, Error, Fact, Note, NoteKind, Result, ResultExt, Told};
 use serde::Deserialize;
@@ -195,16 +196,16 @@ fn keys(path: &serde_path_to_error::Path) -> Vec<String> {
 
 /// serde's message about `path` in the words of a person, without any value that might be a secret.
 fn explain(path: &serde_path_to_error::Path, at: Option<(usize, usize)>, message: &str) -> Error {
-    let path = keys(path).join(".");
+    let path = keys(path).iter().map(|key| of_key(key)).collect::<Vec<_>>().join(".");
     let at = place(&path, at);
     let error = |text: String| Error::new(Code::Config, format!("{at}: {text}"));
     if let Some((_, rest)) = message.split_once(UNKNOWN_KEY) {
         let (key, known) = quoted(rest);
-        return error(format!("there is no key \"{key}\"")).hint(suggest(&key, &known));
+        return error(format!("there is no key \"{}\"", of_key(&key))).hint(suggest(&key, &known));
     }
     if let Some((_, rest)) = message.split_once("unknown variant `") {
         let (value, known) = quoted(rest);
-        return error(format!("\"{value}\" is not allowed here")).hint(suggest(&value, &known));
+        return error(format!("\"{}\" is not allowed here", of_key(&value))).hint(suggest(&value, &known));
     }
     if let Some((_, rest)) = message.split_once("missing field `") {
         let (key, _) = quoted(rest);
@@ -212,7 +213,7 @@ fn explain(path: &serde_path_to_error::Path, at: Option<(usize, usize)>, message
     }
     if let Some((_, rest)) = message.split_once("duplicate field `") {
         let (key, _) = quoted(rest);
-        return error(format!("the key \"{key}\" is there twice"));
+        return error(format!("the key \"{}\" is there twice", of_key(&key)));
     }
     if let Some((_, rest)) =
         message.split_once("invalid type: ").or_else(|| message.split_once("invalid value: "))
@@ -247,10 +248,14 @@ fn in_words(expected: &str) -> &str {
     }
 }
 
-/// The first name of "name`, expected one of `a`, `b`", and the others.
+/// The first name of "name`, expected one of `a`, `b`", whatever is in it, and the others.
 fn quoted(rest: &str) -> (String, Vec<&str>) {
-    let mut names = rest.split('`').step_by(2);
-    (names.next().unwrap_or_default().to_owned(), rest.split('`').skip(2).step_by(2).collect())
+    let ends = ["`, expected ", "`, there are no "];
+    let (name, known) = ends
+        .iter()
+        .find_map(|end| rest.rsplit_once(end))
+        .unwrap_or_else(|| (without_place(rest).trim_end_matches('`'), ""));
+    (name.to_owned(), known.split('`').skip(1).step_by(2).collect())
 }
 
 /// The message without serde's ` at line 1 column 2`, which is told in front.

@@ -18,6 +18,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("extract", files::extract),
     ("index", files::index),
     ("kept", kept::kept),
+    ("mask", |data| text(data, words::mask)),
     ("mysql", dumps::mysql),
     ("names", |data| text(data, words::names)),
     ("pattern", |data| text(data, words::pattern)),

@@ -5,7 +5,7 @@ use crate::catalog::{BackupId, Blocks, FileName, Sidecar, SiteIdentity, SiteUrl,
 use crate::config::document::Database;
 use crate::config::import::Import;
 use crate::config::php::{parse_export, serialize, unserialize};
-use crate::config::{Document, Site, duration, parse_cron};
+use crate::config::{Document, Site, by_shape, duration, parse_cron, without_password};
 use crate::destination::ssh::known_hosts::{KnownHosts, parse_pin};
 use crate::destination::ssh::location::Location;
 use crate::source::pattern::Patterns;
@@ -107,5 +107,27 @@ pub fn ssh(text: &str) {
     if let Ok(location) = Location::parse(&Secret::new(text)) {
         let _ = (location.machine(), location.folder(), location.describe("sftp"));
         assert!(!location.host.starts_with('-'), "an option to ssh");
+    }
+}
+
+/// Passwords in a text: none shows that stands in a URL or behind `password=`, whatever is in it and around it.
+pub fn mask(text: &str) {
+    const SECRET: &str = "s3cret-4711";
+    let masked = [by_shape(text.to_owned()), without_password(&Secret::new(text))];
+    assert!(text.contains(['@', '=']) || masked.iter().all(|masked| masked == text), "nothing to hide");
+    // Another address in it is taken for that, and what begins as what was hidden for that.
+    let text = text.replace("://", "");
+    let mut lines = text.lines();
+    let mut line = || lines.next().unwrap_or_default();
+    let (before, after, around) = (line(), line(), line());
+    let before = before.trim_start_matches(|c: char| c.is_whitespace() || c == '[');
+    let url = format!("mysql://user:{before}{SECRET}{after}@host/n");
+    for text in [
+        without_password(&Secret::new(url.as_str())),
+        by_shape(format!("{around} \"{url}\"")),
+        by_shape(format!("{url} {around}")),
+        by_shape(format!("x password={SECRET}{around}")),
+    ] {
+        assert!(!text.contains(SECRET), "{text}");
     }
 }
