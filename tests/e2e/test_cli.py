@@ -222,6 +222,14 @@ class Terminal(SiteTest):
         self.assertIn("as password=[hidden] at sftp://me:[hidden]@host/b", told)
         self.assertNotIn("hunter", told + made.out + made.err)
 
+    def test_a_password_on_the_command_line_is_not_repeated(self):
+        for words in (["status", "a password=hunter2"], ["backups", "far", "sftp://me:hunt er/2@host/b"], ["me:hunter2@host:/b"]):
+            for json_too in ([], ["--json"]):
+                told = self.finish(self.start(*json_too, *words))
+                self.assertEqual(told.code, 2, told)
+                self.assertNotIn("hunt", told.out + told.err)
+                self.assertIn("[hidden]", told.out + told.err)
+
     def test_decrypt_says_what_is_wrong_with_its_file(self):
         for name, words in (("nofile", ["nofile", "no such file"]), ("nofile.enc", ["nofile.enc", "no such file"]),
                             ("1795388661", ["cat 1795388661 --raw"])):

@@ -189,9 +189,9 @@ fn of_assignments(line: &str) -> String {
             name.rsplit(|c: char| !c.is_alphanumeric() && !"_-.".contains(c)).next().unwrap_or_default();
         let front = name.strip_suffix(word).unwrap_or_default();
         let (word, in_query) = (word.to_ascii_lowercase(), front.ends_with(['?', '&']));
-        if !NAMES.iter().any(|known| word.ends_with(known))
-            && !(in_query && IN_QUERIES.contains(&word.as_str()))
-        {
+        let is_secret = NAMES.iter().any(|known| word.ends_with(known))
+            || (in_query && IN_QUERIES.contains(&word.as_str()));
+        if !is_secret {
             continue;
         }
         let (space, value) = value.split_at(value.len() - value.trim_start().len());

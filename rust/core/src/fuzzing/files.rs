@@ -69,10 +69,10 @@ pub fn decompress(data: &[u8]) {
     let detected = Kind::detect(data);
     for kind in [Kind::Gzip, Kind::Zstd, Kind::Bzip2, Kind::Zip] {
         // Those that it is not are refused early; trying them costs little.
-        if kind == detected || data.len() < 64 {
-            if let Ok(reader) = reader(kind, Cursor::new(data.to_vec()), 1) {
-                let _ = io::copy(&mut reader.take(8 << 20), &mut io::sink());
-            }
+        if (kind == detected || data.len() < 64)
+            && let Ok(reader) = reader(kind, Cursor::new(data.to_vec()), 1)
+        {
+            let _ = io::copy(&mut reader.take(8 << 20), &mut io::sink());
         }
     }
 }

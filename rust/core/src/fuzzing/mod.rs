@@ -8,8 +8,11 @@ mod files;
 mod kept;
 mod words;
 
+/// What is done with an input.
+type Check = fn(&[u8]);
+
 /// By the name of the target, which is that of its folder of seeds.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Check)] = &[
     ("answers", kept::answers),
     ("archive", files::archive),
     ("container", files::container),
