@@ -124,13 +124,14 @@ fn sidecar_of(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// What a sidecar says, by the lines that INI files have; digits of digests are the same in both cases.
+/// What a sidecar says, by the lines that INI files have, with or without quotes; digits of digests are the same in both
+/// cases.
 fn said(text: &[u8]) -> BTreeMap<String, String> {
     let text = String::from_utf8_lossy(text);
     let field = |line: &str| {
         let (name, value) = line.split_once('=')?;
-        let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
-        let is_digest = value.trim_matches('"').bytes().all(|byte| byte.is_ascii_hexdigit());
+        let (name, value) = (name.trim().to_owned(), value.trim().trim_matches('"').to_owned());
+        let is_digest = value.bytes().all(|byte| byte.is_ascii_hexdigit());
         let value = if is_digest { value.to_ascii_lowercase() } else { value };
         // A line whose name is none is a comment.
         let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
