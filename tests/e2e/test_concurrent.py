@@ -1,11 +1,13 @@
 """Many at once: on one configuration, on one account, on one backup. Each run does its work or says who is at it; nothing is lost."""
 
+import collections
 import contextlib
 import copy
 import json
 import os
 import random
 import sqlite3
+import subprocess
 import time
 import unittest
 
@@ -97,6 +99,63 @@ class Concurrent(SiteTest):
         self.assertIn(first["id"], [backup["id"] for backup in self.bam_json("backups")["backups"]])
         self.bam("backup", "files", "manual,second", "secret")
         self.assertNothingLeft(self.destination(), self.destination("second"))
+
+    def head(self, number):
+        """One of several machines of the site: its configuration, with a state folder of its own, and what its programs run in."""
+        own = {**self.document, "state_dir": self.path(f"state-{number}")}
+        config = self.path(f"head-{number}.yml")
+        with open(config, "w") as file:
+            json.dump(own, file)
+        os.chmod(config, 0o600)
+        # Root can give each a name and numbers of processes of its own, so that no lease tells more than it may.
+        apart = ["unshare", "--pid", "--uts", "--fork", "--kill-child"]
+        named = ["sh", "-c", f'hostname head-{number}; exec "$@"', "sh"]
+        can = os.geteuid() == 0 and subprocess.run([*apart, "true"], capture_output=True).returncode == 0
+        return config, [*apart, *named] if can else []
+
+    def test_two_heads_on_one_folder(self):
+        chance = random.Random(SEED)
+        kept = self.backup("archive", "manual,second", "secret")
+        # Somebody else's, in the same folder.
+        for name in ("theirs.bin", "notes.txt", ".hidden"):
+            with open(os.path.join(self.destination(), name), "w") as file:
+                file.write("not bam's")
+        heads = [self.head(number) for number in (1, 2)]
+        site, done = (tree(self.root), self.rows()), collections.Counter()
+        for _ in range(4):
+            # By their files: the heads may have made two of one number in one second.
+            made = [backup["file"] for backup in self.bam_json("backups")["backups"] if backup["file"] != kept["file"]]
+            verbs = [["backup", "files", "manual,second", "secret"], ["run", "often"], ["prune"], ["rekey", "--all"], ["replicate"],
+                     *(["delete", chance.choice(made), "--yes"] for _ in made[:1])]
+            running = []
+            for config, apart in heads:
+                self.within = apart
+                running += [self.start("--json", *words, config=config) for words in chance.sample(verbs, 3)]
+            self.within = ()
+            for process in running:
+                result = self.finish(process)
+                done[result.code] += 1
+                # One that the other head has just removed, or is at, is told as such.
+                gone = "delete" in result.arguments and "there is no backup" in result.err
+                self.assertIn(result.code, (0, 1, 3, 5) if gone else (0, 3, 5), f"seed {SEED}: {result}")
+                self.assertNotIn("panicked", result.err)
+        self.assertGreater(done[0], 4, f"seed {SEED}: {done}")
+        for config, apart in heads:
+            self.within = apart
+            self.bam("run", "often", config=config)
+            self.bam("replicate", config=config)
+            listed = self.bam_json("backups", config=config)["backups"]
+            self.assertIn(kept["file"], [backup["file"] for backup in listed], f"seed {SEED}")
+            self.assertTrue(all(len(backup["copies"]) == 2 for backup in listed), f"seed {SEED}: {listed}")
+            self.bam("verify", config=config)
+        self.within = ()
+        self.assertEqual((tree(self.root), self.rows()), site)
+        for folder in (self.destination(), self.destination("second")):
+            self.assertEqual([name for name in os.listdir(folder) if name.startswith(".")],
+                             [".hidden"] if folder == self.destination() else [], f"seed {SEED}")
+        for name in ("theirs.bin", "notes.txt", ".hidden"):
+            with open(os.path.join(self.destination(), name)) as file:
+                self.assertEqual(file.read(), "not bam's")
 
     @unittest.skipUnless(os.path.exists(PROGRAM), "openssh-server is not installed")
     def test_two_sites_on_one_account(self):

@@ -64,6 +64,19 @@ class InTheMiddle(SiteTest):
         self.finish(process, expect=0)
         self.bam("verify", "latest")
 
+    def test_a_schedule_that_was_turned_away_is_still_due(self):
+        self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual"], "every": "1d"}}
+        process, session = self.held_backup()
+        # As cron does, over a run by hand.
+        for _ in range(2):
+            self.assertSays(self.bam("run", expect=5), "another run")
+        self.let_go(session)
+        self.finish(process, expect=0)
+        self.bam("run")
+        self.bam("run")
+        made = [backup for backup in self.bam_json("backups")["backups"] if backup["schedule"] == "daily"]
+        self.assertEqual(len(made), 1, "made when it could be, and once")
+
     def test_nothing_secret_shows_while_it_runs(self):
         if self.server.mysql:
             self.skipTest("MySQL has no tables that only its dump client reads")
