@@ -7,6 +7,7 @@ import unittest
 
 from bamtest import SiteTest, descendants, tree
 from mariadb import missing, server, state
+from test_secrets import spellings
 
 PASSWORD = "db-Passw0rd-nobody-may-see"
 
@@ -64,6 +65,20 @@ class InTheMiddle(SiteTest):
         self.finish(process, expect=0)
         self.bam("verify", "latest")
 
+    def test_it_leaves_no_core(self):
+        self.within = ("prlimit", "--core=unlimited")
+        process, session = self.held_backup()
+        self.within = ()
+        with open(f"/proc/{process.pid}/limits") as file:
+            self.assertRegex(file.read(), r"Max core file size +0 ")
+        process.send_signal(signal.SIGABRT)
+        # Else it were CLD_DUMPED.
+        self.assertEqual(os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT).si_code, os.CLD_KILLED)
+        self.let_go(session)
+        self.assertEqual(self.finish(process).code, -signal.SIGABRT)
+        self.bam("backup", "archive", "manual", "secret")
+        self.assertEqual(self.parts(), {})
+
     def test_a_schedule_that_was_turned_away_is_still_due(self):
         self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual"], "every": "1d"}}
         process, session = self.held_backup()
@@ -84,6 +99,7 @@ class InTheMiddle(SiteTest):
         self.server.sql("alter table node add system versioning", self.name)
         process, session = self.held_backup()
         secrets = [PASSWORD.encode(), b"correct horse battery staple"]
+        forms = [form for secret in secrets for form in spellings(secret)]
         seen = descendants(process.pid)
         self.assertGreater(len(seen), 1, "the dump client runs")
         for pid in seen:
@@ -93,8 +109,8 @@ class InTheMiddle(SiteTest):
                         content = file.read()
                 except (FileNotFoundError, ProcessLookupError):
                     continue
-                for secret in secrets:
-                    self.assertNotIn(secret, content, f"{what} of process {pid}")
+                for form in forms:
+                    self.assertNotIn(form, content, f"{what} of process {pid}")
         self.assertNoReadableSecret(secrets)
         self.let_go(session)
         result = self.finish(process, expect=0)

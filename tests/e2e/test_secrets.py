@@ -5,6 +5,7 @@ strace writes down each program that is started with its arguments and environme
 into a file, be it one that is gone a moment later; pipes and sockets are how a secret may go where it has to."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ import unittest
 from urllib.parse import quote, quote_plus
 
 import mariadb
-from bamtest import BAM, ITERATIONS, SiteTest
+from bamtest import BAM, ITERATIONS, SiteTest, descendants
 from sshd import PROGRAM, Sshd
 
 CALLS = "execve,write,pwrite64,writev,pwritev,pwritev2,openat,renameat,renameat2,rename,mkdirat,mkdir,linkat,symlinkat"
@@ -31,7 +32,10 @@ def spellings(secret):
         whole = base64.b64encode(bytes(offset) + secret)
         inner = whole[(offset * 8 + 5) // 6:len(whole) - (4 if (len(secret) + offset) % 3 else 0)]
         found |= {inner, inner.replace(b"+", b"-").replace(b"/", b"_")}
-    # As strace, JSON and Python write what is no plain text.
+    with contextlib.suppress(UnicodeDecodeError):
+        text = json.dumps(secret.decode())[1:-1]
+        found |= {text.encode(), text.replace("/", "\\/").encode()}
+    # As strace and Python write what is no plain text.
     found.add("".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:o}" for byte in secret).encode())
     return found
 
@@ -60,6 +64,8 @@ class Spellings(unittest.TestCase):
                                                                       for before in (b"", b"u", b"u:", b"us:"))):
             self.assertEqual(secrets.found_in(content), ["key"], content)
         self.assertEqual(secrets.found_in(b"another-secre a s3cret/key"), [])
+        secrets.add("third", 'Pass/"wört"')
+        self.assertEqual(secrets.found_in(rb'{"a": "Pass\/\"w\u00f6rt\""}'), ["third"])
 
 
 def can_trace():
@@ -83,7 +89,10 @@ class Everything(SiteTest):
 
     def setUp(self):
         super().setUp()
-        self.secrets, self.said, self.traces = Secrets(), [], []
+        self.secrets, self.said, self.traces, self.samples = Secrets(), [], [], set()
+        # What the configuration names in the environment is there by the administrator's choice, in bam's, and in nobody else's.
+        self.named = {"BAM_TEST_PG_PASSWORD": "pg-Pa55w0rd-of-the-environment"}
+        self.secrets.add("PostgreSQL's password", self.named["BAM_TEST_PG_PASSWORD"])
         self.secrets.add("the database's password", self.PASSWORD)
         self.secrets.add("the passphrase", "correct horse battery staple")
         self.name = "bam_" + os.path.basename(self.top).replace("-", "_").lower()
@@ -137,12 +146,37 @@ class Everything(SiteTest):
         if arguments[0] != "run":
             # Whoever watches tells others by himself; without that, bam does.
             command += ["--status-file", self.path("status")]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=300,
-                              env={**os.environ, "TMPDIR": self.path("tmp")})
-        self.said.append((" ".join(arguments), done.stdout + done.stderr))
-        said = (done.stdout + done.stderr).decode(errors="replace")
-        self.assertEqual(done.returncode, expect, f"bam {' '.join(arguments)}: {said}")
-        return done.stdout
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env={**os.environ, "TMPDIR": self.path("tmp"), **self.named})
+        over = threading.Event()
+        sampler = threading.Thread(target=self.sample, args=(process.pid, over))
+        sampler.start()
+        try:
+            out, err = process.communicate(timeout=300)
+        finally:
+            over.set()
+            sampler.join()
+        self.said.append((" ".join(arguments), out + err))
+        self.assertEqual(process.returncode, expect, f"bam {' '.join(arguments)}: {(out + err).decode(errors='replace')}")
+        return out
+
+    def sample(self, pid, over):
+        """What others of this machine see of bam and all that it starts, as long as it runs."""
+        while not over.wait(0.05):
+            for each in descendants(pid):
+                with contextlib.suppress(OSError):
+                    with open(f"/proc/{each}/comm") as file:
+                        program = file.read().strip()
+                    for what in ("cmdline", "environ"):
+                        with open(f"/proc/{each}/{what}", "rb") as file:
+                            content = file.read()
+                        own = what == "environ" and program in ("strace", "bam")
+                        self.samples.add((program, what, self.without_named(content) if own else content))
+
+    def without_named(self, content):
+        for name, value in self.named.items():
+            content = content.replace(f"{name}={value}".encode(), b"")
+        return content
 
     def use_key_of(self, name):
         """The keys that follow from the passphrase for one backup are as secret as that."""
@@ -203,6 +237,13 @@ class Everything(SiteTest):
         self.run_it("verify", "latest", expect=4)
         self.document["destinations"]["far"]["identity_file"] = self.path("no-such-key")
         self.run_it("backup", "files", "far", "secret", expect=2)
+        self.document["databases"]["pg"] = {"url": "pgsql://nobody@127.0.0.1:1/none", "password_env": "BAM_TEST_PG_PASSWORD"}
+        self.document["sources"]["pg"] = {"type": "database", "database": "pg"}
+        self.run_it("backup", "pg", "manual", "secret", expect=1)
+        if shutil.which("restic"):
+            self.document["destinations"]["repo"] = {"type": "restic", "repository": self.path("repo")}
+            self.run_it("destination", "init", "repo")
+            self.run_it("backup", "files", "repo", "secret")
         self.document["databases"]["db"] = {self.document["databases"]["db"]["url"]: ""}
         self.run_it("sources", expect=2)
         self.look()
@@ -210,10 +251,14 @@ class Everything(SiteTest):
     def look(self):
         for what, output in self.said:
             self.assertEqual(self.secrets.found_in(output), [], f"bam {what} said a secret")
+        for program, what, content in self.samples:
+            self.assertEqual(self.secrets.found_in(content), [], f"{what} of {program}: {content[:300]}")
+        self.assertLessEqual({("bam", "cmdline"), ("bam", "environ")}, {sample[:2] for sample in self.samples})
         executed, written = set(), set()
         for trace in self.traces:
             with open(trace, "rb") as lines:
-                for line in lines:
+                for number, line in enumerate(lines):
+                    line = line if number else self.without_named(line)
                     call = re.match(rb"\d+\s+(\w+)\((?:\d+<([^>]*)>)?", line)
                     if not call:
                         continue
@@ -232,7 +277,7 @@ class Everything(SiteTest):
                     self.assertEqual(found, [], f"{trace}: {line[:300]}")
             os.unlink(trace)
         # It was looked at where it would have shown.
-        self.assertLessEqual({"bam", "ssh", "curl"}, executed)
+        self.assertLessEqual({"bam", "ssh", "curl"} | {name for name in ("psql", "restic") if shutil.which(name)}, executed)
         self.assertTrue({"mariadb-dump", "mysqldump"} & executed or self.server.mysql, executed)
         for folder in (self.destination(), self.path("state"), self.path("disk"), self.top):
             self.assertIn(folder, written)

@@ -17,8 +17,9 @@ pub(super) fn check_version() -> Result<()> {
     let found = match FOUND.get() {
         Some(found) => *found,
         None => {
-            let printed =
-                Command::new(PROGRAM).arg("version").env("LC_ALL", "C").stdin(Stdio::null()).output();
+            let mut command = Command::new(PROGRAM);
+            command.arg("version").env("LC_ALL", "C").stdin(Stdio::null());
+            let printed = crate::environment::clean(&mut command).output();
             let printed = printed.map_err(|cause| match cause.kind() {
                 io::ErrorKind::NotFound => Error::new(
                     Code::Unsupported,
