@@ -42,11 +42,13 @@ pub fn describe(document: &Document, asked: &job::Restore, output: &Output) -> R
         Some(site) => format!(" of ANOTHER SITE, {site},"),
         None => String::new(),
     };
-    let source = backup.source.as_deref().unwrap_or("an unknown source");
+    let source = backup.about.source.as_deref().unwrap_or("an unknown source");
     let made = date(i64::try_from(backup.time).unwrap_or_default());
     // The number is what was printed; where it is ambiguous, only the file's name got us here.
-    let name =
-        if asked.id.as_ref() == Some(&backup.file) { backup.file.clone() } else { backup.id.to_string() };
+    let name = match asked.id.as_deref() == Some(&*backup.file) {
+        true => backup.file.to_string(),
+        false => backup.id.to_string(),
+    };
     let what = format!("backup {} of {source}{whose} from {made} ({})", backup.id, backup.file);
     let is_gap = meant.notes.iter().any(|note| note.kind == NoteKind::Missing);
     Ok(Meant { name, what, exit_code: if is_gap { Code::Partial.exit_code() } else { 0 } })

@@ -2,12 +2,13 @@
 
 use crate::args::Global;
 use crate::status_file::{StatusFile, failure};
+use bam::job::Answer;
 use bam::{Code, Error, Progress, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use unicode_width::UnicodeWidthStr;
@@ -114,28 +115,57 @@ impl Output {
         }
     }
 
-    /// Prints a result as JSON in lines: first the result, with the number of items in place of its list `key`; then
-    /// each item. Whoever reads it needs no more memory than one of them takes; so the status file has the first line alone.
-    pub fn lines(&self, mut result: Value, key: &str) {
-        let items = result.get_mut(key).map(Value::take);
-        let items = items.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        result[key] = items.len().into();
+    /// The same of a result that may be very long: `lines` hands on one piece of its text after the other.
+    pub fn answer(&self, answer: &Answer, lines: impl FnOnce(&mut Put<'_>) -> io::Result<()>) {
         if let Some(status) = &self.status {
-            status.result(&result);
+            match serde_json::to_value(answer) {
+                Ok(value) => status.result(&value),
+                Err(cause) => self.is_unwritten(&cause.into()),
+            }
         }
-        let mut text = format!("{result}\n");
-        for item in items {
-            text += &format!("{item}\n");
+        if self.json {
+            self.write(|out| {
+                serde_json::to_writer_pretty(&mut *out, answer)?;
+                out.write_all(b"\n")
+            });
+        } else if !self.quiet {
+            self.write(|out| lines(&mut |text| out.write_all(self.typed(text).as_bytes())));
         }
-        self.text(text.as_bytes());
+    }
+
+    /// Prints a result as JSON in lines: first the result, with the number of items in place of its list; then each item.
+    /// Whoever reads it needs no more memory than one of them takes; so the status file has the first line alone.
+    pub fn lines(&self, answer: &Answer) {
+        let mut first = answer.value().clone();
+        if let Some(list) = answer.list() {
+            first[list.key()] = list.len().into();
+        }
+        if let Some(status) = &self.status {
+            status.result(&first);
+        }
+        self.write(|out| {
+            writeln!(out, "{first}")?;
+            answer.list().map_or(Ok(()), |list| list.write_lines(out))
+        });
     }
 
     /// Bytes as they are, to standard output.
     pub fn text(&self, bytes: &[u8]) {
-        let mut out = std::io::stdout().lock();
-        if let Err(cause) = out.write_all(bytes).and_then(|()| out.flush())
-            && cause.kind() != ErrorKind::BrokenPipe
-        {
+        self.write(|out| out.write_all(bytes));
+    }
+
+    /// What is written to standard output.
+    fn write(&self, what: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        if let Err(cause) = what(&mut out).and_then(|()| out.flush()) {
+            // What is left would be written once more.
+            let _ = out.into_parts();
+            self.is_unwritten(&cause);
+        }
+    }
+
+    fn is_unwritten(&self, cause: &io::Error) {
+        if cause.kind() != ErrorKind::BrokenPipe {
             let _ = self.unwritten.set(cause.to_string());
         }
     }
@@ -210,58 +240,79 @@ pub enum Align {
 /// from outside and must not drive the terminal. On a terminal that is too narrow for its lines, each row becomes a
 /// block of lines, one a cell, so that IDs and names can still be copied whole.
 pub fn table<const N: usize>(heading: [(&str, Align); N], rows: &[[String; N]]) -> String {
-    let width = terminal_size::terminal_size_of(std::io::stdout());
-    laid_out(heading, rows, width.map(|(width, _)| usize::from(width.0)))
+    let mut text = String::new();
+    // A text takes what it gets.
+    let _ = long_table(heading, || rows.iter().cloned(), &mut |line| {
+        text.push_str(line);
+        Ok(())
+    });
+    text
 }
 
-fn laid_out<const N: usize>(
+/// Where a long text goes, piece by piece.
+pub type Put<'p> = dyn FnMut(&str) -> io::Result<()> + 'p;
+
+/// The same of very many rows, none of which is held: they are asked for twice.
+pub fn long_table<const N: usize, R: Iterator<Item = [String; N]>>(
     heading: [(&str, Align); N],
-    rows: &[[String; N]],
+    rows: impl Fn() -> R,
+    put: &mut Put<'_>,
+) -> io::Result<()> {
+    let width = terminal_size::terminal_size_of(std::io::stdout());
+    lay_out(heading, rows, width.map(|(width, _)| usize::from(width.0)), put)
+}
+
+fn lay_out<const N: usize, R: Iterator<Item = [String; N]>>(
+    heading: [(&str, Align); N],
+    rows: impl Fn() -> R,
     available: Option<usize>,
-) -> String {
-    let clean = |cell: &str| cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
-    let mut lines = vec![heading.map(|(name, _)| name.to_uppercase())];
-    lines.extend(rows.iter().map(|row| row.each_ref().map(|cell| clean(cell))));
+    put: &mut Put<'_>,
+) -> io::Result<()> {
+    let clean = |cell: String| cell.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
+    let names = heading.map(|(name, _)| name.to_uppercase());
+    let rows = || rows().map(|row| row.map(clean));
     let mut widths = [0; N];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
+    for line in std::iter::once(names.clone()).chain(rows()) {
+        for (width, cell) in widths.iter_mut().zip(&line) {
             *width = (*width).max(cell.width());
         }
     }
     if available.is_some_and(|available| widths.iter().sum::<usize>() + 2 * (N - 1) > available) {
-        return blocks(&lines);
+        return blocks(&names, rows(), put);
     }
-    let mut text = String::new();
-    for line in &lines {
+    for line in std::iter::once(names).chain(rows()) {
         let cells: Vec<String> = (line.iter().zip(widths).zip(heading))
             .map(|((cell, width), (_, align))| {
-                let gap = " ".repeat(width - cell.width());
+                // A row may say something else when it is asked for once more: its age.
+                let gap = " ".repeat(width.saturating_sub(cell.width()));
                 match align {
                     Align::Left => format!("{cell}{gap}"),
                     Align::Right => format!("{gap}{cell}"),
                 }
             })
             .collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
+        put(cells.join("  ").trim_end())?;
+        put("\n")?;
     }
-    text
+    Ok(())
 }
 
 /// The rows below a heading as blocks of `HEADING  cell` lines. Empty cells are left out.
-fn blocks<const N: usize>(lines: &[[String; N]]) -> String {
-    let Some((heading, rows)) = lines.split_first() else { return String::new() };
+fn blocks<const N: usize>(
+    heading: &[String; N],
+    rows: impl Iterator<Item = [String; N]>,
+    put: &mut Put<'_>,
+) -> io::Result<()> {
     let widest = heading.iter().map(|name| name.width()).max().unwrap_or(0);
-    let blocks: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let cells = heading.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
-            cells
-                .map(|(name, cell)| format!("{name}{}  {cell}\n", " ".repeat(widest - name.width())))
-                .collect()
-        })
-        .collect();
-    blocks.join("\n")
+    for (number, row) in rows.enumerate() {
+        if number > 0 {
+            put("\n")?;
+        }
+        for (name, cell) in heading.iter().zip(&row).filter(|(_, cell)| !cell.is_empty()) {
+            put(&format!("{name}{}  {cell}\n", " ".repeat(widest - name.width())))?;
+        }
+    }
+    Ok(())
 }
 
 /// A size as people read it: `512 B`, `1.2 MB`. Powers of 1000.
@@ -304,6 +355,20 @@ mod tests {
         let rows = [["a\u{1b}[2J".into(), "5".into()], ["longer name".into(), "123".into()]];
         let text = table([("name", Align::Left), ("n", Align::Right)], &rows);
         assert_eq!(text, "NAME           N\na?[2J          5\nlonger name  123\n");
+    }
+
+    fn laid_out<const N: usize>(
+        heading: [(&str, Align); N],
+        rows: &[[String; N]],
+        available: Option<usize>,
+    ) -> String {
+        let mut text = String::new();
+        let mut put = |line: &str| {
+            text.push_str(line);
+            Ok(())
+        };
+        lay_out(heading, || rows.iter().cloned(), available, &mut put).expect("taken");
+        text
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::print::{Output, size};
 use crate::signals::Hold;
 use bam::config::Document;
-use bam::job::{Job, Request};
+use bam::job::{Answer, Job, Request};
 use bam::{Monitor, NoteKind, Phase, Progress, Result};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::Value;
@@ -19,6 +19,11 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Runs `request` to its end and returns its result.
 pub fn run(document: Document, request: Request, output: &Output) -> Result<Value> {
+    answer(document, request, output)?.into_value()
+}
+
+/// The same of one whose result may be very long.
+pub fn answer(document: Document, request: Request, output: &Output) -> Result<Answer> {
     let hold = Hold::begin()?;
     let job = Job::start(document, request)?;
     let monitor = job.monitor();

@@ -2,36 +2,32 @@
 
 use crate::args::Backups;
 use crate::names;
-use crate::print::{Align::Left, Align::Right, Output, date, size, table, text};
-use crate::result::{exit_code, list, number};
-use crate::work::run;
+use crate::print::{Align::Left, Align::Right, Output, date, long_table, size};
+use crate::result::{exit_code, list};
+use crate::work::answer;
 use bam::Result;
+use bam::catalog::Backup;
 use bam::config::{Document, duration};
-use bam::job::Request;
+use bam::job::{List, Request};
 use jiff::Timestamp;
-use serde_json::Value;
 
 pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8> {
     let request = Request::Backups { destinations: names(args.destination)?, site: args.of.site };
-    let result = run(document, request, output)?;
-    output.notes(&result["notes"]);
+    let answer = answer(document, request, output)?;
+    output.notes(&answer["notes"]);
     if args.lines {
-        let code = exit_code(&result);
-        output.lines(result, "backups");
-        return Ok(code);
+        output.lines(&answer);
+        return Ok(exit_code(answer.value()));
     }
-    output.result(&result, || {
+    output.answer(&answer, |put| {
+        let Some(List::Backups(backups)) = answer.list().filter(|list| !list.is_empty()) else {
+            return put(match list(answer.value(), "other_sites").next() {
+                Some(_) => "There are no backups of this site.\n",
+                None => "There are no backups.\n",
+            });
+        };
         let now = Timestamp::now().as_second();
-        let backups: Vec<&Value> = list(&result, "backups").collect();
-        let sites: Vec<String> = backups.iter().map(|backup| site_of(backup)).collect();
-        let several = sites.iter().any(|site| Some(site) != sites.first());
-        if backups.is_empty() {
-            return match list(&result, "other_sites").next() {
-                Some(_) => "There are no backups of this site.\n".into(),
-                None => "There are no backups.\n".into(),
-            };
-        }
-        let rows = backups.iter().map(|backup| listed(backup, now));
+        let first = backups.first().map(site_of);
         let heading = [
             ("id", Left),
             ("source", Left),
@@ -43,46 +39,44 @@ pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8>
             ("destinations", Left),
             ("file", Left),
         ];
-        if !several {
-            return table(heading, &rows.collect::<Vec<_>>());
+        if backups.iter().all(|backup| Some(site_of(backup)) == first) {
+            return long_table(heading, || backups.iter().map(|backup| listed(backup, now)), put);
         }
-        let rows: Vec<_> = rows
-            .zip(sites)
-            .map(|([id, source, date, age, size, encrypted, verified, places, file], site)| {
-                [id, site, source, date, age, size, encrypted, verified, places, file]
-            })
-            .collect();
+        let with_site = |backup: &Backup| {
+            let [id, source, date, age, size, encrypted, verified, places, file] = listed(backup, now);
+            [id, site_of(backup), source, date, age, size, encrypted, verified, places, file]
+        };
         let [id, source, date, age, size, encrypted, verified, places, file] = heading;
-        table([id, ("site", Left), source, date, age, size, encrypted, verified, places, file], &rows)
+        let heading = [id, ("site", Left), source, date, age, size, encrypted, verified, places, file];
+        long_table(heading, || backups.iter().map(with_site), put)
     });
-    Ok(exit_code(&result))
+    Ok(exit_code(answer.value()))
 }
 
 /// A backup as a row of the list.
-fn listed(backup: &Value, now: i64) -> [String; 9] {
-    let id = backup["id"].as_i64().unwrap_or_default();
-    let time = backup["time"].as_i64().unwrap_or(id);
-    let places: Vec<&str> = list(backup, "copies").map(|copy| text(copy, "destination")).collect();
-    let encrypted = if text(backup, "encryption") == "none" { "no" } else { "yes" };
+fn listed(backup: &Backup, now: i64) -> [String; 9] {
+    let time = i64::try_from(backup.time).unwrap_or(backup.id.seconds());
+    let places: Vec<&str> = backup.copies.iter().map(|copy| copy.place.destination.as_str()).collect();
+    let verified = backup.verified.and_then(|time| i64::try_from(time).ok());
     [
-        id.to_string(),
-        text(backup, "source").into(),
+        backup.id.to_string(),
+        backup.about.source.clone().unwrap_or_default(),
         date(time),
         duration::rough(u64::try_from(now.saturating_sub(time)).unwrap_or(0)),
-        size(number(backup, "size")),
-        encrypted.into(),
-        backup["verified"].as_i64().map_or("-".into(), date),
+        size(backup.size),
+        if backup.is_encrypted() { "yes" } else { "no" }.into(),
+        verified.map_or("-".into(), date),
         places.join(","),
-        text(backup, "file").into(),
+        backup.file.to_string(),
     ]
 }
 
 /// Whose a backup is, for the list: address, else name. A question mark where it does not say.
-fn site_of(backup: &Value) -> String {
-    let told = ["site_url", "site"].map(|key| text(backup, key));
-    let site = told.into_iter().find(|told| !told.is_empty());
-    match (site, backup["site_assumed"] == true) {
-        (Some(site), false) => site.into(),
+fn site_of(backup: &Backup) -> String {
+    let told = [backup.about.site_url(), backup.about.site.clone()];
+    let site = told.into_iter().flatten().find(|told| !told.is_empty());
+    match (site, backup.site_assumed) {
+        (Some(site), false) => site,
         (Some(site), true) => format!("{site}?"),
         (None, _) => "?".into(),
     }

@@ -1,11 +1,11 @@
 //! The verbs about copies: `replicate`, `prune`, `export`, `import`.
 
-use crate::print::{Align::Left, Output, table, text};
+use crate::print::{Align::Left, Output, long_table, text};
 use crate::result::{exit_code, list, or_dash};
-use crate::work::run;
+use crate::work::{answer, run};
 use bam::Result;
 use bam::config::Document;
-use bam::job::Request;
+use bam::job::{Decided, List, Request};
 
 pub fn replicate(document: Document, site: Option<String>, output: &Output) -> Result<u8> {
     let result = run(document, Request::Replicate { site }, output)?;
@@ -21,30 +21,33 @@ pub fn replicate(document: Document, site: Option<String>, output: &Output) -> R
 }
 
 pub fn prune(document: Document, request: Request, dry_run: bool, output: &Output) -> Result<u8> {
-    let result = run(document, request, output)?;
-    output.notes(&result["notes"]);
-    output.result(&result, || {
-        let rows: Vec<_> = list(&result, "decisions")
-            .filter(|told| dry_run || told["keep"] == false)
-            .map(|told| {
-                let fate = match (told["keep"] == true, dry_run) {
-                    (true, _) => "stays",
-                    (false, true) => "would go",
-                    (false, false) if told["error"].is_null() => "is gone",
-                    (false, false) => "is still there",
-                };
-                let words = [text(told, "schedule"), text(told, "destination"), text(told, "file"), fate];
-                let [schedule, destination, file, fate] = words.map(str::to_owned);
-                [schedule, destination, file, fate, text(told, "reason").to_owned()]
-            })
-            .collect();
-        if rows.is_empty() {
-            return "Nothing is too old.\n".into();
+    let answer = answer(document, request, output)?;
+    output.notes(&answer["notes"]);
+    output.answer(&answer, |put| {
+        let decisions = match answer.list() {
+            Some(List::Decisions(decisions)) => decisions.as_slice(),
+            _ => &[],
+        };
+        let rows =
+            || decisions.iter().filter(|one| dry_run || !one.decision.keep).map(|one| row(one, dry_run));
+        if rows().next().is_none() {
+            return put("Nothing is too old.\n");
         }
         let heading = [("schedule", Left), ("destination", Left), ("file", Left), ("", Left), ("why", Left)];
-        table(heading, &rows)
+        long_table(heading, rows, put)
     });
-    Ok(exit_code(&result))
+    Ok(exit_code(answer.value()))
+}
+
+/// What became of a backup, as a row.
+fn row(one: &Decided, dry_run: bool) -> [String; 5] {
+    let fate = match (one.decision.keep, dry_run) {
+        (true, _) => "stays",
+        (false, true) => "would go",
+        (false, false) if one.error.is_none() => "is gone",
+        (false, false) => "is still there",
+    };
+    [&*one.schedule, &*one.destination, &*one.decision.file, fate, &*one.decision.reason].map(str::to_owned)
 }
 
 pub fn export(document: Document, request: Request, output: &Output) -> Result<u8> {

@@ -1,10 +1,9 @@
 //! Copies of one file whose sidecars contradict each other: which of them is the backup, and which a copy that does not
 //! count. Nobody who can write to one destination may hide, by what he writes there, the copy at another.
 
-use super::{Backup, Listing, Relation, Sidecar, SiteIdentity, key};
-use crate::{Note, NoteKind};
+use super::{Backup, Listing, Relation, Sidecar, SiteIdentity, digest_of_hex, key};
+use crate::{Note, NoteKind, Result};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 /// What sealing anew with another key changes of a sidecar whose file stays.
 const SEAL: [&str; 4] = [key::SALT, key::KDF_ITERATIONS, key::KEY_CHECK, key::KEY_ID];
@@ -46,51 +45,55 @@ struct Weight {
 }
 
 impl Weight {
-    fn of(backup: &Backup, own: Option<&SiteIdentity>, known: bool) -> Weight {
-        let site = match own.map(|own| own.relation(&backup.identity())) {
+    fn of(backup: &Backup, own: Option<&SiteIdentity>, knows: &Knows<'_>) -> Result<Weight> {
+        let site = match own.map(|own| own.relation(backup.identity())) {
             Some(Relation::Same) => 2,
             Some(Relation::Unknown) | None => 1,
             Some(Relation::Other) => 0,
         };
-        let formed = backup.sidecar.as_ref().is_some_and(|sidecar| {
+        let sidecar = backup.sidecar()?;
+        let known = sidecar.as_ref().is_some_and(|sidecar| knows(&backup.file, sidecar));
+        let formed = sidecar.is_some_and(|sidecar| {
             sidecar.number(key::ID).is_some()
                 && sidecar.digest(key::SHA256).is_some()
                 && sidecar.digest(key::HMAC_SHA256).is_some()
                 && sidecar.number(key::FILE_SIZE).is_none_or(|told| told == backup.size)
         });
-        Weight { known, formed, site }
+        Ok(Weight { known, formed, site })
     }
 }
+
+/// Whether the site made a file with that very sidecar.
+pub type Knows<'a> = dyn Fn(&str, &Sidecar) -> bool + 'a;
 
 impl Listing {
     /// Makes, of backups that are one by their file and contradict each other in their sidecars, the one that most speaks
     /// for; the others become copies of it that do not count. What nothing decides stays as several backups. `own` is the
-    /// site that asks, `knows` whether it made a file with that very sidecar.
-    pub fn settle(&mut self, own: Option<&SiteIdentity>, knows: &dyn Fn(&str, &Sidecar) -> bool) {
-        let mut by_file: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, backup) in self.backups.iter().enumerate() {
-            by_file.entry(&backup.file).or_default().push(index);
-        }
+    /// site that asks.
+    ///
+    /// # Errors
+    /// [`super::Kept::read`].
+    pub fn settle(&mut self, own: Option<&SiteIdentity>, knows: &Knows<'_>) -> Result<()> {
         let mut lost = Vec::new();
-        for mut same_name in by_file.into_values().filter(|same_name| same_name.len() > 1) {
-            let weight = |index: &usize| {
-                self.backups.get(*index).map(|backup| {
-                    let known = backup.sidecar.as_ref().is_some_and(|sidecar| knows(&backup.file, sidecar));
-                    Weight::of(backup, own, known)
-                })
-            };
-            same_name.sort_by_cached_key(|index| Reverse(weight(index)));
-            let weights: Vec<_> = same_name.iter().filter_map(weight).collect();
-            let weighed = || same_name.iter().copied().zip(weights.iter().copied());
+        for same_name in self.of_same_names() {
+            let mut weighed = Vec::with_capacity(same_name.len());
+            for (index, backup) in &same_name {
+                weighed.push((*index, *backup, Weight::of(backup, own, knows)?));
+            }
+            weighed.sort_by_key(|(.., weight)| Reverse(*weight));
             // The weakest first: what joins one that loses, too, goes on with it.
-            for (loser, light) in weighed().rev() {
-                let winner = weighed().filter(|(_, heavy)| *heavy > light && (heavy.known || heavy.formed));
-                let winner = winner.filter_map(|(index, _)| {
-                    let kinship = kinship(self.backups.get(index)?, self.backups.get(loser)?, light.formed)?;
-                    Some((kinship, Reverse(index)))
-                });
-                if let Some((_, Reverse(winner))) = winner.max() {
-                    lost.push((loser, winner));
+            for (loser, worse, light) in weighed.iter().rev() {
+                let mut winner = None;
+                for (index, better, heavy) in &weighed {
+                    if heavy > light
+                        && (heavy.known || heavy.formed)
+                        && let Some(kinship) = kinship(better, worse, light.formed)?
+                    {
+                        winner = winner.max(Some((kinship, Reverse(*index))));
+                    }
+                }
+                if let Some((_, Reverse(winner))) = winner {
+                    lost.push((*loser, winner));
                 }
             }
         }
@@ -99,7 +102,7 @@ impl Listing {
             let mut copies = std::mem::take(&mut backup.copies);
             for copy in &mut copies {
                 (copy.whole, copy.sealed, copy.differs) = (false, false, true);
-                (copy.sidecar, copy.verified) = (None, None);
+                (copy.kept, copy.verified) = (None, None);
             }
             if let Some(winner) = self.backups.get_mut(*winner) {
                 winner.copies.append(&mut copies);
@@ -110,10 +113,19 @@ impl Listing {
         }
         for backup in &self.backups {
             for copy in backup.copies.iter().filter(|copy| copy.differs) {
-                let text = format!("{} at {} does not count: {DIFFERS}", backup.file, copy.destination);
+                let text = format!("{} at {} does not count: {DIFFERS}", backup.file, copy.place.destination);
                 self.notes.push(Note { kind: NoteKind::Warning, text });
             }
         }
+        Ok(())
+    }
+
+    /// Backups that share their name with others, by name, and where each is in the listing.
+    fn of_same_names(&self) -> Vec<Vec<(usize, &Backup)>> {
+        let mut by_name: Vec<(usize, &Backup)> = self.backups.iter().enumerate().collect();
+        by_name.sort_by_key(|(_, backup)| &backup.file);
+        let several = by_name.chunk_by(|(_, a), (_, b)| a.file == b.file).filter(|several| several.len() > 1);
+        several.map(<[_]>::to_vec).collect()
     }
 }
 
@@ -123,18 +135,19 @@ pub const DIFFERS: &str =
 
 /// What shows that a sidecar is of the same backup as a better one, the most telling last; `None`: it may be of another one
 /// of that name.
-fn kinship(better: &Backup, worse: &Backup, formed: bool) -> Option<u8> {
-    if better.sha256.is_some() && better.sha256 == worse.sha256 {
-        return Some(2);
+fn kinship(better: &Backup, worse: &Backup, formed: bool) -> Result<Option<u8>> {
+    let (own, theirs) = (better.sha256()?, worse.sha256()?);
+    if own.is_some() && own == theirs {
+        return Ok(Some(2));
     }
     // Two sites that gave the same name in the same second.
-    let other_site = better.identity().relation(&worse.identity()) == Relation::Other;
+    let other_site = better.identity().relation(worse.identity()) == Relation::Other;
     if formed && other_site {
-        return None;
+        return Ok(None);
     }
     if better.id == worse.id {
-        return Some(1);
+        return Ok(Some(1));
     }
-    let digest = worse.sidecar.as_ref().and_then(|sidecar| sidecar.digest(key::SHA256));
-    (digest.is_none() && better.size == worse.size).then_some(0)
+    let digest = theirs.and_then(|hex| digest_of_hex(hex.as_bytes()));
+    Ok((digest.is_none() && better.size == worse.size).then_some(0))
 }

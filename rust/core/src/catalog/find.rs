@@ -40,7 +40,7 @@ pub struct Found<'a> {
 
 impl Wanted<'_> {
     fn admits(&self, backup: &Backup) -> bool {
-        self.source.is_none_or(|source| backup.source.as_deref() == Some(source))
+        self.source.is_none_or(|source| backup.about.source.as_deref() == Some(source))
             && self.destination.is_none_or(|destination| backup.copy_at(destination).is_some())
     }
 
@@ -52,7 +52,7 @@ impl Wanted<'_> {
     fn names(&self, backup: &Backup) -> bool {
         match self.what.parse::<BackupId>() {
             Ok(id) => backup.id == id,
-            Err(_) => backup.file == self.what,
+            Err(_) => &*backup.file == self.what,
         }
     }
 }
@@ -99,15 +99,15 @@ impl Listing {
         }
         let others: BTreeSet<&str> = candidates
             .iter()
-            .filter_map(|other| other.source.as_deref())
-            .filter(|s| Some(*s) != backup.source.as_deref())
+            .filter_map(|other| other.about.source.as_deref())
+            .filter(|s| Some(*s) != backup.about.source.as_deref())
             .collect();
         if !others.is_empty() {
             let others: Vec<&str> = others.into_iter().collect();
             let text = format!(
                 "the latest is {} of {}; there are backups of {}, too (--source)",
                 backup.id,
-                backup.source.as_deref().unwrap_or("an unknown source"),
+                backup.about.source.as_deref().unwrap_or("an unknown source"),
                 others.join(", ")
             );
             notes.push(Note { kind: NoteKind::Info, text });
@@ -117,7 +117,7 @@ impl Listing {
 
     /// What is neither a number nor a file name is a slip of the pen.
     fn no_name(&self, wanted: &Wanted<'_>) -> Error {
-        let files = self.backups.iter().map(|backup| backup.file.as_str());
+        let files = self.backups.iter().map(|backup| &*backup.file);
         let near =
             files.chain([LATEST]).map(|name| (strsim::damerau_levenshtein(name, wanted.what), name)).min();
         let near = near.filter(|(distance, name)| *distance <= 1 + name.len() / 3);
@@ -135,7 +135,7 @@ impl Listing {
     fn not_found(&self, wanted: &Wanted<'_>) -> Error {
         let mut others = self.others.iter().filter(|backup| wanted.admits(backup) && wanted.names(backup));
         if let (Some(theirs), Some(asked)) = (others.next(), &self.asked) {
-            return asked.not_ours(&theirs.identity(), &theirs.file);
+            return asked.not_ours(theirs.identity(), &theirs.file);
         }
         if !wanted.could_be() {
             return self.no_name(wanted);
@@ -167,7 +167,7 @@ impl Listing {
             (None, 0) => "see why above".into(),
             (None, _) => {
                 let moved =
-                    self.others.iter().any(|other| own.is_some_and(|own| own.same_folder(&other.identity())));
+                    self.others.iter().any(|other| own.is_some_and(|own| own.same_folder(other.identity())));
                 format!(
                     "there are backups of other sites: {}; --site names one{}",
                     in_words(&self.other_sites()),
@@ -201,17 +201,18 @@ fn ambiguous(wanted: &Wanted<'_>, first: &Backup, more: &[&Backup]) -> Error {
     let told: Vec<String> = all
         .iter()
         .map(|backup| {
-            let places: Vec<&str> = backup.copies.iter().map(|copy| copy.destination.as_str()).collect();
+            let places: Vec<&str> =
+                backup.copies.iter().map(|copy| copy.place.destination.as_str()).collect();
             format!(
                 "{} ({} of {}, at {})",
                 backup.file,
                 backup.id,
-                backup.source.as_deref().unwrap_or("?"),
+                backup.about.source.as_deref().unwrap_or("?"),
                 places.join(", ")
             )
         })
         .collect();
-    let files: BTreeSet<&str> = all.iter().map(|backup| backup.file.as_str()).collect();
+    let files: BTreeSet<&str> = all.iter().map(|backup| &*backup.file).collect();
     let ids: BTreeSet<BackupId> = all.iter().map(|backup| backup.id).collect();
     let hint = match (files.len() == all.len(), ids.len() == all.len()) {
         (true, _) => "name one by its file",

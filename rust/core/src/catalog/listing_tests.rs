@@ -14,15 +14,15 @@ fn file(name: &str, mtime: i64, fields: &[(&str, &str)]) -> Listed {
     Listed { name: name.into(), size: 100, mtime, sidecar }
 }
 
-fn place(destination: &str, host: &str, files: Vec<Listed>) -> Place {
-    Place {
+fn place(destination: &str, host: &str, files: Vec<Listed>) -> (Place, Vec<Listed>) {
+    let place = Place {
         destination: destination.into(),
         host: host.into(),
         folder: destination.into(),
         local: true,
         repository: false,
-        files,
-    }
+    };
+    (place, files)
 }
 
 /// What is found of a listing that every site's backups are in.
@@ -40,7 +40,7 @@ fn seen(listing: &Listing) -> Vec<(u64, &str, Vec<&str>)> {
     listing
         .backups
         .iter()
-        .map(|b| (b.id.0, b.file.as_str(), b.copies.iter().map(|c| c.destination.as_str()).collect()))
+        .map(|b| (b.id.0, &*b.file, b.copies.iter().map(|c| c.place.destination.as_str()).collect()))
         .collect()
 }
 
@@ -62,17 +62,17 @@ fn backup_and_migrates_folder_is_listed() {
     let newest = find(&listing, "latest", None, None).expect("the newest");
     assert_eq!((newest.id, newest.kind), (BackupId(1_795_391_463), Kind::SiteArchive));
     assert_eq!(newest.encryption, EncryptionKind::AesModule);
-    assert_eq!(newest.source_name.as_deref(), Some("Entire Site (code, files & DB)"));
+    assert_eq!(newest.about.source_name.as_deref(), Some("Entire Site (code, files & DB)"));
     assert!(newest.copies.iter().all(|copy| copy.whole));
     let files = find(&listing, "latest", Some("pece_bkp"), None).expect("of the source");
-    assert_eq!(files.file, "sitename-2026-11-22T23-51-01.tar.gz.aes");
+    assert_eq!(&*files.file, "sitename-2026-11-22T23-51-01.tar.gz.aes");
     assert_eq!(
-        find(&listing, "1795391457", None, None).expect("by ID").file,
+        find(&listing, "1795391457", None, None).expect("by ID").file.as_ref(),
         "plain-2026-11-22T23-50-57.mysql.gz"
     );
     let bare = listing.backups.last().expect("the one without a sidecar");
-    assert_eq!((bare.id.0, bare.file.as_str()), (1_600_000_000, "mcrypt-2026-11-22T23-50-57.mysql.gz.aes"));
-    assert_eq!((bare.source.as_deref(), bare.copies.first().map(|c| c.whole)), (None, Some(false)));
+    assert_eq!((bare.id.0, &*bare.file), (1_600_000_000, "mcrypt-2026-11-22T23-50-57.mysql.gz.aes"));
+    assert_eq!((bare.about.source.as_deref(), bare.copies.first().map(|c| c.whole)), (None, Some(false)));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn copies_are_one_backup() {
     ]);
     assert_eq!(seen(&listing), [(50, "a.mysql.gz", vec!["manual", "offsite", "lost"])]);
     let backup = listing.backups.first().expect("one");
-    assert_eq!((backup.verified, backup.source.as_deref()), (Some(77), Some("db")));
+    assert_eq!((backup.verified, backup.about.source.as_deref()), (Some(77), Some("db")));
     assert_eq!(backup.copies.iter().map(|copy| copy.whole).collect::<Vec<_>>(), [true, true, false]);
 }
 
@@ -155,7 +155,7 @@ fn contested(other: &Listed, remembers: bool, check: impl Fn(&Listing)) {
     let mut places = [place("good", "g", vec![good]), place("bad", "b", vec![other.clone()])];
     for _ in 0..2 {
         let mut listing = Listing::from_places(&places);
-        listing.settle(Some(&own), &|_, sidecar| remembers && *sidecar == known);
+        listing.settle(Some(&own), &|_, sidecar| remembers && *sidecar == known).expect("settled");
         check(&listing);
         places.reverse();
     }
@@ -163,7 +163,7 @@ fn contested(other: &Listed, remembers: bool, check: impl Fn(&Listing)) {
 
 fn is_the_good_one(listing: &Listing) {
     let [backup] = listing.backups.as_slice() else { panic!("{:?}", seen(listing)) };
-    assert_eq!((backup.id.0, backup.time, backup.source.as_deref()), (60, 60, Some("db")));
+    assert_eq!((backup.id.0, backup.time, backup.about.source.as_deref()), (60, 60, Some("db")));
     assert_eq!(backup.identity().url, SiteUrl::parse("http://own.org"));
     let copy = |name: &str| backup.copy_at(name).map(|copy| (copy.whole, copy.differs));
     assert_eq!((copy("good"), copy("bad")), (Some((true, false)), Some((false, true))));
@@ -261,7 +261,7 @@ fn an_id_keeps_its_meaning_and_is_ambiguous_where_several_claim_it() {
     // One folder that cannot be read takes the meaning of no number along.
     let alone =
         Listing::from_places(&[place("m", "h", vec![file("b.mysql.gz", 5, &[(key::DATESTAMP, "100")])])]);
-    assert_eq!(find(&alone, "100", None, None).expect("the only one").file, "b.mysql.gz");
+    assert_eq!(find(&alone, "100", None, None).expect("the only one").file.as_ref(), "b.mysql.gz");
     assert_eq!(BackupId::new(5, |id| id.0 < 8), BackupId(8));
 }
 
@@ -275,9 +275,9 @@ fn what_a_wrong_clock_dated_in_the_future_is_not_the_latest() {
     )]);
     let wanted = Wanted { what: "latest", source: None, destination: None, now: 1_900_000_000 };
     let found = listing.find(&wanted).expect("found");
-    assert_eq!(found.backup.file, "real.tar");
+    assert_eq!(&*found.backup.file, "real.tar");
     assert!(found.notes.iter().any(|note| note.text.contains("ahead.tar")), "{:?}", found.notes);
-    assert_eq!(find(&listing, ahead, None, None).expect("by number").file, "ahead.tar");
+    assert_eq!(find(&listing, ahead, None, None).expect("by number").file.as_ref(), "ahead.tar");
     let alone = Listing::from_places(&[place("m", "h", vec![file("ahead.tar", 1, &[(key::ID, ahead)])])]);
     let found = alone.find(&wanted).expect("the only one");
     assert!(found.notes.iter().any(|note| note.text.contains("the clock was wrong")), "{:?}", found.notes);
@@ -337,13 +337,14 @@ fn what_a_backup_is_is_told_by_its_name_its_sidecar_and_where_it_lies() {
     let here = || place("m", "h", vec![file("d.tar.gz", 7, &fields("7", "db"))]);
     let repository = |id, source| {
         let files = vec![file("d.tar.gz", 7, &fields(id, source))];
-        Place { repository: true, ..place("r", "h", files) }
+        let (place, files) = place("r", "h", files);
+        (Place { repository: true, ..place }, files)
     };
     for (id, source, backups) in [("7", "db", 1), ("8", "db", 2), ("7", "files", 2)] {
         let listing = Listing::from_places(&[here(), repository(id, source)]);
         assert_eq!(listing.backups.len(), backups, "{id} {source}");
     }
-    let one = |places: &[Place]| {
+    let one = |places: &[(Place, Vec<Listed>)]| {
         let sites = Sites::of(&Document::default(), None);
         let listing = Listing::from_places(places).of_sites(&sites).expect("every site's");
         assert!(listing.notes.is_empty(), "nothing is ambiguous: {:?}", listing.notes);

@@ -8,22 +8,22 @@ use crate::config::{Count, KeepPeriods, duration};
 use jiff::Zoned;
 
 /// For each time, the newest first: by which words it stays (`daily 2026-11-23`); none: it goes.
-pub(super) fn kept(times: &[Zoned], rule: &KeepPeriods) -> Vec<Vec<String>> {
+pub(super) fn kept(times: impl ExactSizeIterator<Item = Zoned>, rule: &KeepPeriods) -> Vec<Vec<String>> {
     let mut left = rule.counts().map(|(word, Count(left))| (word, left, None::<String>));
-    let newest = times.first();
-    let mut kept = Vec::with_capacity(times.len());
-    for (place, time) in times.iter().enumerate() {
+    let (mut newest, all) = (None, times.len());
+    let mut kept = Vec::with_capacity(all);
+    for (place, time) in times.enumerate() {
         let mut reasons = Vec::new();
-        if let (Some(within), Some(newest)) = (rule.within.filter(|within| *within > 0), newest) {
-            let reach =
-                newest.timestamp().as_second().saturating_sub(i64::try_from(within).unwrap_or(i64::MAX));
+        let newest = *newest.get_or_insert_with(|| time.timestamp().as_second());
+        if let Some(within) = rule.within.filter(|within| *within > 0) {
+            let reach = newest.saturating_sub(i64::try_from(within).unwrap_or(i64::MAX));
             if time.timestamp().as_second() > reach {
                 reasons.push(format!("within {} of the newest", duration::format(within)));
             }
         }
         for (word, left, before) in &mut left {
-            let period = period(word, time, place);
-            if *left == 0 || (before.as_ref() == Some(&period) && place + 1 < times.len()) {
+            let period = period(word, &time, place);
+            if *left == 0 || (before.as_ref() == Some(&period) && place + 1 < all) {
                 continue;
             }
             let oldest = if before.as_ref() == Some(&period) { ", the oldest" } else { "" };
@@ -71,7 +71,7 @@ mod tests {
         for line in lines {
             let (rule, expected) = line.split_once('|').expect("a rule and what stays");
             let Keep::Periods(rule) = serde_json::from_str(rule).expect("a rule") else { panic!("{line}") };
-            let kept = kept(&times, &rule);
+            let kept = kept(times.iter().cloned(), &rule);
             let of =
                 |(time, why): (&Zoned, Vec<String>)| (!why.is_empty()).then(|| time.timestamp().as_second());
             let mut stay: Vec<i64> = times.iter().zip(kept).filter_map(of).collect();
@@ -91,7 +91,7 @@ mod tests {
         let rule =
             KeepPeriods { last: Count(1), daily: Count(7), weekly: Count(9), ..KeepPeriods::default() };
         assert_eq!(
-            kept(&times, &rule),
+            kept(times.iter().cloned(), &rule),
             [
                 vec!["last 1", "daily 2026-11-23", "weekly 2026-W48"],
                 vec!["daily 2026-11-22", "weekly 2026-W47"],
@@ -100,9 +100,13 @@ mod tests {
             ]
         );
         let within = KeepPeriods { within: Some(1_200), ..KeepPeriods::default() };
-        let stays: Vec<bool> = kept(&times, &within).iter().map(|why| !why.is_empty()).collect();
+        let stays: Vec<bool> =
+            kept(times.iter().cloned(), &within).iter().map(|why| !why.is_empty()).collect();
         assert_eq!(stays, [true, false, false, false], "20 minutes are not within 20 minutes");
         let two = KeepPeriods { yearly: Count(3), ..KeepPeriods::default() };
-        assert_eq!(kept(&times[..3], &two), [vec!["yearly 2026"], vec![], vec!["yearly 2026, the oldest"]]);
+        assert_eq!(
+            kept(times.iter().take(3).cloned(), &two),
+            [vec!["yearly 2026"], vec![], vec!["yearly 2026, the oldest"]]
+        );
     }
 }

@@ -52,7 +52,7 @@ pub fn status(document: &Document, listing: &Listing, now: i64) -> Status {
         .map(|schedule| schedule.source.as_str())
         .collect();
     if watched.is_empty() {
-        watched = listing.backups.iter().filter_map(|backup| backup.source.as_deref()).collect();
+        watched = listing.backups.iter().filter_map(|backup| backup.about.source.as_deref()).collect();
     }
     let sources: Vec<_> = watched
         .into_iter()
@@ -64,7 +64,7 @@ pub fn status(document: &Document, listing: &Listing, now: i64) -> Status {
 }
 
 fn of_source(source: &str, policy: &Policy, backups: &[Backup], now: i64) -> SourceStatus {
-    let of_source = || backups.iter().filter(|backup| backup.source.as_deref() == Some(source));
+    let of_source = || backups.iter().filter(|backup| backup.about.source.as_deref() == Some(source));
     // What a wrong clock dated in the future says nothing about how old the newest is.
     let newest = of_source()
         .filter(|backup| !is_future(backup.time, now))
@@ -72,8 +72,8 @@ fn of_source(source: &str, policy: &Policy, backups: &[Backup], now: i64) -> Sou
     let future = of_source().filter(|backup| is_future(backup.time, now)).count();
     let verified = of_source().filter_map(|backup| backup.verified).filter(|at| !is_future(*at, now)).max();
     let whole = || newest.iter().flat_map(|backup| &backup.copies).filter(|copy| copy.whole);
-    let hosts: BTreeSet<&str> = whole().map(|copy| copy.host.as_str()).collect();
-    let folders: BTreeSet<_> = whole().map(|copy| (&copy.host, &copy.folder)).collect();
+    let hosts: BTreeSet<&str> = whole().map(|copy| copy.place.host.as_str()).collect();
+    let folders: BTreeSet<_> = whole().map(|copy| (&copy.place.host, &copy.place.folder)).collect();
     let count = if policy.distinct_hosts { hosts.len() } else { folders.len() };
     let copies = u32::try_from(count).unwrap_or(u32::MAX);
     let mut missing = match newest {
@@ -98,11 +98,11 @@ fn of_source(source: &str, policy: &Policy, backups: &[Backup], now: i64) -> Sou
         source: source.to_owned(),
         ok: missing.is_empty(),
         newest: newest.map(|backup| backup.id),
-        file: newest.map(|backup| backup.file.clone()),
+        file: newest.map(|backup| backup.file.to_string()),
         age: newest.map(|backup| backup.age(now)),
         copies,
         hosts: hosts.into_iter().map(str::to_owned).collect(),
-        destinations: whole().map(|copy| copy.destination.clone()).collect(),
+        destinations: whole().map(|copy| copy.place.destination.clone()).collect(),
         verified,
         missing,
     }
@@ -129,7 +129,7 @@ fn of_the_newest(backup: &Backup, copies: u32, policy: &Policy, now: i64) -> Vec
         missing.push(format!("{wanted} {places} wanted of {}, there {}", backup.file, counted(copies)));
     }
     for copy in backup.copies.iter().filter(|copy| !copy.whole) {
-        missing.push(format!("the copy at {} is damaged or has no sidecar", copy.destination));
+        missing.push(format!("the copy at {} is damaged or has no sidecar", copy.place.destination));
     }
     missing
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     /// A copy of the backup of `age` days at `destination` on `host`, verified so many days ago.
-    fn place(destination: &str, host: &str, age: u64, verified: Option<u64>) -> Place {
+    fn place(destination: &str, host: &str, age: u64, verified: Option<u64>) -> (Place, Vec<Listed>) {
         let now = u64::try_from(NOW).expect("positive");
         let mut sidecar = Sidecar::new();
         sidecar.set_number(key::ID, now - age * DAY);
@@ -173,17 +173,17 @@ mod tests {
         }
         let file =
             Listed { name: "x.mysql.gz".into(), size: 10, mtime: 0, sidecar: Some(sidecar.to_string()) };
-        Place {
+        let place = Place {
             destination: destination.into(),
             host: host.into(),
             folder: destination.into(),
             local: true,
             repository: false,
-            files: vec![file],
-        }
+        };
+        (place, vec![file])
     }
 
-    fn judged(places: &[Place]) -> (bool, Vec<String>) {
+    fn judged(places: &[(Place, Vec<Listed>)]) -> (bool, Vec<String>) {
         let mut status = status(&document(), &Listing::from_places(places), NOW);
         assert_eq!(status.sources.len(), 1);
         let source = status.sources.remove(0);
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_damaged_copy_does_not_count() {
         let mut broken = place("c", "far", 1, None);
-        broken.files.iter_mut().for_each(|file| file.size = 9);
+        broken.1.iter_mut().for_each(|file| file.size = 9);
         let (ok, missing) = judged(&[place("a", "here", 1, Some(1)), place("b", "there", 1, None), broken]);
         assert!(
             !ok && missing.iter().any(|text| text == "the copy at c is damaged or has no sidecar"),
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn copies_are_counted_as_the_policy_counts_them() {
-        let lacking = |copies: u32, distinct_hosts: bool, places: &[Place]| {
+        let lacking = |copies: u32, distinct_hosts: bool, places: &[(Place, Vec<Listed>)]| {
             let mut document = document();
             document.policy = Policy { copies: Some(copies), distinct_hosts, ..Policy::default() };
             status(&document, &Listing::from_places(places), NOW).sources.remove(0).missing
@@ -268,7 +268,7 @@ mod tests {
         );
         // Damaged, so that none counts.
         let mut broken = place("a", "here", 1, None);
-        broken.files.iter_mut().for_each(|file| file.size = 9);
+        broken.1.iter_mut().for_each(|file| file.size = 9);
         let of_one = |distinct| lacking(1, distinct, std::slice::from_ref(&broken)).remove(0);
         assert_eq!(of_one(false), "1 copy is wanted of x.mysql.gz, there is none");
         assert_eq!(of_one(true), "1 copy on a machine is wanted of x.mysql.gz, there is none");
@@ -285,12 +285,12 @@ mod tests {
         sidecar.set(key::SOURCE_ID, "db");
         let file =
             |name: &str| Listed { name: name.into(), size: 10, mtime: 0, sidecar: Some(sidecar.to_string()) };
-        for place in &mut places {
-            place.files.push(file("ahead.mysql.gz"));
+        for (_, files) in &mut places {
+            files.push(file("ahead.mysql.gz"));
         }
         let (ok, missing) = judged(&places);
         assert!(!ok && missing.len() == 2, "too old, and not verified for too long: {missing:?}");
-        places.iter_mut().for_each(|place| place.files = vec![file("ahead.mysql.gz")]);
+        places.iter_mut().for_each(|(_, files)| *files = vec![file("ahead.mysql.gz")]);
         let (ok, missing) = judged(&places);
         assert!(!ok && missing.iter().any(|text| text.contains("dated in the future")), "{missing:?}");
     }

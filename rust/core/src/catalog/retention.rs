@@ -6,21 +6,53 @@
 use super::{Backup, BackupId, Copy, date, is_future, periods};
 use crate::config::{Document, Keep, SmartKeep};
 use jiff::tz::TimeZone;
-use serde::Serialize;
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What becomes of one backup at one destination, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Its number.
     pub id: BackupId,
     /// Its file name.
-    pub file: String,
+    pub file: Arc<str>,
     /// Whether it stays.
     pub keep: bool,
-    /// Why, for people.
-    pub reason: String,
+    /// Why, for people: a text that others may share.
+    pub reason: Arc<str>,
+}
+
+/// Why a backup stays (`Ok`) or goes (`Err`).
+type Reason = Result<Arc<str>, Arc<str>>;
+
+/// Whose a backup is, as far as a rule asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose<'b> {
+    Ours,
+    Schedule(&'b str),
+    None,
+    Future,
+}
+
+impl Whose<'_> {
+    /// Why it stays; of its own the rule decides later.
+    fn told(self) -> Arc<str> {
+        match self {
+            Whose::Ours => "nothing was decided".into(),
+            Whose::Schedule(schedule) => format!("made by schedule {schedule}").into(),
+            Whose::None => "not made by a schedule".into(),
+            Whose::Future => "dated in the future by a wrong clock".into(),
+        }
+    }
+}
+
+/// A backup of the schedule, and which decision is its.
+struct Ours {
+    decision: usize,
+    time: i64,
+    worth: Worth,
+    verified: bool,
 }
 
 /// The rule of one schedule.
@@ -67,60 +99,66 @@ impl<'a> Rule<'a> {
     /// one that stays is verified, too: that it was written is no proof that it can be read. A backup that lacks something does not
     /// push out one that lacks nothing, and one that is damaged pushes nothing out.
     pub fn decide<B: Borrow<Backup>>(&self, backups: &[B], destination: &str, now: i64) -> Vec<Decision> {
-        let mut decisions = Vec::new();
-        let mut ours = Vec::new();
         let mut there: Vec<(&Backup, &Copy)> = backups
             .iter()
             .map(B::borrow)
             .filter_map(|backup| Some((backup, backup.copy_at(destination)?)))
             .collect();
         there.sort_by(|(a, _), (b, _)| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
+        let (mut decisions, mut ours) = (Vec::with_capacity(there.len()), Vec::new());
+        let mut words = BTreeMap::new();
         for (backup, copy) in there {
-            let foreign = match backup.schedule.as_deref() {
-                Some(schedule) if schedule != self.schedule => Some(format!("made by schedule {schedule}")),
-                None => Some("not made by a schedule".to_owned()),
+            let whose = match backup.about.schedule.as_deref() {
+                Some(schedule) if schedule != self.schedule => Whose::Schedule(schedule),
+                None => Whose::None,
                 // Neither may it push out real ones: its clock says nothing about which is newer.
-                Some(_) if is_future(backup.time, now) => {
-                    Some("dated in the future by a wrong clock".to_owned())
-                }
-                Some(_) => None,
+                Some(_) if is_future(backup.time, now) => Whose::Future,
+                Some(_) => Whose::Ours,
             };
-            let keep = foreign.is_some();
-            if !keep {
-                ours.push((decisions.len(), backup, copy, self.worth(backup, copy)));
+            if whose == Whose::Ours {
+                ours.push(Ours {
+                    decision: decisions.len(),
+                    time: backup.id.seconds(),
+                    worth: self.worth(backup, copy),
+                    verified: copy.verified.is_some(),
+                });
             }
-            let reason = foreign.unwrap_or_default();
-            decisions.push(Decision { id: backup.id, file: backup.file.clone(), keep, reason });
+            let reason = words.entry(whose).or_insert_with(|| whose.told());
+            let (file, reason) = (Arc::clone(&backup.file), Arc::clone(reason));
+            decisions.push(Decision { id: backup.id, file, keep: true, reason });
         }
         // Each among those that are worth as much or more.
-        let mut among = [Worth::Good, Worth::Incomplete, Worth::Damaged].map(|least| {
-            let counted = ours.iter().filter(|(.., worth)| *worth <= least);
-            let times: Vec<i64> = counted.clone().map(|(_, backup, ..)| backup.id.seconds()).collect();
-            let worths: Vec<Worth> = counted.map(|(.., worth)| *worth).collect();
-            let reasons = worths.into_iter().zip(self.reasons(&times, now));
-            (least, reasons.filter_map(move |(worth, reason)| (worth == least).then_some(reason)))
-        });
-        let mut has_verified = false;
-        for (index, _, copy, worth) in ours {
-            let reason =
-                among.iter_mut().find(|(least, _)| *least == worth).and_then(|(_, next)| next.next());
-            let verified = copy.verified.is_some() && worth != Worth::Damaged;
-            let reason = match reason.unwrap_or_else(|| Ok("nothing was decided".to_owned())) {
-                Err(_) if verified && !has_verified => Ok("the newest that is verified".to_owned()),
-                Ok(reason) if worth == Worth::Damaged => Ok(format!("{reason}; damaged: it counts for none")),
-                reason => reason,
-            };
-            has_verified |= verified && reason.is_ok();
-            if let Some(decision) = decisions.get_mut(index) {
-                decision.keep = reason.is_ok();
-                decision.reason = reason.unwrap_or_else(|reason| reason);
+        for least in [Worth::Good, Worth::Incomplete, Worth::Damaged] {
+            if !ours.iter().any(|one| one.worth == least) {
+                continue;
             }
+            let counted = || ours.iter().filter(|one| one.worth <= least);
+            let times: Vec<i64> = counted().map(|one| one.time).collect();
+            for (one, reason) in
+                counted().zip(self.reasons(&times, now)).filter(|(one, _)| one.worth == least)
+            {
+                if let Some(decision) = decisions.get_mut(one.decision) {
+                    decision.keep = reason.is_ok();
+                    decision.reason = reason.unwrap_or_else(|reason| reason);
+                }
+            }
+        }
+        let mut has_verified = false;
+        for one in ours {
+            let Some(decision) = decisions.get_mut(one.decision) else { continue };
+            let verified = one.verified && one.worth != Worth::Damaged;
+            if !decision.keep && verified && !has_verified {
+                (decision.keep, decision.reason) = (true, "the newest that is verified".into());
+            } else if decision.keep && one.worth == Worth::Damaged {
+                decision.reason = format!("{}; damaged: it counts for none", decision.reason).into();
+            }
+            has_verified |= verified && decision.keep;
         }
         decisions
     }
 
     fn worth(&self, backup: &Backup, copy: &Copy) -> Worth {
-        match backup.is_incomplete() {
+        match backup.incomplete {
             _ if (self.is_damaged)(backup, copy) => Worth::Damaged,
             true => Worth::Incomplete,
             false => Worth::Good,
@@ -143,14 +181,16 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// For each of the schedule's backups, the newest first: why it stays (`Ok`) or goes (`Err`).
-    fn reasons(&self, times: &[i64], now: i64) -> Vec<Result<String, String>> {
+    /// For each of the schedule's backups, the newest first: why it stays or goes.
+    fn reasons(&self, times: &[i64], now: i64) -> Vec<Reason> {
+        let same = |reason: Reason| vec![reason; times.len()];
         match self.keep {
-            Keep::All => times.iter().map(|_| Ok("all are kept".to_owned())).collect(),
+            Keep::All => same(Ok("all are kept".into())),
             Keep::Newest(keep) => {
+                let goes: Arc<str> = format!("only the newest {keep} stay").into();
                 let reason = |place: u64| match place {
-                    place if place <= *keep => Ok(format!("number {place} of {keep}")),
-                    _ => Err(format!("only the newest {keep} stay")),
+                    place if place <= *keep => Ok(format!("number {place} of {keep}").into()),
+                    _ => Err(Arc::clone(&goes)),
                 };
                 (1..).take(times.len()).map(reason).collect()
             }
@@ -158,25 +198,25 @@ impl<'a> Rule<'a> {
                 let oldest_first: Vec<i64> = times.iter().rev().copied().collect();
                 let kept = smart(&oldest_first, self.smart, now);
                 let newest = times.len().saturating_sub(1);
+                let goes: Arc<str> = "smart delete keeps others of that time".into();
                 let reason = |place: usize| match kept.get(&place) {
-                    Some(period) => Ok(format!("smart delete keeps it: {period}")),
+                    Some(period) => Ok(format!("smart delete keeps it: {period}").into()),
                     // Not so in B&M, which may delete the newest when it looks an hour after it was made.
-                    None if place == newest => Ok("the newest".to_owned()),
-                    None => Err("smart delete keeps others of that time".to_owned()),
+                    None if place == newest => Ok("the newest".into()),
+                    None => Err(Arc::clone(&goes)),
                 };
                 (0..times.len()).rev().map(reason).collect()
             }
             // `config check` refuses it; nothing goes by what nobody can mean.
-            Keep::Periods(empty) if empty.is_empty() => {
-                times.iter().map(|_| Ok("keep: it names nothing".to_owned())).collect()
-            }
+            Keep::Periods(empty) if empty.is_empty() => same(Ok("keep: it names nothing".into())),
             Keep::Periods(rule) => {
-                let times: Vec<_> = times.iter().map(|time| date::at(*time, &self.zone)).collect();
+                let times = times.iter().map(|time| date::at(*time, &self.zone));
+                let goes: Arc<str> = format!("others stay by: {}", self.keep).into();
                 let told = |why: Vec<String>| match why.is_empty() {
-                    true => Err(format!("others stay by: {}", self.keep)),
-                    false => Ok(why.join(", ")),
+                    true => Err(Arc::clone(&goes)),
+                    false => Ok(why.join(", ").into()),
                 };
-                periods::kept(&times, rule).into_iter().map(told).collect()
+                periods::kept(times, rule).into_iter().map(told).collect()
             }
         }
     }
@@ -260,9 +300,8 @@ mod tests {
             folder: "/b".into(),
             local: true,
             repository: false,
-            files: files.collect(),
         };
-        Listing::from_places(&[place]).backups
+        Listing::from_places(&[(place, files.collect())]).backups
     }
 
     fn kept_of(backups: &[Backup], keep: i64) -> Vec<u64> {
@@ -316,8 +355,7 @@ mod tests {
             (4, "weekly", false),
         ]);
         for backup in all.iter_mut().filter(|backup| backup.id.0 != 2) {
-            let sidecar = backup.sidecar.as_mut().expect("a sidecar");
-            sidecar.set_number(key::MISSING, u64::from(backup.id.0 > 2));
+            backup.incomplete = backup.id.0 > 2;
         }
         assert_eq!(kept_of(&all, 1), [4, 2]);
         assert_eq!(kept_of(&all, 2), [4, 3, 2, 1]);
@@ -339,14 +377,14 @@ mod tests {
         let (document, is_damaged) = (Document::default(), |backup: &Backup, _: &Copy| backup.id.0 == 5);
         let rule = Rule::of(&document, "weekly", &Keep::Newest(1), &is_damaged);
         let decisions = rule.decide(&all, "m", NOW);
-        let reasons: Vec<_> = decisions.iter().map(|decision| decision.reason.as_str()).collect();
+        let reasons: Vec<_> = decisions.iter().map(|decision| &*decision.reason).collect();
         let gone = "only the newest 1 stay";
         assert_eq!(
             reasons,
             ["number 1 of 1; damaged: it counts for none", "number 1 of 1", gone, gone, gone]
         );
         for backup in all.iter_mut().filter(|backup| backup.id.0 == 4) {
-            backup.sidecar.as_mut().expect("a sidecar").set_number(key::MISSING, 1);
+            backup.incomplete = true;
         }
         assert_eq!(kept_without(&all, 1, &[5]), [5, 4, 3], "one that lacks something is still better");
     }

@@ -118,8 +118,8 @@ impl Sites {
     }
 
     fn is_own_folder(&self, copy: &Copy) -> bool {
-        let folder = Path::new(&copy.folder);
-        copy.local && self.folders.iter().any(|own| folder.starts_with(own))
+        let folder = Path::new(&copy.place.folder);
+        copy.place.local && self.folders.iter().any(|own| folder.starts_with(own))
     }
 }
 
@@ -133,13 +133,13 @@ impl Listing {
     /// that has no backups here, or by a name that several have.
     pub fn of_sites(mut self, sites: &Sites) -> Result<Listing> {
         self.mark(sites);
-        let all = std::mem::take(&mut self.backups);
         match &sites.which {
-            Which::All => self.backups = all,
-            Which::Own if sites.own.is_none() => self.backups = all,
-            Which::Own => (self.backups, self.others) = all.into_iter().partition(|b| b.own == Some(true)),
+            Which::All => {}
+            Which::Own if sites.own.is_none() => {}
+            Which::Own => self.others = self.backups.extract_if(.., |b| b.own != Some(true)).collect(),
             Which::Named(text) => {
-                (self.backups, self.others) = all.into_iter().partition(|b| b.identity().is_meant_by(text));
+                let is_other = |b: &mut Backup| !b.identity().is_meant_by(text);
+                self.others = self.backups.extract_if(.., is_other).collect();
                 self.check_named(text)?;
             }
         }
@@ -161,25 +161,26 @@ impl Listing {
         let (mut relations, mut shared) = (Vec::new(), BTreeSet::new());
         let mut names: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
         for backup in &self.backups {
-            let relation = match own.relation(&backup.identity()) {
+            let relation = match own.relation(backup.identity()) {
                 Relation::Other if !backup.is_ours() && at_home(backup) => Relation::Unknown,
                 relation => relation,
             };
             for copy in &backup.copies {
-                let folder = (copy.host.clone(), copy.folder.clone());
+                let folder = (copy.place.host.clone(), copy.place.folder.clone());
                 if relation == Relation::Other {
                     shared.insert(folder);
-                } else if let (Relation::Unknown, Some(name)) = (relation, &backup.site) {
+                } else if let (Relation::Unknown, Some(name)) = (relation, &backup.about.site) {
                     names.entry(folder).or_default().insert(name.clone());
                 }
             }
             relations.push(relation);
         }
         for (backup, relation) in self.backups.iter_mut().zip(relations) {
+            let site = &backup.about.site;
             let alone = |copy: &Copy| {
-                let folder = (copy.host.clone(), copy.folder.clone());
+                let folder = (copy.place.host.clone(), copy.place.folder.clone());
                 let several = names.get(&folder).is_some_and(|names| names.len() > 1);
-                !shared.contains(&folder) && (!several || backup.site.is_some() && backup.site == own.name)
+                !shared.contains(&folder) && (!several || site.is_some() && *site == own.name)
             };
             let assumed =
                 relation == Relation::Unknown && (at_home(backup) || backup.copies.iter().any(alone));
@@ -271,16 +272,16 @@ fn group<'b>(backups: impl IntoIterator<Item = &'b Backup>) -> Vec<(SiteIdentity
         let own = backup.own == Some(true);
         let found = groups.iter_mut().find(|(known, members)| {
             let both_own = own && members.first().is_some_and(|first| first.own == Some(true));
-            both_own || known.relation(&site) == Relation::Same || (!site.is_known() && *known == site)
+            both_own || known.relation(site) == Relation::Same || (!site.is_known() && known == site)
         });
         match found {
             Some((known, members)) => {
                 // The first may know less than those that follow.
-                known.url = known.url.take().or(site.url);
-                known.folder = known.folder.take().or(site.folder);
+                known.url = known.url.take().or_else(|| site.url.clone());
+                known.folder = known.folder.take().or_else(|| site.folder.clone());
                 members.push(backup);
             }
-            None => groups.push((site, vec![backup])),
+            None => groups.push((site.clone(), vec![backup])),
         }
     }
     groups

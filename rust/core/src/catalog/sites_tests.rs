@@ -22,32 +22,32 @@ fn ours(name: &str, id: u64, site: &str) -> Listed {
     file(name, id, &[(key::SITE, site), (key::SITE_NAME, host), (key::FORMAT, "1"), (key::SOURCE_ID, "db")])
 }
 
-fn place(folder: &str, files: Vec<Listed>) -> Place {
-    Place {
+fn place(folder: &str, files: Vec<Listed>) -> (Place, Vec<Listed>) {
+    let place = Place {
         destination: folder.into(),
         host: "h".into(),
         folder: folder.into(),
         local: true,
         repository: false,
-        files,
-    }
+    };
+    (place, files)
 }
 
 fn document(yaml: &str) -> Document {
     Document::from_yaml(yaml).expect(yaml)
 }
 
-fn of(places: &[Place], document: &Document, asked: Option<&str>) -> crate::Result<Listing> {
+fn of(places: &[(Place, Vec<Listed>)], document: &Document, asked: Option<&str>) -> crate::Result<Listing> {
     Listing::from_places(places).of_sites(&Sites::of(document, asked))
 }
 
 fn names(listing: &Listing) -> Vec<&str> {
-    listing.backups.iter().map(|backup| backup.file.as_str()).collect()
+    listing.backups.iter().map(|backup| &*backup.file).collect()
 }
 
 fn latest(listing: &Listing) -> crate::Result<&str> {
     let wanted = Wanted { what: "latest", source: None, destination: None, now: NOW };
-    listing.find(&wanted).map(|found| found.backup.file.as_str())
+    listing.find(&wanted).map(|found| &*found.backup.file)
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_bare_machine_is_asked_which_site_where_there_are_several() {
         assert!(error.to_string().contains(word), "{error}");
     }
     let by_id = Wanted { what: "1", source: None, destination: None, now: NOW };
-    assert_eq!(listing.find(&by_id).expect("a number names one").backup.file, "a1.tar");
+    assert_eq!(listing.find(&by_id).expect("a number names one").backup.file.as_ref(), "a1.tar");
     assert_eq!(latest(&of(&two, &bare, Some("http://a.org")).expect("listed")).expect("named"), "a1.tar");
 }
 
@@ -189,7 +189,7 @@ fn a_backup_of_another_site_is_admitted_only_where_it_was_asked_for() {
 fn backups_of_one_site_are_together() {
     let a = document("site: {url: 'https://a.org', name: A}");
     let groups = |listing: &Listing| -> Vec<Vec<String>> {
-        let names = |group: Vec<&super::Backup>| group.iter().map(|backup| backup.file.clone()).collect();
+        let names = |group: Vec<&super::Backup>| group.iter().map(|backup| backup.file.to_string()).collect();
         listing.by_site().into_iter().map(names).collect()
     };
     let dump = || file("dump.mysql.gz", 5, &[]);

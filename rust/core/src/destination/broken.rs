@@ -62,7 +62,7 @@ impl Destination for Broken {
         Err(self.why())
     }
 
-    fn look(&self, _told: &mut Vec<Note>) -> Result<Vec<Listed>> {
+    fn look(&self, _found: &mut dyn FnMut(Listed), _told: &mut Vec<Note>) -> Result<()> {
         Err(self.why())
     }
 

@@ -103,23 +103,36 @@ impl Directory {
         }
     }
 
-    /// The files of the folder by name, as far as they are UTF-8; a folder that is not there yet is empty.
-    fn files(&self) -> Result<BTreeMap<String, fs::Metadata>> {
-        let names = match crate::entries::names(&self.path) {
-            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            names => names.at("cannot list", &self.path)?,
+    /// The names in the folder that are wanted, as far as they are UTF-8; a folder that is not there yet is empty.
+    fn names(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
+        let all = match crate::entries::names(&self.path) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            all => all.at("cannot list", &self.path)?,
         };
-        let mut files = BTreeMap::new();
-        for name in names {
+        let mut names = Vec::new();
+        for name in all {
             let name = name.at("cannot list", &self.path)?;
-            let Some(name) = name.to_str() else { continue };
-            let path = self.at(name);
-            match fs::symlink_metadata(&path) {
-                Ok(metadata) if metadata.is_file() => drop(files.insert(name.to_owned(), metadata)),
-                Ok(_) => {}
-                // Gone since the folder was read.
-                Err(cause) if cause.kind() == ErrorKind::NotFound => {}
-                Err(cause) => return Err(Error::io("cannot look at", &path, cause)),
+            names.extend(name.to_str().filter(|name| wanted(name)).map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    /// What is known of a file; `None` where a name is none's, or is gone since the folder was read.
+    fn file(&self, name: &str) -> Result<Option<fs::Metadata>> {
+        let path = self.at(name);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) => Ok(Some(metadata).filter(fs::Metadata::is_file)),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(Error::io("cannot look at", &path, cause)),
+        }
+    }
+
+    /// The files of the folder by name.
+    fn files(&self) -> Result<BTreeMap<String, fs::Metadata>> {
+        let mut files = BTreeMap::new();
+        for name in self.names(&|_| true)? {
+            if let Some(metadata) = self.file(&name)? {
+                files.insert(name, metadata);
             }
         }
         Ok(files)
@@ -203,22 +216,20 @@ impl Destination for Directory {
         Ok(Some(room.f_bavail.saturating_mul(room.f_frsize)))
     }
 
-    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
-        let files = self.files()?;
-        let mut listed = Vec::new();
-        for (file, metadata) in &files {
-            if names::kind(file) != Kind::Data(file) {
-                continue;
-            }
-            match self.sidecar(file) {
+    fn look(&self, found: &mut dyn FnMut(Listed), told: &mut Vec<Note>) -> Result<()> {
+        let mut names = self.names(&|name| names::kind(name) == Kind::Data(name))?;
+        names.sort_unstable();
+        for name in names {
+            let Some(metadata) = self.file(&name)? else { continue };
+            match self.sidecar(&name) {
                 Ok(sidecar) => {
                     let (size, mtime) = (metadata.size(), metadata.mtime());
-                    listed.push(Listed { name: file.clone(), size, mtime, sidecar });
+                    found(Listed { name, size, mtime, sidecar });
                 }
-                Err(error) => told.push(unreadable(file, &error)),
+                Err(error) => told.push(unreadable(&name, &error)),
             }
         }
-        Ok(listed)
+        Ok(())
     }
 
     fn stat(&self, name: &str) -> Result<Option<Stat>> {

@@ -141,11 +141,14 @@ pub trait Destination: Send + Sync {
 
     /// All whole backups, foreign files included, sorted by name. Names that are not UTF-8 are not ours: left out. So
     /// is a backup whose sidecar cannot be read, of which `told` gets a note that it is missing: what it is nobody knows.
-    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>>;
+    /// `found` gets each as it is read; where looking fails, what it got is not all.
+    fn look(&self, found: &mut dyn FnMut(Listed), told: &mut Vec<Note>) -> Result<()>;
 
     /// The same, with nothing said of what is left out.
     fn list(&self) -> Result<Vec<Listed>> {
-        self.look(&mut Vec::new())
+        let mut all = Vec::new();
+        self.look(&mut |listed| all.push(listed), &mut Vec::new())?;
+        Ok(all)
     }
 
     /// Size and age, `None` where there is no such backup.

@@ -68,8 +68,8 @@ impl<D: Destination> Destination for Named<D> {
         self.name(self.0.free_space())
     }
 
-    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
-        self.name(self.0.look(told))
+    fn look(&self, found: &mut dyn FnMut(Listed), told: &mut Vec<Note>) -> Result<()> {
+        self.name(self.0.look(found, told))
     }
 
     fn list(&self) -> Result<Vec<Listed>> {

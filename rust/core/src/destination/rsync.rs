@@ -179,8 +179,8 @@ impl Destination for Rsync {
         self.remote.free_space()
     }
 
-    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
-        self.remote.look(told)
+    fn look(&self, found: &mut dyn FnMut(Listed), told: &mut Vec<Note>) -> Result<()> {
+        self.remote.look(found, told)
     }
 
     fn stat(&self, name: &str) -> Result<Option<Stat>> {

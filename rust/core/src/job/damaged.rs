@@ -29,13 +29,20 @@ impl Damaged {
 
     /// Whether this copy of a backup was found damaged, and is still the one that was read.
     pub fn has(&self, file: &str, copy: &Copy) -> bool {
-        let Some(known) = self.0.get(&name(&copy.destination, file)) else { return false };
-        let told = copy.sidecar.as_ref().and_then(|sidecar| sidecar.get(key::SHA256));
-        known["good"] != true
-            && known["size"].as_u64() == Some(copy.size)
-            && known["mtime"].as_i64() == Some(copy.mtime)
-            // Of sidecars that a listing does not keep nothing is known.
-            && (told.is_none() || told == known["sha256"].as_str())
+        if self.0.is_empty() {
+            return false;
+        }
+        let Some(known) = self.0.get(&name(&copy.place.destination, file)) else { return false };
+        if known["good"] == true
+            || known["size"].as_u64() != Some(copy.size)
+            || known["mtime"].as_i64() != Some(copy.mtime)
+        {
+            return false;
+        }
+        // Of sidecars that a listing does not keep, or give back, nothing is known.
+        let sidecar = copy.sidecar().ok().flatten();
+        let told = sidecar.as_ref().and_then(|sidecar| sidecar.get(key::SHA256));
+        told.is_none() || told == known["sha256"].as_str()
     }
 }
 
@@ -76,7 +83,7 @@ pub fn forget_gone(document: &Document, listing: &Listing, monitor: &Monitor) {
         let Some((place, file)) = key.split_once('/') else { return true };
         let there = || {
             let all = listing.backups.iter().chain(&listing.others);
-            all.filter(|backup| backup.file == file).any(|backup| backup.copy_at(place).is_some())
+            all.filter(|backup| &*backup.file == file).any(|backup| backup.copy_at(place).is_some())
         };
         !document.destinations.contains_key(place)
             || (listing.left_out == 0 && !listing.unreachable.contains_key(place) && !there())

@@ -39,15 +39,15 @@ pub fn give(state_dir: &Path, now: i64, seen: &BTreeSet<BackupId>) -> Result<Bac
 }
 
 /// The backups in the folders of this machine that the document names, whosesoever: their numbers are taken.
-pub fn in_folders(document: &Document) -> Vec<Backup> {
+pub fn in_folders(document: &Document) -> Result<Vec<Backup>> {
     let mut found = Vec::new();
     let here = document.destinations.iter().filter(|(_, place)| place.kind == DestinationType::Directory);
     for (name, config) in here {
         if let Ok(place) = destination::open(name, config, &document.site) {
-            found.extend(Listing::of(&[&*place]).backups);
+            found.extend(Listing::of(&[&*place])?.backups);
         }
     }
-    found
+    Ok(found)
 }
 
 #[cfg(test)]

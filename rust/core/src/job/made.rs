@@ -92,8 +92,8 @@ impl Made {
         }
         let (mut there, mut newest) = (BTreeSet::new(), BTreeMap::new());
         for backup in listing.backups.iter().chain(&listing.others) {
-            there.extend(plain_name(&backup.file));
-            if let Some(source) = backup.source.as_deref() {
+            there.extend(plain_name(&backup.file).filter(|name| self.0.contains_key(name)));
+            if let Some(source) = backup.about.source.as_deref() {
                 let last = newest.entry(source).or_insert(backup.id);
                 *last = backup.id.max(*last);
             }

@@ -20,6 +20,7 @@
 //! proof (`keys`, `trust`, `made`), what the web server hands out (`web`), maintenance mode (`site`). `schedule` runs what is due, in turn.
 
 pub mod across;
+mod answer;
 mod backup;
 pub mod check;
 pub mod choose;
@@ -50,6 +51,9 @@ mod trust;
 mod verify;
 mod web;
 
+use answer::as_value;
+pub use answer::{Answer, List};
+pub use copies::prune::Decided;
 pub use copies::raw;
 pub use open::decrypt::{decrypt, keys_of};
 pub use open::look;
@@ -59,7 +63,6 @@ pub use restore::recover::bring_back;
 pub use select::{Meant, meant, other_site};
 pub use verify::drill;
 
-use crate::catalog::Backup;
 use crate::config::Document;
 use crate::{Code, Error, Monitor, Note, NoteKind, Phase, Progress, Result, Told, threads};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -72,7 +75,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Job {
     watch: Watch,
-    thread: Option<JoinHandle<Result<Value>>>,
+    thread: Option<JoinHandle<Result<Answer>>>,
 }
 
 /// A job from outside: any number of threads wait for its end, whoever takes its result.
@@ -129,11 +132,11 @@ impl Job {
     }
 
     /// Waits for the end and takes the result (docs/json.md).
-    pub fn finish(mut self) -> Result<Value> {
+    pub fn finish(mut self) -> Result<Answer> {
         self.join()
     }
 
-    fn join(&mut self) -> Result<Value> {
+    fn join(&mut self) -> Result<Answer> {
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             Some(Err(_)) => Err(Error::new(Code::Internal, "the job stopped at a bug in bam")
@@ -172,7 +175,7 @@ impl Drop for Job {
 
 /// Runs a request on the calling thread. The result has the job's `notes` and its `exit_code`: 0, or 3 where
 /// something is missing (docs/json.md).
-pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Value> {
+pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Answer> {
     for note in document.notes.iter().cloned().chain(document.exposed()) {
         monitor.note(note.kind, note.text);
     }
@@ -183,7 +186,7 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
     });
     // Where nobody nearer to the failure said what was being done.
     let mut result = result.doing(request.name())?;
-    if let Value::Object(map) = &mut result {
+    if let Value::Object(map) = result.value_mut() {
         let notes = monitor.notes();
         let partial = notes.iter().any(|note| note.kind == NoteKind::Missing);
         let code = if partial { Code::Partial.exit_code() } else { 0 };
@@ -193,34 +196,21 @@ pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Re
     Ok(result)
 }
 
-/// A backup as it is told of: one that only repositories have is encrypted by them.
-fn as_told(backup: &Backup) -> Value {
-    let mut told = json!(backup);
-    if backup.is_in_repositories() {
-        told["encryption"] = "restic".into();
-    }
-    told
-}
-
 /// What there is.
 fn backups(
     document: &Document,
     destinations: &[String],
     site: Option<&str>,
     monitor: &Arc<Monitor>,
-) -> Result<Value> {
+) -> Result<Answer> {
     let all = places::open(document, destinations)?;
     let listing = places::list(NoteKind::Missing, document, &all, site, monitor)?;
     if let Some(note) = listing.incomplete() {
         monitor.note(note.kind, note.text);
     }
     let (unreachable, other_sites) = (json!(listing.unreachable), listing.other_sites());
-    // Each goes when it is told: there may be very many.
-    let backups: Vec<Value> = listing.backups.into_iter().map(|backup| as_told(&backup)).collect();
-    // Moved in, where json! would copy.
-    let mut told = json!({ "backups": null, "unreachable": unreachable, "other_sites": other_sites });
-    told["backups"] = Value::Array(backups);
-    Ok(told)
+    let told = json!({ "backups": null, "unreachable": unreachable, "other_sites": other_sites });
+    Ok(Answer::with(told, List::Backups(listing.backups)))
 }
 
 /// Looks at one destination.
@@ -252,8 +242,8 @@ fn init(document: &Document, destination: &String, monitor: &Arc<Monitor>) -> Re
 
 /// The result alone.
 #[allow(clippy::too_many_lines, reason = "a table: each request, and the room that does it")]
-fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Value> {
-    Ok(match request {
+fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Answer> {
+    let told = match request {
         Request::Backup { what, destinations, profile, description } => {
             let ask = backup::BackupRequest {
                 what: what.as_deref(),
@@ -263,7 +253,9 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             };
             backup::run(document, &ask, monitor)?
         }
-        Request::Backups { destinations, site } => backups(document, destinations, site.as_deref(), monitor)?,
+        Request::Backups { destinations, site } => {
+            return backups(document, destinations, site.as_deref(), monitor);
+        }
         Request::Find { id, destination, source, site } => {
             let ask = Restore {
                 id: Some(id.clone()),
@@ -273,7 +265,7 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
                 ..Restore::default()
             };
             let meant = select::meant(document, &ask, monitor)?;
-            json!({ "backup": as_told(&meant.backup), "other_site": meant.other_site })
+            json!({ "backup": as_value(&meant.backup)?, "other_site": meant.other_site })
         }
         Request::Stats { destinations, source, site } => {
             let ask = select::Criteria::new(None, destinations, source.as_deref(), site.as_deref());
@@ -299,7 +291,7 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
         Request::Run { schedule } => schedule::run(document, schedule, monitor)?,
         Request::Replicate { site } => copies::replicate::run(document, site.as_deref(), monitor)?,
         Request::Prune { schedules, dry_run, site } => {
-            copies::prune::run(document, schedules, *dry_run, site.as_deref(), monitor)?
+            return copies::prune::run(document, schedules, *dry_run, site.as_deref(), monitor);
         }
         Request::Export { id, path, create, host, program, unauthenticated, source, site } => {
             let ask = select::Criteria::new(Some(id), &[], source.as_deref(), site.as_deref());
@@ -333,5 +325,6 @@ fn told(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Resul
             let found = restore::recover::recover(document, &lock::state_dir(document)?, *way, monitor)?;
             json!({ "found": found })
         }
-    })
+    };
+    Ok(told.into())
 }

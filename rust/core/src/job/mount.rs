@@ -11,7 +11,7 @@ use std::path::Path;
 pub fn run(document: &Document, ask: &Criteria<'_>, folder: &Path, monitor: &Monitor) -> Result<Value> {
     let there = ask.list_for_one(document, monitor)?;
     let backup = ask.find(document, &there.listing, monitor)?;
-    let holds = |id: &str| backup.copy_at(id).is_some_and(|copy| copy.repository && copy.whole);
+    let holds = |id: &str| backup.copy_at(id).is_some_and(|copy| copy.place.repository && copy.whole);
     let holding = there.places.iter().filter(|place| holds(place.id()));
     let place = holding.min_by_key(|place| !place.is_here()).ok_or_else(|| {
         let text = format!("{} lies in no repository: archives cannot be mounted", backup.file);
@@ -26,12 +26,13 @@ pub fn run(document: &Document, ask: &Criteria<'_>, folder: &Path, monitor: &Mon
             .hint("name an empty folder: the backup is shown in it"));
     }
     let mut tags = vec![tag(ID, &backup.id.to_string())];
-    let site = backup.sidecar.as_ref().and_then(|sidecar| sidecar.get(crate::catalog::key::SITE));
+    let sidecar = backup.sidecar()?;
+    let site = sidecar.as_ref().and_then(|sidecar| sidecar.get(crate::catalog::key::SITE));
     tags.extend(site.map(|site| tag(SITE, site)));
     match snapshots.mount(&tags, folder, monitor).within(Fact::Destination, place.id()) {
         // So it ends.
         Err(error) if error.code() == Code::Cancelled => {}
         done => done?,
     }
-    Ok(json!({ "id": backup.id, "file": backup.file, "destination": place.id(), "folder": folder }))
+    Ok(json!({ "id": backup.id, "file": &*backup.file, "destination": place.id(), "folder": folder }))
 }

@@ -181,7 +181,7 @@ pub fn list_made(
 pub fn check_source(document: &Document, listing: &Listing, source: Option<&str>) -> Result<()> {
     let Some(source) = source.filter(|source| !document.sources.contains_key(*source)) else { return Ok(()) };
     let backups = listing.backups.iter().chain(&listing.others);
-    let of_backups: BTreeSet<&str> = backups.filter_map(|backup| backup.source.as_deref()).collect();
+    let of_backups: BTreeSet<&str> = backups.filter_map(|backup| backup.about.source.as_deref()).collect();
     // A place that could not be asked may have some of it.
     if of_backups.contains(source) || !listing.unreachable.is_empty() {
         return Ok(());
@@ -217,8 +217,8 @@ pub fn list_all(
 ) -> Result<Listing> {
     let asked: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
     asked.iter().for_each(|place| place.attend(&monitor.flag()));
-    let mut listing = Listing::of(&asked);
-    settle(document, &mut listing);
+    let mut listing = Listing::of(&asked)?;
+    settle(document, &mut listing)?;
     monitor.check()?;
     if !places.is_empty() && listing.unreachable.len() == places.len() {
         let told: Vec<String> =
@@ -235,9 +235,9 @@ pub fn list_all(
 }
 
 /// Decides which of several contradicting copies is the backup, by what this site is and remembers.
-pub fn settle(document: &Document, listing: &mut Listing) {
+pub fn settle(document: &Document, listing: &mut Listing) -> Result<()> {
     let made = Made::of(document);
-    listing.settle(SiteIdentity::of(document).as_ref(), &|file, sidecar| made.knows(file, sidecar));
+    listing.settle(SiteIdentity::of(document).as_ref(), &|file, sidecar| made.knows(file, sidecar))
 }
 
 /// [`Local::fetch`], or [`Local::reach`] where only parts of a copy may be needed.

@@ -1,5 +1,6 @@
 //! One run of a schedule: the backup, then what older runs left undone, then what is too old; and when runs are due.
 
+use super::answer::as_value;
 use super::choose::{self, Choice};
 use super::copies::{prune, replicate};
 use super::restore::recover;
@@ -53,8 +54,10 @@ fn make(document: &Document, name: &str, choice: &Choice, monitor: &Arc<Monitor>
     let all = places::open(document, &choice.destinations)?;
     let copied = replicate::bring_up_to_date(document, &all, None, monitor).map(Value::from);
     let copied = told(copied, "older copies could not be completed", monitor)?;
-    let pruned = prune::apply(document, name, &all, false, None, monitor)
-        .map(|pruned| pruned.into_iter().filter(|told| told["keep"] == false).collect());
+    let pruned = prune::apply(document, name, &all, false, None, monitor).and_then(|mut decided| {
+        decided.retain(|one| !one.decision.keep);
+        as_value(&decided)
+    });
     let pruned = told(pruned, "what is too old could not be removed", monitor)?;
     if let Value::Object(map) = &mut result {
         map.insert("copied".into(), copied);

@@ -73,7 +73,7 @@ impl<'a> Criteria<'a> {
             None => {
                 places::check_source(document, listing, self.source)?;
                 let of_source = |backup: &&Backup| {
-                    self.source.is_none_or(|source| backup.source.as_deref() == Some(source))
+                    self.source.is_none_or(|source| backup.about.source.as_deref() == Some(source))
                 };
                 Ok(listing.backups.iter().filter(of_source).collect())
             }

@@ -10,13 +10,14 @@
 use super::choose;
 use super::keys::{self, Fit, Ring};
 use super::local::Local;
-use super::made::Made;
-use crate::catalog::{Backup, FileName, Listing, Sidecar, key};
+use super::made::{Made, plain_name};
+use crate::catalog::{Backup, BackupId, FileName, Listing, Sidecar, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::Destination;
 use crate::encrypt::kdf::{self, Derivation, Kdf, Keys, Salt};
 use crate::encrypt::{self, KeyCheck, KeyId, eight_bytes, enc};
 use crate::{Code, Error, Fact, Monitor, NoteKind, Result, Told};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// How much of the rule a verb can do without.
@@ -143,7 +144,7 @@ pub fn settle(
             return Err(exchanged(local, "had a MAC", "has none"));
         }
         (Demand::Proof, _)
-            if encryption == encrypt::Kind::None && !was_sealed && made_so(document, local.sidecar()) =>
+            if encryption == encrypt::Kind::None && !was_sealed && made_so(document, source_of(local)) =>
         {
             let text = format!(
                 "{file} is taken without proof that it is unchanged: it has no MAC, as unencrypted backups of earlier \
@@ -213,30 +214,52 @@ fn exchanged(local: &Local, was: &str, is: &str) -> Error {
 /// Whether another copy in this listing shows that the backup is an encrypted one. Another backup of the same name does
 /// not, where this site knows that the last one under it was made in the clear.
 pub fn is_known_encrypted(document: &Document, listing: &Listing, backup: &Backup) -> bool {
-    is_shown_encrypted(&Made::of(document), listing, backup)
+    !backup.is_encrypted() && Encrypted::of(listing).shows(&Made::of(document), backup)
 }
 
-/// As [`is_known_encrypted`], of many.
-pub fn is_shown_encrypted(made: &Made, listing: &Listing, backup: &Backup) -> bool {
-    let plain = |file: &str| {
-        FileName::parse(file).map(|name| FileName { encryption: EncryptionKind::None, ..name }.to_string())
-    };
-    let renewed = made.was_made_plain(&backup.file);
-    let same_name = |other: &Backup| !renewed && plain(&other.file) == plain(&backup.file);
-    let of_site = |other: &Backup| same_name(other) || other.id == backup.id;
-    // Numbers are a site's own.
-    !backup.is_encrypted()
-        && (listing.backups.iter().any(|other| other.is_encrypted() && of_site(other))
-            || listing.others.iter().any(|other| other.is_encrypted() && same_name(other)))
+/// What is encrypted in a listing.
+#[derive(Default)]
+pub struct Encrypted {
+    names: HashSet<String>,
+    /// Numbers are a site's own.
+    ids: HashSet<BackupId>,
+}
+
+impl Encrypted {
+    /// What a listing has of it, as far as it tells something of others in it that are not.
+    pub fn of(listing: &Listing) -> Encrypted {
+        let all = || listing.backups.iter().chain(&listing.others);
+        if !all().any(Backup::is_encrypted) {
+            return Encrypted::default();
+        }
+        let plain: HashSet<String> = all()
+            .filter(|backup| !backup.is_encrypted())
+            .filter_map(|backup| plain_name(&backup.file))
+            .collect();
+        let encrypted = all().filter(|backup| backup.is_encrypted());
+        let names =
+            encrypted.filter_map(|backup| plain_name(&backup.file).filter(|name| plain.contains(name)));
+        let names = names.collect();
+        let ids = listing.backups.iter().filter(|backup| backup.is_encrypted() && !plain.is_empty());
+        Encrypted { names, ids: ids.map(|backup| backup.id).collect() }
+    }
+
+    /// As [`is_known_encrypted`].
+    pub fn shows(&self, made: &Made, backup: &Backup) -> bool {
+        let same_name = || plain_name(&backup.file).is_some_and(|name| self.names.contains(&name));
+        !backup.is_encrypted()
+            && (self.ids.contains(&backup.id) || !made.was_made_plain(&backup.file) && same_name())
+    }
+}
+
+fn source_of(local: &Local) -> Option<&str> {
+    local.sidecar()?.get(key::SOURCE_ID)
 }
 
 /// Whether a backup without a MAC may be one that this site made before unencrypted ones got it: all that the site makes
 /// of its source today is unencrypted, too.
-pub fn made_so(document: &Document, sidecar: Option<&Sidecar>) -> bool {
-    let Some(source) = sidecar.and_then(|sidecar| sidecar.get(key::SOURCE_ID)) else { return false };
-    if !document.sources.contains_key(source) {
-        return false;
-    }
+pub fn made_so(document: &Document, source: Option<&str>) -> bool {
+    let Some(source) = source.filter(|source| document.sources.contains_key(*source)) else { return false };
     let of_schedules = document.schedules.values().filter(|schedule| schedule.source == source);
     let mut profiles =
         of_schedules.map(|schedule| schedule.profile.as_str()).chain([choose::profile_of(document, source)]);
@@ -268,10 +291,8 @@ pub fn is_sealed(
     if place.snapshots().is_some() {
         return Ok(Sealed::Known);
     }
-    let Some(sidecar) = backup.sidecar.as_ref().filter(|sidecar| sidecar.get(key::HMAC_SHA256).is_some())
-    else {
-        return Ok(Sealed::Not);
-    };
+    let sidecar = backup.sidecar()?.filter(|sidecar| sidecar.get(key::HMAC_SHA256).is_some());
+    let Some(sidecar) = &sidecar else { return Ok(Sealed::Not) };
     if made.knows(&backup.file, sidecar) {
         return Ok(Sealed::Known);
     }

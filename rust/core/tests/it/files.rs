@@ -63,7 +63,7 @@ impl Site {
 
     fn run(&self, request: Value) -> Result<Value, Error> {
         let request: Request = serde_json::from_value(request).expect("a request");
-        Job::start(self.document(), request).and_then(Job::finish)
+        Job::start(self.document(), request).and_then(Job::finish)?.into_value()
     }
 
     fn back_up(&self) -> (PathBuf, u64) {

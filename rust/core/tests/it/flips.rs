@@ -56,7 +56,7 @@ impl Site {
 
     fn run(&self, request: Value) -> Result<Value, Error> {
         let request: Request = serde_json::from_value(request).expect("a request");
-        Job::start(self.document.clone(), request).and_then(Job::finish)
+        Job::start(self.document.clone(), request).and_then(Job::finish)?.into_value()
     }
 
     fn back_up(&self, profile: &str) -> PathBuf {

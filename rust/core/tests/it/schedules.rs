@@ -1,7 +1,7 @@
 //! Schedules as cron runs them: retention, copies that are completed later, when they are due.
 
 use bam::config::{Document, Schedule};
-use bam::job::{Job, Request, schedule};
+use bam::job::{Answer, Job, Request, schedule};
 use bam::{Code, Error, Monitor, NoteKind};
 use serde_json::{Value, json};
 use std::fs;
@@ -39,7 +39,7 @@ impl Site {
 
     fn run(&self, request: Value) -> Result<Value, Error> {
         let request: Request = serde_json::from_value(request).expect("a request");
-        Job::start(self.document(), request).and_then(Job::finish)
+        Job::start(self.document(), request).and_then(Job::finish)?.into_value()
     }
 
     fn backups(&self, place: &str) -> Vec<String> {
@@ -86,7 +86,7 @@ fn one_whose_time_cannot_be_told_stops_no_other() {
     assert!(told(&monitor));
     site.run(json!({"job": "run", "schedule": "weekly"})).expect("made");
     let job = Job::start(document, serde_json::from_value(json!({"job": "status"})).expect("a request"));
-    let status = job.and_then(Job::finish).expect("told");
+    let status = job.and_then(Job::finish).and_then(Answer::into_value).expect("told");
     assert!(status["schedules"]["bad"]["next_run"].is_null(), "{status}");
     assert!(status["schedules"]["weekly"]["next_run"].is_i64(), "{status}");
     assert!(status["notes"].to_string().contains("schedule bad never runs"), "{status}");

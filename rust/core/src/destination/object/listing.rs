@@ -45,9 +45,9 @@ impl Place {
     }
 
     /// All whole backups.
-    pub fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
-        let Some(files) = self.files()? else { return Ok(Vec::new()) };
-        let (mut listed, mut bytes) = (Vec::new(), 0);
+    pub fn look(&self, found: &mut dyn FnMut(Listed), told: &mut Vec<Note>) -> Result<()> {
+        let Some(files) = self.files()? else { return Ok(()) };
+        let mut bytes = 0;
         let names: Vec<(&String, &Stat)> = files
             .iter()
             .filter(|(name, _)| names::kind(name) == Kind::Data(name) && check_object_name(name).is_ok())
@@ -66,19 +66,15 @@ impl Place {
                         if bytes > SIDECARS_MAX {
                             return Err(too_much(&self.describe()));
                         }
-                        listed.push(Listed {
-                            name: (*name).clone(),
-                            size: stat.size,
-                            mtime: stat.mtime,
-                            sidecar,
-                        });
+                        let Stat { size, mtime } = **stat;
+                        found(Listed { name: (*name).clone(), size, mtime, sidecar });
                     }
                     Err(error) if error.code() == Code::Cancelled => return Err(error),
                     Err(error) => told.push(unreadable(name, &error)),
                 }
             }
         }
-        Ok(listed)
+        Ok(())
     }
 
     /// Their sidecars, asked for together. Fails where the connection does.

@@ -202,8 +202,8 @@ impl Destination for Objects {
         Ok(None)
     }
 
-    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
-        self.place.look(told)
+    fn look(&self, found: &mut dyn FnMut(Listed), told: &mut Vec<Note>) -> Result<()> {
+        self.place.look(found, told)
     }
 
     fn stat(&self, name: &str) -> Result<Option<Stat>> {

@@ -276,9 +276,10 @@ impl Destination for Repository {
         Ok(Some(room.f_bavail.saturating_mul(room.f_frsize)))
     }
 
-    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
+    fn look(&self, found: &mut dyn FnMut(Listed), told: &mut Vec<Note>) -> Result<()> {
         let all = self.backups(told).map_err(|error| self.gone(error))?;
-        Ok(all.into_iter().filter(|found| found.lacks.is_empty()).map(|found| found.listed).collect())
+        all.into_iter().filter(|one| one.lacks.is_empty()).for_each(|one| found(one.listed));
+        Ok(())
     }
 
     fn stat(&self, name: &str) -> Result<Option<Stat>> {

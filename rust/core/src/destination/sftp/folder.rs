@@ -287,16 +287,21 @@ impl Folder {
         Err(Trouble { error: too_much(&self.place()), broken: false })
     }
 
-    pub fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>, Trouble> {
+    /// `last` is the name that was told last: what was cut off goes on behind it.
+    pub fn look(
+        &self,
+        last: &mut Option<String>,
+        found: &mut dyn FnMut(Listed),
+        told: &mut Vec<Note>,
+    ) -> Result<(), Trouble> {
         let Some(files) = self.files()? else {
             let text = format!("there is no folder {} (yet)", self.place());
             told.push(Note { kind: NoteKind::Warning, text });
-            return Ok(Vec::new());
+            return Ok(());
         };
-        let mut listed = Vec::new();
         let mut bytes = 0;
         for (name, &Stat { size, mtime }) in &files {
-            if names::kind(name) != Kind::Data(name) {
+            if names::kind(name) != Kind::Data(name) || last.as_ref().is_some_and(|last| name <= last) {
                 continue;
             }
             let has_sidecar =
@@ -307,15 +312,16 @@ impl Folder {
                     if bytes > SIDECARS_MAX {
                         return Err(too_much(&self.place()).into());
                     }
-                    listed.push(Listed { name: name.clone(), size, mtime, sidecar });
+                    found(Listed { name: name.clone(), size, mtime, sidecar });
                 }
                 Err(trouble) if trouble.broken || trouble.error.code() == Code::Cancelled => {
                     return Err(trouble);
                 }
                 Err(trouble) => told.push(unreadable(name, &trouble.error)),
             }
+            *last = Some(name.clone());
         }
-        Ok(listed)
+        Ok(())
     }
 
     pub fn sidecar(&self, name: &str) -> Result<Option<String>, Trouble> {

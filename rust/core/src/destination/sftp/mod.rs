@@ -102,7 +102,7 @@ impl Sftp {
     }
 
     /// The same where nothing is to be done but looking: not for long.
-    fn looking<T>(&self, requests: impl Fn(&Folder) -> Result<T, Trouble>) -> Result<T> {
+    fn looking<T>(&self, requests: impl FnMut(&Folder) -> Result<T, Trouble>) -> Result<T> {
         Ok(self.with_server(&self.hurried(), requests)?)
     }
 
@@ -118,7 +118,7 @@ impl Sftp {
     fn with_server<T>(
         &self,
         server: &Server,
-        requests: impl Fn(&Folder) -> Result<T, Trouble>,
+        mut requests: impl FnMut(&Folder) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(folder) = idle {
@@ -365,13 +365,9 @@ impl Destination for Sftp {
         self.with(Folder::free_space)
     }
 
-    fn look(&self, told: &mut Vec<Note>) -> Result<Vec<Listed>> {
-        let (listed, notes) = self.looking(|folder| {
-            let mut notes = Vec::new();
-            Ok((folder.look(&mut notes)?, notes))
-        })?;
-        told.extend(notes);
-        Ok(listed)
+    fn look(&self, found: &mut dyn FnMut(Listed), told: &mut Vec<Note>) -> Result<()> {
+        let mut last = None;
+        self.looking(|folder| folder.look(&mut last, found, told))
     }
 
     fn stat(&self, name: &str) -> Result<Option<Stat>> {

@@ -110,7 +110,7 @@ pub fn find(
     )?;
     for backup in chosen {
         monitor.check()?;
-        monitor.set_current(backup.file.clone());
+        monitor.set_current(backup.file.to_string());
         let look = |local: Local| {
             let never_plain = trust::is_known_encrypted(document, &there.listing, backup);
             let opened =
@@ -140,7 +140,7 @@ pub fn find(
 /// The backups to look into, the newest first.
 fn choose<'b>(backups: &'b [Backup], search: &Search<'_>, searched: &mut Searched) -> Vec<&'b Backup> {
     let is_meant = |backup: &&Backup| {
-        search.source.is_none_or(|source| backup.source.as_deref() == Some(source))
+        search.source.is_none_or(|source| backup.about.source.as_deref() == Some(source))
             && search.since.is_none_or(|since| backup.time >= since)
     };
     let (mut chosen, others): (Vec<_>, Vec<_>) =
@@ -255,7 +255,7 @@ fn keep(found: &Connection, backup: &Backup, fitting: BTreeMap<Vec<u8>, (String,
         )
         .map_err(spill::failed)?;
     for (path, (kind, size, mtime)) in fitting {
-        let source = backup.source.as_deref().unwrap_or_default();
+        let source = backup.about.source.as_deref().unwrap_or_default();
         let row = params![path, source, kind, signed(size), mtime, signed(backup.time), id];
         statement.execute(row).map_err(spill::failed)?;
     }

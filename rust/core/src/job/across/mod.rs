@@ -38,9 +38,9 @@ impl Which {
     fn listed(backup: &Backup) -> Which {
         Which {
             id: Some(backup.id.0),
-            file: backup.file.clone(),
+            file: backup.file.to_string(),
             time: Some(backup.time),
-            source: backup.source.clone(),
+            source: backup.about.source.clone(),
         }
     }
 }

@@ -84,7 +84,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Monitor) -> Result
         monitor.note(note.kind, note.text);
     }
     let of_source =
-        |backup: &&Backup| ask.source.is_none_or(|source| backup.source.as_deref() == Some(source));
+        |backup: &&Backup| ask.source.is_none_or(|source| backup.about.source.as_deref() == Some(source));
     let backups: Vec<&Backup> = there.listing.backups.iter().filter(of_source).collect();
     let zone = date::zone(document.site.timezone.as_deref());
     let (mut total, mut stored) = (Sum::default(), Sum::default());
@@ -95,11 +95,11 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Monitor) -> Result
     let mut folders: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
     for backup in &backups {
         total.add(backup.size);
-        let source = sources.entry(backup.source.as_deref().unwrap_or("?")).or_default();
+        let source = sources.entry(backup.about.source.as_deref().unwrap_or("?")).or_default();
         source.add(backup);
         for copy in &backup.copies {
-            destinations.entry(&copy.destination).or_default().add(copy.size);
-            if folders.insert((&copy.host, &copy.folder, &backup.file)) {
+            destinations.entry(&copy.place.destination).or_default().add(copy.size);
+            if folders.insert((&copy.place.host, &copy.place.folder, &backup.file)) {
                 stored.add(copy.size);
                 source.stored = source.stored.saturating_add(copy.size);
             }

@@ -120,7 +120,7 @@ fn attempt(
     let description = in_the_clear(description.unwrap_or(&profile.description), monitor);
     let state_dir = lock::state_dir(document)?;
     let now = jiff::Timestamp::now().as_second();
-    let id = ids::give(&state_dir, now, &numbers(document, &listing))?;
+    let id = ids::give(&state_dir, now, &numbers(document, &listing)?)?;
     let run = Run {
         document,
         choice,
@@ -185,7 +185,7 @@ fn list_and_clean(
 ) -> Result<Listing> {
     let everywhere: places::Ready = ready.iter().chain(repositories).cloned().collect();
     let listing = places::list_all(NoteKind::Missing, document, &everywhere, monitor)?;
-    let resumable = replicate::resumable(document, &listing);
+    let resumable = replicate::resumable(document, &listing)?;
     for place in ready {
         places::clean(&**place, &resumable, monitor)?;
     }
@@ -370,9 +370,9 @@ impl Run<'_> {
 
 /// The numbers that are taken, as far as can be seen at once: where the backup goes, and in the other folders of this
 /// machine. What lies at servers that are not asked now, this site gave and remembers ([`ids`]).
-fn numbers(document: &Document, listing: &Listing) -> BTreeSet<BackupId> {
-    let elsewhere = ids::in_folders(document);
-    listing.backups.iter().chain(&elsewhere).map(|backup| backup.id).collect()
+fn numbers(document: &Document, listing: &Listing) -> Result<BTreeSet<BackupId>> {
+    let elsewhere = ids::in_folders(document)?;
+    Ok(listing.backups.iter().chain(&elsewhere).map(|backup| backup.id).collect())
 }
 
 fn describe(

@@ -27,7 +27,7 @@ impl Named {
         refused: &BTreeSet<String>,
     ) -> Result<Named> {
         // However they are encrypted: a plain backup that is called as an encrypted one would pass for that one, exchanged.
-        let listed = listing.backups.iter().map(|backup| backup.file.as_str());
+        let listed = listing.backups.iter().map(|backup| &*backup.file);
         let taken = listed.chain(refused.iter().map(String::as_str));
         let files: BTreeSet<String> = taken.filter_map(made::plain_name).collect();
         // Of the same second at a place that is not asked now: names with a time are the site's own only once.
@@ -60,14 +60,14 @@ fn own_alone(document: &Document, source: &str, listing: &Listing, file: &str) -
     let (own, plain) = (SiteIdentity::of(document), made::plain_name(file));
     for there in listing.backups.iter().filter(|there| made::plain_name(&there.file) == plain) {
         let theirs = there.identity();
-        let whose = if own.as_ref().is_some_and(|own| own.relation(&theirs) == Relation::Other) {
+        let whose = if own.as_ref().is_some_and(|own| own.relation(theirs) == Relation::Other) {
             theirs.describe()
-        } else if let Some(other) = there.source.as_deref().filter(|other| *other != source) {
+        } else if let Some(other) = there.about.source.as_deref().filter(|other| *other != source) {
             format!("the source {other}")
         } else {
             continue;
         };
-        let places: Vec<&str> = there.copies.iter().map(|copy| copy.destination.as_str()).collect();
+        let places: Vec<&str> = there.copies.iter().map(|copy| copy.place.destination.as_str()).collect();
         let text =
             format!("{} at {} is a backup of {whose} and is not replaced", there.file, places.join(", "));
         return Err(Error::new(Code::Usage, text).hint(

@@ -89,12 +89,12 @@ pub fn export(
         );
         monitor.note(NoteKind::Warning, text);
     }
-    let path = folder.join(name);
+    let path = folder.join(&**name);
     exports::remember(&state_dir, backup, &path, disk.as_ref(), &host)?;
     Ok(json!({
         "id": backup.id,
-        "file": name,
-        "source": backup.source,
+        "file": &**name,
+        "source": backup.about.source,
         "path": path,
         "howto": page,
         "host": host,
@@ -217,9 +217,9 @@ fn number(
     size: u64,
     time: u64,
 ) -> Result<BackupId> {
-    let mut seen = ids::in_folders(document);
-    seen.extend(Listing::of(&[place]).backups);
-    if let Some(same) = seen.iter().find(|backup| backup.file == name && backup.size == size) {
+    let mut seen = ids::in_folders(document)?;
+    seen.extend(Listing::of(&[place])?.backups);
+    if let Some(same) = seen.iter().find(|backup| &*backup.file == name && backup.size == size) {
         return Ok(same.id);
     }
     let seen: BTreeSet<BackupId> = seen.iter().map(|backup| backup.id).collect();

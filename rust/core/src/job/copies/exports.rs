@@ -73,12 +73,15 @@ fn name_of(device: u64) -> String {
     source.map_or(number.clone(), str::to_owned)
 }
 
-/// The exported copies of a backup that are there, or on a disk that is not mounted now.
-pub fn of(document: &Document, state_dir: &Path, backup: &Backup) -> Result<Vec<Exported>> {
-    let all = lock::read_shared(state_dir, STATE)?;
-    let entries = all.get(&backup.file).and_then(Value::as_array).cloned().unwrap_or_default();
+/// All that is remembered.
+pub fn known(state_dir: &Path) -> Result<Map<String, Value>> {
+    lock::read_shared(state_dir, STATE)
+}
+
+/// The exported copies of a backup that are there, or on a disk that is not mounted now, by what is `known`.
+pub fn of(document: &Document, known: &Map<String, Value>, backup: &Backup) -> Vec<Exported> {
     let mut found = Vec::new();
-    for entry in entries {
+    for entry in known.get(&*backup.file).and_then(Value::as_array).into_iter().flatten() {
         let Some(path) = entry["path"].as_str().map(PathBuf::from) else { continue };
         // Another backup of that name, since.
         if entry["id"].as_u64().is_some_and(|id| id != backup.id.0) {
@@ -98,7 +101,7 @@ pub fn of(document: &Document, state_dir: &Path, backup: &Backup) -> Result<Vec<
         };
         found.push(Exported { path, host });
     }
-    Ok(found)
+    found
 }
 
 /// Remembers a copy.
@@ -117,7 +120,7 @@ pub fn remember(
         "host": host,
         "disk": disk.map(|disk| disk.name.as_str()),
     });
-    if let Some(entries) = all.entry(backup.file.as_str()).or_insert_with(|| json!([])).as_array_mut() {
+    if let Some(entries) = all.entry(&*backup.file).or_insert_with(|| json!([])).as_array_mut() {
         // The same place on another disk is another copy.
         entries.retain(|old| old["path"] != entry["path"] || old["disk"] != entry["disk"]);
         entries.push(entry);

@@ -6,9 +6,11 @@ use crate::destination::Destination;
 use crate::job::choose::unknown;
 use crate::job::damaged::Damaged;
 use crate::job::made::{self, Made};
-use crate::job::{lock, places, trust};
+use crate::job::{Answer, List, lock, places, trust};
 use crate::{Code, Error, Monitor, NoteKind, Result};
-use serde_json::{Value, json};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ pub fn run(
     dry_run: bool,
     site: Option<&str>,
     monitor: &Arc<Monitor>,
-) -> Result<Value> {
+) -> Result<Answer> {
     let _lock = lock::acquire(document)?;
     let known: Vec<&str> = document.schedules.keys().map(String::as_str).collect();
     if let Some(name) = schedules.iter().find(|name| !document.schedules.contains_key(*name)) {
@@ -32,12 +34,10 @@ pub fn run(
     for name in known.iter().filter(|name| schedules.is_empty() || schedules.iter().any(|s| s == *name)) {
         let settings = document.schedules.get(*name);
         let all = places::open(document, settings.map_or(&[], |schedule| &schedule.destinations))?;
-        decisions.extend(apply(document, name, &all, dry_run, site, monitor)?);
+        decisions.append(&mut apply(document, name, &all, dry_run, site, monitor)?);
     }
-    // Moved in, where json! would copy: there may be very many.
-    let mut told = json!({ "dry_run": dry_run, "decisions": null });
-    told["decisions"] = Value::Array(decisions);
-    Ok(told)
+    let told = json!({ "dry_run": dry_run, "decisions": null });
+    Ok(Answer::with(told, List::Decisions(decisions)))
 }
 
 /// One schedule's rule at its destinations, `all`, with the lock held.
@@ -48,7 +48,7 @@ pub fn apply(
     dry_run: bool,
     site: Option<&str>,
     monitor: &Arc<Monitor>,
-) -> Result<Vec<Value>> {
+) -> Result<Vec<Decided>> {
     let Some(settings) = document.schedules.get(schedule) else { return Ok(Vec::new()) };
     let known = Damaged::of(document);
     let is_damaged = |backup: &Backup, copy: &Copy| !copy.whole || known.has(&backup.file, copy);
@@ -61,30 +61,34 @@ pub fn apply(
     // Each site's by themselves: the newest of one must not push out another's.
     let sites = listing.by_site();
     let now = jiff::Timestamp::now().as_second();
-    let mut told = Vec::new();
+    let (mut told, name) = (Vec::new(), Arc::from(schedule));
     for place in all.iter().filter(|place| !listing.unreachable.contains_key(place.id())) {
-        let mut decisions = Vec::new();
+        // Of each site; most have one here.
+        let (mut decisions, at) = (Vec::new(), Arc::from(place.id()));
         tell_of_the_future(schedule, place.id(), sites.iter().flatten(), now, monitor);
         for backups in &sites {
             // What this site's key has not sealed pushes nothing out that it has. It goes when enough newer ones are sealed.
             let (sealed, other) = by_seal(document, place, schedule, backups, monitor)?;
-            decisions.extend(rule.decide(&sealed, place.id(), now));
+            decisions.push(rule.decide(&sealed, place.id(), now));
+            let mut of_other = Vec::new();
             for backup in other {
                 let id = backup.id;
                 let mut among = sealed.clone();
                 among.insert(among.partition_point(|known| known.id > id), backup);
                 let decided = rule.decide(&among, place.id(), now);
-                decisions.extend(decided.into_iter().filter(|decision| decision.id == id));
+                of_other.extend(decided.into_iter().filter(|decision| decision.id == id));
             }
+            decisions.push(of_other);
         }
         let mut erased = match dry_run {
             true => BTreeMap::new(),
             false => erase(document, &**place, &decisions, monitor)?,
         };
         let mut gone = Gone::default();
-        for decision in decisions {
+        for mut decision in decisions.into_iter().flatten() {
             let done = erased.remove(&decision.file);
-            told.push(tell(schedule, &**place, decision, done, &mut gone, monitor));
+            let error = settle(&**place, &mut decision, done, &mut gone, monitor);
+            told.push(Decided { schedule: Arc::clone(&name), destination: Arc::clone(&at), decision, error });
         }
         if gone.guarded > 0 {
             let text = format!(
@@ -120,8 +124,9 @@ fn tell_of_the_future<'b>(
     now: i64,
     monitor: &Monitor,
 ) {
-    let ours =
-        |backup: &Backup| backup.schedule.as_deref() == Some(schedule) && backup.copy_at(place).is_some();
+    let ours = |backup: &Backup| {
+        backup.about.schedule.as_deref() == Some(schedule) && backup.copy_at(place).is_some()
+    };
     let count = backups.filter(|backup| ours(backup) && is_future(backup.time, now)).count();
     if count > 0 {
         let stay =
@@ -140,14 +145,17 @@ struct Gone {
     guarded: usize,
 }
 
+/// What became of one that was to go.
+type Done = std::result::Result<(), Box<Error>>;
+
 /// Lets those go from a place of which it was decided, and gives what became of each.
 fn erase(
     document: &Document,
     place: &dyn Destination,
-    decisions: &[Decision],
+    decisions: &[Vec<Decision>],
     monitor: &Monitor,
-) -> Result<BTreeMap<String, Result<()>>> {
-    let go: Vec<&str> = decisions.iter().filter(|one| !one.keep).map(|one| one.file.as_str()).collect();
+) -> Result<BTreeMap<Arc<str>, Done>> {
+    let go: Vec<&str> = decisions.iter().flatten().filter(|one| !one.keep).map(|one| &*one.file).collect();
     let mut done = BTreeMap::new();
     monitor.check()?;
     place.remove_all(&go, &mut |file, erased| {
@@ -155,27 +163,54 @@ fn erase(
             // At once: a kill must not make it look as if somebody else had.
             made::erased(document, file, monitor);
         }
-        done.insert(file.to_owned(), erased);
+        done.insert(file.into(), erased.map_err(Box::new));
         monitor.check()
     })?;
     Ok(done)
 }
 
-/// Tells of one decision, and what became of it; `done` is `None` where nothing was to be.
-fn tell(
-    schedule: &str,
+/// A decision, and what became of it.
+#[derive(Debug)]
+pub struct Decided {
+    /// Machine name of the schedule.
+    pub schedule: Arc<str>,
+    /// Machine name of the destination.
+    pub destination: Arc<str>,
+    /// The decision.
+    pub decision: Decision,
+    /// Why it was not carried out.
+    pub error: Option<Box<Error>>,
+}
+
+impl Serialize for Decided {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut told = serializer.serialize_struct("Decided", 8)?;
+        told.serialize_field("schedule", &*self.schedule)?;
+        told.serialize_field("destination", &*self.destination)?;
+        told.serialize_field("id", &self.decision.id)?;
+        told.serialize_field("file", &*self.decision.file)?;
+        told.serialize_field("keep", &self.decision.keep)?;
+        told.serialize_field("reason", &*self.decision.reason)?;
+        told.serialize_field("error", &self.error.as_ref().map(ToString::to_string))?;
+        told.serialize_field("failure", &self.error)?;
+        told.end()
+    }
+}
+
+/// Counts what became of a decision, and gives what to tell of it; `done` is `None` where nothing was to be.
+fn settle(
     place: &dyn Destination,
-    decision: Decision,
-    done: Option<Result<()>>,
+    decision: &mut Decision,
+    done: Option<Done>,
     gone: &mut Gone,
     monitor: &Monitor,
-) -> Value {
+) -> Option<Box<Error>> {
     let is_done = matches!(done, Some(Ok(())));
     let is_tried = done.is_some();
-    let error = done.and_then(Result::err);
+    let error = done.and_then(Done::err);
     // A refusal is how it is found out, where the settings do not say so.
     let refused = |error: &Error| error.code() == Code::Permission;
-    let stays = place.guards() && !decision.keep && (!is_tried || error.as_ref().is_some_and(refused));
+    let stays = place.guards() && !decision.keep && (!is_tried || error.as_deref().is_some_and(refused));
     let error = error.filter(|_| !stays);
     gone.guarded += usize::from(stays);
     gone.erased |= is_done;
@@ -183,16 +218,10 @@ fn tell(
         let text = format!("{} should go from {} but did not: {failed}", decision.file, place.id());
         monitor.note(NoteKind::Missing, text);
     }
-    json!({
-        "schedule": schedule,
-        "destination": place.id(),
-        "id": decision.id,
-        "file": decision.file,
-        "keep": decision.keep || stays,
-        "reason": if stays { GUARDED.to_owned() } else { decision.reason },
-        "error": error.as_ref().map(ToString::to_string),
-        "failure": error,
-    })
+    if stays {
+        (decision.keep, decision.reason) = (true, GUARDED.into());
+    }
+    error
 }
 
 /// Backups as they are, but for those of the schedule that have no MAC, which come apart. Those with a MAC that no key at
@@ -212,7 +241,8 @@ fn by_seal<'b>(
     let (mut sealed, mut other) = (Vec::new(), Vec::new());
     for &backup in backups {
         monitor.check()?;
-        let asked = backup.schedule.as_deref() == Some(schedule) && backup.copy_at(place.id()).is_some();
+        let asked =
+            backup.about.schedule.as_deref() == Some(schedule) && backup.copy_at(place.id()).is_some();
         match asked.then(|| trust::is_sealed(document, place, backup, &mut made, monitor)).transpose() {
             Err(error) if error.code() == Code::Cancelled => return Err(error),
             Ok(Some(trust::Sealed::Known) | None) => sealed.push(backup),

@@ -41,14 +41,7 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
     if let (true, Some(note)) = (ask.ids.is_empty(), listing.incomplete()) {
         monitor.note(note.kind, note.text);
     }
-    let chosen: Vec<&Backup> = if ask.ids.is_empty() {
-        listing.backups.iter().filter(|backup| backup.is_encrypted() || is_sealed(backup)).collect()
-    } else {
-        ask.ids
-            .iter()
-            .map(|id| places::find(document, &listing, id, None, None, monitor))
-            .collect::<Result<_>>()?
-    };
+    let chosen = run.choose(&listing)?;
     let mut failed = Vec::new();
     for backup in chosen {
         monitor.check()?;
@@ -56,13 +49,13 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
             Err(error) if error.code() == Code::Cancelled => return Err(error),
             Err(error) => {
                 for copy in &backup.copies {
-                    run.tell(backup, &copy.destination, "kept", Some(&error));
+                    run.tell(backup, &copy.place.destination, "kept", Some(&error));
                 }
                 failed.push(error.about(&backup.file));
             }
             Ok(()) => {
                 for copy in backup.copies.iter().filter(|copy| copy.differs) {
-                    let place = &copy.destination;
+                    let place = &copy.place.destination;
                     let error = Error::new(Code::Integrity, format!("the copy at {place}: {DIFFERS}")).hint(
                         format!(
                             "`bam delete {} --destination {place} --site all` takes it away, `bam replicate` copies it there again",
@@ -131,14 +124,14 @@ struct New<'a> {
 
 impl New<'_> {
     fn existing(&self, backup: &Backup) -> Existing {
-        if self.name == backup.file { Existing::Replace } else { Existing::Keep }
+        if *self.name == *backup.file { Existing::Replace } else { Existing::Keep }
     }
 
     /// Whether a place has it already.
     fn is_at(&self, place: &Arc<dyn Destination>, backup: &Backup, monitor: &Monitor) -> Result<bool> {
         let Some(text) = place.sidecar(&self.name)? else { return Ok(false) };
         let sidecar = Sidecar::parse(&text);
-        let ours = self.name == backup.file
+        let ours = *self.name == *backup.file
             || (sidecar.get(key::REKEYED_FROM).is_some()
                 && sidecar.number(key::DATESTAMP) == Some(backup.time));
         Ok(ours && self.seal.is_of(&sidecar, monitor)? && place.stat(&self.name)?.is_some())
@@ -169,6 +162,21 @@ struct Fresh {
 }
 
 impl Run<'_> {
+    /// The backups that are meant: all that a key is needed for, where none is named.
+    fn choose<'l>(&self, listing: &'l Listing) -> Result<Vec<&'l Backup>> {
+        if !self.ask.ids.is_empty() {
+            let find = |id: &String| places::find(self.document, listing, id, None, None, self.monitor);
+            return self.ask.ids.iter().map(find).collect();
+        }
+        let mut chosen = Vec::new();
+        for backup in &listing.backups {
+            if backup.is_encrypted() || is_sealed(backup)? {
+                chosen.push(backup);
+            }
+        }
+        Ok(chosen)
+    }
+
     /// What is there, once what a killed run left is settled.
     fn list(&self) -> Result<Listing> {
         for place in self.all {
@@ -183,7 +191,7 @@ impl Run<'_> {
     fn tell(&mut self, backup: &Backup, destination: &str, done: &str, error: Option<&Error>) {
         self.told.push(json!({
             "id": backup.id,
-            "file": backup.file,
+            "file": &*backup.file,
             "destination": destination,
             "done": done,
             "ok": error.is_none(),
@@ -196,8 +204,9 @@ impl Run<'_> {
     fn backup(&mut self, backup: &Backup) -> Result<()> {
         let name = FileName::parse(&backup.file)
             .ok_or_else(|| Error::new(Code::Internal, "a listed file has no backup's name"))?;
+        let is_sealed = is_sealed(backup)?;
         let to = match (self.ask.to, name.encryption) {
-            (to, EncryptionKind::None) if is_sealed(backup) && (to.is_none() || self.ask.ids.is_empty()) => {
+            (to, EncryptionKind::None) if is_sealed && (to.is_none() || self.ask.ids.is_empty()) => {
                 return self.renew(backup);
             }
             (_, EncryptionKind::None) => {
@@ -230,7 +239,7 @@ impl Run<'_> {
         }
         for place in &done {
             // A run that was killed may have left the old file beside the new one.
-            if new.name != backup.file {
+            if *new.name != *backup.file {
                 Local::fetch(place, &new.name, self.state_dir, self.monitor)?.checked(self.monitor)?;
                 place.remove(&backup.file)?;
             }
@@ -242,7 +251,7 @@ impl Run<'_> {
         // One that takes the new file directly spares a temporary one.
         stale.sort_by_key(|place| !place.pushes());
         self.monitor.phase(Phase::Finishing);
-        self.monitor.set_current(backup.file.clone());
+        self.monitor.set_current(backup.file.to_string());
         let fresh = match done.first() {
             Some(place) => self.hand_on(place, &new)?,
             None => self.encrypt(backup, &stale, &new)?,
@@ -298,7 +307,7 @@ impl Run<'_> {
                 }
             };
             let put = match put {
-                Ok(()) if new.name != backup.file => place.remove(&backup.file),
+                Ok(()) if *new.name != *backup.file => place.remove(&backup.file),
                 put => put,
             };
             match &put {
@@ -457,8 +466,8 @@ impl Write for Out {
 }
 
 /// Whether a MAC is claimed.
-fn is_sealed(backup: &Backup) -> bool {
-    backup.sidecar.as_ref().is_some_and(|sidecar| sidecar.digest(key::HMAC_SHA256).is_some())
+fn is_sealed(backup: &Backup) -> Result<bool> {
+    Ok(backup.sidecar()?.is_some_and(|sidecar| sidecar.digest(key::HMAC_SHA256).is_some()))
 }
 
 fn now() -> u64 {

@@ -36,6 +36,6 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
     }
     made::erased(document, &backup.file, monitor);
     Ok(
-        json!({"id": backup.id, "file": backup.file, "source": backup.source, "erased": erased, "failed": failed}),
+        json!({"id": backup.id, "file": &*backup.file, "source": backup.about.source, "erased": erased, "failed": failed}),
     )
 }

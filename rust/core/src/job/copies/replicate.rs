@@ -41,7 +41,7 @@ pub fn bring_up_to_date(
     let (mut made, mut told) = (Vec::new(), BTreeSet::new());
     let known = Damaged::of(document);
     let lacking = Lacking { document, all, listing: &listing, known: &known, state_dir: &state_dir, monitor };
-    for (backup, mut missing) in wanting(document, &listing, &known) {
+    for (backup, mut missing) in wanting(document, &listing, &known)? {
         for name in missing.iter().filter(|name| listing.absent.contains(*name)) {
             if let Some(why) = listing.unreachable.get(name).filter(|_| told.insert(name.clone())) {
                 monitor.note(NoteKind::Missing, format!("nothing is copied to {name}: {why}"));
@@ -65,6 +65,7 @@ pub fn bring_up_to_date(
         let asked: Vec<&dyn Destination> = all.iter().map(AsRef::as_ref).collect();
         Listing::of(&asked)
     });
+    let now = now.transpose()?;
     if let Some(note) = now.as_ref().unwrap_or(&listing).incomplete() {
         monitor.note(note.kind, note.text);
     }
@@ -85,7 +86,7 @@ impl Lacking<'_> {
     /// The places that have a good copy of one kind: in a repository (`true`), or as a file.
     fn good(&self, backup: &Backup, kind: bool) -> Vec<Arc<dyn Destination>> {
         let has_one = |place: &&Arc<dyn Destination>| {
-            let copy = backup.copy_at(place.id()).filter(|copy| copy.repository == kind);
+            let copy = backup.copy_at(place.id()).filter(|copy| copy.place.repository == kind);
             copy.is_some_and(|copy| is_good(self.known, backup, copy))
         };
         self.all.iter().filter(has_one).cloned().collect()
@@ -93,7 +94,7 @@ impl Lacking<'_> {
 
     /// Of the destinations of one kind that lack a backup those that a copy helps; of the others it is said why none does.
     fn that_a_copy_helps(&self, backup: &Backup, missing: Vec<String>, kind: bool) -> Vec<String> {
-        let alike: Vec<&Copy> = backup.copies.iter().filter(|copy| copy.repository == kind).collect();
+        let alike: Vec<&Copy> = backup.copies.iter().filter(|copy| copy.place.repository == kind).collect();
         let file = &backup.file;
         // What a repository has already it does not take anew.
         let is_stuck = |name: &str| kind && backup.copy_at(name).is_some();
@@ -113,7 +114,7 @@ impl Lacking<'_> {
         if missing.is_empty() || !self.good(backup, kind).is_empty() {
             return missing;
         }
-        let at = alike.iter().map(|copy| copy.destination.as_str()).collect::<Vec<_>>().join(", ");
+        let at = alike.iter().map(|copy| copy.place.destination.as_str()).collect::<Vec<_>>().join(", ");
         self.monitor.note(
             NoteKind::Missing,
             format!(
@@ -141,7 +142,7 @@ impl Lacking<'_> {
         }
         let error = copied.err();
         Ok(Some(json!({
-            "file": file,
+            "file": &**file,
             "destination": name,
             "ok": error.is_none(),
             "error": error.as_ref().map(ToString::to_string),
@@ -151,9 +152,9 @@ impl Lacking<'_> {
 }
 
 /// Names that a listing has somewhere and lacks elsewhere: a part of theirs is worth resuming.
-pub fn resumable(document: &Document, listing: &Listing) -> Vec<String> {
-    let found = wanting(document, listing, &Damaged::of(document));
-    found.into_iter().map(|(backup, _)| backup.file.clone()).collect()
+pub fn resumable(document: &Document, listing: &Listing) -> Result<Vec<String>> {
+    let found = wanting(document, listing, &Damaged::of(document))?;
+    Ok(found.into_iter().map(|(backup, _)| backup.file.to_string()).collect())
 }
 
 /// Whether a copy is one to count on, as far as was looked at it.
@@ -163,23 +164,27 @@ fn is_good(known: &Damaged, backup: &Backup, copy: &Copy) -> bool {
 
 /// Backups with the destinations that lack them, or have a damaged copy, the newest first. Of a schedule that keeps so many, older ones are
 /// left alone: they would go again at once.
-fn wanting<'a>(document: &Document, listing: &'a Listing, known: &Damaged) -> Vec<(&'a Backup, Vec<String>)> {
+fn wanting<'a>(
+    document: &Document,
+    listing: &'a Listing,
+    known: &Damaged,
+) -> Result<Vec<(&'a Backup, Vec<String>)>> {
     let now = jiff::Timestamp::now().as_second();
     let mut found = Vec::new();
     for backup in &listing.backups {
-        let in_repository = backup.copies.iter().any(|copy| copy.repository);
-        let is_ours = |sidecar: &&Sidecar| in_repository || sidecar.get(key::SHA256).is_some();
-        let Some(sidecar) = backup.sidecar.as_ref().filter(is_ours) else { continue };
+        let in_repository = backup.copies.iter().any(|copy| copy.place.repository);
+        let is_ours = |sidecar: &Sidecar| in_repository || sidecar.get(key::SHA256).is_some();
+        let Some(sidecar) = backup.sidecar()?.filter(is_ours) else { continue };
         // One that a wrong clock dated in the future does not push others out, nor does one that is damaged wherever it
         // lies, or lacks something that this one has: as where retention decides.
         let counts = |other: &&Backup| {
-            other.schedule == backup.schedule
+            other.about.schedule == backup.about.schedule
                 && !is_future(other.time, now)
-                && (backup.is_incomplete() || !other.is_incomplete())
+                && (backup.incomplete || !other.incomplete)
                 && other.copies.iter().any(|copy| is_good(known, other, copy))
         };
         let others = listing.backups.iter().filter(|other| other.id != backup.id).filter(counts);
-        let schedule = backup.schedule.as_ref().and_then(|name| document.schedules.get_key_value(name));
+        let schedule = backup.about.schedule.as_ref().and_then(|name| document.schedules.get_key_value(name));
         let goes_again = schedule.is_some_and(|(name, schedule)| {
             let rule = Rule::of(document, name, &schedule.keep, &|_, _| false);
             !rule.would_stay(backup.id, others.map(|other| other.id), now)
@@ -190,7 +195,7 @@ fn wanting<'a>(document: &Document, listing: &'a Listing, known: &Damaged) -> Ve
         let wanted = sidecar.list(key::COPIES).into_iter().filter_map(|name| String::from_utf8(name).ok());
         // Of sidecars that contradict each other nobody knows here which is right.
         let damaged = backup.copies.iter().filter(|copy| !copy.differs && !is_good(known, backup, copy));
-        let damaged: BTreeSet<String> = damaged.map(|copy| copy.destination.clone()).collect();
+        let damaged: BTreeSet<String> = damaged.map(|copy| copy.place.destination.clone()).collect();
         let missing: BTreeSet<String> = wanted
             .filter(|name| backup.copy_at(name).is_none())
             .chain(damaged)
@@ -201,7 +206,7 @@ fn wanting<'a>(document: &Document, listing: &'a Listing, known: &Damaged) -> Ve
             found.push((backup, missing));
         }
     }
-    found
+    Ok(found)
 }
 
 /// Copies one backup from the nearest good copy. What is damaged is not spread.

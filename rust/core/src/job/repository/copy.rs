@@ -53,7 +53,7 @@ fn of_snapshots(
     monitor: &Monitor,
 ) -> Result<()> {
     let there = from.all()?;
-    let (file, id) = (backup.file.as_str(), backup.id.to_string());
+    let (file, id) = (&*backup.file, backup.id.to_string());
     let found =
         backups(&there).into_iter().find(|one| one.name == file && one.whole.tag(ID) == Some(id.clone()));
     let whole = found

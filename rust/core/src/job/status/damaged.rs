@@ -1,7 +1,7 @@
 //! What `status` does not count, either: copies whose bytes were read since they were written, and found damaged.
 
 use super::unproven::Unproven;
-use crate::catalog::Listing;
+use crate::catalog::{Copy, Listing};
 use crate::config::Document;
 use crate::job::damaged::Damaged;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ pub fn places(known: &Damaged, listing: &Listing) -> BTreeSet<String> {
         listing.backups.iter().flat_map(|backup| backup.copies.iter().map(move |copy| (backup, copy)));
     copies
         .filter(|(backup, copy)| known.has(&backup.file, copy))
-        .map(|(_, copy)| copy.destination.clone())
+        .map(|(_, copy)| copy.place.destination.clone())
         .collect()
 }
 
@@ -20,20 +20,18 @@ pub fn places(known: &Damaged, listing: &Listing) -> BTreeSet<String> {
 pub fn take_out(known: &Damaged, document: &Document, listing: &mut Listing) -> Vec<Unproven> {
     let mut found = Vec::new();
     for backup in &mut listing.backups {
-        let copies = std::mem::take(&mut backup.copies);
+        let file = &backup.file;
         // One that is not whole is told of as that.
-        let (out, counted): (Vec<_>, Vec<_>) =
-            copies.into_iter().partition(|copy| copy.whole && known.has(&backup.file, copy));
-        backup.copies = counted;
+        let is_damaged = |copy: &mut Copy| copy.whole && known.has(file, copy);
+        let out: Vec<_> = backup.copies.extract_if(.., is_damaged).collect();
         if out.is_empty() {
             continue;
         }
         backup.verified = backup.copies.iter().filter_map(|copy| copy.verified).max();
-        let file = &backup.file;
-        let places: Vec<_> = out.iter().map(|copy| copy.destination.as_str()).collect();
+        let places: Vec<_> = out.iter().map(|copy| copy.place.destination.as_str()).collect();
         let good = |at: &str| document.destinations.contains_key(at);
-        let next = match backup.copies.iter().any(|copy| copy.whole && good(&copy.destination)) {
-            _ if out.iter().all(|copy| copy.repository) => {
+        let next = match backup.copies.iter().any(|copy| copy.whole && good(&copy.place.destination)) {
+            _ if out.iter().all(|copy| copy.place.repository) => {
                 "docs/repositories.md tells how a repository is mended".to_owned()
             }
             true => "`bam replicate` puts a good copy in its place".to_owned(),

@@ -10,7 +10,7 @@ use super::damaged::Damaged;
 use super::restore::recover;
 use super::verify::drill;
 use super::{check, lock, made, places, schedule, state};
-use crate::catalog::{self, Copy, Listing, Sites};
+use crate::catalog::{self, Copy, Listing, Place, Sites};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::{Monitor, NoteKind, Result};
@@ -26,8 +26,8 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     let opened: Vec<_> = all.iter().map(AsRef::as_ref).collect();
     opened.iter().for_each(|place| place.attend(&monitor.flag()));
     let sites = Sites::of(document, asked);
-    let mut listing = catalog::Listing::of(&opened);
-    places::settle(document, &mut listing);
+    let mut listing = catalog::Listing::of(&opened)?;
+    places::settle(document, &mut listing)?;
     let mut listing = listing.of_sites(&sites)?;
     for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Info) {
         monitor.note(note.kind, note.text.clone());
@@ -37,7 +37,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     let known = Damaged::of(document);
     let damaged = damaged::places(&known, &listing);
     // With those of its copies that do not count.
-    let repositories = repositories::tell(&all, &listing, &damaged, monitor);
+    let repositories = repositories::tell(&all, &listing, &damaged, monitor)?;
     let taken_out = count(&known, document, &state_dir, &mut listing, monitor)?;
     let now = jiff::Timestamp::now().as_second();
     let mut status = catalog::status(document, &listing, now);
@@ -88,9 +88,10 @@ fn count(
     listing: &mut Listing,
     monitor: &Monitor,
 ) -> Result<Vec<Unproven>> {
-    let mut taken_out = unproven::take_out(document, listing, monitor);
+    let mut taken_out = unproven::take_out(document, listing, monitor)?;
+    let exported = exports::known(state_dir)?;
     for backup in &mut listing.backups {
-        for exported in exports::of(document, state_dir, backup)? {
+        for exported in exports::of(document, &exported, backup) {
             backup.copies.push(offline(&exported, backup.size));
         }
     }
@@ -152,19 +153,13 @@ fn next_runs(document: &Document, now: i64, monitor: &Monitor) -> Result<Map<Str
 /// A copy on a disk that was taken away: believed in until it is looked at again.
 fn offline(exported: &Exported, size: u64) -> Copy {
     let place = format!("offline copy {}", exported.path.display());
-    Copy {
+    let place = Place {
         destination: place.clone(),
         host: exported.host.clone(),
         folder: place,
         local: false,
         repository: false,
-        size,
-        mtime: 0,
-        whole: true,
-        differs: false,
-        // As the export proved.
-        sealed: true,
-        sidecar: None,
-        verified: None,
-    }
+    };
+    // As the export proved.
+    Copy::believed(place, size)
 }

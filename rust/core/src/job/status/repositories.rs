@@ -1,8 +1,8 @@
 //! What `status` tells of repositories: how large each is, what the last run added, what the last look at it found.
 
-use crate::catalog::{Backup, Listing, key};
+use crate::catalog::{Backup, Copy, Listing, key};
 use crate::destination::Destination;
-use crate::{Monitor, NoteKind};
+use crate::{Monitor, NoteKind, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,21 +14,15 @@ pub fn tell(
     listing: &Listing,
     damaged: &BTreeSet<String>,
     monitor: &Monitor,
-) -> Map<String, Value> {
+) -> Result<Map<String, Value>> {
     let mut told = Map::new();
     for place in all {
         let Some(repository) = place.snapshots() else { continue };
         let mut known = repository.known();
         let here: Vec<&Backup> =
             listing.backups.iter().filter(|backup| backup.copy_at(place.id()).is_some()).collect();
-        let newest = here.iter().max_by_key(|backup| backup.id).map(|backup| {
-            let of_copy = backup.copy_at(place.id()).and_then(|copy| copy.sidecar.as_ref());
-            let added = [of_copy, backup.sidecar.as_ref()]
-                .into_iter()
-                .flatten()
-                .find_map(|sidecar| sidecar.number(key::ADDED));
-            json!({ "id": backup.id, "time": backup.time, "added": added })
-        });
+        let newest = here.iter().max_by_key(|backup| backup.id).map(|backup| added(place.id(), backup));
+        let newest = newest.transpose()?;
         if let Some(check) = known.check.as_ref().filter(|check| !check.ok) {
             let why = check.error.as_deref().unwrap_or("it is damaged");
             monitor.note(
@@ -56,5 +50,13 @@ pub fn tell(
         });
         told.insert(place.id().to_owned(), value);
     }
-    told
+    Ok(told)
+}
+
+/// The newest backup of a place, and what it added there.
+fn added(place: &str, backup: &Backup) -> Result<Value> {
+    let of_copy = backup.copy_at(place).map(Copy::sidecar).transpose()?.flatten();
+    let sidecars = [of_copy, backup.sidecar()?];
+    let added = sidecars.iter().flatten().find_map(|sidecar| sidecar.number(key::ADDED));
+    Ok(json!({ "id": backup.id, "time": backup.time, "added": added }))
 }

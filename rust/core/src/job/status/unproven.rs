@@ -6,7 +6,7 @@ use crate::catalog::{Backup, BackupId, Copy, DIFFERS, Listing, Status};
 use crate::config::Document;
 use crate::job::made::Made;
 use crate::job::trust;
-use crate::{Monitor, NoteKind};
+use crate::{Monitor, NoteKind, Result};
 
 /// Copies of one backup that do not count.
 pub struct Unproven {
@@ -20,7 +20,7 @@ pub struct Unproven {
 impl Unproven {
     /// One whose bytes are not what was written.
     pub(super) fn damaged(backup: &Backup, text: String) -> Unproven {
-        Unproven { source: backup.source.clone(), id: backup.id, exchanged: true, text }
+        Unproven { source: backup.about.source.clone(), id: backup.id, exchanged: true, text }
     }
 }
 
@@ -29,7 +29,7 @@ impl Unproven {
 const NEW: usize = 4;
 
 /// Takes the copies that do not count out of a listing, and backups that have no other.
-pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -> Vec<Unproven> {
+pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -> Result<Vec<Unproven>> {
     let mut look = Look {
         document,
         has_key: trust::has_key(document),
@@ -38,18 +38,18 @@ pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -
         learned: false,
         monitor,
     };
+    let encrypted = trust::Encrypted::of(listing);
     let plain: Vec<bool> = (listing.backups.iter())
         .map(|backup| {
-            let was_encrypted = look.made.was_encrypted(&backup.file);
             // A number that is only the file's date is not one that a backup was given.
-            let is_known = backup.sidecar.is_some() && trust::is_shown_encrypted(&look.made, listing, backup);
-            !backup.is_encrypted() && (was_encrypted || is_known)
+            let is_known = backup.has_sidecar() && encrypted.shows(&look.made, backup);
+            !backup.is_encrypted() && (is_known || look.made.was_encrypted(&backup.file))
         })
         .collect();
     let mut found = Vec::new();
     for (backup, plain) in listing.backups.iter_mut().zip(plain) {
         let was_sealed = look.made.was_sealed(&backup.file);
-        let sorted = look.sort(backup, plain, was_sealed);
+        let sorted = look.sort(backup, plain, was_sealed)?;
         backup.verified = backup.copies.iter().filter_map(|copy| copy.verified).max();
         found.extend(sorted.differing(backup));
         found.extend(sorted.out(backup, plain, was_sealed));
@@ -58,7 +58,7 @@ pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -
     if look.learned {
         look.made.keep(document, monitor);
     }
-    found
+    Ok(found)
 }
 
 /// Looking at sidecars, by what is known of them and by the key.
@@ -85,50 +85,55 @@ struct Sorted {
 
 impl Look<'_> {
     /// Leaves the backup the copies that count.
-    fn sort(&mut self, backup: &mut Backup, plain: bool, was_sealed: bool) -> Sorted {
-        let of_old =
-            !backup.is_encrypted() && !was_sealed && trust::made_so(self.document, backup.sidecar.as_ref());
+    fn sort(&mut self, backup: &mut Backup, plain: bool, was_sealed: bool) -> Result<Sorted> {
+        let of_old = !backup.is_encrypted()
+            && !was_sealed
+            && trust::made_so(self.document, backup.about.source.as_deref());
         let mut sorted = Sorted::default();
-        for copy in std::mem::take(&mut backup.copies) {
+        let all = backup.copies.len();
+        for copy in std::mem::replace(&mut backup.copies, Vec::with_capacity(all)) {
             if copy.differs {
-                sorted.differing.push(copy.destination);
+                sorted.differing.push(copy.place.destination.clone());
                 continue;
             }
             // A copy that is not whole counts for nothing, and is told of as that.
             let bare = self.has_key && copy.whole && !copy.sealed && !of_old;
-            if !plain && self.is_forged(&backup.file, &copy) {
+            if !plain && self.is_forged(&backup.file, &copy)? {
                 sorted.forged = true;
-                sorted.out.push(copy.destination);
+                sorted.out.push(copy.place.destination.clone());
             } else if plain || bare {
-                sorted.out.push(copy.destination);
+                sorted.out.push(copy.place.destination.clone());
             } else {
                 backup.copies.push(copy);
             }
         }
-        sorted
+        Ok(sorted)
     }
 
     /// Whether the key says that the MAC of a copy's sidecar is wrong; what it proves is remembered.
-    fn is_forged(&mut self, file: &str, copy: &Copy) -> bool {
-        let Some(sidecar) = copy.sidecar.as_ref().filter(|_| self.has_key) else { return false };
-        if self.made.knows(file, sidecar) {
-            return false;
+    fn is_forged(&mut self, file: &str, copy: &Copy) -> Result<bool> {
+        if !self.has_key || !copy.has_sidecar() {
+            return Ok(false);
         }
-        // Where something else was made here, it is always asked.
+        // Where something was made here, it is always asked.
         let is_new = !self.made.has(file);
         self.asked += usize::from(is_new);
         if is_new && self.asked > NEW {
-            return false;
+            return Ok(false);
         }
-        match trust::proves(self.document, file, sidecar, self.monitor) {
+        let Some(sidecar) = copy.sidecar()? else { return Ok(false) };
+        if self.made.knows(file, &sidecar) {
+            return Ok(false);
+        }
+        Ok(match trust::proves(self.document, file, &sidecar, self.monitor) {
             Some(true) if is_new => {
-                self.made.add(file, sidecar);
+                self.made.add(file, &sidecar);
                 self.learned = true;
                 false
             }
             Some(proven) => !proven,
             None => false,
-        }
+        })
     }
 }
 
@@ -138,7 +143,7 @@ impl Sorted {
             return None;
         }
         let text = format!("{} at {} does not count: {DIFFERS}", backup.file, self.differing.join(", "));
-        Some(Unproven { source: backup.source.clone(), id: backup.id, exchanged: true, text })
+        Some(Unproven { source: backup.about.source.clone(), id: backup.id, exchanged: true, text })
     }
 
     fn out(&self, backup: &Backup, plain: bool, was_sealed: bool) -> Option<Unproven> {
@@ -161,7 +166,7 @@ impl Sorted {
             ),
         };
         let exchanged = plain || was_sealed || self.forged;
-        Some(Unproven { source: backup.source.clone(), id: backup.id, exchanged, text })
+        Some(Unproven { source: backup.about.source.clone(), id: backup.id, exchanged, text })
     }
 }
 

@@ -90,7 +90,7 @@ fn skipped(backup: &Backup, monitor: &Monitor) -> Value {
     let why = "no identity is here to decrypt it";
     monitor.note(NoteKind::Info, format!("{} cannot be drilled here: {why}", backup.file));
     json!({
-        "id": backup.id, "file": backup.file, "source": backup.source, "ok": null, "skipped": why,
+        "id": backup.id, "file": &*backup.file, "source": backup.about.source, "ok": null, "skipped": why,
         "time": jiff::Timestamp::now().as_second(),
     })
 }
@@ -102,7 +102,7 @@ fn newest_of_each(mut backups: Vec<&Backup>) -> Vec<&Backup> {
     let mut seen = BTreeSet::new();
     backups.retain(|backup| {
         let site = if backup.own == Some(true) { String::new() } else { backup.identity().describe() };
-        seen.insert((site, backup.source.clone()))
+        seen.insert((site, backup.about.source.clone()))
     });
     backups
 }
@@ -125,7 +125,7 @@ pub fn is_due(document: &Document, now: i64) -> Result<bool> {
 /// and its failure would stand for ever.
 fn remember(document: &Document, state_dir: &Path, backup: &Backup, told: &Value) -> Result<()> {
     let known = |source: &&str| document.sources.contains_key(*source) && backup.own != Some(false);
-    let Some(source) = backup.source.as_deref().filter(known) else { return Ok(()) };
+    let Some(source) = backup.about.source.as_deref().filter(known) else { return Ok(()) };
     let mut all = lock::read_state(&state_dir.join(RESULTS))?;
     all.retain(|source, _| document.sources.contains_key(source));
     all.insert(source.to_owned(), told.clone());
@@ -160,8 +160,8 @@ impl Drill<'_> {
         };
         let mut told = json!({
             "id": backup.id,
-            "file": backup.file,
-            "source": backup.source,
+            "file": &*backup.file,
+            "source": backup.about.source,
             "time": jiff::Timestamp::now().as_second(),
             "seconds": started.elapsed().as_secs_f64(),
         });
@@ -215,7 +215,7 @@ impl Drill<'_> {
             replace: true,
             state_dir: Some(self.dir.join("restore")),
         };
-        self.monitor.set_current(backup.file.clone());
+        self.monitor.set_current(backup.file.to_string());
         elsewhere::claim(&to, self.monitor)?.put(&opened, self.monitor)?;
         Ok(Put { opened, folder, connection: database.map(|(_, connection)| connection) })
     }

@@ -65,7 +65,7 @@ pub fn run(
             let error = checked.as_ref().err();
             copies.push(json!({
                 "id": backup.id,
-                "file": backup.file,
+                "file": &*backup.file,
                 "destination": place.id(),
                 "ok": error.is_none(),
                 "error": error.map(ToString::to_string),

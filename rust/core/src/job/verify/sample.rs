@@ -34,7 +34,9 @@ pub fn run(document: &Document, ask: &Criteria<'_>, percent: f64, monitor: &Arc<
             let Some(copy) = backup.copy_at(place.id()) else { continue };
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
             let read = match copy.whole {
-                true if copy.repository => structures.look(place, Some(percent), monitor).map(|()| None),
+                true if copy.place.repository => {
+                    structures.look(place, Some(percent), monitor).map(|()| None)
+                }
                 true => read_some(place, &backup.file, percent, monitor),
                 false => Err(Error::new(
                     Code::Integrity,
@@ -50,7 +52,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, percent: f64, monitor: &Arc<
             }
             copies.push(json!({
                 "id": backup.id,
-                "file": backup.file,
+                "file": &*backup.file,
                 "destination": place.id(),
                 "ok": read.is_ok(),
                 "error": read.as_ref().err().map(ToString::to_string),

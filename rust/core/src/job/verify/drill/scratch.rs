@@ -25,7 +25,7 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'_').remove(b'
 impl Drill<'_> {
     /// The scratch database of what a backup was made from; `None` where the configuration has no database for it.
     pub(super) fn database(&self, backup: &Backup) -> Result<Option<(Database, Connection)>> {
-        let source = backup.source.as_ref().and_then(|name| self.document.sources.get(name));
+        let source = backup.about.source.as_ref().and_then(|name| self.document.sources.get(name));
         let name = source.and_then(|source| source.database.as_deref()).unwrap_or("db");
         match self.document.databases.get(name) {
             Some(_) => self.scratch(name).map(Some),
