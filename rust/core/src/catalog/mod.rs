@@ -21,6 +21,7 @@ mod sidecar;
 mod sites;
 #[cfg(test)]
 mod sites_tests;
+mod smart;
 mod texts;
 mod tokens;
 mod when;
