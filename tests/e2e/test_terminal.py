@@ -2,8 +2,8 @@
 
 import fcntl
 import os
-import re
 import pty
+import re
 import struct
 import subprocess
 import termios
