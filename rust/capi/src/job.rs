@@ -82,11 +82,15 @@ pub unsafe extern "C" fn bam_job_start(request_json: *const c_char, job: *mut *m
         // SAFETY: the caller's promise, passed on.
         let (json, out) = unsafe { (pointer::text(request_json, "request_json")?, Out::new(job, "job")?) };
         let (document, request) = parse(json)?;
-        let started = without_signals(|| Job::start(document, request))?;
-        let watch = started.watch();
-        out.set(Box::into_raw(Box::new(bam_job { job: Mutex::new(Some(started)), watch })));
+        out.set(hand_out(without_signals(|| Job::start(document, request))?));
         Ok(())
     })
+}
+
+/// A handle for C, which comes back through [`bam_job_free`].
+pub(crate) fn hand_out(started: Job) -> *mut bam_job {
+    let watch = started.watch();
+    Box::into_raw(Box::new(bam_job { job: Mutex::new(Some(started)), watch }))
 }
 
 /// Tells what a request to back up, or to run a schedule, means before it is started: `{"source", "profile", "destinations", "schedule",
@@ -190,7 +194,7 @@ pub unsafe extern "C" fn bam_job_finish(job: *const bam_job, result_json: *mut *
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bam_job_free(job: *mut bam_job) {
     if !job.is_null() {
-        // SAFETY: it came from `Box::into_raw` in bam_job_start, and the caller gives it back once.
+        // SAFETY: it came from `Box::into_raw` in `hand_out`, and the caller gives it back once.
         swallow(|| drop(unsafe { Box::from_raw(job) }));
     }
 }

@@ -16,6 +16,8 @@ mod failure;
 mod job;
 mod key;
 mod pointer;
+#[cfg(test)]
+mod tests;
 mod text;
 mod transfer;
 mod version;
