@@ -35,6 +35,7 @@ mod long_path;
 mod monitor;
 mod secret;
 pub mod source;
+mod sync;
 pub(crate) mod threads;
 pub mod whole_file;
 

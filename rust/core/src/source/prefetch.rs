@@ -6,10 +6,11 @@
 
 use super::content::Opened;
 use super::walk::{Found, Losses, Walk, What};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::{Code, Error, Result, threads};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::io::Errno;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// Files in a batch, and batches on the way: at most 128 files, 4 MiB of them in memory, 128 descriptors.
 const BATCH: usize = 8;
@@ -176,3 +177,7 @@ fn load(found: Found, ahead: bool) -> Loaded {
 fn broken() -> Error {
     Error::new(Code::Internal, "a thread that reads files ended before its work did")
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+#[path = "prefetch_model.rs"]
+mod model;

@@ -86,7 +86,7 @@ impl Growing {
 
     /// Where a full disk keeps this from growing: gives up what every reader is done with. Waits until there is some;
     /// false where there will be none.
-    fn make_room(&self) -> bool {
+    pub(super) fn make_room(&self) -> bool {
         let mut extents = self.shared.extents();
         loop {
             let readers = self.shared.readers();

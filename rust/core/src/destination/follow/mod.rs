@@ -9,12 +9,13 @@ mod growing;
 
 pub use growing::{Growing, Spool};
 
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::{Code, Error, Monitor, Result};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// How often somebody who waits looks whether there is still something to wait for.
@@ -45,6 +46,8 @@ pub(crate) struct ExtentReader {
     pub wants_all: AtomicBool,
     /// Where the bytes go, their name is ours.
     pub begun: AtomicBool,
+    /// It reads no more.
+    pub gone: AtomicBool,
 }
 
 /// What writers and readers share.
@@ -63,7 +66,16 @@ impl Shared {
 
     pub fn readers(&self) -> Vec<Arc<ExtentReader>> {
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        readers.iter().filter_map(Weak::upgrade).collect()
+        let there = readers.iter().filter_map(Weak::upgrade);
+        there.filter(|reader| !reader.gone.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Changes what others wait for, none of whom looks meanwhile.
+    fn change(&self, change: impl FnOnce()) {
+        let extents = self.extents();
+        change();
+        drop(extents);
+        self.changed.notify_all();
     }
 }
 
@@ -126,9 +138,7 @@ impl Follow {
 
     /// Says that the place which this reader reads for has taken the name; what else fails has other reasons.
     pub fn begun(&self) {
-        self.reader.begun.store(true, Ordering::Release);
-        let _extents = self.shared.extents();
-        self.shared.changed.notify_all();
+        self.shared.change(|| self.reader.begun.store(true, Ordering::Release));
     }
 
     /// Waits until [`Follow::begun`] was said by all `readers`, or `over` is true of those that have not, at most for
@@ -151,7 +161,9 @@ impl Follow {
 
     /// Says that this reader has no more use for what is well before `offset`.
     pub fn done(&self, offset: u64) {
-        self.reader.done.store(offset, Ordering::Relaxed);
+        if self.done_so_far() != offset {
+            self.shared.change(|| self.reader.done.store(offset, Ordering::Relaxed));
+        }
     }
 
     /// What was last said by [`Follow::done`].
@@ -194,7 +206,7 @@ impl Follow {
 
     /// Waits for the end and returns the file's size.
     pub fn wait_finished(&self, monitor: &Monitor) -> Result<u64> {
-        self.reader.wants_all.store(true, Ordering::Relaxed);
+        self.shared.change(|| self.reader.wants_all.store(true, Ordering::Relaxed));
         loop {
             let available = self.wait(u64::MAX, Duration::from_secs(3600), monitor)?;
             if available.finished {
@@ -285,6 +297,12 @@ impl Follow {
     }
 }
 
+impl Drop for Follow {
+    fn drop(&mut self) {
+        self.shared.change(|| self.reader.gone.store(true, Ordering::Relaxed));
+    }
+}
+
 /// The size of what is finished.
 fn finished(extents: &[Extent]) -> Option<u64> {
     extents.iter().find(|extent| extent.state == ExtentState::Finished).map(|extent| extent.end)
@@ -342,3 +360,6 @@ mod tests {
         assert_eq!(reader.join().unwrap(), Err(Code::Cancelled));
     }
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+mod model;

@@ -175,13 +175,17 @@ struct Help<'a> {
 impl Help<'_> {
     fn run(&self) {
         let started = Instant::now();
-        while self.file.done_so_far() < self.from.saturating_add(SAMPLE) {
-            self.stripes.wait(Duration::from_millis(50));
+        loop {
+            let seen = self.stripes.seen();
+            if self.stripes.whole() >= self.from.saturating_add(SAMPLE) {
+                break;
+            }
             if self.stripes.is_over() || started.elapsed() > self.server.patience.slow {
                 return;
             }
+            self.stripes.wait(seen, Duration::from_millis(50));
         }
-        if self.file.finished_size().is_some_and(|size| size < self.file.done_so_far() + MUCH) {
+        if self.file.finished_size().is_some_and(|size| size < self.stripes.whole() + MUCH) {
             return;
         }
         let path = self.server.path(self.part);
@@ -267,6 +271,7 @@ fn take_turns(
     let mut whole = stripes.whole();
     loop {
         monitor.check()?;
+        let seen = stripes.seen();
         if stripes.is_over() {
             return Ok(());
         }
@@ -295,7 +300,7 @@ fn take_turns(
         } else if available.finished && whole >= available.bytes {
             return Ok(());
         } else {
-            stripes.rest(file, available, whole, monitor)?;
+            stripes.rest(seen, file, available, whole, monitor)?;
             let _ = connection.session.keepalive_send();
             heard = Instant::now();
         }

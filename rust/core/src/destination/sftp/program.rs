@@ -213,7 +213,11 @@ impl ProgramSession {
     ) -> crate::Result<()> {
         self.heard = Instant::now();
         let mut whole = stripes.whole();
-        while !stripes.is_over() {
+        loop {
+            let seen = stripes.seen();
+            if stripes.is_over() {
+                return Ok(());
+            }
             monitor.check()?;
             let available = file.wait(whole, Duration::ZERO, monitor)?;
             // Turn after turn, as long as the pipe takes it.
@@ -236,9 +240,8 @@ impl ProgramSession {
                 continue;
             }
             self.heard = Instant::now();
-            stripes.rest(file, available, whole, monitor)?;
+            stripes.rest(seen, file, available, whole, monitor)?;
         }
-        Ok(())
     }
 
     fn is_sent(&self) -> bool {

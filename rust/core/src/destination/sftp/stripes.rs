@@ -1,8 +1,9 @@
 //! Which channel of which connection sends what of a file: the file is cut into stripes, and whoever is free takes the next.
 
 use crate::destination::follow::{Available, Follow};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::{Monitor, Result};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Bytes that a channel takes in turn. At its end a channel waits for the last answer, as libssh2 cannot seek before.
@@ -23,6 +24,8 @@ struct StripeState {
     only: Option<usize>,
     over: bool,
     failed: bool,
+    /// How often something has changed that somebody may wait for.
+    changes: u64,
 }
 
 impl StripeState {
@@ -42,7 +45,8 @@ pub(crate) struct Stripes {
 impl Stripes {
     /// Cuts what comes from byte `from` on.
     pub fn new(from: u64) -> Stripes {
-        let state = StripeState { next: from, open: Vec::new(), only: None, over: false, failed: false };
+        let state =
+            StripeState { next: from, open: Vec::new(), only: None, over: false, failed: false, changes: 0 };
         Stripes { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -72,7 +76,7 @@ impl Stripes {
             state.next = from;
         }
         state.only = None;
-        self.changed.notify_all();
+        self.change(state);
     }
 
     /// The start of the next stripe, if it begins among the `available` bytes and no channel is too far behind.
@@ -99,7 +103,9 @@ impl Stripes {
             && *open != first
         {
             *open = first;
-            self.changed.notify_all();
+            let whole = state.whole();
+            self.change(state);
+            return whole;
         }
         state.whole()
     }
@@ -109,15 +115,37 @@ impl Stripes {
         self.state().whole()
     }
 
-    /// Waits a moment for the others.
-    pub fn wait(&self, patience: Duration) {
-        let _ = self.changed.wait_timeout(self.state(), patience);
+    /// Something is different now.
+    fn change(&self, mut state: MutexGuard<'_, StripeState>) {
+        state.changes += 1;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// What [`Stripes::wait`] is to be told: asked for before one looks whether there is something to wait for.
+    pub fn seen(&self) -> u64 {
+        self.state().changes
+    }
+
+    /// Waits a moment for the others, unless something has changed since `seen`.
+    pub fn wait(&self, seen: u64, patience: Duration) {
+        let state = self.state();
+        if state.changes == seen {
+            let _ = self.changed.wait_timeout(state, patience);
+        }
     }
 
     /// For a connection with nothing on its way: waits for the others' answers, or for more of the file.
-    pub fn rest(&self, file: &Follow, available: Available, whole: u64, monitor: &Monitor) -> Result<()> {
+    pub fn rest(
+        &self,
+        seen: u64,
+        file: &Follow,
+        available: Available,
+        whole: u64,
+        monitor: &Monitor,
+    ) -> Result<()> {
         match available.finished || whole < available.bytes {
-            true => self.wait(Duration::from_millis(50)),
+            true => self.wait(seen, Duration::from_millis(50)),
             false => drop(file.wait(available.bytes, Duration::from_secs(1), monitor)?),
         }
         Ok(())
@@ -125,8 +153,9 @@ impl Stripes {
 
     /// Says that nothing more is to be sent, or can be.
     pub fn end(&self) {
-        self.state().over = true;
-        self.changed.notify_all();
+        let mut state = self.state();
+        state.over = true;
+        self.change(state);
     }
 
     /// Whether [`Stripes::end`] was called.
@@ -138,7 +167,7 @@ impl Stripes {
     pub fn leave(&self, sender: usize) {
         let mut state = self.state();
         state.failed |= state.open.get(sender).is_some_and(Option::is_some);
-        self.changed.notify_all();
+        self.change(state);
     }
 
     /// Whether a connection was lost with something that only it had.
@@ -191,3 +220,7 @@ mod tests {
         assert!(stripes.has_failed());
     }
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+#[path = "stripes_model.rs"]
+mod model;

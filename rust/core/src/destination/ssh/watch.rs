@@ -4,9 +4,10 @@
 //! does, and shuts the socket, which makes whatever waits on it fail at once.
 
 use crate::monitor::TICK;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::{Cancel, Code, Error};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ impl Watch {
         let (theirs, socket, cancel) = (Arc::clone(&shared), socket.try_clone()?, cancel.clone());
         std::thread::Builder::new()
             .name("bam-watch".into())
-            .spawn(move || watch(&theirs, &socket, &cancel))?;
+            .spawn(move || watch(&theirs, || drop(socket.shutdown(Shutdown::Both)), &cancel))?;
         Ok(Watch(shared))
     }
 
@@ -98,7 +99,7 @@ impl Drop for Allowed<'_> {
     }
 }
 
-fn watch(shared: &Shared, socket: &TcpStream, cancel: &Cancel) {
+fn watch(shared: &Shared, shut: impl FnOnce(), cancel: &Cancel) {
     let mut state = shared.state();
     // What is waited for, and how large the process was when that was seen first.
     let mut before: Option<(Instant, u64)> = None;
@@ -113,8 +114,7 @@ fn watch(shared: &Shared, socket: &TcpStream, cancel: &Cancel) {
         let why = if cancel.check().is_err() { Some(Why::Cancelled) } else { grown.or(late) };
         if why.is_some() {
             state.why = why;
-            let _ = socket.shutdown(Shutdown::Both);
-            return;
+            return shut();
         }
         state = shared.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
     }
@@ -182,3 +182,7 @@ mod tests {
         assert!(!again && why.message().contains("no end"), "{why}");
     }
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+#[path = "watch_model.rs"]
+mod model;

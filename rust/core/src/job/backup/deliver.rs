@@ -7,11 +7,12 @@
 use super::writers::{Followed, Message, Pushed, Sink, Writer, Written, bug, hasher, join};
 use crate::destination::{Destination, Existing, Follow, Spool, Upload};
 use crate::job::places::Outcome;
+use crate::sync::{Condvar, Mutex};
 use crate::{Code, Error, Fact, Monitor, Result, threads};
 use crossbeam_channel::Sender;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -369,3 +370,7 @@ impl Drop for Finished {
 #[cfg(test)]
 #[path = "deliver_tests.rs"]
 mod tests;
+
+#[cfg(all(test, feature = "shuttle"))]
+#[path = "deliver_model.rs"]
+mod model;

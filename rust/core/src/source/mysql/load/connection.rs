@@ -1,5 +1,6 @@
 //! One connection that loads rows: by the server's protocol where it runs on this machine, else through its client.
 
+use super::queues::Feed;
 use crate::config::Connection;
 use crate::source::mysql::connect::child_guard::ChildGuard;
 use crate::source::mysql::connect::client::{self, LOAD_CHARSET};
@@ -60,34 +61,32 @@ impl<'c> LoadConnection<'c> {
         ClientSession::start(connection, Some(database), options, Some(guard.inherit()?), Some(stop), monitor)
     }
 
-    /// What the server calls this connection, where nothing but its being killed ends its wait for an answer.
-    pub(crate) fn id(&self) -> Option<u32> {
+    /// Whether it may be given this script: the crate's queries are text.
+    pub(crate) fn may_go_over_wire(script: &[u8]) -> bool {
+        std::str::from_utf8(script).is_ok()
+    }
+}
+
+impl Feed for LoadConnection<'_> {
+    fn id(&self) -> Option<u32> {
         match self {
             LoadConnection::Server(conn, _) => Some(conn.connection_id()),
             LoadConnection::Client(_) => None,
         }
     }
 
-    /// Whether it can be used after an error.
-    pub(crate) fn goes_on(&self) -> bool {
+    fn goes_on(&self) -> bool {
         matches!(self, LoadConnection::Server(..))
     }
 
-    /// Lines it was given before what is fed next, as errors count them.
-    pub(crate) fn lines(&self) -> u64 {
+    fn lines(&self) -> u64 {
         match self {
             LoadConnection::Server(..) => 0,
             LoadConnection::Client(session) => session.lines(),
         }
     }
 
-    /// Whether it may be given this script: the crate's queries are text.
-    pub(crate) fn may_go_over_wire(script: &[u8]) -> bool {
-        std::str::from_utf8(script).is_ok()
-    }
-
-    /// Runs a script of whole statements, each ended by a semicolon; what it answers is passed over.
-    pub(crate) fn feed(&mut self, script: &[u8]) -> Result<()> {
+    fn feed(&mut self, script: &[u8]) -> Result<()> {
         let (conn, connection) = match self {
             LoadConnection::Server(conn, connection) => (conn, connection),
             LoadConnection::Client(session) => return session.feed(script),

@@ -2,23 +2,41 @@
 //!
 //! Knows which chunks are under way for which table, nothing of what is in them. Waiting chunks are bounded in bytes.
 
-use super::connection::LoadConnection;
 use crate::monitor::TICK;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::{Code, Error, Monitor, Result};
 use memchr::memchr_iter;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Bytes that may wait for one connection: as much as it takes to have the next at hand.
-const WAITING: usize = 2 << 20;
-/// Bytes that may wait and be under way in all; a longer chunk goes alone.
-const MOST: usize = 8 << 20;
+/// How much may wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Bytes that may wait for one connection: as much as it takes to have the next at hand.
+    waiting: usize,
+    /// Bytes that may wait and be under way in all; a longer chunk goes alone.
+    most: usize,
+}
+
+const BOUNDS: Bounds = Bounds { waiting: 2 << 20, most: 8 << 20 };
 /// How often a transaction is tried that the server has ended because of another.
 const TRIES: u32 = 10;
 /// Bytes between two commits: enough to make them cheap. A connection with nothing to do commits, too.
 const COMMIT: usize = 8 << 20;
+
+/// Whom chunks are given to: a connection.
+pub(crate) trait Feed {
+    /// Runs a script of whole statements, each ended by a semicolon; what it answers is passed over.
+    fn feed(&mut self, script: &[u8]) -> Result<()>;
+    /// Lines it was given before what is fed next, as errors count them.
+    fn lines(&self) -> u64;
+    /// Whether it can be used after an error.
+    fn goes_on(&self) -> bool;
+    /// What the server calls this connection, where nothing but its being killed ends its wait for an answer.
+    fn id(&self) -> Option<u32>;
+}
 
 /// What one connection runs in one go.
 #[derive(Debug, Default)]
@@ -74,13 +92,14 @@ pub(crate) struct Queues<'m> {
     changed: Condvar,
     stop: AtomicBool,
     monitor: &'m Monitor,
+    bounds: Bounds,
 }
 
 impl<'m> Queues<'m> {
     pub(crate) fn new(count: usize, monitor: &'m Monitor) -> Self {
         let queues = std::iter::repeat_with(Queue::default).take(count).collect();
         let state = Mutex::new(QueueState { queues, ..QueueState::default() });
-        Queues { state, changed: Condvar::new(), stop: AtomicBool::new(false), monitor }
+        Queues { state, changed: Condvar::new(), stop: AtomicBool::new(false), monitor, bounds: BOUNDS }
     }
 
     fn state(&self) -> MutexGuard<'_, QueueState> {
@@ -140,12 +159,12 @@ impl<'m> Queues<'m> {
     /// least to do.
     pub(crate) fn choose(&self, among: &Range<usize>, length: usize) -> Result<usize> {
         self.wait(|state| {
-            if state.bytes > 0 && state.bytes + length > MOST {
+            if state.bytes > 0 && state.bytes + length > self.bounds.most {
                 return None;
             }
             let queues = state.queues.iter().enumerate().filter(|(number, _)| among.contains(number));
             let (number, least) = queues.min_by_key(|(_, it)| it.bytes)?;
-            (least.bytes < WAITING).then_some(number)
+            (least.bytes < self.bounds.waiting).then_some(number)
         })
     }
 
@@ -179,26 +198,38 @@ impl<'m> Queues<'m> {
         self.state().sessions.clone()
     }
 
-    /// The error that a connection met, if nobody has had it yet.
-    pub(crate) fn error(&self) -> Option<Error> {
-        self.state().error.take()
+    /// What came of it all, once every connection has ended: the error that one met, unless somebody has had it already, else `done`.
+    pub(crate) fn outcome<T>(&self, done: Result<T>) -> Result<T> {
+        match self.state().error.take() {
+            Some(error) => Err(error),
+            None => done,
+        }
     }
 
     /// Works as connection `number`, which `open` makes, until everything is done or something has failed.
-    pub(crate) fn work<'c>(&self, number: usize, open: impl FnOnce() -> Result<LoadConnection<'c>>) {
-        if let Err(error) = self.run(number, open) {
-            let mut state = self.state();
-            // The others fail because they are stopped.
-            if !self.stop.swap(true, Relaxed) {
-                state.error = Some(error);
-            }
+    pub(crate) fn work<C: Feed>(&self, number: usize, open: impl FnOnce() -> Result<C>) {
+        let unless_it_ends = Panicked(self);
+        let ended = self.run(number, open);
+        std::mem::forget(unless_it_ends);
+        match ended {
+            Ok(()) => self.changed.notify_all(),
+            Err(error) => self.fail(error),
         }
+    }
+
+    /// The others fail because they are stopped: the first is who tells.
+    fn fail(&self, error: Error) {
+        let mut state = self.state();
+        if !self.stop.swap(true, Relaxed) {
+            state.error = Some(error);
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
-    fn run<'c>(&self, number: usize, open: impl FnOnce() -> Result<LoadConnection<'c>>) -> Result<()> {
+    fn run<C: Feed>(&self, number: usize, open: impl FnOnce() -> Result<C>) -> Result<()> {
         let mut open = Some(open);
-        let mut session: Option<LoadConnection<'c>> = None;
+        let mut session: Option<C> = None;
         let mut uncommitted = 0;
         let mut tables: Vec<usize> = Vec::new();
         loop {
@@ -228,7 +259,7 @@ impl<'m> Queues<'m> {
         }
     }
 
-    fn commit(&self, session: &mut LoadConnection<'_>, tables: &mut Vec<usize>) -> Result<()> {
+    fn commit(&self, session: &mut impl Feed, tables: &mut Vec<usize>) -> Result<()> {
         session.feed(b"COMMIT;\n")?;
         let mut state = self.state();
         for table in tables.drain(..) {
@@ -241,7 +272,7 @@ impl<'m> Queues<'m> {
     }
 
     /// Runs a chunk, again where the server has ended its transaction.
-    fn feed(&self, session: &mut LoadConnection<'_>, chunk: &Chunk) -> Result<()> {
+    fn feed(&self, session: &mut impl Feed, chunk: &Chunk) -> Result<()> {
         let from = session.lines();
         let mut result = session.feed(&chunk.text).map_err(|error| placed(error, from, &chunk.lines));
         let (prefix, body) = chunk.text.split_at(chunk.prefix.min(chunk.text.len()));
@@ -273,7 +304,12 @@ impl<'m> Queues<'m> {
             if let Some(queue) = state.queues.get_mut(number)
                 && let Some(chunk) = queue.waiting.pop_front()
             {
+                let was_full = queue.bytes >= self.bounds.waiting;
                 queue.bytes -= chunk.text.len();
+                if was_full && queue.bytes < self.bounds.waiting {
+                    drop(state);
+                    self.changed.notify_all();
+                }
                 return Some(chunk);
             }
             if state.closed {
@@ -281,6 +317,15 @@ impl<'m> Queues<'m> {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// Nobody waits for what a connection's thread no longer does.
+struct Panicked<'q, 'm>(&'q Queues<'m>);
+
+impl Drop for Panicked<'_, '_> {
+    fn drop(&mut self) {
+        self.0.fail(Error::new(Code::Internal, "a thread that loads ended before its work did"));
     }
 }
 
@@ -311,3 +356,27 @@ pub(crate) fn placed(error: Error, from: u64, lines: &[(u64, u64)]) -> Error {
         None => told,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::LoadConnection;
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_panicked() {
+        let monitor = Monitor::new();
+        let queues = Queues::new(1, &monitor);
+        let tables = vec![queues.add_table()];
+        std::thread::scope(|scope| {
+            let thread =
+                scope.spawn(|| queues.work(0, || -> Result<LoadConnection<'_>> { panic!("on purpose") }));
+            queues.give(0, Chunk { tables, ..Chunk::default() });
+            assert_eq!(queues.wait_for_all().map_err(|error| error.code()), Err(Code::Internal));
+            assert!(thread.join().is_err());
+        });
+    }
+}
+
+#[cfg(all(test, feature = "shuttle"))]
+#[path = "queues_model.rs"]
+mod model;

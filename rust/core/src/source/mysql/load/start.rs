@@ -2,7 +2,7 @@
 
 use super::Loader;
 use super::connection::LoadConnection;
-use super::queues::Queues;
+use super::queues::{Feed, Queues};
 use crate::config::Connection;
 use crate::source::mysql::connect::child_guard::ChildGuard;
 use crate::source::mysql::connect::session::Session;
@@ -56,7 +56,7 @@ pub(crate) fn load<T>(
         main.feed(prologue)?;
         Ok(main)
     };
-    std::thread::scope(|scope| {
+    let done = std::thread::scope(|scope| {
         for number in 0..all {
             let work = move || queues.work(number, || open(number + 1));
             if let Err(refused) = threads::spawn_scoped(scope, "bam-load", work) {
@@ -80,9 +80,10 @@ pub(crate) fn load<T>(
             // Else the connections would go on with what they are at; should the server not listen, that is how they end.
             let _ = client::kill(connection, &queues.sessions(), client::Kill::Soft);
         }
-        // Why a connection was lost is said by who lost it.
-        done.map_err(|error| queues.error().unwrap_or(error))
-    })
+        done
+    });
+    // Why a connection was lost is said by who lost it, which may have been at the very end.
+    queues.outcome(done)
 }
 
 /// The longest packet that the server takes.
