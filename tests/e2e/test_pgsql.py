@@ -8,7 +8,7 @@ import unittest
 from urllib.parse import quote
 
 import postgres
-from bamtest import SiteTest, descendants, tree
+from bamtest import SiteTest, descendants, peak_memory, tree
 
 PASSWORD = "p@ss'w\"\\ö:r d"
 
@@ -349,6 +349,26 @@ class Pgsql(SiteTest):
         # What a dump of others does not have may have been left out on purpose.
         self.assertEqual(self.sql("select count(*) from later"), "0\n")
         self.assertClean()
+
+    def test_a_long_row_comes_through_without_being_held(self):
+        """A row of 80 MB, as COPY has it and as an INSERT does."""
+        self.sql("create table long (x int, value bytea); insert into long values (1, decode(repeat('0a5c27ff', 10000000), 'hex')), (2, 'b')")
+        before = self.sql("select x, length(value), md5(value) from long order by x")
+        made = self.backup("db")
+        inserts = self.path("inserts.sql")
+        with open(inserts, "wb") as file:
+            subprocess.run(["pg_dump", "-d", self.name, "--inserts"], stdout=file, check=True, env=self.server.environment())
+        self.assertGreater(os.path.getsize(inserts), 80_000_000)
+        for words in (["verify", "latest"], ["restore", str(made["id"]), "--yes"],
+                      ["restore", "--file", inserts, "--source", "db", "--unauthenticated", "--yes"]):
+            with self.subTest(words[-1]):
+                self.sql("delete from long")
+                process = self.start(*words)
+                peak = peak_memory(process)
+                self.finish(process, expect=0)
+                self.assertLess(peak, 64 << 20)
+                if words[0] == "restore":
+                    self.assertEqual(self.sql("select x, length(value), md5(value) from long order by x"), before)
 
     def test_pg_dumps_custom_format_is_named_with_what_makes_sql_of_it(self):
         path = self.path("site.pgdump")

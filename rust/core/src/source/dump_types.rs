@@ -155,7 +155,12 @@ impl Fingerprint {
 
     /// Takes a row in, as the dump writes it.
     pub(crate) fn add(&mut self, row: &[u8]) {
-        let hash = Sha256::digest(row);
+        self.add_hashed(Sha256::new_with_prefix(row));
+    }
+
+    /// The same of a row that was hashed piece by piece.
+    pub(crate) fn add_hashed(&mut self, row: Sha256) {
+        let hash = row.finalize();
         let first = hash.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         self.rows += 1;
         self.sum = self.sum.wrapping_add(first);

@@ -1,6 +1,29 @@
-//! Counting the rows that an INSERT brings.
+//! The rows that an INSERT brings.
 
+use crate::{Code, Error, Result};
 use memchr::{memchr, memchr2};
+
+/// The largest packet that a server can be told to take (`max_allowed_packet`).
+const LONGEST: usize = 1 << 30;
+/// How long anything but rows may be: what makes a table has some 100 kB at most.
+pub(super) const LONGEST_OTHER: usize = 16 << 20;
+
+/// Refuses the beginning of a statement, or of a comment, where it is longer than any, before it fills the memory.
+pub(super) fn check_length(text: &[u8], is_comment: bool) -> Result<()> {
+    let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|it| it.eq_ignore_ascii_case(word));
+    let rows = !is_comment && (begins(b"INSERT") || begins(b"REPLACE"));
+    let (longest, what) = match rows {
+        true => (LONGEST, "a statement of the SQL dump is longer than 1 GiB"),
+        false => (
+            LONGEST_OTHER,
+            "a statement of the SQL dump that is no INSERT, or a comment, is longer than 16 MiB",
+        ),
+    };
+    match text.len() > longest {
+        true => Err(Error::new(Code::Integrity, what).hint("no server takes that: is this a SQL dump?")),
+        false => Ok(()),
+    }
+}
 
 /// How many rows `INSERT … VALUES (…),(…)` has; 0 for other statements.
 pub(crate) fn rows(text: &[u8]) -> u64 {

@@ -1,16 +1,16 @@
 //! Cuts a stream of SQL into statements, as the mysql client does: quotes, comments, `DELIMITER`.
 //!
-//! Memory is bounded by the longest statement. Bytes are bytes: blobs between quotes need be no valid text.
+//! Memory is bounded by the longest `INSERT`, which may have a gibibyte. Bytes are bytes: blobs between quotes need be no
+//! valid text.
 
 use super::modes::Modes;
+use super::rows::check_length;
 use super::syntax::{Charset, Syntax};
 use crate::{Code, Error, Result};
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 use std::io::Read;
 use std::ops::{ControlFlow, Range};
 
-/// The largest packet a server can be told to take (`max_allowed_packet`): no statement can be longer.
-const LONGEST: usize = 1 << 30;
 /// What MariaDB's and MySQL's dump programs write first: their client then refuses its own commands, as we always do.
 /// No statement, and nothing ends it but the line.
 const SANDBOX: [&[u8]; 2] = [b"/*M!999999\\-", b"/*!999999\\-"];
@@ -114,7 +114,6 @@ impl<R: Read> Splitter<R> {
         splitter
     }
 
-    /// What is being read.
     pub(crate) fn input(&self) -> &R {
         &self.input
     }
@@ -447,26 +446,26 @@ impl<R: Read> Splitter<R> {
         if self.ended {
             return Ok(false);
         }
-        let too_large = self.buffer.len() > KEPT && self.filled - self.start < KEPT / 2;
-        if too_large || self.buffer.len() - self.filled < BLOCK {
+        let begun = self.buffer.get(self.start..self.filled).unwrap_or_default();
+        check_length(begun, self.state == LexerState::LineComment)?;
+        let too_large = self.buffer.capacity() > KEPT && self.filled - self.start < KEPT / 2;
+        if too_large || self.buffer.capacity() - self.filled < BLOCK {
             self.count_lines(self.start);
             self.counted -= self.start.min(self.counted);
             self.buffer.copy_within(self.start..self.filled, 0);
             self.at -= self.start;
             self.filled -= self.start;
             self.start = 0;
-            if self.filled > LONGEST {
-                return Err(Error::new(Code::Integrity, "a statement of the SQL dump is longer than 1 GiB")
-                    .hint("no server takes that: is this a SQL dump?"));
-            }
+            self.buffer.truncate(self.filled);
             if too_large {
-                self.buffer.truncate(KEPT);
-                self.buffer.shrink_to_fit();
+                self.buffer.shrink_to(KEPT);
             } else {
-                // Twice what is there, so that a long statement is not moved again and again.
-                let size = (self.filled * 2).max(2 * BLOCK).max(self.buffer.len());
-                self.buffer.resize(size, 0);
+                // A long statement is not moved again and again; what is not filled takes no memory.
+                self.buffer.reserve_exact(self.filled.max(2 * BLOCK));
             }
+        }
+        if self.buffer.len() - self.filled < BLOCK {
+            self.buffer.resize(self.buffer.capacity().min(self.filled + BLOCK), 0);
         }
         let n = loop {
             match self.input.read(self.buffer.get_mut(self.filled..).unwrap_or_default()) {

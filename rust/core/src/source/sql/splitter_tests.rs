@@ -1,3 +1,4 @@
+use super::super::rows::LONGEST_OTHER;
 use super::*;
 
 /// Gives a few bytes a time, so that every look-ahead meets the end of what is there.
@@ -125,4 +126,38 @@ fn a_long_statement_passes_and_its_memory_goes() {
     }
     assert_eq!((lengths.len(), lengths.first().copied()), (100_001, Some(long)));
     assert!(splitter.buffer.capacity() <= 2 * KEPT, "{}", splitter.buffer.capacity());
+}
+
+/// Gives the same for ever.
+struct Endless(&'static [u8]);
+
+impl Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = buffer.len() / self.0.len() * self.0.len();
+        buffer.chunks_exact_mut(self.0.len()).for_each(|to| to.copy_from_slice(self.0));
+        Ok(n)
+    }
+}
+
+#[test]
+fn what_no_dump_has_is_refused_before_it_fills_the_memory() {
+    for (begin, unit) in [
+        (&b"CREATE TABLE t ("[..], &b"a123 int NOT NULL, "[..]),
+        (b"# INSERT ", b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+        (b"DELIMITER ", b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+    ] {
+        let mut splitter = Splitter::new(begin.chain(Endless(unit)));
+        let error = splitter.next().map(|item| item.is_some()).unwrap_err();
+        let told = String::from_utf8_lossy(begin);
+        assert_eq!(error.code(), Code::Integrity, "{told}");
+        assert!(splitter.buffer.len() <= LONGEST_OTHER + 2 * BLOCK, "{told}: {}", splitter.buffer.len());
+    }
+    // Between statements nothing is kept.
+    let blank = b"/* "
+        .chain(Endless(b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ").take(20 << 20))
+        .chain(&b"*/"[..])
+        .chain(Endless(b"                               \n").take(20 << 20));
+    let mut splitter = Splitter::new(blank.chain(&b"a;"[..]));
+    assert!(matches!(splitter.next(), Ok(Some(Item::Statement { text: b"a", .. }))));
+    assert!(splitter.buffer.len() <= 2 * BLOCK);
 }

@@ -48,7 +48,7 @@ pub(super) fn run(output: impl Read, schema: &str, out: &mut dyn Write) -> io::R
         let table = match item {
             Item::Statement(text) => Some(copied(text)),
             Item::Comment(_) => None,
-            Item::Row(_) | Item::Command(_) => Some(None),
+            Item::Row(_) | Item::End(_) | Item::Piece(_) | Item::Command(_) => Some(None),
         };
         let (rows, bytes) = splitter.pass_rows()?;
         let end = splitter.end();

@@ -1,13 +1,16 @@
 //! What of a dump is run on a restore: everything but what belongs to the server it came from - owners, grants,
 //! transactions of its own - and nothing that is not SQL.
 
-use super::splitter::{Item, Splitter, words};
+use super::splitter::{Item, Piece, Splitter, is_copy, words};
 use crate::source::digests::Digests;
 use crate::source::dump_types::{Contents, Table};
 use crate::source::pgsql::large;
 use crate::source::sql::{Utf8, no_statement};
 use crate::source::table_places::RowCounts;
 use crate::{Code, Error, Monitor, Result};
+use memchr::memmem;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::io::Read;
 
 /// A dump of ours begins with this line.
@@ -33,6 +36,9 @@ pub(crate) const SETTINGS: [&str; 10] = [
     "default_tablespace",
     "default_table_access_method",
 ];
+/// The words by which a statement may change how the next ones are read, and as many bytes as the longest has.
+const READING: [&[u8]; 2] = [b"standard_conforming_strings", b"backslash_quote"];
+const SEAM: usize = 27;
 /// What pg_dump says at the end.
 const LAST_LINE: &[u8] = b"-- PostgreSQL database dump complete";
 
@@ -64,6 +70,10 @@ pub(crate) struct Script<R> {
     /// Whether none was noted yet.
     pub(crate) no_large_object: bool,
     instead: Vec<u8>,
+    /// More of the row or statement comes behind the piece that was given last.
+    pub(crate) goes_on: bool,
+    /// How the last piece of a statement ended.
+    seam: Vec<u8>,
     /// Schemas that are there, besides the dump's: nothing in them is changed.
     pub(crate) others: Vec<String>,
     /// Those of [`SETTINGS`] that this server does not know: they are left out.
@@ -87,6 +97,8 @@ impl<R: Read> Script<R> {
             large_objects: None,
             no_large_object: true,
             instead: Vec::new(),
+            goes_on: false,
+            seam: Vec::new(),
             others: Vec::new(),
             unknown: Vec::new(),
             untrusted: false,
@@ -102,15 +114,25 @@ impl<R: Read> Script<R> {
     pub(crate) fn next(&mut self, takes: &dyn Fn(&str) -> bool) -> Result<Option<&[u8]>> {
         self.instead.clear();
         loop {
-            let verdict = match self.splitter.next()? {
+            let item = self.splitter.next()?;
+            self.goes_on = matches!(item, Some(Item::Piece(Piece { last: false, .. })));
+            let verdict = match item {
                 None => return Ok(None),
                 Some(Item::Comment(line)) => {
                     self.ended |= line == LAST_LINE;
                     continue;
                 }
-                Some(Item::Row(_)) if self.skip => continue,
-                Some(Item::Row(line)) => {
-                    self.counts.add(&self.table, || u64::from(line.trim_ascii_end() != b"\\."));
+                Some(Item::Row(_) | Item::End(_) | Item::Piece(Piece { row: true, .. })) if self.skip => {
+                    continue;
+                }
+                Some(Item::Row(_) | Item::Piece(Piece { row: true, first: true, .. })) => {
+                    self.counts.add(&self.table, || 1);
+                    true
+                }
+                Some(Item::End(_) | Item::Piece(Piece { row: true, .. })) => true,
+                Some(Item::Piece(Piece { text, first, .. })) => {
+                    self.statements += u64::from(first);
+                    part_of_insert(text, first, &self.others, &mut self.seam)?;
                     true
                 }
                 Some(Item::Command(line)) => {
@@ -180,21 +202,29 @@ pub(crate) fn contents(input: &mut dyn Read, monitor: &Monitor) -> Result<Conten
         complete: about.ours,
         ..Contents::default()
     };
-    let (mut rows_of, mut empty, mut ended) = (None, true, false);
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    let (mut rows_of, mut empty, mut ended) = (None::<usize>, true, false);
     while let Some(item) = splitter.next()? {
+        let rows =
+            u64::from(matches!(item, Item::Row(_) | Item::Piece(Piece { row: true, first: true, .. })));
         match item {
             Item::Statement(text) => {
                 monitor.check()?;
                 empty &= text.trim_ascii().is_empty();
                 if let Some(name) = after(text, "CREATE TABLE ") {
+                    numbers.entry(name.clone()).or_insert(contents.tables.len());
                     contents.tables.push(Table { name, rows: Some(0), bytes: text.len() as u64 });
                 }
-                rows_of = copied(text).and_then(|name| contents.tables.iter().position(|it| it.name == name));
+                rows_of = copied(text).and_then(|name| numbers.get(&name).copied());
             }
-            Item::Row(line) => {
+            Item::Piece(Piece { row: false, .. }) => {
+                monitor.check()?;
+                (rows_of, empty) = (None, false);
+            }
+            Item::Row(text) | Item::End(text) | Item::Piece(Piece { text, .. }) => {
                 if let Some(table) = rows_of.and_then(|at| contents.tables.get_mut(at)) {
-                    table.bytes += line.len() as u64;
-                    table.rows = table.rows.map(|rows| rows + u64::from(line.trim_ascii_end() != b"\\."));
+                    table.bytes += text.len() as u64;
+                    table.rows = table.rows.map(|before| before + rows);
                 }
             }
             Item::Comment(line) => ended |= line == LAST_LINE,
@@ -216,6 +246,8 @@ pub(crate) fn digests(input: &mut dyn Read, monitor: &Monitor) -> Result<Digests
     let Script { mut splitter, .. } = Script::new(input)?;
     let mut digests = Digests::default();
     let (mut rows_of, mut ended) = (None, false);
+    // Of what comes in pieces.
+    let mut hash = Sha256::new();
     while let Some(item) = splitter.next()? {
         match item {
             Item::Statement(text) => {
@@ -231,10 +263,23 @@ pub(crate) fn digests(input: &mut dyn Read, monitor: &Monitor) -> Result<Digests
             }
             Item::Row(line) => {
                 let table = rows_of.as_ref().and_then(|name| digests.tables.get_mut(name));
-                if let Some(table) = table.filter(|_| line.trim_ascii_end() != b"\\.") {
+                if let Some(table) = table {
                     table.rows.add(line);
                 }
             }
+            Item::Piece(piece) => {
+                monitor.check()?;
+                hash.update(piece.text);
+                if piece.last {
+                    let table = rows_of.as_ref().and_then(|name| digests.tables.get_mut(name));
+                    let whole = std::mem::take(&mut hash);
+                    match table {
+                        Some(table) if piece.row => table.rows.add_hashed(whole),
+                        _ => digests.others.add_hashed(whole),
+                    }
+                }
+            }
+            Item::End(_) => {}
             Item::Comment(line) => ended |= line == LAST_LINE,
             Item::Command(_) => {}
         }
@@ -293,8 +338,7 @@ fn name(text: &str) -> Option<(String, &str)> {
 fn wanted(statement: &[u8], schema: &str, ours: bool) -> Result<bool> {
     let first: Vec<String> = words(statement).take(4).collect();
     let first: Vec<&str> = first.iter().map(String::as_str).collect();
-    let text = String::from_utf8_lossy(statement);
-    let mentions = |what: &str| text.contains(what);
+    let mentions = |what: &str| memmem::find(statement, what.as_bytes()).is_some();
     Ok(match first.as_slice() {
         // There is one transaction around everything.
         ["BEGIN" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "START" | "PREPARE" | "SAVEPOINT", ..] => false,
@@ -307,15 +351,13 @@ fn wanted(statement: &[u8], schema: &str, ours: bool) -> Result<bool> {
         // Numbers are given anew.
         ["COMMENT" | "ALTER", "ON" | "LARGE", "LARGE" | "OBJECT", ..] => false,
         ["SET", "STANDARD_CONFORMING_STRINGS", "=", "ON"] => true,
-        _ if mentions("standard_conforming_strings") || mentions("backslash_quote") => {
-            return Err(unreadable(&text));
-        }
+        _ if changes_reading(statement) => return Err(unreadable(statement)),
         ["SET", "CLIENT_ENCODING", ..]
             if ["SJIS", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "SHIFT_JIS"]
                 .iter()
                 .any(|it| mentions(it)) =>
         {
-            return Err(unreadable(&text));
+            return Err(unreadable(statement));
         }
         // Roles of another server.
         ["GRANT" | "REVOKE", ..] | ["ALTER", "DEFAULT", "PRIVILEGES", ..] if !ours => false,
@@ -375,10 +417,7 @@ fn reaches_beyond(statement: &[u8]) -> bool {
     let first: Vec<String> = words(statement).take(3).collect();
     let first: Vec<&str> = first.iter().map(String::as_str).collect();
     match first.as_slice() {
-        ["COPY", ..] => {
-            let all: Vec<String> = words(statement).collect();
-            !all.windows(2).any(|pair| pair == ["FROM", "STDIN"]) || all.iter().any(|word| word == "PROGRAM")
-        }
+        ["COPY", ..] => !is_copy(statement) || words(statement).any(|word| word == "PROGRAM"),
         ["ALTER" | "CREATE" | "DROP", what, ..] => {
             matches!(
                 *what,
@@ -417,8 +456,32 @@ fn refused(why: &str, statement: &[u8]) -> Error {
         .hint("look at where the dump comes from; pg_dump --schema makes one of the site's schema alone")
 }
 
-fn unreadable(statement: &str) -> Error {
-    let what: String = statement.trim().chars().take(80).collect();
+/// Looks at a part of an `INSERT`, and keeps in `seam` how it ends.
+fn part_of_insert(text: &[u8], first: bool, others: &[String], seam: &mut Vec<u8>) -> Result<()> {
+    if first {
+        seam.clear();
+        if let Some(other) = elsewhere(text, others) {
+            return Err(refused(&format!("about another schema, {other}, which is there"), text));
+        }
+    }
+    seam.extend_from_slice(text.get(..SEAM).unwrap_or(text));
+    if changes_reading(text) || changes_reading(seam) {
+        return Err(unreadable(text));
+    }
+    seam.clear();
+    seam.extend_from_slice(text.get(text.len().saturating_sub(SEAM)..).unwrap_or(text));
+    Ok(())
+}
+
+/// Whether the statement may change how others are read.
+fn changes_reading(statement: &[u8]) -> bool {
+    READING.iter().any(|word| memmem::find(statement, word).is_some())
+}
+
+fn unreadable(statement: &[u8]) -> Error {
+    let start = statement.trim_ascii_start();
+    let start = String::from_utf8_lossy(start.get(..400).unwrap_or(start));
+    let what: String = start.trim_end().chars().take(80).collect();
     Error::new(Code::Unsupported, format!("the dump changes how it is to be read: {what}"))
         .hint("dump the database again with a server whose standard_conforming_strings is on, in UTF-8")
 }

@@ -53,7 +53,8 @@ impl PgsqlReplacement {
             input.write_all(before.as_bytes())?;
             while let Some(piece) = script.next(&|table| names.wants(table))? {
                 input.write_all(piece)?;
-                if !piece.ends_with(b"\n") {
+                let ended = piece.ends_with(b"\n");
+                if !ended && !script.goes_on {
                     input.write_all(b"\n")?;
                 }
             }
