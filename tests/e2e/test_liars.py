@@ -13,6 +13,7 @@ import time
 import unittest
 
 import bombs
+import lying_databases
 import mariadb
 import postgres
 from bamtest import SiteTest, digest, peak_memory, tree
@@ -257,6 +258,38 @@ class Database(Liars):
                 code, note = self.measured("backup", ("db", "archive")[number % 2])
                 self.assertNotEqual(code, 0, note)
                 self.assertEqual(self.visible(), before, note)
+
+
+class Answers(Liars):
+    """Database servers that let everybody in: the end comes from bam, not from whoever waits for it."""
+
+    def endless(self, scheme, handler, lies, dump):
+        self.write("sites/default/files/a", "A")
+        self.document["sources"] |= {"db": {"type": "database"}, "archive": {"type": "archive"}}
+        path = self.path("dump.sql")
+        with open(path, "w") as file:
+            file.write(dump)
+        for lie in lies:
+            with self.subTest(lie):
+                server = lying_databases.Server(handler, lie)
+                self.addCleanup(server.close)
+                self.document["databases"] = {"db": {"url": f"{scheme}://u:p@127.0.0.1:{server.port}/d"}}
+                for words in (["backup", "archive"], ["restore", "--file", path, "--source", "db", "--unauthenticated", "--yes"]):
+                    code, note = self.measured(*words, alone=True)
+                    self.assertNotEqual(code, 0, note)
+                    self.assertEqual(self.visible(), [], note)
+                if lie not in ("greeting", "notices"):
+                    self.assertGreater(server.asked, 1, "it came to a question")
+
+    @unittest.skipUnless(shutil.which("mariadb") or shutil.which("mysql"), "mariadb-client is not installed")
+    def test_a_mysql_server_that_answers_without_end(self):
+        self.endless("mysql", lying_databases.Mysql, lying_databases.MYSQL,
+                     "-- MySQL dump 10.13\nCREATE TABLE `t` (`a` int);\n-- Dump completed\n")
+
+    @unittest.skipUnless(shutil.which("psql"), "postgresql-client is not installed")
+    def test_a_postgresql_server_that_answers_without_end(self):
+        self.endless("pgsql", lying_databases.Pgsql, lying_databases.PGSQL,
+                     "--\n-- PostgreSQL database dump\n--\nCREATE TABLE public.t (a int);\n--\n-- PostgreSQL database dump complete\n--\n")
 
 
 class Lines(Liars):

@@ -4,6 +4,7 @@
 //! protocol, servers elsewhere and PostgreSQL through the vendors' clients, SQLite through its library.
 //! Knows nothing of compression, encryption and destinations.
 
+mod answer;
 mod attributes;
 pub mod composer;
 mod content;

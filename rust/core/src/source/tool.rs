@@ -6,6 +6,7 @@ use crate::{Code, Error, Monitor, Result, child, threads};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read, Write};
@@ -119,6 +120,15 @@ impl Tool {
         let flags = rustix::fs::fcntl_getfl(&pipe)?;
         rustix::fs::fcntl_setfl(&pipe, flags | OFlags::NONBLOCK)?;
         Ok(Input { pipe, monitor })
+    }
+
+    /// Lets the program have so many bytes of memory and seconds of a processor: an answer without end takes either.
+    pub(crate) fn limit(&self, bytes: u64, seconds: u64) {
+        for (resource, most) in [(Resource::Data, bytes), (Resource::Cpu, seconds)] {
+            let limit = Rlimit { current: Some(most), maximum: Some(most) };
+            // Where that is not allowed, nothing else is lost by it.
+            let _ = prlimit(Some(Pid::from_child(&self.child)), resource, limit);
+        }
     }
 
     /// Waits for the end; gives the exit status and what was said on stderr. The output must have been read to its end.

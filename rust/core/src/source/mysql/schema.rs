@@ -2,6 +2,7 @@
 
 use super::connect::session::{Row, Session, text};
 use crate::config::names_table;
+use crate::source::answer::too_long;
 use crate::source::dump_types::DumpSettings;
 use crate::{Code, Error, Result};
 
@@ -83,6 +84,8 @@ pub(crate) struct Schema {
 
 /// Engines whose reads follow a snapshot (`InnoDB`'s other names are old).
 const TRANSACTIONS: [&str; 4] = ["InnoDB", "ROCKSDB", "TokuDB", "XtraDB"];
+/// A table has 4096 columns at most.
+pub(crate) const COLUMNS: usize = 5000;
 /// Engines whose tables show rows that are kept elsewhere: what dump clients pass over, too.
 const OTHERS_ROWS: [&str; 9] =
     ["MRG_MyISAM", "MERGE", "MRG_ISAM", "FEDERATED", "CONNECT", "SPIDER", "OQGRAPH", "SPHINX", "VP"];
@@ -147,15 +150,14 @@ impl Schema {
     }
 
     fn read_columns(&mut self, session: &mut Session<'_>) -> Result<()> {
-        for row in session.rows(
-            "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, NUMERIC_SCALE IS NULL, EXTRA \
-             FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, ORDINAL_POSITION",
-        )? {
+        let sql = "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, NUMERIC_SCALE IS NULL, EXTRA \
+             FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, ORDINAL_POSITION";
+        session.each(sql, |row| {
             let [table, name, kind, any_scale, extra] = columns(row)?;
             let computed = ["VIRTUAL", "STORED", "PERSISTENT"].iter().any(|word| extra.contains(word));
             // In the byte order of `tables`, not the server's.
             let at = self.tables.binary_search_by(|known| known.name.as_bytes().cmp(table.as_bytes()));
-            let Some(table) = at.ok().and_then(|at| self.tables.get_mut(at)) else { continue };
+            let Some(table) = at.ok().and_then(|at| self.tables.get_mut(at)) else { return Ok(()) };
             table.partial |= computed || extra.contains("INVISIBLE");
             if !computed {
                 let float = kind == "float" && any_scale == "1";
@@ -163,8 +165,8 @@ impl Schema {
                 let number = vector || NUMBERS.contains(&kind.as_str());
                 table.columns.push(Column { name, number, float, vector });
             }
-        }
-        Ok(())
+            if table.columns.len() > COLUMNS { Err(too_long()) } else { Ok(()) }
+        })
     }
 
     /// Fails where a table got other columns since they were read.

@@ -4,10 +4,11 @@
 use super::client::{self, Program};
 use super::values::{Row, string};
 use crate::config::Connection;
+use crate::source::answer::{Allowance, MOST, too_long};
 use crate::source::tool::{Input, Output, Tool};
 use crate::{Code, Error, Monitor, Result};
 use memchr::memchr_iter;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
@@ -36,7 +37,7 @@ impl<'c> ClientSession<'c> {
         monitor: &'c Monitor,
     ) -> Result<ClientSession<'c>> {
         let mut arguments = client::LOADING.map(String::from).to_vec();
-        arguments.extend(["--skip-column-names", "--unbuffered"].map(String::from));
+        arguments.extend(["--skip-column-names", "--unbuffered", "--quick"].map(String::from));
         arguments.extend(options.iter().map(|&option| option.to_owned()));
         arguments.extend(database.map(|name| format!("--database={name}")));
         let (mut tool, program) =
@@ -53,18 +54,23 @@ impl<'c> ClientSession<'c> {
         })
     }
 
-    /// Runs statements and gives all rows that they answer.
-    pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
+    /// Runs statements and shows `each` the rows that they answer, as long as it takes them.
+    pub(crate) fn each(
+        &mut self,
+        sql: &str,
+        mut allowance: Allowance,
+        mut each: impl FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
         self.ask(&[sql.as_bytes(), b";\n"], |line| {
-            rows.push(line.split(|&byte| byte == b'\t').map(unescape).collect());
-        })?;
-        Ok(rows)
+            let row: Row = line.split(|&byte| byte == b'\t').map(unescape).collect();
+            allowance.take(row.len(), line.len())?;
+            each(row)
+        })
     }
 
     /// Runs a script, of whole statements and lines; what it answers is passed over.
     pub(crate) fn feed(&mut self, script: &[u8]) -> Result<()> {
-        self.ask(&[script], |_| {})
+        self.ask(&[script], |_| Ok(()))
     }
 
     /// How many lines the client was given so far.
@@ -72,7 +78,7 @@ impl<'c> ClientSession<'c> {
         self.lines
     }
 
-    fn ask(&mut self, script: &[&[u8]], mut each: impl FnMut(&[u8])) -> Result<()> {
+    fn ask(&mut self, script: &[&[u8]], mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         self.asked += 1;
         let end = format!("bam-{}-{}", std::process::id(), self.asked);
         let Some(input) = self.input.as_mut() else {
@@ -93,21 +99,35 @@ impl<'c> ClientSession<'c> {
         let mut line = Vec::new();
         loop {
             line.clear();
-            if self.output.read_until(b'\n', &mut line)? == 0 {
+            if self.output.by_ref().take(MOST as u64).read_until(b'\n', &mut line)? == 0 {
                 return Err(self.why());
+            }
+            if line.len() >= MOST {
+                self.give_up();
+                return Err(too_long());
             }
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
             if text == end.as_bytes() {
                 return Ok(());
             }
-            each(text);
+            if let Err(error) = each(text) {
+                self.give_up();
+                return Err(error);
+            }
         }
+    }
+
+    /// What still comes is nothing to anybody.
+    fn give_up(&mut self) {
+        self.input = None;
+        self.tool = None;
     }
 
     /// Runs one long statement all or not at all: should we be killed while it is on its way, the client would run
     /// what it got, so it gets a string, which is nothing without its end.
     pub(crate) fn run_whole(&mut self, sql: &str) -> Result<()> {
-        self.rows(&format!("SET @bam = {};\nPREPARE bam FROM @bam;\nEXECUTE bam", string(sql))).map(drop)
+        let sql = format!("SET @bam = {};\nPREPARE bam FROM @bam;\nEXECUTE bam", string(sql));
+        self.each(&sql, Allowance::kept(), |_| Ok(()))
     }
 
     /// Why the client ended.

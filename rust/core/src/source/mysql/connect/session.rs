@@ -7,6 +7,7 @@ use super::client_session::ClientSession;
 pub(crate) use super::values::{Row, quote, string, text};
 use super::wire_session::WireSession;
 use crate::config::Connection;
+use crate::source::answer::Allowance;
 use crate::source::sql::Server;
 use crate::{Monitor, Result};
 use std::os::fd::OwnedFd;
@@ -73,9 +74,23 @@ impl<'c> Session<'c> {
 
     /// Runs statements and gives all rows that they answer.
     pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.ask(sql, Allowance::kept(), |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Runs statements and shows `each` the rows that they answer, which need not fit into memory.
+    pub(crate) fn each(&mut self, sql: &str, each: impl FnMut(Row) -> Result<()>) -> Result<()> {
+        self.ask(sql, Allowance::passing(), each)
+    }
+
+    fn ask(&mut self, sql: &str, allowance: Allowance, each: impl FnMut(Row) -> Result<()>) -> Result<()> {
         match &mut self.way {
-            Transport::Server(session) => session.rows(sql),
-            Transport::Client(session) => session.rows(sql),
+            Transport::Server(session) => session.each(sql, allowance, each),
+            Transport::Client(session) => session.each(sql, allowance, each),
         }
     }
 
@@ -88,7 +103,7 @@ impl<'c> Session<'c> {
     pub(crate) fn run_whole(&mut self, sql: &str) -> Result<()> {
         match &mut self.way {
             // The server waits for the packet's end.
-            Transport::Server(session) => session.rows(sql).map(drop),
+            Transport::Server(session) => session.each(sql, Allowance::kept(), |_| Ok(())),
             Transport::Client(session) => session.run_whole(sql),
         }
     }

@@ -15,14 +15,14 @@ use std::time::Duration;
 /// Where servers have their socket unless told otherwise: Debian's, others', and the one they are built with.
 const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
 /// The longest packet of the protocol: rows may be longer than the server takes statements.
-const PACKET: usize = 1 << 30;
+pub(crate) const PACKET: usize = 1 << 30;
 /// The number that clients give to a lost connection (`CR_SERVER_GONE_ERROR`).
 const LOST: u16 = 2006;
 /// A server on this machine that does not answer by then does not at all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Connects. `None` where the clients have to do it: they know more ways, and say better why there is none.
-pub(crate) fn open(connection: &Connection, database: Option<&str>) -> Option<Conn> {
+/// Connects; no row may be longer than `packet`. `None` where the clients have to do it: they know more ways, and say better why there is none.
+pub(crate) fn open(connection: &Connection, database: Option<&str>, packet: usize) -> Option<Conn> {
     let password = std::str::from_utf8(connection.password.expose()).ok()?;
     if connection.user.is_empty() {
         return None;
@@ -33,7 +33,7 @@ pub(crate) fn open(connection: &Connection, database: Option<&str>) -> Option<Co
         .db_name(database)
         .prefer_socket(false)
         .stmt_cache_size(0)
-        .max_allowed_packet(Some(PACKET))
+        .max_allowed_packet(Some(packet))
         .tcp_connect_timeout(Some(PATIENCE));
     let options = match socket(connection)? {
         Some(socket) => options.socket(Some(socket)),

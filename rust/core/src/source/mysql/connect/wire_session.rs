@@ -3,17 +3,26 @@
 use super::values::Row;
 use super::{client, wire};
 use crate::config::Connection;
+use crate::source::answer::Allowance;
 use crate::{Code, Error, Monitor, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
+use std::mem::ManuallyDrop;
 use std::thread::JoinHandle;
+
+/// How many rows and bytes are handed over at a time.
+const ROWS: usize = 1000;
+const BYTES: usize = 256 << 10;
+/// No row of an answer is longer, nor a statement of ours.
+const PACKET: usize = 8 << 20;
 
 /// One connection to the server. An error ends it.
 pub(crate) struct WireSession<'c> {
     thread: Option<JoinHandle<()>>,
     /// Dropped first, it ends the thread.
-    questions: Option<Sender<String>>,
+    questions: Option<Sender<(String, Allowance)>>,
+    /// Rows, some at a time; none are the end of the answer.
     answers: Receiver<Result<Vec<Row>>>,
     /// What the server calls it.
     id: u32,
@@ -28,19 +37,20 @@ impl<'c> WireSession<'c> {
         database: Option<&str>,
         monitor: &'c Monitor,
     ) -> Result<Option<WireSession<'c>>> {
-        let (questions, asked) = bounded::<String>(1);
-        let (answer, answers) = bounded(1);
+        let (questions, asked) = bounded::<(String, Allowance)>(1);
+        let (answer, answers) = bounded(0);
         let (opened, id) = bounded(1);
         let (theirs, database) = (connection.clone(), database.map(str::to_owned));
         let thread = std::thread::Builder::new().name("bam-questions".into()).spawn(move || {
-            let Some(mut conn) = wire::open(&theirs, database.as_deref()) else { return };
+            let Some(mut conn) = wire::open(&theirs, database.as_deref(), PACKET) else { return };
             if opened.send(conn.connection_id()).is_err() {
                 return;
             }
-            for sql in asked {
-                let rows = rows(&mut conn, &sql).map_err(|error| wire::failed(error, &theirs));
-                let over = rows.is_err();
-                if answer.send(rows).is_err() || over {
+            for (sql, allowance) in asked {
+                let end = rows(&mut conn, &sql, allowance, |some| answer.send(Ok(some)).is_ok());
+                let end = end.map_err(|error| error.unwrap_or_else(|said| wire::failed(said, &theirs)));
+                let over = end.is_err();
+                if answer.send(end.map(|()| Vec::new())).is_err() || over {
                     return;
                 }
             }
@@ -58,16 +68,30 @@ impl<'c> WireSession<'c> {
         }))
     }
 
-    /// Runs statements and gives all rows that they answer.
-    pub(crate) fn rows(&mut self, sql: &str) -> Result<Vec<Row>> {
+    /// Runs statements and shows `each` the rows that they answer, as long as it takes them.
+    pub(crate) fn each(
+        &mut self,
+        sql: &str,
+        allowance: Allowance,
+        mut each: impl FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
         let gone = || Error::new(Code::Database, "the connection to the server is gone");
         let questions = self.questions.as_ref().ok_or_else(gone)?;
-        questions.send(sql.to_owned()).map_err(|_| gone())?;
-        match self.monitor.receive(&self.answers) {
-            Ok(answer) => answer.ok_or_else(gone)?,
-            Err(error) => {
+        questions.send((sql.to_owned(), allowance)).map_err(|_| gone())?;
+        loop {
+            let some = match self.monitor.receive(&self.answers) {
+                Ok(answer) => answer.ok_or_else(gone)??,
+                Err(error) => {
+                    self.give_up();
+                    return Err(error);
+                }
+            };
+            if some.is_empty() {
+                return Ok(());
+            }
+            if let Err(error) = some.into_iter().try_for_each(&mut each) {
                 self.give_up();
-                Err(error)
+                return Err(error);
             }
         }
     }
@@ -93,15 +117,40 @@ impl Drop for WireSession<'_> {
     }
 }
 
-fn rows(conn: &mut Conn, sql: &str) -> mysql::Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    let mut answers = conn.query_iter(sql)?;
+/// Hands over the rows of an answer, some at a time, as long as they are taken.
+fn rows(
+    conn: &mut Conn,
+    sql: &str,
+    mut allowance: Allowance,
+    mut take: impl FnMut(Vec<Row>) -> bool,
+) -> std::result::Result<(), std::result::Result<Error, mysql::Error>> {
+    let (mut rows, mut held) = (Vec::new(), 0);
+    // What is left of them is read when they are dropped, and may have no end.
+    let mut answers = ManuallyDrop::new(conn.query_iter(sql).map_err(Err)?);
     while let Some(some) = answers.iter() {
-        for row in some {
-            rows.push(row?.unwrap().into_iter().map(bytes).collect());
+        let mut some = ManuallyDrop::new(some);
+        for row in some.by_ref() {
+            let row = row.map_err(Err)?.unwrap();
+            let length =
+                row.iter().map(|value| if let Value::Bytes(bytes) = value { bytes.len() } else { 4 }).sum();
+            let allowed = allowance.take(row.len(), length);
+            held += length;
+            rows.push(row.into_iter().map(bytes).collect());
+            let full = held >= BYTES || rows.len() >= ROWS;
+            if allowed.is_err() || full && !take(std::mem::take(&mut rows)) {
+                return allowed.map_err(Ok);
+            }
+            if full {
+                held = 0;
+            }
         }
+        drop(ManuallyDrop::into_inner(some));
     }
-    Ok(rows)
+    drop(ManuallyDrop::into_inner(answers));
+    if !rows.is_empty() {
+        take(rows);
+    }
+    Ok(())
 }
 
 /// As the client prints it.

@@ -285,7 +285,9 @@ impl<'a> Dumper<'a> {
     /// each other it is the site's that the server ends.)
     fn share<'t>(&mut self, tables: &[&'t TableSchema]) -> Result<(bool, Vec<Group<'t>>)> {
         let connection = self.connection;
-        let connect = || wire::open(connection, Some(&connection.name)).map(Box::new).map(DumpMethod::Server);
+        let connect = || {
+            wire::open(connection, Some(&connection.name), wire::PACKET).map(Box::new).map(DumpMethod::Server)
+        };
         let first = connect();
         let over_wire = first.is_some();
         // Some tables want a client of their own; those with a history always do.

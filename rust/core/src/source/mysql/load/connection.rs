@@ -25,7 +25,7 @@ impl<'c> LoadConnection<'c> {
         connection: &'c Connection,
         (database, live, number): (&str, bool, usize),
     ) -> Result<Option<LoadConnection<'c>>> {
-        let Some(mut conn) = wire::open(connection, Some(database)) else { return Ok(None) };
+        let Some(mut conn) = wire::open(connection, Some(database), wire::PACKET) else { return Ok(None) };
         if live {
             wire::run(&mut conn, &[&guard.lock_statement(number)], connection)?;
         }

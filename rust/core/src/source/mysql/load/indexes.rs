@@ -1,8 +1,9 @@
 //! What the server knows of the tables that are being loaded, and which of their indexes can wait for the rows.
 
 use crate::Result;
+use crate::source::answer::too_long;
 use crate::source::mysql::connect::session::{Session, quote, string, text};
-use crate::source::mysql::schema::columns;
+use crate::source::mysql::schema::{COLUMNS, columns};
 use crate::source::sql::column_list;
 use std::collections::HashMap;
 
@@ -68,12 +69,13 @@ pub(crate) fn facts(session: &mut Session<'_>, table: Option<&str>) -> Result<Ha
         let facts = Facts { transactional: engine == "InnoDB", utf8: true, ..Facts::default() };
         found.insert(name, facts);
     }
-    for row in session.rows(&format!(
+    let sql = format!(
         "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, IFNULL(CHARACTER_SET_NAME, ''), EXTRA \
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE(){which} ORDER BY TABLE_NAME, ORDINAL_POSITION"
-    ))? {
+    );
+    session.each(&sql, |row| {
         let [table, name, kind, charset, extra] = columns(row)?;
-        let Some(facts) = found.get_mut(&table) else { continue };
+        let Some(facts) = found.get_mut(&table) else { return Ok(()) };
         facts.utf8 &= SAME_AS_BYTES.contains(&kind.as_str()) && UTF8.contains(&charset.as_str());
         if extra.contains("auto_increment") {
             facts.counted = Some(name.clone());
@@ -82,7 +84,8 @@ pub(crate) fn facts(session: &mut Session<'_>, table: Option<&str>) -> Result<Ha
         if !extra.contains("INVISIBLE") {
             facts.columns.push(name);
         }
-    }
+        if facts.columns.len() > COLUMNS { Err(too_long()) } else { Ok(()) }
+    })?;
     for row in session.rows(&format!(
         "SELECT TABLE_NAME, MAX(INDEX_TYPE = 'HASH') FROM information_schema.STATISTICS \
          WHERE TABLE_SCHEMA = DATABASE() AND NON_UNIQUE = 0 AND INDEX_NAME <> 'PRIMARY'{which} GROUP BY TABLE_NAME"

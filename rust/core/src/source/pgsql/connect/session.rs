@@ -2,12 +2,17 @@
 
 use super::client;
 use crate::config::Connection;
+use crate::source::answer::{Allowance, MOST, too_long};
 use crate::{Code, Error, Monitor, Result};
 use std::io::{Read, Write};
 use std::process::Stdio;
 
 /// Between columns; between rows there is a NUL, which no text of the server holds.
 const COLUMN: char = '\u{1f}';
+/// What the program may take, in bytes and in seconds of work: much more than any answer that we take. Waiting is none.
+const MEMORY: u64 = 512 << 20;
+const PROCESSOR: u64 = 3;
+const SEPARATOR: u8 = COLUMN as u8;
 
 /// Options of every `psql`: no file of the user's, no talk, an end at the first error, SQLSTATEs in errors.
 pub(crate) fn options() -> Vec<String> {
@@ -22,6 +27,8 @@ pub(crate) fn rows(connection: &Connection, sql: &str, monitor: &Monitor) -> Res
     arguments.extend(["--no-align", "--tuples-only", "--record-separator-zero"].map(String::from));
     arguments.push(format!("--field-separator={COLUMN}"));
     let mut tool = client::spawn("psql", connection, &arguments, Stdio::piped(), Stdio::piped())?;
+    // It keeps the whole answer until it has its end, and passes over what it has no room for.
+    tool.limit(MEMORY, PROCESSOR);
     let sent = tool.input(monitor).and_then(|mut input| {
         // Errors name values in no other encoding, and nothing waits for ever behind somebody's lock.
         input.write_all(b"SET client_encoding = 'UTF8'; SET lock_timeout = '30s';\n")?;
@@ -29,14 +36,19 @@ pub(crate) fn rows(connection: &Connection, sql: &str, monitor: &Monitor) -> Res
         input.write_all(b";\n")
     });
     let mut answer = Vec::new();
-    let got = tool.output(monitor, None).and_then(|mut output| output.read_to_end(&mut answer));
+    let got = tool.output(monitor, None).and_then(|output| output.take(MOST as u64).read_to_end(&mut answer));
     monitor.check()?;
+    if answer.len() >= MOST {
+        return Err(too_long());
+    }
     // A client that ended without reading says why.
     client::outcome(tool, "psql", connection)?;
     sent?;
     got?;
     let text = String::from_utf8(answer)
         .map_err(|cause| Error::new(Code::Database, "the server did not answer in UTF-8").because(cause))?;
+    let values = text.bytes().filter(|byte| matches!(*byte, 0 | b'\n' | SEPARATOR)).count();
+    Allowance::kept().take(2 * values, text.len())?;
     let records = text.split(['\0', '\n']).filter(|record| !record.is_empty());
     Ok(records.map(|record| record.split(COLUMN).map(str::to_owned).collect()).collect())
 }
