@@ -146,8 +146,10 @@ class Everything(SiteTest):
         if arguments[0] != "run":
             # Whoever watches tells others by himself; without that, bam does.
             command += ["--status-file", self.path("status")]
+        # What no configuration names is nobody's secret.
+        named = {name: value for name, value in self.named.items() if name in json.dumps(self.document)}
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   env={**os.environ, "TMPDIR": self.path("tmp"), **self.named})
+                                   env={**os.environ, "TMPDIR": self.path("tmp"), **named})
         over = threading.Event()
         sampler = threading.Thread(target=self.sample, args=(process.pid, over))
         sampler.start()
@@ -170,7 +172,8 @@ class Everything(SiteTest):
                     for what in ("cmdline", "environ"):
                         with open(f"/proc/{each}/{what}", "rb") as file:
                             content = file.read()
-                        own = what == "environ" and program in ("strace", "bam")
+                        # A thread that has forked, and not yet become another program, is bam, too.
+                        own = what == "environ" and (program == "strace" or program.startswith("bam"))
                         self.samples.add((program, what, self.without_named(content) if own else content))
 
     def without_named(self, content):
