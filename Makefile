@@ -23,7 +23,7 @@ share := $(PREFIX)/share/bam
 
 include packaging/dist.mk
 
-.PHONY: help build demo test lint fuzz miri bench faults soak scale servers site site10 install install-files uninstall
+.PHONY: help build demo test lint fuzz miri sanitize shuttle bench faults soak scale servers site site10 install install-files uninstall
 
 help:
 	@echo 'make demo      what bam does, on a small sample site (compiles it first: some minutes, once)'
@@ -35,6 +35,8 @@ help:
 	@echo 'make lint      rustfmt, clippy, php -l, shellcheck, codespell, cargo deny'
 	@echo 'make fuzz      libFuzzer over every parser and the C interface, TIME=60 seconds each (nightly Rust)'
 	@echo 'make miri      the pointers of the C interface under Miri (nightly Rust with miri and rust-src)'
+	@echo 'make sanitize  the C interface and the engine under AddressSanitizer and ThreadSanitizer (nightly Rust with rust-src)'
+	@echo 'make shuttle   ORDERS=…: so many orders of threads for everything that waits for another'
 	@echo 'make bench     speed and memory beside other tools'
 	@echo 'make site      a real Drupal 7 with Drush 8 for the tests (needs a Composer registry)'
 	@echo 'make site10    the same with Drupal 10 and Drush 12 or 13'
@@ -74,6 +76,12 @@ fuzz:
 
 miri:
 	@tests/miri
+
+sanitize:
+	@tests/sanitize
+
+shuttle:
+	@tests/shuttle
 
 bench:
 	@tests/need build test
