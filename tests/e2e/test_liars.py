@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import socketserver
+import subprocess
 import sys
 import threading
 import time
@@ -288,7 +289,9 @@ class Answers(Liars):
 
     @unittest.skipUnless(shutil.which("psql"), "postgresql-client is not installed")
     def test_a_postgresql_server_that_answers_without_end(self):
-        self.endless("pgsql", lying_databases.Pgsql, lying_databases.PGSQL,
+        # That one ends when psql has worked for its seconds.
+        lies = [lie for lie in lying_databases.PGSQL if lie != "rows" or ROUNDS > 3]
+        self.endless("pgsql", lying_databases.Pgsql, lies,
                      "--\n-- PostgreSQL database dump\n--\nCREATE TABLE public.t (a int);\n--\n-- PostgreSQL database dump complete\n--\n")
 
 
@@ -369,6 +372,41 @@ class Lines(Liars):
 
         self.cut(lambda port: f"pgsql://{name}:p@127.0.0.1:{port}/{name}", os.path.join(server.top, ".s.PGSQL.5432"), change, state, ROUNDS)
         self.assertEqual(server.sql("select nspname from pg_namespace where nspname like 'bam%'", name), "")
+
+
+@unittest.skipIf(postgres.missing(), f"not installed: {postgres.missing()}")
+class Full(Liars):
+    """A server whose disk is full."""
+
+    def test_a_restore_that_fills_it_leaves_the_site(self):
+        place = self.path("disk")
+        os.mkdir(place)
+        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m,mode=777", "none", place], capture_output=True).returncode:
+            self.skipTest("a file system can only be mounted by root")
+        self.addCleanup(subprocess.run, ["umount", "-l", place])
+        # The server is no user who may enter it.
+        os.chmod(self.top, 0o755)
+        server = postgres.server()
+        for statement in ("drop role if exists bam_full", "drop tablespace if exists small", "drop database if exists bam_full with (force)"):
+            self.addCleanup(server.sql, statement)
+        os.chown(place, *postgres.unprivileged())
+        server.sql("create role bam_full login password 'p'")
+        server.sql(f"create tablespace small location '{place}'")
+        server.sql("create database bam_full owner bam_full tablespace small")
+        server.sql("create table node (nid int, title text); insert into node values (1, 'live')", "bam_full", "bam_full", "p")
+        self.document["sources"]["db"] = {"type": "database"}
+        self.document["databases"] = {"db": {"url": "pgsql://bam_full:p@localhost/bam_full", "socket": server.top}}
+        path = self.path("large.pgsql.gz")
+        with open(path, "wb") as file:
+            file.write(bombs.bomb("gz", b"--\n-- PostgreSQL database dump\n--\nCREATE TABLE public.node (nid int, title text);\n"
+                                  b"COPY public.node (nid, title) FROM stdin;\n", b"1\t" + b"0123456789" * 20 + b"\n", 60 << 20,
+                                  b"\\.\n--\n-- PostgreSQL database dump complete\n--\n"))
+        code, note = self.measured("restore", "--file", path, "--source", "db", "--unauthenticated", "--yes", alone=True)
+        self.assertEqual(code, 1, note)
+        self.assertIn("disk is full", note)
+        self.assertEqual(server.sql("select * from node", "bam_full"), "1\tlive\n")
+        self.assertEqual(server.sql("select nspname from pg_namespace where nspname like 'bam%'", "bam_full"), "")
+        self.assertNotIn("restore.json", os.listdir(self.path("state")), note)
 
 
 @unittest.skipUnless(shutil.which("rsync") and os.path.exists(PROGRAM), "rsync or openssh-server is not installed")
