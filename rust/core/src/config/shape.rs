@@ -124,8 +124,13 @@ fn login(line: &str, urls_only: bool) -> Option<Range<usize>> {
                 }
             };
             let at = value.get(..length)?.rfind('@').filter(|_| !value.starts_with('/'))?;
-            // A machine follows.
-            value.get(at + 1..)?.starts_with(|c: char| c.is_alphanumeric() || c == '[').then_some(at)?
+            if value.get(..at)?.contains("://") {
+                // An address in it has a password of its own, and what ends this one may stand in that.
+                last - colon - 1
+            } else {
+                // A machine follows.
+                value.get(at + 1..)?.starts_with(|c: char| c.is_alphanumeric() || c == '[').then_some(at)?
+            }
         };
         Some(colon + 1..colon + 1 + length)
     })
