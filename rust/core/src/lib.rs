@@ -36,6 +36,7 @@ mod monitor;
 mod secret;
 pub mod source;
 mod sync;
+mod temporary;
 pub(crate) mod threads;
 pub mod whole_file;
 

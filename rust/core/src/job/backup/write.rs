@@ -8,8 +8,8 @@ use crate::compress::{self, Piece};
 use crate::config::{CompressionLevel, Connection};
 use crate::source::database::{self, DumpReport, DumpSettings};
 use crate::source::files::TreeReport;
-use crate::{Code, Error, Monitor, Result, ResultExt, threads};
-use std::fs::File;
+use crate::temporary::Temporary;
+use crate::{Code, Error, Monitor, Result, threads};
 use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
@@ -171,7 +171,7 @@ impl Read for Stoppable<'_> {
 
 /// A dump in a temporary file without a name, compressed: on disk, it is never in the clear under a name.
 struct Spooled {
-    file: File,
+    file: Temporary,
     report: DumpReport,
     /// It is compressed just as the backup is, into these pieces, so that it is compressed once; else by zstd.
     pieces: Option<Vec<Piece>>,
@@ -185,7 +185,7 @@ impl Spooled {
         gzip: Option<CompressionLevel>,
         monitor: &Monitor,
     ) -> Result<Spooled> {
-        let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
+        let file = Temporary::new(folder)?;
         let (mut file, report, pieces) = match gzip {
             Some(level) => {
                 // Next to it, all processors compress the files: few are shared, since either may be the larger part; of
@@ -194,18 +194,16 @@ impl Spooled {
                 let threads = processors.min((processors / 2).max(4));
                 let mut encoder = compress::writer(compress::Kind::Gzip, level, "", file, threads)?;
                 let report = database::dump(connection, settings, &mut encoder, monitor)?;
-                let at =
-                    |error: Error| error.context(format!("cannot keep the dump in {}", folder.display()));
-                let (file, pieces) = encoder.finish_pieces().map_err(at)?;
+                let (file, pieces) = encoder.finish_pieces()?;
                 (file, report, Some(pieces))
             }
             None => {
                 let mut encoder = zstd::Encoder::new(file, SPOOL_LEVEL)?;
                 let report = database::dump(connection, settings, &mut encoder, monitor)?;
-                (encoder.finish().at("cannot keep the dump in", folder)?, report, None)
+                (encoder.finish()?, report, None)
             }
         };
-        file.rewind().at("cannot read the dump back from", folder)?;
+        file.rewind()?;
         Ok(Spooled { file, report, pieces })
     }
 

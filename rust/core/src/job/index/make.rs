@@ -1,24 +1,23 @@
 //! Making an index: the outline is gathered while the archive is written, the rest follows at the end.
 
 use super::{Claim, MAGIC};
+use crate::Result;
 use crate::compress::{Piece, aside};
 use crate::encrypt::random_hex;
-use crate::{Result, ResultExt};
+use crate::temporary::Temporary;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, Write};
 use std::path::Path;
 
 /// The outline of an archive that is being written, compressed, in a file without a name.
-pub struct Making(GzEncoder<File>);
+pub struct Making(GzEncoder<Temporary>);
 
 impl Making {
     /// Nothing yet.
     pub fn start(folder: &Path) -> Result<Making> {
-        let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
-        Ok(Making(GzEncoder::new(file, Compression::default())))
+        Ok(Making(GzEncoder::new(Temporary::new(folder)?, Compression::default())))
     }
 
     /// Writes the whole index to `out`, which has had all `pieces`. A `secret` one is of what is encrypted: its hash, which

@@ -2,11 +2,10 @@
 
 use super::{Claim, Clear};
 use crate::compress::aside;
-use crate::{Monitor, Result, ResultExt};
+use crate::temporary::Temporary;
+use crate::{Monitor, Result};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ pub struct Section(Arc<Kept>);
 
 enum Kept {
     Memory(Vec<u8>),
-    Disk(File),
+    Disk(Temporary),
 }
 
 impl Section {
@@ -38,7 +37,7 @@ impl Section {
             let length = (end - at).min(AT_ONCE);
             let bytes = clear.read(at, usize::try_from(length).unwrap_or_default())?;
             hash.update(&bytes);
-            kept.add(&bytes).at("cannot keep the index in", spool_dir)?;
+            kept.add(&bytes)?;
             at += length;
         }
         match hash.finalize().as_slice() == claim.sha256 {
@@ -56,9 +55,7 @@ impl Section {
 impl Kept {
     fn new(length: u64, spool_dir: &Path) -> Result<Kept> {
         Ok(match length > IN_MEMORY {
-            true => {
-                Kept::Disk(tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?)
-            }
+            true => Kept::Disk(Temporary::new(spool_dir)?),
             false => Kept::Memory(Vec::with_capacity(usize::try_from(length).unwrap_or_default())),
         })
     }

@@ -1,0 +1,50 @@
+//! A file without a name, for what is too much for memory: gone with the process, however that ends. Its errors say where it is.
+
+use crate::{Result, ResultExt};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+const READING: &str = "cannot read a temporary file back from";
+
+#[derive(Debug)]
+pub(crate) struct Temporary {
+    file: File,
+    folder: PathBuf,
+}
+
+impl Temporary {
+    /// On the disk of `folder`, readable for nobody else (mode 0600).
+    pub fn new(folder: &Path) -> Result<Temporary> {
+        let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
+        Ok(Temporary { file, folder: folder.to_owned() })
+    }
+
+    /// As `pread(2)`.
+    pub fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        Ok(self.file.read_at(into, at).at(READING, &self.folder)?)
+    }
+}
+
+impl Write for Temporary {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.file.write(bytes).at("cannot write a temporary file in", &self.folder)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Temporary {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        Ok(self.file.read(into).at(READING, &self.folder)?)
+    }
+}
+
+impl Seek for Temporary {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        Ok(self.file.seek(to).at(READING, &self.folder)?)
+    }
+}
