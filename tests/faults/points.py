@@ -126,7 +126,7 @@ class Prepared:
         if done.code == 1 and not any(cause in done.err for cause in causes):
             yield f"the cause is not told: {causes}"
         for line in done.err.splitlines():
-            if line.startswith("bam: ") and not ABOUT.search(line):
+            if line.startswith("bam: ") and not line.endswith("see above") and not ABOUT.search(line):
                 yield f"the message names nothing: {line}"
 
     def backups(self, done, fault):
