@@ -125,8 +125,10 @@ class Prepared:
         causes = CAUSES.get(fault, [""])
         if done.code == 1 and not any(cause in done.err for cause in causes):
             yield f"the cause is not told: {causes}"
-        for line in done.err.splitlines():
-            if line.startswith("bam: ") and not line.endswith("see above") and not ABOUT.search(line):
+        told = [line for line in done.err.splitlines() if line.startswith("bam: ")]
+        # A warning may sum up what the others say.
+        for line in told:
+            if not ABOUT.search(line) and (not line.startswith("bam: warning: ") or not any(map(ABOUT.search, told))):
                 yield f"the message names nothing: {line}"
 
     def backups(self, done, fault):

@@ -138,15 +138,15 @@ fn open_lock(path: &Path) -> Result<File> {
     let mode = Mode::from_raw_mode(0o660);
     let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW;
     // Without O_CREAT first: Linux refuses it for other people's files in sticky folders (fs.protected_regular).
-    for flags in
-        [flags | OFlags::RDWR, flags | OFlags::RDONLY, flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL]
-    {
+    for flags in [flags | OFlags::RDWR, flags | OFlags::RDONLY] {
         if let Ok(file) = open(path, flags, mode) {
             return Ok(File::from(file));
         }
     }
+    let made = open(path, flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode);
     // Somebody else may have created it between the tries.
-    open(path, flags | OFlags::RDONLY, mode).map(File::from).at("cannot open the lock", path)
+    let found = made.or_else(|why| open(path, flags | OFlags::RDONLY, mode).map_err(|_| why));
+    found.map(File::from).at("cannot open the lock", path)
 }
 
 #[cfg(test)]

@@ -146,7 +146,15 @@ impl Eraser<'_> {
         };
         let mut failures = Vec::new();
         for entry in entries {
-            let Ok(entry) = entry else { break };
+            let entry = match entry {
+                Ok(entry) => entry,
+                // What was not listed stays.
+                Err(why) => {
+                    level.failed.insert(b".".to_vec());
+                    failures.push((Vec::new(), why));
+                    break;
+                }
+            };
             let name = entry.file_name().to_bytes();
             if matches!(name, b"." | b"..") || level.failed.contains(name) {
                 continue;

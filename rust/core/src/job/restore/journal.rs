@@ -228,7 +228,10 @@ impl Journal {
         document: &Document,
         monitor: &Monitor,
     ) -> Result<()> {
-        let all = folders.into_iter().filter(|path| exists(path)).map(|path| Leftover::Folder(path.into()));
+        let all = folders
+            .into_iter()
+            .filter(|path| exists(path).unwrap_or(true))
+            .map(|path| Leftover::Folder(path.into()));
         let state_dir = self.path.parent().unwrap_or(Path::new("."));
         leftovers::remember(state_dir, leftovers::clear(all.collect(), document, monitor))?;
         self.save()
@@ -421,8 +424,10 @@ impl Journal {
         let state_dir = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         let done = self.enter(state).and_then(|()| {
             let folders = self.leftovers().into_iter();
-            let mut all: Vec<Leftover> =
-                folders.filter(|path| exists(path)).map(|path| Leftover::Folder(path.into())).collect();
+            let mut all: Vec<Leftover> = folders
+                .filter(|path| exists(path).unwrap_or(true))
+                .map(|path| Leftover::Folder(path.into()))
+                .collect();
             if let Some((name, replacement)) = &self.database {
                 all.push(Leftover::Database(name.clone(), Box::new(replacement.clone())));
             }

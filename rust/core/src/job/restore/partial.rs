@@ -197,7 +197,9 @@ impl Wanted {
         let mut live = Vec::new();
         for path in paths {
             let mut found = meaning(target, folders, layout, path);
-            if let Some(path) = unshow(path.as_os_str().as_bytes()).filter(|_| !exists(&found)) {
+            if let Some(path) =
+                unshow(path.as_os_str().as_bytes()).filter(|_| !exists(&found).unwrap_or(true))
+            {
                 // As `bam ls` shows it.
                 found = meaning(target, folders, layout, Path::new(OsStr::from_bytes(&path)));
             }
@@ -207,7 +209,7 @@ impl Wanted {
             }
             let site = &target.document.site;
             let settings = plain_path(&site.conf_dir().join("settings.php"));
-            if (found == settings || keep::is_of_this_machine(site, &found) && exists(&found))
+            if (found == settings || keep::is_of_this_machine(site, &found) && exists(&found).unwrap_or(true))
                 && !target.settings
             {
                 let name = show(found.file_name().unwrap_or_default().as_bytes());

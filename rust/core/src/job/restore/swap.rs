@@ -143,11 +143,11 @@ impl TreeSwap {
         if self.inside {
             return self.swap_entries();
         }
-        if self.swapped() {
+        if self.swapped()? {
             return self.finish_exchange().and_then(|()| self.sync());
         }
         let (live, staged, old) = (self.live(), self.staged(), Path::new(&self.old));
-        if !exists(live) {
+        if !exists(live)? {
             return fs::rename(staged, live).at("cannot put in place", live).and_then(|()| self.sync());
         }
         self.carry.go(live, staged)?;
@@ -176,11 +176,11 @@ impl TreeSwap {
         if self.inside {
             let moving = self.moving();
             // As long as all old entries are out, those that are in are new ones.
-            if exists(old) {
+            if exists(old)? {
                 self.move_entries(live, staged)?;
                 fs::rename(old, &moving).at("cannot move away", old)?;
             }
-            if exists(&moving) {
+            if exists(&moving)? {
                 self.move_entries(&moving, live)?;
                 for folder in self.chain().iter().rev() {
                     let folder = moving.join(folder);
@@ -190,14 +190,14 @@ impl TreeSwap {
             if let Some(mode) = self.mode {
                 let _ = fs::set_permissions(live, Permissions::from_mode(mode));
             }
-        } else if self.swapped() {
+        } else if self.swapped()? {
             self.finish_exchange()?;
             fs::rename(live, staged).at("cannot move away", live)?;
         }
-        if !self.inside && !exists(live) && exists(old) {
+        if !self.inside && !exists(live)? && exists(old)? {
             fs::rename(old, live).at("cannot put back", live)?;
         }
-        if exists(live) {
+        if exists(live)? {
             self.carry.back(live, staged)?;
         }
         self.sync()
@@ -224,14 +224,15 @@ impl TreeSwap {
 
     /// A kill between the exchange and the rename that follows it leaves the old tree at `staged`.
     fn finish_exchange(&self) -> Result<()> {
-        if !self.inside && self.swapped() && exists(self.staged()) {
+        if !self.inside && self.swapped()? && exists(self.staged())? {
             fs::rename(self.staged(), &self.old).at("cannot move away", self.staged())?;
         }
         Ok(())
     }
 
-    fn swapped(&self) -> bool {
-        fs::metadata(self.live()).is_ok_and(|found| found.ino() == self.inode)
+    fn swapped(&self) -> Result<bool> {
+        let live = self.live();
+        Ok(exists(live)? && fs::metadata(live).at("cannot look at", live)?.ino() == self.inode)
     }
 
     fn moving(&self) -> PathBuf {
@@ -256,11 +257,11 @@ impl TreeSwap {
     /// of the folder they went to.
     fn swap_entries(&self) -> Result<()> {
         let (live, staged, old, moving) = (self.live(), self.staged(), Path::new(&self.old), self.moving());
-        if !exists(old) {
+        if !exists(old)? {
             self.carry.go(live, staged)?;
             for folder in self.chain() {
                 let folder = moving.join(folder);
-                if !exists(&folder) {
+                if !exists(&folder)? {
                     private_folder(&folder).at("cannot create", &folder)?;
                 }
             }
@@ -268,7 +269,7 @@ impl TreeSwap {
             fs::rename(&moving, old).at("cannot move away", &moving)?;
             self.sync()?;
         }
-        if exists(staged) {
+        if exists(staged)? {
             self.move_entries(staged, live)?;
             let found = fs::metadata(staged).at("cannot look at", staged)?;
             let _ = fs::set_permissions(live, found.permissions());
@@ -282,10 +283,10 @@ impl TreeSwap {
         let ours = self.leftovers();
         for folder in &chain {
             let (from, to) = (from.join(folder), to.join(folder));
-            if !exists(&from) {
+            if !exists(&from)? {
                 continue;
             }
-            if !exists(&to) {
+            if !exists(&to)? {
                 private_folder(&to).at("cannot create", &to)?;
             }
             let open = |path: &Path| File::open(path).at("cannot open", path);
@@ -321,9 +322,13 @@ pub fn private_folder(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Whether anything is there, a dangling link included.
-pub fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
+/// Whether anything is there, a dangling link included. What cannot be looked at is neither there nor gone.
+pub fn exists(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(cause) => Err(Error::io("cannot look at", path, cause)),
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -333,10 +338,10 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// Moves `from` to `to`; of a folder that is there already, everything that it lacks. For journals of old.
 pub fn carry_over(from: &Path, to: &Path) -> Result<()> {
     let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
-    if !exists(from) {
+    if !exists(from)? {
         return Ok(());
     }
-    if !exists(to) {
+    if !exists(to)? {
         if let Some(parent) = to.parent() {
             DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
         }

@@ -60,7 +60,7 @@ impl PathSwap {
         }
         live.push(name);
         let is_link = fs::symlink_metadata(&live).is_ok_and(|found| found.is_symlink());
-        if !is_link && exists(&live) && mounts::is_point(&live) {
+        if !is_link && exists(&live)? && mounts::is_point(&live) {
             return Err(Error::of_path(Code::Usage, &live, "is a mount point and cannot be replaced")
                 .hint("name the paths below it"));
         }
@@ -124,14 +124,14 @@ impl PathSwap {
 
     /// The two trade places. May be called again after a kill.
     pub fn swap(&self) -> Result<()> {
-        if self.swapped() {
+        if self.swapped()? {
             return self.finish_exchange().and_then(|()| self.sync());
         }
         let (live, new) = (self.live(), self.incoming());
         for folder in &self.missing {
             make_folder(Path::new(folder))?;
         }
-        if !exists(live) {
+        if !exists(live)? {
             return fs::rename(&new, live).at("cannot put in place", live).and_then(|()| self.sync());
         }
         self.carry.go(live, &new)?;
@@ -149,14 +149,14 @@ impl PathSwap {
     /// Takes a swap back, however far it came, as long as the holder is there. May be called again after a kill.
     pub fn revert(&self) -> Result<()> {
         let (live, old) = (self.live(), self.old());
-        if self.swapped() {
+        if self.swapped()? {
             self.finish_exchange()?;
             fs::rename(live, self.incoming()).at("cannot move away", live)?;
         }
-        if !exists(live) && exists(&old) {
+        if !exists(live)? && exists(&old)? {
             fs::rename(&old, live).at("cannot put back", live)?;
         }
-        if exists(live) {
+        if exists(live)? {
             self.carry.back(live, &self.incoming())?;
         }
         for folder in self.missing.iter().rev() {
@@ -188,14 +188,15 @@ impl PathSwap {
         self.holder().join(OLD)
     }
 
-    fn swapped(&self) -> bool {
-        let found = fs::symlink_metadata(self.live()).ok().map(|found| found.ino());
-        self.inode.is_some() && found == self.inode
+    fn swapped(&self) -> Result<bool> {
+        let live = self.live();
+        let Some(inode) = self.inode else { return Ok(false) };
+        Ok(exists(live)? && fs::symlink_metadata(live).at("cannot look at", live)?.ino() == inode)
     }
 
     /// Right after the exchange the old one lies where the new one was.
     fn finish_exchange(&self) -> Result<()> {
-        match self.swapped() && exists(&self.incoming()) {
+        match self.swapped()? && exists(&self.incoming())? {
             true => fs::rename(self.incoming(), self.old()).at("cannot move away", &self.incoming()),
             false => Ok(()),
         }
