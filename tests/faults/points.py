@@ -10,13 +10,14 @@ from world import LIMIT
 
 # What a person reads: no panic, and not the bare words that name nothing.
 PANIC = re.compile(r"panicked|RUST_BACKTRACE|internal error")
-# The cause in the system's words, or in SQLite's, which has few.
-SQLITE = ("database or disk is full", "disk I/O error", "unable to open database file", "readonly database")
-CAUSES = {fault: (words, *SQLITE) for fault, words in {
+# The cause in the system's words, or in those of libraries that do not tell them: SQLite, libssh2.
+LIBRARIES = ("database or disk is full", "disk I/O error", "unable to open database file", "readonly database",
+             "database disk image is malformed", "Callback returned error")
+CAUSES = {fault: (words, *LIBRARIES) for fault, words in {
     "eio": "Input/output error", "enospc": "No space left", "full": "No space left", "readonly": "Read-only file system",
     "emfile": "Too many open files", "edquot": "quota exceeded", "eacces": "Permission denied"}.items()}
 # What it was about: a path, a place, a database, a backup, the site, a thread.
-ABOUT = re.compile(r"/\w|Lab-|bam\.yml|\b(manual|second|far|db|maintenance mode|cannot start a thread)\b")
+ABOUT = re.compile(r"/\w|Lab-|\d{10}|bam\.yml|\b(manual|second|far|db|maintenance mode|cannot start a thread)\b")
 
 
 class Prepared:

@@ -161,7 +161,7 @@ impl Listing {
             (Some(newest), _) => {
                 format!("`bam backups` lists them; the newest is {} ({})", newest.id, newest.file)
             }
-            (None, 0) if self.unreachable.is_empty() => {
+            (None, 0) if self.unreachable.is_empty() && self.left_out == 0 => {
                 "there are no backups at all yet: make one with `bam backup`".into()
             }
             (None, 0) => "see why above".into(),

@@ -101,7 +101,11 @@ impl Server {
             }
             let entered = session.userauth_pubkey_file(user, None, &file, None);
             let what = match &entered {
-                Err(cause) => format!("{} ({})", file.display(), cause.message()),
+                // libssh2 does not say why it cannot read one.
+                Err(cause) => match std::fs::File::open(&file) {
+                    Err(why) => format!("{} (it cannot be read: {why})", file.display()),
+                    Ok(_) => format!("{} ({})", file.display(), cause.message()),
+                },
                 Ok(()) => String::new(),
             };
             if self.is_in(entered, what, tried)? {

@@ -225,7 +225,7 @@ fn reachable(journal: &Journal, document: &Document, monitor: &Monitor) -> Resul
     match journal.database() {
         Some(name) => database::tables(&document.connection(name)?, false, monitor)
             .map(drop)
-            .map_err(|error| error.hint("when the server answers, run `bam recover`")),
+            .map_err(|error| error.hint("when the database answers, run `bam recover`")),
         None => Ok(()),
     }
 }
