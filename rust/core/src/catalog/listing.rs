@@ -63,7 +63,7 @@ impl Listing {
     /// Lists destinations, all at once. One that cannot be reached does not spoil the others.
     ///
     /// # Errors
-    /// [`Code::Io`] where this machine does not give back what it was to keep.
+    /// [`Code::Io`] where this machine does not give back what it was to keep; [`Code::Cancelled`].
     pub fn of(destinations: &[&dyn Destination]) -> Result<Listing> {
         let listed = threads::at_once("bam-list", destinations, |destination| {
             let mut files = Files::new(Place {
@@ -91,6 +91,7 @@ impl Listing {
                     }));
                     places.push(files);
                 }
+                Ok(Err(error)) if error.code() == Code::Cancelled => return Err(error),
                 Ok(Err(error)) => {
                     if error.code() == Code::NotFound && destination.snapshots().is_some() {
                         absent.insert(id.clone());

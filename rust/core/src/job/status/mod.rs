@@ -28,6 +28,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     let sites = Sites::of(document, asked);
     let mut listing = catalog::Listing::of(&opened)?;
     places::settle(document, &mut listing)?;
+    monitor.check()?;
     let mut listing = listing.of_sites(&sites)?;
     for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Info) {
         monitor.note(note.kind, note.text.clone());
@@ -39,6 +40,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     // With those of its copies that do not count.
     let repositories = repositories::tell(&all, &listing, &damaged, monitor)?;
     let taken_out = count(&known, document, &state_dir, &mut listing, monitor)?;
+    monitor.check()?;
     let now = jiff::Timestamp::now().as_second();
     let mut status = catalog::status(document, &listing, now);
     unproven::tell(&taken_out, &mut status, document, monitor);

@@ -19,6 +19,67 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
+/// What statements begin with that change no table, or not this database's (MariaDB's and MySQL's manuals, "SQL statements").
+const FOREIGN: [&str; 57] = [
+    "ALTER",
+    "BACKUP",
+    "BINLOG",
+    "CACHE",
+    "CALL",
+    "CHANGE",
+    "CHECKSUM",
+    "CLONE",
+    "CREATE",
+    "DEALLOCATE",
+    "DELETE",
+    "DELIMITER",
+    "DESC",
+    "DESCRIBE",
+    "DROP",
+    "END",
+    "EXECUTE",
+    "EXPLAIN",
+    "FLUSH",
+    "GET",
+    "GRANT",
+    "HANDLER",
+    "HELP",
+    "IMPORT",
+    "INSTALL",
+    "KILL",
+    "LOAD",
+    "LOCK",
+    "PREPARE",
+    "PURGE",
+    "RELEASE",
+    "RENAME",
+    "REPAIR",
+    "RESET",
+    "RESIGNAL",
+    "RESTART",
+    "REVOKE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "SET",
+    "SHUTDOWN",
+    "SIGNAL",
+    "SOURCE",
+    "START",
+    "STOP",
+    "SYSTEM",
+    "TABLE",
+    "UNINSTALL",
+    "UNLOCK",
+    "USE",
+    "VALUES",
+    "WITH",
+    "XA",
+    "CONNECT",
+    "TEE",
+    "NOTEE",
+    "PROMPT",
+];
+
 /// Who made a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -398,7 +459,7 @@ impl<'m> DumpReader<'m> {
         Ok(match statement.kind {
             Kind::Set => Some(Decision::Session),
             Kind::Foreign => {
-                self.ignore(text);
+                self.ignore(text)?;
                 None
             }
             Kind::Idle | Kind::Lock | Kind::Transaction => None,
@@ -431,12 +492,19 @@ impl<'m> DumpReader<'m> {
         })
     }
 
-    /// Says once for each kind of statement that it was left out.
-    fn ignore(&self, text: &[u8]) {
-        let text = format!("the SQL dump's statements {} were not run", first_words(text));
+    /// Says once for each kind of statement that it was left out; fails where it is none, of which a server would make an error, too.
+    fn ignore(&self, text: &[u8]) -> Result<()> {
+        let words = first_words(text);
+        let first = words.split(' ').next().unwrap_or_default();
+        if !FOREIGN.contains(&first.to_ascii_uppercase().as_str()) {
+            let text = format!("the SQL dump has what is no statement of MariaDB's or MySQL's: {words}");
+            return Err(Error::new(Code::Integrity, text).hint("it is damaged, or no dump: use another copy"));
+        }
+        let text = format!("the SQL dump's statements {words} were not run");
         if !self.monitor.notes().iter().any(|note| note.text == text) {
             self.monitor.note(NoteKind::Info, text);
         }
+        Ok(())
     }
 
     /// Fails where the dump was cut short.

@@ -82,7 +82,6 @@ fn a_dump_without_content_is_told() {
         ("\n\n", false),
         ("-- a comment\n/* and another */\n;\n", false),
         ("CREATE DATABASE x;USE x;LOCK TABLES a WRITE;COMMIT;", false),
-        ("hello;", false),
         // An empty database.
         ("-- MySQL dump 10.13\n/*!40101 SET NAMES utf8mb4 */;\n-- Dump completed\n", true),
         ("CREATE TABLE a (b int);", true),
@@ -98,6 +97,19 @@ fn a_dump_without_content_is_told() {
         let checked = reader.check_content();
         assert_eq!(checked.is_ok(), has, "{sql}");
         assert!(checked.is_ok() || checked.unwrap_err().code() == Code::Integrity);
+    }
+}
+
+#[test]
+fn what_is_no_statement_is_refused() {
+    for sql in [
+        "hello;",
+        "INSFRT INTO a VALUES (1);",
+        "CREATE TABLE a (b int);FOO BAR\nINSERT INTO a VALUES (7);",
+        "7;",
+    ] {
+        let error = run(sql, None).unwrap_err();
+        assert!(error.code() == Code::Integrity && error.message().contains("no statement"), "{error}");
     }
 }
 
