@@ -17,8 +17,8 @@ from sshd import PROGRAM, Sshd
 
 NOBODY = pwd.getpwnam("nobody")
 IS_ROOT = os.geteuid() == 0
-# Mebibytes that a run may take, whatever a server says.
-MOST = 64
+# Mebibytes: an SFTP server that sends without end is given up when a run has grown by 96.
+MOST = 128
 
 
 def hidden(folder):

@@ -26,11 +26,9 @@ enum Why {
     TooMuch,
 }
 
-/// How much the process may grow while it waits for one answer, in bytes: a whole run begins with some 15 MiB and has 64
-/// at the end. Each further processor may get blocks to compress meanwhile.
-const GROWTH: u64 = 48 << 20;
-const GROWTH_BY_PROCESSOR: u64 = 6 << 20;
-const MOST_GROWTH: u64 = 96 << 20;
+/// How much the process may grow while it waits for one answer, in bytes. Others grow meanwhile, too: the blocks that are compressed, copies for
+/// other places, and what the program does that bam is a library of. A good backup must not fail for it.
+const GROWTH: u64 = 96 << 20;
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -103,8 +101,6 @@ impl Drop for Allowed<'_> {
 }
 
 fn watch(shared: &Shared, shut: impl FnOnce(), cancel: &Cancel) {
-    let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-    let growth = (GROWTH + processors.saturating_sub(2) * GROWTH_BY_PROCESSOR).min(MOST_GROWTH);
     let mut state = shared.state();
     // What is waited for, and how large the process was when that was seen first.
     let mut before: Option<(Instant, u64)> = None;
@@ -113,7 +109,7 @@ fn watch(shared: &Shared, shut: impl FnOnce(), cancel: &Cancel) {
         if before.map(|(until, _)| until) != waited_for {
             before = waited_for.map(|until| (until, size));
         }
-        let grown = before.filter(|(_, before)| size.saturating_sub(*before) > growth).map(|_| Why::TooMuch);
+        let grown = before.filter(|(_, before)| size.saturating_sub(*before) > GROWTH).map(|_| Why::TooMuch);
         let late =
             state.until.filter(|(until, _)| Instant::now() >= *until).map(|(_, time)| Why::TooLong(time));
         let why = if cancel.check().is_err() { Some(Why::Cancelled) } else { grown.or(late) };
