@@ -1,4 +1,4 @@
-//! A file without a name, for what is too much for memory: gone with the process, however that ends. Its errors say where it is.
+//! Files without a name, for what is too much for memory: gone with the process, however that ends.
 
 use crate::{Result, ResultExt};
 use std::fs::File;
@@ -8,6 +8,12 @@ use std::path::{Path, PathBuf};
 
 const READING: &str = "cannot read a temporary file back from";
 
+/// A file without a name on the disk of `folder`, readable for nobody else (mode 0600).
+pub(crate) fn file(folder: &Path) -> Result<File> {
+    tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)
+}
+
+/// The same, which says in its errors where it is.
 #[derive(Debug)]
 pub(crate) struct Temporary {
     file: File,
@@ -15,10 +21,9 @@ pub(crate) struct Temporary {
 }
 
 impl Temporary {
-    /// On the disk of `folder`, readable for nobody else (mode 0600).
+    /// On the disk of `folder`.
     pub fn new(folder: &Path) -> Result<Temporary> {
-        let file = tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)?;
-        Ok(Temporary { file, folder: folder.to_owned() })
+        Ok(Temporary { file: file(folder)?, folder: folder.to_owned() })
     }
 
     /// As `pread(2)`.

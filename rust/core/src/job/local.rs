@@ -8,7 +8,7 @@ use crate::catalog::{FileName, Sidecar, key};
 use crate::config::Document;
 use crate::destination::{Destination, SIDECAR_MAX};
 use crate::encrypt;
-use crate::{Code, Error, Monitor, Result, ResultExt};
+use crate::{Code, Error, Monitor, Result, ResultExt, temporary};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -75,7 +75,7 @@ impl Local {
             return Ok(Local {
                 name: Kept::name(name),
                 place: kept.place(),
-                file: tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?,
+                file: temporary::file(spool_dir)?,
                 sidecar: Some(sidecar),
                 kept: Some(kept),
                 parts: None,
@@ -93,8 +93,7 @@ impl Local {
                 let size = sidecar.as_ref().and_then(|sidecar| sidecar.number(key::FILE_SIZE));
                 monitor.expect(size.unwrap_or_default().saturating_mul(3));
                 let mut input = place.open(name)?;
-                let mut spool =
-                    tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?;
+                let mut spool = temporary::file(spool_dir)?;
                 let mut block = vec![0; BLOCK];
                 loop {
                     monitor.check()?;
@@ -149,7 +148,7 @@ impl Local {
         Ok(Local {
             name: name.to_owned(),
             place: place.describe(),
-            file: tempfile::tempfile_in(spool_dir).at("cannot make a temporary file in", spool_dir)?,
+            file: temporary::file(spool_dir)?,
             sidecar,
             kept: None,
             parts: Some(parts),

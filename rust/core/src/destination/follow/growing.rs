@@ -2,7 +2,7 @@
 
 use super::Follow;
 use super::{Extent, ExtentState, LOOK, Shared};
-use crate::{Result, ResultExt};
+use crate::{Result, ResultExt, temporary};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -56,7 +56,7 @@ impl Growing {
             self.end(ExtentState::Failed);
             return Ok(None);
         }
-        let file = temporary(folder).map(Arc::new);
+        let file = temporary::file(folder).map(Arc::new);
         let mut extents = self.shared.extents();
         let mut start = 0;
         if let Some(extent) = extents.get_mut(self.extent) {
@@ -136,7 +136,7 @@ pub struct Spool {
 impl Spool {
     /// A spool on the disk of `folder` (mode 0600, no name), and its reading side.
     pub fn create(folder: &Path) -> Result<(Spool, Follow)> {
-        let file = Arc::new(temporary(folder)?);
+        let file = Arc::new(temporary::file(folder)?);
         let (growing, follow) =
             Follow::growing(file.try_clone().at("cannot use a temporary file in", folder)?);
         Ok((Spool { file, growing, folder: folder.to_owned(), at: 0 }, follow))
@@ -146,10 +146,6 @@ impl Spool {
     pub fn finish(self) {
         self.growing.finish();
     }
-}
-
-fn temporary(folder: &Path) -> Result<File> {
-    tempfile::tempfile_in(folder).at("cannot make a temporary file in", folder)
 }
 
 impl Write for Spool {

@@ -16,7 +16,7 @@ use crate::job::open::Opened;
 use crate::job::pipe::on_a_thread;
 use crate::job::request::Rekey;
 use crate::job::{lock, made, places, trust};
-use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result, temporary};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -364,11 +364,7 @@ impl Run<'_> {
                 let upload = place.begin(&new.name, new.existing(backup))?;
                 Out::new(upload.reader()?, Some(upload))
             }
-            None => Out::new(
-                tempfile::tempfile_in(self.state_dir)
-                    .at("cannot make a temporary file in", self.state_dir)?,
-                None,
-            ),
+            None => Out::new(temporary::file(self.state_dir)?, None),
         };
         let plain = Arc::new(Mutex::new(Sha256::new()));
         let tee = Tee { inner: opened.decrypted()?, hash: Arc::clone(&plain), monitor: Arc::clone(monitor) };
