@@ -3,14 +3,16 @@
 use crate::php_shim;
 use bam::config::Document;
 use bam::job::site;
+use bam::look;
 use bam::{Monitor, Result};
 
 /// The document with the PHP shim's `bam-maintenance` in it, where the site is a Drupal and it names nothing else.
 pub fn with_program(mut document: Document, uri: Option<&str>) -> Document {
     let site = &mut document.site;
     // Only Drupal since 8 has a docroot in a project; its code may still have to be restored.
-    let drupal =
-        site.root.join("includes/bootstrap.inc").is_file() || site.is_modern() || site.docroot() != site.root;
+    let drupal = look::is_file(&site.root.join("includes/bootstrap.inc")).unwrap_or(true)
+        || site.is_modern()
+        || site.docroot() != site.root;
     if !site.maintenance_command.is_empty() || !drupal {
         return document;
     }

@@ -8,6 +8,7 @@ use crate::print::{Output, date, size, text};
 use crate::result::{list, number};
 use bam::catalog::Tokens;
 use bam::config::{Document, Notify};
+use bam::look;
 use bam::{Code, Error, Result, child, environment};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -104,7 +105,7 @@ fn body(schedule: &str, outcome: &Result<Value>) -> String {
 fn mail(document: &Document, to: &[String], subject: &str, body: &str) -> Result<()> {
     let program = ["/usr/sbin/sendmail", "/usr/lib/sendmail"]
         .into_iter()
-        .find(|path| std::path::Path::new(path).exists());
+        .find(|path| look::exists(std::path::Path::new(path)).unwrap_or(false));
     let program = program.ok_or_else(|| {
         Error::new(Code::NotFound, "no sendmail is installed").hint("install one, e.g. apt install msmtp-mta")
     })?;

@@ -1,6 +1,7 @@
 //! The PHP shim (php-shim/): where it is, and what its programs say of a Drupal site.
 
 use bam::config::Document;
+use bam::look;
 use bam::{Code, Error, Result, Secret, environment};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -24,7 +25,7 @@ const FOR_PHP: [&[u8]; 1] = [b"BAM_LIBRARY"];
 
 /// Runs one of the shim's programs on the Drupal site in `root`.
 pub fn ask_site(name: &str, root: &Path, uri: Option<&str>, words: &[&OsStr]) -> Result<Said> {
-    if !is_there(root)? || !root.is_dir() {
+    if !is_there(root)? || !look::is_folder(root)? {
         return Err(Error::of_path(Code::Usage, root, "is not a folder")
             .hint("--root wants the folder that Drupal's index.php is in"));
     }
@@ -80,7 +81,9 @@ pub fn shim() -> Result<PathBuf> {
         // target/debug/bam
         places.extend(up(3).map(|top| top.join("php-shim")));
     }
-    if let Some(found) = places.iter().find(|place| place.join("bin").join(EXPORTER).is_file()) {
+    if let Some(found) =
+        places.iter().find(|place| look::is_file(&place.join("bin").join(EXPORTER)).unwrap_or(false))
+    {
         return Ok(found.clone());
     }
     let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();

@@ -1,5 +1,7 @@
 //! The names in a folder. Not by `fs::read_dir`, which panics where the folder fails to close.
 
+use crate::look::is_gone;
+use crate::{Result, ResultExt};
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
 use std::ffi::OsString;
 use std::io;
@@ -32,10 +34,17 @@ pub(crate) fn kinds(
     Ok(entries.filter(|entry| !entry.as_ref().is_ok_and(|(name, _)| name == "." || name == "..")))
 }
 
-/// The paths of what is in a folder, as far as it can be read.
-pub fn paths(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    let folder = folder.to_owned();
-    names(&folder).into_iter().flatten().flatten().map(move |name| folder.join(name))
+/// The paths of what is in a folder; nothing where there is none.
+///
+/// # Errors
+///
+/// It cannot be opened or read.
+pub fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listed = names(folder).and_then(|names| names.map(|name| Ok(folder.join(name?))).collect());
+    match listed {
+        Err(cause) if is_gone(&cause) => Ok(Vec::new()),
+        listed => listed.at("cannot list the folder", folder),
+    }
 }
 
 #[cfg(test)]
@@ -57,8 +66,10 @@ mod tests {
         let ours = names(dir.path()).expect("opened").map(|name| name.expect("read")).collect();
         let theirs = fs::read_dir(dir.path()).expect("opened").map(|entry| entry.expect("read").file_name());
         assert_eq!(sorted(ours), sorted(theirs.collect()));
-        assert!(paths(dir.path()).any(|path| path == dir.path().join("plain")));
-        assert_eq!(paths(&dir.path().join("none")).count(), 0);
+        assert!(paths(dir.path()).expect("listed").contains(&dir.path().join("plain")));
+        assert_eq!(paths(&dir.path().join("none")).expect("none"), Vec::<PathBuf>::new());
+        assert_eq!(paths(&dir.path().join("plain")).expect("a file"), Vec::<PathBuf>::new());
+        paths(&dir.path().join("x".repeat(300))).expect_err("what cannot be looked at is not empty");
         let none = names(&dir.path().join("none")).err().expect("none").kind();
         let file = names(&dir.path().join("plain")).err().expect("a file").kind();
         assert_eq!((none, file), (io::ErrorKind::NotFound, io::ErrorKind::NotADirectory));

@@ -32,6 +32,7 @@ mod error;
 pub mod fuzzing;
 pub mod job;
 mod long_path;
+pub mod look;
 mod monitor;
 mod secret;
 pub mod source;

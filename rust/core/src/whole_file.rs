@@ -1,5 +1,6 @@
 //! Files that appear under their name when they are whole, and not before.
 
+use crate::look;
 use crate::{Code, Error, Monitor, Result, ResultExt};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use std::ffi::OsString;
@@ -19,7 +20,7 @@ pub fn write<T>(
     replace: bool,
     work: impl FnOnce(&mut BufWriter<File>) -> Result<T>,
 ) -> Result<T> {
-    if path.exists() && !replace {
+    if !replace && look::exists(path)? {
         return Err(exists(path));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

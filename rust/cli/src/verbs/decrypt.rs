@@ -6,6 +6,7 @@ use crate::print::{Output, size};
 use crate::signals::Hold;
 use bam::config::Document;
 use bam::job::{decrypt, keys_of};
+use bam::look;
 use bam::{Code, Error, Monitor, Result, whole_file};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ fn target(args: &Decrypt) -> Result<Option<PathBuf>> {
             }
         }
     };
-    if path.exists() && !args.force {
+    if !args.force && look::exists(&path)? {
         return Err(Error::of_path(Code::Usage, path, "exists already")
             .hint("choose another name with -o, or replace it with --force"));
     }

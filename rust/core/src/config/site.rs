@@ -2,6 +2,7 @@
 
 use super::{Destination, DestinationType, Site};
 use crate::destination::restic;
+use crate::look;
 use crate::{Code, Error, Fact, Result};
 use std::path::{Path, PathBuf};
 
@@ -69,7 +70,10 @@ impl Site {
     pub fn is_modern(&self) -> bool {
         match self.drupal_version.split('.').next().and_then(|major| major.parse::<u32>().ok()) {
             Some(major) => major >= 8,
-            None => !self.root.as_os_str().is_empty() && self.docroot().join("core/lib/Drupal.php").is_file(),
+            None => {
+                !self.root.as_os_str().is_empty()
+                    && look::is_file(&self.docroot().join("core/lib/Drupal.php")).unwrap_or(false)
+            }
         }
     }
 

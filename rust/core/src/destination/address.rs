@@ -2,6 +2,7 @@
 
 use super::ssh::location::Location;
 use crate::config::document::{Destination, DestinationType};
+use crate::look;
 use crate::{Code, Error, Result, ResultExt, Secret};
 use std::path::Path;
 
@@ -39,7 +40,8 @@ pub fn at_address(address: &str) -> Result<(String, Destination)> {
             "write it into the configuration, below \"destinations\", and name it; restic itself reads it, too (docs/disaster-recovery.md)",
         ));
     }
-    let remote = address.contains("://") || (host_and_path(address) && !Path::new(address).exists());
+    let remote = address.contains("://")
+        || (host_and_path(address) && !look::exists(Path::new(address)).unwrap_or(true));
     let kind = match (remote, address.contains("://")) {
         (false, _) => DestinationType::Directory,
         (true, true) => DestinationType::Sftp,
@@ -48,7 +50,7 @@ pub fn at_address(address: &str) -> Result<(String, Destination)> {
     let mut destination = bare(kind);
     if !remote {
         let path = std::path::absolute(address).at("cannot find", Path::new(address))?;
-        if !path.is_dir() {
+        if !look::is_folder(&path)? {
             return Err(Error::new(Code::NotFound, format!("there is no folder {}", path.display()))
                 .hint("backups are in a folder, or at sftp://user@host/folder"));
         }
@@ -70,7 +72,8 @@ pub fn at_address(address: &str) -> Result<(String, Destination)> {
 fn of_repository(address: &str) -> Option<&str> {
     let scheme = super::restic::scheme(address)?;
     let rest = address.get(scheme.len() + 1..)?;
-    (!rest.starts_with("//") && rest.contains(':') && !Path::new(address).exists()).then_some(scheme)
+    (!rest.starts_with("//") && rest.contains(':') && !look::exists(Path::new(address)).unwrap_or(true))
+        .then_some(scheme)
 }
 
 /// A place of a kind of which nothing is said yet.

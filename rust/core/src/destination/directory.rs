@@ -20,6 +20,7 @@ use super::lease::this_host;
 use super::names::{self, Kind, SIDECAR_MAX, check_name};
 use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken, unreadable};
 use crate::config::document;
+use crate::look;
 use crate::{Code, Error, Fact, Monitor, Note, Result, ResultExt, Told};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags};
 use sha2::{Digest, Sha256};
@@ -193,7 +194,7 @@ impl Destination for Directory {
     }
 
     fn prepare(&self, _monitor: &Monitor) -> Result<()> {
-        if !self.path.is_dir() {
+        if !look::is_folder(&self.path)? {
             let folder = self.make()?;
             self.dress(&folder, &self.path, Mode::from_raw_mode(self.folder_mode()))?;
         }

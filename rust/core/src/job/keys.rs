@@ -4,6 +4,7 @@ use crate::config::{AesModule, Document};
 use crate::encrypt::age::{Identities, Recipients};
 use crate::encrypt::{KeyFile, KeyId, Passphrase, aes_module, kdf};
 use crate::entries;
+use crate::look;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt, Secret};
 use std::fs;
 use std::io;
@@ -135,7 +136,8 @@ impl Ring {
 
     /// A key file, or a folder of them; hidden files and `.pub` are none.
     fn add_path(&mut self, path: &Path) {
-        if !path.is_dir() {
+        // What cannot be looked at cannot be read either, and that is told.
+        if !look::is_folder(path).unwrap_or(false) {
             return self.add_file(path);
         }
         let files = entries::names(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
@@ -144,7 +146,7 @@ impl Ring {
                 let mut files: Vec<PathBuf> = files.iter().map(|name| path.join(name)).collect();
                 files.retain(|file| {
                     let name = file.file_name().unwrap_or_default().as_encoded_bytes();
-                    !name.starts_with(b".") && !name.ends_with(b".pub") && file.is_file()
+                    !name.starts_with(b".") && !name.ends_with(b".pub") && look::is_file(file).unwrap_or(true)
                 });
                 files.sort();
                 files.iter().for_each(|file| self.add_file(file));

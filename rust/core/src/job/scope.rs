@@ -2,6 +2,7 @@
 //! A backup writes that, a restore leaves alone what is not in it.
 
 use crate::config::{Document, Driver, Site, Source, SourceCode, SourceSettings};
+use crate::look;
 use crate::source::exclude::{self, Excludes};
 use crate::source::{composer, database, machine, siblings};
 use crate::{Code, Error, Result};
@@ -27,34 +28,41 @@ pub fn files_excludes(document: &Document, settings: Option<&SourceSettings>, fo
 }
 
 /// What a site archive leaves out.
-pub fn archive_excludes(document: &Document, source: &Source, settings: Option<&SourceSettings>) -> Excludes {
+pub fn archive_excludes(
+    document: &Document,
+    source: &Source,
+    settings: Option<&SourceSettings>,
+) -> Result<Excludes> {
     let site = &document.site;
     let mut excludes = match settings.and_then(|s| s.exclude.clone()) {
-        Some(lines) => Excludes::in_archive(lines, &site.root, site, &archive_places(site)),
+        Some(lines) => Excludes::in_archive(lines, &site.root, site, &archive_places(site)?),
         None => {
             let mut excludes = Excludes::new(exclude::default_of_archive(site), &site.root, site);
-            machine::files(site).iter().for_each(|path| excludes.add_path(path));
+            machine::files(site)?.iter().for_each(|path| excludes.add_path(path));
             excludes
         }
     };
     database_files(document).iter().for_each(|path| excludes.add_path(path));
-    siblings::paths(site).iter().for_each(|path| excludes.add_path(path));
+    siblings::paths(site)?.iter().for_each(|path| excludes.add_path(path));
     if source.code == Some(SourceCode::Composer) {
         composer::folders(&site.root).unwrap_or_default().iter().for_each(|path| excludes.add_path(path));
     }
-    excludes
+    Ok(excludes)
 }
 
 /// The folders of a site archive and their paths in it, as the `Plan` of a backup puts them.
-pub fn archive_places(site: &Site) -> Vec<(PathBuf, String)> {
+pub fn archive_places(site: &Site) -> Result<Vec<(PathBuf, String)>> {
     let mut places = vec![(site.root.clone(), "docroot".to_owned())];
     let public = site.public_dir();
-    if relative_to(&public, &site.root).is_none() {
+    if relative_to(&public, &site.root)?.is_none() {
         places.push((public, format!("docroot/{}/files", site.conf_path_or_default())));
     }
-    let private = site.private_dir().filter(|private| relative_to(private, &site.root).is_none());
-    places.extend(private.map(|private| (private, "private".to_owned())));
-    places
+    if let Some(private) = site.private_dir()
+        && relative_to(&private, &site.root)?.is_none()
+    {
+        places.push((private, "private".to_owned()));
+    }
+    Ok(places)
 }
 
 /// The files of SQLite databases: they are dumped and loaded as databases, and never go along as files, where they would
@@ -66,8 +74,8 @@ pub fn database_files(document: &Document) -> Vec<PathBuf> {
 }
 
 /// `path` relative to `root`, where it lies below it and its name is text.
-pub fn relative_to(path: &Path, root: &Path) -> Option<String> {
-    let (path, root) = (path.canonicalize().ok()?, root.canonicalize().ok()?);
-    let rest = path.strip_prefix(root).ok()?;
-    std::str::from_utf8(rest.as_os_str().as_bytes()).ok().filter(|rest| !rest.is_empty()).map(str::to_owned)
+pub fn relative_to(path: &Path, root: &Path) -> Result<Option<String>> {
+    let (Some(path), Some(root)) = (look::real(path)?, look::real(root)?) else { return Ok(None) };
+    let rest = path.strip_prefix(root).map(|rest| rest.as_os_str().as_bytes()).unwrap_or_default();
+    Ok(std::str::from_utf8(rest).ok().filter(|rest| !rest.is_empty()).map(str::to_owned))
 }

@@ -11,6 +11,7 @@
 use crate::accounts::Account;
 use crate::catalog::hex;
 use crate::config::{Document, Site};
+use crate::look;
 use crate::{Code, Error, Result, ResultExt, entries};
 use rustix::fs::{CWD, Gid, Mode, OFlags};
 use sha2::{Digest, Sha256};
@@ -68,11 +69,7 @@ impl Home {
     /// A folder as the place; where root makes it and a group is given, for the group, too.
     fn at(dir: &Path, group: Option<u32>) -> Result<Home> {
         let us = us();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .at("cannot create the state folder", dir)?;
+        look::make_folders(dir, 0o700, "cannot create the state folder")?;
         let found = fs::symlink_metadata(dir).at("cannot look at the state folder", dir)?;
         if !found.is_dir() {
             return Err(not_ours(dir, "is not a folder"));
@@ -98,7 +95,8 @@ impl Home {
     /// The shared place, where root has made one that we may use; or one that is ours alone.
     fn at_existing(place: &Path) -> Option<Home> {
         let writable = |path: &Path| {
-            rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok_and(|()| path.is_dir())
+            rustix::fs::access(path, rustix::fs::Access::WRITE_OK)
+                .is_ok_and(|()| look::is_folder(path).unwrap_or(false))
         };
         match fs::symlink_metadata(place) {
             Ok(found) if is_shared(&found) => {
@@ -128,11 +126,12 @@ impl Home {
     /// Takes over what this user kept alone before root made the place; not while a restore waits there.
     fn adopt(&self, site: &str) {
         for dir in private_places(site) {
-            let here = only_ours(&dir).is_ok() && !dir.join(JOURNAL).exists();
+            let here = only_ours(&dir).is_ok() && !look::exists(&dir.join(JOURNAL)).unwrap_or(true);
             for name in entries(&dir).unwrap_or_default().iter().filter(|name| here && *name != LOCK) {
                 let (from, to) = (dir.join(name), self.own.join(name));
                 // What can't be moved, nor copied to another disk, is remembered anew.
-                if !to.exists() && fs::rename(&from, &to).is_err() && from.is_file() {
+                let is_new = look::exists(&to).is_ok_and(|there| !there);
+                if is_new && fs::rename(&from, &to).is_err() && look::is_file(&from).unwrap_or(false) {
                     let _ = fs::copy(&from, &to).and_then(|_| fs::remove_file(&from));
                 }
             }
@@ -144,7 +143,7 @@ impl Home {
 pub(super) fn restore_of_another(own: &Path) -> Option<Error> {
     let (uid, journal) = others(own).into_iter().find_map(|(uid, folder)| {
         let journal = folder.join(JOURNAL);
-        journal.exists().then_some((uid, journal))
+        look::exists(&journal).unwrap_or(false).then_some((uid, journal))
     })?;
     let name = user_name(uid);
     let how = if us() == 0 {
@@ -249,7 +248,7 @@ fn not_ours(dir: &Path, how: &str) -> Error {
 /// `/var/lib/bam`, which everybody may pass through.
 fn make_all() -> Result<()> {
     let all = Path::new(ALL);
-    DirBuilder::new().recursive(true).mode(0o711).create(all).at("cannot create the state folder", all)?;
+    look::make_folders(all, 0o711, "cannot create the state folder")?;
     let found = fs::symlink_metadata(all).at("cannot look at the state folder", all)?;
     if found.uid() == 0 && found.mode() & 0o111 != 0o111 {
         fs::set_permissions(all, Permissions::from_mode(0o711)).at("cannot set the permissions of", all)?;
@@ -261,14 +260,10 @@ fn make_all() -> Result<()> {
 fn share(place: &Path, group: u32) -> Result<()> {
     let root = place.join(own_name(0));
     // The journal of a restore names files by where they lie.
-    if place.join(JOURNAL).exists() {
+    if look::exists(&place.join(JOURNAL))? {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(OWN & 0o777)
-        .create(&root)
-        .at("cannot create the state folder", &root)?;
+    look::make_folders(&root, OWN & 0o777, "cannot create the state folder")?;
     for name in entries(place)?.iter().filter(|name| *name != LOCK && **name != own_name(0)) {
         fs::rename(place.join(name), root.join(name)).at("cannot move", &place.join(name))?;
     }

@@ -1,5 +1,6 @@
 //! Which folders of a Composer project `composer install` brings back: what composer.json says of them.
 
+use crate::look;
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
@@ -11,7 +12,7 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 /// The folders, absolute; `None` where `root` is no Composer project with a composer.lock, without which nobody knows
 /// which versions were there.
 pub fn folders(root: &Path) -> Option<Vec<PathBuf>> {
-    if !root.join("composer.lock").is_file() {
+    if !look::is_file(&root.join("composer.lock")).unwrap_or(false) {
         return None;
     }
     let mut text = Vec::new();

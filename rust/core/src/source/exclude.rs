@@ -12,7 +12,9 @@
 //! anywhere below, so that files are lost or not depending on whether some other folder exists.
 
 use super::pattern::{self, Patterns};
+use crate::Result;
 use crate::config::Site;
+use crate::look;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -135,10 +137,14 @@ impl Excludes {
     }
 
     /// What is there below `folder` that a pattern leaves out, relative to it.
-    pub fn fitting(&self, folder: &Path) -> Vec<PathBuf> {
+    ///
+    /// # Errors
+    ///
+    /// Something cannot be looked at, though it is open to us.
+    pub fn fitting(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         match self.place_of(folder) {
             Some(at) if !self.patterns.is_empty() => self.patterns.fitting(folder, at.as_bytes()),
-            _ => Vec::new(),
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -176,16 +182,10 @@ impl Excludes {
     }
 }
 
-/// The path with all symbolic links resolved, as far as it exists.
+/// The path with all symbolic links resolved, as far as it exists and can be looked at. Where data hangs on it, see
+/// [`look::real_as_far`].
 pub(crate) fn real_path(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    for ancestor in absolute.ancestors() {
-        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), absolute.strip_prefix(ancestor)) {
-            // What does not exist has no links either.
-            return plain_path(&real.join(rest));
-        }
-    }
-    plain_path(path)
+    look::real_as_far(path).unwrap_or_else(|_| plain_path(path))
 }
 
 /// The path made absolute, `.` and `..` taken out by its text alone.

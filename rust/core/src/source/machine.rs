@@ -1,8 +1,10 @@
 //! Which files of a site say what is true of one machine alone, and what nobody else shall know: passwords, addresses, what
 //! a developer switched on. They are in no archive by default. (A restore leaves more as it is: `job::restore::keep`.)
 
+use crate::Result;
 use crate::config::Site;
 use crate::entries;
+use crate::look::{if_open, is_file};
 use std::path::PathBuf;
 
 /// Files that Composer projects keep the environment in, beside composer.json.
@@ -18,16 +20,23 @@ fn is_setting(name: &[u8]) -> bool {
 }
 
 /// Those that are there, absolute: of all sites of the docroot, whose passwords are no less secret.
-pub fn files(site: &Site) -> Vec<PathBuf> {
+///
+/// # Errors
+///
+/// A folder cannot be read, though it is open to us.
+pub fn files(site: &Site) -> Result<Vec<PathBuf>> {
+    let is_setting =
+        |path: &PathBuf| path.file_name().is_some_and(|name| is_setting(name.as_encoded_bytes()));
     let mut found = vec![site.conf_dir().join("settings.php")];
-    for folder in entries::paths(&site.docroot().join("sites")).filter(|path| path.is_dir()) {
-        let names = entries::names(&folder).into_iter().flatten().flatten();
-        found.extend(names.filter(|name| is_setting(name.as_encoded_bytes())).map(|name| folder.join(name)));
+    for folder in if_open(entries::paths(&site.docroot().join("sites")))? {
+        found.extend(if_open(entries::paths(&folder))?.into_iter().filter(is_setting));
     }
-    if site.is_modern() {
-        found.extend(ENVIRONMENT.iter().map(|name| site.root.join(name)).filter(|path| path.is_file()));
+    for path in ENVIRONMENT.iter().map(|name| site.root.join(name)).filter(|_| site.is_modern()) {
+        if if_open(is_file(&path))? {
+            found.push(path);
+        }
     }
-    found
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -62,6 +71,7 @@ mod tests {
         };
         let names = |site: &Site| {
             let mut names: Vec<String> = files(site)
+                .expect("looked")
                 .iter()
                 .map(|path| path.strip_prefix(root.path()).expect("below").display().to_string())
                 .collect();

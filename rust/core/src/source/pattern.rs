@@ -2,10 +2,9 @@
 //! paths in the archive, the last one that fits decides. That nothing below a folder that is left out comes back is for
 //! whoever walks, who does not go into it.
 
-use crate::entries;
+use crate::{Error, Result, entries, look};
 use globset::{Candidate, Glob, GlobBuilder, GlobSet};
 use rustix::fs::FileType;
-use std::fs;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
@@ -30,6 +29,14 @@ struct Rule {
 /// Whether an entry is a pattern, beside the path that it always is.
 pub fn is_pattern(line: &str) -> bool {
     line.starts_with('!') || line.contains(['*', '?', '['])
+}
+
+/// What the search of a folder meets.
+enum Seen {
+    LeftOut(PathBuf),
+    /// A folder that cannot be looked into.
+    Closed(PathBuf),
+    Failed(Error),
 }
 
 impl Patterns {
@@ -122,28 +129,41 @@ impl Patterns {
 
     /// What is there below `folder`, whose path in the archive is `at`, and left out; relative to it, and nothing below
     /// another. A folder that cannot be looked into counts: nobody knows what is in it.
-    pub fn fitting(&self, folder: &Path, at: &[u8]) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let _ = self.look(folder, at, true, &mut |path| {
-            found.push(path);
+    ///
+    /// # Errors
+    ///
+    /// Something cannot be looked at, though it is open to us.
+    pub fn fitting(&self, folder: &Path, at: &[u8]) -> Result<Vec<PathBuf>> {
+        let (mut found, mut failed) = (Vec::new(), None);
+        let _ = self.look(folder, at, &mut |seen| {
+            match seen {
+                Seen::LeftOut(path) | Seen::Closed(path) => found.push(path),
+                Seen::Failed(error) => {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
             ControlFlow::Continue(())
         });
-        found
+        failed.map_or(Ok(found), Err)
     }
 
     /// Whether there is any such thing, or anything that a pattern would bring back.
     pub fn finds_something(&self, folder: &Path, at: &[u8]) -> bool {
         let mut any = self.clone();
         any.rules.iter_mut().for_each(|rule| rule.negated = false);
-        !any.is_empty() && any.look(folder, at, false, &mut |_| ControlFlow::Break(())).is_break()
+        let mut left_out = |seen: Seen| match seen {
+            Seen::LeftOut(_) => ControlFlow::Break(()),
+            Seen::Closed(_) | Seen::Failed(_) => ControlFlow::Continue(()),
+        };
+        !any.is_empty() && any.look(folder, at, &mut left_out).is_break()
     }
 
     fn look(
         &self,
         base: &Path,
         at: &[u8],
-        unseen: bool,
-        found: &mut dyn FnMut(PathBuf) -> ControlFlow<()>,
+        found: &mut dyn FnMut(Seen) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut folders = vec![PathBuf::new()];
         while let Some(folder) = folders.pop() {
@@ -158,13 +178,25 @@ impl Patterns {
                 {
                     continue;
                 }
-                Err(_) if unseen && !folder.as_os_str().is_empty() => {
-                    found(folder)?;
+                Err(cause)
+                    if cause.kind() == ErrorKind::PermissionDenied && !folder.as_os_str().is_empty() =>
+                {
+                    found(Seen::Closed(folder))?;
                     continue;
                 }
-                Err(_) => continue,
+                Err(cause) => {
+                    found(Seen::Failed(Error::io("cannot list the folder", &base.join(&folder), cause)))?;
+                    continue;
+                }
             };
-            for (name, told) in entries.flatten() {
+            for entry in entries {
+                let (name, told) = match entry {
+                    Ok(entry) => entry,
+                    Err(cause) => {
+                        found(Seen::Failed(Error::io("cannot list the folder", &base.join(&folder), cause)))?;
+                        break;
+                    }
+                };
                 let path = folder.join(name);
                 let kind = match told {
                     FileType::Unknown => rustix::fs::lstat(base.join(&path))
@@ -177,13 +209,15 @@ impl Patterns {
                     at => [at, b"/", path.as_os_str().as_bytes()].concat(),
                 };
                 // A link to a folder outside is backed up as a folder.
-                let leads_to_folder = || {
-                    kind == FileType::Symlink && fs::metadata(base.join(&path)).is_ok_and(|it| it.is_dir())
-                };
-                if self.exclude(&in_archive, is_folder)
-                    || (leads_to_folder() && self.exclude(&in_archive, true))
-                {
-                    found(path)?;
+                let mut left_out = self.exclude(&in_archive, is_folder);
+                if !left_out && kind == FileType::Symlink && self.exclude(&in_archive, true) {
+                    match look::if_open(look::is_folder(&base.join(&path))) {
+                        Ok(leads_to_folder) => left_out = leads_to_folder,
+                        Err(error) => found(Seen::Failed(error))?,
+                    }
+                }
+                if left_out {
+                    found(Seen::LeftOut(path))?;
                 } else if is_folder {
                     folders.push(path);
                 }

@@ -5,6 +5,8 @@
 
 use crate::config::Site;
 use crate::entries;
+use crate::look::{self, if_open};
+use crate::{Result, ResultExt};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,45 +18,51 @@ const DATABASE: &str = "database";
 const MOST: u64 = 1 << 20;
 
 /// Those that there are, with links resolved; nothing that holds what is the site's own.
-pub fn paths(site: &Site) -> Vec<PathBuf> {
+///
+/// # Errors
+///
+/// Something cannot be looked at, though it is open to us.
+pub fn paths(site: &Site) -> Result<Vec<PathBuf>> {
     let docroot = site.docroot();
-    let real = |path: &Path| path.canonicalize().ok();
-    let own: Vec<_> =
-        [Some(site.root.clone()), Some(docroot.clone()), Some(site.conf_dir()), Some(site.public_dir())]
-            .into_iter()
-            .chain([site.private_dir()])
-            .flatten()
-            .filter_map(|path| real(&path))
-            .collect();
-    let mut found = Vec::new();
-    for folder in entries::paths(&docroot.join("sites")) {
+    let own = [site.root.clone(), docroot.clone(), site.conf_dir(), site.public_dir()];
+    let own = own.into_iter().chain(site.private_dir()).collect();
+    let own = real(own)?;
+    let mut theirs = Vec::new();
+    for folder in if_open(entries::paths(&docroot.join("sites")))? {
         // A link is another name of a site.
-        let is_folder = fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir());
-        if !is_folder || !folder.join("settings.php").is_file() || real(&folder) == real(&site.conf_dir()) {
+        if if_open(look::is_link(&folder))?
+            || !if_open(look::is_file(&folder.join("settings.php")))?
+            || if_open(look::real(&folder))? == if_open(look::real(&site.conf_dir()))?
+        {
             continue;
         }
-        let mut theirs = vec![folder.join("files")];
-        for path in entries::paths(&folder) {
+        theirs.push(folder.join("files"));
+        for path in if_open(entries::paths(&folder))? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with("settings") && name.ends_with(".php") {
-                theirs.extend(named_in(&path).into_iter().map(|path| docroot.join(path)));
+                theirs.extend(named_in(&path)?.into_iter().map(|path| docroot.join(path)));
             }
         }
-        found.extend(theirs.iter().filter_map(|path| real(path)));
     }
+    let mut found = real(theirs)?;
     found.retain(|path| !own.iter().any(|own| own.starts_with(path)));
     found.sort();
     found.dedup();
-    found
+    Ok(found)
+}
+
+/// Those that there are, without links.
+fn real(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    paths.iter().filter_map(|path| if_open(look::real(path)).transpose()).collect()
 }
 
 /// The paths that a settings file writes out. Databases are those that are files, with what SQLite keeps beside them.
-fn named_in(settings: &Path) -> Vec<PathBuf> {
-    if fs::metadata(settings).map_or(true, |found| found.len() > MOST) {
-        return Vec::new();
+fn named_in(settings: &Path) -> Result<Vec<PathBuf>> {
+    if if_open(look::follow(settings))?.is_none_or(|found| !found.is_file() || found.len() > MOST) {
+        return Ok(Vec::new());
     }
-    let text =
-        fs::read(settings).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let bytes = if_open(fs::read(settings).at("cannot read", settings))?;
+    let text = String::from_utf8_lossy(&bytes);
     let mut found = Vec::new();
     for line in text.lines().map(str::trim_start) {
         if ["#", "//", "*", "/*"].iter().any(|comment| line.starts_with(comment)) {
@@ -69,7 +77,7 @@ fn named_in(settings: &Path) -> Vec<PathBuf> {
             );
         }
     }
-    found
+    Ok(found)
 }
 
 /// The text that a key of an array is given: `'key'] = 'text';` or `'key' => 'text',`; none where it is put together.
@@ -126,6 +134,7 @@ mod tests {
             ..Site::default()
         };
         let found: Vec<_> = paths(&site)
+            .expect("looked")
             .iter()
             .map(|path| path.strip_prefix(&root).expect("below").to_string_lossy().into_owned())
             .collect();

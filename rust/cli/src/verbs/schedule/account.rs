@@ -62,6 +62,8 @@ impl Account {
 /// Whether a program of one of these names runs.
 pub fn runs(names: &[&str]) -> bool {
     let mut commands = entries::paths(Path::new("/proc"))
+        .unwrap_or_default()
+        .into_iter()
         .filter_map(|process| fs::read_to_string(process.join("comm")).ok());
     commands.any(|command| names.contains(&command.trim()))
 }

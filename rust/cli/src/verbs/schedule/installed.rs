@@ -3,6 +3,7 @@
 use super::units;
 use crate::args::Global;
 use bam::config::Document;
+use bam::look;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -130,8 +131,10 @@ pub fn free_name(document: &Document, words: &[String], kind: Kind) -> String {
         _ => slug(words.get(2).map_or("", String::as_str)),
     };
     let taken = |name: &str| match kind {
-        Kind::Systemd => unit(name, "service").exists() || unit(name, "timer").exists(),
-        Kind::Cron => cron_file(name).exists(),
+        Kind::Systemd => {
+            ["service", "timer"].iter().any(|kind| look::exists(&unit(name, kind)).unwrap_or(true))
+        }
+        Kind::Cron => look::exists(&cron_file(name)).unwrap_or(true),
     };
     let name = format!("bam-{stem}");
     let numbered = (2..u32::MAX).map(|number| format!("{name}-{number}"));
@@ -152,11 +155,11 @@ fn installed(kind: Kind, path: &Path, user: String, line: &str) -> Installed {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    entries(folder).into_iter().filter(|path| path.is_file()).collect()
+    entries(folder).into_iter().filter(|path| look::is_file(path).unwrap_or(true)).collect()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = bam::entries::paths(folder).collect();
+    let mut paths = bam::entries::paths(folder).unwrap_or_default();
     paths.sort();
     paths
 }

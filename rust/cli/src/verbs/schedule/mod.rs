@@ -11,6 +11,7 @@ use crate::print::Output;
 pub use account::Account;
 use bam::config::{CRON_NONE, Document, Schedule};
 use bam::job::check::{Finding, FindingState};
+use bam::look;
 use bam::{Code, Error, Result, ResultExt, environment};
 use installed::{Installed, Kind, all, free_name, mine};
 use serde_json::json;
@@ -228,7 +229,7 @@ fn unreadable_to(global: &Global, document: &Document, user: &str) -> Vec<Error>
 }
 
 fn has_systemd() -> bool {
-    Path::new("/run/systemd/system").is_dir()
+    look::is_folder(Path::new("/run/systemd/system")).unwrap_or(false)
 }
 
 /// Whether somebody reads what is installed.

@@ -2,6 +2,7 @@
 
 use super::Directory;
 use super::disk::{look_up_group, make_for, remove_if_there};
+use crate::look;
 use crate::{Error, Result, ResultExt};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags};
 use std::fs::{self, DirBuilder, File};
@@ -14,7 +15,13 @@ impl Directory {
     /// Makes the folder and those above it. What root makes in a folder of somebody else is that one's, who could have made
     /// it: the site's user must be able to use what root has made before.
     pub(super) fn make(&self) -> Result<File> {
-        let above = self.path.ancestors().find(|folder| folder.is_dir());
+        let mut above = Some(self.path.as_path());
+        while let Some(folder) = above.filter(|folder| !folder.as_os_str().is_empty()) {
+            if look::is_folder(folder)? {
+                break;
+            }
+            above = folder.parent();
+        }
         let rest = above.and_then(|above| Some((above, self.path.strip_prefix(above).ok()?)));
         let plain = |rest: &Path| rest.components().all(|part| matches!(part, Component::Normal(_)));
         if rustix::process::geteuid().is_root()

@@ -41,6 +41,7 @@ use super::lease::Held;
 use super::names::{self, check_name};
 use super::{Destination, Existing, Follow, Listed, Patience, Stat, missing, taken};
 use crate::config::document;
+use crate::look;
 use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};
 use std::fs;
 use std::io::Read;
@@ -230,7 +231,7 @@ impl Destination for Objects {
     fn guards(&self) -> bool {
         self.append_only
             || self.refused.load(Ordering::Relaxed)
-            || self.refusal().as_ref().is_some_and(|file| file.exists())
+            || self.refusal().as_ref().is_some_and(|file| look::exists(file).unwrap_or(true))
     }
 
     fn remove(&self, name: &str) -> Result<()> {

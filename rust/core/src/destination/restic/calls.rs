@@ -9,8 +9,8 @@ use super::reading;
 use super::saving;
 use crate::destination::Destination as _;
 use crate::destination::snapshots::{Folders, Known, Node, Saved, Snapshot, Snapshots};
-use crate::{Code, Monitor, Result, ResultExt};
-use std::fs;
+use crate::look;
+use crate::{Code, Monitor, Result};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,7 +88,7 @@ impl Snapshots for Repository {
         self.attend(&monitor.flag());
         self.check_free()?;
         if let Some(folder) = self.access.local.as_deref().and_then(Path::parent) {
-            fs::create_dir_all(folder).at("cannot make the folder", folder)?;
+            look::make_folders(folder, 0o777, "cannot make the folder")?;
         }
         self.run(&Call::new(["init", "--quiet"], &monitor.flag()).within(self.access.silence()), monitor)
     }

@@ -1,6 +1,7 @@
 //! What restic says when it fails, as errors.
 
 use super::access::Access;
+use crate::look;
 use crate::{Code, Error, Fact};
 use std::process::ExitStatus;
 
@@ -228,7 +229,7 @@ impl Access {
 
     /// It is in a folder, which is there.
     fn is_on_this_machine(&self) -> bool {
-        self.local.as_ref().is_some_and(|folder| folder.join("config").is_file())
+        self.local.as_ref().is_some_and(|folder| look::is_file(&folder.join("config")).unwrap_or(false))
     }
 
     /// Its server refuses to delete.

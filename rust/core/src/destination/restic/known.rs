@@ -3,6 +3,7 @@
 
 use super::{Repository, remembered};
 use crate::destination::snapshots::{Checked, Known};
+use crate::look;
 use crate::{Code, Error, Monitor, Result, ResultExt, entries, whole_file};
 use serde_json::Value;
 use std::fs;
@@ -149,8 +150,7 @@ fn make_room(folder: &Path) -> Result<()> {
 
 /// A folder that nobody else may look into.
 fn private_folder(folder: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).at("cannot make the folder", folder)
+    look::make_folders(folder, 0o700, "cannot make the folder")
 }
 
 /// Bytes of the files below a folder.

@@ -50,6 +50,7 @@ use super::ssh::server::Server;
 use super::{Destination, Existing, Follow, Listed, Stat, missing};
 use crate::catalog::{Sidecar, key};
 use crate::config::document;
+use crate::look;
 use crate::{Cancel, Code, Error, Monitor, Note, Result, ResultExt, Secret, whole_file};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -233,7 +234,7 @@ impl Destination for Repository {
 
     fn is_there(&self) -> Result<bool> {
         if let Some(folder) = &self.access.local {
-            if folder.join("config").exists() {
+            if look::exists(&folder.join("config"))? {
                 return Ok(true);
             }
             return self.held().map_or(Ok(false), |held| Err(self.access.without_config(held)));

@@ -4,6 +4,7 @@ use super::Repository;
 use super::lock::with_lock;
 use super::pipes;
 use super::program::Call;
+use crate::look;
 use crate::{Code, Error, Monitor, Result};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -36,7 +37,9 @@ impl Repository {
 /// Fails where the kernel or the program that asks it is not there.
 fn can_mount() -> Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let has = |name: &str| std::env::split_paths(&path).any(|folder| folder.join(name).exists());
+    let has = |name: &str| {
+        std::env::split_paths(&path).any(|folder| look::exists(&folder.join(name)).unwrap_or(false))
+    };
     if !has("fusermount") && !has("fusermount3") {
         return Err(Error::new(
             Code::Unsupported,
@@ -44,7 +47,7 @@ fn can_mount() -> Result<()> {
         )
         .hint("install it: apt-get install fuse3; or look into the backup with `bam ls` and `bam cat`"));
     }
-    if !Path::new("/dev/fuse").exists() {
+    if !look::exists(Path::new("/dev/fuse")).unwrap_or(false) {
         return Err(Error::new(Code::Unsupported, "nothing can be mounted here: there is no /dev/fuse")
             .hint("a container has to be given it; or look into the backup with `bam ls` and `bam cat`"));
     }

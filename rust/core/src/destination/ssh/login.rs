@@ -3,6 +3,7 @@
 use super::retry::Trouble;
 use super::server::{Server, at_home, is_broken};
 use crate::destination::address::setting;
+use crate::look;
 use crate::{Code, Error};
 use ssh2::{KeyboardInteractivePrompt, Prompt, Session};
 use std::io::ErrorKind;
@@ -76,7 +77,7 @@ impl Server {
             None => {
                 let usual = ["id_ed25519", "id_ecdsa", "id_rsa"];
                 let usual = usual.map(|name| at_home(&Path::new("~/.ssh").join(name)));
-                usual.into_iter().filter(|file| file.is_file()).collect()
+                usual.into_iter().filter(|file| look::is_file(file).unwrap_or(true)).collect()
             }
         };
         if self.identity_file.is_none()

@@ -10,6 +10,7 @@ use crate::job::member_path::join;
 use crate::job::places;
 use crate::job::restore::recover;
 use crate::job::scope::{archive_excludes, database_files, files_excludes, folder, relative_to};
+use crate::look;
 use crate::source::composer;
 use crate::source::database::{self, DumpSettings};
 use crate::source::exclude::{self, Excludes, plain_path, real_path};
@@ -115,7 +116,7 @@ impl BackupPlan {
 
     /// A database in use is no file among others, and that is said.
     fn tell_of_databases(&self, document: &Document, monitor: &Monitor) {
-        for file in database_files(document).into_iter().filter(|file| file.exists()) {
+        for file in database_files(document).into_iter().filter(|file| look::exists(file).unwrap_or(true)) {
             let real = exclude::real_path(&file);
             let log = ["-journal", "-wal", "-shm"].iter().any(|log| file.to_string_lossy().ends_with(log));
             if !log && self.trees.iter().any(|tree| real.starts_with(exclude::real_path(&tree.base))) {
@@ -129,7 +130,7 @@ impl BackupPlan {
     }
 
     fn add_tree(&mut self, site: &Site, folder: PathBuf, prefix: &[u8], excludes: Excludes) -> Result<()> {
-        if !folder.is_dir() {
+        if !look::is_folder(&folder)? {
             return Err(Error::new(
                 Code::NotFound,
                 format!("the folder {} does not exist", folder.display()),
@@ -167,14 +168,14 @@ impl BackupPlan {
         check_root(site, composer)?;
         self.sidecar_type = "archive";
         let excludes = || archive_excludes(document, source, settings);
-        let theirs: Vec<_> = siblings::paths(site).iter().map(|path| path.display().to_string()).collect();
+        let theirs: Vec<_> = siblings::paths(site)?.iter().map(|path| path.display().to_string()).collect();
         if !theirs.is_empty() {
             monitor.note(
                 NoteKind::Info,
                 format!("of other sites, and not in this backup: {}", theirs.join(", ")),
             );
         }
-        self.add_tree(site, site.root.clone(), b"docroot", excludes())?;
+        self.add_tree(site, site.root.clone(), b"docroot", excludes()?)?;
         let inside = |path: &Path| relative_to(path, &site.root);
         let public = site.public_dir();
         let mut facts = Facts {
@@ -185,12 +186,12 @@ impl BackupPlan {
             private: None,
             composer,
         };
-        match inside(&public) {
+        match inside(&public)? {
             Some(path) => facts.public = path,
-            None if public.is_dir() => {
+            None if look::is_folder(&public)? => {
                 // Where Drupal looks for them by default, so that any tool restores them.
                 let prefix = format!("docroot/{}", facts.public);
-                let excludes = excludes();
+                let excludes = excludes()?;
                 if !excludes.patterns().exclude_at_or_above(prefix.as_bytes(), b"docroot") {
                     self.add_tree(site, public, prefix.as_bytes(), excludes)?;
                 }
@@ -198,11 +199,11 @@ impl BackupPlan {
             None => {}
         }
         match site.private_dir() {
-            Some(private) if private.is_dir() => match inside(&private) {
+            Some(private) if look::is_folder(&private)? => match inside(&private)? {
                 Some(path) => facts.private = Some(format!("docroot/{path}")),
                 None => {
                     facts.private = Some("private".into());
-                    self.add_tree(site, private, b"private", excludes())?;
+                    self.add_tree(site, private, b"private", excludes()?)?;
                 }
             },
             Some(private) => monitor.note(

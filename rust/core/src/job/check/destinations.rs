@@ -5,6 +5,7 @@ use crate::config::{Destination, DestinationType, Document};
 use crate::destination;
 use crate::job::places;
 use crate::job::web::{self, Served};
+use crate::look;
 use crate::{Code, Error, Monitor, Result, ResultExt, threads};
 use std::path::{Path, PathBuf};
 
@@ -179,12 +180,12 @@ fn room(free: Option<u64>) -> String {
 
 /// The part of a path that is there.
 fn nearest(path: &Path) -> &Path {
-    path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"))
+    path.ancestors().find(|folder| look::exists(folder).unwrap_or(true)).unwrap_or(Path::new("/"))
 }
 
 fn free_around(path: &Path) -> Result<u64> {
     let parent = nearest(path);
-    if !parent.is_dir() {
+    if !look::is_folder(parent)? {
         return Err(
             Error::of_path(Code::Config, parent, "is no folder").hint("correct the path of this destination")
         );

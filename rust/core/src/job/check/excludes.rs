@@ -4,6 +4,7 @@ use super::{Finding, FindingState};
 use crate::config::{Document, Source, SourceType};
 use crate::job::choose;
 use crate::job::scope;
+use crate::look;
 use crate::source::exclude::{Excludes, default_of_archive};
 use crate::{Monitor, Result};
 use std::path::PathBuf;
@@ -16,7 +17,10 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
                 continue;
             };
             let Some(places) = places(document, name, source) else { continue };
-            let Some((base, _)) = places.first().filter(|(base, _)| base.is_dir()) else { continue };
+            let Some((base, _)) = places.first().filter(|(base, _)| look::is_folder(base).unwrap_or(true))
+            else {
+                continue;
+            };
             for line in
                 entries.iter().flat_map(|entry| entry.lines()).map(str::trim).filter(|line| !line.is_empty())
             {
@@ -49,7 +53,7 @@ fn places(document: &Document, name: &str, source: &Source) -> Option<Vec<(PathB
     match source.kind {
         SourceType::Database => None,
         SourceType::Files => Some(vec![(scope::folder(document, name, source).ok()?, String::new())]),
-        SourceType::Archive => Some(scope::archive_places(&document.site)),
+        SourceType::Archive => scope::archive_places(&document.site).ok(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Finding, FindingState};
 use crate::config::{Document, SourceType};
 use crate::job::web::lies_in;
+use crate::look;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,7 @@ fn site(document: &Document) -> Finding {
     }
     let drupal = ["includes/bootstrap.inc", "core/lib/Drupal.php"]
         .iter()
-        .any(|file| site.docroot().join(file).is_file());
+        .any(|file| look::is_file(&site.docroot().join(file)).unwrap_or(true));
     if !drupal {
         return finding(FindingState::Notice, format!("{} is a folder without a Drupal", root.display()));
     }

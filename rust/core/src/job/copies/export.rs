@@ -8,6 +8,7 @@ use crate::destination::{self, Destination as _, Directory, Existing, Follow};
 use crate::job::local::Local;
 use crate::job::select::Criteria;
 use crate::job::{choose, ids, lock, places, trust, web};
+use crate::look;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -71,7 +72,7 @@ pub fn export(
         add_sum(&sums, PROGRAM, &hash_of(&place, PROGRAM, monitor)?)?;
     }
     let page = folder.join(format!("{name}{}", instructions::SUFFIX));
-    fs::write(&page, instructions::of(name, &sidecar, folder.join(PROGRAM).is_file()))
+    fs::write(&page, instructions::of(name, &sidecar, look::is_file(&folder.join(PROGRAM)).unwrap_or(false)))
         .at("cannot write", &page)?;
     let all = folder.join(instructions::ALL);
     fs::write(&all, instructions::all(folder)).at("cannot write", &all)?;
@@ -133,17 +134,17 @@ fn put_program(folder: &Path, program: &Path, monitor: &Monitor) -> Result<()> {
 
 /// Only a folder that exists: what looks like one may be a disk that is not mounted, or a slip of the pen.
 fn check_folder(folder: &Path, create: bool) -> Result<()> {
-    if folder.is_dir() {
+    if look::is_folder(folder)? {
         return Ok(());
     }
     let shown = folder.display();
-    if folder.exists() {
+    if look::exists(folder)? {
         return Err(
             Error::new(Code::Usage, format!("{shown} is not a folder")).hint("name the folder to export to")
         );
     }
     if create {
-        return fs::create_dir_all(folder).at("cannot make the folder", folder);
+        return look::make_folders(folder, 0o777, "cannot make the folder");
     }
     Err(Error::new(Code::Usage, format!("there is no folder {shown}"))
         .hint("mount the disk that it is on, or let it be made with --create"))

@@ -57,7 +57,7 @@ impl Disk {
 /// What udev calls the device, else what is mounted (`server:/share`), else its number.
 fn name_of(device: u64) -> String {
     for folder in ["/dev/disk/by-label", "/dev/disk/by-uuid"] {
-        for path in entries::paths(Path::new(folder)) {
+        for path in entries::paths(Path::new(folder)).unwrap_or_default() {
             if fs::metadata(&path).is_ok_and(|meta| meta.rdev() == device) {
                 return path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             }

@@ -3,6 +3,7 @@
 use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::config::EncryptionKind;
 use crate::entries;
+use crate::look;
 use std::fs;
 use std::path::Path;
 
@@ -112,7 +113,10 @@ fn bam(beside: bool) -> &'static str {
 pub fn all(folder: &Path) -> String {
     let mut names: Vec<String> = (entries::names(folder).into_iter().flatten().flatten())
         .filter_map(|name| name.into_string().ok())
-        .filter(|name| name.strip_suffix(SUFFIX).is_some_and(|backup| folder.join(backup).is_file()))
+        .filter(|name| {
+            name.strip_suffix(SUFFIX)
+                .is_some_and(|backup| look::is_file(&folder.join(backup)).unwrap_or(true))
+        })
         .collect();
     names.sort();
     let pages: Vec<String> =

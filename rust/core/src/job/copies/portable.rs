@@ -1,5 +1,6 @@
 //! The program that lies beside an exported backup: one that runs on any Linux of this kind of processor, where there is one.
 
+use crate::look;
 use crate::{Result, ResultExt};
 use std::fs::File;
 use std::io::Read as _;
@@ -15,7 +16,7 @@ const HEAD: u64 = 4096;
 /// The static program that is installed with `program`, else `program` itself.
 pub fn best(program: &Path) -> PathBuf {
     let installed = program.ancestors().nth(2).map(|prefix| prefix.join(STATIC));
-    installed.filter(|path| path.is_file()).unwrap_or_else(|| program.to_owned())
+    installed.filter(|path| look::is_file(path).unwrap_or(false)).unwrap_or_else(|| program.to_owned())
 }
 
 /// Whether a program needs no shared library. False where it is none that can be read as one of 64 bits.

@@ -5,6 +5,7 @@ use crate::encrypt::kdf::{Derivation, Kdf};
 use crate::encrypt::{Kind, enc};
 use crate::job::keys;
 use crate::job::local::Local;
+use crate::look;
 use crate::whole_file;
 use crate::{Code, Error, Fact, Monitor, Result, ResultExt, Told};
 use std::fs::File;
@@ -15,7 +16,8 @@ use std::path::Path;
 /// and the key of Drupal's aes module as phpseclib uses it.
 pub fn keys_of<P: AsRef<Path>>(keys: &[P]) -> Document {
     let keys = keys.iter().map(AsRef::as_ref);
-    let (folders, files): (Vec<&Path>, Vec<&Path>) = keys.partition(|path| path.is_dir());
+    let (folders, files): (Vec<&Path>, Vec<&Path>) =
+        keys.partition(|path| look::is_folder(path).unwrap_or(false));
     let first = files.first().map(|path| path.to_path_buf());
     let module = first.clone().map(|key_file| AesModule {
         implementation: "phpseclib".into(),

@@ -14,8 +14,8 @@ use crate::job::open::{DumpShare, Opened};
 use crate::job::pipe::{PipeWriter, pipe};
 use crate::job::restore;
 use crate::job::scope;
+use crate::look;
 use crate::source::database::{LoadReport, LoadSettings, Replacement};
-use crate::source::exclude::real_path;
 use crate::{Code, Error, Monitor, Result, threads};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
@@ -185,7 +185,7 @@ pub fn tar(
     for live in unseen {
         journal.leave(&live, target.document, monitor)?;
     }
-    stay.extend(folders.stay());
+    stay.extend(folders.stay()?);
     applied.stay = stay;
     Ok(applied)
 }
@@ -204,7 +204,7 @@ fn stage_roots(
             Ok(folder) => staged.push(folder),
             Err(error) if folders.is_inner(root) => {
                 staged.push(target.state_dir.to_owned());
-                let error = match live.is_dir() {
+                let error = match look::is_folder(live)? {
                     true => error,
                     false => Error::of_path(
                         Code::Unsupported,
@@ -348,15 +348,15 @@ fn feed(mut reader: impl Read, mut writer: PipeWriter) -> io::Result<()> {
 }
 
 /// What of a live folder stays, relative to it.
-pub fn kept(target: &Target<'_>, stay: &[PathBuf], live: &Path) -> Vec<PathBuf> {
-    let mut kept = (target.keep)(live);
-    let real = real_path(live);
+pub fn kept(target: &Target<'_>, stay: &[PathBuf], live: &Path) -> Result<Vec<PathBuf>> {
+    let mut kept = (target.keep)(live)?;
+    let real = look::real_as_far(live)?;
     kept.extend(stay.iter().filter_map(|path| path.strip_prefix(&real).ok().map(Path::to_owned)));
     kept.retain(|path| !path.as_os_str().is_empty());
     // What lies below a kept folder goes with it.
     kept.sort();
     kept.dedup_by(|later, earlier| later.starts_with(earlier));
-    kept
+    Ok(kept)
 }
 
 /// An older backup of the files may hold a copy of the SQLite database in use, which is not to take its place.
@@ -366,7 +366,8 @@ pub fn spare_databases(target: &Target<'_>, journal: &Journal) -> Result<()> {
     }
     let databases = scope::database_files(target.document);
     for tree in journal.trees() {
-        for file in databases.iter().map(|file| real_path(file)) {
+        for file in &databases {
+            let file = look::real_as_far(file)?;
             let Ok(inside) = file.strip_prefix(tree.live()) else { continue };
             let copy = tree.staged().join(inside);
             match std::fs::remove_file(&copy) {

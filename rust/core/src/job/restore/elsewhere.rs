@@ -23,6 +23,7 @@ use crate::job::lock::{self, Lock};
 use crate::job::open::Opened;
 use crate::job::request::{Elsewhere, Restore};
 use crate::job::restore;
+use crate::look;
 use crate::source::database;
 use crate::whole_file;
 use crate::{Code, Error, Monitor, Phase, Result, ResultExt};
@@ -140,7 +141,7 @@ impl Claimed {
         self.check_fits(opened, database)?;
         let survey = if database { None } else { opened.foreign_layout(monitor)? };
         monitor.phase(Phase::Restoring);
-        let keep = |_: &Path| Vec::new();
+        let keep = |_: &Path| Ok(Vec::new());
         let target = Target {
             document: &self.document,
             state_dir: &self.state_dir,
@@ -199,7 +200,7 @@ impl Claimed {
     fn stage(&self, target: &Target<'_>, journal: &mut Journal) -> Result<Option<PathBuf>> {
         let Some(folder) = &self.folder else { return Ok(None) };
         // A folder that is there keeps its owner and its place: somebody may stand in it.
-        let exists = folder.exists();
+        let exists = look::exists(folder)?;
         let at = journal.stage(folder, &target.id, exists)?;
         let tree = journal.tree(at)?;
         if exists {

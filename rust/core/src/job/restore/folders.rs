@@ -6,8 +6,9 @@ use super::{behind, keep, mounts};
 use crate::archive::{self, Entry, EntryKind, Layout, Part, Place, show};
 use crate::config::docroot_of;
 use crate::job::member_path::{below, join};
+use crate::look;
 use crate::source::exclude::{plain_path, real_path};
-use crate::{Monitor, NoteKind};
+use crate::{Monitor, NoteKind, Result};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -118,17 +119,15 @@ impl<'t> Folders<'t> {
         folders.add_files(plain_path(&site.public_dir()), private);
         folders.find_mounts();
         folders.tell_of_another_site(archive, monitor);
-        if !target.settings && site.conf_dir().join("settings.php").exists() {
+        if !target.settings && look::exists(&site.conf_dir().join("settings.php")).unwrap_or(true) {
             folders.settings = Some([archive.conf_path.as_slice(), b"/settings.php"].concat());
         }
-        if target.code && archive.manifest.lacks_contributed_code() && !site.root.join("vendor").is_dir() {
-            monitor.note(
-                NoteKind::Missing,
-                format!(
-                    "the backup leaves contributed code to Composer: run `composer install` in {}",
-                    site.root.display()
-                ),
-            );
+        let brought = || look::is_folder(&site.root.join("vendor")).unwrap_or(false);
+        if target.code && archive.manifest.lacks_contributed_code() && !brought() {
+            let root = site.root.display();
+            let text =
+                format!("the backup leaves contributed code to Composer: run `composer install` in {root}");
+            monitor.note(NoteKind::Missing, text);
         }
         folders
     }
@@ -338,7 +337,7 @@ impl<'t> Folders<'t> {
         }
         let stays = || {
             let live = self.live_path(&place);
-            keep::is_of_this_machine(&self.target.document.site, &live) && fs::symlink_metadata(live).is_ok()
+            keep::is_of_this_machine(&self.target.document.site, &live) && look::exists(&live).unwrap_or(true)
         };
         (!may_stay || self.files.is_some() || self.target.settings || !stays()).then_some((place, seen))
     }
@@ -380,14 +379,14 @@ impl<'t> Folders<'t> {
 
     /// What stays of the site besides what [`Target::keep`] says: what this backup left out, and links to folders of the
     /// site. Absolute, without links but the last component.
-    pub fn stay(&self) -> Vec<PathBuf> {
+    pub fn stay(&self) -> Result<Vec<PathBuf>> {
         let mut stay = self.links.borrow().clone();
-        let Some(recorded) = self.target.recorded else { return stay };
+        let Some(recorded) = self.target.recorded else { return Ok(stay) };
         for path in &recorded.paths {
             if let Some(place) = self.place(self.layout.part(path)) {
                 let live = self.live_path(&place);
                 let (parent, name) = (live.parent().unwrap_or(&live), live.file_name().unwrap_or_default());
-                stay.push(real_path(parent).join(name));
+                stay.push(look::real_as_far(parent)?.join(name));
             }
         }
         if !recorded.patterns.is_empty() {
@@ -396,11 +395,11 @@ impl<'t> Folders<'t> {
             let behind =
                 behind.iter().map(|(root, (at, _))| (Place { root: *root, path: Vec::new() }, at.clone()));
             for (place, at) in parts.chain(behind) {
-                let live = real_path(&self.live_path(&place));
-                stay.extend(recorded.patterns.fitting(&live, &at).into_iter().map(|path| live.join(path)));
+                let live = look::real_as_far(&self.live_path(&place))?;
+                stay.extend(recorded.patterns.fitting(&live, &at)?.into_iter().map(|path| live.join(path)));
             }
         }
-        stay
+        Ok(stay)
     }
 
     /// The parts of the site that are restored, and their paths in the archive.
@@ -447,7 +446,7 @@ impl<'t> Folders<'t> {
             let path = join(&archive.prefix, path);
             let left_out = self.target.recorded.is_some_and(|all| all.speaks_of(&path));
             let empty = crate::entries::names(&live).is_ok_and(|mut names| names.next().is_none());
-            if live.exists() && !empty {
+            if look::exists(&live).unwrap_or(true) && !empty {
                 let kind = if left_out { NoteKind::Info } else { NoteKind::Missing };
                 monitor.note(kind, format!("the backup holds no {what}: {} stays as it is", live.display()));
             }

@@ -32,7 +32,7 @@ fn landed(site: serde_json::Value, code: bool, member: &str) -> Option<PathBuf> 
         only: None,
         translate: true,
         authentic: false,
-        keep: &|_| Vec::new(),
+        keep: &|_| Ok(Vec::new()),
         others: Vec::new(),
         recorded: None,
     };

@@ -12,10 +12,11 @@
 //! by then, and what cannot be removed is left for later ([`leftovers`]). What follows a kill: [`super::recover`].
 
 use super::leftovers::{self, Leftover};
-use super::swap::{TreeSwap, exists, flush};
+use super::swap::{TreeSwap, flush};
 use super::swap_path::PathSwap;
 use crate::config::Document;
 use crate::job::{lock, site};
+use crate::look::exists;
 use crate::source::database::Replacement;
 use crate::source::exclude::real_path;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
@@ -64,7 +65,7 @@ const AS_BEFORE_BUT_OFFLINE: &str =
     "The data is as it was before the restore, but the site may still be in maintenance mode";
 
 /// Finds what of a live folder stays, relative to it.
-pub type Keep<'a> = &'a dyn Fn(&Path) -> Vec<PathBuf>;
+pub type Keep<'a> = &'a dyn Fn(&Path) -> Result<Vec<PathBuf>>;
 
 /// One restore.
 #[derive(Debug, Serialize, Deserialize)]
@@ -273,11 +274,11 @@ impl Journal {
         }
         let list = |number: usize| self.path.with_extension(format!("moves-{number}"));
         for (number, tree) in self.trees.iter_mut().enumerate() {
-            let kept = keep(tree.live());
+            let kept = keep(tree.live())?;
             tree.check(&kept, &list(number))?;
         }
         for (number, path) in self.paths.iter_mut().enumerate() {
-            let kept = keep(path.live());
+            let kept = keep(path.live())?;
             path.check(&kept, &list(self.trees.len() + number))?;
         }
         monitor.check()?;

@@ -13,7 +13,7 @@ fn broken() -> (tempfile::TempDir, Document, Journal) {
         let at = journal.stage(&live, "7", false).expect("staged");
         write(&journal.tree(at).expect("there").staged().join("a"), "new");
     }
-    journal.check(&document, &|_| Vec::new(), &Monitor::new()).expect("checked");
+    journal.check(&document, &|_| Ok(Vec::new()), &Monitor::new()).expect("checked");
     let gone = journal.tree(1).expect("there").staged().to_owned();
     fs::remove_dir_all(gone).expect("removed");
     (dir, document, journal)

@@ -1,11 +1,13 @@
 //! What of a live folder outlives a restore: what no backup has, because it is left out, backups themselves, and what
 //! belongs to this machine and not to the site: its settings.
 
+use crate::Result;
 use crate::config::{Document, Site, Source, SourceType};
 use crate::entries;
 use crate::job::places;
 use crate::job::scope;
-use crate::source::exclude::{plain_path, real_path};
+use crate::look;
+use crate::source::exclude::plain_path;
 use crate::source::siblings;
 use std::path::{Path, PathBuf};
 
@@ -17,39 +19,39 @@ pub fn of(
     source: &Source,
     (base, live): (&Path, &Path),
     (excludes, settings): (bool, bool),
-) -> Vec<PathBuf> {
+) -> Result<Vec<PathBuf>> {
     let mut kept = Vec::new();
     let profiles: Vec<_> =
         document.profiles.values().map(|profile| profile.sources.get(source_name)).collect();
     for settings in profiles.into_iter().chain([None]).filter(|_| excludes) {
         let excludes = match source.kind {
             SourceType::Files => scope::files_excludes(document, settings, base),
-            _ => scope::archive_excludes(document, source, settings),
+            _ => scope::archive_excludes(document, source, settings)?,
         };
         kept.extend(excludes.below(live));
-        kept.extend(excludes.fitting(live));
+        kept.extend(excludes.fitting(live)?);
     }
     let below = |path: PathBuf| path.strip_prefix(live).ok().map(Path::to_owned);
-    let folders = places::local_folders(document).into_iter().filter_map(|path| path.canonicalize().ok());
-    kept.extend(folders.filter_map(below));
     // A database that is a file is restored as a database.
-    kept.extend(scope::database_files(document).into_iter().map(|path| real_path(&path)).filter_map(below));
+    for path in places::local_folders(document).into_iter().chain(scope::database_files(document)) {
+        kept.extend(below(look::real_as_far(&path)?));
+    }
     if source.kind == SourceType::Archive {
         // Other sites' files and databases, also of backups that were made when they were in.
-        kept.extend(siblings::paths(&document.site).into_iter().filter_map(below));
+        kept.extend(siblings::paths(&document.site)?.into_iter().filter_map(below));
     }
     if !settings {
         let site = &document.site;
         // Of a folder alone what keeps it private.
         let belongs = |path: &PathBuf| source.kind != SourceType::Files || path.ends_with(".htaccess");
-        kept.extend(of_this_machine(site).into_iter().filter(belongs).filter_map(below));
+        kept.extend(of_this_machine(site)?.into_iter().filter(belongs).filter_map(below));
     }
     kept.retain(|path| !path.as_os_str().is_empty());
     kept.sort();
     kept.dedup();
     // What lies below a kept folder moves with it.
     kept.dedup_by(|later, earlier| later.starts_with(earlier));
-    kept
+    Ok(kept)
 }
 
 /// Whether a live path of the site is what belongs to this machine: passwords, addresses, what the web server is told.
@@ -92,16 +94,19 @@ fn is_setting(name: &str) -> bool {
 }
 
 /// Those that there are, with all links above them resolved.
-fn of_this_machine(site: &Site) -> Vec<PathBuf> {
+fn of_this_machine(site: &Site) -> Result<Vec<PathBuf>> {
     let (root, docroot) = (plain_path(&site.root), plain_path(&site.docroot()));
     let mut folders = vec![root, docroot.join("sites"), plain_path(&site.conf_dir()), docroot.clone()];
     folders.extend(site.private_dir().map(|private| plain_path(&private)));
-    folders.extend(entries::paths(&docroot.join("sites")).filter(|path| path.is_dir()));
-    let all = folders
-        .iter()
-        .flat_map(|folder| entries::paths(folder))
-        .filter(|path| is_of_this_machine(site, path));
-    all.filter_map(|path| Some(real_path(path.parent()?).join(path.file_name()?))).collect()
+    folders.extend(entries::paths(&docroot.join("sites"))?);
+    let mut found = Vec::new();
+    for folder in folders {
+        let paths = entries::paths(&folder)?.into_iter().filter(|path| is_of_this_machine(site, path));
+        for path in paths {
+            found.push(look::real_as_far(&folder)?.join(path.file_name().unwrap_or_default()));
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ use super::{choose, lock, places, trust};
 use crate::archive::Layout;
 use crate::catalog::{FileName, Kind, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
-use crate::source::exclude::real_path;
+use crate::look;
 use crate::source::siblings;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
@@ -306,9 +306,12 @@ fn put(
     let keep = |live: &Path| {
         let own = match &base {
             Some(base) => live.starts_with(base),
-            None => crate::job::scope::archive_places(&document.site)
-                .iter()
-                .any(|(at, _)| live.starts_with(real_path(at))),
+            None => {
+                let places = crate::job::scope::archive_places(&document.site)?;
+                let places =
+                    places.iter().map(|(at, _)| look::real_as_far(at)).collect::<Result<Vec<_>>>()?;
+                places.iter().any(|at| live.starts_with(at))
+            }
         };
         let base = base.as_deref().filter(|base| live.starts_with(base)).unwrap_or(live);
         // Of what was left out behind links by its own path the backup does not speak.
@@ -328,7 +331,7 @@ fn put(
         translate: true,
         authentic: opened.is_authentic(),
         keep: &keep,
-        others: if ask.paths.is_empty() { siblings::paths(&document.site) } else { Vec::new() },
+        others: if ask.paths.is_empty() { siblings::paths(&document.site)? } else { Vec::new() },
         recorded: recorded.as_ref(),
     };
     if ask.dry_run {

@@ -4,7 +4,6 @@ use super::apply::{self, Applied};
 use super::folders::Folders;
 use super::journal::Journal;
 use super::keep;
-use super::swap::exists;
 use super::swap_path::{NEW, PathSwap};
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
@@ -12,6 +11,7 @@ use crate::archive::{EntryKind, Extractor, Input, Layout, Member, Part, Place, R
 use crate::job::member_path::join;
 use crate::job::open::Opened;
 use crate::job::open::suggestions::Suggestions;
+use crate::look::exists;
 use crate::source::exclude::{plain_path, real_path};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::cell::RefCell;
@@ -83,7 +83,7 @@ pub fn stage(
         next = reader.next_member()?;
     }
     applied.add_extract(&extractor.finish()?);
-    applied.stay = folders.stay();
+    applied.stay = folders.stay()?;
     let roots: Vec<&Path> = holders.iter().map(PathBuf::as_path).collect();
     if !linked.is_empty() {
         fetch_linked(target, opened, &roots, &place, &linked, monitor, &mut applied)?;

@@ -11,13 +11,14 @@ use crate::catalog::Kind;
 use crate::config::{Driver, names_table};
 use crate::job::open::Opened;
 use crate::long_path;
+use crate::look;
 use crate::source::database::{self, Contents, Table};
 use crate::source::exclude::plain_path;
 use crate::source::path_set::PathSet;
 use crate::{Monitor, Result, ResultExt};
 use serde::Serialize;
 use std::collections::HashSet;
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -141,7 +142,7 @@ pub fn of(
     unlinked.tell(true, monitor);
     // What the backup does not speak of stays, as the restore has it.
     let (unseen, mut stay) = if whole { folders.unseen(monitor) } else { Default::default() };
-    stay.extend(folders.stay());
+    stay.extend(folders.stay()?);
     let behind = folders.live().into_iter().enumerate().filter(|(root, _)| folders.is_behind(*root));
     let mut roots: Vec<PathBuf> = match whole {
         true => folders.live(),
@@ -203,8 +204,8 @@ fn lost(
     group: &mut Group,
     monitor: &Monitor,
 ) -> Result<()> {
-    let real = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
-    let kept: HashSet<PathBuf> = apply::kept(target, stay, &real).into_iter().collect();
+    let real = look::real(root)?.unwrap_or_else(|| root.to_owned());
+    let kept: HashSet<PathBuf> = apply::kept(target, stay, &real)?.into_iter().collect();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         monitor.check()?;
@@ -273,6 +274,7 @@ fn tables(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn all_are_counted_and_the_first_named() {

@@ -248,7 +248,7 @@ mod tests {
         let at = journal.stage(&live, "7", false).expect("staged");
         write(&journal.tree(at).expect("there").staged().join("a"), "new");
         if state != JournalState::Staging {
-            journal.check(&document, &|_| vec!["keep".into()], &monitor).expect("checked");
+            journal.check(&document, &|_| Ok(vec!["keep".into()]), &monitor).expect("checked");
         }
         match state {
             JournalState::Staging | JournalState::Checked => {}

@@ -9,6 +9,7 @@
 use super::carry::{self, Carry};
 use super::mounts;
 use crate::entries;
+use crate::look::{self, exists};
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, RenameFlags};
@@ -16,7 +17,6 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -48,10 +48,9 @@ impl TreeSwap {
     /// Decides on names for replacing `live`, unique by `id`; touches nothing. `inside`: the folder is to stay the folder
     /// it is, its content alone is replaced.
     pub fn plan(live: &Path, id: &str, inside: bool) -> Result<TreeSwap> {
-        let live = match fs::canonicalize(live) {
-            Ok(real) => real,
-            Err(cause) if cause.kind() == ErrorKind::NotFound => absolute(live)?,
-            Err(cause) => return Err(Error::io("cannot find", live, cause)),
+        let live = match look::real(live)? {
+            Some(real) => real,
+            None => absolute(live)?,
         };
         let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
             return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
@@ -79,11 +78,11 @@ impl TreeSwap {
         let (live, staged) = (self.live(), self.staged());
         let parent = live.parent().unwrap_or(live);
         if !self.inside {
-            DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
+            look::make_folders(parent, 0o777, "cannot create")?;
         }
         match private_folder(staged) {
             Ok(()) => {}
-            Err(_) if !self.inside && live.is_dir() => return Ok(false),
+            Err(_) if !self.inside && look::is_folder(live)? => return Ok(false),
             Err(cause) => return Err(Error::io("cannot create", staged, cause)),
         }
         self.inode = fs::metadata(staged).at("cannot look at", staged)?.ino();
@@ -120,8 +119,8 @@ impl TreeSwap {
         let pins: Vec<PathBuf> = self.pins.iter().map(PathBuf::from).collect();
         for pin in &pins {
             for path in pin.ancestors().filter(|path| !path.as_os_str().is_empty()) {
-                let is_folder = fs::symlink_metadata(self.staged().join(path)).map(|found| found.is_dir());
-                if is_folder.is_ok_and(|is_folder| !is_folder) {
+                let staged = self.staged().join(path);
+                if look::exists(&staged)? && (look::is_link(&staged)? || !look::is_folder(&staged)?) {
                     let text = format!(
                         "the backup has a file or a link where {} is a folder with a mount point in it",
                         self.live().join(path).display()
@@ -132,7 +131,7 @@ impl TreeSwap {
             }
         }
         if self.inside {
-            self.mode = fs::metadata(self.live()).ok().map(|found| found.mode() & 0o7777);
+            self.mode = look::follow(self.live())?.map(|found| found.mode() & 0o7777);
         }
         self.carry = Carry::prepare(self.live(), self.staged(), keep, &pins, list)?;
         Ok(())
@@ -322,32 +321,23 @@ pub fn private_folder(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Whether anything is there, a dangling link included. What cannot be looked at is neither there nor gone.
-pub fn exists(path: &Path) -> Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
-        Err(cause) => Err(Error::io("cannot look at", path, cause)),
-    }
-}
-
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).at("cannot find", path)
 }
 
 /// Moves `from` to `to`; of a folder that is there already, everything that it lacks. For journals of old.
 pub fn carry_over(from: &Path, to: &Path) -> Result<()> {
-    let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
     if !exists(from)? {
         return Ok(());
     }
     if !exists(to)? {
         if let Some(parent) = to.parent() {
-            DirBuilder::new().recursive(true).create(parent).at("cannot create", parent)?;
+            look::make_folders(parent, 0o777, "cannot create")?;
         }
         return fs::rename(from, to).at("cannot move", from);
     }
-    if is_folder(from) && is_folder(to) {
+    let is_folder = |path: &Path| Ok::<_, Error>(!look::is_link(path)? && look::is_folder(path)?);
+    if is_folder(from)? && is_folder(to)? {
         for name in entries::names(from).at("cannot list", from)? {
             let name = name.at("cannot list", from)?;
             carry_over(&from.join(&name), &to.join(&name))?;

@@ -6,7 +6,8 @@
 
 use super::carry::Carry;
 use super::mounts;
-use super::swap::{carry_over, exists, private_folder};
+use super::swap::{carry_over, private_folder};
+use crate::look::{self, exists};
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{CWD, RenameFlags};
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ pub struct PathSwap {
 
 /// Refuses to put a folder in the place of `live` where that is a link to one.
 pub fn refuse_link_to_folder(live: &Path) -> Result<()> {
-    if !fs::symlink_metadata(live).is_ok_and(|found| found.is_symlink()) || !live.is_dir() {
+    if !look::is_link(live)? || !look::is_folder(live)? {
         return Ok(());
     }
     Err(Error::of_path(Code::Usage, live, "is a folder in the backup and a symbolic link to one here")
@@ -50,7 +51,10 @@ impl PathSwap {
         let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
             return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
         };
-        let there = parent.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+        let mut there = parent;
+        while !look::is_folder(there)? {
+            there = there.parent().unwrap_or(Path::new("/"));
+        }
         let real = fs::canonicalize(there).at("cannot find", there)?;
         let mut missing = Vec::new();
         let mut live = real.clone();
@@ -59,8 +63,7 @@ impl PathSwap {
             missing.push(live.clone().into_os_string());
         }
         live.push(name);
-        let is_link = fs::symlink_metadata(&live).is_ok_and(|found| found.is_symlink());
-        if !is_link && exists(&live)? && mounts::is_point(&live) {
+        if !look::is_link(&live)? && exists(&live)? && mounts::is_point(&live) {
             return Err(Error::of_path(Code::Usage, &live, "is a mount point and cannot be replaced")
                 .hint("name the paths below it"));
         }
@@ -116,7 +119,7 @@ impl PathSwap {
     /// The new one is whole: puts what of a live folder stays (`keep`, relative to it) where it is to be. Where the new
     /// one has the same path, that wins. `list`: a file for what a journal should not hold.
     pub fn check(&mut self, keep: &[PathBuf], list: &Path) -> Result<()> {
-        if fs::symlink_metadata(self.live()).is_ok_and(|found| found.is_dir()) {
+        if !look::is_link(self.live())? && look::is_folder(self.live())? {
             self.carry = Carry::prepare(self.live(), &self.incoming(), keep, &[], list)?;
         }
         Ok(())
@@ -203,8 +206,10 @@ impl PathSwap {
     }
 
     fn sync(&self) -> Result<()> {
-        let folder = self.live().parent().filter(|folder| folder.is_dir());
-        let folder = folder.or(self.holder().parent()).unwrap_or(Path::new("/"));
+        let mut folder = self.live().parent().unwrap_or(Path::new("/"));
+        if !look::is_folder(folder)? {
+            folder = self.holder().parent().unwrap_or(Path::new("/"));
+        }
         File::open(folder).and_then(|folder| folder.sync_all()).at("cannot flush", folder)
     }
 }

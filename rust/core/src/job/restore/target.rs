@@ -1,6 +1,7 @@
 //! What a backup is put onto.
 
 use super::left_out::LeftOut;
+use crate::Result;
 use crate::archive::ExtractOptions;
 use crate::config::Document;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub struct Target<'a> {
     /// The backup's MAC proves that it is ours: set-user-ID and set-group-ID bits come back, too.
     pub authentic: bool,
     /// Finds what of a live folder stays although the backup does not have it; paths relative to the folder.
-    pub keep: &'a (dyn Fn(&Path) -> Vec<PathBuf> + Sync),
+    pub keep: &'a (dyn Fn(&Path) -> Result<Vec<PathBuf>> + Sync),
     /// What belongs to other sites and is not named in so many words: nothing is put there.
     pub others: Vec<PathBuf>,
     /// What the backup says it left out.

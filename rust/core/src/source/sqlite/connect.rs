@@ -2,6 +2,7 @@
 
 use super::defined;
 use crate::config::Connection as Settings;
+use crate::look;
 use crate::{Code, Error, Result};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -67,7 +68,9 @@ pub(super) fn is_broken(cause: &rusqlite::Error) -> bool {
 
 pub(super) fn failed(path: &Path, cause: rusqlite::Error) -> Error {
     let (code, hint) = match cause.sqlite_error_code() {
-        Some(ErrorCode::CannotOpen) if !path.exists() => (Code::NotFound, "check the path of the database"),
+        Some(ErrorCode::CannotOpen) if look::exists(path).is_ok_and(|there| !there) => {
+            (Code::NotFound, "check the path of the database")
+        }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             (Code::Permission, "run this as a user who may write the database and its folder")
         }

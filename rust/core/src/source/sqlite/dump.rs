@@ -4,6 +4,7 @@ use super::connect::{collated, connect, failed, file, open, quote, tables_of};
 use super::copy::{copy_pages, has_magic, leave_wal, no_database, pour};
 use super::nameless;
 use crate::config::{Connection as Settings, names_table};
+use crate::look;
 use crate::source::dump_types::{Contents, DumpReport, DumpSettings, Table};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rusqlite::config::DbConfig;
@@ -24,7 +25,7 @@ pub(crate) fn dump(
 ) -> Result<DumpReport> {
     let path = file(settings);
     monitor.set_current(path.display().to_string());
-    if path != settings.path && settings.path.metadata().is_ok_and(|main| main.len() > 0) {
+    if path != settings.path && look::follow(&settings.path)?.is_some_and(|main| main.len() > 0) {
         let main = tables_of(&open(&settings.path)?).map_err(|cause| failed(&settings.path, cause))?;
         if !main.is_empty() {
             let text =
@@ -46,7 +47,7 @@ pub(crate) fn dump(
 pub(crate) fn tables(settings: &Settings, count: bool) -> Result<Vec<Table>> {
     let path = file(settings);
     // SQLite takes an empty file for an empty database.
-    if !path.metadata().is_ok_and(|found| found.len() > 0) {
+    if look::follow(&path)?.is_none_or(|found| found.len() == 0) {
         return Ok(Vec::new());
     }
     inventory(&open(&path)?, count).map_err(|cause| failed(&path, cause))

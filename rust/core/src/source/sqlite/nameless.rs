@@ -41,7 +41,7 @@ pub(super) fn open(
 /// Removes what processes of ours that are gone left in the folder. What cannot be removed does no harm.
 fn sweep(folder: &Path) {
     let us = rustix::process::geteuid().as_raw();
-    for path in entries::paths(folder) {
+    for path in entries::paths(folder).unwrap_or_default() {
         let name = path.file_name().and_then(|name| name.to_str());
         let process = name.and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
         let ours = || fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.uid() == us);

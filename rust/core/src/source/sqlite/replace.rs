@@ -5,6 +5,7 @@ use super::copy::{Stopped, check_magic, copy_pages, pour};
 use super::defined;
 use super::dump::{LEFT_OUT, damaged, left_out};
 use crate::config::{Connection as Settings, names_table};
+use crate::look;
 use crate::source::drupal::Tables;
 use crate::source::dump_types::{LoadReport, LoadSettings};
 use crate::source::untouched;
@@ -62,7 +63,7 @@ impl SqliteReplacement {
             Err(cause) => damaged(cause),
         })?;
         let mut report = LoadReport { bytes, ..LoadReport::default() };
-        self.missing = !live.metadata().is_ok_and(|found| found.len() > 0);
+        self.missing = look::follow(&live)?.is_none_or(|found| found.len() == 0);
         let old = match self.missing {
             true => None,
             false => self.save_old(&live, monitor)?,
@@ -204,7 +205,7 @@ impl SqliteReplacement {
     /// See [`crate::source::database::Replacement::revert`].
     pub(crate) fn revert(&self, settings: &Settings, monitor: &Monitor) -> Result<()> {
         let live = file(settings);
-        if !self.loaded || self.marker().exists() {
+        if !self.loaded || look::exists(&self.marker())? {
             return Ok(());
         }
         match self.missing {
@@ -260,7 +261,11 @@ enum Failed {
 /// Makes the live database what `from` is.
 fn put(from: &Path, live: &Path, monitor: &Monitor) -> std::result::Result<(), Failed> {
     // The old one was no database either, or there is none.
-    if check_magic(from).is_err() || !live.exists() {
+    let is_database = match check_magic(from) {
+        Err(error) if error.code() != Code::Integrity => return Err(Failed::Unchanged(error)),
+        checked => checked.is_ok(),
+    };
+    if !is_database || !look::exists(live).map_err(Failed::Unchanged)? {
         return replace_file(from, live).map_err(Failed::Changed);
     }
     let source = open(from).map_err(Failed::Unchanged)?;

@@ -6,6 +6,7 @@
 
 use super::client;
 use crate::config::Connection;
+use crate::look;
 use crate::{Code, Error, Fact, Result};
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
@@ -58,7 +59,9 @@ fn login(options: OptsBuilder) -> Option<Conn> {
 fn socket(connection: &Connection) -> Option<Option<&str>> {
     match (&connection.socket, connection.host.as_str()) {
         (Some(socket), _) => socket.to_str().map(Some),
-        (None, "" | "localhost") => SOCKETS.into_iter().find(|path| Path::new(path).exists()).map(Some),
+        (None, "" | "localhost") => {
+            SOCKETS.into_iter().find(|path| look::exists(Path::new(path)).unwrap_or(true)).map(Some)
+        }
         (None, "127.0.0.1" | "::1") => Some(None),
         _ => None,
     }

@@ -3,6 +3,7 @@
 
 use super::{Loaded, MysqlReplacement, finish_file, objects_in, remove, tables_in};
 use crate::config::Connection;
+use crate::look;
 use crate::source::dump_types::DumpSettings;
 use crate::source::mysql::connect::rights::Definers;
 use crate::source::mysql::connect::session::{Session, quote};
@@ -97,7 +98,7 @@ pub(crate) fn swap(it: &MysqlReplacement, connection: &Connection, monitor: &Mon
 /// Makes the old tables again, and what hangs on them.
 pub(crate) fn revert(it: &MysqlReplacement, connection: &Connection, monitor: &Monitor) -> Result<()> {
     let path = old_data(it);
-    if !path.exists() || marker(it).exists() {
+    if !look::exists(&path)? || look::exists(&marker(it))? {
         // The load did not get to its end, or nobody let go of the tables; nothing live has changed.
         return Ok(());
     }

@@ -7,6 +7,7 @@ use super::{
     objects_in, remove, tables_in, triggers_in,
 };
 use crate::config::Connection;
+use crate::look;
 use crate::source::short_tries;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 
@@ -63,9 +64,14 @@ impl MysqlReplacement {
             }
         }
         // The new data is live: from here on the way forward is the short one.
-        [self.after(), self.events()].iter().filter(|path| path.exists()).try_for_each(|path| {
-            self.patiently(connection, monitor, || self.run(connection, &connection.name, path, monitor))
-        })
+        for path in [self.after(), self.events()] {
+            if look::exists(&path)? {
+                self.patiently(connection, monitor, || {
+                    self.run(connection, &connection.name, &path, monitor)
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Drops the triggers of the tables that go, which cannot move to another database with them, and views with the
@@ -152,7 +158,7 @@ impl MysqlReplacement {
             ReplaceMethod::InPlace => return in_place::revert(self, connection, monitor),
             ReplaceMethod::NewDatabase => {}
         }
-        if !self.before().exists() {
+        if !look::exists(&self.before())? {
             // The load did not get to its end; nothing live has changed.
             return Ok(());
         }
