@@ -49,6 +49,19 @@ class WholeSite(SiteTest):
         with open(self.path("site/sites/default/settings.php")) as file:
             self.assertIn("of this machine", file.read())
 
+    def test_files_that_cannot_be_looked_at_are_missing(self):
+        # Outside of the docroot, behind a folder that is closed to whoever makes the backup.
+        closed = self.path("closed")
+        os.makedirs(closed + "/public")
+        self.document["site"] |= {"public_path": closed + "/public", "private_path": closed + "/private"}
+        self.assertSays(self.bam("backup", "archive"), f"the private files' folder {closed}/private does not exist")
+        user = self.as_ordinary_user()
+        os.chown(closed, 0, 0) if user else None
+        os.chmod(closed, 0 if not user else 0o700)
+        self.addCleanup(os.chmod, closed, 0o700)
+        made = self.bam("backup", "archive", expect=3, **user)
+        self.assertSays(made, "the public files are left out", "the private files are left out", closed, "Permission denied")
+
     def test_backups_below_what_is_restored_survive(self):
         # Where Backup and Migrate keeps them, and with a profile that has excludes of its own, as PECE's has.
         self.document["destinations"]["manual"]["path"] = self.private + "/backup_migrate/manual"

@@ -11,7 +11,7 @@ from world import LIMIT
 # What a person reads: no panic, and not the bare words that name nothing.
 PANIC = re.compile(r"panicked|RUST_BACKTRACE|internal error")
 # The cause in the system's words, or in those of libraries that do not tell them: SQLite, libssh2.
-LIBRARIES = ("database or disk is full", "disk I/O error", "unable to open database file", "readonly database",
+LIBRARIES = ("database or disk is full", "disk I/O error", "unable to open database", "readonly database",
              "database disk image is malformed", "Callback returned error")
 CAUSES = {fault: (words, *LIBRARIES) for fault, words in {
     "eio": "Input/output error", "enospc": "No space left", "full": "No space left", "readonly": "Read-only file system",

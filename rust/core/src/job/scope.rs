@@ -75,7 +75,8 @@ pub fn database_files(document: &Document) -> Vec<PathBuf> {
 
 /// `path` relative to `root`, where it lies below it and its name is text.
 pub fn relative_to(path: &Path, root: &Path) -> Result<Option<String>> {
-    let (Some(path), Some(root)) = (look::real(path)?, look::real(root)?) else { return Ok(None) };
+    let real = |path| look::if_open(look::real(path));
+    let (Some(path), Some(root)) = (real(path)?, real(root)?) else { return Ok(None) };
     let rest = path.strip_prefix(root).map(|rest| rest.as_os_str().as_bytes()).unwrap_or_default();
     Ok(std::str::from_utf8(rest).ok().filter(|rest| !rest.is_empty()).map(str::to_owned))
 }

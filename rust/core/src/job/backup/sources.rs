@@ -188,7 +188,7 @@ impl BackupPlan {
         };
         match inside(&public)? {
             Some(path) => facts.public = path,
-            None if look::is_folder(&public)? => {
+            None if is_there(&public, "public", monitor) => {
                 // Where Drupal looks for them by default, so that any tool restores them.
                 let prefix = format!("docroot/{}", facts.public);
                 let excludes = excludes()?;
@@ -199,18 +199,14 @@ impl BackupPlan {
             None => {}
         }
         match site.private_dir() {
-            Some(private) if look::is_folder(&private)? => match inside(&private)? {
+            Some(private) if is_there(&private, "private", monitor) => match inside(&private)? {
                 Some(path) => facts.private = Some(format!("docroot/{path}")),
                 None => {
                     facts.private = Some("private".into());
                     self.add_tree(site, private, b"private", excludes()?)?;
                 }
             },
-            Some(private) => monitor.note(
-                NoteKind::Warning,
-                format!("the private files' folder {} does not exist and is left out", private.display()),
-            ),
-            None => {}
+            _ => {}
         }
         self.manifest = Some(facts);
         Ok(())
@@ -339,6 +335,20 @@ impl BackupPlan {
         }
         Ok(bytes)
     }
+}
+
+/// Whether there is a folder of the site's files; what cannot be looked at is missing from the backup.
+fn is_there(folder: &Path, which: &str, monitor: &Monitor) -> bool {
+    let shown = folder.display();
+    match look::is_folder(folder) {
+        Ok(true) => return true,
+        Ok(false) => monitor.note(
+            NoteKind::Warning,
+            format!("the {which} files' folder {shown} does not exist and is left out"),
+        ),
+        Err(error) => monitor.note(NoteKind::Missing, format!("the {which} files are left out: {error}")),
+    }
+    false
 }
 
 /// Fails where there is no docroot, or none whose code Composer can bring back.
