@@ -142,15 +142,30 @@ class S3(Server):
     def unfinished(self):
         return self.ask("[u['Key'] for u in client.list_multipart_uploads(Bucket=BUCKET).get('Uploads', [])]")
 
+    def abandon(self):
+        """Forgets what is not finished."""
+        self.ask("[client.abort_multipart_upload(Bucket=BUCKET, Key=u['Key'], UploadId=u['UploadId']) and None "
+                 "for u in client.list_multipart_uploads(Bucket=BUCKET).get('Uploads', [])]")
+
+    def copy(self, bucket, to):
+        """All of a bucket into another, which is made."""
+        self.ask(f"[client.create_bucket(Bucket={to!r}) and None] + "
+                 f"[client.copy_object(Bucket={to!r}, Key=o['Key'], CopySource={{'Bucket': {bucket!r}, 'Key': o['Key']}}) and None "
+                 f"for p in client.get_paginator('list_objects_v2').paginate(Bucket={bucket!r}) for o in p.get('Contents', [])]")
+
 
 class WebDav(Server):
     """wsgidav with a folder, which is looked into directly."""
+
+    def __init__(self, folder=None):
+        self.folder = folder
+        super().__init__()
 
     def command(self):
         return [os.path.join(self.bin, "wsgidav"), "--config", self.path("config.yaml")]
 
     def start(self):
-        self.folder = self.path("shared")
+        self.folder = self.folder or self.path("shared")
         os.makedirs(self.folder, exist_ok=True)
         with open(self.path("config.yaml"), "w") as file:
             file.write(f"host: 127.0.0.1\nport: {self.port}\nprovider_mapping: {{'/': {self.folder}}}\n"

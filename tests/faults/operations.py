@@ -6,8 +6,8 @@ import os
 import subprocess
 
 from databases import MariaDb, MariaDbOfAHost, PostgreSql
+from peers import Restic, Rsync, S3, Sftp, WebDav
 from world import Files, World, digest
-from sshd import PROGRAM, Sshd  # isort: skip, the path to it is set in world
 
 
 class Operation:
@@ -30,18 +30,18 @@ class Operation:
 
     # What the site's database and the further place are.
     database = Files
-    server = False
+    peer = None
 
     def missing(self):
         """What is not installed, or nothing."""
-        return self.database.missing() or ("" if not self.server or os.path.exists(PROGRAM) else "openssh-server")
+        return self.database.missing() or (self.peer.missing() if self.peer else "")
 
     def is_quick(self):
         """Nothing has to be started or mounted for it."""
-        return self.database is Files and not self.server
+        return self.database is Files and not self.peer
 
     def world(self, top, inject):
-        return World(top, inject, self.database, Sshd() if self.server else None)
+        return World(top, inject, self.database, self.peer)
 
     def prepare(self, world):
         world.make()
@@ -95,10 +95,17 @@ class Replicate(Operation):
     def history(self, world):
         for source in ("archive", "files"):
             self.first = str(backup(world, source, self.places)["id"])
-        folder = world.inside("far" if self.server else "backups/second")
-        for name in os.listdir(folder):
-            if name.startswith("Lab"):
-                os.unlink(os.path.join(folder, name))
+        if self.peer:
+            return world.peer.lose()
+        for path in glob.glob(world.inside("backups/second/Lab*")):
+            os.unlink(path)
+
+
+class IntoRepository(Operation):
+    """Nothing is copied between archives and repositories: what one of them missed only a new backup brings."""
+
+    def following(self, world):
+        return [["backup", "archive", self.places]]
 
 
 class Elsewhere(Operation):
@@ -317,11 +324,19 @@ ALL = [
     Age("backup-age", words=["backup", "archive", "manual,second"]),
     Age("restore-age", words=["restore", "{first}", "--yes"]),
     Operation("backup-offline", words=["backup", "archive", "manual", "offline"]),
-    Operation("backup-sftp", words=["backup", "archive", "manual,far"], server=True, places="manual,far"),
-    Operation("backup-sftp-alone", words=["backup", "archive", "far"], server=True, places="far"),
-    Replicate("replicate-sftp", words=["replicate"], server=True, places="manual,far"),
-    Operation("restore-sftp", words=["restore", "{first}", "--yes"], server=True, places="far", home="far"),
-    Rekey("rekey-sftp", words=["rekey", "--all"], server=True, places="manual,far"),
+    Operation("backup-sftp", words=["backup", "archive", "manual,far"], peer=Sftp, places="manual,far"),
+    Operation("backup-sftp-alone", words=["backup", "archive", "far"], peer=Sftp, places="far"),
+    Replicate("replicate-sftp", words=["replicate"], peer=Sftp, places="manual,far"),
+    Operation("restore-sftp", words=["restore", "{first}", "--yes"], peer=Sftp, places="far", home="far"),
+    Rekey("rekey-sftp", words=["rekey", "--all"], peer=Sftp, places="manual,far"),
+    Operation("backup-rsync", words=["backup", "archive", "manual,far"], peer=Rsync, places="manual,far"),
+    Operation("restore-rsync", words=["restore", "{first}", "--yes"], peer=Rsync, places="far", home="far"),
+    Operation("backup-webdav", words=["backup", "archive", "manual,far"], peer=WebDav, places="manual,far"),
+    Operation("restore-webdav", words=["restore", "{first}", "--yes"], peer=WebDav, places="far", home="far"),
+    Operation("backup-s3", words=["backup", "archive", "manual,far"], peer=S3, places="manual,far"),
+    Operation("restore-s3", words=["restore", "{first}", "--yes"], peer=S3, places="far", home="far"),
+    IntoRepository("backup-restic", words=["backup", "archive", "manual,far"], peer=Restic, places="manual,far"),
+    IntoRepository("restore-restic", words=["restore", "{first}", "--yes"], peer=Restic, places="far", home="far"),
     Elsewhere("restore-into", words=["restore", "{first}", "--yes", "--into", "{here}/clone"]),
     Recover("recover", words=["recover"], options=["--code"]),
     Recover("recover-back", words=["recover", "--take-back"], options=["--code"], state="swapped"),

@@ -88,12 +88,13 @@ class Files:
 
 
 class World:
-    def __init__(self, top, inject, database=Files, sshd=None):
-        self.top, self.inject, self.sshd = top, inject, sshd
+    def __init__(self, top, inject, database=Files, peer=None):
+        self.top, self.inject = top, inject
         # Whoever runs a database, or logs in by ssh, passes through here.
         os.makedirs(self.path("w"), mode=0o755, exist_ok=True)
         self.here = self.path("w")
         self.database = database(self.here)
+        self.peer = peer(self.here) if peer else None
         self.root = self.inside("site")
         self.private = self.inside("private")
         self.document, self.kept = None, {}
@@ -103,8 +104,8 @@ class World:
 
     def close(self):
         self.unmount()
-        if self.sshd:
-            self.sshd.close()
+        if self.peer:
+            self.peer.close()
         self.database.close()
 
     def path(self, name):
@@ -165,10 +166,11 @@ class World:
             "encryption": {"key_file": self.inside("key"), "iterations": 1},
             "state_dir": self.inside("state"),
         }
-        if self.sshd:
-            self.document["destinations"]["far"] = {**self.sshd.settings, "timeout": "3s",
-                                                    "url": self.sshd.url.replace(self.sshd.backups, self.inside("far"))}
+        if self.peer:
+            self.document["destinations"]["far"] = self.peer.settings()
         self.write_document()
+        if self.peer:
+            self.peer.begin(self)
 
     def write_document(self):
         """As somebody writes it: one line for each thing."""
@@ -201,6 +203,8 @@ class World:
         shutil.rmtree(kept, ignore_errors=True)
         subprocess.run(["cp", "-a", self.here, kept], check=True)
         self.database.keep(name)
+        if self.peer:
+            self.peer.keep(name)
         self.kept[name] = copy.deepcopy(self.document)
 
     def mount(self, folder):
@@ -217,6 +221,8 @@ class World:
         subprocess.run(["rm", "-rf", self.here], check=True)
         subprocess.run(["cp", "-a", self.path("kept-" + name), self.here], check=True)
         self.database.put_back(name)
+        if self.peer:
+            self.peer.put_back(name)
         self.document = copy.deepcopy(self.kept[name])
 
     # Running.
@@ -291,7 +297,7 @@ class World:
                   or name not in allowed and name.endswith((".new", ".tmp", ".part"))]
         if os.path.exists(self.inside("offline")):
             found.append("maintenance mode")
-        return found + self.database.leftovers()
+        return found + self.database.leftovers() + (self.peer.leftovers() if self.peer else [])
 
 
 def fingerprint(folder):

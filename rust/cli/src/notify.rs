@@ -145,7 +145,7 @@ fn feed(command: &mut Command, input: &[u8], at_most: Duration) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let failed = |cause| Error::new(Code::Io, format!("cannot run {name}")).because(cause);
     // Not a pipe: nobody waits for a program that does not read.
-    command.stdin(child::memory_file_of(input).map_err(failed)?).stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdin(child::memory_file_of(input)?).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(failed)?;
     let begun = Instant::now();
     let status = loop {

@@ -1,5 +1,6 @@
 //! What all programs that we start have in common: open files of ours that they get, and the wait for their end.
 
+use crate::{Error, Result};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -15,10 +16,17 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(10);
 
 /// An empty file in memory, without a name; nobody else may read it, and programs get it by [`hand`] alone.
-pub(crate) fn memory_file() -> io::Result<File> {
-    let file = File::from(memfd_create("bam", MemfdFlags::CLOEXEC)?);
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    Ok(file)
+pub(crate) fn memory_file() -> Result<File> {
+    let made = memfd_create("bam", MemfdFlags::CLOEXEC).map_err(io::Error::from).and_then(|file| {
+        let file = File::from(file);
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        Ok(file)
+    });
+    made.map_err(untold)
+}
+
+fn untold(cause: io::Error) -> Error {
+    Error::from(cause).context("what another program is to read cannot be kept in memory")
 }
 
 /// One that holds this, to be read from its beginning.
@@ -26,10 +34,9 @@ pub(crate) fn memory_file() -> io::Result<File> {
 /// # Errors
 ///
 /// Those of the system, which may have no memory left.
-pub fn memory_file_of(content: &[u8]) -> io::Result<File> {
+pub fn memory_file_of(content: &[u8]) -> Result<File> {
     let mut file = memory_file()?;
-    file.write_all(content)?;
-    file.rewind()?;
+    file.write_all(content).and_then(|()| file.rewind()).map_err(untold)?;
     Ok(file)
 }
 

@@ -34,7 +34,7 @@ impl Held {
     fn spill(&mut self) -> io::Result<()> {
         let file = match self.file.take() {
             Some(file) => file,
-            None => tempfile::tempfile()?,
+            None => crate::temporary::somewhere()?,
         };
         let file = self.file.insert(file);
         file.write_all_at(&self.recent, self.written)?;

@@ -62,7 +62,7 @@ impl Rsync {
         let part = names::part(name);
         let remote = open_part(folder, name, file, offset)?;
         let ssh = Settings::write(&folder.server, &folder.connection.host_key)?;
-        let mut said = tempfile::tempfile().map_err(Error::from)?;
+        let mut said = crate::temporary::somewhere()?;
         let mut command = Command::new("rsync");
         crate::environment::clean(&mut command);
         command.args(["--protect-args", "--copy-links", "--inplace"]);

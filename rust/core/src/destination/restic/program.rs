@@ -229,7 +229,7 @@ pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Runnin
         command.arg(option).arg(format!("/dev/fd/{fd}"));
         files.push((fd, child::memory_file_of(content)?.into()));
     }
-    let said = tempfile::tempfile().map_err(Error::from)?;
+    let said = crate::temporary::somewhere()?;
     command
         .stdin(stdin)
         .stdout(Stdio::piped())

@@ -3,6 +3,7 @@
 use super::known_hosts;
 use super::server::Server;
 use crate::monitor::TICK;
+use crate::temporary::Folder;
 use crate::{Code, Error, Result, ResultExt, child};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fmt::Write;
@@ -11,7 +12,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// How long a program that is told to end may take.
 const STOPPING: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub(crate) const OTHER_HOST: &str = "bam-other";
 pub(crate) struct Settings {
     /// For ssh's option -F.
     pub file: PathBuf,
-    folder: TempDir,
+    folder: Folder,
 }
 
 impl Settings {
@@ -39,7 +39,7 @@ impl Settings {
 
     /// For several servers, each under a name of its own and with the key that it holds.
     pub fn of_servers(servers: &[(&str, &Server, &[u8])]) -> Result<Settings> {
-        let folder = tempfile::tempdir().map_err(Error::from)?;
+        let folder = Folder::new(".bam-ssh-")?;
         let (known, file) = (folder.path().join("known_hosts"), folder.path().join("config"));
         let lines = servers.iter().map(|(name, _, key)| known_hosts::line(name, 22, key) + "\n");
         fs::write(&known, lines.collect::<String>()).at("cannot write", &known)?;

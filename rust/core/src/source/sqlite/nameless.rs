@@ -2,7 +2,7 @@
 //! so for a moment they have one; it tells of which process, and what a killed run left of that moment goes at the next.
 
 use super::connect::failed;
-use crate::{Code, Error, Result, ResultExt, entries};
+use crate::{Code, Error, Result, ResultExt, temporary};
 use rusqlite::Connection;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -20,9 +20,9 @@ pub(super) fn open(
     folder: &Path,
     connect: impl FnOnce(&Path) -> rusqlite::Result<Connection>,
 ) -> Result<(Connection, File)> {
-    sweep(folder);
+    temporary::sweep(folder, PREFIX);
     let file = tempfile::Builder::new()
-        .prefix(&format!("{PREFIX}{}-", std::process::id()))
+        .prefix(&temporary::prefix(PREFIX))
         .tempfile_in(folder)
         .at("cannot write in", folder)?;
     let database = connect(file.path()).map_err(|cause| failed(file.path(), cause))?;
@@ -36,23 +36,6 @@ pub(super) fn open(
     let (bytes, name) = file.into_parts();
     name.close().at("cannot remove a file in", folder)?;
     Ok((database, bytes))
-}
-
-/// Removes what processes of ours that are gone left in the folder. What cannot be removed does no harm.
-fn sweep(folder: &Path) {
-    let us = rustix::process::geteuid().as_raw();
-    for path in entries::paths(folder).unwrap_or_default() {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let process = name.and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
-        let ours = || fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.uid() == us);
-        if process.and_then(rustix::process::Pid::from_raw).is_some_and(is_gone) && ours() {
-            let _ = fs::remove_file(&path);
-        }
-    }
-}
-
-fn is_gone(process: rustix::process::Pid) -> bool {
-    rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH)
 }
 
 #[cfg(test)]
