@@ -39,9 +39,9 @@
 #endif
 
 enum class { WRITE, SYNC, RENAME, LINK, UNLINK, TRUNCATE, MKDIR, CREATE, OPEN, READ, LIST, STAT, ATTRIBUTE, CONNECT, SEND, RECEIVE,
-             PIPE, SPAWN, LOCK, CLOCK, CLASSES, BEGIN, NONE };
+             PIPE, SPAWN, LOCK, CLOSE, CLOCK, CLASSES, BEGIN, NONE };
 static const char *const names[CLASSES] = { "write", "fsync", "rename", "link", "unlink", "truncate", "mkdir", "create", "open",
-  "read", "list", "stat", "attribute", "connect", "send", "receive", "pipe", "spawn", "lock", "clock" };
+  "read", "list", "stat", "attribute", "connect", "send", "receive", "pipe", "spawn", "lock", "close", "clock" };
 
 /* Reads and writes are told apart by what they read from or write to, opens by whether they make something. */
 static const struct { int number; enum class class; } calls[] = {
@@ -64,7 +64,7 @@ static const struct { int number; enum class class; } calls[] = {
   { SYS_lsetxattr, ATTRIBUTE }, { SYS_fsetxattr, ATTRIBUTE },
   { SYS_connect, CONNECT }, { SYS_sendto, SEND }, { SYS_sendmsg, SEND }, { SYS_recvfrom, RECEIVE }, { SYS_recvmsg, RECEIVE },
   { SYS_clone, SPAWN }, { SYS_clone3, SPAWN }, { SYS_vfork, SPAWN }, { SYS_fork, SPAWN }, { SYS_execve, SPAWN },
-  { SYS_flock, LOCK },
+  { SYS_flock, LOCK }, { SYS_close, CLOSE },
   { SYS_clock_gettime, CLOCK }, { SYS_gettimeofday, CLOCK }, { SYS_time, CLOCK },
   { SYS_poll, BEGIN },
 };
@@ -83,7 +83,7 @@ static ino_t peers[4096];
 static size_t peer_count;
 
 /* What a thread is in the middle of, for the calls whose end matters. */
-struct thread { pid_t pid; int inside, kill_then, writes; long number; char path[PATH_MAX], other[PATH_MAX]; uint64_t inode, device, offset; };
+struct thread { pid_t pid; int inside, kill_then, fail_then, writes; long number; char path[PATH_MAX], other[PATH_MAX]; uint64_t inode, device, offset; };
 static struct thread threads[512];
 
 static void die(const char *what) { perror(what); exit(125); }
@@ -207,6 +207,10 @@ static enum class by_file(pid_t pid, const struct user_regs_struct *regs, enum c
 static enum class classify(pid_t pid, const struct user_regs_struct *regs, enum class class) {
   struct stat found;
   if (class == WRITE || class == READ) return by_file(pid, regs, class);
+  if (class == CLOSE) {
+    int kind = kind_of(pid, (int)regs->rdi, &found);
+    return kind == S_IFREG || kind == S_IFDIR ? CLOSE : NONE;
+  }
   if ((class == SEND || class == RECEIVE) && (!kind_of(pid, (int)regs->rdi, &found) || !is_peer(found.st_ino))) return NONE;
   if (class == CONNECT && kind_of(pid, (int)regs->rdi, &found)) peers[peer_count++ % (sizeof peers / sizeof *peers)] = found.st_ino;
   if (class == OPEN) {
@@ -316,6 +320,10 @@ static int strike(pid_t pid, struct user_regs_struct *regs, enum class class) {
   } else if (class == CLOCK) {
     sticky = 1;
     tell_time(pid, regs);
+  } else if (class == CLOSE) {
+    /* What was opened is closed all the same: close(2). */
+    thread_of(pid)->fail_then = number_of(fault);
+    return PTRACE_SYSCALL;
   } else {
     sticky = 1;
     refuse(pid, regs, number_of(fault));
@@ -502,6 +510,14 @@ int main(int argc, char **argv) {
       if (pid == program) without_vdso(pid);
     } else if (signal == (SIGTRAP | 0x80)) {
       if (thread->kill_then) kill(program, SIGKILL);
+      else if (thread->fail_then) {
+        struct user_regs_struct regs;
+        if (!ptrace(PTRACE_GETREGS, pid, 0, &regs)) {
+          regs.rax = (unsigned long long)-thread->fail_then;
+          ptrace(PTRACE_SETREGS, pid, 0, &regs);
+        }
+        thread->fail_then = 0;
+      }
       else if (thread->inside && !(thread->inside = 0)) {
         struct user_regs_struct regs;
         if (!ptrace(PTRACE_GETREGS, pid, 0, &regs)) note(pid, &regs, thread);

@@ -373,8 +373,9 @@ FAULTS = {
     "pipe": ["eio", "short", "eintr", "kill"],
     "spawn": ["eagain", "kill"],
     "lock": ["enolck", "eintr", "kill"],
+    "close": ["eio", "enospc", "eintr", "kill"],
     "clock": ["ahead", "behind", "corrected"],
 }
 # How often a class is drawn: those that change something more often than those that look.
 WEIGHTS = {"write": 8, "fsync": 6, "rename": 10, "link": 4, "unlink": 6, "truncate": 3, "mkdir": 4, "create": 6, "attribute": 3,
-           "connect": 4, "send": 6, "receive": 4, "open": 4, "read": 3, "list": 1, "stat": 2, "pipe": 1, "spawn": 1, "lock": 1, "clock": 3}
+           "connect": 4, "send": 6, "receive": 4, "open": 4, "read": 3, "list": 1, "stat": 2, "pipe": 1, "spawn": 1, "lock": 1, "close": 3, "clock": 3}

@@ -54,6 +54,11 @@ class Prepared:
         index = chance.randint(1, self.counts[name])
         return f"{name}:{index}:{chance.choice(FAULTS[name])}"
 
+    def every(self, kind):
+        """Each call of a class with the same fault: `stat:eio`."""
+        name, fault = kind.split(":")
+        return [f"{name}:{index}:{fault}" for index in range(1, self.counts.get(name, 0) + 1)]
+
     def at(self, point):
         """Does it, and gives (whether the fault was met, what is wrong)."""
         world, fault = self.world, point.rsplit(":", 1)[1]
