@@ -5,7 +5,6 @@ use crate::status_file::{StatusFile, failure};
 use bam::job::Answer;
 use bam::{Code, Error, Progress, Result};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
@@ -333,7 +332,7 @@ pub fn size(bytes: u64) -> String {
 /// A Unix time as a local date, `2026-11-23 00:23`.
 pub fn date(time: i64) -> String {
     match Timestamp::from_second(time) {
-        Ok(stamp) => stamp.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+        Ok(stamp) => stamp.to_zoned(bam::catalog::date::local()).strftime("%Y-%m-%d %H:%M").to_string(),
         Err(_) => time.to_string(),
     }
 }

@@ -16,7 +16,6 @@ use bam::job::across::find::{self, Found, Search, Searched};
 use bam::{Code, Error, Monitor, Result};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -207,7 +206,7 @@ fn moment(text: &str) -> Result<u64> {
     let ago = duration::parse(text).ok().and_then(|ago| i64::try_from(ago).ok());
     let date = || {
         let date: Date = text.parse().ok()?;
-        Some(date.to_zoned(TimeZone::system()).ok()?.timestamp().as_second())
+        Some(date.to_zoned(bam::catalog::date::local()).ok()?.timestamp().as_second())
     };
     let moment = ago.map(|ago| now.saturating_sub(ago)).or_else(date);
     moment.map(|moment| u64::try_from(moment).unwrap_or_default()).ok_or_else(|| {

@@ -3,6 +3,10 @@
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 use std::fmt::Write;
+use std::path::Path;
+
+/// Where systems keep the time zone database, a file for each (tzfile(5)).
+const DATABASE: &str = "/usr/share/zoneinfo";
 
 /// The moment `seconds` (Unix time) in a zone; the ends of the calendar where it is beyond.
 pub fn at(seconds: i64, zone: &TimeZone) -> Zoned {
@@ -15,12 +19,31 @@ pub fn at(seconds: i64, zone: &TimeZone) -> Zoned {
 
 /// The time zone of that name (`Europe/Berlin`); without one, or with one that the system does not know, the system's.
 pub fn zone(name: Option<&str>) -> TimeZone {
-    name.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system)
+    name.and_then(named).unwrap_or_else(local)
+}
+
+/// The system's: what TZ names, else what `/etc/localtime` leads to.
+pub fn local() -> TimeZone {
+    let name = std::env::var("TZ").ok().or_else(|| {
+        let to = std::fs::read_link("/etc/localtime").ok()?;
+        Some(to.to_str()?.split_once("zoneinfo/")?.1.to_owned())
+    });
+    name.and_then(|name| named(name.trim_start_matches(':'))).unwrap_or_else(TimeZone::system)
+}
+
+/// Reads the file of that name. jiff lists all of the database first, by what panics where a folder fails to close: it is
+/// asked for what has no such file.
+fn named(name: &str) -> Option<TimeZone> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-' | '/');
+    let file = (!name.starts_with('/') && name.chars().all(plain)).then(|| Path::new(DATABASE).join(name));
+    let read =
+        file.and_then(|file| std::fs::read(file).ok()).and_then(|data| TimeZone::tzif(name, &data).ok());
+    read.or_else(|| TimeZone::get(name).ok())
 }
 
 /// What to write instead of a time zone that the system does not know; `None` where it knows that name, or none at all.
 pub fn unknown_zone(name: &str) -> Option<String> {
-    if TimeZone::get(name).is_ok() {
+    if named(name).is_some() {
         return None;
     }
     let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();

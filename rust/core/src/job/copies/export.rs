@@ -185,7 +185,7 @@ pub fn import(
     };
     let sidecar = sidecar.unwrap_or_else(|| {
         let day = jiff::Timestamp::from_second(time.seconds()).unwrap_or_default();
-        let day = day.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+        let day = day.to_zoned(crate::catalog::date::local()).strftime("%Y-%m-%d %H:%M");
         monitor.note(NoteKind::Info, format!("{name} has no sidecar: one is made, dated {day}"));
         let mut sidecar = lone_sidecar(&name, time, meta.len());
         // Whoever takes it in says whose it is.
