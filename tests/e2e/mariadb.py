@@ -35,16 +35,17 @@ def server():
 
 
 class Server:
-    """`root` is another Debian on this machine, whose server and clients then run inside of it; it shares /tmp."""
+    """`root` is another Debian on this machine, whose server and clients then run inside of it; it shares /tmp. `data`: a
+    folder for the data of its own."""
 
-    def __init__(self, options=(), root="/"):
+    def __init__(self, options=(), root="/", data=None):
         self.within = ["chroot", root] if root != "/" else []
         self.mysql = is_mysql(root)
         self.top = tempfile.mkdtemp(prefix="bam-mariadb-", dir="/tmp" if self.within else None)
         atexit.register(self.stop)
         self.socket = os.path.join(self.top, "socket")
         user = pwd.getpwuid(os.geteuid()).pw_name
-        data = os.path.join(self.top, "data")
+        data = data or os.path.join(self.top, "data")
         log = open(os.path.join(self.top, "log"), "wb")
         if self.mysql:
             command, install = "mysqld", ["mysqld", "--no-defaults", "--initialize-insecure"]

@@ -374,18 +374,46 @@ class Lines(Liars):
         self.assertEqual(server.sql("select nspname from pg_namespace where nspname like 'bam%'", name), "")
 
 
-@unittest.skipIf(postgres.missing(), f"not installed: {postgres.missing()}")
 class Full(Liars):
     """A server whose disk is full."""
 
-    def test_a_restore_that_fills_it_leaves_the_site(self):
+    def disk(self, size):
+        """The folder of a file system of this size."""
         place = self.path("disk")
         os.mkdir(place)
-        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m,mode=777", "none", place], capture_output=True).returncode:
+        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "none", place], capture_output=True).returncode:
             self.skipTest("a file system can only be mounted by root")
         self.addCleanup(subprocess.run, ["umount", "-l", place])
         # The server is no user who may enter it.
         os.chmod(self.top, 0o755)
+        return place
+
+    @unittest.skipIf(mariadb.missing() or mariadb.is_mysql(), "not installed: mariadbd")
+    def test_a_restore_that_fills_mariadbs_leaves_the_site(self):
+        place = self.disk("300m")
+        server = mariadb.Server(["--innodb-log-file-size=8M"], data=place)
+        self.addCleanup(server.stop)
+        server.sql("create database site; create table site.node (nid int, title text); insert into site.node values (1, 'live')")
+        space = os.statvfs(place)
+        with open(place + "/others", "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_frsize - (30 << 20))
+        self.document["sources"]["db"] = {"type": "database"}
+        self.document["databases"] = {"db": {"url": "mysql://root@localhost/site", "socket": server.socket}}
+        path = self.path("large.mysql.gz")
+        line = b"INSERT INTO `node` VALUES " + b",".join([b"(1,'" + b"0123456789" * 20 + b"')"] * 500) + b";\n"
+        with open(path, "wb") as file:
+            file.write(bombs.bomb("gz", b"CREATE TABLE `node` (nid int, title text);\n", line, 60 << 20, b"-- Dump completed\n"))
+        for table in ([], ["--table", "node"]):
+            code, note = self.measured("restore", "--file", path, "--source", "db", "--unauthenticated", "--yes", *table, alone=True)
+            self.assertEqual(code, 1, note)
+            self.assertIn("full", note)
+            self.assertEqual(server.sql("select * from site.node"), "1\tlive\n")
+            self.assertEqual(server.sql("show databases like '%bam%'") + server.sql("show tables from site like '%bam%'"), "")
+            self.assertNotIn("restore.json", os.listdir(self.path("state")), note)
+
+    @unittest.skipIf(postgres.missing(), f"not installed: {postgres.missing()}")
+    def test_a_restore_that_fills_it_leaves_the_site(self):
+        place = self.disk("40m")
         server = postgres.server()
         for statement in ("drop role if exists bam_full", "drop tablespace if exists small", "drop database if exists bam_full with (force)"):
             self.addCleanup(server.sql, statement)
