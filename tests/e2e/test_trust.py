@@ -464,7 +464,7 @@ class RolledBack(SiteTest):
         for path in glob.glob(new["path"] + "*"):
             shutil.move(path, kept)
         self.assertSays(self.bam("status", expect=3), new["file"], "gone")
-        self.assertSays(self.bam("restore", "latest", "--yes"), old["file"], new["file"], "gone")
+        self.assertSays(self.bam("restore", "latest", "--yes", expect=3), old["file"], new["file"], "gone")
         # A place that cannot be looked at may have it.
         self.document["destinations"]["away"] = {"type": "directory", "path": self.write("no-folder", "")}
         self.assertNotIn("gone from", str(self.bam("status", expect=3)))

@@ -13,7 +13,16 @@ pub fn replicate(document: Document, site: Option<String>, output: &Output) -> R
     output.result(&result, || {
         let made = list(&result, "copies").filter(|copy| copy["ok"] == true);
         let lines: String = made
-            .map(|copy| format!("{} is now at {}.\n", text(copy, "file"), text(copy, "destination")))
+            .map(|copy| match copy["mended"] == true {
+                true => {
+                    format!(
+                        "{} at {} has its sidecar again.\n",
+                        text(copy, "file"),
+                        text(copy, "destination")
+                    )
+                }
+                false => format!("{} is now at {}.\n", text(copy, "file"), text(copy, "destination")),
+            })
             .collect();
         if lines.is_empty() { "No copy was made.\n".into() } else { lines }
     });

@@ -128,6 +128,15 @@ impl About {
     }
 }
 
+/// Why a site goes by its own memory of a backup, not by the sidecar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recalled {
+    /// It has none any more, or one that tells nothing.
+    Bare,
+    /// It has one that says something else than was written.
+    Changed,
+}
+
 /// One backup, wherever it lies.
 #[derive(Debug, Clone)]
 pub struct Backup {
@@ -151,6 +160,8 @@ pub struct Backup {
     pub site_assumed: bool,
     /// Something could not be backed up when it was made.
     pub incomplete: bool,
+    /// What the site remembers of it stands in place of what its sidecar says.
+    pub recalled: Option<Recalled>,
     /// Its sidecar tells which backup it is of.
     pub(super) tells: bool,
     /// Bytes of the data file.
@@ -175,6 +186,27 @@ impl Backup {
     /// Whether it has a sidecar.
     pub fn has_sidecar(&self) -> bool {
         self.kept.is_some()
+    }
+
+    /// Whether its sidecar tells which backup it is of.
+    pub fn tells(&self) -> bool {
+        self.tells
+    }
+
+    /// Makes it what the site `own` remembers of it.
+    pub fn recall(&mut self, how: Recalled, id: BackupId, source: &str, own: Option<&SiteIdentity>) {
+        let about = Arc::make_mut(&mut self.about);
+        (about.source, about.ours) = (Some(source.to_owned()), true);
+        if let Some(own) = own {
+            (about.identity, about.site) = (own.clone(), own.name.clone());
+        }
+        (self.id, self.time, self.verified, self.recalled) = (id, id.0, None, Some(how));
+        for copy in &mut self.copies {
+            (copy.whole, copy.verified) = (false, None);
+            if how == Recalled::Changed {
+                (copy.differs, copy.sealed, copy.kept) = (true, false, None);
+            }
+        }
     }
 
     /// Whose it is, as far as its sidecar tells.
@@ -379,8 +411,9 @@ impl Maker {
             encryption: name.encryption,
             own: None,
             site_assumed: false,
+            recalled: None,
             incomplete: number(key::MISSING).is_some_and(|missing| missing > 0),
-            tells: sidecar.as_ref().is_some_and(|sidecar| !contested::is_blank(sidecar)),
+            tells: sidecar.as_ref().is_some_and(|sidecar| !sidecar.is_blank()),
             about,
             size: listed.size,
             verified,

@@ -8,12 +8,18 @@ use std::cmp::Reverse;
 /// What sealing anew with another key changes of a sidecar whose file stays.
 const SEAL: [&str; 4] = [key::SALT, key::KDF_ITERATIONS, key::KEY_CHECK, key::KEY_ID];
 
-/// Whether two sidecars say the same under their MACs. Where neither has a MAC nothing but the ID and the digest is compared,
-/// by whoever asks. `rekeyed`: one is of what the other was, encrypted anew.
+/// Whether two sidecars say the same under their MACs. Where neither has a MAC it is enough that they are of the same site and
+/// source, as far as both tell, or one of them is all that has a digest; the ID and the digest compares whoever asks. `rekeyed`: one is of what the other was, encrypted anew.
 pub(super) fn agree(one: &Sidecar, other: &Sidecar, rekeyed: bool) -> bool {
     let sealed = |sidecar: &Sidecar| sidecar.get(key::HMAC_SHA256).is_some();
     match (sealed(one), sealed(other)) {
-        (false, false) => true,
+        (false, false) => {
+            let digests = [one, other].iter().all(|sidecar| sidecar.get(key::SHA256).is_some());
+            [key::SITE, key::SOURCE_ID].iter().all(|key| match (one.get(key), other.get(key)) {
+                (Some(one), Some(other)) => one == other,
+                (one, other) => digests || one == other,
+            })
+        }
         _ if rekeyed => [key::SITE, key::SOURCE_ID, key::DATESTAMP]
             .iter()
             .all(|key| one.get(key).zip(other.get(key)).is_none_or(|(one, other)| one == other)),
@@ -26,11 +32,6 @@ fn claims(sidecar: &Sidecar) -> Vec<(&str, &str)> {
     let mut claims: Vec<_> = sidecar.mac_fields().filter(|(key, _)| !SEAL.contains(key)).collect();
     claims.sort_unstable();
     claims
-}
-
-/// Whether nothing in a sidecar tells which backup it is of.
-pub(super) fn is_blank(sidecar: &Sidecar) -> bool {
-    [key::ID, key::DATESTAMP, key::SHA256, key::HMAC_SHA256].iter().all(|key| sidecar.get(key).is_none())
 }
 
 /// How much speaks for a sidecar, what weighs most first.

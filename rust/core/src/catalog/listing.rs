@@ -146,8 +146,13 @@ impl Listing {
         }
         // Those that joined another.
         listing.backups.retain(|backup| !backup.copies.is_empty());
-        listing.backups.sort_by(|a, b| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
+        listing.sort();
         Ok(listing)
+    }
+
+    /// The newest first.
+    pub fn sort(&mut self) {
+        self.backups.sort_by(|a, b| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
     }
 
     /// Says which IDs more than one backup claims.

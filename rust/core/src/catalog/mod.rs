@@ -26,7 +26,7 @@ mod texts;
 mod tokens;
 mod when;
 
-pub use backup::{About, Backup, Copy, Place};
+pub use backup::{About, Backup, Copy, Place, Recalled};
 pub use blocks::Blocks;
 pub use contested::DIFFERS;
 pub use find::{Found, Wanted, is_future};

@@ -221,6 +221,11 @@ impl Sidecar {
         *self = Sidecar::of(self.fields().filter(|(name, _)| *name != key));
     }
 
+    /// Whether nothing in it tells which backup it is of.
+    pub fn is_blank(&self) -> bool {
+        [key::ID, key::DATESTAMP, key::SHA256, key::HMAC_SHA256].iter().all(|key| self.get(key).is_none())
+    }
+
     /// All fields in order.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.fields.iter()

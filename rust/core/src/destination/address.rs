@@ -7,7 +7,7 @@ use crate::{Code, Error, Result, ResultExt, Secret};
 use std::path::Path;
 
 /// Whether a destination's name is an address, so that its settings come from options.
-pub(super) fn is_address(id: &str) -> bool {
+pub(crate) fn is_address(id: &str) -> bool {
     id.contains(['/', ':'])
 }
 

@@ -39,6 +39,7 @@ pub mod snapshots;
 pub(crate) mod ssh;
 
 pub use address::at_address;
+pub(crate) use address::is_address;
 pub use broken::Broken;
 pub use directory::Directory;
 pub use follow::{Available, Follow, Growing, Spool};

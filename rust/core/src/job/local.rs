@@ -190,6 +190,11 @@ impl Local {
         Local { never_plain, ..self }
     }
 
+    /// The same with another sidecar; what is found out by it says nothing of the copy as it lies there.
+    pub(super) fn under(self, sidecar: Sidecar) -> Local {
+        Local { sidecar: Some(sidecar), from: None, ..self }
+    }
+
     /// What the sidecar says.
     pub fn sidecar(&self) -> Option<&Sidecar> {
         self.sidecar.as_ref()

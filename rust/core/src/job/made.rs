@@ -3,11 +3,12 @@
 //! what its sidecar says under the MAC, its number and source, and whether it was erased here.
 //!
 //! Kept in the state folder, `made.json`: `{"NAME": {"encryption": "aes256", "seal": "…", "id": 1795…, "source": "db"}}`,
-//! NAME without the extension of an encryption. Whatever is lost there is only asked of the key again.
+//! NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Whatever is lost there is only asked of the key again.
 
 use super::lock;
-use crate::catalog::{BackupId, FileName, Listing, Sidecar, hex, key};
+use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, hex, key};
 use crate::config::{Document, EncryptionKind};
+use crate::destination::is_address;
 use crate::{Monitor, NoteKind};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -65,6 +66,24 @@ impl Made {
         seal.is_some_and(|seal| Some(seal) == digest(sidecar).as_deref())
     }
 
+    /// What was made under this very name and not erased here since: its number and source.
+    pub fn kept_as(&self, file: &str) -> Option<(BackupId, &str)> {
+        let known = self.get(file).filter(|known| known["erased"] != true)?;
+        let encryption = json!(FileName::parse(file)?.encryption);
+        let (id, source) = (known["id"].as_u64()?, known["source"].as_str()?);
+        (known["encryption"] == encryption).then_some((BackupId(id), source))
+    }
+
+    /// Whether a sidecar says, word for word, what it said when it was made or proven here; `None` where that is not known.
+    pub fn is_as_made(&self, file: &str, sidecar: &Sidecar) -> Option<bool> {
+        let known = self.get(file)?;
+        match (known["seal"].as_str(), known["says"].as_str()) {
+            (Some(_), _) => Some(self.knows(file, sidecar)),
+            (None, Some(says)) => Some(says == words(sidecar, &[])),
+            (None, None) => None,
+        }
+    }
+
     /// Remembers one more.
     pub fn add(&mut self, file: &str, sidecar: &Sidecar) {
         let Some(parsed) = FileName::parse(file) else { return };
@@ -80,14 +99,22 @@ impl Made {
             known["id"] = id.into();
             known["source"] = source.into();
         }
+        if known["seal"].is_null() {
+            known["says"] = words(sidecar, &[]).into();
+        }
         self.0.insert(name, known);
     }
 
     /// By source what was made later than all that is listed of it and is nowhere, though it was not erased here: the
-    /// number and the name. Nothing where a place or a backup could not be looked at: it may be there.
-    pub fn gone(&self, listing: &Listing) -> BTreeMap<&str, (BackupId, &str)> {
+    /// number and the name. Nothing where a place or a backup could not be looked at, or not all are the site's: it may be there.
+    pub fn gone(&self, document: &Document, listing: &Listing) -> BTreeMap<&str, (BackupId, &str)> {
         let mut gone = BTreeMap::new();
-        if !listing.unreachable.is_empty() || listing.left_out > 0 {
+        let elsewhere = document.destinations.keys().any(|name| is_address(name));
+        if elsewhere
+            || SiteIdentity::of(document).is_none()
+            || !listing.unreachable.is_empty()
+            || listing.left_out > 0
+        {
             return gone;
         }
         let (mut there, mut newest) = (BTreeSet::new(), BTreeMap::new());
@@ -138,14 +165,14 @@ pub fn erased(document: &Document, file: &str, monitor: &Monitor) {
     }
 }
 
-/// Warns where the newest backup that this site made of a source is no longer anywhere: whoever asks for the latest, at
+/// Says where the newest backup that this site made of a source is no longer anywhere: whoever asks for the latest, at
 /// all places, gets an older one then.
-pub fn warn_of_gone(document: &Document, listing: &Listing, source: Option<&str>, monitor: &Monitor) {
+pub fn tell_of_gone(document: &Document, listing: &Listing, source: Option<&str>, monitor: &Monitor) {
     let made = Made::of(document);
     for (_, backup) in
-        made.gone(listing).into_iter().filter(|(of, _)| source.is_none_or(|source| source == *of))
+        made.gone(document, listing).into_iter().filter(|(of, _)| source.is_none_or(|source| source == *of))
     {
-        monitor.note(NoteKind::Warning, tell_gone(backup));
+        monitor.note(NoteKind::Missing, tell_gone(backup));
     }
 }
 
@@ -161,7 +188,11 @@ pub fn plain_name(file: &str) -> Option<String> {
 
 /// Of all that the MAC covers, and the MAC; `None` where there is none.
 fn digest(sidecar: &Sidecar) -> Option<String> {
-    let tag = sidecar.digest(key::HMAC_SHA256)?;
+    sidecar.digest(key::HMAC_SHA256).map(|tag| words(sidecar, &tag))
+}
+
+/// The same with `tag` in place of the MAC.
+fn words(sidecar: &Sidecar, tag: &[u8]) -> String {
     let mut fields: Vec<_> = sidecar.mac_fields().collect();
     fields.sort_unstable();
     let mut hash = Sha256::new();
@@ -170,7 +201,7 @@ fn digest(sidecar: &Sidecar) -> Option<String> {
         hash.update(part.as_bytes());
     }
     hash.update(tag);
-    Some(hex(&hash.finalize()))
+    hex(&hash.finalize())
 }
 
 #[cfg(test)]

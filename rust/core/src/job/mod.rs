@@ -37,6 +37,7 @@ mod mount;
 mod open;
 pub mod pipe;
 mod places;
+mod recall;
 pub(crate) mod repository;
 mod request;
 pub(crate) mod restore;
@@ -205,9 +206,7 @@ fn backups(
 ) -> Result<Answer> {
     let all = places::open(document, destinations)?;
     let listing = places::list(NoteKind::Missing, document, &all, site, monitor)?;
-    if let Some(note) = listing.incomplete() {
-        monitor.note(note.kind, note.text);
-    }
+    recall::tell_with_left_out(&listing, monitor);
     let (unreachable, other_sites) = (json!(listing.unreachable), listing.other_sites());
     let told = json!({ "backups": null, "unreachable": unreachable, "other_sites": other_sites });
     Ok(Answer::with(told, List::Backups(listing.backups)))

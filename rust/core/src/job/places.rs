@@ -4,7 +4,7 @@ use super::damaged::{self, Damaged};
 use super::keys::Ring;
 use super::local::Local;
 use super::made::Made;
-use super::{choose, lock};
+use super::{choose, lock, recall};
 use crate::catalog::{Backup, Copy, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
 use crate::config::{self, DestinationType, Document};
 use crate::destination::{self, Broken, Destination, Keeping, Snapshots};
@@ -218,7 +218,7 @@ pub fn list_all(
     let asked: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
     asked.iter().for_each(|place| place.attend(&monitor.flag()));
     let mut listing = Listing::of(&asked)?;
-    settle(document, &mut listing)?;
+    settle(document, places, &mut listing, monitor)?;
     monitor.check()?;
     if !places.is_empty() && listing.unreachable.len() == places.len() {
         let told: Vec<String> =
@@ -234,10 +234,19 @@ pub fn list_all(
     Ok(listing)
 }
 
-/// Decides which of several contradicting copies is the backup, by what this site is and remembers.
-pub fn settle(document: &Document, listing: &mut Listing) -> Result<()> {
+/// Decides which of several contradicting copies is the backup, by what this site is and remembers; and where none is what
+/// it remembers, that stands in. `places` are those of the listing.
+pub fn settle(
+    document: &Document,
+    places: &[Arc<dyn Destination>],
+    listing: &mut Listing,
+    monitor: &Monitor,
+) -> Result<()> {
     let made = Made::of(document);
-    listing.settle(SiteIdentity::of(document).as_ref(), &|file, sidecar| made.knows(file, sidecar))
+    listing.settle(SiteIdentity::of(document).as_ref(), &|file, sidecar| {
+        made.is_as_made(file, sidecar) == Some(true)
+    })?;
+    recall::stand_in(document, places, &made, listing, monitor)
 }
 
 /// [`Local::fetch`], or [`Local::reach`] where only parts of a copy may be needed.

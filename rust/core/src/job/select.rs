@@ -2,7 +2,7 @@
 
 use super::local::Local;
 use super::request::Restore;
-use super::{made, places};
+use super::{made, places, recall};
 use crate::catalog::{Backup, Listing, Relation, SiteIdentity};
 use crate::config::Document;
 use crate::destination::Destination;
@@ -56,7 +56,13 @@ impl<'a> Criteria<'a> {
         let places = places::open(document, self.destinations)?;
         let listing = places::list(gap, document, &places, self.site, monitor)?;
         if self.id == Some("latest") && self.destinations.is_empty() && self.site.is_none() {
-            made::warn_of_gone(document, &listing, self.source, monitor);
+            made::tell_of_gone(document, &listing, self.source, monitor);
+        }
+        // Of one that has a name and is found, another is no part.
+        recall::tell_all(self.id.map_or(NoteKind::Missing, self::gap), &listing, monitor);
+        // It may be the latest.
+        if let (Some("latest"), Some(note)) = (self.id, listing.incomplete()) {
+            monitor.note(note.kind, note.text);
         }
         Ok(Selection { places, listing })
     }

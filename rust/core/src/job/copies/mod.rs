@@ -1,4 +1,4 @@
-//! Copies: what happens to backups once they exist. Missing copies are made good (`replicate`), old backups go (`prune`),
+//! Copies: what happens to backups once they exist. Missing copies are made good (`replicate`, and `mend` for sidecars), old backups go (`prune`),
 //! one goes because somebody says so (`remove`), one is taken to a disk or brought in from one (`export`, with the
 //! instructions beside it from `instructions`, the program from `portable`, and `exports` for which disk has what), all are
 //! encrypted anew (`rekey`), one
@@ -7,6 +7,7 @@
 pub(super) mod export;
 pub(super) mod exports;
 mod instructions;
+mod mend;
 mod portable;
 pub(super) mod prune;
 pub mod raw;

@@ -6,7 +6,7 @@ use crate::destination::Destination;
 use crate::job::choose::unknown;
 use crate::job::damaged::Damaged;
 use crate::job::made::{self, Made};
-use crate::job::{Answer, List, lock, places, trust};
+use crate::job::{Answer, List, lock, places, recall, trust};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -55,9 +55,7 @@ pub fn apply(
     let rule = Rule::of(document, schedule, &settings.keep, &is_damaged);
     let listing = places::list(NoteKind::Missing, document, all, site, monitor)?;
     // What is not seen is not counted, and stays.
-    if let Some(note) = listing.incomplete() {
-        monitor.note(note.kind, note.text);
-    }
+    recall::tell_with_left_out(&listing, monitor);
     // Each site's by themselves: the newest of one must not push out another's.
     let sites = listing.by_site();
     let now = jiff::Timestamp::now().as_second();

@@ -58,7 +58,8 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
                     let place = &copy.place.destination;
                     let error = Error::new(Code::Integrity, format!("the copy at {place}: {DIFFERS}")).hint(
                         format!(
-                            "`bam delete {} --destination {place} --site all` takes it away, `bam replicate` copies it there again",
+                            "`bam replicate` puts the right sidecar there; where that does not prove its bytes, `bam delete {} --destination \
+                             {place} --site all` takes it away, and `bam replicate` copies it there again",
                             backup.file
                         ),
                     );

@@ -1,11 +1,12 @@
 //! Bringing missing copies up to date: a backup lacks copies where its sidecar names destinations that do not list it, or
-//! whose copy is damaged: that one is replaced from a good one.
+//! whose copy is damaged: that one is replaced from a good one. Where nothing but a sidecar is, [`super::mend`] does it.
 
+use super::mend;
 use crate::catalog::{Backup, Copy, Listing, Rule, Sidecar, is_future, key};
 use crate::config::Document;
 use crate::destination::{Destination, Existing, Follow};
 use crate::job::damaged::{self, Damaged};
-use crate::job::{lock, places, repository, trust, web};
+use crate::job::{lock, places, recall, repository, trust, web};
 use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -38,8 +39,10 @@ pub fn bring_up_to_date(
     }
     // A folder that is not there is made when a copy goes there.
     let listing = places::list_made(NoteKind::Missing, document, all, site, monitor)?;
+    recall::tell_all(NoteKind::Missing, &listing, monitor);
     let (mut made, mut told) = (Vec::new(), BTreeSet::new());
     let known = Damaged::of(document);
+    made.extend(mend::sidecars(document, all, &listing, &state_dir, monitor)?);
     let lacking = Lacking { document, all, listing: &listing, known: &known, state_dir: &state_dir, monitor };
     for (backup, mut missing) in wanting(document, &listing, &known)? {
         for name in missing.iter().filter(|name| listing.absent.contains(*name)) {

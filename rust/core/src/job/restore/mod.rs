@@ -36,9 +36,9 @@ use super::local::Local;
 use super::open::Opened;
 use super::request::{RecoverWay, Restore};
 use super::select::{Criteria, which};
-use super::{choose, lock, places, trust};
+use super::{choose, lock, places, recall, trust};
 use crate::archive::Layout;
-use crate::catalog::{FileName, Kind, SiteIdentity, Sites, key};
+use crate::catalog::{FileName, Kind, Recalled, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::look;
 use crate::source::siblings;
@@ -193,6 +193,13 @@ pub fn find(
     } else if listed.asked.as_ref().is_some_and(|asked| asked.only_own().is_none()) {
         // Whose it would be was left open.
         monitor.note(NoteKind::Info, format!("{} is of {whose}", backup.file));
+    }
+    // What proves nothing is found out when it is opened; this it would not notice without a key.
+    if backup.recalled == Some(Recalled::Changed)
+        && !ask.unauthenticated
+        && let Some(text) = recall::tell(backup)
+    {
+        return Err(Error::new(Code::Integrity, text));
     }
     let never_plain = trust::is_known_encrypted(document, &listed, backup);
     let known = |local: Local| Ok(local.known_encrypted(never_plain));

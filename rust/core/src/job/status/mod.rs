@@ -1,15 +1,17 @@
 //! The state of a site's backups against its policy, for monitoring.
 
 mod damaged;
+mod remembered;
 mod repositories;
 mod unproven;
 
+use self::remembered::Remembered;
 use self::unproven::Unproven;
 use super::copies::exports::{self, Exported};
 use super::damaged::Damaged;
 use super::restore::recover;
 use super::verify::drill;
-use super::{check, lock, made, places, schedule, state};
+use super::{check, lock, places, schedule, state};
 use crate::catalog::{self, Copy, Listing, Place, Sites};
 use crate::config::Document;
 use crate::destination::Destination;
@@ -27,14 +29,13 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     opened.iter().for_each(|place| place.attend(&monitor.flag()));
     let sites = Sites::of(document, asked);
     let mut listing = catalog::Listing::of(&opened)?;
-    places::settle(document, &mut listing)?;
+    places::settle(document, &all, &mut listing, monitor)?;
     monitor.check()?;
     let mut listing = listing.of_sites(&sites)?;
     for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Info) {
         monitor.note(note.kind, note.text.clone());
     }
-    let made = made::Made::of(document);
-    let gone = made.gone(&listing);
+    let remembered = Remembered::of(document, &listing);
     let known = Damaged::of(document);
     let damaged = damaged::places(&known, &listing);
     // With those of its copies that do not count.
@@ -44,11 +45,8 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     let now = jiff::Timestamp::now().as_second();
     let mut status = catalog::status(document, &listing, now);
     unproven::tell(&taken_out, &mut status, document, monitor);
-    for source in &mut status.sources {
-        if let Some(backup) = gone.get(source.source.as_str()) {
-            source.missing.push(made::tell_gone(*backup));
-            (source.ok, status.ok) = (false, false);
-        }
+    remembered.tell(&mut status, monitor);
+    for source in &status.sources {
         for missing in &source.missing {
             monitor.note(NoteKind::Missing, format!("{}: {missing}", source.source));
         }

@@ -139,7 +139,8 @@ impl Look<'_> {
 
 impl Sorted {
     fn differing(&self, backup: &Backup) -> Option<Unproven> {
-        if self.differing.is_empty() {
+        // Of one that goes by memory it is told.
+        if self.differing.is_empty() || backup.recalled.is_some() {
             return None;
         }
         let text = format!("{} at {} does not count: {DIFFERS}", backup.file, self.differing.join(", "));

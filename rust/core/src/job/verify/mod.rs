@@ -7,8 +7,9 @@ pub(super) mod sample;
 
 use super::keys::Ring;
 use super::local::Local;
+use super::made::Made;
 use super::select::Criteria;
-use super::{damaged, lock, trust};
+use super::{damaged, lock, recall, trust};
 use crate::catalog::{Backup, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
@@ -43,16 +44,19 @@ pub fn run(
     }
     monitor.expect(chosen.iter().map(to_read).sum());
     let (mut copies, mut failed) = (Vec::new(), Failed::default());
-    let mut structures = Structures::default();
+    let (made, mut structures) = (Made::of(document), Structures::default());
     for backup in chosen {
         for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
             monitor.phase(Phase::Verifying);
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
             let never_plain = trust::is_known_encrypted(document, &there.listing, backup);
-            let how = How { never_plain, unauthenticated, spool_dir: &state_dir };
+            let as_made = recall::check(&made, backup, &**place);
+            let noted = as_made.is_ok();
+            let how = How { never_plain, unauthenticated, noted, spool_dir: &state_dir };
             let checked = structures
                 .look(place, None, monitor)
-                .and_then(|()| copy(document, place, &backup.file, how, monitor));
+                .and_then(|()| copy(document, place, &backup.file, how, monitor))
+                .and_then(|compared| as_made.map(|()| compared));
             if let Err(error) = &checked {
                 if error.code() == Code::Cancelled {
                     return checked.map(|_| Value::Null);
@@ -152,6 +156,8 @@ struct How<'a> {
     never_plain: bool,
     /// Nothing needs to prove it.
     unauthenticated: bool,
+    /// That it is good is written beside it.
+    noted: bool,
     spool_dir: &'a Path,
 }
 
@@ -195,7 +201,9 @@ fn copy(
             return Ok(compared);
         }
     }
-    note_verified(place, name, proven, monitor)?;
+    if how.noted {
+        note_verified(place, name, proven, monitor)?;
+    }
     Ok(compared)
 }
 

@@ -1,0 +1,45 @@
+//! What `status` knows from memory: backups that were made and are gone, or whose sidecars are.
+
+use crate::Monitor;
+use crate::NoteKind;
+use crate::catalog::{Listing, Status};
+use crate::config::Document;
+use crate::job::made::{self, Made};
+use crate::job::recall;
+
+/// What is missing, by source.
+pub struct Remembered {
+    gone: Vec<(String, String)>,
+    recalled: Vec<(Option<String>, String)>,
+}
+
+impl Remembered {
+    /// Of a listing with all that there is.
+    pub fn of(document: &Document, listing: &Listing) -> Remembered {
+        let made = Made::of(document);
+        let gone = made.gone(document, listing).into_iter();
+        let recalled = listing.backups.iter();
+        Remembered {
+            gone: gone.map(|(source, backup)| (source.to_owned(), made::tell_gone(backup))).collect(),
+            recalled: recalled
+                .filter_map(|backup| Some((backup.about.source.clone(), recall::tell(backup)?)))
+                .collect(),
+        }
+    }
+
+    /// Says it of the sources that are watched; of others what lies there and proves nothing.
+    pub fn tell(self, status: &mut Status, monitor: &Monitor) {
+        for (source, text) in self.recalled {
+            match status.sources.iter_mut().find(|watched| Some(&watched.source) == source.as_ref()) {
+                Some(watched) => watched.missing.push(text),
+                None => monitor.note(NoteKind::Missing, text),
+            }
+        }
+        for (source, text) in self.gone {
+            let watched = status.sources.iter_mut().filter(|watched| watched.source == source);
+            watched.for_each(|watched| watched.missing.push(text.clone()));
+        }
+        status.sources.iter_mut().for_each(|source| source.ok &= source.missing.is_empty());
+        status.ok = status.ok && status.sources.iter().all(|source| source.ok);
+    }
+}
