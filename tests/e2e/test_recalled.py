@@ -139,6 +139,14 @@ class Recalled(SiteTest):
                 self.document["profiles"][self.profile] = {"compression": "gzip",
                                                            "encryption": self.document["profiles"][self.profile]["encryption"]}
 
+    def test_where_nothing_is_watched_status_says_what_there_is_not(self):
+        self.with_key(True)
+        del self.document["schedules"]
+        self.assertIn("There is no schedule, and no backup", self.bam("status").out)
+        self.with_key(True)
+        self.document["schedules"]["nightly"]["enabled"] = False
+        self.assertIn("No schedule is enabled, and there is no backup", self.bam("status").out)
+
     def test_the_latest_may_be_the_one_that_cannot_be_read(self):
         self.with_key(True)
         old, new = self.two()

@@ -41,7 +41,11 @@ fn lines(result: &Value) -> String {
         })
         .collect();
     let mut lines = if rows.is_empty() {
-        "There are no backups and no schedules.\n".to_owned()
+        // What is watched are the sources of enabled schedules, else those that have backups.
+        match result["schedules"].as_object().is_none_or(serde_json::Map::is_empty) {
+            true => "There is no schedule, and no backup of a known source.\n".to_owned(),
+            false => "No schedule is enabled, and there is no backup of a known source.\n".to_owned(),
+        }
     } else {
         let heading = [
             ("source", Left),
