@@ -89,7 +89,7 @@ pub(crate) struct Splitter<R> {
     /// Bytes before the line.
     passed: u64,
     statement: Vec<u8>,
-    /// Nothing but white space was taken up of it.
+    /// Nothing but white space and comments was taken up of it.
     blank: bool,
     /// It was given, and goes when more is asked for.
     given: bool,
@@ -288,7 +288,7 @@ impl<R: Read> Splitter<R> {
     /// What the input ends with.
     fn left(&mut self) -> Option<Item<'_>> {
         self.from_line = false;
-        if self.blank {
+        if self.blank && self.inside == Inside::Nothing {
             return None;
         }
         self.statement.push(b';');
@@ -340,6 +340,7 @@ impl<R: Read> Splitter<R> {
                 return Ok(None);
             }
             let mut take = 1;
+            let mut in_comment = matches!(self.inside, Inside::Comment(_));
             match &self.inside {
                 Inside::Nothing => match byte {
                     b'\\' => return Ok(Some(End::Command)),
@@ -365,9 +366,15 @@ impl<R: Read> Splitter<R> {
                             self.inside = Inside::Dollars(tag.to_vec());
                         }
                     }
+                    b';' if self.blank => {
+                        // No statement, for which the server would be asked all the same.
+                        self.statement.clear();
+                        self.at += 1;
+                        return Ok(None);
+                    }
                     b';' => {
                         self.statement.push(b';');
-                        (self.at, self.blank) = (self.at + 1, false);
+                        self.at += 1;
                         return Ok(Some(End::Statement));
                     }
                     _ => {}
@@ -391,7 +398,8 @@ impl<R: Read> Splitter<R> {
                 }
                 _ => {}
             }
-            self.blank &= byte.is_ascii_whitespace();
+            in_comment |= matches!(self.inside, Inside::Comment(_));
+            self.blank &= byte.is_ascii_whitespace() || in_comment;
             self.statement.extend_from_slice(rest.get(..take).unwrap_or_default());
             self.at += take;
         }

@@ -55,6 +55,9 @@ fn statements_end_where_psql_sees_their_end() {
         ("SELECT \"broken off;", "s"),
         ("SELECT $x$ broken off;\n$x", "s"),
         ("SELECT 1 /* broken /* off */;\n", "s"),
+        ("/* broken /* off */;\n", "s"),
+        ("SELECT 1;;; ;\n;/* a; */ ; -- b;\n;; /* c */ SELECT 2;;", "s-s"),
+        (";;\n\n/* nothing */", ""),
         ("SELECT relname'x', mode'y\\'; SELECT 3;", "ss"),
     ] {
         assert_eq!(kinds(text), expected, "{text}");
@@ -166,6 +169,15 @@ impl Read for Endless {
         let n = buffer.len() / self.0.len() * self.0.len();
         buffer.chunks_exact_mut(self.0.len()).for_each(|to| to.copy_from_slice(&self.0));
         Ok(n)
+    }
+}
+
+#[test]
+fn what_is_no_statement_is_not_given_to_the_server() {
+    for nothing in [";", ";\n", " /* a;b */ ;", "-- a;\n;"] {
+        let text = nothing.repeat(100_000) + "SELECT 1;" + &nothing.repeat(100_000);
+        let given: Vec<_> = split(&text).into_iter().filter(|(kind, _)| *kind == 's').collect();
+        assert_eq!(given, [('s', "SELECT 1;".to_owned())], "{nothing}");
     }
 }
 
