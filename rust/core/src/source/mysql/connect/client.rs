@@ -1,6 +1,6 @@
 //! Starting MariaDB's and MySQL's own clients, and understanding what they complain about.
 
-use crate::config::Connection;
+use crate::config::{Connection, hide};
 use crate::source::tool::{self, SECRET_PATH, Tool};
 use crate::{Code, Error, Fact, Monitor, NoteKind, Result};
 use std::ffi::OsStr;
@@ -206,7 +206,7 @@ fn is_silent(said: &str) -> bool {
 /// Where the server is.
 fn server(connection: &Connection) -> String {
     match (&connection.socket, connection.host.as_str(), connection.port) {
-        (Some(socket), _, _) => socket.display().to_string(),
+        (Some(socket), _, _) => hide(&socket.display().to_string()),
         (None, "", None) => "localhost".to_owned(),
         (None, host, port) => format!("{host}:{}", port.unwrap_or(3306)),
     }
@@ -247,18 +247,22 @@ fn redact(stderr: &str, connection: &Connection) -> String {
     }
 }
 
-/// The server's error number in `ERROR 1045 (28000): …` or `Got error: 1045: "…"`; the last one counts.
+/// The server's error number in `ERROR 1045 (28000): …`, `Got error: 1045: "…"` or `mysqldump: Error 2013: …`; the last one counts.
 fn error_number(stderr: &str) -> Option<u16> {
     let after = |marker: &str| {
         let (_, rest) = stderr.rsplit_once(marker)?;
         rest.get(..rest.find(|c: char| !c.is_ascii_digit())?)?.parse().ok()
     };
-    after("ERROR ").or_else(|| after("Got error: ")).or_else(|| {
+    after("ERROR ").or_else(|| after("Got error: ")).or_else(|| after(": Error ")).or_else(|| {
         // mysqldump: Couldn't execute '…': … (1146)
         let (_, rest) = stderr.trim_end().rsplit_once('(')?;
         rest.strip_suffix(')')?.parse().ok()
     })
 }
+
+/// Where a session broke. Whoever is sent more than max_allowed_packet hangs up, too.
+const HUNG_UP: &str = "the server was stopped, or ended the connection: its error log says why (a crash, too little memory, KILL, a time limit); \
+    then do the same again. Only where it breaks at the same table each time, raise max_allowed_packet";
 
 /// <https://mariadb.com/kb/en/mariadb-error-code-reference/>
 fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
@@ -287,12 +291,12 @@ fn advice(number: Option<u16>, connection: &Connection) -> (Code, String) {
         Some(1021 | 1030 | 1114) => {
             (Code::Database, "look at the server's disk space and its error log".into())
         }
-        Some(1153 | 2006 | 2013 | 2020) => (
+        Some(1153 | 2020) => (
             Code::Database,
-            "a row is larger than the server takes in one packet, or the connection broke; raise max_allowed_packet \
-             in the server's settings"
+            "a row is larger than the server takes in one packet: raise max_allowed_packet in the server's settings"
                 .into(),
         ),
+        Some(1053 | 1927 | 2006 | 2013 | 2055 | 4031) => (Code::Database, HUNG_UP.into()),
         Some(1194 | 1195) => (Code::Database, "repair the table (REPAIR TABLE), or leave it out".into()),
         Some(1115) => (
             Code::Database,
@@ -352,6 +356,9 @@ pub(crate) fn kill(connection: &Connection, sessions: &[String], how: Kill) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Secret;
+    use crate::config::Database;
+    use std::path::Path;
 
     #[test]
     fn unknown_collations_get_one_that_all_know() {
@@ -371,6 +378,18 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_connection_is_no_matter_of_a_rows_size() {
+        let connection = Database { url: Some(Secret::new("mysql://u@h/d")), ..Database::default() };
+        let connection = connection.resolve(Path::new("")).expect("a connection");
+        let hint =
+            |number| refused("x", Some(number), &connection).next_step().unwrap_or_default().to_owned();
+        for lost in [1053, 1927, 2006, 2013, 4031] {
+            assert!(hint(lost).starts_with("the server was stopped"), "{lost}: {}", hint(lost));
+        }
+        assert!(hint(1153).starts_with("a row is larger"), "{}", hint(1153));
+    }
+
+    #[test]
     fn the_error_number_is_found_in_every_form() {
         for (said, number) in [
             (
@@ -382,6 +401,10 @@ mod tests {
             (
                 "mysqldump: Couldn't execute 'show create table `x`': Table 'd7.x' doesn't exist (1146)\n",
                 Some(1146),
+            ),
+            (
+                "mariadb-dump: Error 2013: Lost connection to server during query when dumping table `x` at row: 7",
+                Some(2013),
             ),
             ("mysqldump: unknown option '--x'", None),
         ] {
