@@ -43,8 +43,14 @@ pub struct Status {
 
 /// The state of `document`'s sources at `now` (Unix time).
 ///
-/// Looked at are the sources of enabled schedules; where there is none, those that have a backup.
-pub fn status(document: &Document, listing: &Listing, now: i64) -> Status {
+/// Looked at are the sources of enabled schedules; where there is none, those that have a backup, and those of which backups
+/// are known to be `gone`.
+pub fn status<'s>(
+    document: &'s Document,
+    listing: &'s Listing,
+    gone: impl Iterator<Item = &'s str>,
+    now: i64,
+) -> Status {
     let mut watched: BTreeSet<&str> = document
         .schedules
         .values()
@@ -52,7 +58,8 @@ pub fn status(document: &Document, listing: &Listing, now: i64) -> Status {
         .map(|schedule| schedule.source.as_str())
         .collect();
     if watched.is_empty() {
-        watched = listing.backups.iter().filter_map(|backup| backup.about.source.as_deref()).collect();
+        watched =
+            listing.backups.iter().filter_map(|backup| backup.about.source.as_deref()).chain(gone).collect();
     }
     let sources: Vec<_> = watched
         .into_iter()
@@ -147,6 +154,7 @@ mod tests {
     use super::*;
     use crate::catalog::{Place, Sidecar, key};
     use crate::destination::Listed;
+    use std::iter::empty as none;
 
     const NOW: i64 = 1_795_391_457;
     const DAY: u64 = 86_400;
@@ -184,7 +192,7 @@ mod tests {
     }
 
     fn judged(places: &[(Place, Vec<Listed>)]) -> (bool, Vec<String>) {
-        let mut status = status(&document(), &Listing::from_places(places), NOW);
+        let mut status = status(&document(), &Listing::from_places(places), none(), NOW);
         assert_eq!(status.sources.len(), 1);
         let source = status.sources.remove(0);
         assert_eq!(source.ok, status.ok);
@@ -236,7 +244,7 @@ mod tests {
         let places =
             [place("a", "here", 8, Some(30)), place("b", "there", 8, None), place("c", "far", 8, None)];
         assert_eq!(judged(&places), (true, vec![]));
-        let a_second_later = status(&document(), &Listing::from_places(&places), NOW + 1);
+        let a_second_later = status(&document(), &Listing::from_places(&places), none(), NOW + 1);
         assert_eq!(a_second_later.sources[0].missing.len(), 2, "{a_second_later:?}");
     }
 
@@ -244,7 +252,7 @@ mod tests {
     fn what_there_is_is_told() {
         let places =
             [place("a", "here", 2, Some(1)), place("b", "here", 2, None), place("c", "far", 2, None)];
-        let found = status(&document(), &Listing::from_places(&places), NOW).sources.remove(0);
+        let found = status(&document(), &Listing::from_places(&places), none(), NOW).sources.remove(0);
         assert_eq!((found.copies, found.hosts), (2, vec!["far".to_owned(), "here".to_owned()]));
         assert_eq!(found.destinations, ["a", "b", "c"]);
         assert_eq!((found.age, found.file.as_deref()), (Some(2 * DAY), Some("x.mysql.gz")));
@@ -257,7 +265,7 @@ mod tests {
         let lacking = |copies: u32, distinct_hosts: bool, places: &[(Place, Vec<Listed>)]| {
             let mut document = document();
             document.policy = Policy { copies: Some(copies), distinct_hosts, ..Policy::default() };
-            status(&document, &Listing::from_places(places), NOW).sources.remove(0).missing
+            status(&document, &Listing::from_places(places), none(), NOW).sources.remove(0).missing
         };
         let two = [place("a", "here", 1, None), place("b", "here", 1, None)];
         assert_eq!(lacking(2, false, &two), [""; 0], "two folders of one machine");
@@ -306,7 +314,7 @@ mod tests {
             [place("a", "here", 1, Some(1)), place("b", "there", 1, None), place("c", "far", 1, None)];
         let mut listing = Listing::from_places(&places);
         listing.unreachable.insert("d".into(), "no route to host".into());
-        let status = status(&document(), &listing, NOW);
+        let status = status(&document(), &listing, none(), NOW);
         assert!(!status.ok && status.sources.iter().all(|source| source.ok));
         assert_eq!(status.unreachable, ["d: no route to host"]);
     }
@@ -316,7 +324,7 @@ mod tests {
         let mut document = document();
         document.schedules.clear();
         document.policy = Policy::default();
-        let status = status(&document, &Listing::from_places(&[place("a", "here", 100, None)]), NOW);
+        let status = status(&document, &Listing::from_places(&[place("a", "here", 100, None)]), none(), NOW);
         assert_eq!((status.ok, status.sources.len()), (true, 1), "no policy, nothing missing");
     }
 }
