@@ -93,6 +93,13 @@ class Talk(SiteTest):
         result = self.bam("--quiet", "backup", "nothing", expect=2)
         self.assertNotEqual(result.err, "")
 
+    def test_what_is_asked_for_is_printed_quietly_too(self):
+        self.backup("files")
+        for verb in (["backups"], ["stats"], ["sources"], ["destinations"], ["profiles"], ["schedules"], ["prune", "--dry-run"]):
+            with self.subTest(verb):
+                quiet = self.bam("--quiet", *verb)
+                self.assertEqual((quiet.out != "", quiet.err), (True, ""))
+
     def test_it_says_what_it_chose_and_the_id(self):
         result = self.bam("backup", "files")
         said = result.out + result.err
@@ -186,12 +193,13 @@ class Terminal(SiteTest):
     def test_a_result_that_a_full_disk_swallows_is_a_failure(self):
         self.write("sites/default/files/a", "a")
         self.backup("files")
-        for verb in (["backups"], ["status", "--json"], ["config", "export"], ["ls", "latest"], ["cat", "latest", "a"]):
+        for verb in (["backups"], ["status", "--json"], ["config", "export"], ["ls", "latest"], ["cat", "latest", "a"], ["cat", "latest", "--raw"],
+                     ["find", "a"], ["--help"], ["help", "restore"], ["--version"]):
             with self.subTest(verb):
                 with open("/dev/full", "wb") as full:
                     process = subprocess.Popen([BAM, "--config", self.write_document(), *verb], stdin=subprocess.DEVNULL,
                                                stdout=full, stderr=subprocess.PIPE)
-                    self.assertIn(b"No space left", process.communicate(timeout=LIMIT)[1])
+                    self.assertIn(b"cannot write to standard output: No space left", process.communicate(timeout=LIMIT)[1])
                 self.assertEqual(process.returncode, 1)
 
     def test_wrong_usage_is_json_too(self):

@@ -55,6 +55,8 @@ class Retention(SiteTest):
         now = datetime.now(timezone.utc)
         ahead = [self.old(now + timedelta(days=days)) for days in (30, 31)]
         before = [self.old(now - timedelta(days=days)) for days in (1, 2)]
+        # The newest, a month ahead, is no second old.
+        self.assertRegex(self.bam("backups").out.splitlines()[1], r" in 4w ")
         told = self.prune(1)
         self.assertEqual([told[name]["keep"] for name in (*ahead, *before)], [True, True, True, False])
         self.assertIn("2 of daily at manual are dated in the future and stay: the clock was wrong", self.bam("prune").err)

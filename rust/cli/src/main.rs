@@ -27,6 +27,7 @@ use bam::job::{RecoverWay, Request};
 use bam::{Code, Error, Result};
 use clap::{CommandFactory, FromArgMatches};
 use print::Output;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use verbs::{
     across, backup, backups, check, copies, decrypt, delete, destination, drill, import_settings, keygen,
@@ -71,7 +72,15 @@ fn misused(error: &clap::Error) -> ! {
     let said = error.to_string();
     let shown = by_shape(said.clone());
     if shown == said {
-        error.exit();
+        let printed = error.print().and_then(|()| std::io::stdout().flush());
+        let lost = printed.err().filter(|cause| cause.kind() != ErrorKind::BrokenPipe);
+        // Where it goes to standard error, nobody could be told.
+        if let Some(cause) = lost.filter(|_| !error.use_stderr()) {
+            let lost = print::unwritten(cause);
+            Output::new(false, false).error(&lost);
+            std::process::exit(lost.code().exit_code().into());
+        }
+        std::process::exit(error.exit_code());
     }
     // Somebody gave a password, or a place with one, where none belongs.
     eprint!("{shown}");

@@ -102,20 +102,30 @@ impl Output {
         !self.quiet && std::io::stderr().is_terminal()
     }
 
-    /// Prints a result: `value` for scripts, else `lines` for people unless told to be quiet.
+    /// Prints what became of a work: `value` for scripts, else `lines` for people unless told to be quiet.
     pub fn result(&self, value: &Value, lines: impl FnOnce() -> String) {
+        self.print(value, !self.quiet, lines);
+    }
+
+    /// Prints what was asked for, also when told to be quiet: a list, a report.
+    pub fn asked(&self, value: &Value, lines: impl FnOnce() -> String) {
+        self.print(value, true, lines);
+    }
+
+    fn print(&self, value: &Value, for_people: bool, lines: impl FnOnce() -> String) {
         if let Some(status) = &self.status {
             status.result(value);
         }
         if self.json {
             self.text(format!("{value:#}\n").as_bytes());
-        } else if !self.quiet {
+        } else if for_people {
             self.text(self.typed(&lines()).as_bytes());
         }
     }
 
-    /// The same of a result that may be very long: `lines` hands on one piece of its text after the other.
-    pub fn answer(&self, answer: &Answer, lines: impl FnOnce(&mut Put<'_>) -> io::Result<()>) {
+    /// The same of a result that may be very long: `lines` hands on one piece of its text after the other. `asked`: it is
+    /// what was asked for.
+    pub fn answer(&self, answer: &Answer, asked: bool, lines: impl FnOnce(&mut Put<'_>) -> io::Result<()>) {
         if let Some(status) = &self.status {
             match serde_json::to_value(answer) {
                 Ok(value) => status.result(&value),
@@ -127,7 +137,7 @@ impl Output {
                 serde_json::to_writer_pretty(&mut *out, answer)?;
                 out.write_all(b"\n")
             });
-        } else if !self.quiet {
+        } else if asked || !self.quiet {
             self.write(|out| lines(&mut |text| out.write_all(self.typed(text).as_bytes())));
         }
     }
@@ -171,8 +181,7 @@ impl Output {
 
     /// Why what was printed did not get to where it went, a full disk say.
     pub fn unwritten(&self) -> Option<Error> {
-        let why = self.unwritten.get()?;
-        Some(Error::new(Code::Io, format!("cannot write to standard output: {why}")))
+        self.unwritten.get().map(unwritten)
     }
 
     /// One line of comment on standard error.
@@ -212,6 +221,11 @@ impl Output {
             self.text(format!("{:#}\n", failure(error)).as_bytes());
         }
     }
+}
+
+/// The failure to print.
+pub fn unwritten(why: impl std::fmt::Display) -> Error {
+    Error::new(Code::Io, format!("cannot write to standard output: {why}"))
 }
 
 /// A word as the shell takes it.

@@ -1,5 +1,6 @@
 //! Results that may be longer than memory: printed as they come, as lines for people or as one JSON document.
 
+use crate::print::unwritten;
 use bam::{Monitor, NoteKind, Result};
 use serde_json::{Value, json};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -8,11 +9,13 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 pub struct Out {
     to: BufWriter<io::StdoutLock<'static>>,
     reader_left: bool,
+    /// Why it did not take something.
+    unwritten: Option<String>,
 }
 
 impl Out {
     pub fn new() -> Out {
-        Out { to: BufWriter::new(io::stdout().lock()), reader_left: false }
+        Out { to: BufWriter::new(io::stdout().lock()), reader_left: false, unwritten: None }
     }
 
     pub fn print(&mut self, text: &[u8]) -> Result<()> {
@@ -23,18 +26,30 @@ impl Out {
     pub fn done<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
         match result.and_then(|done| Ok(self.flush().map(|()| done)?)) {
             Err(_) if self.reader_left => Ok(None),
+            Err(error) => Err(self.unwritten.take().map_or(error, unwritten)),
             result => result.map(Some),
         }
+    }
+
+    fn saw<T>(&mut self, outcome: io::Result<T>) -> io::Result<T> {
+        match &outcome {
+            Err(cause) if cause.kind() == ErrorKind::BrokenPipe => self.reader_left = true,
+            Err(cause) if cause.kind() != ErrorKind::Interrupted => self.unwritten = Some(cause.to_string()),
+            _ => {}
+        }
+        outcome
     }
 }
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.to.write(bytes).inspect_err(|cause| self.reader_left |= cause.kind() == ErrorKind::BrokenPipe)
+        let outcome = self.to.write(bytes);
+        self.saw(outcome)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush().inspect_err(|cause| self.reader_left |= cause.kind() == ErrorKind::BrokenPipe)
+        let outcome = self.to.flush();
+        self.saw(outcome)
     }
 }
 

@@ -68,7 +68,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Print warnings and errors only, as cron likes it
+    /// Print warnings and errors only, as cron likes it; and lists that were asked for
     #[arg(long, short, global = true)]
     pub quiet: bool,
 

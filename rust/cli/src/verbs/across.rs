@@ -234,7 +234,7 @@ pub fn stats(document: Document, args: Stats, output: &Output) -> Result<u8> {
         Request::Stats { destinations: names(args.destination)?, source: args.source, site: args.of.site };
     let result = run(document, request, output)?;
     output.notes(&result["notes"]);
-    output.result(&result, || told(&result));
+    output.asked(&result, || told(&result));
     Ok(code_of(&result))
 }
 

@@ -19,7 +19,7 @@ pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8>
         output.lines(&answer);
         return Ok(exit_code(answer.value()));
     }
-    output.answer(&answer, |put| {
+    output.answer(&answer, true, |put| {
         let Some(List::Backups(backups)) = answer.list().filter(|list| !list.is_empty()) else {
             return put(match list(answer.value(), "other_sites").next() {
                 Some(_) => "There are no backups of this site.\n",
@@ -62,7 +62,7 @@ fn listed(backup: &Backup, now: i64) -> [String; 9] {
         backup.id.to_string(),
         backup.about.source.clone().unwrap_or_default(),
         date(time),
-        duration::rough(u64::try_from(now.saturating_sub(time)).unwrap_or(0)),
+        duration::age(time, now),
         size(backup.size),
         if backup.is_encrypted() { "yes" } else { "no" }.into(),
         verified.map_or("-".into(), date),

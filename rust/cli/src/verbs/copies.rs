@@ -32,7 +32,7 @@ pub fn replicate(document: Document, site: Option<String>, output: &Output) -> R
 pub fn prune(document: Document, request: Request, dry_run: bool, output: &Output) -> Result<u8> {
     let answer = answer(document, request, output)?;
     output.notes(&answer["notes"]);
-    output.answer(&answer, |put| {
+    output.answer(&answer, dry_run, |put| {
         let decisions = match answer.list() {
             Some(List::Decisions(decisions)) => decisions.as_slice(),
             _ => &[],

@@ -4,6 +4,7 @@ use crate::args::{Decrypt, Global};
 use crate::configuration;
 use crate::print::{Output, size};
 use crate::signals::Hold;
+use crate::stream::Out;
 use bam::config::Document;
 use bam::job::{decrypt, keys_of};
 use bam::look;
@@ -22,7 +23,11 @@ pub fn run(global: &Global, args: Decrypt, output: &Output) -> Result<u8> {
     hold.cancels(Arc::clone(&monitor));
     let (from, iterations) = (&args.file, args.iterations);
     let written = match &to {
-        None => decrypt(&document, from, iterations, &mut io::stdout().lock(), &monitor),
+        None => {
+            let mut out = Out::new();
+            let written = decrypt(&document, from, iterations, &mut out, &monitor);
+            out.done(written).map(Option::unwrap_or_default)
+        }
         Some(path) => {
             whole_file::write(path, args.force, |out| decrypt(&document, from, iterations, out, &monitor))
         }

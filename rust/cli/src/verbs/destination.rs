@@ -126,7 +126,7 @@ pub fn show_host_key(document: &Document, place: &str, output: &Output) -> Resul
         }
     };
     let key = key.ok_or_else(|| no_server(place))?;
-    output.result(&json!({"host_key": key}), || {
+    output.asked(&json!({"host_key": key}), || {
         let known = if key.known { "known" } else { "not known here" };
         format!("{} has the key {} {} ({known})\n", key.host, key.key_type, key.fingerprint)
     });

@@ -68,7 +68,7 @@ pub fn list(document: &Document, output: &Output) -> Result<u8> {
     let unusable: Vec<&str> = ring.unusable().iter().map(Error::message).collect();
     let keys = ring.list();
     unusable.iter().for_each(|why| output.warn(why));
-    output.result(&json!({ "keys": keys, "unusable": unusable }), || {
+    output.asked(&json!({ "keys": keys, "unusable": unusable }), || {
         let rows: Vec<_> = keys
             .iter()
             .map(|key| {

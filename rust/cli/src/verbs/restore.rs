@@ -63,7 +63,7 @@ pub fn restore(global: &Global, args: Restore, output: &Output) -> Result<u8> {
     let result = run(document, Request::Restore(request), output)?;
     if args.dry_run {
         output.notes(&result["notes"]);
-        output.result(&result, || planned(&result));
+        output.asked(&result, || planned(&result));
         return Ok(exit_code(&result));
     }
     output.notes(&result["notes"]);

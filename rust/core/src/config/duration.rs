@@ -55,6 +55,14 @@ pub fn rough(seconds: u64) -> String {
     if parts.is_empty() { "0s".into() } else { parts.join(" ") }
 }
 
+/// How old what was made at `time` is; `in 2d` where that lies ahead.
+pub fn age(time: i64, now: i64) -> String {
+    match u64::try_from(now.saturating_sub(time)) {
+        Ok(age) => rough(age),
+        Err(_) => format!("in {}", rough(now.abs_diff(time))),
+    }
+}
+
 pub(super) fn serialize<S: Serializer>(seconds: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
     match seconds {
         Some(seconds) => serializer.serialize_str(&format(*seconds)),
@@ -114,5 +122,7 @@ mod tests {
         assert_eq!(rough(200), "3m 20s");
         assert_eq!([rough(0), rough(59), rough(60), rough(604_800 + 3_600)], ["0s", "59s", "1m", "1w"]);
         assert_eq!([format(0), format(90), format(60)], ["0s", "90s", "1m"]);
+        assert_eq!([age(40, 100), age(100, 100), age(86_500, 100)], ["1m", "0s", "in 1d"]);
+        assert!(age(i64::MIN, i64::MAX).ends_with('d') && age(i64::MAX, i64::MIN).starts_with("in "));
     }
 }
