@@ -82,15 +82,123 @@ class Deaf(socketserver.StreamRequestHandler):
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
-@unittest.skipIf(mariadb.missing() or not os.path.exists(PROGRAM), "mariadbd or openssh-server is not installed")
 @unittest.skipUnless(can_trace(), "strace is not installed, or may not trace")
-class Everything(SiteTest):
-    PASSWORD = "db/Pa55w+rd@%:&1"
+class Watched(SiteTest):
+    """A site whose runs are looked at from all sides."""
 
     def setUp(self):
         super().setUp()
         self.secrets, self.said, self.traces, self.samples = Secrets(), [], [], set()
         # What the configuration names in the environment is there by the administrator's choice, in bam's, and in nobody else's.
+        self.named = {}
+        # Credentials of storage that restic takes from its environment.
+        self.handed = {}
+        os.mkdir(self.path("tmp"))
+
+    def run_it(self, *arguments, expect=0):
+        """Runs bam under strace, and keeps what it says."""
+        trace = self.path(f"trace-{len(self.traces)}")
+        self.traces.append(trace)
+        command = ["strace", "-f", "-y", "-v", "-s", "1048576", "-e", f"trace={CALLS}", "-e", "signal=none", "-o", trace,
+                   BAM, "--config", self.write_document(), *arguments]
+        if arguments[0] != "run":
+            # Whoever watches tells others by himself; without that, bam does.
+            command += ["--status-file", self.path("status")]
+        # What no configuration names is nobody's secret.
+        named = {name: value for name, value in self.named.items() if name in json.dumps(self.document)}
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env={**os.environ, "TMPDIR": self.path("tmp"), **named})
+        over = threading.Event()
+        sampler = threading.Thread(target=self.sample, args=(process.pid, over))
+        sampler.start()
+        try:
+            out, err = process.communicate(timeout=300)
+        finally:
+            over.set()
+            sampler.join()
+        self.said.append((" ".join(arguments), out + err))
+        self.assertEqual(process.returncode, expect, f"bam {' '.join(arguments)}: {(out + err).decode(errors='replace')}")
+        return out
+
+    def sample(self, pid, over):
+        """What others of this machine see of bam and all that it starts, as long as it runs."""
+        while not over.wait(0.05):
+            for each in descendants(pid):
+                with contextlib.suppress(OSError):
+                    with open(f"/proc/{each}/comm") as file:
+                        program = file.read().strip()
+                    for what in ("cmdline", "environ"):
+                        with open(f"/proc/{each}/{what}", "rb") as file:
+                            content = file.read()
+                        # A thread that has forked, and not yet become another program, is bam, too.
+                        own = what == "environ" and (program == "strace" or program.startswith("bam"))
+                        content = self.without_named(content) if own else content
+                        if what == "environ" and program == "restic":
+                            content = self.without(self.handed, content)
+                        self.samples.add((program, what, content))
+
+    @staticmethod
+    def without(variables, content):
+        for name, value in variables.items():
+            content = content.replace(f"{name}={value}".encode(), b"")
+        return content
+
+    def without_named(self, content):
+        return self.without(self.named, content)
+
+    def look_at_traces(self, but):
+        """That nothing said, seen from outside, started or written holds a secret; which programs were started, and into which folders
+        was written. Files of these names hold what was asked for."""
+        for what, output in self.said:
+            self.assertEqual(self.secrets.found_in(output), [], f"bam {what} said a secret")
+        for program, what, content in self.samples:
+            self.assertEqual(self.secrets.found_in(content), [], f"{what} of {program}: {content[:300]}")
+        self.assertLessEqual({("bam", "cmdline"), ("bam", "environ")}, {sample[:2] for sample in self.samples})
+        executed, written = set(), set()
+        for trace in self.traces:
+            with open(trace, "rb") as lines:
+                for number, line in enumerate(lines):
+                    line = line if number else self.without_named(line)
+                    call = re.match(rb"\d+\s+(\w+)\((?:\d+<([^>]*)>)?", line)
+                    if not call:
+                        continue
+                    name, target = call.groups()
+                    if name == b"execve":
+                        program = os.path.basename(line.split(b'"')[1]).decode()
+                        executed.add(program)
+                        if program == "restic":
+                            line = self.without(self.handed, line)
+                    elif target is not None and b"write" in name:
+                        # A pipe, a socket, a file in memory that has no name: ways to one who has to know.
+                        if not target.startswith(b"/") or target.startswith(b"/memfd:"):
+                            continue
+                        # The key that was asked for goes to where it was asked for.
+                        if os.path.basename(target) in but:
+                            continue
+                        written.add(os.path.dirname(target).decode())
+                    found = self.secrets.found_in(line)
+                    self.assertEqual(found, [], f"{trace}: {line[:300]}")
+            os.unlink(trace)
+        return executed, written
+
+    def look_at_files(self, own, *tops):
+        looked_at = 0
+        for top in tops:
+            for parent, _, files in os.walk(top):
+                for path in (os.path.join(parent, name) for name in files):
+                    if path not in own and os.path.isfile(path):
+                        looked_at += 1
+                        with open(path, "rb") as file:
+                            self.assertEqual(self.secrets.found_in(file.read()), [], path)
+        self.assertGreater(looked_at, 10)
+
+
+@unittest.skipIf(mariadb.missing() or not os.path.exists(PROGRAM), "mariadbd or openssh-server is not installed")
+class Everything(Watched):
+    PASSWORD = "db/Pa55w+rd@%:&1"
+
+    def setUp(self):
+        super().setUp()
         self.named = {"BAM_TEST_PG_PASSWORD": "pg-Pa55w0rd-of-the-environment"}
         self.secrets.add("PostgreSQL's password", self.named["BAM_TEST_PG_PASSWORD"])
         self.secrets.add("the database's password", self.PASSWORD)
@@ -135,51 +243,6 @@ class Everything(SiteTest):
         self.document["schedules"] = {"daily": {"source": "archive", "destinations": ["manual", "far"], "profile": "secret", "every": "1d"}}
         self.write("index.php", "<?php\n")
         self.write("sites/default/files/page", "a page\n")
-        os.mkdir(self.path("tmp"))
-
-    def run_it(self, *arguments, expect=0):
-        """Runs bam under strace, and keeps what it says."""
-        trace = self.path(f"trace-{len(self.traces)}")
-        self.traces.append(trace)
-        command = ["strace", "-f", "-y", "-v", "-s", "1048576", "-e", f"trace={CALLS}", "-e", "signal=none", "-o", trace,
-                   BAM, "--config", self.write_document(), *arguments]
-        if arguments[0] != "run":
-            # Whoever watches tells others by himself; without that, bam does.
-            command += ["--status-file", self.path("status")]
-        # What no configuration names is nobody's secret.
-        named = {name: value for name, value in self.named.items() if name in json.dumps(self.document)}
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   env={**os.environ, "TMPDIR": self.path("tmp"), **named})
-        over = threading.Event()
-        sampler = threading.Thread(target=self.sample, args=(process.pid, over))
-        sampler.start()
-        try:
-            out, err = process.communicate(timeout=300)
-        finally:
-            over.set()
-            sampler.join()
-        self.said.append((" ".join(arguments), out + err))
-        self.assertEqual(process.returncode, expect, f"bam {' '.join(arguments)}: {(out + err).decode(errors='replace')}")
-        return out
-
-    def sample(self, pid, over):
-        """What others of this machine see of bam and all that it starts, as long as it runs."""
-        while not over.wait(0.05):
-            for each in descendants(pid):
-                with contextlib.suppress(OSError):
-                    with open(f"/proc/{each}/comm") as file:
-                        program = file.read().strip()
-                    for what in ("cmdline", "environ"):
-                        with open(f"/proc/{each}/{what}", "rb") as file:
-                            content = file.read()
-                        # A thread that has forked, and not yet become another program, is bam, too.
-                        own = what == "environ" and (program == "strace" or program.startswith("bam"))
-                        self.samples.add((program, what, self.without_named(content) if own else content))
-
-    def without_named(self, content):
-        for name, value in self.named.items():
-            content = content.replace(f"{name}={value}".encode(), b"")
-        return content
 
     def use_key_of(self, name):
         """The keys that follow from the passphrase for one backup are as secret as that."""
@@ -252,48 +315,14 @@ class Everything(SiteTest):
         self.look()
 
     def look(self):
-        for what, output in self.said:
-            self.assertEqual(self.secrets.found_in(output), [], f"bam {what} said a secret")
-        for program, what, content in self.samples:
-            self.assertEqual(self.secrets.found_in(content), [], f"{what} of {program}: {content[:300]}")
-        self.assertLessEqual({("bam", "cmdline"), ("bam", "environ")}, {sample[:2] for sample in self.samples})
-        executed, written = set(), set()
-        for trace in self.traces:
-            with open(trace, "rb") as lines:
-                for number, line in enumerate(lines):
-                    line = line if number else self.without_named(line)
-                    call = re.match(rb"\d+\s+(\w+)\((?:\d+<([^>]*)>)?", line)
-                    if not call:
-                        continue
-                    name, target = call.groups()
-                    if name == b"execve":
-                        executed.add(os.path.basename(line.split(b'"')[1]).decode())
-                    elif target is not None and b"write" in name:
-                        # A pipe, a socket, a file in memory that has no name: ways to one who has to know.
-                        if not target.startswith(b"/") or target.startswith(b"/memfd:"):
-                            continue
-                        # The key that was asked for goes to where it was asked for.
-                        if os.path.basename(target) in (b"identity", b"new-key"):
-                            continue
-                        written.add(os.path.dirname(target).decode())
-                    found = self.secrets.found_in(line)
-                    self.assertEqual(found, [], f"{trace}: {line[:300]}")
-            os.unlink(trace)
+        executed, written = self.look_at_traces({b"identity", b"new-key"})
         # It was looked at where it would have shown.
         self.assertLessEqual({"bam", "ssh", "curl"} | {name for name in ("psql", "restic") if shutil.which(name)}, executed)
         self.assertTrue({"mariadb-dump", "mysqldump"} & executed or self.server.mysql, executed)
         for folder in (self.destination(), self.path("state"), self.path("disk"), self.top):
             self.assertIn(folder, written)
         own = {self.key, self.path("bam.yml"), self.path("identity"), self.path("new-key")}
-        looked_at = 0
-        for top in (self.top, self.sshd.backups):
-            for parent, _, files in os.walk(top):
-                for path in (os.path.join(parent, name) for name in files):
-                    if path not in own and os.path.isfile(path):
-                        looked_at += 1
-                        with open(path, "rb") as file:
-                            self.assertEqual(self.secrets.found_in(file.read()), [], path)
-        self.assertGreater(looked_at, 10)
+        self.look_at_files(own, self.top, self.sshd.backups)
 
 
 if __name__ == "__main__":

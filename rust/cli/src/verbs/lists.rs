@@ -35,8 +35,11 @@ pub fn destinations(document: &Document, output: &Output) -> Result<u8> {
         ["id", "type", "where", "name"],
         output,
         |id, item| {
-            let place =
-                if text(item, "type") == "directory" { text(item, "path") } else { text(item, "url") };
+            let place = match text(item, "type") {
+                "directory" => text(item, "path"),
+                "restic" => text(item, "repository"),
+                _ => text(item, "url"),
+            };
             [id, text(item, "type"), place, text(item, "name")].map(str::to_owned)
         },
     )
@@ -124,7 +127,7 @@ fn list_with<const N: usize>(
 ) -> Result<u8> {
     let mut value = besides;
     value[name] = section.clone();
-    output.result(&value, || {
+    output.asked(&value, || {
         let rows: Vec<_> =
             section.as_object().into_iter().flatten().map(|(id, item)| row(id, item)).collect();
         if rows.is_empty() {

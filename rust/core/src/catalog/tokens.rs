@@ -24,7 +24,7 @@ impl Tokens {
         Tokens {
             site_name: site.name.clone(),
             site_mail: site.mail.clone(),
-            site_url: site.url.clone(),
+            site_url: crate::config::hide(&site.url),
             now: date::at(now, &date::zone(site.timezone.as_deref())),
         }
     }

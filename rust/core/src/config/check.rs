@@ -4,7 +4,7 @@
 use super::read::{place, suggest};
 use super::{
     CRON_NONE, Destination, DestinationType, Document, HIDDEN, Keep, Schedule, Source, SourceType, builtin,
-    mask, parse_cron,
+    mask, misplaced, parse_cron,
 };
 use crate::catalog::date;
 use crate::destination::restic;
@@ -20,11 +20,11 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    fn new(path: &[&str], text: impl Into<String>) -> Self {
+    pub(super) fn new(path: &[&str], text: impl Into<String>) -> Self {
         Problem { path: path.iter().map(|key| (*key).to_owned()).collect(), text: text.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -77,6 +77,7 @@ impl Document {
         for (name, destination) in &self.destinations {
             self.destination_problems(name, destination, &mut found);
         }
+        misplaced::problems(self, &mut found);
         if let Some(profile) = &self.default_profile {
             reference(&["default_profile"], profile, &self.profiles, &mut found);
         }
@@ -148,10 +149,35 @@ impl Document {
             (SourceType::Files, None) => {}
             // The docroot of a site without a database is an archive, too.
             (SourceType::Archive, None) if self.databases.is_empty() => {}
-            (_, database) => {
-                reference(&key("database"), database.unwrap_or(builtin::DB), &self.databases, found);
-            }
+            (_, database) => self.database_problem(name, database, found),
         }
+    }
+
+    /// A database that a source is about and that is nowhere described.
+    fn database_problem(&self, source: &str, database: Option<&str>, found: &mut Vec<Problem>) {
+        let named = database.unwrap_or(builtin::DB);
+        if self.databases.contains_key(named) {
+            return;
+        }
+        let known: Vec<&String> = self.databases.keys().collect();
+        let (text, hint) = match (database, known.as_slice()) {
+            (_, []) => (
+                format!("there is no database \"{named}\": none is described"),
+                format!(
+                    "describe it, e.g. databases: {{ {named}: {{ url: \"mysql://user@localhost/name\", password_file: FILE }} }}"
+                ),
+            ),
+            (Some(_), known) => (format!("there is no database \"{named}\""), suggest(named, known)),
+            (None, [only]) => (
+                format!("which database is meant is not said, and there is none called \"{named}\""),
+                format!("write database: {only}"),
+            ),
+            (None, known) => (
+                format!("which database is meant is not said, and there is none called \"{named}\""),
+                format!("write database: NAME; there are: {}", names(known)),
+            ),
+        };
+        found.push(Problem::new(&["sources", source, "database"], text).hint(hint));
     }
 
     fn repository_problems(&self, name: &str, destination: &Destination, found: &mut Vec<Problem>) {
@@ -304,6 +330,10 @@ impl Document {
             found.push(Problem::new(&["destinations", name, key], text));
         }
     }
+}
+
+fn names(known: &[&String]) -> String {
+    known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn holds_placeholder(secret: &[u8]) -> bool {

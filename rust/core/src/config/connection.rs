@@ -1,6 +1,6 @@
 //! How to reach a database: [`Database`] with its URL taken apart and its password fetched.
 
-use super::{Database, Document};
+use super::{Database, Document, hide};
 use crate::{Code, Error, Result, ResultExt, Secret};
 use percent_encoding::percent_decode_str;
 use std::fs::File;
@@ -74,7 +74,7 @@ impl Connection {
             return self.path.display().to_string();
         }
         let place = match (&self.socket, self.port) {
-            (Some(socket), _) => socket.display().to_string(),
+            (Some(socket), _) => hide(&socket.display().to_string()),
             (None, Some(port)) => format!("{}:{port}", self.host),
             (None, None) if self.host.is_empty() => "localhost".into(),
             (None, None) => self.host.clone(),

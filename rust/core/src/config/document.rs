@@ -76,6 +76,7 @@ pub struct Site {
     /// The administrator's address, for `[site:mail]`.
     pub mail: String,
     /// Base URL.
+    #[serde(serialize_with = "mask::text")]
     pub url: String,
     /// `url` is that of a request or a command line, not one that the site's settings name: it does not tell whose a
     /// backup is.
@@ -117,7 +118,7 @@ pub struct Database {
     /// Table prefix.
     pub prefix: String,
     /// Unix socket; wins over the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "mask::path")]
     pub socket: Option<PathBuf>,
     /// The password itself.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "mask::secret")]

@@ -1,7 +1,7 @@
 //! Reading a document: from YAML, from JSON, from a file; and saying what is wrong with it, where, and what was meant.
 
 use super::shape::of_key;
-use super::{Document, builtin, exposure, locate, mask};
+use super::{Document, builtin, exposure, locate, mask, misplaced};
 use crate::{Code, Error, Fact, Note, NoteKind, Result, ResultExt, Told};
 use serde::Deserialize;
 use serde_path_to_error::Segment;
@@ -131,6 +131,18 @@ impl Document {
     fn anchor(&mut self, folder: &Path) -> Result<()> {
         let folder = std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
             .at("cannot find the folder", folder)?;
+        if let Some((key, _)) =
+            misplaced::secret_files(self).into_iter().find(|(_, path)| misplaced::is_no_file(path, &folder))
+        {
+            let text = format!(
+                "{}: there is no file of the name that stands there in {}",
+                key.join("."),
+                folder.display()
+            );
+            return Err(Error::new(Code::Config, text).hint(
+                "the name is not repeated, for it may be the secret itself, which belongs into a file; one that is to come is written with ./ in front",
+            ));
+        }
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let anchor = |path: &mut PathBuf| {
             *path = match (path.strip_prefix("~"), &home) {

@@ -115,6 +115,32 @@ fn a_secret_is_never_repeated() {
 }
 
 #[test]
+fn a_database_that_is_not_described_is_told_with_what_to_write() {
+    for (text, says, hint) in [
+        (
+            "databases: { main: { url: sqlite:/x } }\nsources: { all: { type: archive } }",
+            "is not said",
+            "write database: main",
+        ),
+        (
+            "databases: { a: { url: sqlite:/x }, b: { url: sqlite:/y } }\nsources: { all: { type: archive } }",
+            "is not said",
+            "there are: a, b",
+        ),
+        (
+            "databases: { main: { url: sqlite:/x } }\nsources: { all: { type: archive, database: mian } }",
+            "\"mian\"",
+            "\"main\"",
+        ),
+        ("sources: { all: { type: database } }", "\"db\": none is described", "databases: { db: { url:"),
+    ] {
+        let error = Document::from_yaml(text).expect_err(text);
+        assert!(error.message().starts_with("sources.all") && error.message().contains(says), "{error}");
+        assert!(error.next_step().unwrap_or_default().contains(hint), "{error}");
+    }
+}
+
+#[test]
 fn references_must_lead_somewhere() {
     let text = "sources: {site: {type: files, path: /srv}}\nschedules:\n  weekly:\n    source: sit\n    destinations: [m]\n";
     let (message, hint) = refused(text);
@@ -254,4 +280,65 @@ fn the_newest_format_is_read_and_none_beyond_it() {
 fn a_name_that_is_half_another_is_that_one() {
     assert_eq!(nearest("mood", &["mode", "path"]), Some("mode"), "two letters of four");
     assert_eq!(nearest("mooood", &["mode", "path"]), None);
+}
+
+#[test]
+fn a_secret_in_a_wrong_place_is_refused_and_not_repeated() {
+    for (text, key) in [
+        ("databases: { db: { url: 'mysql://u@h/x?password=s3cret' } }", "databases.db.url"),
+        ("databases: { db: { url: 'mysql:/u:s3cret@h/x' } }", "databases.db.url"),
+        (
+            "databases: { db: { url: 'mysql://u@h/x', socket: 'mysql://u:s3cret@h/x' } }",
+            "databases.db.socket",
+        ),
+        ("destinations: { d: { type: rsync, url: 'u:s3cret@h:/b' } }", "destinations.d.url"),
+        ("destinations: { d: { type: rsync, url: 'sftp:s3cret@h:/b' } }", "destinations.d.url"),
+        ("destinations: { d: { type: rsync, url: 'rsync://u:s3cret@h/m' } }", "destinations.d.url"),
+        ("destinations: { d: { type: webdav, url: 'https://h/b?token=s3cret' } }", "destinations.d.url"),
+        ("destinations: { d: { type: s3, url: 's3://k:s3cret@b/p' } }", "destinations.d.url"),
+        (
+            "destinations: { d: { type: s3, url: 's3://b', endpoint: 'http://k:s3cret@h' } }",
+            "destinations.d.endpoint",
+        ),
+    ] {
+        let (message, hint) = refused(text);
+        assert!(message.starts_with(key), "{text}: {message}");
+        assert!(!hint.is_empty() && !format!("{message}{hint}").contains("s3cret"), "{message} {hint}");
+    }
+    for text in [
+        "databases: { db: { url: 'mysql://u:p@h/x', socket: /run/x.sock } }",
+        "destinations: { d: { type: webdav, url: 'https://u:p@h/files/me@example.org' } }",
+        "destinations: { d: { type: sftp, url: 'sftp://u:p@h/b' }, e: { type: rsync, url: 'u@h:/b' } }",
+    ] {
+        Document::from_yaml(text).expect(text);
+    }
+}
+
+#[test]
+fn a_key_in_the_place_of_its_file_is_not_repeated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bam.yml");
+    let load = |text: &str| {
+        std::fs::write(&path, text).expect("written");
+        Document::load(&path)
+    };
+    for key in ["correct horse battery staple", "c29tZQ+/s3cret==", "s3cret"] {
+        for text in [
+            format!("encryption: {{ key_file: '{key}' }}"),
+            format!("encryption: {{ keys: ['{key}'] }}"),
+            format!("databases: {{ db: {{ url: 'mysql://u@h/x', password_file: '{key}' }} }}"),
+            format!("destinations: {{ d: {{ type: sftp, url: 'u@h:/b', password_file: '{key}' }} }}"),
+        ] {
+            let error = load(&text).expect_err(&text);
+            assert_eq!(error.code(), Code::Config);
+            assert!(
+                !error.to_string().contains(key) && error.to_string().contains("no file of the name"),
+                "{error}"
+            );
+        }
+    }
+    std::fs::write(folder.path().join("key"), "k").expect("written");
+    for file in ["key", "./later", "/etc/no/such/key"] {
+        load(&format!("encryption: {{ key_file: '{file}' }}")).expect(file);
+    }
 }

@@ -5,27 +5,14 @@
 //! of its line. What has no password stays readable: paths, mail addresses, `host:22`, `git@host:path`.
 
 use super::HIDDEN;
-use crate::Secret;
 use std::ops::Range;
-
-/// The URL with its password replaced by [`HIDDEN`], for messages and exports.
-pub fn without_password(url: &Secret) -> String {
-    let text = String::from_utf8_lossy(url.expose());
-    of_logins(&text, true)
-}
-
-/// Whether a URL carries a password.
-pub(super) fn has_password(url: &Secret) -> bool {
-    let text = String::from_utf8_lossy(url.expose());
-    text.contains(DONE) || login(&text, true).is_some()
-}
 
 /// A text without the secrets in it that their shape gives away.
 pub fn by_shape(text: String) -> String {
     if !text.contains(['@', '=']) {
         return text;
     }
-    text.split_inclusive('\n').map(|line| of_assignments(&of_logins(line, false))).collect()
+    text.split_inclusive('\n').map(|line| of_assignments(&of_logins(line))).collect()
 }
 
 /// The same for a word that stands where a name should: an address there, a webhook's say, may be all secret but its host.
@@ -46,7 +33,7 @@ pub(crate) fn of_key(key: &str) -> String {
 }
 
 /// What was hidden already.
-const DONE: &str = "[hidden]@";
+pub(super) const DONE: &str = "[hidden]@";
 
 /// What no user name holds, and what stands before one.
 fn is_no_user(c: char) -> bool {
@@ -54,7 +41,7 @@ fn is_no_user(c: char) -> bool {
 }
 
 /// What begins an address, and is no user: `sftp:me@host:/path` as restic has it.
-const SCHEMES: [&str; 19] = [
+pub(super) const SCHEMES: [&str; 19] = [
     "mysql",
     "mysqli",
     "mariadb",
@@ -76,11 +63,11 @@ const SCHEMES: [&str; 19] = [
     "mailto",
 ];
 
-/// Without the passwords of URLs and, unless `urls_only`, of `user:password@host`.
-fn of_logins(line: &str, urls_only: bool) -> String {
+/// Without the passwords of URLs and of `user:password@host`.
+fn of_logins(line: &str) -> String {
     let mut masked = String::with_capacity(line.len());
     let mut rest = line;
-    while let Some(secret) = login(rest, urls_only) {
+    while let Some(secret) = login(rest) {
         masked.push_str(rest.get(..secret.start).unwrap_or_default());
         masked.push_str(HIDDEN);
         rest = rest.get(secret.end..).unwrap_or_default();
@@ -90,7 +77,7 @@ fn of_logins(line: &str, urls_only: bool) -> String {
 }
 
 /// Where the first password is that stands between a user and an `@`.
-fn login(line: &str, urls_only: bool) -> Option<Range<usize>> {
+fn login(line: &str) -> Option<Range<usize>> {
     let last = line.rfind('@')?;
     let mut word_end = 0;
     line.match_indices(':').take_while(|(colon, _)| *colon < last).find_map(|(colon, _)| {
@@ -111,7 +98,9 @@ fn login(line: &str, urls_only: bool) -> Option<Range<usize>> {
             }
         } else {
             let is_scheme = SCHEMES.contains(&user.to_ascii_lowercase().as_str());
-            if urls_only || user.is_empty() || is_scheme || user.contains('@') || front.ends_with('/') {
+            // A URL that lost a slash is one all the same.
+            let in_path = front.ends_with('/') && !front.strip_suffix(":/").is_some_and(ends_in_scheme);
+            if user.is_empty() || is_scheme || user.contains('@') || in_path {
                 return None;
             }
             let length = match front.chars().next_back() {
@@ -136,8 +125,14 @@ fn login(line: &str, urls_only: bool) -> Option<Range<usize>> {
     })
 }
 
+/// Whether the scheme of an address stands at the end.
+fn ends_in_scheme(text: &str) -> bool {
+    let word = text.rsplit(is_no_user).next().unwrap_or_default();
+    SCHEMES.contains(&word.to_ascii_lowercase().as_str())
+}
+
 /// Whether it begins with a port.
-fn is_port(value: &str) -> bool {
+pub(super) fn is_port(value: &str) -> bool {
     let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     (1..=5).contains(&digits)
         && !value.get(digits..).is_some_and(|rest| rest.starts_with(char::is_alphanumeric))
@@ -181,6 +176,14 @@ const NAMES: [&str; 13] = [
 ];
 /// Those that are names of a secret in the query of a URL alone.
 const IN_QUERIES: [&str; 4] = ["key", "sig", "pass", "code"];
+
+/// Whether the name of a value in an address says that it is secret.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains("pass")
+        || IN_QUERIES.contains(&name.as_str())
+        || NAMES.iter().any(|known| name.ends_with(known))
+}
 
 fn of_assignments(line: &str) -> String {
     let mut masked = String::with_capacity(line.len());

@@ -1,7 +1,7 @@
 //! Whether the web server hands out what lies in a folder: a request for a file that was just put there. A backup that
 //! anybody could read and fetch is not made.
 
-use crate::config::{DestinationType, Document, Site};
+use crate::config::{DestinationType, Document, Site, hide};
 use crate::destination::Destination;
 use crate::{Code, Error, Monitor, NoteKind, Result, encrypt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -111,7 +111,7 @@ pub(super) fn served(site: &Site, folder: &Path, inside: &Path, monitor: &Monito
     let answer = if monitor.check().is_ok() { ask(&url) } else { Err("cancelled".into()) };
     let _ = fs::remove_file(&path);
     match answer {
-        Ok((_, body)) if body.contains(&token) => Served::Yes(url),
+        Ok((_, body)) if body.contains(&token) => Served::Yes(hide(&url)),
         Ok((status, _)) => Served::No(format!("HTTP {status}")),
         Err(why) => Served::Unknown(why),
     }

@@ -78,7 +78,7 @@ pub struct Destination {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<String>,
     /// For `s3`: the server's address; default Amazon's in the region.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "mask::address")]
     pub endpoint: Option<String>,
     /// For `s3`: the bucket's region; default that of Amazon's address, else us-east-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]

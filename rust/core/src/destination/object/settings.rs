@@ -5,7 +5,7 @@ use super::line::Line;
 use super::multipart::Multiparts;
 use super::place::Place;
 use crate::config::document::{self, CredentialsFrom, DestinationType};
-use crate::config::{connection, without_password};
+use crate::config::{connection, hide, without_password};
 use crate::destination::ssh::retry::Patience;
 use crate::destination::ssh::silence::Silence;
 use crate::{Code, Error, Fact, Result, ResultExt, Secret};
@@ -50,11 +50,14 @@ fn bucket(id: &str, config: &document::Destination, patience: Patience) -> Resul
         Some(endpoint) => Url::parse(endpoint).ok(),
         None => Url::parse(&format!("https://s3.{region}.amazonaws.com")).ok(),
     };
-    let endpoint = endpoint.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let endpoint = endpoint.filter(|url| {
+        let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && bare
+    });
     let Some(endpoint) = endpoint else {
         return Err(wrong(format!(
             "the endpoint {:?} is no address",
-            config.endpoint.as_deref().unwrap_or_default()
+            hide(config.endpoint.as_deref().unwrap_or_default())
         ))
         .hint(format!("write destinations.{id}.endpoint as https://HOST or https://HOST:PORT")));
     };
@@ -103,6 +106,13 @@ fn webdav(id: &str, config: &document::Destination, patience: Patience) -> Resul
     let Some(mut url) = parsed.filter(Url::has_host) else {
         return Err(wrong(format!("{} is no address of a folder", without_password(secret))).hint(example()));
     };
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong(format!(
+            "{} is no address of a folder: no ? nor # belongs into it",
+            without_password(secret)
+        ))
+        .hint("write a ? or # in a name as %3F and %23; a token goes into password_file, as a password"));
+    }
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let user = decoded(url.username());
     let in_url = url.password().map(decoded);
@@ -277,7 +287,7 @@ fn bucket_and_prefix(id: &str, config: &document::Destination) -> Result<(String
     }
     let prefix = prefix.trim_matches('/');
     if prefix.split('/').any(|part| part.trim() != part || part == "." || part == "..") {
-        return Err(wrong(format!("{text} is no place in a bucket")).hint(example()));
+        return Err(wrong(format!("{} is no place in a bucket", without_password(url))).hint(example()));
     }
     Ok((bucket.to_owned(), prefix.to_owned()))
 }

@@ -29,7 +29,7 @@ use super::repository::save::{self, Saving};
 use super::restore::recover;
 use super::{ids, keys, lock, made, places, web};
 use crate::catalog::{BackupId, Listing, NEWEST_FORMAT, Sidecar, SiteIdentity, hex, key};
-use crate::config::{Compression, Document, EncryptionKind, Profile, by_shape};
+use crate::config::{Compression, Document, EncryptionKind, Profile, by_shape, hide};
 use crate::destination::{Destination, Existing};
 use crate::{Code, Error, Fact, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
@@ -389,7 +389,7 @@ fn describe(
     sidecar.set_number(key::DATESTAMP, named.id.0);
     sidecar.set(key::GENERATOR, "bam");
     sidecar.set(key::GENERATOR_VERSION, env!("CARGO_PKG_VERSION"));
-    sidecar.set(key::SITE_URL, &site.url);
+    sidecar.set(key::SITE_URL, hide(&site.url));
     sidecar.set(key::SITE_NAME, &site.name);
     if let Some(identity) = SiteIdentity::of(document) {
         sidecar.set(key::SITE, identity.words());
