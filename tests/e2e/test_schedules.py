@@ -67,6 +67,17 @@ class Schedules(SiteTest):
             file.write("no folder")
         self.assertSays(self.bam("status", expect=3), "second")
 
+    def test_without_schedules_status_misses_what_is_gone_from_everywhere(self):
+        self.document |= {"schedules": {}, "policy": {"distinct_hosts": False}}
+        self.bam("delete", str(self.backup("files", "manual")["id"]), "--yes")
+        self.bam("status")
+        made = self.backup("files", "manual")
+        shutil.rmtree(self.destination())
+        for verb in (["status"], ["--quiet", "status"]):
+            self.assertSays(self.bam(*verb, expect=3), made["file"], "gone from every place")
+        self.backup("files", "manual")
+        self.bam("status")
+
     def test_what_is_due_runs_once_and_keeps_one(self):
         # One that was drilled stays as the newest that is verified.
         del self.document["policy"]["verify_every"]

@@ -126,6 +126,8 @@ pub fn mask(text: &str) {
         without_password(&Secret::new(url.as_str())),
         by_shape(format!("{around} \"{url}\"")),
         by_shape(format!("{url} {around}")),
+        without_password(&Secret::new(url.replacen("//", "/", 1))),
+        without_password(&Secret::new(format!("https://{around}/?token={SECRET}"))),
         by_shape(format!("x password={SECRET}{around}")),
     ] {
         assert!(!text.contains(SECRET), "{text}");
