@@ -43,7 +43,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     let taken_out = count(&known, document, &state_dir, &mut listing, monitor)?;
     monitor.check()?;
     let now = jiff::Timestamp::now().as_second();
-    let mut status = catalog::status(document, &listing, gone.keys().copied(), now);
+    let mut status = catalog::status(document, &listing, remembered.gone(), now);
     unproven::tell(&taken_out, &mut status, document, monitor);
     remembered.tell(&mut status, monitor);
     for source in &status.sources {

@@ -27,6 +27,11 @@ impl Remembered {
         }
     }
 
+    /// Sources of which backups are gone.
+    pub fn gone(&self) -> impl Iterator<Item = &str> {
+        self.gone.iter().map(|(source, _)| source.as_str())
+    }
+
     /// Says it of the sources that are watched; of others what lies there and proves nothing.
     pub fn tell(self, status: &mut Status, monitor: &Monitor) {
         for (source, text) in self.recalled {
