@@ -162,6 +162,8 @@ class Numbers(ExportTest):
             text = file.read()
         with open(path, "w") as file:
             file.write(text.replace(str(two["id"]), str(one["id"])))
+        # Where it was made its number would be remembered.
+        os.unlink(self.path("state/made.json"))
         for verb in (("verify",), ("restore", "--yes"), ("delete", "--yes"), ("cat",)):
             result = self.bam(verb[0], str(one["id"]), *verb[1:], *(["a b.txt"] if verb[0] == "cat" else []), expect=2)
             self.assertSays(result, "ambiguous", one["file"], two["file"])
