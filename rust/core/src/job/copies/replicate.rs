@@ -2,7 +2,7 @@
 //! whose copy is damaged: that one is replaced from a good one. Where nothing but a sidecar is, [`super::mend`] does it.
 
 use super::mend;
-use crate::catalog::{Backup, Copy, Listing, Rule, Sidecar, is_future, key};
+use crate::catalog::{Backup, Copy, Listing, Rule, Sidecar, Sites, is_future, key};
 use crate::config::Document;
 use crate::destination::{Destination, Existing, Follow};
 use crate::job::damaged::{self, Damaged};
@@ -64,15 +64,33 @@ pub fn bring_up_to_date(
         }
     }
     // What was not whole may be so by now.
-    let now = (listing.left_out > 0 && !made.is_empty()).then(|| {
-        let asked: Vec<&dyn Destination> = all.iter().map(AsRef::as_ref).collect();
-        Listing::of(&asked)
-    });
-    let now = now.transpose()?;
-    if let Some(note) = now.as_ref().unwrap_or(&listing).incomplete() {
-        monitor.note(note.kind, note.text);
+    match listing.left_out > 0 && !made.is_empty() {
+        true => tell_of_left_out(document, all, (&listing, &known), site, monitor)?,
+        false => listing.incomplete().into_iter().for_each(|note| monitor.note(note.kind, note.text)),
     }
     Ok(made)
+}
+
+/// Looks once more: says what still cannot be read, and what could not and now lacks a copy.
+fn tell_of_left_out(
+    document: &Document,
+    all: &[Arc<dyn Destination>],
+    (before, known): (&Listing, &Damaged),
+    site: Option<&str>,
+    monitor: &Monitor,
+) -> Result<()> {
+    let asked: Vec<&dyn Destination> = all.iter().map(AsRef::as_ref).collect();
+    let now = Listing::of(&asked)?.of_sites(&Sites::of(document, site))?;
+    now.incomplete().into_iter().for_each(|note| monitor.note(note.kind, note.text));
+    for (backup, missing) in wanting(document, &now, known)? {
+        if !before.backups.iter().any(|seen| seen.file == backup.file) {
+            let (file, missing) = (&backup.file, missing.join(", "));
+            let text =
+                format!("{file} can be read by now and lacks a copy at {missing}: run `bam replicate` again");
+            monitor.note(NoteKind::Missing, text);
+        }
+    }
+    Ok(())
 }
 
 /// What copies are made of, and where.
