@@ -134,9 +134,11 @@ fn is_cut(said: &str) -> bool {
 
 /// Whether a server answers that it may not be.
 fn is_refusal(said: &str) -> bool {
-    ["403", "forbidden", "access denied", "accessdenied", "permission denied"]
-        .iter()
-        .any(|word| said.contains(word))
+    // Names of snapshots have such digits in them, too.
+    said.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "403")
+        || ["forbidden", "access denied", "accessdenied", "permission denied"]
+            .iter()
+            .any(|word| said.contains(word))
 }
 
 impl Access {
@@ -285,6 +287,11 @@ mod tests {
         let guarded = "Remove(<snapshot/73a674b082>) returned error, retrying after 15s: blob not removed, server response: \
                        403 Forbidden (403)\nunable to remove <snapshot/73a674b082> from the repository\n";
         assert_eq!(why(guarded), Why::Guarded);
+        let by_name = "unable to remove <snapshot/73a403b082>: input/output error\n";
+        assert!(
+            why(guarded.replace("403 Forbidden (403)", "403").as_str()) == Why::Guarded
+                && why(by_name) != Why::Guarded
+        );
         assert_eq!(
             why("unable to remove <snapshot/73a674b082> from the repository\nno route to host"),
             Why::Other
