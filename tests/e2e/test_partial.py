@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from bamtest import SiteTest, run, tree
+from bamtest import SiteTest, digest, run, tree
 from mariadb import missing, server, state
 
 LATIN1 = b"caf\xe9.txt"
@@ -238,6 +238,17 @@ class Part(SiteTest):
         self.assertSays(self.bam("restore", str(files["id"]), "--table", "node", "--yes", expect=2), "no database")
         self.assertSays(self.bam("restore", str(database["id"]), "--path", "x", "--yes", expect=2), "no files")
         self.assertSays(self.bam("restore", str(files["id"]), "--path", "sites/default/files", "--yes", expect=2), "all of it")
+
+    def test_single_tables_do_not_go_into_a_database_that_cannot_be_read(self):
+        made = self.backup("archive")
+        with open(self.database, "r+b") as file:
+            file.write(b"no header any more")
+        before = digest(self.database)
+        refused = self.bam("restore", str(made["id"]), "--table", "node", "--yes", expect=1)
+        self.assertSays(refused, self.database, "restore all of the database")
+        self.assertEqual(digest(self.database), before)
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertTrue(self.titles())
 
     def test_paths_of_a_files_backup(self):
         made = self.backup("files")

@@ -138,8 +138,5 @@ class Restic(Sftp):
         with open(world.inside("key")) as key:
             make_cheap(self.folder, key.readline().strip())
 
-    def leftovers(self):
-        return [f"a lock: {name}" for name in os.listdir(self.folder + "/locks")]
-
     def close(self):
-        """Nothing runs."""
+        """Nothing runs. A lock may stay of a bam that was killed (docs/repositories.md): restic takes it away once it is in the way."""

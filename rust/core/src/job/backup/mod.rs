@@ -187,7 +187,9 @@ fn list_and_clean(
     let listing = places::list_all(NoteKind::Missing, document, &everywhere, monitor)?;
     let resumable = replicate::resumable(document, &listing)?;
     for place in ready {
-        places::clean(&**place, &resumable, monitor)?;
+        let here = resumable.iter().filter(|(_, missing)| missing.iter().any(|name| name == place.id()));
+        let here: Vec<String> = here.map(|(file, _)| file.clone()).collect();
+        places::clean(&**place, &here, monitor)?;
     }
     Ok(listing)
 }

@@ -172,10 +172,10 @@ impl Lacking<'_> {
     }
 }
 
-/// Names that a listing has somewhere and lacks elsewhere: a part of theirs is worth resuming.
-pub fn resumable(document: &Document, listing: &Listing) -> Result<Vec<String>> {
+/// Names that a listing has somewhere, each with the places that lack it: there a part of it is worth resuming.
+pub fn resumable(document: &Document, listing: &Listing) -> Result<Vec<(String, Vec<String>)>> {
     let found = wanting(document, listing, &Damaged::of(document))?;
-    Ok(found.into_iter().map(|(backup, _)| backup.file.to_string()).collect())
+    Ok(found.into_iter().map(|(backup, missing)| (backup.file.to_string(), missing)).collect())
 }
 
 /// Whether a copy is one to count on, as far as was looked at it.

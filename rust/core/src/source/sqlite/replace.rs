@@ -9,7 +9,7 @@ use crate::look;
 use crate::source::drupal::Tables;
 use crate::source::dump_types::{LoadReport, LoadSettings};
 use crate::source::untouched;
-use crate::{Code, Error, Monitor, Result, ResultExt};
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rusqlite::{Connection, ErrorCode};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -66,7 +66,10 @@ impl SqliteReplacement {
         self.missing = look::follow(&live)?.is_none_or(|found| found.len() == 0);
         let old = match self.missing {
             true => None,
-            false => self.save_old(&live, monitor)?,
+            false => match self.save_old(&live, monitor)? {
+                Ok(old) => Some(old),
+                Err(error) => unreadable(error, wanted, &new, monitor)?,
+            },
         };
         let theirs = old
             .as_ref()
@@ -101,8 +104,8 @@ impl SqliteReplacement {
         self.old.with_extension("untouched")
     }
 
-    /// Copies the live data; `None` where it is no database at all.
-    fn save_old(&self, live: &Path, monitor: &Monitor) -> Result<Option<Connection>> {
+    /// Copies the live data; why it is no database where it is none.
+    fn save_old(&self, live: &Path, monitor: &Monitor) -> Result<std::result::Result<Connection, Error>> {
         drop(private_file(&self.old)?);
         let copy = || {
             let mut old = connect(&self.old)?;
@@ -111,11 +114,11 @@ impl SqliteReplacement {
             Ok(old)
         };
         match copy() {
-            Ok(old) => Ok(Some(old)),
+            Ok(old) => Ok(Ok(old)),
             Err(Stopped::Sqlite(cause)) if is_broken(&cause) => {
                 // Kept as it is, byte by byte.
                 fs::copy(live, &self.old).at("cannot copy", live)?;
-                Ok(None)
+                Ok(Err(failed(live, cause)))
             }
             Err(stopped) => Err(stopped.at(live)),
         }
@@ -256,6 +259,26 @@ enum Failed {
     Unchanged(Error),
     /// Perhaps something else.
     Changed(Error),
+}
+
+/// The live database is damaged, or a disk that fails makes it look so to SQLite: all of it may be replaced, but of what
+/// would have stayed nothing can be brought over.
+fn unreadable(
+    error: Error,
+    wanted: &LoadSettings,
+    new: &Connection,
+    monitor: &Monitor,
+) -> Result<Option<Connection>> {
+    if wanted.tables.is_some() {
+        return Err(error.hint("restore all of the database: single tables go among those that are there"));
+    }
+    let lost = left_out(new).map_err(damaged)?;
+    if !lost.is_empty() {
+        let lost = lost.join(", ");
+        monitor
+            .note(NoteKind::Missing, format!("tables that the backup leaves out are lost ({lost}): {error}"));
+    }
+    Ok(None)
 }
 
 /// Makes the live database what `from` is.
