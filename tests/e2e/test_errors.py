@@ -133,7 +133,9 @@ class Mistakes(SiteTest):
     def test_a_sidecar_without_its_backup_is_no_backup(self):
         made = self.backup("files")
         os.unlink(made["path"])
-        self.assertEqual(self.bam_json("backups")["backups"], [])
+        listed = self.bam_json("backups", expect=3)
+        self.assertEqual(listed["backups"], [])
+        self.assertIn("is gone from every place", listed["notes"][0]["text"])
         self.bam("restore", str(made["id"]), "--yes", expect=1)
 
     def test_a_backup_moved_to_another_folder_restores_from_there(self):

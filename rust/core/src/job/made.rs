@@ -3,7 +3,8 @@
 //! what its sidecar says under the MAC, its number and source, and whether it was erased here.
 //!
 //! Kept in the state folder, `made.json`: `{"NAME": {"encryption": "aes256", "seal": "…", "id": 1795…, "source": "db"}}`,
-//! NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Whatever is lost there is only asked of the key again.
+//! NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Of what another user of the
+//! site made and this one erased there are only `id` and `erased`. Whatever is lost there is only asked of the key again.
 
 use super::lock;
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, hex, key};
@@ -23,15 +24,27 @@ const MOST: usize = 2000;
 pub struct Made(Map<String, Value>);
 
 impl Made {
-    /// What the site remembers; nothing where it has no memory yet, or one that cannot be read.
+    /// What the site remembers; nothing where it has no memory yet, or one that cannot be read. What root erased is erased.
     pub fn of(document: &Document) -> Made {
-        let read = lock::state_dir(document).and_then(|dir| lock::read_state(&dir.join(FILE)));
-        Made(read.unwrap_or_default())
+        let Ok(dir) = lock::state_dir(document) else { return Made(Map::new()) };
+        let mut made = Made(lock::read_state(&dir.join(FILE)).unwrap_or_default());
+        made.believe(&Made(lock::read_roots(&dir, FILE)));
+        made
     }
 
-    /// What is known of a backup by its name.
+    /// Takes over what was erased, which may have been made again under the same name.
+    fn believe(&mut self, other: &Made) {
+        for (name, known) in &mut self.0 {
+            let theirs = other.0.get(name).filter(|theirs| theirs["erased"] == true);
+            if theirs.is_some_and(|theirs| theirs["id"].is_u64() && theirs["id"] == known["id"]) {
+                known["erased"] = true.into();
+            }
+        }
+    }
+
+    /// What is known of a backup that was made here, by its name.
     fn get(&self, file: &str) -> Option<&Value> {
-        self.0.get(&plain_name(file)?)
+        self.0.get(&plain_name(file)?).filter(|known| known["encryption"].is_string())
     }
 
     /// Whether a backup of this name was made here.
@@ -89,11 +102,7 @@ impl Made {
         let Some(parsed) = FileName::parse(file) else { return };
         let name = FileName { encryption: EncryptionKind::None, ..parsed.clone() }.to_string();
         self.0.shift_remove(&name);
-        while self.0.len() >= MOST
-            && let Some(oldest) = self.0.keys().next().cloned()
-        {
-            self.0.shift_remove(&oldest);
-        }
+        self.make_room();
         let mut known = json!({ "encryption": parsed.encryption, "seal": digest(sidecar) });
         if let (Some(id), Some(source)) = (sidecar.number(key::ID), sidecar.get(key::SOURCE_ID)) {
             known["id"] = id.into();
@@ -103,6 +112,24 @@ impl Made {
             known["says"] = words(sidecar, &[]).into();
         }
         self.0.insert(name, known);
+    }
+
+    fn make_room(&mut self) {
+        while self.0.len() >= MOST
+            && let Some(oldest) = self.0.keys().next().cloned()
+        {
+            self.0.shift_remove(&oldest);
+        }
+    }
+
+    fn erase(&mut self, name: String, id: BackupId) {
+        if let Some(known) = self.0.get_mut(&name).filter(|known| known["encryption"].is_string()) {
+            known["erased"] = true.into();
+            return;
+        }
+        self.0.shift_remove(&name);
+        self.make_room();
+        self.0.insert(name, json!({ "id": id.0, "erased": true }));
     }
 
     /// By source what was made later than all that is listed of it and is nowhere, though it was not erased here: the
@@ -156,17 +183,17 @@ pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, monitor: &Mo
     made.keep(document, monitor);
 }
 
-/// Remembers that a backup was erased on purpose.
-pub fn erased(document: &Document, file: &str, monitor: &Monitor) {
-    let mut made = Made::of(document);
-    if let Some(known) = plain_name(file).and_then(|name| made.0.get_mut(&name)) {
-        known["erased"] = true.into();
+/// Remembers that a backup was erased on purpose, whoever made it.
+pub fn erased(document: &Document, file: &str, id: BackupId, monitor: &Monitor) {
+    if let Some(name) = plain_name(file) {
+        let mut made = Made::of(document);
+        made.erase(name, id);
         made.keep(document, monitor);
     }
 }
 
-/// Says where the newest backup that this site made of a source is no longer anywhere: whoever asks for the latest, at
-/// all places, gets an older one then.
+/// Says where the newest backup that this site made of a source is no longer anywhere: whoever asks for all that there is
+/// misses it, and for the latest, at all places, gets an older one.
 pub fn tell_of_gone(document: &Document, listing: &Listing, source: Option<&str>, monitor: &Monitor) {
     let made = Made::of(document);
     for (_, backup) in
@@ -178,7 +205,9 @@ pub fn tell_of_gone(document: &Document, listing: &Listing, source: Option<&str>
 
 /// In words.
 pub fn tell_gone((id, name): (BackupId, &str)) -> String {
-    format!("{name} ({id}) was made later and is gone from every place; bam did not erase it")
+    format!(
+        "{name} ({id}) is the newest that was made here and is gone from every place; bam did not erase it"
+    )
 }
 
 /// A backup's name without the extension of an encryption; `None` for what is no backup's.
@@ -224,6 +253,23 @@ mod tests {
         assert!(made.knows("x.tar.gz.enc", &sidecar), "copies may differ in that");
         sidecar.set_number(key::ID, 6);
         assert!(!made.knows("x.tar.gz.enc", &sidecar));
+    }
+
+    #[test]
+    fn what_root_erased_is_erased_unless_it_was_made_again() {
+        let mut sidecar = Sidecar::new();
+        sidecar.set_number(key::ID, 5);
+        sidecar.set(key::SOURCE_ID, "files");
+        let (mut ours, mut roots) = (Made(Map::new()), Made(Map::new()));
+        ours.add("x.tar.gz", &sidecar);
+        roots.erase("x.tar.gz".into(), BackupId(4));
+        roots.erase("y.tar.gz".into(), BackupId(5));
+        ours.believe(&roots);
+        assert_eq!(ours.kept_as("x.tar.gz"), Some((BackupId(5), "files")));
+        assert!(!roots.has("x.tar.gz") && !ours.has("y.tar.gz"), "that one was not made there");
+        roots.erase("x.tar.gz".into(), BackupId(5));
+        ours.believe(&roots);
+        assert_eq!((ours.has("x.tar.gz"), ours.kept_as("x.tar.gz")), (true, None));
     }
 
     #[test]

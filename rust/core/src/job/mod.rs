@@ -207,6 +207,9 @@ fn backups(
     let all = places::open(document, destinations)?;
     let listing = places::list(NoteKind::Missing, document, &all, site, monitor)?;
     recall::tell_with_left_out(&listing, monitor);
+    if destinations.is_empty() && site.is_none() {
+        made::tell_of_gone(document, &listing, None, monitor);
+    }
     let (unreachable, other_sites) = (json!(listing.unreachable), listing.other_sites());
     let told = json!({ "backups": null, "unreachable": unreachable, "other_sites": other_sites });
     Ok(Answer::with(told, List::Backups(listing.backups)))

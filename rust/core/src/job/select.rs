@@ -55,7 +55,7 @@ impl<'a> Criteria<'a> {
     fn list_for(&self, gap: NoteKind, document: &Document, monitor: &Monitor) -> Result<Selection> {
         let places = places::open(document, self.destinations)?;
         let listing = places::list(gap, document, &places, self.site, monitor)?;
-        if self.id == Some("latest") && self.destinations.is_empty() && self.site.is_none() {
+        if matches!(self.id, None | Some("latest")) && self.destinations.is_empty() && self.site.is_none() {
             made::tell_of_gone(document, &listing, self.source, monitor);
         }
         // Of one that has a name and is found, another is no part.

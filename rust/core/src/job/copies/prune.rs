@@ -1,6 +1,6 @@
 //! Retention: old backups of a schedule go, at each of its destinations.
 
-use crate::catalog::{Backup, Copy, Decision, Rule, is_future};
+use crate::catalog::{Backup, BackupId, Copy, Decision, Rule, is_future};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::job::choose::unknown;
@@ -153,13 +153,15 @@ fn erase(
     decisions: &[Vec<Decision>],
     monitor: &Monitor,
 ) -> Result<BTreeMap<Arc<str>, Done>> {
-    let go: Vec<&str> = decisions.iter().flatten().filter(|one| !one.keep).map(|one| &*one.file).collect();
+    let go: Vec<(&str, BackupId)> =
+        decisions.iter().flatten().filter(|one| !one.keep).map(|one| (&*one.file, one.id)).collect();
+    let (names, ids): (Vec<&str>, BTreeMap<_, _>) = go.into_iter().map(|one| (one.0, one)).unzip();
     let mut done = BTreeMap::new();
     monitor.check()?;
-    place.remove_all(&go, &mut |file, erased| {
-        if erased.is_ok() {
+    place.remove_all(&names, &mut |file, erased| {
+        if let (Ok(()), Some(id)) = (&erased, ids.get(file)) {
             // At once: a kill must not make it look as if somebody else had.
-            made::erased(document, file, monitor);
+            made::erased(document, file, *id, monitor);
         }
         done.insert(file.into(), erased.map_err(Box::new));
         monitor.check()

@@ -34,7 +34,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
         return Err(Error::new(Code::Destination, format!("{} could not be erased anywhere", backup.file))
             .hint("see the reasons above"));
     }
-    made::erased(document, &backup.file, monitor);
+    made::erased(document, &backup.file, backup.id, monitor);
     Ok(
         json!({"id": backup.id, "file": &*backup.file, "source": backup.about.source, "erased": erased, "failed": failed}),
     )
