@@ -9,6 +9,7 @@ use crate::source::dump_types::{Contents, DumpReport, DumpSettings, Table};
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -116,13 +117,9 @@ pub(super) fn left_out(dump: &Connection) -> rusqlite::Result<Vec<String>> {
 /// Tables with their sizes (<https://www.sqlite.org/dbstat.html>) and, where asked for, rows.
 pub(super) fn inventory(database: &Connection, count: bool) -> rusqlite::Result<Vec<Table>> {
     let mut found = Vec::new();
+    let sizes = sizes(database)?;
     for name in tables_of(database)? {
-        let bytes: i64 = database.query_row(
-            "SELECT IFNULL(SUM(pgsize), 0) FROM dbstat WHERE aggregate AND name IN \
-             (SELECT name FROM sqlite_master WHERE tbl_name = ?)",
-            [&name],
-            |row| row.get(0),
-        )?;
+        let bytes = sizes.get(&name).copied().unwrap_or_default();
         let rows: Option<i64> = match count {
             true => Some(database.query_row(
                 &format!("SELECT COUNT(*) FROM {}", quote(&name)),
@@ -135,6 +132,21 @@ pub(super) fn inventory(database: &Connection, count: bool) -> rusqlite::Result<
         found.push(Table { name, rows: rows.map(number), bytes: number(bytes) });
     }
     Ok(found)
+}
+
+/// Of all tables with their indexes at once: to ask for one looks through the names of all, and so does a join.
+fn sizes(database: &Connection) -> rusqlite::Result<HashMap<String, i64>> {
+    let mut statement = database.prepare("SELECT name, pgsize FROM dbstat WHERE aggregate")?;
+    let bytes = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let bytes: HashMap<String, i64> = bytes.collect::<rusqlite::Result<_>>()?;
+    let mut statement = database.prepare("SELECT name, tbl_name FROM sqlite_master")?;
+    let mut rows = statement.query([])?;
+    let mut sizes = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let (name, table): (String, String) = (row.get(0)?, row.get(1)?);
+        *sizes.entry(table).or_default() += bytes.get(&name).copied().unwrap_or_default();
+    }
+    Ok(sizes)
 }
 
 /// An empty database and its file, which has no name: should we be killed, it is gone.
