@@ -187,6 +187,8 @@ class Import(Operation):
         self.first = str(backup(world, "archive", "manual")["id"])
         for path in glob.glob(world.inside("backups/manual/Lab*")):
             os.rename(path, os.path.join(world.inside("disk"), os.path.basename(path)))
+        # Another machine made it, of which this one remembers nothing.
+        os.unlink(world.inside("state/made.json"))
         backup(world, "files", "manual")
         self.file = glob.glob(world.inside("disk/*.enc"))[0]
         self.content = {name: digest(name) for name in glob.glob(world.inside("disk/*"))}

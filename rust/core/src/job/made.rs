@@ -152,7 +152,8 @@ impl Made {
                 *last = backup.id.max(*last);
             }
         }
-        for (name, known) in self.0.iter().filter(|(_, known)| known["erased"] != true) {
+        let is_ours = |known: &Value| known["erased"] == true || known["erasing"] == true;
+        for (name, known) in self.0.iter().filter(|(_, known)| !is_ours(known)) {
             let (Some(id), Some(source)) = (known["id"].as_u64().map(BackupId), known["source"].as_str())
             else {
                 continue;
@@ -181,6 +182,16 @@ pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, monitor: &Mo
     let mut made = Made::of(document);
     made.add(file, sidecar);
     made.keep(document, monitor);
+}
+
+/// Remembers, before anything is removed, that a backup is being erased, or that it was not after all: should we be killed in
+/// between, nobody else has done it.
+pub fn erasing(document: &Document, file: &str, begun: bool, monitor: &Monitor) {
+    let mut made = Made::of(document);
+    if let Some(known) = plain_name(file).and_then(|name| made.0.get_mut(&name)) {
+        known["erasing"] = begun.into();
+        made.keep(document, monitor);
+    }
 }
 
 /// Remembers that a backup was erased on purpose, whoever made it.

@@ -13,6 +13,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
     let there = ask.list(document, monitor)?;
     let backup = ask.find(document, &there.listing, monitor)?;
     let (mut erased, mut failed) = (Vec::new(), Vec::new());
+    made::erasing(document, &backup.file, true, monitor);
     for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
         match place.remove(&backup.file) {
             Ok(()) => {
@@ -31,6 +32,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
         }
     }
     if erased.is_empty() {
+        made::erasing(document, &backup.file, false, monitor);
         return Err(Error::new(Code::Destination, format!("{} could not be erased anywhere", backup.file))
             .hint("see the reasons above"));
     }
