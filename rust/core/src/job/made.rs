@@ -10,7 +10,7 @@ use super::lock;
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, hex, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::is_address;
-use crate::{Monitor, NoteKind};
+use crate::{Monitor, NoteKind, Result};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,12 +168,14 @@ impl Made {
 
     /// Writes it down. The backup is there whether this succeeds or not.
     pub fn keep(&self, document: &Document, monitor: &Monitor) {
-        let text = Value::Object(self.0.clone()).to_string();
-        let kept =
-            lock::state_dir(document).and_then(|dir| lock::write_state(&dir.join(FILE), text.as_bytes()));
-        if let Err(error) = kept {
+        if let Err(error) = self.write(document) {
             monitor.note(NoteKind::Warning, format!("what was made is not remembered: {error}"));
         }
+    }
+
+    fn write(&self, document: &Document) -> Result<()> {
+        let text = Value::Object(self.0.clone()).to_string();
+        lock::state_dir(document).and_then(|dir| lock::write_state(&dir.join(FILE), text.as_bytes()))
     }
 }
 
@@ -190,7 +192,10 @@ pub fn erasing(document: &Document, file: &str, begun: bool, monitor: &Monitor) 
     let mut made = Made::of(document);
     if let Some(known) = plain_name(file).and_then(|name| made.0.get_mut(&name)) {
         known["erasing"] = begun.into();
-        made.keep(document, monitor);
+        // On a full disk to remove is what makes room: it is tried again afterwards, and told then.
+        if let Err(error) = made.write(document) {
+            monitor.note(NoteKind::Info, format!("not remembered before it is done: {error}"));
+        }
     }
 }
 
@@ -199,7 +204,10 @@ pub fn erased(document: &Document, file: &str, id: BackupId, monitor: &Monitor) 
     if let Some(name) = plain_name(file) {
         let mut made = Made::of(document);
         made.erase(name, id);
-        made.keep(document, monitor);
+        if let Err(error) = made.write(document) {
+            let text = format!("{file} was erased, which is not remembered: lists may miss it ({error})");
+            monitor.note(NoteKind::Missing, text);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::config::document;
 use crate::destination::ssh::retry::Patience;
 use crate::destination::ssh::server::Server;
-use crate::{Code, Error, Fact, Result, ResultExt, Secret};
+use crate::{Code, Error, Fact, Result, ResultExt, Secret, child};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,11 @@ pub fn scheme(repository: &str) -> Option<&str> {
 }
 
 impl Access {
+    /// A file in memory, for restic alone to read.
+    pub(super) fn hand_over(&self, content: &[u8]) -> Result<File> {
+        child::memory_file_of(content).map_err(|error| error.about(&self.shown))
+    }
+
     pub fn of(id: &str, config: &document::Destination, site: &document::Site) -> Result<Access> {
         let here = |error: Error| error.within(Fact::Destination, id);
         let Some(repository) = &config.repository else {

@@ -217,8 +217,8 @@ pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Runnin
     }
     command.args(&call.args);
     let mut files = vec![
-        (REPOSITORY_FD, child::memory_file_of(access.repository.expose())?.into()),
-        (PASSWORD_FD, child::memory_file_of(access.password()?)?.into()),
+        (REPOSITORY_FD, access.hand_over(access.repository.expose())?.into()),
+        (PASSWORD_FD, access.hand_over(access.password()?)?.into()),
     ];
     let mut named = call.files.clone();
     if let Some(from) = from {
@@ -227,7 +227,7 @@ pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Runnin
     }
     for ((option, content), fd) in named.iter().zip(FILES_FD..) {
         command.arg(option).arg(format!("/dev/fd/{fd}"));
-        files.push((fd, child::memory_file_of(content)?.into()));
+        files.push((fd, access.hand_over(content)?.into()));
     }
     let said = crate::temporary::somewhere()?;
     command
