@@ -154,7 +154,7 @@ class Prepared:
         gone = {name: places - now.get(name, set()) for name, places in self.before.items() if places - now.get(name, set())}
         allowed = {name: places - self.after.get(name, set()) for name, places in self.before.items()}
         for name, places in gone.items():
-            if killed and places <= self.operation.hides:
+            if (killed or fault == "dead") and places <= self.operation.hides:
                 continue
             if not (self.operation.may_go and places <= allowed[name]):
                 yield f"a backup is gone: {name} at {places}"
