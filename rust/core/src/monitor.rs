@@ -178,7 +178,12 @@ impl Monitor {
     /// Does a part of the work, beside which others go on: where it fails, they end at their next [`Monitor::check`], until
     /// [`Monitor::go_on`].
     pub(crate) fn halting<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        work().inspect_err(|_| self.cancelled.0.halted.store(true, Relaxed))
+        work().inspect_err(|_| self.halt())
+    }
+
+    /// The others end, see [`Monitor::halting`].
+    pub(crate) fn halt(&self) {
+        self.cancelled.0.halted.store(true, Relaxed);
     }
 
     /// All parts have ended: what comes next is not given up.

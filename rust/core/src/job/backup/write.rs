@@ -123,13 +123,15 @@ impl BackupPlan {
             let dump_failed = failed.load(Relaxed);
             if walked.is_err() {
                 // The dump must not go on for minutes for nothing.
-                monitor.cancel();
+                monitor.halt();
             }
             let spooled = spooling.map(|thread| {
                 thread
                     .join()
                     .unwrap_or_else(|_| Err(Error::new(Code::Internal, "the dump stopped at a bug in bam")))
             });
+            // What comes next, as a repository, is not given up.
+            monitor.go_on();
             // Where the dump has failed, that is why the files did not come to their end.
             let spooled = match spooled {
                 Some(Err(error)) if dump_failed && walked.is_err() => return Err(error),
