@@ -14,19 +14,11 @@ from sshd import PROGRAM, Sshd
 TIMEOUT = "3s"
 
 
-class Sftp:
-    """OpenSSH's server, with a folder of the world."""
+class Peer:
+    """One that holds backups in a folder of the world, which goes and comes with it."""
 
-    @staticmethod
-    def missing():
-        return "" if os.path.exists(PROGRAM) else "openssh-server"
-
-    def __init__(self, here):
-        self.folder = os.path.join(here, "far")
-        self.server = Sshd()
-
-    def settings(self):
-        return {**self.server.settings, "timeout": TIMEOUT, "url": self.server.url.replace(self.server.backups, self.folder)}
+    def __init__(self, here, server=None, inside="far"):
+        self.folder, self.server = os.path.join(here, inside), server
 
     def begin(self, world):
         """The world is made."""
@@ -46,7 +38,22 @@ class Sftp:
         return []
 
     def close(self):
-        self.server.close()
+        if self.server:
+            self.server.close()
+
+
+class Sftp(Peer):
+    """OpenSSH's server."""
+
+    @staticmethod
+    def missing():
+        return "" if os.path.exists(PROGRAM) else "openssh-server"
+
+    def __init__(self, here):
+        super().__init__(here, Sshd())
+
+    def settings(self):
+        return {**self.server.settings, "timeout": TIMEOUT, "url": self.server.url.replace(self.server.backups, self.folder)}
 
 
 class Rsync(Sftp):
@@ -60,7 +67,7 @@ class Rsync(Sftp):
         return {**super().settings(), "type": "rsync"}
 
 
-class OfObjects(Sftp):
+class OfObjects(Peer):
     @staticmethod
     def missing():
         try:
@@ -80,7 +87,7 @@ class WebDav(OfObjects):
     kind = "webdav"
 
     def __init__(self, here):
-        self.folder = os.path.join(here, "far")
+        super().__init__(here)
         self.server = objects.WebDav(self.folder)
 
     def settings(self):
@@ -92,8 +99,7 @@ class S3(OfObjects):
     kind = "s3"
 
     def __init__(self, here):
-        self.folder = os.path.join(here, "far")
-        self.server = objects.S3()
+        super().__init__(here, objects.S3())
 
     def settings(self):
         return {**super().settings(), "url": f"s3://{objects.BUCKET}/lab", "endpoint": self.server.endpoint, "access_key": objects.KEY}
@@ -119,15 +125,15 @@ class S3(OfObjects):
         return [f"unfinished: {key}" for key in self.server.unfinished()]
 
 
-class Restic(Sftp):
-    """A repository in a folder."""
+class Restic(Peer):
+    """A repository in a folder. A lock may stay of a bam that was killed (docs/repositories.md): restic takes it away once it is in the way."""
 
     @staticmethod
     def missing():
         return "" if shutil.which("restic") else "restic"
 
     def __init__(self, here):
-        self.folder = os.path.join(here, "far/repository")
+        super().__init__(here, inside="far/repository")
 
     def settings(self):
         return {"type": "restic", "repository": self.folder}
@@ -137,6 +143,3 @@ class Restic(Sftp):
         assert done.code == 0, done
         with open(world.inside("key")) as key:
             make_cheap(self.folder, key.readline().strip())
-
-    def close(self):
-        """Nothing runs. A lock may stay of a bam that was killed (docs/repositories.md): restic takes it away once it is in the way."""

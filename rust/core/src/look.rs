@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 ///
 /// It cannot be looked at; so with all that follow.
 pub fn exists(path: &Path) -> Result<bool> {
-    found(fs::symlink_metadata(path), path).map(|found| found.is_some())
+    itself(path).map(|found| found.is_some())
 }
 
 /// Whether there is a folder, perhaps behind a link.
@@ -28,7 +28,17 @@ pub fn is_file(path: &Path) -> Result<bool> {
 
 /// Whether there is a link, whatever it leads to.
 pub fn is_link(path: &Path) -> Result<bool> {
-    found(fs::symlink_metadata(path), path).map(|found| found.is_some_and(|found| found.is_symlink()))
+    itself(path).map(|found| found.is_some_and(|found| found.is_symlink()))
+}
+
+/// Whether there is a folder, and no link to one.
+pub fn is_real_folder(path: &Path) -> Result<bool> {
+    itself(path).map(|found| found.is_some_and(|found| found.is_dir()))
+}
+
+/// What there is, perhaps a link.
+pub fn itself(path: &Path) -> Result<Option<Metadata>> {
+    found(fs::symlink_metadata(path), path)
 }
 
 /// What there is, perhaps behind a link.
@@ -99,6 +109,9 @@ mod tests {
         fs::write(at("file"), "").expect("written");
         symlink("nowhere", at("dangling")).expect("linked");
         symlink("circle", at("circle")).expect("linked");
+        symlink(".", at("link")).expect("linked");
+        assert!(is_folder(&at("link")).expect("seen") && !is_real_folder(&at("link")).expect("seen"));
+        assert!(is_real_folder(top.path()).expect("seen") && !is_real_folder(&at("file")).expect("seen"));
         assert!(exists(&at("dangling")).expect("seen") && is_link(&at("circle")).expect("seen"));
         for none in ["dangling", "circle", "none", "file/below"] {
             assert!(!is_folder(&at(none)).expect(none) && !is_file(&at(none)).expect(none), "{none}");
@@ -110,7 +123,8 @@ mod tests {
         );
         // A name that no file system takes: whether the rest of the path is there, nobody has seen.
         let long = at(&"x".repeat(300));
-        for looked in [exists(&long), is_folder(&long), is_file(&long), is_link(&long)] {
+        for looked in [exists(&long), is_folder(&long), is_file(&long), is_link(&long), is_real_folder(&long)]
+        {
             assert!(looked.expect_err("too long").to_string().contains("cannot look at"));
         }
         assert!(

@@ -2,6 +2,7 @@
 
 use jiff::Zoned;
 use jiff::tz::TimeZone;
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -34,6 +35,21 @@ pub fn local() -> TimeZone {
 /// Reads the file of that name. jiff lists all of the database first, by what panics where a folder fails to close: it is
 /// asked for what has no such file.
 fn named(name: &str) -> Option<TimeZone> {
+    thread_local! {
+        // Lists ask for the same one for each of their lines.
+        static LAST: RefCell<Option<(String, TimeZone)>> = const { RefCell::new(None) };
+    }
+    LAST.with_borrow_mut(|last| match last {
+        Some((of, zone)) if of == name => Some(zone.clone()),
+        _ => {
+            let zone = read(name)?;
+            *last = Some((name.to_owned(), zone.clone()));
+            Some(zone)
+        }
+    })
+}
+
+fn read(name: &str) -> Option<TimeZone> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-' | '/');
     let file = (!name.starts_with('/') && name.chars().all(plain)).then(|| Path::new(DATABASE).join(name));
     let read =

@@ -27,12 +27,12 @@ pub fn paths(site: &Site) -> Result<Vec<PathBuf>> {
     let own = [site.root.clone(), docroot.clone(), site.conf_dir(), site.public_dir()];
     let own = own.into_iter().chain(site.private_dir()).collect();
     let own = real(own)?;
-    let mut theirs = Vec::new();
+    let (mut theirs, conf_dir) = (Vec::new(), if_open(look::real(&site.conf_dir()))?);
     for folder in if_open(entries::paths(&docroot.join("sites")))? {
         // A link is another name of a site.
         if if_open(look::is_link(&folder))?
             || !if_open(look::is_file(&folder.join("settings.php")))?
-            || if_open(look::real(&folder))? == if_open(look::real(&site.conf_dir()))?
+            || if_open(look::real(&folder))? == conf_dir
         {
             continue;
         }

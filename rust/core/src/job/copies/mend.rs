@@ -1,12 +1,13 @@
 //! A copy whose sidecar differs from those of the others gets the right one, where that is right for its bytes: all of them
 //! are read, and proven by it.
 
+use super::replicate::outcome;
 use crate::catalog::{Backup, Copy, DIFFERS, Listing, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
 use crate::job::local::Local;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,15 +32,10 @@ pub fn sidecars(
                 Err(error) => monitor.note(NoteKind::Missing, left(backup, name, error)),
                 Ok(()) => {}
             }
-            let error = mended.err();
-            told.push(json!({
-                "file": &*backup.file,
-                "destination": name,
-                "mended": error.is_none(),
-                "ok": error.is_none(),
-                "error": error.as_ref().map(ToString::to_string),
-                "failure": error,
-            }));
+            let is_mended = mended.is_ok();
+            let mut one = outcome(&backup.file, name, mended);
+            one["mended"] = is_mended.into();
+            told.push(one);
         }
     }
     Ok(told)

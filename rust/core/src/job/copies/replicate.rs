@@ -161,15 +161,20 @@ impl Lacking<'_> {
             Err(error) => monitor.note(NoteKind::Missing, format!("no copy of {file} at {name}: {error}")),
             Ok(()) => damaged::is_good(self.document, name, file, monitor),
         }
-        let error = copied.err();
-        Ok(Some(json!({
-            "file": &**file,
-            "destination": name,
-            "ok": error.is_none(),
-            "error": error.as_ref().map(ToString::to_string),
-            "failure": error,
-        })))
+        Ok(Some(outcome(file, name, copied)))
     }
+}
+
+/// What became of a backup at a destination, for scripts.
+pub(super) fn outcome(file: &str, destination: &str, done: Result<()>) -> Value {
+    let error = done.err();
+    json!({
+        "file": file,
+        "destination": destination,
+        "ok": error.is_none(),
+        "error": error.as_ref().map(ToString::to_string),
+        "failure": error,
+    })
 }
 
 /// Names that a listing has somewhere, each with the places that lack it: there a part of it is worth resuming.

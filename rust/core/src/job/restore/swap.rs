@@ -120,7 +120,7 @@ impl TreeSwap {
         for pin in &pins {
             for path in pin.ancestors().filter(|path| !path.as_os_str().is_empty()) {
                 let staged = self.staged().join(path);
-                if look::exists(&staged)? && (look::is_link(&staged)? || !look::is_folder(&staged)?) {
+                if look::itself(&staged)?.is_some_and(|found| !found.is_dir()) {
                     let text = format!(
                         "the backup has a file or a link where {} is a folder with a mount point in it",
                         self.live().join(path).display()
@@ -336,8 +336,7 @@ pub fn carry_over(from: &Path, to: &Path) -> Result<()> {
         }
         return fs::rename(from, to).at("cannot move", from);
     }
-    let is_folder = |path: &Path| Ok::<_, Error>(!look::is_link(path)? && look::is_folder(path)?);
-    if is_folder(from)? && is_folder(to)? {
+    if look::is_real_folder(from)? && look::is_real_folder(to)? {
         for name in entries::names(from).at("cannot list", from)? {
             let name = name.at("cannot list", from)?;
             carry_over(&from.join(&name), &to.join(&name))?;

@@ -63,7 +63,7 @@ impl PathSwap {
             missing.push(live.clone().into_os_string());
         }
         live.push(name);
-        if !look::is_link(&live)? && exists(&live)? && mounts::is_point(&live) {
+        if look::itself(&live)?.is_some_and(|found| !found.is_symlink()) && mounts::is_point(&live) {
             return Err(Error::of_path(Code::Usage, &live, "is a mount point and cannot be replaced")
                 .hint("name the paths below it"));
         }
@@ -119,7 +119,7 @@ impl PathSwap {
     /// The new one is whole: puts what of a live folder stays (`keep`, relative to it) where it is to be. Where the new
     /// one has the same path, that wins. `list`: a file for what a journal should not hold.
     pub fn check(&mut self, keep: &[PathBuf], list: &Path) -> Result<()> {
-        if !look::is_link(self.live())? && look::is_folder(self.live())? {
+        if look::is_real_folder(self.live())? {
             self.carry = Carry::prepare(self.live(), &self.incoming(), keep, &[], list)?;
         }
         Ok(())
