@@ -355,6 +355,28 @@ class Servers(SiteTest):
         self.bam("backup", "files", "manual,far", expect=3)
         self.assertLessEqual(self.server.log().count("Connection from"), 2, self.server.log())
 
+    def test_keys_of_every_kind_let_us_in(self):
+        kinds = {"ed25519": [], "ecdsa": [], "rsa": [], "rsa-pem": ["-m", "PEM"], "ecdsa-pem": ["-m", "PEM"], "rsa-pkcs8": ["-m", "PKCS8"]}
+        for kind, how in kinds.items():
+            with self.subTest(kind):
+                key = self.path(kind)
+                run("ssh-keygen", "-q", "-t", kind.split("-")[0], *how, "-N", "", "-f", key)
+                with open(key + ".pub") as public, open(self.server.path("authorized_keys"), "a") as authorized:
+                    authorized.write(public.read())
+                # Whoever has the one needs not the other.
+                os.remove(key + ".pub")
+                self.document["destinations"]["far"]["identity_file"] = key
+                self.bam("backups", "far")
+
+    def test_a_key_that_cannot_be_read_is_not_put_down_to_its_format(self):
+        key = self.document["destinations"]["far"]["identity_file"] = self.path("id")
+        os.mkdir(key)
+        self.assertSays(self.bam("backups", "far", expect=1), key, "Is a directory")
+        os.rmdir(key)
+        with open(key, "w") as file:
+            file.write("no key at all\n")
+        self.assertSays(self.bam("backups", "far", expect=1), key, "format")
+
     def test_a_greeting_without_end_is_given_up(self):
         listener = socket.socket()
         self.addCleanup(listener.close)

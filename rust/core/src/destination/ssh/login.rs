@@ -6,11 +6,16 @@ use crate::destination::address::setting;
 use crate::look;
 use crate::{Code, Error};
 use ssh2::{KeyboardInteractivePrompt, Prompt, Session};
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Keys and passwords offered in one login: OpenSSH hangs up at the sixth (MaxAuthTries).
 const OFFERS: usize = 5;
+
+/// Bytes that are read of a key file: one of RSA with 16384 bits has 13 000.
+const LONGEST_KEY: u64 = 1 << 20;
 
 impl Server {
     /// By the configured key file, else the agent's keys and the usual key files; then by password.
@@ -62,18 +67,7 @@ impl Server {
     /// Offers at most so many keys.
     fn by_key(&self, session: &Session, user: &str, most: usize, tried: &mut Tried) -> Result<bool, Trouble> {
         let files = match &self.identity_file {
-            Some(file) => {
-                std::fs::File::open(file).map_err(|cause| {
-                    let what =
-                        format!("destination {}: cannot read the identity_file {}", self.id, file.display());
-                    let hint = match cause.kind() {
-                        ErrorKind::PermissionDenied => "give it to the user who runs this",
-                        _ => "make a key with ssh-keygen -t ed25519, or correct the path",
-                    };
-                    Error::new(Code::Config, what).because(cause).hint(hint)
-                })?;
-                vec![file.clone()]
-            }
+            Some(file) => vec![file.clone()],
             None => {
                 let usual = ["id_ed25519", "id_ecdsa", "id_rsa"];
                 let usual = usual.map(|name| at_home(&Path::new("~/.ssh").join(name)));
@@ -100,20 +94,32 @@ impl Server {
                 tried.left += 1;
                 continue;
             }
-            let entered = session.userauth_pubkey_file(user, None, &file, None);
-            let what = match &entered {
-                // libssh2 does not say why it cannot read one.
-                Err(cause) => match std::fs::File::open(&file) {
-                    Err(why) => format!("{} (it cannot be read: {why})", file.display()),
-                    Ok(_) => format!("{} ({})", file.display(), cause.message()),
-                },
-                Ok(()) => String::new(),
+            let key = match read_key(&file) {
+                Ok(key) => key,
+                Err(cause) if self.identity_file.is_some() => return Err(self.no_key(&file, cause).into()),
+                Err(cause) => {
+                    tried.what.push(format!("{} (it cannot be read: {cause})", file.display()));
+                    continue;
+                }
             };
+            let entered = session.userauth_pubkey_memory(user, None, &key, None);
+            let why = entered.as_ref().err().map_or("", |cause| cause.message());
+            let what = format!("{} ({why})", file.display());
             if self.is_in(entered, what, tried)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// That the configured key file cannot be read.
+    fn no_key(&self, file: &Path, cause: std::io::Error) -> Error {
+        let hint = match cause.kind() {
+            ErrorKind::PermissionDenied => "give it to the user who runs this",
+            _ => "make a key with ssh-keygen -t ed25519, or correct the path",
+        };
+        let what = format!("destination {}: cannot read the identity_file {}", self.id, file.display());
+        Error::new(Code::Config, what).because(cause).hint(hint)
     }
 
     /// Whether that let us in. A server that hangs up on what it was offered has refused it; trying that again would
@@ -138,6 +144,13 @@ impl Server {
         }
         Ok(false)
     }
+}
+
+/// The text of a key file: libssh2 does not say why it cannot read one, and puts it down to its format.
+fn read_key(file: &Path) -> std::io::Result<Zeroizing<String>> {
+    let mut key = Zeroizing::new(String::new());
+    File::open(file)?.take(LONGEST_KEY).read_to_string(&mut key)?;
+    Ok(key)
 }
 
 /// Answers every question with the password: that is what servers with PAM ask for.
