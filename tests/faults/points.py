@@ -32,6 +32,7 @@ class Prepared:
         self.old = world.site()
         self.foreign = world.foreign()
         self.before = listing(world)
+        self.remembered = remembered(world)
         self.put_back()
         done = world.bam(*self.words, counted=True)
         assert done.code == 0, f"without any fault: {done}"
@@ -77,6 +78,12 @@ class Prepared:
             yield f"no end within {LIMIT} s"
         elif not killed:
             yield from self.words_of(done, fault)
+        # What is to be ended later must not be said to be done.
+        if done.code == 0 and os.path.exists(world.inside("state/restore.json")):
+            yield "it says done, and a restore is unfinished"
+        forgotten = self.remembered - remembered(world)
+        if forgotten:
+            yield f"forgotten: {sorted(forgotten)}"
         listed = world.bam("--json", "backups")
         if listed.code not in self.codes_of(done):
             yield f"the listing: {listed}"
@@ -169,6 +176,17 @@ def listing(world, codes=(0,)):
     done = world.bam("--json", "backups")
     assert done.code in codes, done
     return {backup["file"]: {copy["destination"] for copy in backup["copies"]} for backup in done.json()["backups"]}
+
+
+def remembered(world):
+    """The names and the numbers of backups that were made, as the state folder has them."""
+    def read(name):
+        try:
+            with open(world.inside("state/" + name)) as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return {}
+    return {*read("made.json"), *read("ids.json").get("given", [])}
 
 
 def shape(backups):

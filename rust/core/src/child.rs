@@ -1,6 +1,6 @@
 //! What all programs that we start have in common: open files of ours that they get, and the wait for their end.
 
-use crate::{Error, Result};
+use crate::{Code, Error, Result, threads};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -47,6 +47,19 @@ pub(crate) fn hand(command: &mut Command, files: impl IntoIterator<Item = (i32, 
     Ok(())
 }
 
+/// That a program cannot be started: where it is not there, with how to `install` it.
+pub(crate) fn cannot_run(program: &str, install: &str, cause: io::Error) -> Error {
+    if cause.kind() == ErrorKind::NotFound {
+        return Error::new(Code::Unsupported, format!("the program {program} is not installed"))
+            .hint(install);
+    }
+    let failed = Error::new(Code::Unsupported, format!("cannot run the program {program}"));
+    match cause.kind() {
+        ErrorKind::WouldBlock => failed.because(cause).hint(threads::TOO_MANY),
+        _ => failed.because(cause),
+    }
+}
+
 /// Waits for the end of a child, but not longer than that; `None`: it goes on.
 ///
 /// # Errors
@@ -86,6 +99,15 @@ mod tests {
             ended = wait(&mut child, Duration::from_secs(60)).expect("waited");
         }
         assert!(ended.is_some_and(|status| status.success()));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_to_be_installed_and_another_not() {
+        let told = |kind| cannot_run("restic", "install it", io::Error::from(kind)).to_string();
+        assert!(told(ErrorKind::NotFound).contains("install it"));
+        let many = told(ErrorKind::WouldBlock);
+        assert!(many.contains("ulimit") && !many.contains("install"), "{many}");
+        assert!(!told(ErrorKind::PermissionDenied).contains("install"));
     }
 
     #[test]

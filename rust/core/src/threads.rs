@@ -52,8 +52,10 @@ pub(crate) fn at_once<I: Send, T: Send>(
     })
 }
 
+/// What to do where the system starts neither a thread nor a program.
+pub(crate) const TOO_MANY: &str = "the user or the machine has too many processes: see `ulimit -u`, in a container its limit of \
+                                   processes (pids.max)";
+
 fn refused(cause: io::Error) -> Error {
-    Error::new(Code::Io, "cannot start a thread").because(cause).hint(
-        "the user or the machine has too many processes: see `ulimit -u`, in a container its limit of processes (pids.max)",
-    )
+    Error::new(Code::Io, "cannot start a thread").because(cause).hint(TOO_MANY)
 }

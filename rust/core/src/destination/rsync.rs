@@ -83,9 +83,8 @@ impl Rsync {
         child::hand(&mut command, [(SOURCE, source)])
             .map_err(|_| Error::new(Code::Internal, "cannot hand the backup to rsync"))?;
         let child = command.spawn().map_err(|cause| {
-            Error::new(Code::Unsupported, "cannot run the program rsync")
-                .because(cause)
-                .hint("install it (apt-get install rsync), here and on the server, or use type sftp")
+            let install = "install it (apt-get install rsync), here and on the server, or use type sftp";
+            child::cannot_run("rsync", install, cause)
         })?;
         drop(command);
         let status = wait(Running(child), folder, monitor)?;

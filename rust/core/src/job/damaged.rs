@@ -110,7 +110,7 @@ fn change(
     let write = || -> Result<()> {
         let dir = lock::state_dir(document)?;
         let path = dir.join(FILE);
-        let mut own = lock::read_state(&path).unwrap_or_default();
+        let mut own = lock::read_to_add(&path)?;
         let before = own.clone();
         let roots = lock::read_roots(&dir, FILE);
         how(&mut own, &|key| roots.contains_key(key));

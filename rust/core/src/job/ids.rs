@@ -20,10 +20,11 @@ const MOST: usize = 5000;
 /// Under the site's lock.
 pub fn give(state_dir: &Path, now: i64, seen: &BTreeSet<BackupId>) -> Result<BackupId> {
     let path = state_dir.join(FILE);
-    // A memory that cannot be read must not keep a backup from being made; it begins anew.
-    let known = lock::read_state(&path).unwrap_or_default();
+    let known = lock::read_to_add(&path);
     let mut given: Vec<u64> = known
-        .get("given")
+        .as_ref()
+        .ok()
+        .and_then(|known| known.get("given"))
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
@@ -34,7 +35,10 @@ pub fn give(state_dir: &Path, now: i64, seen: &BTreeSet<BackupId>) -> Result<Bac
     given.push(id.0);
     let surplus = given.len().saturating_sub(MOST);
     given.drain(..surplus);
-    lock::write_state(&path, json!({ "given": given }).to_string().as_bytes())?;
+    // A memory that cannot be read must not keep a backup from being made, nor be lost by that.
+    if known.is_ok() {
+        lock::write_state(&path, json!({ "given": given }).to_string().as_bytes())?;
+    }
     Ok(id)
 }
 

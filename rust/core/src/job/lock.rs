@@ -73,6 +73,15 @@ pub fn read_state(path: &Path) -> Result<Map<String, Value>> {
     }
 }
 
+/// What a memory holds to which something is to be added: one that is damaged begins anew, one that cannot be read now must
+/// not be replaced.
+pub fn read_to_add(path: &Path) -> Result<Map<String, Value>> {
+    match read_state(path) {
+        Err(error) if error.code() == Code::Integrity => Ok(Map::new()),
+        read => read,
+    }
+}
+
 /// Replaces a state file in one step; on disk when this returns. For those to read who may enter the folder.
 pub fn write_state(path: &Path, text: &[u8]) -> Result<()> {
     let part = part_of(path);

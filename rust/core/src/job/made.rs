@@ -10,7 +10,7 @@ use super::lock;
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, hex, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::is_address;
-use crate::{Monitor, NoteKind, Result};
+use crate::{Error, Monitor, NoteKind, Result};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,21 +21,31 @@ const FILE: &str = "made.json";
 const MOST: usize = 2000;
 
 /// What is remembered.
-pub struct Made(Map<String, Value>);
+#[derive(Default)]
+pub struct Made {
+    known: Map<String, Value>,
+    /// Why the memory cannot be read now, which must not make it begin anew.
+    unread: Option<Error>,
+}
 
 impl Made {
     /// What the site remembers; nothing where it has no memory yet, or one that cannot be read. What root erased is erased.
     pub fn of(document: &Document) -> Made {
-        let Ok(dir) = lock::state_dir(document) else { return Made(Map::new()) };
-        let mut made = Made(lock::read_state(&dir.join(FILE)).unwrap_or_default());
-        made.believe(&Made(lock::read_roots(&dir, FILE)));
-        made
+        let read = lock::state_dir(document).and_then(|dir| Ok((lock::read_to_add(&dir.join(FILE))?, dir)));
+        match read {
+            Ok((known, dir)) => {
+                let mut made = Made { known, unread: None };
+                made.believe(&lock::read_roots(&dir, FILE));
+                made
+            }
+            Err(error) => Made { unread: Some(error), ..Made::default() },
+        }
     }
 
     /// Takes over what was erased, which may have been made again under the same name.
-    fn believe(&mut self, other: &Made) {
-        for (name, known) in &mut self.0 {
-            let theirs = other.0.get(name).filter(|theirs| theirs["erased"] == true);
+    fn believe(&mut self, other: &Map<String, Value>) {
+        for (name, known) in &mut self.known {
+            let theirs = other.get(name).filter(|theirs| theirs["erased"] == true);
             if theirs.is_some_and(|theirs| theirs["id"].is_u64() && theirs["id"] == known["id"]) {
                 known["erased"] = true.into();
             }
@@ -44,7 +54,7 @@ impl Made {
 
     /// What is known of a backup that was made here, by its name.
     fn get(&self, file: &str) -> Option<&Value> {
-        self.0.get(&plain_name(file)?).filter(|known| known["encryption"].is_string())
+        self.known.get(&plain_name(file)?).filter(|known| known["encryption"].is_string())
     }
 
     /// Whether a backup of this name was made here.
@@ -101,7 +111,7 @@ impl Made {
     pub fn add(&mut self, file: &str, sidecar: &Sidecar) {
         let Some(parsed) = FileName::parse(file) else { return };
         let name = FileName { encryption: EncryptionKind::None, ..parsed.clone() }.to_string();
-        self.0.shift_remove(&name);
+        self.known.shift_remove(&name);
         self.make_room();
         let mut known = json!({ "encryption": parsed.encryption, "seal": digest(sidecar) });
         if let (Some(id), Some(source)) = (sidecar.number(key::ID), sidecar.get(key::SOURCE_ID)) {
@@ -111,25 +121,25 @@ impl Made {
         if known["seal"].is_null() {
             known["says"] = words(sidecar, &[]).into();
         }
-        self.0.insert(name, known);
+        self.known.insert(name, known);
     }
 
     fn make_room(&mut self) {
-        while self.0.len() >= MOST
-            && let Some(oldest) = self.0.keys().next().cloned()
+        while self.known.len() >= MOST
+            && let Some(oldest) = self.known.keys().next().cloned()
         {
-            self.0.shift_remove(&oldest);
+            self.known.shift_remove(&oldest);
         }
     }
 
     fn erase(&mut self, name: String, id: BackupId) {
-        if let Some(known) = self.0.get_mut(&name).filter(|known| known["encryption"].is_string()) {
+        if let Some(known) = self.known.get_mut(&name).filter(|known| known["encryption"].is_string()) {
             known["erased"] = true.into();
             return;
         }
-        self.0.shift_remove(&name);
+        self.known.shift_remove(&name);
         self.make_room();
-        self.0.insert(name, json!({ "id": id.0, "erased": true }));
+        self.known.insert(name, json!({ "id": id.0, "erased": true }));
     }
 
     /// By source what was made later than all that is listed of it and is nowhere, though it was not erased here: the
@@ -146,14 +156,14 @@ impl Made {
         }
         let (mut there, mut newest) = (BTreeSet::new(), BTreeMap::new());
         for backup in listing.backups.iter().chain(&listing.others) {
-            there.extend(plain_name(&backup.file).filter(|name| self.0.contains_key(name)));
+            there.extend(plain_name(&backup.file).filter(|name| self.known.contains_key(name)));
             if let Some(source) = backup.about.source.as_deref() {
                 let last = newest.entry(source).or_insert(backup.id);
                 *last = backup.id.max(*last);
             }
         }
         let is_ours = |known: &Value| known["erased"] == true || known["erasing"] == true;
-        for (name, known) in self.0.iter().filter(|(_, known)| !is_ours(known)) {
+        for (name, known) in self.known.iter().filter(|(_, known)| !is_ours(known)) {
             let (Some(id), Some(source)) = (known["id"].as_u64().map(BackupId), known["source"].as_str())
             else {
                 continue;
@@ -174,7 +184,10 @@ impl Made {
     }
 
     fn write(&self, document: &Document) -> Result<()> {
-        let text = Value::Object(self.0.clone()).to_string();
+        if let Some(error) = &self.unread {
+            return Err(Error::new(error.code(), error.to_string()));
+        }
+        let text = Value::Object(self.known.clone()).to_string();
         lock::state_dir(document).and_then(|dir| lock::write_state(&dir.join(FILE), text.as_bytes()))
     }
 }
@@ -190,7 +203,7 @@ pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, monitor: &Mo
 /// between, nobody else has done it.
 pub fn erasing(document: &Document, file: &str, begun: bool, monitor: &Monitor) {
     let mut made = Made::of(document);
-    if let Some(known) = plain_name(file).and_then(|name| made.0.get_mut(&name)) {
+    if let Some(known) = plain_name(file).and_then(|name| made.known.get_mut(&name)) {
         known["erasing"] = begun.into();
         // On a full disk to remove is what makes room: it is tried again afterwards, and told then.
         if let Err(error) = made.write(document) {
@@ -215,6 +228,10 @@ pub fn erased(document: &Document, file: &str, id: BackupId, monitor: &Monitor) 
 /// misses it, and for the latest, at all places, gets an older one.
 pub fn tell_of_gone(document: &Document, listing: &Listing, source: Option<&str>, monitor: &Monitor) {
     let made = Made::of(document);
+    if let Some(error) = &made.unread {
+        let text = format!("whether the newest that was made here is gone cannot be told: {error}");
+        monitor.note(NoteKind::Missing, text);
+    }
     for (_, backup) in
         made.gone(document, listing).into_iter().filter(|(of, _)| source.is_none_or(|source| source == *of))
     {
@@ -279,25 +296,43 @@ mod tests {
         let mut sidecar = Sidecar::new();
         sidecar.set_number(key::ID, 5);
         sidecar.set(key::SOURCE_ID, "files");
-        let (mut ours, mut roots) = (Made(Map::new()), Made(Map::new()));
+        let (mut ours, mut roots) = (Made::default(), Made::default());
         ours.add("x.tar.gz", &sidecar);
         roots.erase("x.tar.gz".into(), BackupId(4));
         roots.erase("y.tar.gz".into(), BackupId(5));
-        ours.believe(&roots);
+        ours.believe(&roots.known);
         assert_eq!(ours.kept_as("x.tar.gz"), Some((BackupId(5), "files")));
         assert!(!roots.has("x.tar.gz") && !ours.has("y.tar.gz"), "that one was not made there");
         roots.erase("x.tar.gz".into(), BackupId(5));
-        ours.believe(&roots);
+        ours.believe(&roots.known);
         assert_eq!((ours.has("x.tar.gz"), ours.kept_as("x.tar.gz")), (true, None));
     }
 
     #[test]
+    fn a_memory_that_cannot_be_read_is_not_replaced_and_one_that_is_damaged_is() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let document = Document { state_dir: Some(dir.path().join("state")), ..Document::default() };
+        let file = lock::state_dir(&document).expect("made").join(FILE);
+        let remember = || {
+            let monitor = Monitor::new();
+            remember(&document, "x.tar.gz", &Sidecar::new(), &monitor);
+            monitor.notes()
+        };
+        std::fs::create_dir(&file).expect("made");
+        assert!(remember().iter().any(|note| note.text.contains("not remembered: cannot read")));
+        assert!(file.is_dir() && !Made::of(&document).has("x.tar.gz"));
+        std::fs::remove_dir(&file).expect("removed");
+        std::fs::write(&file, "{").expect("written");
+        assert!(remember().is_empty() && Made::of(&document).has("x.tar.gz"));
+    }
+
+    #[test]
     fn it_does_not_grow_for_ever() {
-        let mut made = Made(Map::new());
+        let mut made = Made::default();
         for index in 0..MOST + 3 {
             made.add(&format!("x-{index}.tar.gz"), &Sidecar::new());
         }
-        assert_eq!(made.0.len(), MOST);
-        assert!(!made.0.contains_key("x-2.tar.gz") && made.0.contains_key("x-3.tar.gz"));
+        assert_eq!(made.known.len(), MOST);
+        assert!(!made.known.contains_key("x-2.tar.gz") && made.known.contains_key("x-3.tar.gz"));
     }
 }

@@ -186,7 +186,7 @@ impl Drop for Running {
 
 /// Starts restic on a repository.
 pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Running> {
-    check_version()?;
+    check_version().map_err(|error| error.about(&access.shown))?;
     let from = call.from.as_ref();
     let ways = Ways::to(access, from, &call.cancel)?;
     let mut command = Command::new(PROGRAM);
@@ -237,9 +237,8 @@ pub(super) fn start(access: &Access, call: &Call, stdin: Stdio) -> Result<Runnin
         .process_group(0);
     child::hand(&mut command, files)
         .map_err(|_| Error::new(Code::Internal, "cannot hand the repository's settings to restic"))?;
-    let child = command.spawn().map_err(|cause| {
-        Error::new(Code::Unsupported, "cannot run the program restic").because(cause).hint(INSTALL)
-    })?;
+    let child =
+        command.spawn().map_err(|cause| child::cannot_run(PROGRAM, INSTALL, cause).about(&access.shown))?;
     let is_lockless = call.args.iter().any(|arg| arg == UNLOCK || arg == "--no-lock");
     let locks = [Some(access), from].into_iter().flatten().filter(|_| !is_lockless).cloned().collect();
     Ok(Running { child, said, status: None, locks, printed: false, _ways: ways })

@@ -1,7 +1,7 @@
 //! Which restic there is: found, and of a version that fits.
 
+use crate::child::cannot_run;
 use crate::{Code, Error, Result};
-use std::io;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -20,16 +20,7 @@ pub(super) fn check_version() -> Result<()> {
             let mut command = Command::new(PROGRAM);
             command.arg("version").env("LC_ALL", "C").stdin(Stdio::null());
             let printed = crate::environment::clean(&mut command).output();
-            let printed = printed.map_err(|cause| match cause.kind() {
-                io::ErrorKind::NotFound => Error::new(
-                    Code::Unsupported,
-                    "the program restic, which keeps repositories, is not installed",
-                )
-                .hint(INSTALL),
-                _ => Error::new(Code::Unsupported, "cannot run the program restic")
-                    .because(cause)
-                    .hint(INSTALL),
-            })?;
+            let printed = printed.map_err(|cause| cannot_run(PROGRAM, INSTALL, cause))?;
             let text = String::from_utf8_lossy(&printed.stdout).into_owned();
             let found = version(&text).ok_or_else(|| {
                 Error::new(Code::Unsupported, "the program restic does not tell its version").hint(INSTALL)

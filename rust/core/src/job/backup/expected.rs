@@ -59,7 +59,7 @@ impl Expected {
     /// The backup is made: the next one will read about as much.
     pub fn remember(self) {
         let read = self.monitor.snapshot().bytes_in.saturating_sub(self.before);
-        let mut known = lock::read_state(&self.file).unwrap_or_default();
+        let Ok(mut known) = lock::read_to_add(&self.file) else { return };
         known.shift_remove(&self.key);
         while known.len() >= MOST
             && let Some(oldest) = known.keys().next().cloned()

@@ -32,7 +32,11 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
         }
     }
     if erased.is_empty() {
-        made::erasing(document, &backup.file, false, monitor);
+        // Of a copy that went half, the next run takes the rest.
+        let mut held = there.places.iter().filter(|place| backup.copy_at(place.id()).is_some());
+        if held.all(|place| matches!(place.stat(&backup.file), Ok(Some(_)))) {
+            made::erasing(document, &backup.file, false, monitor);
+        }
         return Err(Error::new(Code::Destination, format!("{} could not be erased anywhere", backup.file))
             .hint("see the reasons above"));
     }

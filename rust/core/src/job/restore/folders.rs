@@ -71,7 +71,7 @@ pub enum Met {
 
 impl<'t> Folders<'t> {
     /// What `target` wants of an archive of this layout.
-    pub fn of(target: &'t Target<'t>, layout: &'t Layout, monitor: &Monitor) -> Folders<'t> {
+    pub fn of(target: &'t Target<'t>, layout: &'t Layout, monitor: &Monitor) -> Result<Folders<'t>> {
         let site = &target.document.site;
         let mut folders = Folders {
             live: RefCell::default(),
@@ -93,8 +93,8 @@ impl<'t> Folders<'t> {
             Layout::Site(archive) => archive,
             Layout::Files { .. } => {
                 folders.files = target.folder.clone().map(|folder| folders.add(folder));
-                folders.find_mounts();
-                return folders;
+                folders.find_mounts()?;
+                return Ok(folders);
             }
         };
         folders.public_in_archive.clone_from(&archive.public);
@@ -117,7 +117,7 @@ impl<'t> Folders<'t> {
             );
         }
         folders.add_files(plain_path(&site.public_dir()), private);
-        folders.find_mounts();
+        folders.find_mounts()?;
         folders.tell_of_another_site(archive, monitor);
         if !target.settings && look::exists(&site.conf_dir().join("settings.php")).unwrap_or(true) {
             folders.settings = Some([archive.conf_path.as_slice(), b"/settings.php"].concat());
@@ -129,7 +129,7 @@ impl<'t> Folders<'t> {
                 format!("the backup leaves contributed code to Composer: run `composer install` in {root}");
             monitor.note(NoteKind::Missing, text);
         }
-        folders
+        Ok(folders)
     }
 
     /// The public and private files, the outer ones first: a folder is replaced with all that is in it.
@@ -200,14 +200,15 @@ impl<'t> Folders<'t> {
     }
 
     /// Other file systems in the folders: nothing can be renamed onto them, so each is a root of its own.
-    fn find_mounts(&mut self) {
+    fn find_mounts(&mut self) -> Result<()> {
         let mut root = 0;
         while let Some(outer) = self.live.get_mut().get(root).cloned() {
-            for mount in mounts::below(&real_path(&outer)) {
+            for mount in mounts::below(&real_path(&outer))? {
                 self.add_inner(root, &mount);
             }
             root += 1;
         }
+        Ok(())
     }
 
     /// Makes a path of a root a root of its own; gives its number.

@@ -1,38 +1,54 @@
 //! Where other file systems are attached. What lies on one cannot be renamed onto another, and a mount point cannot be
 //! renamed at all, so a swap has to know of them before it begins.
 
+use crate::look::{follow, is_gone};
+use crate::{Result, ResultExt};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Mount points below `folder`, a path without links, relative to it; none below another. None where the kernel does
-/// not tell.
-pub fn below(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = all()
+/// Mount points below `folder`, a path without links, relative to it; none below another. None where there is no /proc.
+///
+/// # Errors
+///
+/// What the kernel tells cannot be read.
+pub fn below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found: Vec<PathBuf> = all()?
         .into_iter()
         .filter_map(|point| point.strip_prefix(folder).ok().map(Path::to_owned))
         .filter(|rest| !rest.as_os_str().is_empty())
         .collect();
     found.sort();
     found.dedup_by(|later, earlier| later.starts_with(&*earlier));
-    found
+    Ok(found)
 }
 
 /// Whether `folder`, a path without links, is a mount point, another file system than its parent's included.
-pub fn is_point(folder: &Path) -> bool {
-    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-    let other =
-        folder.parent().is_some_and(|parent| device(folder).zip(device(parent)).is_some_and(|(a, b)| a != b));
-    other || all().iter().any(|point| point == folder)
+///
+/// # Errors
+///
+/// As of [`below`]; it cannot be looked at.
+pub fn is_point(folder: &Path) -> Result<bool> {
+    if let Some(parent) = folder.parent()
+        && let Some((here, above)) = follow(folder)?.zip(follow(parent)?)
+        && here.dev() != above.dev()
+    {
+        return Ok(true);
+    }
+    Ok(all()?.iter().any(|point| point == folder))
 }
 
 /// All mount points of this process, as proc(5) lists them: the fifth field, blanks and the like in octal.
-fn all() -> Vec<PathBuf> {
-    let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
+fn all() -> Result<Vec<PathBuf>> {
+    let list = Path::new("/proc/self/mountinfo");
+    let text = match fs::read(list) {
+        Err(cause) if is_gone(&cause) => Vec::new(),
+        text => text.at("cannot tell what is mounted by", list)?,
+    };
     let points = text.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    points.map(|point| PathBuf::from(OsStr::from_bytes(&plain(point)))).collect()
+    Ok(points.map(|point| PathBuf::from(OsStr::from_bytes(&plain(point)))).collect())
 }
 
 /// Takes `\040` and its like out.
@@ -68,6 +84,8 @@ mod tests {
     #[test]
     fn proc_is_a_mount_point_and_a_new_folder_is_none() {
         let dir = tempfile::tempdir().expect("a folder");
+        let is_point = |path| is_point(path).expect("looked");
+        let below = |path| below(path).expect("looked");
         assert!(is_point(Path::new("/proc")) && !is_point(dir.path()));
         assert!(below(Path::new("/")).contains(&PathBuf::from("proc")));
         assert_eq!(below(dir.path()), [] as [PathBuf; 0]);

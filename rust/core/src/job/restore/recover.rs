@@ -5,11 +5,14 @@ use super::leftovers;
 use crate::config::Document;
 use crate::job::request::RecoverWay;
 use crate::job::{lock, site, state};
+use crate::look::is_gone;
 use crate::source::database;
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+const UNREADABLE: &str = "cannot read the restore's journal";
 
 /// What [`recover`] can do with a restore that stopped in this state, in words.
 fn ways(state: JournalState) -> &'static str {
@@ -56,15 +59,18 @@ pub fn pending(state_dir: &Path) -> Option<String> {
 /// The journal of a restore that was stopped; `None`: there is none.
 fn stopped(state_dir: &Path) -> Option<Result<Journal>> {
     let path = state_dir.join(FILE);
-    let text = fs::read(&path).ok()?;
-    Some(Journal::read(&path, &text))
+    match fs::read(&path) {
+        Err(cause) if is_gone(&cause) => None,
+        text => Some(text.at(UNREADABLE, &path).and_then(|text| Journal::read(&path, &text))),
+    }
 }
 
 /// Puts the site back online where a killed run left it in maintenance mode, and says so. Where a restore stopped between
 /// old and new, it stays offline until that is ended.
 pub fn bring_back(document: &Document, monitor: &Monitor) {
-    let stopped = lock::state_dir(document).ok().and_then(|dir| stopped(&dir));
-    if !stopped.is_some_and(|journal| journal.map_or(true, |journal| is_mixed(journal.state()))) {
+    let stopped = lock::state_dir(document).map(|dir| stopped(&dir));
+    let mixed = |journal: Result<Journal>| journal.map_or(true, |journal| is_mixed(journal.state()));
+    if !stopped.map_or(true, |journal| journal.is_some_and(mixed)) {
         site::bring_back(document, monitor);
     }
 }
@@ -102,7 +108,7 @@ pub fn recover(
                 None => Ok(None),
             };
         }
-        Err(cause) => return Err(Error::io("cannot read the restore's journal", &path, cause)),
+        Err(cause) => return Err(Error::io(UNREADABLE, &path, cause)),
     };
     let mut journal = Journal::read(&path, &text)?;
     let backup = journal.backup.clone();

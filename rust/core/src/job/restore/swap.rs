@@ -55,8 +55,8 @@ impl TreeSwap {
         let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
             return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
         };
-        let pins: Vec<OsString> = mounts::below(&live).into_iter().map(PathBuf::into_os_string).collect();
-        let inside = inside || !pins.is_empty() || mounts::is_point(&live);
+        let pins: Vec<OsString> = mounts::below(&live)?.into_iter().map(PathBuf::into_os_string).collect();
+        let inside = inside || !pins.is_empty() || mounts::is_point(&live)?;
         let hidden = |what: &str| {
             if inside {
                 return live.join(format!(".bam-{what}-{id}"));

@@ -63,11 +63,11 @@ impl PathSwap {
             missing.push(live.clone().into_os_string());
         }
         live.push(name);
-        if look::itself(&live)?.is_some_and(|found| !found.is_symlink()) && mounts::is_point(&live) {
+        if look::itself(&live)?.is_some_and(|found| !found.is_symlink()) && mounts::is_point(&live)? {
             return Err(Error::of_path(Code::Usage, &live, "is a mount point and cannot be replaced")
                 .hint("name the paths below it"));
         }
-        if let Some(mount) = mounts::below(&live).first() {
+        if let Some(mount) = mounts::below(&live)?.first() {
             let mount = live.join(mount);
             return Err(Error::new(
                 Code::Usage,
