@@ -47,17 +47,18 @@ impl Home {
         if let Some(dir) = &document.state_dir {
             return Home::at(dir, None);
         }
-        let site = site_hash(&document.site);
+        let site = site_hash(&document.site)?;
         let place = Path::new(ALL).join(&site);
         let us = us();
         if us == 0 {
-            let group = group_of(&document.site);
+            let group = group_of(&document.site)?;
+            look::itself(&place)?;
             return match make_all().and_then(|()| Home::at(&place, group)) {
                 Err(error) if error.code() == Code::Io => Home::private(&site),
                 made => made,
             };
         }
-        match Home::at_existing(&place) {
+        match Home::at_existing(&place)? {
             Some(home) => {
                 home.adopt(&site);
                 Ok(home)
@@ -93,26 +94,26 @@ impl Home {
     }
 
     /// The shared place, where root has made one that we may use; or one that is ours alone.
-    fn at_existing(place: &Path) -> Option<Home> {
-        let writable = |path: &Path| {
-            rustix::fs::access(path, rustix::fs::Access::WRITE_OK)
-                .is_ok_and(|()| look::is_folder(path).unwrap_or(false))
-        };
-        match fs::symlink_metadata(place) {
-            Ok(found) if is_shared(&found) => {
-                let home = Home { own: own_in(place).ok()?, lock: place.join(LOCK), alone: false };
-                writable(&home.own).then_some(home)
+    fn at_existing(place: &Path) -> Result<Option<Home>> {
+        let home = match look::if_open(look::itself(place))? {
+            Some(found) if is_shared(&found) => {
+                own_in(place).map(|own| Home { own, lock: place.join(LOCK), alone: false })
             }
             // Given to this user by whoever set the machine up.
-            Ok(found) if found.uid() == us() => Home::at(place, None).ok().filter(|home| writable(&home.own)),
-            _ => None,
-        }
+            Some(found) if found.uid() == us() => Home::at(place, None),
+            _ => return Ok(None),
+        };
+        look::if_open(home.and_then(|home| {
+            rustix::fs::access(&home.own, rustix::fs::Access::WRITE_OK).at("cannot look at", &home.own)?;
+            Ok(Some(home))
+        }))
     }
 
     /// A place of this user alone.
     fn private(site: &str) -> Result<Home> {
         let mut made = None;
-        for dir in private_places(site) {
+        for dir in private_places(site)? {
+            look::if_open(look::itself(&dir))?;
             match Home::at(&dir, None).and_then(|home| only_ours(&dir).map(|()| home)) {
                 Ok(home) => return Ok(Home { alone: true, ..home }),
                 Err(error) => made = Some(error),
@@ -125,7 +126,7 @@ impl Home {
 
     /// Takes over what this user kept alone before root made the place; not while a restore waits there.
     fn adopt(&self, site: &str) {
-        for dir in private_places(site) {
+        for dir in private_places(site).unwrap_or_default() {
             let here = only_ours(&dir).is_ok() && !look::exists(&dir.join(JOURNAL)).unwrap_or(true);
             for name in entries(&dir).unwrap_or_default().iter().filter(|name| here && *name != LOCK) {
                 let (from, to) = (dir.join(name), self.own.join(name));
@@ -141,10 +142,16 @@ impl Home {
 
 /// What another user's killed restore of this site needs; `None`: there is none. `own` is this user's folder.
 pub(super) fn restore_of_another(own: &Path) -> Option<Error> {
-    let (uid, journal) = others(own).into_iter().find_map(|(uid, folder)| {
+    let waits = |(uid, folder): (u32, PathBuf)| {
         let journal = folder.join(JOURNAL);
-        look::exists(&journal).unwrap_or(false).then_some((uid, journal))
-    })?;
+        Ok(look::if_open(look::exists(&journal))?.then_some((uid, journal)))
+    };
+    let found =
+        others(own).and_then(|others| others.into_iter().map(waits).find_map(Result::transpose).transpose());
+    let (uid, journal) = match found {
+        Ok(found) => found?,
+        Err(error) => return Some(error),
+    };
     let name = user_name(uid);
     let how = if us() == 0 {
         format!("run, with the options that you gave here: runuser -u {name} -- bam recover")
@@ -165,29 +172,29 @@ pub(super) fn restore_of_another(own: &Path) -> Option<Error> {
 
 /// The folder of root's state, for others to read. Nothing of anybody else's is believed.
 pub(super) fn of_root(own: &Path) -> Option<PathBuf> {
-    others(own).into_iter().find_map(|(uid, folder)| (uid == 0).then_some(folder))
+    others(own).ok()?.into_iter().find_map(|(uid, folder)| (uid == 0).then_some(folder))
 }
 
 /// The folders of the others who share the place, each his own.
-fn others(own: &Path) -> Vec<(u32, PathBuf)> {
+fn others(own: &Path) -> Result<Vec<(u32, PathBuf)>> {
+    let mut all = Vec::new();
     let Some(place) = own.parent().filter(|_| own.file_name().is_some_and(|name| *name == *own_name(us())))
     else {
-        return Vec::new();
+        return Ok(all);
     };
-    if !fs::symlink_metadata(place).is_ok_and(|found| is_shared(&found)) {
-        return Vec::new();
+    if !look::itself(place)?.is_some_and(|found| is_shared(&found)) {
+        return Ok(all);
     }
-    let mut all = Vec::new();
-    for name in entries(place).unwrap_or_default() {
+    for name in entries(place)? {
         let Some(uid) = name.strip_prefix('u').and_then(|uid| uid.parse().ok()) else { continue };
         let folder = place.join(&name);
-        let his = fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir() && found.uid() == uid);
+        let his = look::itself(&folder)?.is_some_and(|found| found.is_dir() && found.uid() == uid);
         if his && uid != us() {
             all.push((uid, folder));
         }
     }
     all.sort();
-    all
+    Ok(all)
 }
 
 /// What to do so that all users of the site see each other's runs; `None`: they do.
@@ -285,29 +292,35 @@ fn share(place: &Path, group: u32) -> Result<()> {
 }
 
 /// The group of those who run the site: that of its files, else that of its settings. `None`: root runs it alone.
-fn group_of(site: &Site) -> Option<u32> {
-    site.root.parent()?;
+fn group_of(site: &Site) -> Result<Option<u32>> {
+    if site.root.parent().is_none() {
+        return Ok(None);
+    }
     let folder = site.root.join(if site.conf_path.is_empty() { "sites/default" } else { &site.conf_path });
     let public = match &site.public_path {
         Some(public) => site.root.join(public),
         None => folder.join("files"),
     };
-    [public, folder.join("settings.php")]
-        .iter()
-        .filter_map(|path| fs::metadata(path).ok().map(|found| found.gid()))
-        .find(|gid| *gid != 0)
+    for path in [public, folder.join("settings.php")] {
+        let group = look::if_open(look::follow(&path))?.map(|found| found.gid());
+        if group.is_some_and(|gid| gid != 0) {
+            return Ok(group);
+        }
+    }
+    Ok(None)
 }
 
 /// Where a user may have a place of his own: always the same, whatever the environment says.
-fn private_places(site: &str) -> Vec<PathBuf> {
-    let home = Account::by_uid(us()).map(|account| account.home).filter(|home| {
-        fs::metadata(home)
-            .is_ok_and(|found| found.is_dir() && found.uid() == us() && found.mode() & 0o002 == 0)
-    });
-    let mut places: Vec<PathBuf> =
-        home.into_iter().map(|home| home.join(".local/state/bam").join(site)).collect();
+fn private_places(site: &str) -> Result<Vec<PathBuf>> {
+    let mut places = Vec::new();
+    if let Some(home) = Account::by_uid(us()).map(|account| account.home)
+        && let Some(found) = look::if_open(look::follow(&home))?
+        && (found.is_dir() && found.uid() == us() && found.mode() & 0o002 == 0)
+    {
+        places.push(home.join(".local/state/bam").join(site));
+    }
     places.push(format!("/var/tmp/bam-{}-{site}", us()).into());
-    places
+    Ok(places)
 }
 
 fn user_name(uid: u32) -> String {
@@ -325,13 +338,13 @@ fn entries(dir: &Path) -> Result<Vec<String>> {
 }
 
 /// SITE: a hash of the docroot and `conf_path`.
-fn site_hash(site: &Site) -> String {
-    let root = fs::canonicalize(&site.root).unwrap_or_else(|_| site.root.clone());
+fn site_hash(site: &Site) -> Result<String> {
+    let root = look::if_open(look::real(&site.root))?.unwrap_or_else(|| site.root.clone());
     let mut hash = Sha256::new();
     hash.update(root.as_os_str().as_encoded_bytes());
     hash.update([0]);
     hash.update(site.conf_path.as_bytes());
-    hex(hash.finalize().get(..8).unwrap_or_default())
+    Ok(hex(hash.finalize().get(..8).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -396,6 +409,7 @@ mod tests {
     fn the_group_is_that_of_the_sites_files() {
         let dir = tempfile::tempdir().expect("a folder");
         let site = Site { root: dir.path().to_owned(), ..Site::default() };
+        let group_of = |site| group_of(site).expect("looked");
         assert_eq!(group_of(&site), None);
         let files = dir.path().join("sites/default/files");
         fs::create_dir_all(&files).expect("made");
