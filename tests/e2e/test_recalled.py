@@ -127,6 +127,13 @@ class Recalled(SiteTest):
                 self.document["state_dir"] = self.path("state")
                 for verb in ("status", "backups", "verify", "prune"):
                     self.bam(verb)
+                # The newest lies where the settings no longer lead, as it was made for that place alone.
+                self.document["destinations"]["once"] = {"type": "directory", "path": self.path("once")}
+                self.wait_for_the_next_second(self.backup("files", "manual", self.profile))
+                self.backup("files", "once", self.profile)
+                del self.document["destinations"]["once"]
+                for verb in ("status", "backups", "verify", "prune"):
+                    self.bam(verb)
                 # Nor what somebody has taken away by hand, when there are newer ones.
                 for one in (old["path"], old["path"] + ".info"):
                     os.unlink(one)
@@ -136,6 +143,7 @@ class Recalled(SiteTest):
                 shutil.rmtree(self.destination())
                 shutil.rmtree(self.path("state"))
                 shutil.rmtree(self.path("state2"))
+                shutil.rmtree(self.path("once"))
                 self.document["profiles"][self.profile] = {"compression": "gzip",
                                                            "encryption": self.document["profiles"][self.profile]["encryption"]}
 

@@ -1,9 +1,9 @@
 //! What this site remembers of the backups it made, so that nobody who can write to a destination can pass something
 //! else off as one of them, and nobody who can delete there an old one as the newest: how each was encrypted, the digest of
-//! what its sidecar says under the MAC, its number and source, and whether it was erased here.
+//! what its sidecar says under the MAC, its number, source and places, and whether it was erased here.
 //!
-//! Kept in the state folder, `made.json`: `{"NAME": {"encryption": "aes256", "seal": "…", "id": 1795…, "source": "db"}}`,
-//! NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Of what another user of the
+//! Kept in the state folder, `made.json`: `{"NAME": {"encryption": "aes256", "seal": "…", "id": 1795…, "source": "db",
+//! "at": ["manual"]}}`, NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Of what another user of the
 //! site made and this one erased there are only `id` and `erased`. Whatever is lost there is only asked of the key again.
 
 use super::lock;
@@ -111,9 +111,12 @@ impl Made {
     pub fn add(&mut self, file: &str, sidecar: &Sidecar) {
         let Some(parsed) = FileName::parse(file) else { return };
         let name = FileName { encryption: EncryptionKind::None, ..parsed.clone() }.to_string();
-        self.known.shift_remove(&name);
+        let before = self.known.shift_remove(&name);
         self.make_room();
         let mut known = json!({ "encryption": parsed.encryption, "seal": digest(sidecar) });
+        if let Some(places) = before.as_ref().and_then(|before| before.get("at")) {
+            known["at"] = places.clone();
+        }
         if let (Some(id), Some(source)) = (sidecar.number(key::ID), sidecar.get(key::SOURCE_ID)) {
             known["id"] = id.into();
             known["source"] = source.into();
@@ -143,7 +146,8 @@ impl Made {
     }
 
     /// By source what was made later than all that is listed of it and is nowhere, though it was not erased here: the
-    /// number and the name. Nothing where a place or a backup could not be looked at, or not all are the site's: it may be there.
+    /// number and the name. Nothing where a place or a backup could not be looked at, not all are the site's, or none of its
+    /// places is among the settings any more: it may be there.
     pub fn gone(&self, document: &Document, listing: &Listing) -> BTreeMap<&str, (BackupId, &str)> {
         let mut gone = BTreeMap::new();
         let elsewhere = document.destinations.keys().any(|name| is_address(name));
@@ -163,7 +167,14 @@ impl Made {
             }
         }
         let is_ours = |known: &Value| known["erased"] == true || known["erasing"] == true;
+        let was_at = |known: &Value| {
+            let places = known["at"].as_array()?;
+            Some(places.iter().filter_map(Value::as_str).any(|name| document.destinations.contains_key(name)))
+        };
         for (name, known) in self.known.iter().filter(|(_, known)| !is_ours(known)) {
+            if was_at(known) == Some(false) {
+                continue;
+            }
             let (Some(id), Some(source)) = (known["id"].as_u64().map(BackupId), known["source"].as_str())
             else {
                 continue;
@@ -192,7 +203,18 @@ impl Made {
     }
 }
 
-/// Remembers a backup that was just made or proven here.
+/// Remembers a backup that was just made for these places.
+pub fn remember_at(document: &Document, file: &str, sidecar: &Sidecar, at: &[String], monitor: &Monitor) {
+    let mut made = Made::of(document);
+    made.add(file, sidecar);
+    // The sidecar says it as well, but not under its MAC.
+    if let Some(known) = plain_name(file).and_then(|name| made.known.get_mut(&name)) {
+        known["at"] = json!(at);
+    }
+    made.keep(document, monitor);
+}
+
+/// Remembers a backup that was just proven here, or made anew where it lies.
 pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, monitor: &Monitor) {
     let mut made = Made::of(document);
     made.add(file, sidecar);
