@@ -6,7 +6,7 @@
 //! "at": ["manual"]}}`, NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Of what another user of the
 //! site made and this one erased there are only `id` and `erased`. Whatever is lost there is only asked of the key again.
 
-use super::lock;
+use super::{lock, state};
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, hex, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::is_address;
@@ -263,8 +263,11 @@ pub fn tell_of_gone(document: &Document, listing: &Listing, source: Option<&str>
 
 /// In words.
 pub fn tell_gone((id, name): (BackupId, &str)) -> String {
+    let us = state::us();
+    // Of others it is not known.
+    let who = if us == 0 { String::new() } else { format!(" or {}", state::user_name(us)) };
     format!(
-        "{name} ({id}) is the newest that was made here and is gone from every place; bam did not erase it"
+        "{name} ({id}) is the newest that was made here and is gone from every place; it was not erased with bam by root{who}"
     )
 }
 

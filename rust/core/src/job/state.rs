@@ -208,7 +208,7 @@ pub fn advice(document: &Document) -> Option<String> {
     ))
 }
 
-fn us() -> u32 {
+pub(super) fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
@@ -323,7 +323,7 @@ fn private_places(site: &str) -> Result<Vec<PathBuf>> {
     Ok(places)
 }
 
-fn user_name(uid: u32) -> String {
+pub(super) fn user_name(uid: u32) -> String {
     Account::by_uid(uid).map_or_else(|| format!("user {uid}"), |account| account.name)
 }
 
