@@ -115,8 +115,8 @@ pub fn mask(text: &str) {
     const SECRET: &str = "s3cret-4711";
     let masked = [by_shape(text.to_owned()), without_password(&Secret::new(text))];
     assert!(text.contains(['@', '=']) || masked.iter().all(|masked| masked == text), "nothing to hide");
-    // Another address in it is taken for that, and what begins as what was hidden for that.
-    let text = text.replace("://", "");
+    // Another address in it is taken for that, and what begins as what was hidden for that. The fuzzer learns the secret.
+    let text = text.replace("://", "").replace(SECRET, "");
     let mut lines = text.lines();
     let mut line = || lines.next().unwrap_or_default();
     let (before, after, around) = (line(), line(), line());
