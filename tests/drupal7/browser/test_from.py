@@ -99,7 +99,7 @@ class FromElsewhere(BrowserTest):
         """Folders of this machine: only what the user of the web server may read."""
         closed = os.path.join(self.top, "closed")
         os.mkdir(closed, 0o700)
-        for folder in (closed, "/root", "/etc/passwd", "relative"):
+        for folder in (closed, "/etc/passwd", "relative"):
             with self.subTest(folder):
                 page.go(f"{PAGES}/from")
                 page.tick("#edit-kind-file")
