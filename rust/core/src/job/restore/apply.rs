@@ -169,7 +169,7 @@ pub fn tar(
         Ok(())
     };
     members(&layout, first, &mut reader, &mut extractor, Some(&mut load), &mut |entry, extractor| {
-        if let Looked::Storage(root) = unlinked.look(&folders, &layout, entry) {
+        if let Looked::Storage(root) = unlinked.look(&folders, &layout, entry)? {
             let live = folders.live_root(root).unwrap_or_default();
             extractor.add_root(&stage(target, &mut journal.borrow_mut(), &live)?)?;
         }

@@ -7,9 +7,11 @@
 
 use crate::archive::beneath::open_dir;
 use crate::source::reach::Reach;
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use crate::{Error, Result};
+use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
-use std::ffi::OsStr;
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -26,32 +28,50 @@ pub struct Target {
     maker: u32,
 }
 
-/// Looks at `path` below the folder `root`; `None` where there is no link to a file or folder, or where another link lies
-/// on the way there.
-pub fn look(root: &Path, path: &[u8]) -> Option<Target> {
+/// Looks at `path` below the folder `root`; `None` where there is no link to a file or folder, where another link lies
+/// on the way there, or where it is closed to us.
+///
+/// # Errors
+///
+/// It cannot be looked at: shared storage that does not answer is not nothing.
+pub fn look(root: &Path, path: &[u8]) -> Result<Option<Target>> {
     let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (path.get(..slash)?, path.get(slash + 1..)?),
+        Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default()),
         None => (&b""[..], path),
     };
-    let handle = OFlags::PATH | OFlags::CLOEXEC;
-    let root = fs::open(root, handle | OFlags::DIRECTORY, Mode::empty()).ok()?;
-    let parent = open_dir(root.as_fd(), parent).ok()?;
-    let link = fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-    if !FileType::from_raw_mode(link.st_mode).is_symlink() {
-        return None;
+    match look_at(root, parent, name) {
+        Ok(found) => Ok(found),
+        Err(
+            Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::LOOP
+            | Errno::XDEV
+            | Errno::ACCESS
+            | Errno::NAMETOOLONG
+            | Errno::INVAL,
+        ) => Ok(None),
+        Err(cause) => Err(Error::io("cannot look at", &root.join(OsStr::from_bytes(path)), cause.into())),
     }
-    let text = fs::readlinkat(&parent, name, Vec::new()).ok()?.into_bytes();
-    let to = fs::openat(&parent, name, handle, Mode::empty()).ok()?;
-    let kind = FileType::from_raw_mode(fs::fstat(&to).ok()?.st_mode);
-    if !kind.is_dir() && !kind.is_file() {
-        return None;
-    }
-    Some(Target { real: real_path(&to)?, is_folder: kind.is_dir(), text, maker: link.st_uid })
 }
 
-fn real_path(handle: &OwnedFd) -> Option<PathBuf> {
-    let path = fs::readlinkat(CWD, format!("/proc/self/fd/{}", handle.as_raw_fd()), Vec::new()).ok()?;
-    Some(PathBuf::from(std::ffi::OsString::from_vec(path.into_bytes()))).filter(|path| path.is_absolute())
+fn look_at(root: &Path, parent: &[u8], name: &[u8]) -> rustix::io::Result<Option<Target>> {
+    let handle = OFlags::PATH | OFlags::CLOEXEC;
+    let root = fs::open(root, handle | OFlags::DIRECTORY, Mode::empty())?;
+    let parent = open_dir(root.as_fd(), parent)?;
+    let link = fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if !FileType::from_raw_mode(link.st_mode).is_symlink() {
+        return Ok(None);
+    }
+    let text = fs::readlinkat(&parent, name, Vec::new())?.into_bytes();
+    let to = fs::openat(&parent, name, handle, Mode::empty())?;
+    let kind = FileType::from_raw_mode(fs::fstat(&to)?.st_mode);
+    if !kind.is_dir() && !kind.is_file() {
+        return Ok(None);
+    }
+    let real = fs::readlinkat(CWD, format!("/proc/self/fd/{}", to.as_raw_fd()), Vec::new())?;
+    let real = PathBuf::from(OsString::from_vec(real.into_bytes()));
+    let found = Target { real, is_folder: kind.is_dir(), text, maker: link.st_uid };
+    Ok(Some(found).filter(|found| found.real.is_absolute()))
 }
 
 impl Target {
@@ -108,11 +128,12 @@ mod tests {
         symlink("../../out", root.join("a/link")).expect("linked");
         symlink("nowhere", root.join("a/dangling")).expect("linked");
         symlink("a", root.join("way")).expect("linked");
-        let found = look(&root, b"a/link").expect("a link to a folder");
+        let look = |path| look(&root, path).expect("looked");
+        let found = look(b"a/link").expect("a link to a folder");
         assert_eq!(found.real, dir.path().canonicalize().expect("real").join("out"));
         assert!(found.is_folder && found.text == b"../../out");
         for path in ["a", "a/dangling", "way/link", "none", "none/link"] {
-            assert!(look(&root, path.as_bytes()).is_none(), "{path}");
+            assert!(look(path.as_bytes()).is_none(), "{path}");
         }
     }
 
@@ -134,7 +155,7 @@ mod tests {
                 lchown(&path, Some(owner), Some(owner)).expect("given");
                 std_fs::set_permissions(&path, std_fs::Permissions::from_mode(mode)).expect("set");
             }
-            look(&root, b"link").expect("a link").may_be_replaced(None)
+            look(&root, b"link").expect("looked").expect("a link").may_be_replaced(None)
         };
         let (root_s, own) = ((0, 0o755), (33, 0o755));
         judged(0, root_s, root_s).expect("root's");
@@ -143,7 +164,7 @@ mod tests {
             judged(33, folder, above).expect_err("it is not theirs, or they may lead elsewhere");
         }
         judged(0, root_s, root_s).expect("root's");
-        let link = look(&root, b"link").expect("a link");
+        let link = look(&root, b"link").expect("looked").expect("a link");
         link.may_be_replaced(Some(33)).expect_err("found behind a link of another");
     }
 }

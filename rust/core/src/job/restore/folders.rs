@@ -257,15 +257,21 @@ impl<'t> Folders<'t> {
 
     /// Looks whether the site has a link to a folder elsewhere where the backup has a folder. It stays, and what it leads
     /// to becomes a root; or nothing is done there, where that may not be. To be called of a member before it is placed.
-    pub fn meet(&self, entry: &Entry) -> Met {
+    ///
+    /// # Errors
+    ///
+    /// What the site has there cannot be looked at.
+    pub fn meet(&self, entry: &Entry) -> Result<Met> {
         if entry.kind != EntryKind::Directory {
-            return Met::None;
+            return Ok(Met::None);
         }
         let part = self.layout.part(&entry.path);
-        let Some(place) = self.place(part).filter(|place| !place.path.is_empty()) else { return Met::None };
-        let Some(root) = self.live.borrow().get(place.root).cloned() else { return Met::None };
-        let Some(found) = behind::look(&root, &place.path).filter(|found| found.is_folder) else {
-            return Met::None;
+        let Some(place) = self.place(part).filter(|place| !place.path.is_empty()) else {
+            return Ok(Met::None);
+        };
+        let Some(root) = self.live.borrow().get(place.root).cloned() else { return Ok(Met::None) };
+        let Some(found) = behind::look(&root, &place.path)?.filter(|found| found.is_folder) else {
+            return Ok(Met::None);
         };
         let link = real_path(&root).join(OsStr::from_bytes(&place.path));
         // What is part of another root is restored there, and nothing that a root lies in is replaced.
@@ -274,7 +280,7 @@ impl<'t> Folders<'t> {
             !found.real.starts_with(&root) && !root.starts_with(&found.real)
         };
         if !self.live.borrow().iter().all(is_apart) {
-            return Met::Inside { link, to: found.text };
+            return Ok(Met::Inside { link, to: found.text });
         }
         let above = self.behind.borrow().get(&place.root).and_then(|(_, maker)| *maker);
         let backups = crate::job::places::local_folders(self.target.document);
@@ -285,11 +291,11 @@ impl<'t> Folders<'t> {
         self.links.borrow_mut().push(link.clone());
         if let Err(why) = allowed {
             self.inner.borrow_mut().insert((place.root, place.path), None);
-            return Met::Refused { link, to: found.real, why };
+            return Ok(Met::Refused { link, to: found.real, why });
         }
         let inner = self.add_inner(place.root, Path::new(OsStr::from_bytes(&place.path)));
         self.behind.borrow_mut().insert(inner, (entry.path.clone(), found.maker(above)));
-        Met::Storage { link, to: found.real, root: inner }
+        Ok(Met::Storage { link, to: found.real, root: inner })
     }
 
     /// Where a member goes.

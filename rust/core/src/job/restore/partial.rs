@@ -67,7 +67,7 @@ pub fn stage(
             linked.insert(path.clone(), content.clone());
         } else {
             if let Some(before) = place(path) {
-                let looked = unlinked.look(&folders, &layout, &member.entry);
+                let looked = unlinked.look(&folders, &layout, &member.entry)?;
                 if let Looked::Storage(root) = looked {
                     let live = folders.live_root(root).unwrap_or_default();
                     holders.push(apply::stage(target, journal, &live)?);

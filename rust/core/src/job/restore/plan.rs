@@ -125,7 +125,7 @@ pub fn of(
             let asked = if whole { None } else { wanted.look(target, &live) };
             if whole || asked.is_some() {
                 refuse_misplaced(&member.entry, Some(&place))?;
-                let looked = unlinked.look(&folders, &layout, &member.entry);
+                let looked = unlinked.look(&folders, &layout, &member.entry)?;
                 let is_it =
                     asked.and_then(|number| wanted.live.get(number)).is_some_and(|path| *path == live);
                 if is_it && member.entry.kind == EntryKind::Directory && looked == Looked::Plain {

@@ -3,7 +3,8 @@
 use super::behind;
 use super::folders::{Folders, Met};
 use crate::archive::{Entry, EntryKind, Layout, show};
-use crate::{Monitor, NoteKind, long_path};
+use crate::look::is_gone;
+use crate::{Error, Monitor, NoteKind, Result, long_path};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -58,41 +59,46 @@ pub enum Looked {
 
 impl Unlinked {
     /// Looks at a member before it is placed.
-    pub fn look(&mut self, folders: &Folders<'_>, layout: &Layout, entry: &Entry) -> Looked {
-        match folders.meet(entry) {
+    pub fn look(&mut self, folders: &Folders<'_>, layout: &Layout, entry: &Entry) -> Result<Looked> {
+        match folders.meet(entry)? {
             Met::Storage { link, to, root } => {
                 self.storage.add(|| arrow(&link, to.as_os_str().as_bytes()));
-                return Looked::Storage(root);
+                return Ok(Looked::Storage(root));
             }
             Met::Refused { link, to, why } => {
                 self.refused.add(|| format!("{} ({why})", arrow(&link, to.as_os_str().as_bytes())));
-                return Looked::Refused;
+                return Ok(Looked::Refused);
             }
             Met::Inside { link, to } => self.replaced.add(|| arrow(&link, &to)),
-            Met::None => self.look_closer(folders, layout, entry),
+            Met::None => self.look_closer(folders, layout, entry)?,
         }
-        Looked::Plain
+        Ok(Looked::Plain)
     }
 
-    fn look_closer(&mut self, folders: &Folders<'_>, layout: &Layout, entry: &Entry) {
+    fn look_closer(&mut self, folders: &Folders<'_>, layout: &Layout, entry: &Entry) -> Result<()> {
         let part = layout.part(&entry.path);
         match entry.kind {
             EntryKind::Directory if folders.was_followed(&entry.path) => {
-                let Some(place) = folders.place(part) else { return };
+                let Some(place) = folders.place(part) else { return Ok(()) };
                 let live = folders.live_path(&place);
-                if !long_path::look(&live).is_ok_and(|found| found.is_symlink()) {
-                    self.gone.add(|| show(live.as_os_str().as_bytes()));
+                match long_path::look(&live) {
+                    Ok(found) if found.is_symlink() => {}
+                    Err(cause) if !is_gone(&cause) => {
+                        return Err(Error::io("cannot look at", &live, cause));
+                    }
+                    _ => self.gone.add(|| show(live.as_os_str().as_bytes())),
                 }
             }
             EntryKind::File { .. } | EntryKind::Sparse { .. } | EntryKind::Hardlink(_) => {
-                let Some(place) = folders.place(part) else { return };
-                let Some(root) = folders.live_root(place.root) else { return };
-                if let Some(found) = behind::look(&root, &place.path).filter(|found| !found.is_folder) {
+                let Some(place) = folders.place(part) else { return Ok(()) };
+                let Some(root) = folders.live_root(place.root) else { return Ok(()) };
+                if let Some(found) = behind::look(&root, &place.path)?.filter(|found| !found.is_folder) {
                     self.replaced.add(|| arrow(&folders.live_path(&place), &found.text));
                 }
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Says which they are; `would`: nothing is done.
