@@ -1,6 +1,7 @@
 """Several repositories: `bam replicate` between them, through the real `restic copy`."""
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -194,6 +195,34 @@ class Mount(RepositoryTest):
         self.init()
         self.at = self.path("mounted")
         os.mkdir(self.at)
+
+    @unittest.skipUnless(os.path.exists("/dev/fuse") and shutil.which("fusermount"), "there is no FUSE here")
+    def test_shared_storage_that_does_not_answer_stops_a_restore(self):
+        link = os.path.join(self.files, "shared")
+        os.mkdir(self.path("storage"))
+        with open(self.path("storage/film"), "w") as film:
+            film.write("film")
+        os.symlink(self.path("storage"), link)
+        made = self.backup("files", "inc,manual")
+        # A file system whose program is gone answers nothing but ENOTCONN, as network storage that was lost does.
+        process = self.start("mount", str(made["id"]), self.at)
+        self.addCleanup(subprocess.run, ["fusermount", "-q", "-u", "-z", self.at])
+        self.wait(lambda: os.path.ismount(self.at), process)
+        for each in descendants(process.pid):
+            os.kill(each, signal.SIGKILL)
+        process.wait()
+        os.unlink(link)
+        os.symlink(self.at, link)
+        self.wait(lambda: self.answers(self.at) == errno.ENOTCONN)
+        self.assertSays(self.bam("restore", str(made["id"]), "--yes", "--destination", "manual", expect=1), link, "not connected")
+        self.assertEqual(os.readlink(link), self.at)
+
+    @staticmethod
+    def answers(path):
+        try:
+            os.stat(path)
+        except OSError as cause:
+            return cause.errno
 
     @unittest.skipUnless(os.path.exists("/dev/fuse") and shutil.which("fusermount"), "there is no FUSE here")
     def test_a_backup_is_shown_as_a_folder(self):
