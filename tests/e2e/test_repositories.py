@@ -197,7 +197,7 @@ class Mount(RepositoryTest):
         os.mkdir(self.at)
 
     @unittest.skipUnless(os.path.exists("/dev/fuse") and shutil.which("fusermount"), "there is no FUSE here")
-    def test_shared_storage_that_does_not_answer_stops_a_restore(self):
+    def test_shared_storage_that_does_not_answer_stops_a_backup_and_a_restore(self):
         link = os.path.join(self.files, "shared")
         os.mkdir(self.path("storage"))
         with open(self.path("storage/film"), "w") as film:
@@ -214,6 +214,7 @@ class Mount(RepositoryTest):
         os.unlink(link)
         os.symlink(self.at, link)
         self.wait(lambda: self.answers(self.at) == errno.ENOTCONN)
+        self.assertSays(self.bam("backup", "files", "manual", expect=1), link, "not connected", "ignore_errors")
         self.assertSays(self.bam("restore", str(made["id"]), "--yes", "--destination", "manual", expect=1), link, "not connected")
         self.assertEqual(os.readlink(link), self.at)
 

@@ -7,7 +7,7 @@ use crate::{NoteKind, Result};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,13 +25,16 @@ impl Walk<'_> {
         let opened = fs::openat(&dir, self.name(at), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         let (handle, to) = match opened.and_then(|handle| fs::fstat(&handle).map(|to| (handle, to))) {
             Ok(found) => found,
-            Err(Errno::ACCESS) => {
-                self.lost(Errno::ACCESS)?;
+            // It leads to nothing.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => {
                 return Ok(Some(What::Link(stat, target)));
             }
-            Err(_) => return Ok(Some(What::Link(stat, target))),
+            Err(cause) => return self.lost(cause).map(|()| Some(What::Link(stat, target))),
         };
-        let Some(real) = self.real_path(&handle) else { return Ok(Some(What::Link(stat, target))) };
+        let real = match self.real_path(&handle) {
+            Ok(real) => real,
+            Err(cause) => return self.lost(cause).map(|()| Some(What::Link(stat, target))),
+        };
         let here = self.levels.last().map_or(0, |level| level.tree);
         if let Some((tree, rest)) = self.tree_of(&real) {
             // A relative link moves along with its tree; so does any link of the base, which returns to its place.
@@ -89,14 +92,13 @@ impl Walk<'_> {
     }
 
     /// The path of what a link leads to, without links.
-    fn real_path(&self, handle: &OwnedFd) -> Option<Vec<u8>> {
+    fn real_path(&self, handle: &OwnedFd) -> rustix::io::Result<Vec<u8>> {
         let known = fs::readlinkat(fs::CWD, format!("/proc/self/fd/{}", handle.as_raw_fd()), Vec::new());
-        match known {
-            Ok(path) => Some(path.into_bytes()),
-            Err(_) => {
-                self.absolute().canonicalize().ok().map(|path| path.into_os_string().into_encoded_bytes())
-            }
-        }
+        known.map(CString::into_bytes).or_else(|failed| {
+            let real = self.absolute().canonicalize();
+            real.map(|path| path.into_os_string().into_encoded_bytes())
+                .map_err(|cause| Errno::from_io_error(&cause).unwrap_or(failed))
+        })
     }
 
     /// The innermost tree in which this real path lies, and the rest of it.
