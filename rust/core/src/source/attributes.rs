@@ -40,24 +40,49 @@ fn foreign_in(names: &[u8]) -> Option<&'static str> {
 }
 
 /// Reads them; nothing where the file system has none. What vanishes meanwhile is left out.
-pub fn of(file: impl AsFd) -> Vec<Attribute> {
+///
+/// # Errors
+///
+/// They cannot be read, because the disk fails, say.
+pub fn of(file: impl AsFd) -> Result<Vec<Attribute>, Errno> {
     let mut few = [0u8; 256];
     let mut found = Vec::new();
     match flistxattr(&file, &mut few[..]) {
-        Ok(0) => {}
-        Ok(len) => named(&file, few.get(..len).unwrap_or_default(), &mut found),
         Err(Errno::RANGE) => {
             let mut many = vec![0u8; LONGEST];
-            if let Ok(len) = flistxattr(&file, &mut many[..]) {
-                named(&file, many.get(..len).unwrap_or_default(), &mut found);
+            if let Some(len) = if_any(flistxattr(&file, &mut many[..]))? {
+                named(&file, many.get(..len).unwrap_or_default(), &mut found)?;
             }
         }
-        Err(_) => {}
+        listed => {
+            if let Some(len) = if_any(listed)?.filter(|len| *len > 0) {
+                named(&file, few.get(..len).unwrap_or_default(), &mut found)?;
+            }
+        }
     }
-    found
+    Ok(found)
 }
 
-fn named(file: &impl AsFd, names: &[u8], found: &mut Vec<Attribute>) {
+/// `None`: there are none, none that we may see, or what is there was replaced by a longer one meanwhile.
+fn if_any(read: Result<usize, Errno>) -> Result<Option<usize>, Errno> {
+    match read {
+        Ok(len) => Ok(Some(len)),
+        Err(
+            Errno::NODATA
+            | Errno::NOTSUP
+            | Errno::NOSYS
+            | Errno::PERM
+            | Errno::ACCESS
+            | Errno::INVAL
+            | Errno::NOENT
+            | Errno::RANGE
+            | Errno::TOOBIG,
+        ) => Ok(None),
+        Err(cause) => Err(cause),
+    }
+}
+
+fn named(file: &impl AsFd, names: &[u8], found: &mut Vec<Attribute>) -> Result<(), Errno> {
     let names = names.split(|b| *b == 0).filter(|name| !name.is_empty() && is_kept(name));
     for name in names {
         let mut value = vec![0u8; 1024];
@@ -66,13 +91,14 @@ fn named(file: &impl AsFd, names: &[u8], found: &mut Vec<Attribute>) {
             value = vec![0u8; LONGEST];
             read = fgetxattr(file, name, &mut value[..]);
         }
-        if let Ok(len) = read {
+        if let Some(len) = if_any(read)? {
             value.truncate(len);
             value.shrink_to_fit();
             found.push(Attribute { name: name.to_vec(), value });
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(())
 }
 
 fn is_kept(name: &[u8]) -> bool {
@@ -85,6 +111,13 @@ fn is_kept(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn none_is_no_failure_and_a_failure_is_not_none() {
+        let file = std::fs::File::open("/proc/self/status").expect("opened");
+        assert_eq!(of(&file), Ok(Vec::new()));
+        assert_eq!((if_any(Err(Errno::NOTSUP)), if_any(Err(Errno::IO))), (Ok(None), Err(Errno::IO)));
+    }
 
     /// As flistxattr(2) gives them.
     #[test]

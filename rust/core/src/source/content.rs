@@ -55,7 +55,7 @@ impl Opened {
         }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                let attributes = attributes::of(&file);
+                let attributes = attributes::of(&file)?;
                 Ok(Opened {
                     stat,
                     attributes,

@@ -189,13 +189,13 @@ impl<'a> Walk<'a> {
         }
         let tree = walk.add_tree(real.as_os_str().as_bytes(), id(&stat));
         let names = Names::read(&dir, &mut walk.listing).map_err(failed)?;
-        let attributes = walk.attributes(&dir);
+        let attributes = walk.attributes(&dir).map_err(failed)?;
         walk.push(dir, names, id(&stat), tree, true, None);
         Ok((walk, stat, attributes))
     }
 
     /// What else a folder has; says once where it has what is not kept.
-    fn attributes(&mut self, dir: &OwnedFd) -> Vec<Attribute> {
+    fn attributes(&mut self, dir: &OwnedFd) -> Result<Vec<Attribute>, Errno> {
         if !self.told_of_lists
             && let Some(list) = attributes::foreign_list(dir)
         {
@@ -314,7 +314,10 @@ impl<'a> Walk<'a> {
             Some(outside) => self.add_tree(outside.real, outside.id),
             None => self.levels.last().map_or(0, |up| up.tree),
         };
-        let attributes = self.attributes(&dir);
+        let attributes = match self.attributes(&dir) {
+            Ok(attributes) => attributes,
+            Err(cause) => self.lost(cause).map(|()| Vec::new())?,
+        };
         self.push(dir, names, id(&stat), tree, followed, reach);
         Ok(Some(What::Folder { stat, attributes, followed }))
     }
@@ -442,7 +445,7 @@ pub fn lost(
     monitor: &Monitor,
     losses: &mut Losses,
 ) -> Result<()> {
-    if matches!(cause, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO | Errno::STALE) {
+    if matches!(cause, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) {
         let text = format!("{} vanished while the backup was made", show(path));
         monitor.note(NoteKind::Warning, text);
         losses.vanished += 1;
