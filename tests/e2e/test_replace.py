@@ -201,9 +201,10 @@ class Replace(SiteTest):
                 self.server.sql("update z set i = 2", self.name)
                 visitors = []
                 for n in range(4):
-                    with open(self.path("visits"), "w") as file:
+                    # One for each: the one before may still be read.
+                    with open(self.path(f"visits{n}"), "w") as file:
                         file.write(f"do sleep({n * seconds / 4});\n" + f"select sleep({seconds}) from z;\n" * 2000)
-                    with open(self.path("visits")) as file:
+                    with open(self.path(f"visits{n}")) as file:
                         visitors.append(subprocess.Popen(self.server.client("--batch", self.name), stdin=file,
                                                          stdout=subprocess.DEVNULL))
                 reading = "select count(*) from information_schema.processlist where info like 'select sleep%'"
