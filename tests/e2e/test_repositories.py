@@ -16,6 +16,9 @@ from repositories import RepositoryTest
 from sshd import PROGRAM, Sshd
 
 
+NEEDS_FUSE = unittest.skipUnless(os.path.exists("/dev/fuse") and shutil.which("fusermount"), "there is no FUSE here")
+
+
 class Replicate(RepositoryTest):
     def setUp(self):
         super().setUp()
@@ -196,7 +199,15 @@ class Mount(RepositoryTest):
         self.at = self.path("mounted")
         os.mkdir(self.at)
 
-    @unittest.skipUnless(os.path.exists("/dev/fuse") and shutil.which("fusermount"), "there is no FUSE here")
+    def mount(self, made):
+        """The process that shows a backup, once it does."""
+        process = self.start("mount", str(made["id"]), self.at)
+        # Also where its process is gone.
+        self.addCleanup(subprocess.run, ["fusermount", "-q", "-u", "-z", self.at])
+        self.wait(lambda: os.path.ismount(self.at), process)
+        return process
+
+    @NEEDS_FUSE
     def test_shared_storage_that_does_not_answer_stops_a_backup_and_a_restore(self):
         link = os.path.join(self.files, "shared")
         os.mkdir(self.path("storage"))
@@ -205,9 +216,7 @@ class Mount(RepositoryTest):
         os.symlink(self.path("storage"), link)
         made = self.backup("files", "inc,manual")
         # A file system whose program is gone answers nothing but ENOTCONN, as network storage that was lost does.
-        process = self.start("mount", str(made["id"]), self.at)
-        self.addCleanup(subprocess.run, ["fusermount", "-q", "-u", "-z", self.at])
-        self.wait(lambda: os.path.ismount(self.at), process)
+        process = self.mount(made)
         for each in descendants(process.pid):
             os.kill(each, signal.SIGKILL)
         process.wait()
@@ -225,7 +234,7 @@ class Mount(RepositoryTest):
         except OSError as cause:
             return cause.errno
 
-    @unittest.skipUnless(os.path.exists("/dev/fuse") and shutil.which("fusermount"), "there is no FUSE here")
+    @NEEDS_FUSE
     def test_a_backup_is_shown_as_a_folder(self):
         made = self.bam_json("backup", "files", "inc")
         self.write("sites/default/files/later", "later")
@@ -233,9 +242,7 @@ class Mount(RepositoryTest):
         self.bam("backup", "files", "inc")
         os.remove(self.files + "/later")
         wanted = tree(self.files)
-        process = self.start("mount", str(made["id"]), self.at)
-        self.addCleanup(subprocess.run, ["fusermount", "-q", "-u", self.at])
-        self.wait(lambda: os.path.ismount(self.at), process)
+        process = self.mount(made)
         shown = os.listdir(self.at + "/ids")
         self.assertEqual(len(shown), 2, "of this backup alone")
         [files] = [name for name in shown if os.path.isdir(f"{self.at}/ids/{name}{self.files}")]

@@ -34,6 +34,7 @@ pub mod job;
 mod long_path;
 pub mod look;
 mod monitor;
+mod mounts;
 mod secret;
 pub mod source;
 mod sync;

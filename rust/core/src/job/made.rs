@@ -3,8 +3,9 @@
 //! what its sidecar says under the MAC, its number, source and places, and whether it was erased here.
 //!
 //! Kept in the state folder, `made.json`: `{"NAME": {"encryption": "aes256", "seal": "…", "id": 1795…, "source": "db",
-//! "at": ["manual"]}}`, NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Of what another user of the
-//! site made and this one erased there are only `id` and `erased`. Whatever is lost there is only asked of the key again.
+//! "at": ["manual"]}}`, NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Of
+//! what another user of the site made and this one erased there are only `id` and `erased`. Whatever is lost there is only
+//! asked of the key again.
 
 use super::{lock, state};
 use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, hex, key};
@@ -167,14 +168,11 @@ impl Made {
             }
         }
         let is_ours = |known: &Value| known["erased"] == true || known["erasing"] == true;
-        let was_at = |known: &Value| {
-            let places = known["at"].as_array()?;
-            Some(places.iter().filter_map(Value::as_str).any(|name| document.destinations.contains_key(name)))
-        };
-        for (name, known) in self.known.iter().filter(|(_, known)| !is_ours(known)) {
-            if was_at(known) == Some(false) {
-                continue;
-            }
+        let is_there =
+            |place: &Value| place.as_str().is_some_and(|name| document.destinations.contains_key(name));
+        let is_elsewhere =
+            |known: &Value| known["at"].as_array().is_some_and(|places| !places.iter().any(is_there));
+        for (name, known) in self.known.iter().filter(|(_, known)| !is_ours(known) && !is_elsewhere(known)) {
             let (Some(id), Some(source)) = (known["id"].as_u64().map(BackupId), known["source"].as_str())
             else {
                 continue;
@@ -203,21 +201,16 @@ impl Made {
     }
 }
 
-/// Remembers a backup that was just made for these places.
-pub fn remember_at(document: &Document, file: &str, sidecar: &Sidecar, at: &[String], monitor: &Monitor) {
+/// Remembers a backup that was just made for the places `at`, or, where there are none, proven here or made anew where it
+/// lies: then those that are known stay.
+pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, at: &[String], monitor: &Monitor) {
     let mut made = Made::of(document);
     made.add(file, sidecar);
     // The sidecar says it as well, but not under its MAC.
-    if let Some(known) = plain_name(file).and_then(|name| made.known.get_mut(&name)) {
+    if let (false, Some(known)) = (at.is_empty(), plain_name(file).and_then(|name| made.known.get_mut(&name)))
+    {
         known["at"] = json!(at);
     }
-    made.keep(document, monitor);
-}
-
-/// Remembers a backup that was just proven here, or made anew where it lies.
-pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, monitor: &Monitor) {
-    let mut made = Made::of(document);
-    made.add(file, sidecar);
     made.keep(document, monitor);
 }
 
@@ -305,7 +298,7 @@ mod tests {
         let mut sidecar = Sidecar::new();
         sidecar.set_digest(key::HMAC_SHA256, &[7; 32]);
         sidecar.set_number(key::ID, 5);
-        remember(&document, "x.tar.gz.enc", &sidecar, &Monitor::new());
+        remember(&document, "x.tar.gz.enc", &sidecar, &[], &Monitor::new());
         let made = Made::of(&document);
         assert!(made.was_encrypted("x.tar.gz") && made.was_sealed("x.tar.gz"));
         assert!(!made.was_encrypted("x.mysql.gz") && !made.was_sealed("notes.txt"));
@@ -340,7 +333,7 @@ mod tests {
         let file = lock::state_dir(&document).expect("made").join(FILE);
         let remember = || {
             let monitor = Monitor::new();
-            remember(&document, "x.tar.gz", &Sidecar::new(), &monitor);
+            remember(&document, "x.tar.gz", &Sidecar::new(), &[], &monitor);
             monitor.notes()
         };
         std::fs::create_dir(&file).expect("made");

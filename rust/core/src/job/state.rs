@@ -52,6 +52,7 @@ impl Home {
         let us = us();
         if us == 0 {
             let group = group_of(&document.site)?;
+            // What cannot be looked at is not replaced by a place of our own.
             look::itself(&place)?;
             return match make_all().and_then(|()| Home::at(&place, group)) {
                 Err(error) if error.code() == Code::Io => Home::private(&site),

@@ -45,22 +45,15 @@ fn foreign_in(names: &[u8]) -> Option<&'static str> {
 ///
 /// They cannot be read, because the disk fails, say.
 pub fn of(file: impl AsFd) -> Result<Vec<Attribute>, Errno> {
-    let mut few = [0u8; 256];
-    let mut found = Vec::new();
-    match flistxattr(&file, &mut few[..]) {
-        Err(Errno::RANGE) => {
-            let mut many = vec![0u8; LONGEST];
-            if let Some(len) = if_any(flistxattr(&file, &mut many[..]))? {
-                named(&file, many.get(..len).unwrap_or_default(), &mut found)?;
-            }
-        }
-        listed => {
-            if let Some(len) = if_any(listed)?.filter(|len| *len > 0) {
-                named(&file, few.get(..len).unwrap_or_default(), &mut found)?;
-            }
-        }
+    let (mut few, mut many) = ([0u8; 256], Vec::new());
+    let mut listed = flistxattr(&file, &mut few[..]);
+    if listed == Err(Errno::RANGE) {
+        many = vec![0u8; LONGEST];
+        listed = flistxattr(&file, &mut many[..]);
     }
-    Ok(found)
+    let names = if many.is_empty() { &few[..] } else { &many };
+    let len = if_any(listed)?.unwrap_or(0);
+    named(&file, names.get(..len).unwrap_or_default())
 }
 
 /// `None`: there are none, none that we may see, or what is there was replaced by a longer one meanwhile.
@@ -82,7 +75,8 @@ fn if_any(read: Result<usize, Errno>) -> Result<Option<usize>, Errno> {
     }
 }
 
-fn named(file: &impl AsFd, names: &[u8], found: &mut Vec<Attribute>) -> Result<(), Errno> {
+fn named(file: &impl AsFd, names: &[u8]) -> Result<Vec<Attribute>, Errno> {
+    let mut found = Vec::new();
     let names = names.split(|b| *b == 0).filter(|name| !name.is_empty() && is_kept(name));
     for name in names {
         let mut value = vec![0u8; 1024];
@@ -98,7 +92,7 @@ fn named(file: &impl AsFd, names: &[u8], found: &mut Vec<Attribute>) -> Result<(
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(())
+    Ok(found)
 }
 
 fn is_kept(name: &[u8]) -> bool {

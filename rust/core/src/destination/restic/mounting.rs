@@ -4,9 +4,8 @@ use super::Repository;
 use super::lock::with_lock;
 use super::pipes;
 use super::program::Call;
-use crate::look;
 use crate::{Code, Error, Monitor, Result};
-use std::os::unix::ffi::OsStrExt;
+use crate::{look, mounts};
 use std::path::Path;
 
 impl Repository {
@@ -25,7 +24,8 @@ impl Repository {
             })?;
             ended.check(&self.access).map(drop)
         });
-        if is_mounted(folder) {
+        // As far as the kernel tells.
+        if mounts::is_listed(folder).unwrap_or(false) {
             let text = format!("{} is still in use and stays mounted", folder.display());
             return Err(Error::new(Code::Locked, text)
                 .hint(format!("leave it, then: fusermount -u '{}'", folder.display())));
@@ -52,17 +52,4 @@ fn can_mount() -> Result<()> {
             .hint("a container has to be given it; or look into the backup with `bam ls` and `bam cat`"));
     }
     Ok(())
-}
-
-/// Whether the kernel has something mounted there; as far as it tells.
-fn is_mounted(folder: &Path) -> bool {
-    let octal = |byte: &u8| match byte {
-        b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}").into_bytes(),
-        other => vec![*other],
-    };
-    let wanted: Vec<u8> = folder.as_os_str().as_bytes().iter().flat_map(octal).collect();
-    let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    mounts
-        .split(|byte| *byte == b'\n')
-        .any(|line| line.split(|byte| *byte == b' ').nth(4) == Some(&wanted[..]))
 }

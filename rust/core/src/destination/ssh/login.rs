@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 const OFFERS: usize = 5;
 
 /// Bytes that are read of a key file: one of RSA with 16384 bits has 13 000.
-const LONGEST_KEY: u64 = 1 << 20;
+const LONGEST_KEY: usize = 1 << 20;
 
 impl Server {
     /// By the configured key file, else the agent's keys and the usual key files; then by password.
@@ -148,8 +148,9 @@ impl Server {
 
 /// The text of a key file: libssh2 does not say why it cannot read one, and puts it down to its format.
 fn read_key(file: &Path) -> std::io::Result<Zeroizing<String>> {
-    let mut key = Zeroizing::new(String::new());
-    File::open(file)?.take(LONGEST_KEY).read_to_string(&mut key)?;
+    // With room for all of it: growing would leave copies behind.
+    let mut key = Zeroizing::new(String::with_capacity(LONGEST_KEY));
+    File::open(file)?.take(LONGEST_KEY as u64).read_to_string(&mut key)?;
     Ok(key)
 }
 

@@ -135,7 +135,7 @@ fn attempt(
         let named = run.name(&listing, refused)?;
         let (saved, outcomes) = run.to_repositories(&named, &repositories)?;
         if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
-            made::remember_at(document, &named.file(), &run.sidecar(&named), &choice.destinations, monitor);
+            made::remember(document, &named.file(), &run.sidecar(&named), &choice.destinations, monitor);
         }
         failed.extend(outcomes);
         return report(choice, &named, &failed, saved, None, started, monitor);
@@ -294,7 +294,7 @@ impl Run<'_> {
         let written = finished.written.clone();
         let outcomes = finished.commit(&sidecar.to_string());
         if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
-            made::remember_at(self.document, &named.file(), &sidecar, &self.choice.destinations, monitor);
+            made::remember(self.document, &named.file(), &sidecar, &self.choice.destinations, monitor);
         }
         Ok((outcomes, bytes_in, written))
     }

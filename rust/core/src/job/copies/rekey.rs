@@ -276,7 +276,7 @@ impl Run<'_> {
             let sha256 = trust::sealed_digest(self.document, &backup.file, &sidecar, self.monitor)?;
             seal.renew(&mut sidecar, &sha256);
             place.write_sidecar(&backup.file, &sidecar.to_string())?;
-            made::remember(self.document, &backup.file, &sidecar, self.monitor);
+            made::remember(self.document, &backup.file, &sidecar, &[], self.monitor);
             self.tell(backup, place.id(), "rekeyed", None);
         }
         Ok(())
@@ -313,7 +313,7 @@ impl Run<'_> {
             };
             match &put {
                 Ok(()) => {
-                    made::remember(self.document, &new.name, &fresh.sidecar, self.monitor);
+                    made::remember(self.document, &new.name, &fresh.sidecar, &[], self.monitor);
                     self.tell(backup, place.id(), "rekeyed", None);
                 }
                 Err(error) if error.code() == Code::Cancelled => return put,

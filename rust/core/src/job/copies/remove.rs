@@ -14,7 +14,8 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
     let backup = ask.find(document, &there.listing, monitor)?;
     let (mut erased, mut failed) = (Vec::new(), Vec::new());
     made::erasing(document, &backup.file, true, monitor);
-    for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
+    let holding = || there.places.iter().filter(|place| backup.copy_at(place.id()).is_some());
+    for place in holding() {
         match place.remove(&backup.file) {
             Ok(()) => {
                 erased.push(place.id());
@@ -33,8 +34,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
     }
     if erased.is_empty() {
         // Of a copy that went half, the next run takes the rest.
-        let mut held = there.places.iter().filter(|place| backup.copy_at(place.id()).is_some());
-        if held.all(|place| matches!(place.stat(&backup.file), Ok(Some(_)))) {
+        if holding().all(|place| matches!(place.stat(&backup.file), Ok(Some(_)))) {
             made::erasing(document, &backup.file, false, monitor);
         }
         return Err(Error::new(Code::Destination, format!("{} could not be erased anywhere", backup.file))

@@ -6,6 +6,7 @@
 //! the user who restores count as they are, but not where another's link has led to them.
 
 use crate::archive::beneath::open_dir;
+use crate::look::is_gone;
 use crate::source::reach::Reach;
 use crate::{Error, Result};
 use rustix::fd::{AsFd, AsRawFd};
@@ -41,15 +42,8 @@ pub fn look(root: &Path, path: &[u8]) -> Result<Option<Target>> {
     };
     match look_at(root, parent, name) {
         Ok(found) => Ok(found),
-        Err(
-            Errno::NOENT
-            | Errno::NOTDIR
-            | Errno::LOOP
-            | Errno::XDEV
-            | Errno::ACCESS
-            | Errno::NAMETOOLONG
-            | Errno::INVAL,
-        ) => Ok(None),
+        Err(Errno::XDEV | Errno::ACCESS | Errno::NAMETOOLONG | Errno::INVAL) => Ok(None),
+        Err(cause) if is_gone(&cause.into()) => Ok(None),
         Err(cause) => Err(Error::io("cannot look at", &root.join(OsStr::from_bytes(path)), cause.into())),
     }
 }

@@ -2,11 +2,12 @@
 
 use super::docroots::Docroots;
 use super::target::Target;
-use super::{behind, keep, mounts};
+use super::{behind, keep};
 use crate::archive::{self, Entry, EntryKind, Layout, Part, Place, show};
 use crate::config::docroot_of;
 use crate::job::member_path::{below, join};
 use crate::look;
+use crate::mounts;
 use crate::source::exclude::{plain_path, real_path};
 use crate::{Monitor, NoteKind, Result};
 use std::cell::RefCell;

@@ -5,7 +5,7 @@
 //! `left_out` what of the site stays, `behind` and `unlinked` what becomes of links to other places; `apply` (for some
 //! paths or tables `partial`, for another place than the site `elsewhere`) writes the new data beside the old; `journal`
 //! has each step on disk; `swap` and `swap_path` let old and new trade
-//! places, `carry` with what outlives it and `mounts` with what cannot be renamed; `erase` removes the old data, and
+//! places, `carry` with what outlives it and `crate::mounts` with what cannot be renamed; `erase` removes the old data, and
 //! `leftovers` remembers what could not be removed. After a kill, `recover` goes on from the journal.
 
 pub(super) mod apply;
@@ -19,7 +19,6 @@ pub(crate) mod journal;
 mod keep;
 mod left_out;
 mod leftovers;
-mod mounts;
 mod partial;
 mod plan;
 pub(super) mod recover;

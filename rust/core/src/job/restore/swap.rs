@@ -7,9 +7,9 @@
 //! already is read from the disk (inode numbers, folder names), not remembered.
 
 use super::carry::{self, Carry};
-use super::mounts;
 use crate::entries;
 use crate::look::{self, exists};
+use crate::mounts;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, RenameFlags};

@@ -5,9 +5,9 @@
 //! [`super::swap::TreeSwap`], what was done before a kill is read from the disk.
 
 use super::carry::Carry;
-use super::mounts;
 use super::swap::{carry_over, private_folder};
 use crate::look::{self, exists};
+use crate::mounts;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{CWD, RenameFlags};
 use serde::{Deserialize, Serialize};

@@ -2,6 +2,7 @@
 
 use super::{Outside, Place, Walk, What, id, withheld};
 use crate::archive::show;
+use crate::look::is_gone;
 use crate::source::reach::Reach;
 use crate::{NoteKind, Result};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -26,7 +27,7 @@ impl Walk<'_> {
         let (handle, to) = match opened.and_then(|handle| fs::fstat(&handle).map(|to| (handle, to))) {
             Ok(found) => found,
             // It leads to nothing.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => {
+            Err(cause) if is_gone(&cause.into()) || cause == Errno::NAMETOOLONG => {
                 return Ok(Some(What::Link(stat, target)));
             }
             Err(cause) => return self.lost(cause).map(|()| Some(What::Link(stat, target))),

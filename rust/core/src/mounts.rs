@@ -37,6 +37,15 @@ pub fn is_point(folder: &Path) -> Result<bool> {
     {
         return Ok(true);
     }
+    is_listed(folder)
+}
+
+/// Whether the kernel lists `folder`, a path without links, as a mount point, without looking at it.
+///
+/// # Errors
+///
+/// As of [`below`].
+pub fn is_listed(folder: &Path) -> Result<bool> {
     Ok(all()?.iter().any(|point| point == folder))
 }
 
