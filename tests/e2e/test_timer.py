@@ -34,10 +34,10 @@ class Timer(SiteTest):
         self.program = shutil.copy(BAM, self.path("bam"))
         self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual"], "every": "1d"}}
 
-    def schedule(self, *arguments, expect=0, config=None):
+    def schedule(self, *arguments, expect=0, config=None, run=()):
         """`bam schedule …` on a machine with no timers but ours."""
         config = config or self.write_document()
-        command = ["unshare", "--mount", "sh", "-c", ELSEWHERE, "sh", *self.folders, self.program, "--config", config, *arguments]
+        command = ["unshare", "--mount", "sh", "-c", ELSEWHERE, "sh", *self.folders, *run, self.program, "--config", config, *arguments]
         done = subprocess.run(command, capture_output=True, text=True)
         self.assertEqual(done.returncode, expect, done)
         return done
@@ -114,3 +114,16 @@ class Timer(SiteTest):
         done = self.schedule("schedule", "remove", config=config)
         self.assertEqual((self.installed(), "it stays" in done.stderr), (["bam", "mine"], True))
         self.schedule("schedule", "status", config=config)
+
+    def test_what_is_closed_is_told_and_is_not_nothing(self):
+        config = self.write_document()
+        os.chmod(config, 0o644)
+        os.makedirs(self.path("state"), exist_ok=True)
+        os.chown(self.path("state"), 65534, 65534)
+        with open(os.path.join(self.path("cron.d"), "closed"), "w") as file:
+            os.fchmod(file.fileno(), 0o600)
+        anybody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        for asked in "status", "remove":
+            done = self.schedule("schedule", asked, config=config, run=anybody, expect=3)
+            self.assertIn("/etc/cron.d/closed cannot be read", done.stderr, asked)
+        self.assertNotIn("no cron line of this machine does", done.stderr)

@@ -49,15 +49,37 @@ pub fn is_listed(folder: &Path) -> Result<bool> {
     Ok(all()?.iter().any(|point| point == folder))
 }
 
-/// All mount points of this process, as proc(5) lists them: the fifth field, blanks and the like in octal.
+/// What is mounted of a device, by its number: `/dev/sdb1`, `server:/share`.
+///
+/// # Errors
+///
+/// As of [`below`].
+pub fn source(number: &str) -> Result<Option<String>> {
+    // 36 35 98:0 /root /mount options … - type source options
+    let text = list()?;
+    let found = text.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut words = line.split(|byte| *byte == b' ');
+        words.nth(2).filter(|word| *word == number.as_bytes())?;
+        words.find(|word| *word == b"-")?;
+        words.nth(1)
+    });
+    Ok(found.map(|source| String::from_utf8_lossy(&plain(source)).into_owned()))
+}
+
+/// All mount points of this process: the fifth field.
 fn all() -> Result<Vec<PathBuf>> {
-    let list = Path::new("/proc/self/mountinfo");
-    let text = match fs::read(list) {
-        Err(cause) if is_gone(&cause) => Vec::new(),
-        text => text.at("cannot tell what is mounted by", list)?,
-    };
+    let text = list()?;
     let points = text.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
     Ok(points.map(|point| PathBuf::from(OsStr::from_bytes(&plain(point)))).collect())
+}
+
+/// What proc(5) lists, blanks and the like in octal; nothing where there is no /proc.
+fn list() -> Result<Vec<u8>> {
+    let list = Path::new("/proc/self/mountinfo");
+    match fs::read(list) {
+        Err(cause) if is_gone(&cause) => Ok(Vec::new()),
+        text => text.at("cannot tell what is mounted by", list),
+    }
 }
 
 /// Takes `\040` and its like out.

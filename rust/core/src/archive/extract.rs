@@ -92,7 +92,10 @@ impl Root {
     fn open(path: &Path) -> Result<Root> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = fs::open(path, flags, Mode::empty()).at("cannot open the folder", path)?;
-        let inherits = fs::getxattr_query(path, DEFAULT_ACL).is_ok_and(|len| len > 0);
+        let inherits = match fs::getxattr_query(path, DEFAULT_ACL) {
+            Err(Errno::NODATA | Errno::NOTSUP) => false,
+            found => found.at("cannot read the access control list of", path)? > 0,
+        };
         Ok(Root { path: path.to_path_buf(), dir, inherits })
     }
 }

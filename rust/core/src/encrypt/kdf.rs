@@ -4,6 +4,7 @@ use super::cbc::{Boxed, KeyIv};
 use super::{KeyCheck, MacKey, Passphrase};
 use crate::{Code, Error, Monitor, Result, threads};
 use crossbeam_channel::{Receiver, bounded};
+use std::thread::JoinHandle;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing, zeroize_stack};
 
 /// The 8 random bytes behind `Salted__`.
@@ -215,6 +216,7 @@ impl Keys {
 pub struct Derivation {
     salt: Salt,
     derived: Receiver<Result<Keys>>,
+    thread: JoinHandle<()>,
 }
 
 impl Derivation {
@@ -223,8 +225,8 @@ impl Derivation {
         let passphrase = passphrase.clone();
         let (sender, derived) = bounded(1);
         // Nobody may want them any more.
-        threads::spawn("bam-kdf", move || drop(sender.send(kdf.derive(&passphrase, salt))))?;
-        Ok(Derivation { salt, derived })
+        let thread = threads::spawn("bam-kdf", move || drop(sender.send(kdf.derive(&passphrase, salt))))?;
+        Ok(Derivation { salt, derived, thread })
     }
 
     /// The same for a file that nobody has anything to write to yet: with a fresh random salt.
@@ -239,12 +241,20 @@ impl Derivation {
 
     /// Waits for the keys.
     pub fn keys(self) -> Result<Keys> {
-        self.derived.recv().unwrap_or_else(|_| Err(broken()))
+        let keys = self.derived.recv();
+        self.ended(keys.ok())
     }
 
     /// Waits for the keys, but no longer than until the work is cancelled. The thread then ends by itself.
     pub fn keys_unless_cancelled(self, monitor: &Monitor) -> Result<Keys> {
-        monitor.receive(&self.derived)?.unwrap_or_else(|| Err(broken()))
+        let keys = monitor.receive(&self.derived)?;
+        self.ended(keys)
+    }
+
+    /// Nothing of a thread that is done is left when its keys are used.
+    fn ended(self, keys: Option<Result<Keys>>) -> Result<Keys> {
+        let _ = self.thread.join();
+        keys.unwrap_or_else(|| Err(broken()))
     }
 }
 

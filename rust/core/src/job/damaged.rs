@@ -112,7 +112,7 @@ fn change(
         let path = dir.join(FILE);
         let mut own = lock::read_to_add(&path)?;
         let before = own.clone();
-        let roots = lock::read_roots(&dir, FILE);
+        let roots = lock::read_roots(&dir, FILE)?;
         how(&mut own, &|key| roots.contains_key(key));
         while own.len() > MOST
             && let Some(oldest) = own.keys().next().cloned()

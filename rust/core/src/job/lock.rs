@@ -5,6 +5,7 @@
 use super::state::{self, Home};
 use super::state_format;
 use crate::config::Document;
+use crate::look;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use serde_json::{Map, Value};
@@ -46,7 +47,7 @@ pub fn discard(state_dir: &Path) {
 pub fn read_shared(state_dir: &Path, file: &str) -> Result<Map<String, Value>> {
     let mut all = read_state(&state_dir.join(file))?;
     let when = |value: &Value| value.as_i64().or_else(|| value["time"].as_i64());
-    for (key, theirs) in read_roots(state_dir, file) {
+    for (key, theirs) in read_roots(state_dir, file)? {
         if all.get(&key).is_none_or(|ours| when(ours) < when(&theirs)) {
             all.insert(key, theirs);
         }
@@ -55,9 +56,12 @@ pub fn read_shared(state_dir: &Path, file: &str) -> Result<Map<String, Value>> {
 }
 
 /// What root's state file says for all; nothing where we are root, or root shares none.
-pub fn read_roots(state_dir: &Path, file: &str) -> Map<String, Value> {
-    // Not damaged by us, and not ours to mend.
-    state::of_root(state_dir).and_then(|root| read_state(&root.join(file)).ok()).unwrap_or_default()
+pub fn read_roots(state_dir: &Path, file: &str) -> Result<Map<String, Value>> {
+    match look::if_open(state::of_root(state_dir))? {
+        // Where it is damaged, root mends it.
+        Some(root) => look::if_open(read_to_add(&root.join(file))),
+        None => Ok(Map::new()),
+    }
 }
 
 /// What a state file holds; nothing where there is none.

@@ -32,11 +32,12 @@ pub struct Made {
 impl Made {
     /// What the site remembers; nothing where it has no memory yet, or one that cannot be read. What root erased is erased.
     pub fn of(document: &Document) -> Made {
-        let read = lock::state_dir(document).and_then(|dir| Ok((lock::read_to_add(&dir.join(FILE))?, dir)));
+        let read = lock::state_dir(document)
+            .and_then(|dir| Ok((lock::read_to_add(&dir.join(FILE))?, lock::read_roots(&dir, FILE)?)));
         match read {
-            Ok((known, dir)) => {
+            Ok((known, roots)) => {
                 let mut made = Made { known, unread: None };
-                made.believe(&lock::read_roots(&dir, FILE));
+                made.believe(&roots);
                 made
             }
             Err(error) => Made { unread: Some(error), ..Made::default() },

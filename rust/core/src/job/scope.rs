@@ -45,7 +45,7 @@ pub fn archive_excludes(
     database_files(document).iter().for_each(|path| excludes.add_path(path));
     siblings::paths(site)?.iter().for_each(|path| excludes.add_path(path));
     if source.code == Some(SourceCode::Composer) {
-        composer::folders(&site.root).unwrap_or_default().iter().for_each(|path| excludes.add_path(path));
+        composer::folders(&site.root)?.unwrap_or_default().iter().for_each(|path| excludes.add_path(path));
     }
     Ok(excludes)
 }

@@ -172,8 +172,8 @@ pub(super) fn restore_of_another(own: &Path) -> Option<Error> {
 }
 
 /// The folder of root's state, for others to read. Nothing of anybody else's is believed.
-pub(super) fn of_root(own: &Path) -> Option<PathBuf> {
-    others(own).ok()?.into_iter().find_map(|(uid, folder)| (uid == 0).then_some(folder))
+pub(super) fn of_root(own: &Path) -> Result<Option<PathBuf>> {
+    Ok(others(own)?.into_iter().find_map(|(uid, folder)| (uid == 0).then_some(folder)))
 }
 
 /// The folders of the others who share the place, each his own.
@@ -403,7 +403,7 @@ mod tests {
         std::os::unix::fs::chown(&theirs, Some(65_534), None).expect("given away");
         let error = restore_of_another(&shared.own).expect("a restore of theirs");
         assert!(error.next_step().is_some_and(|hint| hint.contains("runuser -u ")), "{error}");
-        assert_eq!(of_root(&shared.own), None, "we are root");
+        assert_eq!(of_root(&shared.own).expect("looked"), None, "we are root");
     }
 
     #[test]

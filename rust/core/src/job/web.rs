@@ -3,7 +3,7 @@
 
 use crate::config::{DestinationType, Document, Site, hide};
 use crate::destination::Destination;
-use crate::{Code, Error, Monitor, NoteKind, Result, encrypt};
+use crate::{Code, Error, Monitor, NoteKind, Result, encrypt, look};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::fs;
 use std::io::Write;
@@ -24,17 +24,14 @@ pub(super) enum Served {
     Unknown(String),
 }
 
-/// The rest of `path` below `root`, links followed; `None` where it lies elsewhere.
-pub(super) fn lies_in(path: &Path, root: &Path) -> Option<PathBuf> {
-    if root.as_os_str().is_empty() {
-        return None;
-    }
-    let root = fs::canonicalize(root).ok()?;
-    // The part that is there, with the rest behind it.
-    let there = path.ancestors().find_map(|part| Some((fs::canonicalize(part).ok()?, part)))?;
-    let rest = path.strip_prefix(there.1).ok()?;
-    let real = if rest.as_os_str().is_empty() { there.0 } else { there.0.join(rest) };
-    real.strip_prefix(&root).ok().map(Path::to_owned)
+/// The rest of `path` below `root`, links followed; `None` where it lies elsewhere. Fails where that cannot be looked at.
+pub(super) fn lies_in(path: &Path, root: &Path) -> Result<Option<PathBuf>> {
+    let root = match root.as_os_str().is_empty() {
+        true => None,
+        false => look::real(root)?,
+    };
+    let Some(root) = root else { return Ok(None) };
+    Ok(look::real_as_far(path)?.strip_prefix(&root).ok().map(Path::to_owned))
 }
 
 /// Refuses a place on this machine where the web server would hand a backup to everybody; as [`refuse_served_folder`].
@@ -61,7 +58,7 @@ pub(super) fn refuse_served_folder(
     monitor: &Monitor,
 ) -> Result<()> {
     const ELSEWHERE: &str = "choose a folder outside of the docroot, e.g. below /var/backups";
-    let Some(inside) = lies_in(folder, &document.site.docroot()) else { return Ok(()) };
+    let Some(inside) = lies_in(folder, &document.site.docroot())? else { return Ok(()) };
     let lies = format!("{} lies in the docroot", folder.display());
     match served(&document.site, folder, &inside, monitor) {
         Served::Yes(url) => {
@@ -161,8 +158,12 @@ mod tests {
             ("docroot-2/b", None),
             ("docroot", Some("")),
         ] {
-            assert_eq!(lies_in(&top.path().join(path), &root).as_deref(), inside.map(Path::new), "{path}");
+            assert_eq!(
+                lies_in(&top.path().join(path), &root).expect("looked").as_deref(),
+                inside.map(Path::new),
+                "{path}"
+            );
         }
-        assert_eq!(lies_in(Path::new("/x"), Path::new("")), None);
+        assert_eq!(lies_in(Path::new("/x"), Path::new("")).expect("looked"), None);
     }
 }

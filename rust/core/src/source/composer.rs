@@ -1,6 +1,6 @@
 //! Which folders of a Composer project `composer install` brings back: what composer.json says of them.
 
-use crate::look;
+use crate::{Code, Error, Result, ResultExt, look};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
@@ -11,13 +11,19 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// The folders, absolute; `None` where `root` is no Composer project with a composer.lock, without which nobody knows
 /// which versions were there.
-pub fn folders(root: &Path) -> Option<Vec<PathBuf>> {
-    if !look::is_file(&root.join("composer.lock")).unwrap_or(false) {
-        return None;
+///
+/// # Errors
+///
+/// composer.json cannot be read, or says nothing that can be understood.
+pub fn folders(root: &Path) -> Result<Option<Vec<PathBuf>>> {
+    let json = root.join("composer.json");
+    if !look::is_file(&root.join("composer.lock"))? || !look::is_file(&json)? {
+        return Ok(None);
     }
     let mut text = Vec::new();
-    File::open(root.join("composer.json")).ok()?.take(LONGEST).read_to_end(&mut text).ok()?;
-    let project: Value = serde_json::from_slice(&text).ok()?;
+    File::open(&json).and_then(|file| file.take(LONGEST).read_to_end(&mut text)).at("cannot read", &json)?;
+    let project: Value = serde_json::from_slice(&text)
+        .map_err(|cause| Error::of_path(Code::Config, &json, "is no JSON").because(cause))?;
     let vendor = project.pointer("/config/vendor-dir").and_then(Value::as_str).unwrap_or("vendor");
     let mut found = vec![vendor.to_owned()];
     if let Some(Value::Object(paths)) = project.pointer("/extra/installer-paths") {
@@ -30,7 +36,7 @@ pub fn folders(root: &Path) -> Option<Vec<PathBuf>> {
             telling.then(|| folder.to_owned())
         }));
     }
-    Some(found.into_iter().map(|path| root.join(path.trim_start_matches("./"))).collect())
+    Ok(Some(found.into_iter().map(|path| root.join(path.trim_start_matches("./"))).collect()))
 }
 
 /// Whether all in a folder comes from Composer: custom code has its own, or lies in one that has no `contrib`.
@@ -56,9 +62,9 @@ mod tests {
             "{$vendor}/{$name}": ["x"]
         }}}"#;
         write("composer.json", json);
-        assert_eq!(folders(root.path()), None, "nobody knows the versions");
+        assert_eq!(folders(root.path()).expect("looked"), None, "nobody knows the versions");
         write("composer.lock", "{}");
-        let mut found = folders(root.path()).expect("a project");
+        let mut found = folders(root.path()).expect("looked").expect("a project");
         found.sort();
         let expected = ["lib", "web/core", "web/libraries", "web/modules/contrib"];
         assert_eq!(found, expected.map(|path| root.path().join(path)));

@@ -2,12 +2,13 @@
 //! which links the archive has where the disk has something else.
 
 use super::files::{FileTree, LINKED, MAX_LINKED};
-use super::walk::{Found, Id, Place, Walk, What, id, withheld};
+use super::walk::{Found, Id, Place, Walk, What, id, lost, withheld};
 use crate::{Monitor, NoteKind, Result};
 use rustix::fs::{AtFlags, Stat};
+use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// A link that stands in the archive.
@@ -55,48 +56,50 @@ struct Linked {
 }
 
 impl Outline {
-    /// Notes a file, where it is more than a file at its place with one name.
+    /// Notes a file, where it is more than a file at its place with one name. Fails where it cannot be looked at.
     fn file(
         &mut self,
         place: &Place,
         path: &[u8],
         archived: Vec<u8>,
-        real: Vec<u8>,
+        real: &[u8],
         linked: &mut Linked,
         monitor: &Monitor,
-    ) {
+    ) -> Result<(), Errno> {
         let name = OsStr::from_bytes(path.get(place.name..).unwrap_or_default());
         let followed = place.follow.is_some();
         let flags = if followed { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-        let Ok(stat) = rustix::fs::statat(&place.dir, name, flags) else { return };
+        let stat = rustix::fs::statat(&place.dir, name, flags)?;
         if place.reach.as_ref().is_some_and(|reach| !reach.reads(&stat)) {
             monitor.note(NoteKind::Missing, withheld(path));
             self.missing += 1;
-            self.left_out.push(real);
-            return;
+            self.left_out.push(real.to_vec());
+            return Ok(());
         }
         if stat.st_nlink < 2 && !followed {
-            return;
+            return Ok(());
         }
         if let Some(first) = linked.first.get(&id(&stat)) {
             self.links.push(link(archived, first.clone(), true, &stat));
             if followed {
-                self.left_out.push(real);
+                self.left_out.push(real.to_vec());
             } else {
                 self.further.0 += 1;
                 self.further.1 += u64::try_from(stat.st_size).unwrap_or_default();
             }
-            return;
+            return Ok(());
         }
         if followed {
-            let Ok(target) = Path::new(OsStr::from_bytes(&real)).canonicalize() else { return };
-            self.places.push((target.as_os_str().as_bytes().to_vec(), archived.clone()));
-            self.left_out.push(real);
+            let target = Path::new(OsStr::from_bytes(real)).canonicalize();
+            let target = target.map_err(|cause| Errno::from_io_error(&cause).unwrap_or(Errno::IO))?;
+            self.places.push((target.into_os_string().into_vec(), archived.clone()));
+            self.left_out.push(real.to_vec());
         }
         if linked.bytes < MAX_LINKED {
             linked.bytes += archived.len() + LINKED;
             linked.first.insert(id(&stat), archived);
         }
+        Ok(())
     }
 }
 
@@ -125,7 +128,12 @@ impl FileTree {
                     outline.links.push(link(archived, target, false, &stat));
                     outline.left_out.push(real);
                 }
-                What::File(place) => outline.file(&place, &path, archived, real, &mut linked, monitor),
+                What::File(place) => {
+                    if let Err(cause) = outline.file(&place, &path, archived, &real, &mut linked, monitor) {
+                        lost(&path, cause, &self.base, self.ignore_errors, monitor, &mut walk.losses)?;
+                        outline.left_out.push(real);
+                    }
+                }
             }
         }
         let trees = walk.trees().map(|(real, at)| {

@@ -36,6 +36,21 @@ pub struct Installed {
     line: String,
 }
 
+/// What [`all`] found.
+pub struct Found {
+    pub all: Vec<Installed>,
+    /// Files and folders that are there and could not be read.
+    unread: Vec<PathBuf>,
+}
+
+impl Found {
+    /// What could not be read; `None` where all was.
+    pub fn unread(&self) -> Option<String> {
+        let paths: Vec<String> = self.unread.iter().map(|path| path.display().to_string()).collect();
+        (!paths.is_empty()).then(|| paths.join(" and "))
+    }
+}
+
 impl Installed {
     /// All of its files.
     pub fn files(&self) -> Vec<PathBuf> {
@@ -55,44 +70,83 @@ pub fn cron_file(name: &str) -> PathBuf {
 }
 
 /// Every line of this machine's timers and crontabs that runs bam's schedules, as far as we may read them.
-pub fn all() -> Vec<Installed> {
-    let mut found = Vec::new();
-    for path in files(Path::new(UNITS)) {
-        let Ok(text) = fs::read_to_string(&path) else { continue };
+pub fn all() -> Found {
+    let (mut found, mut looked) = (Vec::new(), Looked::default());
+    for path in looked.files(UNITS) {
+        let text = looked.text(&path).unwrap_or_default();
         found.extend(service(&path, &text));
     }
     // Timers made from a template, as `systemctl enable bam@NAME.timer` does.
-    for link in entries(Path::new(ENABLED)) {
+    for link in looked.entries(ENABLED) {
         let Some((template, instance)) = link.file_stem().and_then(|name| name.to_str()?.split_once('@'))
         else {
             continue;
         };
         let service_name = format!("{template}@.service");
         let folders = std::iter::once(UNITS).chain(SHIPPED);
-        let text = folders
-            .map(|folder| Path::new(folder).join(&service_name))
-            .find_map(|path| fs::read_to_string(path).ok());
+        let text =
+            folders.map(|folder| Path::new(folder).join(&service_name)).find_map(|path| looked.text(&path));
         found.extend(text.and_then(|text| service(&link, &text.replace("%i", instance))));
     }
-    let system = files(Path::new(CRON)).into_iter().chain([PathBuf::from("/etc/crontab")]);
+    let system = looked.files(CRON).into_iter().chain([PathBuf::from("/etc/crontab")]);
     for path in system {
-        for line in lines(&path) {
+        for line in looked.lines(&path) {
             // Five fields of time, or one that begins with @, then the user.
             let skip = if line.starts_with('@') { 1 } else { 5 };
             let user = line.split_whitespace().nth(skip).unwrap_or_default().to_owned();
             found.push(installed(Kind::Cron, &path, user, &line));
         }
     }
-    for path in CRONTABS.iter().flat_map(|folder| files(Path::new(folder))) {
-        let user = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        found.extend(
-            lines(&path).into_iter().map(|line| Installed {
+    for folder in CRONTABS {
+        for path in looked.files(folder) {
+            let user = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            found.extend(looked.lines(&path).into_iter().map(|line| Installed {
                 is_ours: false,
                 ..installed(Kind::Cron, &path, user.clone(), &line)
-            }),
-        );
+            }));
+        }
     }
-    found
+    Found { all: found, unread: looked.unread }
+}
+
+/// Reads what there is, and keeps in mind what could not be read.
+#[derive(Default)]
+struct Looked {
+    unread: Vec<PathBuf>,
+}
+
+impl Looked {
+    fn files(&mut self, folder: &str) -> Vec<PathBuf> {
+        // What cannot be looked at is read, which fails.
+        self.entries(folder).into_iter().filter(|path| look::is_file(path).unwrap_or(true)).collect()
+    }
+
+    fn entries(&mut self, folder: &str) -> Vec<PathBuf> {
+        let mut paths = bam::entries::paths(Path::new(folder)).unwrap_or_else(|_| {
+            self.unread.push(folder.into());
+            Vec::new()
+        });
+        paths.sort();
+        paths
+    }
+
+    fn text(&mut self, path: &Path) -> Option<String> {
+        match fs::read(path) {
+            Ok(text) => Some(String::from_utf8_lossy(&text).into_owned()),
+            Err(cause) => {
+                if !look::is_gone(&cause) {
+                    self.unread.push(path.to_owned());
+                }
+                None
+            }
+        }
+    }
+
+    fn lines(&mut self, path: &Path) -> Vec<String> {
+        let text = self.text(path).unwrap_or_default();
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#') && runs_bam(line));
+        lines.map(str::to_owned).collect()
+    }
 }
 
 /// What a service runs, if that is bam's schedules.
@@ -154,25 +208,9 @@ fn installed(kind: Kind, path: &Path, user: String, line: &str) -> Installed {
     Installed { kind, name, path: path.to_owned(), user, is_ours, line: line.to_owned() }
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    entries(folder).into_iter().filter(|path| look::is_file(path).unwrap_or(true)).collect()
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut paths = bam::entries::paths(folder).unwrap_or_default();
-    paths.sort();
-    paths
-}
-
 /// Of what runs a configuration, what would run it twice beside `name` and is ours to take away.
 pub fn replaced<'a>(old: &'a [Installed], name: &str, kind: Kind) -> impl Iterator<Item = &'a Installed> {
     old.iter().filter(move |file| file.is_ours && (file.name != name || file.kind != kind))
-}
-
-fn lines(path: &Path) -> Vec<String> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#') && runs_bam(line));
-    lines.map(str::to_owned).collect()
 }
 
 /// Whether a line runs a program named bam with the verb `run`.

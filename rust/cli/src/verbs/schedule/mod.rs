@@ -13,7 +13,7 @@ use bam::config::{CRON_NONE, Document, Schedule};
 use bam::job::check::{Finding, FindingState};
 use bam::look;
 use bam::{Code, Error, Result, ResultExt, environment};
-use installed::{Installed, Kind, all, free_name, mine};
+use installed::{Found, Installed, Kind, all, free_name, mine};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,8 @@ pub fn install(global: &Global, user: &str, cron: bool, print: bool, output: &Ou
     } else {
         refuse_with(&problems, output)?;
     }
-    let old = mine(&all(), global, &words);
+    let found = all();
+    let old = mine(&found.all, global, &words);
     let name = match old.first() {
         Some(file) if file.kind == kind && file.is_ours => file.name.clone(),
         _ => free_name(&document, &words, kind),
@@ -66,6 +67,7 @@ pub fn install(global: &Global, user: &str, cron: bool, print: bool, output: &Ou
             file.path.display()
         ));
     }
+    tell_of_unread(&found, output);
     for (path, text) in &files {
         fs::write(path, text).at("cannot write", path)?;
     }
@@ -93,8 +95,9 @@ fn refuse_with(problems: &[Error], output: &Output) -> Result<()> {
 /// Takes away what [`install`] wrote for this configuration.
 pub fn remove(global: &Global, output: &Output) -> Result<u8> {
     let words = command(global)?;
+    let found = all();
     let (ours, others): (Vec<_>, Vec<_>) =
-        mine(&all(), global, &words).into_iter().partition(|file| file.is_ours);
+        mine(&found.all, global, &words).into_iter().partition(|file| file.is_ours);
     for file in &ours {
         take_away(file)?;
     }
@@ -104,15 +107,27 @@ pub fn remove(global: &Global, output: &Output) -> Result<u8> {
             file.path.display()
         ));
     }
+    let left = tell_of_unread(&found, output);
     let removed: Vec<PathBuf> = ours.iter().flat_map(Installed::files).collect();
     output.result(&json!({ "removed": removed }), || match removed.as_slice() {
+        [] if left => "Nothing else was installed for this configuration.\n".into(),
         [] => "Nothing was installed for this configuration.\n".into(),
         removed => {
             let paths: Vec<String> = removed.iter().map(|path| path.display().to_string()).collect();
             format!("Removed {}.\n", paths.join(" and "))
         }
     });
-    Ok(0)
+    Ok(if left { Code::Partial.exit_code() } else { 0 })
+}
+
+/// Whether there is something that could not be read.
+fn tell_of_unread(found: &Found, output: &Output) -> bool {
+    let unread = found.unread();
+    if let Some(unread) = &unread {
+        output
+            .warn(&format!("{unread} cannot be read: whether this configuration is run there is not known"));
+    }
+    unread.is_some()
 }
 
 /// Who runs the schedules, and the schedules. Exit code 3 where nobody does.
@@ -141,14 +156,20 @@ pub fn look(global: &Global, document: &Document) -> Result<Vec<Finding>> {
         return Ok(vec![finding(FindingState::Notice, text.into())]);
     }
     let words = command(global)?;
-    let runners = mine(&all(), global, &words);
+    let found = all();
+    let runners = mine(&found.all, global, &words);
     if runners.is_empty() {
-        return Ok(vec![match document.site.cron.as_deref() {
-            Some(module) => finding(
+        return Ok(vec![match (document.site.cron.as_deref(), found.unread()) {
+            (Some(module), _) => finding(
                 FindingState::Good,
                 format!("Drupal's cron runs the schedules, by the module {module}"),
             ),
-            None => finding(
+            (None, Some(unread)) => finding(
+                FindingState::Missing,
+                format!("nobody is known to run the schedules; {unread} cannot be read and may"),
+            )
+            .hint("look there as root, or run `bam schedule install`"),
+            (None, None) => finding(
                 FindingState::Missing,
                 "nobody runs the schedules: no timer and no cron line of this machine does".into(),
             )

@@ -17,8 +17,9 @@ use crate::source::exclude::{self, Excludes, plain_path, real_path};
 use crate::source::files::FileTree;
 use crate::source::reach::Reach;
 use crate::source::siblings;
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A source, ready to be written.
@@ -137,7 +138,7 @@ impl BackupPlan {
             )
             .hint("check the source's path in the configuration"));
         }
-        if let Some(link) = astray(site, &folder) {
+        if let Some(link) = astray(site, &folder)? {
             return Err(Error::of_path(
                 Code::Permission,
                 link,
@@ -357,7 +358,7 @@ fn check_root(site: &Site, composer: bool) -> Result<()> {
         return Err(Error::new(Code::Config, "a site archive needs the docroot, but site.root is not set")
             .hint("set site.root in the configuration"));
     }
-    if composer && composer::folders(&site.root).is_none() {
+    if composer && composer::folders(&site.root)?.is_none() {
         return Err(Error::of_path(
             Code::Config,
             &site.root,
@@ -373,27 +374,27 @@ fn named_folders(document: &Document) -> Vec<PathBuf> {
     let site = &document.site;
     let sources = document.sources.values().filter_map(|source| site.resolve(source.path.as_ref()?).ok());
     let own = [site.root.clone(), site.public_dir()].into_iter().chain(site.private_dir());
-    let named =
-        sources.chain(own).filter(|path| !path.as_os_str().is_empty() && astray(site, path).is_none());
-    named.filter_map(|path| path.canonicalize().ok()).collect()
+    let trusted = |path: &PathBuf| !path.as_os_str().is_empty() && matches!(astray(site, path), Ok(None));
+    sources.chain(own).filter(trusted).filter_map(|path| path.canonicalize().ok()).collect()
 }
 
 /// A link on the way to a folder that the web server's user may have put there, inside the public files, and that leads
-/// to what its owner may not read.
-fn astray(site: &Site, folder: &Path) -> Option<PathBuf> {
-    let inside = folder.strip_prefix(site.public_dir()).ok()?;
+/// to what its owner may not read. Fails where one cannot be looked at.
+fn astray(site: &Site, folder: &Path) -> Result<Option<PathBuf>> {
     let mut path = site.public_dir();
+    let Ok(inside) = folder.strip_prefix(&path) else { return Ok(None) };
     for part in inside.components() {
         path.push(part);
-        let link = rustix::fs::lstat(&path).ok()?;
-        if !rustix::fs::FileType::from_raw_mode(link.st_mode).is_symlink() {
+        let Some(link) = look::itself(&path)? else { return Ok(None) };
+        if !link.is_symlink() {
             continue;
         }
-        let (real, to) = (path.canonicalize().ok()?, rustix::fs::stat(&path).ok()?);
-        let reach = Reach::of(link.st_uid);
+        let Some(real) = look::real(&path)? else { return Ok(None) };
+        let to = rustix::fs::stat(&real).at("cannot look at", &real)?;
+        let reach = Reach::of(link.uid());
         if !(reach.reads(&to) && reach.gets_to(real.as_os_str().as_bytes())) {
-            return Some(path);
+            return Ok(Some(path));
         }
     }
-    None
+    Ok(None)
 }

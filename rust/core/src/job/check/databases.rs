@@ -19,7 +19,7 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
                 let drills = document.policy.verify_every.is_some();
                 findings.extend(told(name, &connection.label(), &found, drills));
                 if connection.driver == Driver::Sqlite
-                    && web::lies_in(&connection.path, &document.site.docroot()).is_some()
+                    && web::lies_in(&connection.path, &document.site.docroot())?.is_some()
                 {
                     let text = format!("{} lies in the docroot", connection.path.display());
                     findings.push(Finding::new("database", name, FindingState::Notice, text).hint(

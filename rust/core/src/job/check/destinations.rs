@@ -124,7 +124,7 @@ fn folder(document: &Document, name: &str, config: &Destination, monitor: &Monit
         findings.push(Finding::new("destination", name, FindingState::Notice, text));
     }
     findings.extend(tight(name, Some(free)));
-    if let Some(inside) = web::lies_in(&path, &document.site.docroot()) {
+    if let Some(inside) = web::lies_in(&path, &document.site.docroot())? {
         findings.push(on_the_web(document, name, &path, &inside, there, monitor));
     }
     Ok(findings)

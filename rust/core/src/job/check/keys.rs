@@ -145,7 +145,7 @@ fn private(path: &Path, notes: Vec<Note>) -> Finding {
         [first, rest @ ..] => {
             let rest = rest.iter().map(|note| format!("; {}", note.text)).collect::<String>();
             // A key that others can read encrypts nothing from them.
-            let open = fs::metadata(path).is_ok_and(|found| found.mode() & 0o007 != 0);
+            let open = fs::metadata(path).map_or(true, |found| found.mode() & 0o007 != 0);
             let state = if open { FindingState::Wrong } else { FindingState::Notice };
             Finding::new("key", "", state, format!("{}{rest}", first.text))
         }
@@ -154,7 +154,7 @@ fn private(path: &Path, notes: Vec<Note>) -> Finding {
 
 /// Who can read a file, by its owner, group and mode.
 fn readers(path: &Path) -> String {
-    let Ok(found) = fs::metadata(path) else { return "nobody".into() };
+    let Ok(found) = fs::metadata(path) else { return "at least this user".into() };
     let owner =
         Account::by_uid(found.uid()).map_or_else(|| format!("user {}", found.uid()), |user| user.name);
     match found.mode() & 0o044 {

@@ -75,8 +75,8 @@ pub fn export(
     fs::write(&page, instructions::of(name, &sidecar, look::is_file(&folder.join(PROGRAM)).unwrap_or(false)))
         .at("cannot write", &page)?;
     let all = folder.join(instructions::ALL);
-    fs::write(&all, instructions::all(folder)).at("cannot write", &all)?;
-    let disk = Disk::of(document, folder);
+    fs::write(&all, instructions::all(folder)?).at("cannot write", &all)?;
+    let disk = Disk::of(document, folder)?;
     let host = match (export.host, &disk) {
         (Some(host), _) => host.to_owned(),
         (None, Some(disk)) => disk.host(),

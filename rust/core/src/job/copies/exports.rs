@@ -8,7 +8,7 @@ use crate::catalog::Backup;
 use crate::config::Document;
 use crate::destination::{Destination as _, Directory};
 use crate::job::{lock, places};
-use crate::{Code, Error, Result, entries};
+use crate::{Code, Error, Monitor, NoteKind, Result, entries, look, mounts};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -35,14 +35,18 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The file system of a path that exists.
-    pub fn of(document: &Document, path: &Path) -> Option<Disk> {
-        let device = fs::metadata(path).ok()?.dev();
+    /// The file system of a path that exists and is open to us.
+    pub fn of(document: &Document, path: &Path) -> Result<Option<Disk>> {
+        let Some(found) = look::if_open(look::follow(path))? else { return Ok(None) };
+        let device = found.dev();
         let mut ours = vec![PathBuf::from("/"), document.site.root.clone()];
         ours.extend(places::local_folders(document));
         ours.extend(lock::state_dir(document).ok());
-        let is_ours = ours.iter().any(|path| fs::metadata(path).is_ok_and(|meta| meta.dev() == device));
-        Some(Disk { name: name_of(device), is_ours })
+        // What does not answer may lie on this one, too.
+        let is_ours = ours.iter().any(|path| {
+            look::if_open(look::follow(path)).map_or(true, |found| found.is_some_and(|it| it.dev() == device))
+        });
+        Ok(Some(Disk { name: name_of(device)?, is_ours }))
     }
 
     /// The machine that it counts as, unless the user names another.
@@ -55,22 +59,17 @@ impl Disk {
 }
 
 /// What udev calls the device, else what is mounted (`server:/share`), else its number.
-fn name_of(device: u64) -> String {
+fn name_of(device: u64) -> Result<String> {
     for folder in ["/dev/disk/by-label", "/dev/disk/by-uuid"] {
-        for path in entries::paths(Path::new(folder)).unwrap_or_default() {
-            if fs::metadata(&path).is_ok_and(|meta| meta.rdev() == device) {
-                return path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for path in entries::paths(Path::new(folder))? {
+            if look::follow(&path)?.is_some_and(|found| found.rdev() == device) {
+                return Ok(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
             }
         }
     }
     let number = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    // 36 35 98:0 /root /mount options … - type source options
-    let source = mounts.lines().find_map(|line| {
-        (line.split(' ').nth(2) == Some(number.as_str())).then_some(())?;
-        line.split_once(" - ")?.1.split(' ').nth(1).filter(|source| source.contains(['/', ':']))
-    });
-    source.map_or(number.clone(), str::to_owned)
+    let source = mounts::source(&number)?.filter(|source| source.contains(['/', ':']));
+    Ok(source.unwrap_or(number))
 }
 
 /// All that is remembered.
@@ -78,8 +77,14 @@ pub fn known(state_dir: &Path) -> Result<Map<String, Value>> {
     lock::read_shared(state_dir, STATE)
 }
 
-/// The exported copies of a backup that are there, or on a disk that is not mounted now, by what is `known`.
-pub fn of(document: &Document, known: &Map<String, Value>, backup: &Backup) -> Vec<Exported> {
+/// The exported copies of a backup that are there, or on a disk that is not mounted now, by what is `known`. One that does
+/// not answer is told of, and not counted.
+pub fn of(
+    document: &Document,
+    known: &Map<String, Value>,
+    backup: &Backup,
+    monitor: &Monitor,
+) -> Vec<Exported> {
     let mut found = Vec::new();
     for entry in known.get(&*backup.file).and_then(Value::as_array).into_iter().flatten() {
         let Some(path) = entry["path"].as_str().map(PathBuf::from) else { continue };
@@ -87,13 +92,22 @@ pub fn of(document: &Document, known: &Map<String, Value>, backup: &Backup) -> V
         if entry["id"].as_u64().is_some_and(|id| id != backup.id.0) {
             continue;
         }
-        let now = path.parent().and_then(|folder| Disk::of(document, folder));
         let told = entry["disk"].as_str();
-        // Where its disk is at hand, the file is there or it is no copy.
-        let at_hand = now.as_ref().is_some_and(|now| told.is_none_or(|told| now.name == told));
-        if at_hand && !fs::metadata(&path).is_ok_and(|meta| meta.len() == backup.size) {
-            continue;
-        }
+        let look = || -> Result<_> {
+            let now = path.parent().map(|folder| Disk::of(document, folder)).transpose()?.flatten();
+            let at_hand = now.as_ref().is_some_and(|now| told.is_none_or(|told| now.name == told));
+            // Where its disk is at hand, the file is there or it is no copy.
+            let is_copy = !at_hand || look::follow(&path)?.is_some_and(|found| found.len() == backup.size);
+            Ok((now, at_hand, is_copy))
+        };
+        let (now, at_hand) = match look() {
+            Ok((now, at_hand, true)) => (now, at_hand),
+            Ok(_) => continue,
+            Err(error) => {
+                monitor.note(NoteKind::Missing, format!("an exported copy does not count: {error}"));
+                continue;
+            }
+        };
         let host = match (entry["host"].as_str(), now) {
             (Some(host), _) => host.to_owned(),
             (None, Some(now)) if at_hand => now.host(),
@@ -178,9 +192,9 @@ mod tests {
     fn a_folder_of_the_same_file_system_is_no_machine_of_its_own() {
         let dir = tempfile::tempdir().expect("a folder");
         let document = Document { state_dir: Some(dir.path().join("state")), ..Document::default() };
-        let disk = Disk::of(&document, dir.path()).expect("a disk");
+        let disk = Disk::of(&document, dir.path()).expect("looked").expect("a disk");
         assert!(disk.is_ours);
         assert_eq!(disk.host(), Directory::new("x", dir.path()).host());
-        assert_eq!(Disk::of(&document, &dir.path().join("none")), None);
+        assert_eq!(Disk::of(&document, &dir.path().join("none")).expect("looked"), None);
     }
 }

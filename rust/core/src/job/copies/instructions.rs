@@ -4,6 +4,7 @@ use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::config::EncryptionKind;
 use crate::entries;
 use crate::look;
+use crate::{Result, ResultExt};
 use std::fs;
 use std::path::Path;
 
@@ -110,18 +111,23 @@ fn bam(beside: bool) -> &'static str {
 }
 
 /// Puts all pages of a folder into one; those whose backup is gone are left out.
-pub fn all(folder: &Path) -> String {
-    let mut names: Vec<String> = (entries::names(folder).into_iter().flatten().flatten())
-        .filter_map(|name| name.into_string().ok())
-        .filter(|name| {
-            name.strip_suffix(SUFFIX)
-                .is_some_and(|backup| look::is_file(&folder.join(backup)).unwrap_or(true))
-        })
-        .collect();
+pub fn all(folder: &Path) -> Result<String> {
+    let mut names = Vec::new();
+    for name in entries::names(folder).at("cannot list", folder)? {
+        // Ours are text.
+        let Ok(name) = name.at("cannot list", folder)?.into_string() else { continue };
+        if let Some(backup) = name.strip_suffix(SUFFIX)
+            && look::is_file(&folder.join(backup))?
+        {
+            names.push(name);
+        }
+    }
     names.sort();
-    let pages: Vec<String> =
-        names.iter().filter_map(|name| fs::read_to_string(folder.join(name)).ok()).collect();
-    pages.join("\n\n")
+    let page = |name: &String| {
+        let path = folder.join(name);
+        fs::read_to_string(&path).at("cannot read", &path)
+    };
+    Ok(names.iter().map(page).collect::<Result<Vec<_>>>()?.join("\n\n"))
 }
 
 /// A word for the shell.

@@ -181,7 +181,7 @@ pub fn tar(
     if let Some(error) = wanted_root.get().and_then(|root| refused.remove(&root)) {
         return Err(error);
     }
-    let (unseen, mut stay) = folders.unseen(monitor);
+    let (unseen, mut stay) = folders.unseen(monitor)?;
     for live in unseen {
         journal.leave(&live, target.document, monitor)?;
     }

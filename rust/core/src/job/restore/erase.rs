@@ -120,7 +120,7 @@ impl Eraser<'_> {
         }
         let folder = opened?;
         let found = fs::fstat(&folder)?;
-        if self.levels.first().is_some_and(|top| top.id.0 != id(&found).0) || is_mount_point(&folder) {
+        if self.levels.first().is_some_and(|top| top.id.0 != id(&found).0) || is_mount_point(&folder)? {
             return Err(Errno::BUSY);
         }
         self.levels.push(Level {
@@ -219,9 +219,13 @@ fn is_folder(at: &OwnedFd, name: &[u8]) -> Result<bool, Errno> {
     Ok(FileType::from_raw_mode(found.st_mode).is_dir())
 }
 
-fn is_mount_point(folder: &OwnedFd) -> bool {
-    let told = fs::statx(folder.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::empty());
-    told.is_ok_and(|told| told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+/// `false` where the kernel has no such question (before Linux 4.11).
+fn is_mount_point(folder: &OwnedFd) -> Result<bool, Errno> {
+    match fs::statx(folder.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::empty()) {
+        Ok(told) => Ok(told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+        Err(Errno::NOSYS) => Ok(false),
+        Err(why) => Err(why),
+    }
 }
 
 fn id(found: &Stat) -> (u64, u64) {

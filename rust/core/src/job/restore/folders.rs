@@ -13,7 +13,6 @@ use crate::{Monitor, NoteKind, Result};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -93,7 +92,7 @@ impl<'t> Folders<'t> {
         let archive = match layout {
             Layout::Site(archive) => archive,
             Layout::Files { .. } => {
-                folders.files = target.folder.clone().map(|folder| folders.add(folder));
+                folders.files = target.folder.clone().map(|folder| folders.add(folder)).transpose()?;
                 folders.find_mounts()?;
                 return Ok(folders);
             }
@@ -108,7 +107,7 @@ impl<'t> Folders<'t> {
         }
         if target.code {
             let docroots = Docroots::of(site, &archive.conf_path, monitor);
-            folders.docroot = Some(folders.add(plain_path(&docroots.root)));
+            folders.docroot = Some(folders.add(plain_path(&docroots.root))?);
             folders.docroots = Some(docroots);
         } else if target.tables.is_empty() {
             monitor.note(
@@ -117,7 +116,7 @@ impl<'t> Folders<'t> {
                  all of it",
             );
         }
-        folders.add_files(plain_path(&site.public_dir()), private);
+        folders.add_files(plain_path(&site.public_dir()), private)?;
         folders.find_mounts()?;
         folders.tell_of_another_site(archive, monitor);
         if !target.settings && look::exists(&site.conf_dir().join("settings.php")).unwrap_or(true) {
@@ -134,17 +133,18 @@ impl<'t> Folders<'t> {
     }
 
     /// The public and private files, the outer ones first: a folder is replaced with all that is in it.
-    fn add_files(&mut self, public: PathBuf, private: Option<PathBuf>) {
+    fn add_files(&mut self, public: PathBuf, private: Option<PathBuf>) -> Result<()> {
         match private {
             Some(private) if public.starts_with(&private) => {
-                self.private = Some(self.add(private));
-                self.public = Some(self.add(public));
+                self.private = Some(self.add(private)?);
+                self.public = Some(self.add(public)?);
             }
             private => {
-                self.public = Some(self.add(public));
-                self.private = private.map(|private| self.add(private));
+                self.public = Some(self.add(public)?);
+                self.private = private.map(|private| self.add(private)).transpose()?;
             }
         }
+        Ok(())
     }
 
     /// Code that comes back from another folder below `sites` stays in that one.
@@ -166,45 +166,52 @@ impl<'t> Folders<'t> {
     }
 
     /// A folder to restore into: one of its own, or a place in one that is there already.
-    fn add(&mut self, folder: PathBuf) -> Place {
+    fn add(&mut self, folder: PathBuf) -> Result<Place> {
         let live = self.live.get_mut();
         let outer = live.iter().position(|outer| folder.starts_with(outer));
         let Some((root, outer)) = outer.and_then(|root| Some((root, live.get(root)?.clone()))) else {
             live.push(folder);
-            return Place { root: live.len() - 1, path: Vec::new() };
+            return Ok(Place { root: live.len() - 1, path: Vec::new() });
         };
-        let (real_outer, real) = (real_path(&outer), real_path(&folder));
+        let (real_outer, real) = (look::real_as_far(&outer)?, look::real_as_far(&folder)?);
         let path_in = |outer: &Path, folder: &Path| {
             folder.strip_prefix(outer).map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default()
         };
         // The archive has what is there under the path that it really has.
         if real.starts_with(&real_outer) {
-            return Place { root, path: path_in(&real_outer, &real) };
+            return Ok(Place { root, path: path_in(&real_outer, &real) });
         }
         let mut above: Vec<&Path> =
             folder.ancestors().take_while(|path| path.starts_with(&outer) && *path != outer).collect();
         above.reverse();
-        let is_link = |path: &&Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
-        let Some(link) = above.into_iter().find(is_link) else {
-            return Place { root, path: path_in(&outer, &folder) };
-        };
+        let mut link = None;
+        for path in above {
+            if look::is_link(path)? {
+                link = Some(path);
+                break;
+            }
+        }
+        let Some(link) = link else { return Ok(Place { root, path: path_in(&outer, &folder) }) };
         let at = (root, path_in(&outer, link));
         let known = self.inner.get_mut().get(&at).copied().flatten();
-        let inner = known.unwrap_or_else(|| {
-            let parent = real_path(link.parent().unwrap_or(link));
-            self.links.get_mut().push(parent.join(link.file_name().unwrap_or_default()));
-            live.push(link.to_owned());
-            self.inner.get_mut().insert(at, Some(live.len() - 1));
-            live.len() - 1
-        });
-        Place { root: inner, path: path_in(link, &folder) }
+        let inner = match known {
+            Some(known) => known,
+            None => {
+                let parent = look::real_as_far(link.parent().unwrap_or(link))?;
+                self.links.get_mut().push(parent.join(link.file_name().unwrap_or_default()));
+                live.push(link.to_owned());
+                self.inner.get_mut().insert(at, Some(live.len() - 1));
+                live.len() - 1
+            }
+        };
+        Ok(Place { root: inner, path: path_in(link, &folder) })
     }
 
     /// Other file systems in the folders: nothing can be renamed onto them, so each is a root of its own.
     fn find_mounts(&mut self) -> Result<()> {
         let mut root = 0;
         while let Some(outer) = self.live.get_mut().get(root).cloned() {
-            for mount in mounts::below(&real_path(&outer))? {
+            for mount in mounts::below(&look::real_as_far(&outer)?)? {
                 self.add_inner(root, &mount);
             }
             root += 1;
@@ -274,17 +281,17 @@ impl<'t> Folders<'t> {
         let Some(found) = behind::look(&root, &place.path)?.filter(|found| found.is_folder) else {
             return Ok(Met::None);
         };
-        let link = real_path(&root).join(OsStr::from_bytes(&place.path));
+        let link = look::real_as_far(&root)?.join(OsStr::from_bytes(&place.path));
         // What is part of another root is restored there, and nothing that a root lies in is replaced.
-        let is_apart = |root: &PathBuf| {
-            let root = real_path(root);
-            !found.real.starts_with(&root) && !root.starts_with(&found.real)
-        };
-        if !self.live.borrow().iter().all(is_apart) {
-            return Ok(Met::Inside { link, to: found.text });
+        for root in self.live.borrow().iter() {
+            let root = look::real_as_far(root)?;
+            if found.real.starts_with(&root) || root.starts_with(&found.real) {
+                return Ok(Met::Inside { link, to: found.text });
+            }
         }
         let above = self.behind.borrow().get(&place.root).and_then(|(_, maker)| *maker);
         let backups = crate::job::places::local_folders(self.target.document);
+        // A destination that does not answer stops no restore from another one.
         let allowed = match backups.iter().any(|folder| found.real.starts_with(real_path(folder))) {
             true => Err("backups lie there".to_owned()),
             false => found.may_be_replaced(above),
@@ -432,9 +439,13 @@ impl<'t> Folders<'t> {
 
     /// When all is extracted: the roots that the archive does not speak of, which stay, and with them, as paths like those
     /// of [`Folders::stay`], what lies in other roots. What promised to be there is told.
-    pub fn unseen(&self, monitor: &Monitor) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    ///
+    /// # Errors
+    ///
+    /// What the site has there cannot be looked at.
+    pub fn unseen(&self, monitor: &Monitor) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         let (mut roots, mut paths) = (Vec::new(), Vec::new());
-        let Layout::Site(archive) = self.layout else { return (roots, paths) };
+        let Layout::Site(archive) = self.layout else { return Ok((roots, paths)) };
         let seen = self.seen.borrow();
         let public = join(&archive.docroot, &archive.public);
         for (place, what, part, path) in [
@@ -449,12 +460,12 @@ impl<'t> Folders<'t> {
             let live = self.live_path(&place);
             match place.path.is_empty() {
                 true => roots.push(live.clone()),
-                false => paths.push(real_path(&live)),
+                false => paths.push(look::real_as_far(&live)?),
             }
             let path = join(&archive.prefix, path);
             let left_out = self.target.recorded.is_some_and(|all| all.speaks_of(&path));
             let empty = crate::entries::names(&live).is_ok_and(|mut names| names.next().is_none());
-            if look::exists(&live).unwrap_or(true) && !empty {
+            if look::exists(&live)? && !empty {
                 let kind = if left_out { NoteKind::Info } else { NoteKind::Missing };
                 monitor.note(kind, format!("the backup holds no {what}: {} stays as it is", live.display()));
             }
@@ -469,7 +480,7 @@ impl<'t> Folders<'t> {
                 monitor.note(NoteKind::Info, text);
             }
         }
-        (roots, paths)
+        Ok((roots, paths))
     }
 }
 

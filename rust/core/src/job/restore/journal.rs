@@ -16,9 +16,8 @@ use super::swap::{TreeSwap, flush};
 use super::swap_path::PathSwap;
 use crate::config::Document;
 use crate::job::{lock, site};
-use crate::look::exists;
+use crate::look::{self, exists};
 use crate::source::database::Replacement;
-use crate::source::exclude::real_path;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -207,9 +206,8 @@ impl Journal {
 
     /// Replaces this folder not after all; what was made for it goes.
     pub fn leave(&mut self, live: &Path, document: &Document, monitor: &Monitor) -> Result<()> {
-        let Some(at) = self.trees.iter().position(|tree| tree.live() == real_path(live)) else {
-            return Ok(());
-        };
+        let live = look::real_as_far(live)?;
+        let Some(at) = self.trees.iter().position(|tree| tree.live() == live) else { return Ok(()) };
         let tree = self.trees.remove(at);
         self.drop_folders(tree.leftovers(), document, monitor)
     }

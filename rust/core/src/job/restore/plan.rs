@@ -141,7 +141,7 @@ pub fn of(
     wanted.check(opened.file())?;
     unlinked.tell(true, monitor);
     // What the backup does not speak of stays, as the restore has it.
-    let (unseen, mut stay) = if whole { folders.unseen(monitor) } else { Default::default() };
+    let (unseen, mut stay) = if whole { folders.unseen(monitor)? } else { Default::default() };
     stay.extend(folders.stay()?);
     let behind = folders.live().into_iter().enumerate().filter(|(root, _)| folders.is_behind(*root));
     let mut roots: Vec<PathBuf> = match whole {

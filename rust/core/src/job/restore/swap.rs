@@ -102,7 +102,7 @@ impl TreeSwap {
     /// Gives the new tree the owner and permissions of the live one: not every archive of a folder's contents says what
     /// the folder itself was like. Those that do are extracted over it.
     pub fn copy_attributes(&self) -> Result<()> {
-        let Ok(live) = fs::metadata(self.live()) else {
+        let Some(live) = look::follow(self.live())? else {
             return fs::set_permissions(self.staged(), Permissions::from_mode(0o755))
                 .at("cannot set the permissions of", self.staged());
         };

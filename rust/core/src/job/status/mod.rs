@@ -91,7 +91,7 @@ fn count(
     let mut taken_out = unproven::take_out(document, listing, monitor)?;
     let exported = exports::known(state_dir)?;
     for backup in &mut listing.backups {
-        for exported in exports::of(document, &exported, backup) {
+        for exported in exports::of(document, &exported, backup, monitor) {
             backup.copies.push(offline(&exported, backup.size));
         }
     }

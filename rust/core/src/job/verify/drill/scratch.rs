@@ -8,6 +8,7 @@ use crate::job::lock;
 use crate::job::request::Elsewhere;
 use crate::job::restore::elsewhere;
 use crate::job::restore::erase::erase;
+use crate::look;
 use crate::source::database;
 use crate::{Code, Error, Monitor, Result, ResultExt, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -71,7 +72,8 @@ impl Drill<'_> {
         // A cancel must not leave anything behind.
         let monitor = Monitor::new();
         let mark = self.dir.join("database");
-        if let Ok(label) = fs::read_to_string(&mark) {
+        if look::exists(&mark)? {
+            let label = fs::read_to_string(&mark).at("cannot read", &mark)?;
             for name in self.document.databases.keys() {
                 let Ok((database, connection)) = self.scratch(name) else { continue };
                 if connection.label() != label {
