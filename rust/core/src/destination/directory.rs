@@ -104,6 +104,20 @@ impl Directory {
         }
     }
 
+    /// Removes data and sidecar, which we hold. Where the sidecar stays the data does.
+    fn erase(&self, name: &str) -> Result<()> {
+        remove_if_there(&self.at(&names::sidecar_part(name)))?;
+        // As a part without data, the backup is gone from every listing, and `settle` would finish the removal.
+        self.rename(name, &names::part(name))?;
+        let sidecar = self.sync_folder().and_then(|()| remove_if_there(&self.at(&names::sidecar(name))));
+        if let Err(error) = sidecar {
+            // What cannot be put back either, the caller finds gone.
+            let _ = self.appear(name).and_then(|()| self.sync_folder());
+            return Err(error);
+        }
+        remove_if_there(&self.at(&names::part(name))).map(drop)
+    }
+
     /// The names in the folder that are wanted, as far as they are UTF-8; a folder that is not there yet is empty.
     fn names(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
         let all = match crate::entries::names(&self.path) {
@@ -280,14 +294,13 @@ impl Destination for Directory {
             Err(error) if error.code() == Code::Space => None,
             claimed => Some(claimed?),
         };
-        // As a part without data, the backup is gone from every listing, and `settle` would finish the removal.
-        remove_if_there(&self.at(&names::sidecar_part(name)))?;
-        self.rename(name, &names::part(name))?;
-        self.sync_folder()?;
-        remove_if_there(&self.at(&names::sidecar(name)))?;
-        remove_if_there(&self.at(&names::part(name)))?;
-        if held.is_some() {
-            remove_if_there(&self.at(&names::lease(name)))?;
+        let erased = self.erase(name);
+        // Of what is erased half it says whose that is, so that the next run ends it.
+        if held.is_some() && (erased.is_ok() || is_there(&self.at(name))?) {
+            let let_go = remove_if_there(&self.at(&names::lease(name)));
+            erased.and(let_go.map(drop))?;
+        } else {
+            erased?;
         }
         self.sync_folder()
     }

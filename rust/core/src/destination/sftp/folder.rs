@@ -359,21 +359,38 @@ impl Folder {
             Err(trouble) if trouble.error.code() == Code::Space => false,
             claimed => claimed.map(|()| true)?,
         };
+        let erased = self.erase(name);
+        // Of what is erased half it says whose that is, so that the next run ends it.
+        if claimed && (erased.is_ok() || (!cut_off(&erased) && self.is_there(name)?)) {
+            let let_go = self.remove(&names::lease(name));
+            return erased.and(let_go.map(drop));
+        }
+        erased
+    }
+
+    /// Removes data and sidecar, which we hold. Where the sidecar stays the data does, as long as the server answers.
+    fn erase(&self, name: &str) -> Result<(), Trouble> {
         self.remove(&names::part(name))?;
         self.rename(name, &names::part(name))?;
-        self.remove(&names::sidecar(name))?;
-        self.remove(&names::sidecar_new(name))?;
-        self.remove(&names::part(name))?;
-        if claimed {
-            self.remove(&names::lease(name))?;
+        if let Err(trouble) = self.remove(&names::sidecar(name)) {
+            if !trouble.broken {
+                // What cannot be put back either, the caller finds gone.
+                let _ = self.rename(&names::part(name), name);
+            }
+            return Err(trouble);
         }
-        Ok(())
+        self.remove(&names::sidecar_new(name))?;
+        self.remove(&names::part(name)).map(drop)
     }
 }
 
 fn to_stat(stat: &FileStat) -> Stat {
     let mtime = stat.mtime.and_then(|time| i64::try_from(time).ok()).unwrap_or_default();
     Stat { size: stat.size.unwrap_or_default(), mtime }
+}
+
+fn cut_off<T>(done: &Result<T, Trouble>) -> bool {
+    done.as_ref().is_err_and(|trouble| trouble.broken)
 }
 
 /// The end of a folder, as ssh2 tells it (LIBSSH2_ERROR_FILE).

@@ -1,5 +1,6 @@
 //! Retention: old backups of a schedule go, at each of its destinations.
 
+use super::half;
 use crate::catalog::{Backup, BackupId, Copy, Decision, Rule, is_future};
 use crate::config::Document;
 use crate::destination::Destination;
@@ -215,7 +216,9 @@ fn settle(
     gone.guarded += usize::from(stays);
     gone.erased |= is_done;
     if let Some(failed) = &error {
-        let text = format!("{} should go from {} but did not: {failed}", decision.file, place.id());
+        let text = half::erased(place, &decision.file, failed).unwrap_or_else(|| {
+            format!("{} should go from {} but did not: {failed}", decision.file, place.id())
+        });
         monitor.note(NoteKind::Missing, text);
     }
     if stays {

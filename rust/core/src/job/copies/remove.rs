@@ -1,5 +1,6 @@
 //! Erasing one backup wherever it lies.
 
+use super::half;
 use crate::config::Document;
 use crate::job::select::Criteria;
 use crate::job::{lock, made};
@@ -12,7 +13,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
     let _lock = lock::acquire(document)?;
     let there = ask.list(document, monitor)?;
     let backup = ask.find(document, &there.listing, monitor)?;
-    let (mut erased, mut failed) = (Vec::new(), Vec::new());
+    let (mut erased, mut failed, mut halves) = (Vec::new(), Vec::new(), false);
     made::erasing(document, &backup.file, true, monitor);
     let holding = || there.places.iter().filter(|place| backup.copy_at(place.id()).is_some());
     for place in holding() {
@@ -27,7 +28,14 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
             }
             Err(error) if error.code() == Code::Cancelled => return Err(error),
             Err(error) => {
-                monitor.note(NoteKind::Missing, format!("still at {}: {error}", place.id()));
+                let text = match half::erased(&**place, &backup.file, &error) {
+                    Some(text) => {
+                        halves = true;
+                        text
+                    }
+                    None => format!("still at {}: {error}", place.id()),
+                };
+                monitor.note(NoteKind::Missing, text);
                 failed.push(json!({"name": place.id(), "error": error.to_string(), "failure": error}));
             }
         }
@@ -37,8 +45,10 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
         if holding().all(|place| matches!(place.stat(&backup.file), Ok(Some(_)))) {
             made::erasing(document, &backup.file, false, monitor);
         }
-        return Err(Error::new(Code::Destination, format!("{} could not be erased anywhere", backup.file))
-            .hint("see the reasons above"));
+        let how = if halves { "was not erased whole anywhere" } else { "could not be erased anywhere" };
+        return Err(
+            Error::new(Code::Destination, format!("{} {how}", backup.file)).hint("see the reasons above")
+        );
     }
     made::erased(document, &backup.file, backup.id, monitor);
     Ok(
