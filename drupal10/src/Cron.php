@@ -37,12 +37,6 @@ final class Cron {
    * Puts what is due into the queue.
    */
   public function run(): void {
-    // Settings do not say where the site is; only requests know.
-    $url = $GLOBALS['base_url'] ?? '';
-    $host = (string) parse_url($url, PHP_URL_HOST);
-    if (PHP_SAPI !== 'cli' && $host !== '' && $this->state->get('bam.url') !== $url) {
-      $this->state->set('bam.url', $url);
-    }
     $this->jobs->collect();
     if (!$this->program->isInstalled()) {
       $this->logger->error('@message @hint', array_combine(['@message', '@hint'], $this->program->missing()));

@@ -75,6 +75,16 @@ class Pages(PagesTest):
         # A new schedule takes the profile that encrypts.
         self.assertRegex(self.page("/schedules/add"), r'<option value="encrypted" selected')
 
+    def test_the_address_of_the_site_is_remembered_of_who_may_see_the_pages(self):
+        known = "echo \\Drupal::state()->get('bam.url');"
+        self.site.php("\\Drupal::state()->delete('bam.url');")
+        stranger = self.visitor("anonymous")
+        for path in ("/", PAGES, "/cron/wrong"):
+            stranger.get(path)
+        self.assertEqual(self.site.php(known).strip(), "")
+        self.page()
+        self.assertEqual(self.site.php(known).strip(), self.site.address)
+
     def test_what_is_to_be_done_has_the_button_that_does_it(self):
         self.site.backup("db")
         self.addCleanup(self.set, policy={"copies": None, "distinct_hosts": True, "max_age": "", "verify_every": ""})

@@ -163,6 +163,41 @@ class Cron(ModuleTest):
         self.assertEqual(len(self.stored("scheduled")), 1)
         self.assertIn("not found", self.log())
 
+    def served_place(self):
+        """A place that the web server hands out, imported by Drush; where it lies."""
+        export = os.path.join(self.top, "web.txt")
+        with open(export, "w") as file:
+            file.write("return array('type_name' => 'destination', 'machine_name' => 'web', 'name' => 'The web', "
+                       "'subtype' => 'file', 'location' => 'public://bk', 'settings' => array());")
+        self.assertRegex(" ".join(self.drush("bam-import-settings", export).err.split()), "lies in the docroot.* to anybody")
+        self.profile(notify_success_enable=0)
+        self.schedule("nightly", destination_id="web")
+        return os.path.join(self.root, "sites/default/files/bk")
+
+    def refused(self, served):
+        self.assertEqual(glob.glob(f"{served}/*.gz"), [])
+        self.assertIn("the web server hands out what is in it", self.log())
+        self.assertIn("the web server hands out", self.mails()[0]["body"].replace("\n", " "))
+
+    def test_cron_leaves_no_dump_where_the_web_server_hands_it_out(self):
+        served = self.served_place()
+        self.serve()
+        self.log_in(["perform backup"]).get(PAGES)
+        self.drush("cron")
+        self.refused(served)
+
+    def test_web_cron_asks_the_web_server_by_the_address_it_is_called_at(self):
+        served = self.served_place()
+        browser = self.serve()
+        # What anybody may send is not remembered.
+        browser.get("", headers={"Host": "example.org"})
+        browser.get(PAGES, headers={"Host": "example.org"})
+        self.assertIsNone(self.variable("bam_url"))
+        self.cron_page(browser)
+        self.ended()
+        browser.get("")
+        self.refused(served)
+
     def test_what_is_missing_is_told(self):
         self.schedule("nightly", profile_id="gone")
         self.drush("cron")

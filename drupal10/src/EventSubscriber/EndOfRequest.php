@@ -10,13 +10,15 @@ use Drupal\bam\Program;
 use Drupal\Core\State\StateInterface;
 use Psr\Log\LoggerInterface;
 use Symfony\Component\EventDispatcher\EventSubscriberInterface;
+use Symfony\Component\HttpKernel\Event\RequestEvent;
 use Symfony\Component\HttpKernel\KernelEvents;
 
 /**
  * Notices runs that have ended, and takes the site out of a maintenance mode.
  *
  * The latter if a run was killed that had put it there. With nothing under way
- * this costs one look into a folder, after the page is sent.
+ * this costs one look into a folder, after the page is sent. And remembers the
+ * address of the site.
  */
 final class EndOfRequest implements EventSubscriberInterface {
 
@@ -31,7 +33,23 @@ final class EndOfRequest implements EventSubscriberInterface {
    * {@inheritdoc}
    */
   public static function getSubscribedEvents(): array {
-    return [KernelEvents::TERMINATE => 'onTerminate'];
+    // Routes are found, and access to them is checked, before.
+    return [KernelEvents::REQUEST => 'onRequest', KernelEvents::TERMINATE => 'onTerminate'];
+  }
+
+  /**
+   * Remembers the address at which the site is reached, for runs that know none.
+   *
+   * Any visitor may write an address into a request: only requests count of
+   * whom may see the pages here, or who knows cron's key.
+   */
+  public function onRequest(RequestEvent $event): void {
+    $route = (string) $event->getRequest()->attributes->get('_route');
+    $trusted = str_starts_with($route, 'bam.') || in_array($route, ['system.cron', 'system.run_cron'], TRUE);
+    $url = $GLOBALS['base_url'] ?? '';
+    if ($trusted && PHP_SAPI !== 'cli' && parse_url($url, PHP_URL_HOST) && $this->state->get('bam.url') !== $url) {
+      $this->state->set('bam.url', $url);
+    }
   }
 
   /**

@@ -2,6 +2,7 @@
 
 namespace Bam\Site\Drupal7;
 
+use Bam\BamException;
 use Bam\Site\DatabaseInfo;
 use Bam\Site\DocumentBuilder;
 use Bam\Site\Locator;
@@ -66,7 +67,27 @@ final class BareSite implements Drupal7Site
         if ($this->settings->baseUrl !== '') {
             return $this->settings->baseUrl;
         }
-        return strpos($this->uri, '.') === false ? '' : preg_replace('#^(?!https?://)#', 'http://', $this->uri);
+        return strpos($this->uri, '.') === false ? $this->lastUrl()
+            : preg_replace('#^(?!https?://)#', 'http://', $this->uri);
+    }
+
+    /**
+     * The address at which the pages were opened last, if it leads to this site or the site was named otherwise.
+     *
+     * Programs are given it as --uri, and would find another site by an address that sites/ does not know.
+     */
+    private function lastUrl(): string
+    {
+        $url = $this->variable('bam_url', '');
+        if (!is_string($url) || strpos($url, '://') === false) {
+            return '';
+        }
+        try {
+            $leads = $this->uri === 'default' || Locator::confPath($this->root, $url) === $this->confPath;
+        } catch (BamException $unknown) {
+            $leads = false;
+        }
+        return $leads ? $url : '';
     }
 
     public function urlIsSet(): bool

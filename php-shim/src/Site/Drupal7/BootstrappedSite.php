@@ -27,8 +27,8 @@ final class BootstrappedSite implements Drupal7Site
     public function url(): string
     {
         $url = (string) ($GLOBALS['base_url'] ?? '');
-        // What Drush makes up where nobody told it the address.
-        return parse_url($url, PHP_URL_HOST) === 'default' ? '' : $url;
+        // What Drush makes up where nobody told it the address; the module's pages remember theirs.
+        return parse_url($url, PHP_URL_HOST) === 'default' ? (string) variable_get('bam_url', '') : $url;
     }
 
     public function urlIsSet(): bool
