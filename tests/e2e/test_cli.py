@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import stat
 import subprocess
 import time
@@ -187,6 +188,26 @@ class Talk(SiteTest):
     def test_the_only_copy_of_the_key_inside_the_backup_is_warned_about(self):
         self.document["encryption"]["key_file"] = self.write("sites/default/files/key", "inside\n", mode=0o600)
         self.assertSays(self.bam("backup", "files", "manual", "secret"), "warning", "key")
+
+
+class Stuck(SiteTest):
+    def test_what_waits_for_ever_is_ended_by_a_second_signal(self):
+        self.write("sites/default/files/a", "a")
+        self.backup("files")
+        # Nobody writes to it.
+        os.unlink(self.key)
+        os.mkfifo(self.key, 0o600)
+        process = self.start("backup", "files", "manual", "secret")
+        watching = f"grep -qx bam-signals /proc/{process.pid}/task/*/comm"
+        self.wait(lambda: subprocess.run(["sh", "-c", watching], capture_output=True).returncode == 0, process)
+        process.send_signal(signal.SIGTERM)
+        told = process.stderr.readline()
+        while b"another Ctrl-C" not in told:
+            self.assertTrue(told, "it ended at the first")
+            told = process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(LIMIT), 130)
+        self.assertEqual(len(self.visible()), 2)
 
 
 class Terminal(SiteTest):

@@ -164,6 +164,24 @@ class Sqlite(SiteTest):
         self.bam("restore", str(made["id"]), "--yes")
         self.assertEqual(self.rows(), before)
 
+    def test_one_that_is_damaged_makes_no_backup_and_pushes_none_out(self):
+        self.document["schedules"] = {"s": {"source": "db", "destinations": ["manual"], "keep": 1, "every": "1d"}}
+        self.write_document()
+        before = self.rows()
+        self.bam("run", "s")
+        good = self.visible()
+        with open(self.database, "r+b") as file:
+            file.seek(40_000)
+            file.write(random.Random(5).randbytes(3000))
+        for _ in range(2):
+            self.assertSays(self.bam("run", "s", expect=1), self.database, "damaged", ".recover")
+            self.assertEqual(self.visible(), good)
+        self.document["profiles"]["default"]["ignore_errors"] = True
+        self.write_document()
+        self.assertSays(self.bam("backup", "db", expect=3), "damaged", "as it is")
+        self.bam("restore", next(name for name in good if not name.endswith(".info")), "--yes")
+        self.assertEqual(self.rows(), before)
+
     def test_readers_go_on_while_one_is_waited_for_and_a_cancel_is_seen(self):
         made = self.backup("db")
         with contextlib.closing(sqlite3.connect(self.database)) as db, db:

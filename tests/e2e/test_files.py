@@ -167,6 +167,28 @@ class Trees(SiteTest):
         with open(link + "/page") as file:
             self.assertEqual(file.read(), "shared storage")
 
+    def test_a_link_to_storage_that_is_not_there_stays_and_is_told(self):
+        outside, link = self.storage()
+        self.write("sites/default/files/plain/page", "in the files")
+        made = self.backup("files")
+        away = outside + " away"
+        os.rename(outside, away)
+        # Nothing was behind a link there.
+        plain = os.path.join(self.files, "plain")
+        shutil.rmtree(plain)
+        os.symlink("nowhere", plain)
+        for how in ("--dry-run", "--yes"):
+            result = self.bam("restore", str(made["id"]), how, expect=3)
+            self.assertSays(result, f"{link} -> {outside} (nothing is there", f"in their place, and what they lead to stays as it is: {plain}")
+            self.assertEqual(os.readlink(link), outside, how)
+        self.assertEqual(os.listdir(plain), ["page"])
+        os.rename(away, outside)
+        os.unlink(outside + "/page")
+        self.restore(made)
+        self.assertEqual(os.readlink(link), outside)
+        with open(outside + "/page") as file:
+            self.assertEqual(file.read(), "shared storage")
+
     @unittest.skipUnless(os.geteuid() == 0, "only root has links of others")
     def test_root_restores_nothing_behind_a_link_of_somebody_who_could_not(self):
         outside, link = self.storage()
@@ -260,6 +282,23 @@ class Trees(SiteTest):
         self.document["profiles"]["default"]["ignore_errors"] = True
         self.assertSays(self.bam("backup", "files", expect=3, **self.as_ordinary_user()), "locked")
         self.assertEqual(len(self.visible()), 2)
+
+    def test_what_could_not_be_read_stays_when_the_backup_comes_back(self):
+        """It is not in the backup: the site has the only copy."""
+        self.write("sites/default/files/good", "good")
+        self.write("sites/default/files/sub/locked", "the only copy", mode=0)
+        self.document["profiles"]["default"]["ignore_errors"] = True
+        self.bam("backup", "files", expect=3, **self.as_ordinary_user())
+        self.write("sites/default/files/good", "spoiled")
+        self.write("sites/default/files/sub/new", "only in the damaged site")
+        for how in (["--dry-run"], ["--yes", "--path", "sub"], ["--yes"]):
+            result = self.bam("restore", "latest", *how, expect=3, **self.as_ordinary_user())
+            self.assertSays(result, "1 thing could not be read when this backup was made", "sub/locked")
+            with open(os.path.join(self.files, "sub/locked")) as file:
+                self.assertEqual(file.read(), "the only copy", how)
+        self.assertEqual(sorted(os.listdir(os.path.join(self.files, "sub"))), ["locked"])
+        with open(os.path.join(self.files, "good")) as file:
+            self.assertEqual(file.read(), "good")
 
     def test_two_destinations_get_the_same_bytes(self):
         self.write("sites/default/files/a", os.urandom(1 << 20))

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import tarfile
 import unittest
 
 from bamtest import run, tree
@@ -12,10 +13,10 @@ from test_ends import Site
 
 
 class Stopped(Site):
-    def stop_at(self, state, *arguments):
+    def stop_at(self, state, *arguments, journal=None):
         """Kills a restore as soon as its journal tells a state; whether it was caught."""
         process = self.start("restore", *arguments)
-        journal = self.path("state/restore.json")
+        journal = journal or self.path("state/restore.json")
         while process.poll() is None:
             with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, KeyError):
                 with open(journal) as file:
@@ -70,6 +71,43 @@ class Stopped(Site):
                 self.assertEqual(self.strays(), [], (asked, state, way))
         self.assertIn("staging", caught)
         self.assertIn("tidying", caught)
+
+    def test_its_own_state_among_the_files_stays_where_it_is(self):
+        own = os.path.join(self.private, "of bam")
+        self.document["state_dir"] = own
+        self.write_document()
+        made = self.backup("archive")
+        with tarfile.open(made["path"]) as tar:
+            self.assertEqual([name for name in tar.getnames() if "of bam" in name], [])
+        new = tree(self.files)
+        for n in range(400):
+            self.write(f"sites/default/files/old/{n}", "live")
+        self.put(self.private, "minutes", "live")
+        result = self.bam("restore", str(made["id"]), "--yes", "--path", self.private, expect=2)
+        self.assertSays(result, "bam keeps its own state")
+        caught = set()
+        for state in ("staging", "staged", "checked", "swapping", "swapped", "tidying"):
+            if self.stop_at(state, str(made["id"]), "--yes", journal=own + "/restore.json"):
+                caught.add(state)
+                self.bam("recover")
+                self.assertEqual(self.strays(), [], state)
+            self.assertIn("made.json", os.listdir(own), state)
+            self.assertEqual(self.bam_json("backups")["backups"][0]["id"], made["id"])
+        self.assertTrue(caught & {"swapping", "swapped", "tidying"}, caught)
+        self.bam("restore", str(made["id"]), "--yes")
+        self.assertEqual(tree(self.files), new)
+        self.assertIn("made.json", os.listdir(own))
+
+    def test_its_own_state_is_nothing_that_a_link_leads_to(self):
+        own = self.path("state")
+        link = os.path.join(self.files, "elsewhere")
+        os.mkdir(self.path("storage"))
+        os.symlink(self.path("storage"), link)
+        made = self.backup("archive")
+        os.unlink(link)
+        os.symlink(own, link)
+        self.assertSays(self.bam("restore", str(made["id"]), "--yes", expect=3), "bam keeps its own state there")
+        self.assertIn("made.json", os.listdir(own))
 
     def test_one_that_cannot_be_ended_keeps_no_backup_from_being_made(self):
         # As it is where the server is gone for good.

@@ -81,6 +81,9 @@ pub mod key {
     pub const CHANGED_FILES: &str = "bam_changed_files";
     /// How many things could not be backed up; not there: none.
     pub const MISSING: &str = "bam_missing";
+    /// Paths in the archive of what of that is not in it at all, with all below them; the first of them where they are many
+    /// ([`super::Sidecar::set_list`]).
+    pub const UNREAD: &str = "bam_unread";
     /// Regular files in it, further names of them and the manifest not counted.
     pub const FILES: &str = "bam_files";
     /// Bytes of them.

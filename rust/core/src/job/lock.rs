@@ -27,6 +27,12 @@ pub fn state_dir(document: &Document) -> Result<PathBuf> {
     Ok(own)
 }
 
+/// The folder that no backup and no restore of the site may touch: this user's state, with what is shared with others. A
+/// path without links.
+pub fn state_place(state_dir: &Path) -> Result<PathBuf> {
+    look::real_as_far(&state::place_of(state_dir)?)
+}
+
 fn check_format(state_dir: &Path) -> Result<()> {
     // Damaged, it says nothing; what it speaks of has checks of its own.
     let told = read_state(&state_dir.join(state_format::FILE)).unwrap_or_default();

@@ -176,16 +176,21 @@ pub(super) fn of_root(own: &Path) -> Result<Option<PathBuf>> {
     Ok(others(own)?.into_iter().find_map(|(uid, folder)| (uid == 0).then_some(folder)))
 }
 
+/// The whole place that a user's folder belongs to: the shared one, or that folder alone.
+pub(super) fn place_of(own: &Path) -> Result<PathBuf> {
+    Ok(shared_place(own)?.unwrap_or(own).to_owned())
+}
+
+fn shared_place(own: &Path) -> Result<Option<&Path>> {
+    let place = own.parent().filter(|_| own.file_name().is_some_and(|name| *name == *own_name(us())));
+    let Some(place) = place else { return Ok(None) };
+    Ok(look::itself(place)?.filter(is_shared).map(|_| place))
+}
+
 /// The folders of the others who share the place, each his own.
 fn others(own: &Path) -> Result<Vec<(u32, PathBuf)>> {
     let mut all = Vec::new();
-    let Some(place) = own.parent().filter(|_| own.file_name().is_some_and(|name| *name == *own_name(us())))
-    else {
-        return Ok(all);
-    };
-    if !look::itself(place)?.is_some_and(|found| is_shared(&found)) {
-        return Ok(all);
-    }
+    let Some(place) = shared_place(own)? else { return Ok(all) };
     for name in entries(place)? {
         let Some(uid) = name.strip_prefix('u').and_then(|uid| uid.parse().ok()) else { continue };
         let folder = place.join(&name);

@@ -54,9 +54,15 @@ pub struct TreeReport {
     pub skipped: u64,
     /// What could not be read and was ignored, as asked for.
     pub missing: u64,
+    /// What of that is not in the archive at all, as paths in it, with all below them: the first of them.
+    pub unread: Vec<Vec<u8>>,
     /// Folders behind links out of the tree, as paths in the archive: the first [`MAX_FOLLOWED`] of them.
     pub followed: Vec<Vec<u8>>,
 }
+
+/// How many things that could not be read are told by name, and how long their paths may be.
+pub(crate) const MAX_UNREAD: usize = 1000;
+pub(super) const LONGEST_UNREAD: usize = 1024;
 
 /// How many folders behind links are told.
 pub const MAX_FOLLOWED: usize = 100;
@@ -149,10 +155,12 @@ impl Pass<'_, '_> {
                 (What::File(place), Some(opened)) => self.file(&path, &place, opened),
             }
         })?;
-        let losses = [self.losses, in_walk];
+        let losses = [std::mem::take(&mut self.losses), in_walk];
         self.report.vanished = losses.iter().map(|l| l.vanished).sum();
         self.report.skipped = losses.iter().map(|l| l.skipped).sum();
         self.report.missing += losses.iter().map(|l| l.missing).sum::<u64>();
+        self.report.unread =
+            losses.iter().flat_map(|losses| &losses.unread).map(|path| self.archived(path)).collect();
         Ok(self.report)
     }
 
@@ -173,7 +181,7 @@ impl Pass<'_, '_> {
             Ok(opened) => opened,
             Err(Errno::ACCESS) if place.reach.is_some() => {
                 self.monitor.note(NoteKind::Missing, withheld(path));
-                self.losses.missing += 1;
+                self.losses.miss(path);
                 return Ok(());
             }
             Err(e) => return lost(path, e, base, ignore_errors, self.monitor, &mut self.losses),

@@ -10,6 +10,7 @@ mod links;
 
 use super::attributes;
 use super::exclude::Excludes;
+use super::files::{LONGEST_UNREAD, MAX_UNREAD};
 use super::names::Names;
 use super::reach::Reach;
 use crate::archive::{Attribute, show, within_limits};
@@ -90,11 +91,23 @@ struct Outside<'p> {
 }
 
 /// Counts of what did not go as planned.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Losses {
     pub vanished: u64,
     pub skipped: u64,
     pub missing: u64,
+    /// Paths below the base of what is missing, within limits.
+    pub unread: Vec<Vec<u8>>,
+}
+
+impl Losses {
+    /// Counts something that is not in the backup although it is there.
+    pub fn miss(&mut self, path: &[u8]) {
+        self.missing += 1;
+        if self.unread.len() < MAX_UNREAD && path.len() <= LONGEST_UNREAD {
+            self.unread.push(path.to_vec());
+        }
+    }
 }
 
 /// What device and inode number tell apart.
@@ -274,7 +287,7 @@ impl<'a> Walk<'a> {
             let shown: String = show(&self.path).chars().take(80).collect();
             let text = format!("{shown}… lies too deep, or its path is too long: left out");
             self.monitor.note(NoteKind::Missing, text);
-            self.losses.missing += 1;
+            self.losses.miss(&self.path);
             return Ok(None);
         }
         let flags = if real.is_some() { OFlags::DIRECTORY } else { OFlags::DIRECTORY | OFlags::NOFOLLOW };
@@ -453,7 +466,7 @@ pub fn lost(
     }
     if ignore_errors {
         monitor.note(NoteKind::Missing, format!("{} could not be read: {cause}", show(path)));
-        losses.missing += 1;
+        losses.miss(path);
         return Ok(());
     }
     let absolute = base.join(OsStr::from_bytes(path));

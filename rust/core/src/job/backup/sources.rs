@@ -6,6 +6,7 @@ use crate::config::{
     Connection, Document, Driver, Profile, Site, Source, SourceCode, SourceSettings, SourceType, names_table,
 };
 use crate::job::choose::{self, Choice};
+use crate::job::lock;
 use crate::job::member_path::join;
 use crate::job::places;
 use crate::job::restore::recover;
@@ -82,8 +83,9 @@ impl BackupPlan {
             );
             monitor.note(NoteKind::Warning, text);
         }
-        // A backup never contains backups, least of all itself, nor what a restore could not remove.
-        let strays = recover::strays(&crate::job::lock::state_dir(document)?);
+        // A backup never contains backups, least of all itself, nor what a restore could not remove, nor what bam remembers.
+        let state_dir = lock::state_dir(document)?;
+        let strays = recover::strays(&state_dir).into_iter().chain([lock::state_place(&state_dir)?]);
         for folder in places::local_folders(document).into_iter().chain(strays) {
             for tree in &mut plan.trees {
                 tree.excludes.add_path(&folder);

@@ -37,6 +37,9 @@ impl Wrote {
             if !files.followed.is_empty() {
                 sidecar.set_list(key::FOLLOWED, &files.followed);
             }
+            if !files.unread.is_empty() {
+                sidecar.set_list(key::UNREAD, &files.unread);
+            }
         }
         if let Some(dump) = &self.dump {
             sidecar.set_number(key::TABLES, dump.tables + dump.empty_tables);
@@ -87,6 +90,7 @@ impl BackupPlan {
             total.bytes += report.bytes;
             total.changed += report.changed;
             total.followed.extend(report.followed);
+            total.unread.extend(report.unread);
         }
         Ok(total)
     }

@@ -11,8 +11,9 @@ use crate::destination::snapshots::{
 };
 use crate::job::backup::sources::BackupPlan;
 use crate::job::backup::write::Wrote;
+use crate::job::member_path::{below, join};
 use crate::source::database::{self, DumpReport};
-use crate::source::files::TreeReport;
+use crate::source::files::{MAX_UNREAD, TreeReport};
 use crate::source::outline::Link;
 use crate::threads::spawn_scoped;
 use crate::{Code, Error, Monitor, NoteKind, Result};
@@ -27,7 +28,8 @@ const MACHINE: &str = "bam_machine";
 /// Seconds after which anybody may forget what was never finished.
 const GIVEN_UP: u64 = 2 * 86_400;
 /// Fields that are in `bam.json` alone: they can be long.
-const LONG: [&str; 4] = [key::EXCLUDED, key::EXCLUDED_PATTERNS, key::FOLLOWED, key::CHANGED_FILES];
+const LONG: [&str; 5] =
+    [key::EXCLUDED, key::EXCLUDED_PATTERNS, key::FOLLOWED, key::UNREAD, key::CHANGED_FILES];
 
 /// What was saved.
 pub struct Done {
@@ -124,10 +126,24 @@ struct Trees {
     places: Vec<(Vec<u8>, Vec<u8>)>,
     links: Vec<Link>,
     followed: Vec<Vec<u8>>,
+    unread: Vec<Vec<u8>>,
     further: (u64, u64),
 }
 
 impl Trees {
+    /// What restic could not read, as paths in the archive.
+    fn lost(&self, saved: &Saved) -> Vec<Vec<u8>> {
+        let lost = saved.lost.iter().filter(|(_, cause)| !has_vanished(cause));
+        lost.filter_map(|(path, _)| {
+            let places =
+                self.places.iter().filter_map(|(real, at)| Some((at, below(path.as_bytes(), real)?)));
+            // Of places in one another the inner one is meant.
+            let (at, rest) = places.min_by_key(|(_, rest)| rest.len())?;
+            Some(join(at, rest))
+        })
+        .collect()
+    }
+
     /// What a sidecar tells of them.
     fn report(&self, saved: &Saved) -> TreeReport {
         let mut followed = self.followed.clone();
@@ -136,6 +152,7 @@ impl Trees {
             files: saved.files.saturating_sub(self.further.0),
             bytes: saved.bytes.saturating_sub(self.further.1),
             followed,
+            unread: self.unread.iter().cloned().chain(self.lost(saved)).take(MAX_UNREAD).collect(),
             ..TreeReport::default()
         }
     }
@@ -202,6 +219,7 @@ impl<'a> Run<'a> {
             found.places.extend(outline.places);
             found.links.extend(outline.links);
             found.followed.extend(outline.followed);
+            found.unread.extend(outline.unread);
             found.further.0 += outline.further.0;
             found.further.1 += outline.further.1;
         }
@@ -327,12 +345,16 @@ fn parent(place: &dyn Snapshots, sidecar: &Sidecar) -> Result<Option<String>> {
 }
 
 /// What restic could not read: what has vanished is told; all else fails the backup, unless errors are ignored.
+fn has_vanished(cause: &str) -> bool {
+    cause.to_ascii_lowercase().contains("no such file")
+}
+
 fn tell_lost(lost: &[(String, String)], ignore_errors: bool, monitor: &Monitor) -> Result<()> {
     let shown = |path: &str| show(path.as_bytes());
     let mut first = None;
     for (path, cause) in lost {
         let cause = cause.rsplit(": ").next().unwrap_or(cause);
-        if cause.to_ascii_lowercase().contains("no such file") {
+        if has_vanished(cause) {
             monitor.note(NoteKind::Warning, format!("{} vanished while the backup was made", shown(path)));
         } else if ignore_errors {
             monitor.note(NoteKind::Missing, format!("{} could not be read: {cause}", shown(path)));

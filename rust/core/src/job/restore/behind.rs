@@ -16,21 +16,33 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+/// What is behind a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leads {
+    Folder,
+    /// A regular file.
+    File,
+    /// Nothing is there: perhaps a disk that is not mounted.
+    Nowhere,
+    /// We may not look.
+    Closed,
+}
+
 /// What a link of the live site leads to.
 #[derive(Debug)]
 pub struct Target {
-    /// Its path without links.
+    /// Its path without links; as it stands in the link where that leads nowhere or is closed.
     pub real: PathBuf,
-    /// It is a folder, else a regular file.
-    pub is_folder: bool,
+    /// What is there.
+    pub leads: Leads,
     /// The link's text.
     pub text: Vec<u8>,
     /// Who made the link.
     maker: u32,
 }
 
-/// Looks at `path` below the folder `root`; `None` where there is no link to a file or folder, where another link lies
-/// on the way there, or where it is closed to us.
+/// Looks at `path` below the folder `root`; `None` where there is no link, one to something else than a file or folder, where
+/// another link lies on the way there, or where the way is closed to us.
 ///
 /// # Errors
 ///
@@ -57,15 +69,25 @@ fn look_at(root: &Path, parent: &[u8], name: &[u8]) -> rustix::io::Result<Option
         return Ok(None);
     }
     let text = fs::readlinkat(&parent, name, Vec::new())?.into_bytes();
-    let to = fs::openat(&parent, name, handle, Mode::empty())?;
-    let kind = FileType::from_raw_mode(fs::fstat(&to)?.st_mode);
-    if !kind.is_dir() && !kind.is_file() {
-        return Ok(None);
-    }
+    let found = |real: Vec<u8>, leads, text| {
+        let real = PathBuf::from(OsString::from_vec(real));
+        Ok(Some(Target { real, leads, text, maker: link.st_uid }))
+    };
+    let to = match fs::openat(&parent, name, handle, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => {
+            return found(text.clone(), Leads::Nowhere, text);
+        }
+        Err(Errno::ACCESS) => return found(text.clone(), Leads::Closed, text),
+        to => to?,
+    };
+    let leads = match FileType::from_raw_mode(fs::fstat(&to)?.st_mode) {
+        FileType::Directory => Leads::Folder,
+        FileType::RegularFile => Leads::File,
+        _ => return Ok(None),
+    };
     let real = fs::readlinkat(CWD, format!("/proc/self/fd/{}", to.as_raw_fd()), Vec::new())?;
-    let real = PathBuf::from(OsString::from_vec(real.into_bytes()));
-    let found = Target { real, is_folder: kind.is_dir(), text, maker: link.st_uid };
-    Ok(Some(found).filter(|found| found.real.is_absolute()))
+    let found: rustix::io::Result<Option<Target>> = found(real.into_bytes(), leads, text);
+    Ok(found?.filter(|found| found.real.is_absolute()))
 }
 
 impl Target {
@@ -73,7 +95,9 @@ impl Target {
     pub fn may_be_replaced(&self, above: Option<u32>) -> Result<(), String> {
         let trusted = |user: u32| user == 0 || user == rustix::process::geteuid().as_raw();
         for user in [Some(self.maker), above].into_iter().flatten().filter(|user| !trusted(*user)) {
-            self.may_be_replaced_by(user)?;
+            self.may_be_replaced_by(user).map_err(|why| {
+                format!("{why}; where that is right, let root make the link: `chown -h root LINK`")
+            })?;
         }
         Ok(())
     }
@@ -91,7 +115,10 @@ impl Target {
         };
         let bytes = self.real.as_os_str().as_bytes();
         // A file is replaced by another one in its folder.
-        let changed = if self.is_folder { &*self.real } else { self.real.parent().unwrap_or(Path::new("/")) };
+        let changed = match self.leads {
+            Leads::Folder => &*self.real,
+            _ => self.real.parent().unwrap_or(Path::new("/")),
+        };
         if !reach.gets_to(bytes) || !reach.changes(&at(changed)?) {
             return Err(format!("its owner (user {user}) may not write to {}", changed.display()));
         }
@@ -125,8 +152,9 @@ mod tests {
         let look = |path| look(&root, path).expect("looked");
         let found = look(b"a/link").expect("a link to a folder");
         assert_eq!(found.real, dir.path().canonicalize().expect("real").join("out"));
-        assert!(found.is_folder && found.text == b"../../out");
-        for path in ["a", "a/dangling", "way/link", "none", "none/link"] {
+        assert!(found.leads == Leads::Folder && found.text == b"../../out");
+        assert_eq!(look(b"a/dangling").expect("a link").leads, Leads::Nowhere);
+        for path in ["a", "way/link", "none", "none/link"] {
             assert!(look(path.as_bytes()).is_none(), "{path}");
         }
     }

@@ -1,5 +1,6 @@
 //! Where on the site the members of an archive go, and what of the site stays because they do not speak of it.
 
+use super::behind::Leads;
 use super::docroots::Docroots;
 use super::target::Target;
 use super::{behind, keep};
@@ -232,6 +233,13 @@ impl<'t> Folders<'t> {
         all.len() - 1
     }
 
+    /// Leaves a link and what is behind it as they are.
+    fn refuse(&self, place: Place, link: PathBuf, to: PathBuf, why: String) -> Met {
+        self.links.borrow_mut().push(link.clone());
+        self.inner.borrow_mut().insert((place.root, place.path), None);
+        Met::Refused { link, to, why }
+    }
+
     /// The folders, in the order of the extractor's roots. One lies in another only where it is another place: behind a
     /// link, or on another file system.
     pub fn live(&self) -> Vec<PathBuf> {
@@ -278,10 +286,20 @@ impl<'t> Folders<'t> {
             return Ok(Met::None);
         };
         let Some(root) = self.live.borrow().get(place.root).cloned() else { return Ok(Met::None) };
-        let Some(found) = behind::look(&root, &place.path)?.filter(|found| found.is_folder) else {
-            return Ok(Met::None);
-        };
+        let Some(found) = behind::look(&root, &place.path)? else { return Ok(Met::None) };
         let link = look::real_as_far(&root)?.join(OsStr::from_bytes(&place.path));
+        match found.leads {
+            Leads::Folder => {}
+            // What was behind it went into the backup: it comes back behind it, or not now.
+            Leads::Nowhere if self.was_followed(&entry.path) => {
+                let why = "nothing is there: mount what it leads to, or remove the link, and restore again";
+                return Ok(self.refuse(place, link, found.real, why.into()));
+            }
+            Leads::Closed => {
+                return Ok(self.refuse(place, link, found.real, "it is closed to who restores".into()));
+            }
+            Leads::Nowhere | Leads::File => return Ok(Met::Inside { link, to: found.text }),
+        }
         // What is part of another root is restored there, and nothing that a root lies in is replaced.
         for root in self.live.borrow().iter() {
             let root = look::real_as_far(root)?;
@@ -294,13 +312,15 @@ impl<'t> Folders<'t> {
         // A destination that does not answer stops no restore from another one.
         let allowed = match backups.iter().any(|folder| found.real.starts_with(real_path(folder))) {
             true => Err("backups lie there".to_owned()),
+            false if found.real.starts_with(self.target.state_place()?) => {
+                Err("bam keeps its own state there".to_owned())
+            }
             false => found.may_be_replaced(above),
         };
-        self.links.borrow_mut().push(link.clone());
         if let Err(why) = allowed {
-            self.inner.borrow_mut().insert((place.root, place.path), None);
-            return Ok(Met::Refused { link, to: found.real, why });
+            return Ok(self.refuse(place, link, found.real, why));
         }
+        self.links.borrow_mut().push(link.clone());
         let inner = self.add_inner(place.root, Path::new(OsStr::from_bytes(&place.path)));
         self.behind.borrow_mut().insert(inner, (entry.path.clone(), found.maker(above)));
         Ok(Met::Storage { link, to: found.real, root: inner })
@@ -397,7 +417,7 @@ impl<'t> Folders<'t> {
     pub fn stay(&self) -> Result<Vec<PathBuf>> {
         let mut stay = self.links.borrow().clone();
         let Some(recorded) = self.target.recorded else { return Ok(stay) };
-        for path in &recorded.paths {
+        for path in recorded.paths.iter().chain(&recorded.unread) {
             if let Some(place) = self.place(self.layout.part(path)) {
                 let live = self.live_path(&place);
                 let (parent, name) = (live.parent().unwrap_or(&live), live.file_name().unwrap_or_default());

@@ -182,15 +182,21 @@ impl Journal {
     /// [`Journal::trees`]. Each name is on disk before there is a folder of that name.
     pub fn stage(&mut self, live: &Path, id: &str, inside: bool) -> Result<usize> {
         let at = self.trees.len();
-        self.trees.push(TreeSwap::plan(live, id, inside)?);
+        let state = self.state_place()?;
+        self.trees.push(TreeSwap::plan(live, id, inside, &state)?);
         self.save()?;
         if !self.tree(at)?.make()? {
-            *self.tree(at)? = TreeSwap::plan(live, id, true)?;
+            *self.tree(at)? = TreeSwap::plan(live, id, true, &state)?;
             self.save()?;
             self.tree(at)?.make()?;
         }
         self.save()?;
         Ok(at)
+    }
+
+    /// What nothing may take the place of while this journal is needed.
+    pub fn state_place(&self) -> Result<PathBuf> {
+        lock::state_place(self.path.parent().unwrap_or(&self.path))
     }
 
     /// One of the folders that are being replaced.

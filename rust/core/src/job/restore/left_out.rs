@@ -1,17 +1,26 @@
-//! What a backup says of itself that its members do not: what it left out on purpose, which a restore leaves as it is,
-//! and which of its folders were behind links.
+//! What a backup says of itself that its members do not: what it left out on purpose or could not read, which a restore
+//! leaves as it is, and which of its folders were behind links.
 
+use crate::archive::show;
 use crate::catalog::{Sidecar, key};
 use crate::job::member_path::below;
 use crate::source::pattern::Patterns;
+use crate::{Monitor, NoteKind};
 use std::collections::HashSet;
+
+/// How many paths are told.
+const TOLD: usize = 5;
 
 /// Paths in the archive.
 #[derive(Debug, Default)]
 pub struct LeftOut {
     /// These, with all that is below them.
     pub paths: Vec<Vec<u8>>,
-    /// And what fits these.
+    /// Of what could not be read, the same.
+    pub unread: Vec<Vec<u8>>,
+    /// How many things are missing in all.
+    pub missing: u64,
+    /// What fits these was left out on purpose, too.
     pub patterns: Patterns,
     /// Folders that were behind links out of the tree. As many as are recorded.
     pub followed: HashSet<Vec<u8>>,
@@ -24,8 +33,32 @@ impl LeftOut {
             let lines = sidecar.list(key::EXCLUDED_PATTERNS);
             let lines = lines.iter().filter_map(|line| std::str::from_utf8(line).ok());
             let followed = sidecar.list(key::FOLLOWED).into_iter().collect();
-            LeftOut { paths: sidecar.list(key::EXCLUDED), patterns: Patterns::of(lines), followed }
+            LeftOut {
+                paths: sidecar.list(key::EXCLUDED),
+                unread: sidecar.list(key::UNREAD),
+                missing: sidecar.number(key::MISSING).unwrap_or_default(),
+                patterns: Patterns::of(lines),
+                followed,
+            }
         })
+    }
+
+    /// Tells what a restore cannot bring back.
+    pub fn tell(&self, monitor: &Monitor) {
+        if self.missing == 0 {
+            return;
+        }
+        let things = if self.missing == 1 { "thing" } else { "things" };
+        let mut text = format!(
+            "{} {things} could not be read when this backup was made, and did not get in",
+            self.missing
+        );
+        if !self.unread.is_empty() {
+            let named: Vec<String> = self.unread.iter().take(TOLD).map(|path| show(path)).collect();
+            let more = if self.unread.len() > TOLD { " …" } else { "" };
+            text.push_str(&format!(": {}{more}; where the site has them, they stay", named.join(", ")));
+        }
+        monitor.note(NoteKind::Missing, text);
     }
 
     /// Whether this path was left out as a whole, or anything that is below it by name.

@@ -178,7 +178,7 @@ impl Wanted {
     fn hold(&self, target: &Target<'_>, journal: &mut Journal) -> Result<Vec<PathBuf>> {
         let mut holders = Vec::new();
         for (number, live) in self.live.iter().enumerate() {
-            let swap = PathSwap::plan(live, &format!("{}-{number}", target.id))?;
+            let swap = PathSwap::plan(live, &format!("{}-{number}", target.id), &journal.state_place()?)?;
             journal.add_path(swap.clone())?;
             swap.make_holder()?;
             holders.push(swap.holder().to_owned());

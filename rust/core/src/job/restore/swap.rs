@@ -32,7 +32,7 @@ pub struct TreeSwap {
     /// Inode of the new tree's root: tells after a kill whether the trees have traded places.
     inode: u64,
     inside: bool,
-    /// Mount points below the live folder, relative to it.
+    /// What stays where it is, relative to the live folder: mount points, and bam's state folder.
     #[serde(default)]
     pins: Vec<OsString>,
     /// Permissions of a live folder that stays the folder it is.
@@ -46,8 +46,9 @@ pub struct TreeSwap {
 
 impl TreeSwap {
     /// Decides on names for replacing `live`, unique by `id`; touches nothing. `inside`: the folder is to stay the folder
-    /// it is, its content alone is replaced.
-    pub fn plan(live: &Path, id: &str, inside: bool) -> Result<TreeSwap> {
+    /// it is, its content alone is replaced. `state`: the folder that the journal of this restore lies in, without links: it
+    /// must be there at every moment.
+    pub fn plan(live: &Path, id: &str, inside: bool, state: &Path) -> Result<TreeSwap> {
         let live = match look::real(live)? {
             Some(real) => real,
             None => absolute(live)?,
@@ -55,7 +56,14 @@ impl TreeSwap {
         let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
             return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
         };
-        let pins: Vec<OsString> = mounts::below(&live)?.into_iter().map(PathBuf::into_os_string).collect();
+        refuse_state(&live, state, true)?;
+        let mut pins: Vec<OsString> =
+            mounts::below(&live)?.into_iter().map(PathBuf::into_os_string).collect();
+        if let Ok(state) = state.strip_prefix(&live)
+            && !pins.iter().any(|pin| state.starts_with(pin))
+        {
+            pins.push(state.into());
+        }
         let inside = inside || !pins.is_empty() || mounts::is_point(&live)?;
         let hidden = |what: &str| {
             if inside {
@@ -122,11 +130,12 @@ impl TreeSwap {
                 let staged = self.staged().join(path);
                 if look::itself(&staged)?.is_some_and(|found| !found.is_dir()) {
                     let text = format!(
-                        "the backup has a file or a link where {} is a folder with a mount point in it",
+                        "the backup has a file or a link where {} is a folder with a mount point or bam's state in it",
                         self.live().join(path).display()
                     );
-                    return Err(Error::new(Code::Unsupported, text)
-                        .hint("unmount it first, or name what is wanted with --path"));
+                    return Err(Error::new(Code::Unsupported, text).hint(
+                        "unmount it first, set another state_dir, or name what is wanted with --path",
+                    ));
                 }
             }
         }
@@ -319,6 +328,17 @@ pub fn flush(folder: &Path) -> Result<()> {
 /// Makes a folder that is nobody else's.
 pub fn private_folder(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Refuses to replace what is bam's state folder, lies in it, or (not `around`) has it inside.
+pub fn refuse_state(live: &Path, state: &Path, around: bool) -> Result<()> {
+    if live.starts_with(state) || !around && state.starts_with(live) {
+        let text =
+            format!("{} cannot be replaced: bam keeps its own state in {}", live.display(), state.display());
+        return Err(Error::new(Code::Config, text)
+            .hint("set another state_dir in the configuration, outside of what is backed up"));
+    }
+    Ok(())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -5,7 +5,7 @@
 //! [`super::swap::TreeSwap`], what was done before a kill is read from the disk.
 
 use super::carry::Carry;
-use super::swap::{carry_over, private_folder};
+use super::swap::{carry_over, private_folder, refuse_state};
 use crate::look::{self, exists};
 use crate::mounts;
 use crate::{Code, Error, Result, ResultExt};
@@ -46,8 +46,9 @@ pub fn refuse_link_to_folder(live: &Path) -> Result<()> {
 }
 
 impl PathSwap {
-    /// Decides how `live`, an absolute path, is replaced; touches nothing. `id` is unique to it.
-    pub fn plan(live: &Path, id: &str) -> Result<PathSwap> {
+    /// Decides how `live`, an absolute path, is replaced; touches nothing. `id` is unique to it; `state` as for
+    /// [`super::swap::TreeSwap::plan`].
+    pub fn plan(live: &Path, id: &str, state: &Path) -> Result<PathSwap> {
         let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
             return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
         };
@@ -63,6 +64,7 @@ impl PathSwap {
             missing.push(live.clone().into_os_string());
         }
         live.push(name);
+        refuse_state(&live, state, false)?;
         if look::itself(&live)?.is_some_and(|found| !found.is_symlink()) && mounts::is_point(&live)? {
             return Err(Error::of_path(Code::Usage, &live, "is a mount point and cannot be replaced")
                 .hint("name the paths below it"));
@@ -242,7 +244,8 @@ mod tests {
         write(&root.join("f/keep/backup"), "precious");
         write(&root.join("other"), "stays");
         let mut swaps = ["a", "f", "lost/deep/c"].map(|path| {
-            PathSwap::plan(&root.join(path), &format!("7-{}", path.replace('/', ""))).expect("planned")
+            PathSwap::plan(&root.join(path), &format!("7-{}", path.replace('/', "")), Path::new("/none"))
+                .expect("planned")
         });
         let [a, f, c] = &swaps;
         write(&a.holder().join(NEW), "new");
@@ -307,7 +310,7 @@ mod tests {
     #[test]
     fn what_the_backup_does_not_hold_is_said() {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut swap = PathSwap::plan(&dir.path().join("x"), "7").expect("planned");
+        let mut swap = PathSwap::plan(&dir.path().join("x"), "7", Path::new("/none")).expect("planned");
         swap.make_holder().expect("made");
         let error = swap.arrived().expect_err("nothing there");
         assert_eq!(error.code(), Code::NotFound);
@@ -323,7 +326,7 @@ mod tests {
         for (target, allowed) in [("folder", false), ("folder/a", true), ("nowhere", true)] {
             let link = dir.path().join("link");
             std::os::unix::fs::symlink(target, &link).expect("linked");
-            let mut swap = PathSwap::plan(&link, "7").expect("planned");
+            let mut swap = PathSwap::plan(&link, "7", Path::new("/none")).expect("planned");
             write(&swap.holder().join(NEW).join("b"), "new");
             match swap.arrived() {
                 Err(error) => assert!(!allowed && error.code() == Code::Usage, "{target}: {error}"),

@@ -19,7 +19,7 @@ fn site(inside: bool) -> (tempfile::TempDir, TreeSwap) {
     write(&live.join("gone/b"), "old");
     write(&live.join("keep/sub/backup"), "precious");
     write(&live.join("keep/file"), "mine");
-    let mut swap = TreeSwap::plan(&live, "7", inside).expect("planned");
+    let mut swap = TreeSwap::plan(&live, "7", inside, Path::new("/none")).expect("planned");
     assert!(swap.make().expect("made"));
     write(&swap.staged().join("a"), "new");
     write(&swap.staged().join("c/d"), "new");
@@ -146,7 +146,7 @@ fn what_is_kept_outlives_an_empty_folder_of_its_name_in_the_backup() {
 fn a_folder_that_was_lost_comes_back() {
     let dir = tempfile::tempdir().expect("a folder");
     let live = dir.path().join("sites/default/files");
-    let mut swap = TreeSwap::plan(&live, "7", false).expect("planned");
+    let mut swap = TreeSwap::plan(&live, "7", false, Path::new("/none")).expect("planned");
     assert!(swap.make().expect("made"));
     write(&swap.staged().join("a"), "new");
     swap.copy_attributes().expect("dressed");
@@ -168,7 +168,7 @@ fn the_new_folder_is_as_open_as_the_live_one() {
             fs::create_dir(&path).expect("made");
             fs::set_permissions(&path, Permissions::from_mode(bits)).expect("set");
         }
-        let mut swap = TreeSwap::plan(&path, "7", false).expect("planned");
+        let mut swap = TreeSwap::plan(&path, "7", false, Path::new("/none")).expect("planned");
         assert!(swap.make().expect("made"));
         assert_eq!(mode(&swap), 0o700, "until the swap");
         swap.copy_attributes().expect("dressed");
@@ -180,13 +180,13 @@ fn the_new_folder_is_as_open_as_the_live_one() {
 fn where_nothing_can_be_made_beside_a_folder_one_inside_it_may() {
     let dir = tempfile::tempdir().expect("a folder");
     let live = dir.path().join("files");
-    let mut swap = TreeSwap::plan(&live, "7", false).expect("planned");
+    let mut swap = TreeSwap::plan(&live, "7", false, Path::new("/none")).expect("planned");
     write(swap.staged(), "in the way");
     assert!(swap.make().is_err(), "there is no live folder");
     fs::create_dir(&live).expect("made");
     assert!(!swap.make().expect("told"), "not beside it");
-    let mut inside = TreeSwap::plan(&live, "7", true).expect("planned");
+    let mut inside = TreeSwap::plan(&live, "7", true, Path::new("/none")).expect("planned");
     assert!(inside.make().expect("made") && inside.staged().starts_with(&live));
-    let mut again = TreeSwap::plan(&live, "7", true).expect("planned");
+    let mut again = TreeSwap::plan(&live, "7", true, Path::new("/none")).expect("planned");
     assert!(again.make().is_err(), "neither beside nor inside");
 }

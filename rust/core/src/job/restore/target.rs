@@ -4,6 +4,7 @@ use super::left_out::LeftOut;
 use crate::Result;
 use crate::archive::ExtractOptions;
 use crate::config::Document;
+use crate::job::lock;
 use std::path::{Path, PathBuf};
 
 /// What a backup is put onto.
@@ -39,6 +40,11 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
+    /// bam's own folder, which stays.
+    pub fn state_place(&self) -> Result<PathBuf> {
+        lock::state_place(self.state_dir)
+    }
+
     /// How files are extracted.
     pub fn extract_options(&self) -> ExtractOptions {
         ExtractOptions { special_bits: self.authentic, ..ExtractOptions::default() }

@@ -1,6 +1,6 @@
 //! What a restore says of the links that it met where the backup, which had followed them, has a folder or a file.
 
-use super::behind;
+use super::behind::{self, Leads};
 use super::folders::{Folders, Met};
 use crate::archive::{Entry, EntryKind, Layout, show};
 use crate::look::is_gone;
@@ -92,7 +92,8 @@ impl Unlinked {
             EntryKind::File { .. } | EntryKind::Sparse { .. } | EntryKind::Hardlink(_) => {
                 let Some(place) = folders.place(part) else { return Ok(()) };
                 let Some(root) = folders.live_root(place.root) else { return Ok(()) };
-                if let Some(found) = behind::look(&root, &place.path)?.filter(|found| !found.is_folder) {
+                if let Some(found) = behind::look(&root, &place.path)?.filter(|it| it.leads != Leads::Folder)
+                {
                     self.replaced.add(|| arrow(&folders.live_path(&place), &found.text));
                 }
             }
@@ -113,10 +114,7 @@ impl Unlinked {
             ),
             (
                 NoteKind::Missing,
-                self.refused.after(&format!(
-                    "links {stay} links, and what they lead to {what} not restored (where that is right, let root make \
-                     them: `chown -h root LINK`)"
-                )),
+                self.refused.after(&format!("links {stay} links, and what they lead to {what} not restored")),
             ),
             (
                 NoteKind::Warning,

@@ -46,17 +46,17 @@ pub(super) fn unknown_collations(database: &Connection) -> rusqlite::Result<Vec<
 }
 
 /// Checks that a database is whole, as far as that can be known without the application; says what was not looked at.
-/// `Err(Ok(what is wrong))`, or `Err(Err(SQLite's own error))`.
+/// `quick`: no index is compared with its table. `Err(Ok(what is wrong))`, or `Err(Err(SQLite's own error))`.
 pub(super) fn check(
     database: &Connection,
+    quick: bool,
     monitor: &Monitor,
 ) -> std::result::Result<(), std::result::Result<String, rusqlite::Error>> {
     know(database).map_err(Err)?;
     let collations = unknown_collations(database).map_err(Err)?;
     let mut functions: Vec<String> = Vec::new();
     loop {
-        // The quick one compares no index with its table.
-        let quick = !collations.is_empty() || !functions.is_empty();
+        let quick = quick || !collations.is_empty() || !functions.is_empty();
         let check = if quick { "PRAGMA quick_check(1)" } else { "PRAGMA integrity_check(1)" };
         match database.query_row(check, [], |row| row.get::<_, String>(0)) {
             Ok(verdict) if verdict == "ok" => break,
@@ -80,7 +80,7 @@ pub(super) fn check(
         }
     }
     let unknown: Vec<&str> = collations.iter().chain(&functions).map(String::as_str).collect();
-    if !unknown.is_empty() {
+    if !unknown.is_empty() && !quick {
         let text = format!(
             "whether indexes fit their tables was not looked at: {}, which the SQLite database uses, is the site's own",
             unknown.join(", ")

@@ -1,8 +1,8 @@
 //! Dumping a database, and what a site's database or a dump of one holds.
 
-use super::connect::{collated, connect, failed, file, open, quote, tables_of};
+use super::connect::{collated, connect, failed, file, is_broken, open, quote, tables_of};
 use super::copy::{copy_pages, has_magic, leave_wal, no_database, pour};
-use super::nameless;
+use super::{defined, nameless};
 use crate::config::{Connection as Settings, names_table};
 use crate::look;
 use crate::source::dump_types::{Contents, DumpReport, DumpSettings, Table};
@@ -38,6 +38,26 @@ pub(crate) fn dump(
     let (mut database, mut bytes) = unlinked(&folder)?;
     copy_pages(&open(&path)?, &mut database, monitor).map_err(|cause| cause.at(&path))?;
     leave_wal(&bytes).at("cannot change the copy in", &folder)?;
+    match defined::check(&database, true, monitor) {
+        Ok(()) => {}
+        Err(Err(cause)) if !is_broken(&cause) => return Err(failed(&path, cause)),
+        Err(what) => {
+            let what = what.unwrap_or_else(|cause| cause.to_string());
+            // Below a line with SQLite's own name for the database.
+            let what = what.lines().last().unwrap_or_default();
+            if !wanted.ignore_errors {
+                return Err(Error::new(Code::Database, format!("it is damaged: {what}")).hint(
+                    "restore it from a backup, or mend it (`sqlite3 FILE .recover`); with ignore_errors in the profile it is \
+                     backed up as it is",
+                ));
+            }
+            let text = format!(
+                "the SQLite database {} is damaged ({what}): it is backed up as it is, and a restore refuses it",
+                path.display()
+            );
+            monitor.note(NoteKind::Missing, text);
+        }
+    }
     let report = trim(&database, wanted, &settings.prefix).map_err(|cause| failed(&path, cause))?;
     database.close().map_err(|(_, cause)| failed(&path, cause))?;
     let written = pour(&mut bytes, out, monitor)?;

@@ -58,7 +58,7 @@ impl SqliteReplacement {
         check_magic(&self.new)?;
         let new = connect(&self.new).map_err(damaged)?;
         new.execute_batch("PRAGMA journal_mode=DELETE; PRAGMA foreign_keys=OFF;").map_err(damaged)?;
-        defined::check(&new, monitor).map_err(|wrong| match wrong {
+        defined::check(&new, false, monitor).map_err(|wrong| match wrong {
             Ok(verdict) => damaged(rusqlite::Error::InvalidQuery).context(verdict),
             Err(cause) => damaged(cause),
         })?;

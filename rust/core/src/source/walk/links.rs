@@ -89,7 +89,7 @@ impl Walk<'_> {
     pub(super) fn withhold(&mut self) {
         let text = withheld(&self.path);
         self.monitor.note(NoteKind::Missing, text);
-        self.losses.missing += 1;
+        self.losses.miss(&self.path);
     }
 
     /// The path of what a link leads to, without links.
