@@ -280,6 +280,13 @@ class Servers(Check):
         self.assertFound(found, "destination", "good", self.sshd.backups, "free")
         self.assertEqual(os.listdir(self.sshd.backups), [], "the trial is gone")
 
+    def test_a_site_without_an_address_has_doubles(self):
+        self.assertNotIn("no address tells", str(self.looked(0)))
+        del self.document["site"]["url"]
+        self.assertFound(self.looked(0), "site", "notice", "no address tells this site from a copy of it")
+        del self.document["destinations"]["offsite"]
+        self.assertNotIn("no address tells", str(self.looked(0)))
+
     def test_a_folder_that_is_not_there(self):
         self.document["destinations"]["offsite"] = {**self.sshd.settings, "url": self.sshd.url + "-typo"}
         self.assertFound(self.looked(3), "destination", "missing", "-typo", "not there")

@@ -228,6 +228,14 @@ class Trees(SiteTest):
         with open(link) as file:
             self.assertEqual(file.read(), "shared")
 
+    def test_what_the_kernel_tells_is_no_files_content(self):
+        link = os.path.join(self.files, "version")
+        os.symlink("/proc/version", link)
+        made = self.backup("files")
+        os.unlink(link)
+        self.restore(made)
+        self.assertEqual(os.readlink(link), "/proc/version")
+
     def test_folders_deeper_than_a_path_can_name(self):
         # Python's own way of removing ends at a depth of a thousand.
         self.addCleanup(subprocess.run, ["rm", "-rf", self.files])

@@ -49,6 +49,11 @@ const UNREAL: [u32; 10] = [
     0x6165_676c,
 ];
 
+/// Whether something lies on a file system of [`UNREAL`].
+fn is_unreal(opened: &OwnedFd) -> bool {
+    fs::fstatfs(opened).is_ok_and(|fs| UNREAL.contains(&(fs.f_type as u32)))
+}
+
 /// What the walk came upon.
 #[derive(Debug)]
 pub struct Found {
@@ -304,9 +309,7 @@ impl<'a> Walk<'a> {
             let target = self.way_to(first, b"");
             return Ok(Some(What::Link(stat, target)));
         }
-        if self.levels.last().is_none_or(|up| up.id.0 != id(&stat).0)
-            && fs::fstatfs(&dir).is_ok_and(|fs| UNREAL.contains(&(fs.f_type as u32)))
-        {
+        if self.levels.last().is_none_or(|up| up.id.0 != id(&stat).0) && is_unreal(&dir) {
             return Ok(self.skip("part of a file system without files"));
         }
         let followed = real.is_some();

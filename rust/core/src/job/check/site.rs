@@ -1,7 +1,8 @@
 //! The site's folders, the sources, and secrets that lie where the web server serves files from.
 
 use super::{Finding, FindingState};
-use crate::config::{Document, SourceType};
+use crate::catalog::SiteIdentity;
+use crate::config::{DestinationType, Document, SourceType};
 use crate::job::web::lies_in;
 use crate::look;
 use std::fs::{self, File};
@@ -11,7 +12,22 @@ pub(super) fn look(document: &Document) -> Vec<Finding> {
     let mut findings = vec![site(document)];
     findings.extend(sources(document));
     findings.extend(exposed(document));
+    findings.extend(unnamed(document));
     findings
+}
+
+/// A site without an address is known by its folder and database alone, which a copy of it elsewhere has, too.
+fn unnamed(document: &Document) -> Option<Finding> {
+    let identity = SiteIdentity::of(document)?;
+    let mut places = document.destinations.values();
+    let meets = places
+        .any(|place| place.kind != DestinationType::Directory && place.folder(&document.site).is_none());
+    (identity.url.is_none() && identity.folder.is_some() && meets).then(|| {
+        let text = "no address tells this site from a copy of it on another machine, at the same path and with a database \
+                    of the same name: at a common destination the retention of one removes backups of the other";
+        Finding::new("site", "", FindingState::Notice, text)
+            .hint("set site.url (in Drupal's settings.php: $base_url), another one in each copy")
+    })
 }
 
 fn site(document: &Document) -> Finding {

@@ -1,6 +1,6 @@
 //! Links on the way: which are followed, and where what they lead to lies in the archive.
 
-use super::{Outside, Place, Walk, What, id, withheld};
+use super::{Outside, Place, Walk, What, id, is_unreal, withheld};
 use crate::archive::show;
 use crate::look::is_gone;
 use crate::source::reach::Reach;
@@ -59,6 +59,8 @@ impl Walk<'_> {
         match FileType::from_raw_mode(to.st_mode) {
             FileType::Directory if self.fits_pattern(true) => Ok(None),
             FileType::Directory => self.folder(&dir, at, Some(Outside { real: &real, id: id(&to), reach })),
+            // What the kernel tells is no file's content.
+            FileType::RegularFile if is_unreal(&handle) => Ok(Some(What::Link(stat, target))),
             FileType::RegularFile => {
                 Ok(Some(What::File(Place { dir, name: at, follow: Some(id(&to)), reach })))
             }
