@@ -48,6 +48,12 @@ class Result:
         return f"bam {' '.join(self.arguments)}: exit code {self.code}\n{self.out}{self.err}"
 
 
+def can_trace():
+    """Whether strace is here, and may trace."""
+    return (shutil.which("strace") is not None
+            and subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True).returncode == 0)
+
+
 def has_ended(process):
     """Whether it has; it stays to be waited for."""
     try:

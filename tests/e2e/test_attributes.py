@@ -1,12 +1,13 @@
 """What a file has besides content, mode and owner, and where links lead: kept, left out, or said."""
 
+import json
 import os
 import shutil
 import subprocess
 import tarfile
 import unittest
 
-from bamtest import SiteTest, run, tree
+from bamtest import SiteTest, can_trace, run, tree
 
 
 def can(command):
@@ -55,6 +56,26 @@ class Attributes(SiteTest):
         shutil.rmtree(self.files)
         self.bam("restore", "--file", theirs, "--source", "files", "--unauthenticated", "--yes")
         self.assertEqual(self.facts(), before)
+
+    @unittest.skipUnless(can_trace(), "strace is not installed, or may not trace")
+    def test_what_has_attributes_that_cannot_be_read_is_kept_without(self):
+        """File systems in user space that know of none say that the disk failed."""
+        for number in range(40):
+            self.write(f"sites/default/files/many/{number}", str(number))
+        before = tree(self.files)
+        for call in ("flistxattr", "fgetxattr"):
+            with self.subTest(call):
+                run("setfattr", "-n", "user.note", "-v", "x", os.path.join(self.files, "d/x"))
+                self.within = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=EIO")
+                result = self.bam("--json", "backup", "files", expect=3)
+                made = json.loads(result.out)
+                said = [note["text"] for note in made["notes"] if note["kind"] == "missing"]
+                self.assertEqual(len(said), 1, result)
+                self.assertIn("extended attributes of 44 files" if call == "flistxattr" else "extended attributes of d/x", said[0])
+                self.within = ()
+                shutil.rmtree(self.files)
+                self.bam("restore", str(made["id"]), "--yes", expect=None)
+                self.assertEqual(tree(self.files), before)
 
     @unittest.skipUnless(can("setfacl"), "acl is not installed")
     def test_a_folder_above_passes_nothing_on(self):

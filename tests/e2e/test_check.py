@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import threading
 import unittest
@@ -170,10 +171,23 @@ class Check(SiteTest):
         self.assertSays(self.bam("export", str(made["id"]), disk, "--create", expect=2), "hands out")
         self.assertSays(self.bam("import", os.path.join(outside, made["file"]), "manual", expect=2), "hands out")
         self.assertEqual([name for name in os.listdir(os.path.join(inside, "new")) if not name.startswith(".")], [])
+        into = self.path("site/look/deep")
+        self.assertSays(self.bam("restore", str(made["id"]), "--into", into, expect=2), "hands out", server.url)
+        self.assertFalse(os.path.exists(self.path("site/look")))
         # What nobody can read there is worth a word, and not no backup.
         self.assertSays(self.bam("backup", "files", "manual", "secret"), "hands out")
+        # Nor does what could be read go where nobody knows.
         self.document["site"]["url"] = ""
-        self.assertSays(self.bam("backup", "files", "manual"), "not known")
+        refused = self.bam("backup", "files", "manual", expect=2)
+        self.assertSays(refused, "not known", "outside of the docroot", "encrypt", "site.url")
+        self.assertSays(self.bam("export", str(made["id"]), disk, "--create", expect=2), "not known")
+        self.assertSays(self.bam("restore", str(made["id"]), "--into", into, expect=2), "not known", "site.url")
+        self.bam("backup", "files", "manual", "secret")
+        closed = WebServer(self.root, refuses=True)
+        self.addCleanup(closed.close)
+        self.document["site"]["url"] = closed.url
+        self.bam("backup", "files", "manual")
+        self.bam("restore", str(made["id"]), "--into", into)
 
     @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
     def test_of_a_project_only_the_docroot_is_served(self):
@@ -192,6 +206,40 @@ class Check(SiteTest):
         os.mkdir(self.path("site/web/backups"))
         self.document["destinations"]["manual"]["path"] = self.path("site/web/backups")
         self.assertFound(self.looked(2), "destination", "wrong", "hands out", f"{served.url}/backups/")
+
+    def test_a_place_that_is_a_folder_of_the_site(self):
+        self.document["site"]["private_path"] = self.path("private")
+        os.makedirs(self.path("private/sub"))
+        sqlite3.connect(self.path("site.sqlite")).executescript("CREATE TABLE node (nid INTEGER)")
+        self.document["databases"] = {"db": {"url": "sqlite:" + self.path("site.sqlite")}}
+        self.document["sources"]["archive"] = {"type": "archive"}
+        os.symlink(self.root, self.path("link"))
+        for place in ("private://", self.path("private"), "public://", self.root, self.path("link/sites"), "sites/default/files"):
+            with self.subTest(place):
+                self.document["destinations"]["manual"]["path"] = place
+                self.assertFound(self.looked(2), "destination", "wrong", "of the site", "left out", "/var/backups")
+                self.assertSays(self.bam("backup", "archive", expect=2), "of the site", "/var/backups")
+        # Beside them, around all of them, or below one: as ever.
+        for place in (self.path("backups"), self.top, "private://sub"):
+            with self.subTest(place):
+                self.document["destinations"]["manual"]["path"] = place
+                self.assertEqual(self.looked(0)["destination"][0]["state"], "good")
+                self.bam("backup", "archive")
+
+    def test_a_database_that_is_not_there(self):
+        database = self.path("data/site.sqlite")
+        self.document["databases"] = {"db": {"url": f"sqlite:{database}"}}
+        self.document["sources"]["db"] = {"type": "database"}
+        for make, code, state in ((lambda: None, 3, "missing"), (lambda: os.mkdir(self.path("data")), 3, "missing"),
+                                  (lambda: os.mkfifo(database), 2, "wrong")):
+            make()
+            found = self.looked(code)
+            self.assertEqual([one["state"] for one in found["database"]], [state], found)
+            self.assertFound(found, "database", state, "no", database, "correct the path")
+            self.assertSays(self.bam("backup", "db", expect=None), database, "correct the path")
+        os.remove(database)
+        sqlite3.connect(database).executescript("CREATE TABLE node (nid INTEGER)")
+        self.assertFound(self.looked(0), "database", "good", "1 tables")
 
     def test_a_destination_that_cannot_be(self):
         with open(self.path("file"), "w") as file:

@@ -186,7 +186,7 @@ class Talk(SiteTest):
                              text)
 
     def test_the_only_copy_of_the_key_inside_the_backup_is_warned_about(self):
-        self.document["encryption"]["key_file"] = self.write("sites/default/files/key", "inside\n", mode=0o600)
+        self.document["encryption"]["key_file"] = self.write("sites/default/files/key", "inside of the site\n", mode=0o600)
         self.assertSays(self.bam("backup", "files", "manual", "secret"), "warning", "key")
 
 

@@ -67,6 +67,15 @@ class Elsewhere(SiteTest):
         self.assertEqual(os.stat(there).st_ino, inode)
         self.assertEqual(tree(there), tree(self.files))
 
+    def test_no_site_lies_in_the_clear_among_backups_or_state(self):
+        made = self.backup("archive", "manual", "secret")
+        os.symlink(self.destination(), self.path("link"))
+        for place, why in ((self.destination(), "destination manual"), (self.destination() + "/x/y", "destination manual"),
+                           (self.path("link/x"), "destination manual"), (self.path("state/x"), "bam's own")):
+            self.assertSays(self.bam("restore", str(made["id"]), "--into", place, expect=2), why, "elsewhere")
+        self.assertEqual(len(self.visible()), 2)
+        self.bam("restore", str(made["id"]), "--into", self.path("there"))
+
     def test_a_database_into_a_folder_and_into_a_database(self):
         made = self.backup("db", "manual", "secret")
         self.bare("restore", "--file", made["path"], "--key", self.key, "--into", self.path("look"))

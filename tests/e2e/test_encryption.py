@@ -165,6 +165,25 @@ class Encrypted(SiteTest):
         self.assertSays(self.bam("backup", "files", "manual", "secret", expect=2), "no key is set", "keygen")
         self.assertEqual(self.visible(), [made["file"], made["file"] + ".info"])
 
+    def test_a_key_that_anybody_could_guess_encrypts_nothing_and_opens_what_it_did(self):
+        plain = self.backup("files")
+        before = tree(self.files)
+        for weak in ("a", "1", "123456", "drupal", "password", "Secret2026!"):
+            with self.subTest(weak):
+                with open(self.key, "w") as file:
+                    file.write(weak + "\n")
+                refused = self.bam("backup", "files", "manual", "secret", expect=2)
+                self.assertSays(refused, "the key is", "nothing is encrypted with it", "keygen FILE", "encryption.keys")
+                checked = self.finish(self.start("config", "check"))
+                self.assertEqual(checked.code, 2, checked)
+                self.assertIn("WRONG    key: the key is", checked.out)
+        self.bam("backup", "files")
+        sealed = os.path.join(self.top, plain["file"] + ".enc")
+        run(*OPENSSL, "-salt", "-in", plain["path"], "-out", sealed, "-pass", "file:" + self.key)
+        self.damaged_site()
+        self.bam("restore", "--file", sealed, "--source", "files", "--unauthenticated", "--yes")
+        self.assertEqual(tree(self.files), before)
+
     def test_verify_tells_good_from_bad(self):
         good = self.backup("files", "manual", "secret")
         bad = self.backup("files", "manual", "secret")
@@ -230,6 +249,12 @@ class Iterations(SiteTest):
                 result = self.bam("restore", "latest", "--yes", expect=4)
                 self.assertSays(result, "iterations")
                 self.bam("verify", expect=4)
+
+    def test_one_of_the_configuration_is_told_as_such(self):
+        self.document["encryption"]["iterations"] = 4_000_000_000
+        refused = self.bam("backup", "files", "manual", "secret", expect=2)
+        self.assertSays(refused, "iterations", "leave it out for 600000")
+        self.assertNotIn("copy of this backup", refused.err)
 
     def test_one_that_the_user_names_is_taken(self):
         self.document["encryption"]["iterations"] = 4321

@@ -1,7 +1,9 @@
 """Bad input: a clear message, the right exit code, and nothing lost."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import unittest
 
@@ -67,6 +69,33 @@ class Mistakes(SiteTest):
         os.mkdir(self.destination(), mode=0o555)
         self.assertSays(self.bam("backup", "files", expect=1, **user), self.destination())
         self.assertEqual(os.listdir(self.destination()), [])
+
+    def test_a_lock_that_cannot_be_opened(self):
+        self.backup("files")
+        lock = self.path("state/lock")
+        os.remove(lock)
+        os.symlink(self.path("nowhere"), lock)
+        self.assertSays(self.bam("backup", "files", expect=1), lock, "is a link", "remove it")
+        os.remove(lock)
+        with open(lock, "w"):
+            os.chmod(lock, 0)
+        failed = self.bam("backup", "files", expect=1, **self.as_ordinary_user())
+        self.assertSays(failed, "cannot open the lock", lock, "permission denied", "owns it")
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting a small file system needs root")
+    def test_a_full_folder_for_temporary_files_is_named(self):
+        self.document["databases"] = {"db": {"url": "sqlite:" + self.path("site.sqlite")}}
+        self.document["sources"]["db"] = {"type": "database"}
+        with contextlib.closing(sqlite3.connect(self.path("site.sqlite"))) as database, database:
+            database.execute("CREATE TABLE node (body)")
+            database.execute("INSERT INTO node VALUES (randomblob(3000000))")
+        full = self.path("full")
+        os.mkdir(full)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "bam-test", full], capture_output=True).returncode:
+            self.skipTest("cannot mount")
+        self.addCleanup(subprocess.run, ["umount", full], check=True)
+        failed = self.bam("backup", "db", env={**os.environ, "TMPDIR": full}, expect=1)
+        self.assertSays(failed, f"no room in {full} for the copy of {self.path('site.sqlite')}", "TMPDIR")
 
     @unittest.skipUnless(os.geteuid() == 0, "mounting a small file system needs root")
     def test_a_full_destination_leaves_nothing_behind(self):

@@ -18,7 +18,7 @@ import unittest
 from urllib.parse import quote, quote_plus
 
 import mariadb
-from bamtest import BAM, ITERATIONS, SiteTest, descendants
+from bamtest import BAM, ITERATIONS, SiteTest, can_trace, descendants
 from sshd import PROGRAM, Sshd
 
 CALLS = "execve,write,pwrite64,writev,pwritev,pwritev2,openat,renameat,renameat2,rename,mkdirat,mkdir,linkat,symlinkat"
@@ -66,11 +66,6 @@ class Spellings(unittest.TestCase):
         self.assertEqual(secrets.found_in(b"another-secre a s3cret/key"), [])
         secrets.add("third", 'Pass/"wört"')
         self.assertEqual(secrets.found_in(rb'{"a": "Pass\/\"w\u00f6rt\""}'), ["third"])
-
-
-def can_trace():
-    return (shutil.which("strace") is not None
-            and subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True).returncode == 0)
 
 
 class Deaf(socketserver.StreamRequestHandler):

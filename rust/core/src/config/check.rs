@@ -8,6 +8,7 @@ use super::{
 };
 use crate::catalog::date;
 use crate::destination::restic;
+use crate::encrypt::kdf::{DEFAULT_ITERATIONS, MAX_ITERATIONS};
 use crate::{Code, Error, Result};
 use std::collections::BTreeMap;
 
@@ -92,8 +93,12 @@ impl Document {
         if keys.iter().filter(|is_set| **is_set).count() > 1 {
             found.push(Problem::new(&["encryption"], "only one of key_file, key and key_env can be the key"));
         }
-        if self.encryption.iterations == Some(0) {
-            found.push(Problem::new(&["encryption", "iterations"], "there must be at least one iteration"));
+        if self.encryption.iterations.is_some_and(|count| !(1..=MAX_ITERATIONS).contains(&count)) {
+            let problem = Problem::new(
+                &["encryption", "iterations"],
+                format!("the number of iterations lies between 1 and {MAX_ITERATIONS}"),
+            );
+            found.push(problem.hint(format!("leave it out for {DEFAULT_ITERATIONS}")));
         }
         found
     }

@@ -142,6 +142,9 @@ pub fn check_iterations(iterations: u64, most: u32, code: Code) -> Result<u32> {
                 code,
                 format!("{iterations} key derivation iterations are out of range: from 1 to {most}"),
             );
+            if code == Code::Config {
+                return Err(error.hint(format!("leave encryption.iterations out for {DEFAULT_ITERATIONS}")));
+            }
             Err(match iterations <= u64::from(MAX_ITERATIONS) && iterations > 0 {
                 true => error.hint(format!(
                     "if they are right, say so: `--iterations {iterations}`, or encryption.iterations in the configuration"

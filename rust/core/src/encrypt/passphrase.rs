@@ -2,10 +2,82 @@
 
 use super::age::Identities;
 use crate::{Code, Error, Result, Secret};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// OpenSSL reads at most this many bytes of the line (`APP_PASS_LEN` in apps/lib/apps.c is 1024, with the NUL).
 const MAX_BYTES: usize = 1023;
+
+/// Shorter ones are found by trying them all.
+const SHORTEST: usize = 8;
+
+/// What lists of passwords begin with, and what stands in the way of whoever sets up a site: at the front of a key that has
+/// nothing but digits and marks behind it.
+const COMMON: &[&str] = &[
+    "abcdefgh",
+    "abcdefghi",
+    "abcdefghij",
+    "admin",
+    "adminadmin",
+    "administrator",
+    "archive",
+    "asdfasdf",
+    "asdfghjk",
+    "asdfghjkl",
+    "backup",
+    "backupkey",
+    "backupandmigrate",
+    "backups",
+    "baseball",
+    "changeit",
+    "changeme",
+    "charlie",
+    "computer",
+    "database",
+    "default",
+    "drupal",
+    "drupalbackup",
+    "encryption",
+    "encryptionkey",
+    "football",
+    "geheim",
+    "hallo",
+    "hello",
+    "iloveyou",
+    "jennifer",
+    "key",
+    "letmein",
+    "liverpool",
+    "mariadb",
+    "michelle",
+    "monkey",
+    "mysecret",
+    "mysql",
+    "pass",
+    "passphrase",
+    "passw0rd",
+    "p@ssw0rd",
+    "passwort",
+    "password",
+    "passwordpassword",
+    "princess",
+    "qwerty",
+    "qwertyui",
+    "qwertyuiop",
+    "root",
+    "secret",
+    "secretkey",
+    "secretsecret",
+    "site",
+    "starwars",
+    "sunshine",
+    "superman",
+    "test",
+    "testtest",
+    "trustno",
+    "welcome",
+    "whatever",
+];
 
 /// A passphrase that is never empty. Zeroed when dropped; `Debug` hides it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +114,27 @@ impl Passphrase {
     pub fn from_file(path: &Path) -> Result<Self> {
         let text = super::read_key_file(path, MAX_BYTES)?;
         Passphrase::from_first_line(&text).map_err(|e| e.context(format!("key file {}", path.display())))
+    }
+
+    /// Why anybody could guess it, where that is so: it opens what it has encrypted, and is not to encrypt anything new.
+    pub fn weakness(&self) -> Option<&'static str> {
+        let key = self.expose().trim_ascii();
+        if key.len() < SHORTEST {
+            return Some("is shorter than 8 characters");
+        }
+        if key.iter().collect::<BTreeSet<_>>().len() < 3 {
+            return Some("is the same over and over");
+        }
+        if key.iter().all(u8::is_ascii_digit) && key.len() < 16 {
+            return Some("is a short number");
+        }
+        let word = key
+            .iter()
+            .rposition(u8::is_ascii_alphabetic)
+            .and_then(|last| key.get(..=last))
+            .unwrap_or_default();
+        let is_common = COMMON.iter().any(|common| word.eq_ignore_ascii_case(common.as_bytes()));
+        (is_common && key.len() - word.len() < SHORTEST).then_some("is a word that everybody tries first")
     }
 
     /// What the passphrase may have been before an editor, a clipboard or another system changed its file, with words
@@ -89,6 +182,39 @@ mod tests {
             let error = Passphrase::from_first_line(text).unwrap_err();
             assert_eq!(error.code(), Code::Key, "{text:?}");
             assert!(error.next_step().is_some());
+        }
+    }
+
+    #[test]
+    fn what_anybody_could_guess_is_told_from_what_nobody_would() {
+        let weakness = |text: &str| Passphrase::from_first_line(text.as_bytes()).unwrap().weakness();
+        for weak in [
+            "a",
+            "1",
+            "123456",
+            "drupal",
+            "password",
+            "Password1!",
+            "DRUPAL2026",
+            "aaaaaaaaaaaaaaaaaaaa",
+            "abababababab",
+            "12345678",
+            "20261129",
+            " secret \r",
+            "backupandmigrate",
+            "changeme",
+        ] {
+            assert!(weakness(weak).is_some(), "{weak}");
+        }
+        for strong in [
+            "correct horse battery staple",
+            "password of my site",
+            "drupal-4711-x",
+            "1234567890123456",
+            "x7Gq2pLm",
+            "3n0+q9vZbN6Jc0q1l5yQmY7hR2kT8wXsUeDfGa4iVpo=",
+        ] {
+            assert_eq!(weakness(strong), None, "{strong}");
         }
     }
 

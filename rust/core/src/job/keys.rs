@@ -46,9 +46,19 @@ fn to_configure(error: Error) -> Error {
     Error::new(Code::Config, error.message()).hint(hint)
 }
 
-/// The passphrase of a backup that is made now; [`Code::Config`] where there is none.
+/// The passphrase of a backup that is made now; [`Code::Config`] where there is none, or one that anybody could guess. The
+/// aes module's, which Drupal has made and others use, is taken as it is.
 pub fn to_encrypt(document: &Document) -> Result<Passphrase> {
-    passphrase(document).map_err(to_configure)
+    let key = passphrase(document).map_err(to_configure)?;
+    let settings = &document.encryption;
+    let ours = settings.key_file.is_some() || settings.key.is_some() || settings.key_env.is_some();
+    match key.weakness().filter(|_| ours) {
+        None => Ok(key),
+        Some(why) => Err(Error::new(Code::Config, format!("the key {why}: nothing is encrypted with it")).hint(
+            "make another, `bam keygen FILE`, set encryption.key_file to it, and keep this one in a file that encryption.keys \
+             names: it still opens what was made with it",
+        )),
+    }
 }
 
 /// The passphrase that backups are sealed with, however they are encrypted; `None` where the site has none.

@@ -8,6 +8,7 @@ use crate::config::Document;
 use crate::look;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::io::Errno;
 use serde_json::{Map, Value};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
@@ -119,7 +120,7 @@ pub fn acquire(document: &Document) -> Result<Lock> {
         let file = open_lock(&path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Errno::WOULDBLOCK) => {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
                 let holder = holder.trim();
                 let who = if holder.is_empty() { String::new() } else { format!(" ({holder})") };
@@ -146,9 +147,7 @@ pub fn acquire(document: &Document) -> Result<Lock> {
 pub fn holder(document: &Document) -> Result<Option<String>> {
     let path = Home::of(document)?.lock;
     match flock(&open_lock(&path)?, FlockOperation::NonBlockingLockShared) {
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Ok(Some(fs::read_to_string(&path).unwrap_or_default().trim().to_owned()))
-        }
+        Err(Errno::WOULDBLOCK) => Ok(Some(fs::read_to_string(&path).unwrap_or_default().trim().to_owned())),
         _ => Ok(None),
     }
 }
@@ -163,9 +162,21 @@ fn open_lock(path: &Path) -> Result<File> {
         }
     }
     let made = open(path, flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode);
-    // Somebody else may have created it between the tries.
-    let found = made.or_else(|why| open(path, flags | OFlags::RDONLY, mode).map_err(|_| why));
-    found.map(File::from).at("cannot open the lock", path)
+    let found = made.or_else(|why| match why {
+        // Somebody else created it between the tries; or it is closed to us, and opening it says so.
+        Errno::EXIST => open(path, flags | OFlags::RDONLY, mode),
+        why => Err(why),
+    });
+    match found {
+        Ok(file) => Ok(File::from(file)),
+        Err(Errno::LOOP) => {
+            Err(Error::of_path(Code::Permission, path, "is a link, where bam keeps its lock")
+                .hint("find out who put it there, and remove it"))
+        }
+        Err(Errno::ACCESS) => Err(Error::io("cannot open the lock", path, Errno::ACCESS.into())
+            .hint("run this as the user who owns it, or give it to the user who runs this")),
+        Err(cause) => Err(Error::io("cannot open the lock", path, cause.into())),
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::{choose, lock, recall};
 use crate::catalog::{Backup, Copy, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
 use crate::config::{self, DestinationType, Document};
 use crate::destination::{self, Broken, Destination, Keeping, Snapshots};
-use crate::{Code, Error, Monitor, NoteKind, Result, threads};
+use crate::{Code, Error, Monitor, NoteKind, Result, look, threads};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -87,6 +87,38 @@ pub fn repository(
 /// The folders on this machine that hold backups: never archived, never taken away by a restore.
 pub fn local_folders(document: &Document) -> Vec<PathBuf> {
     document.destinations.values().filter_map(|place| place.folder(&document.site)).collect()
+}
+
+/// What of the site a place would take out of its backups: a folder that the place is, or holds, where what is backed up
+/// reaches around it. Backups never contain backups.
+pub fn swallows(document: &Document, place: &Path) -> Result<Option<PathBuf>> {
+    let site = &document.site;
+    let mut own = Vec::new();
+    if !site.root.as_os_str().is_empty() {
+        own.extend([site.root.clone(), site.docroot(), site.conf_dir(), site.public_dir()]);
+        own.extend(site.private_dir());
+    }
+    let paths = document.sources.values().filter_map(|source| source.path.as_ref());
+    own.extend(paths.filter_map(|path| site.resolve(path).ok()));
+    let place = look::real_as_far(place)?;
+    let real = own.iter().map(|folder| look::real_as_far(folder)).collect::<Result<Vec<_>>>()?;
+    if !real.iter().any(|folder| place.starts_with(folder)) {
+        return Ok(None);
+    }
+    Ok(own.into_iter().zip(real).find(|(_, real)| real.starts_with(&place)).map(|(folder, _)| folder))
+}
+
+/// What is said of such a place, and the next step.
+pub fn swallowed(place: &Path, folder: &Path) -> Error {
+    let text = match place == folder {
+        true => format!("{} is a folder of the site itself", place.display()),
+        false => format!("{} holds a folder of the site, {}", place.display(), folder.display()),
+    };
+    Error::new(
+        Code::Config,
+        format!("{text}: a place for backups is left out of all of them, and that with it"),
+    )
+    .hint("choose a folder of its own for backups, e.g. below /var/backups")
 }
 
 /// Destinations that answer.

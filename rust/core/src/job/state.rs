@@ -68,6 +68,17 @@ impl Home {
         }
     }
 
+    /// The folders that the state of the document's site may lie in; makes none.
+    pub fn candidates(document: &Document) -> Vec<PathBuf> {
+        match &document.state_dir {
+            Some(dir) => vec![dir.clone()],
+            None => {
+                let alone = site_hash(&document.site).and_then(|site| private_places(&site));
+                std::iter::once(ALL.into()).chain(alone.unwrap_or_default()).collect()
+            }
+        }
+    }
+
     /// A folder as the place; where root makes it and a group is given, for the group, too.
     fn at(dir: &Path, group: Option<u32>) -> Result<Home> {
         let us = us();

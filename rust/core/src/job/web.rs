@@ -49,8 +49,8 @@ pub(super) fn refuse_served(
     }
 }
 
-/// Refuses a folder that the web server hands out, if the backup that is to come there is not encrypted; of one that is, or
-/// where nobody knows, it warns.
+/// Refuses a folder that the web server hands out, or may for all that is known, if what is to come there is not encrypted;
+/// else it warns. A folder that is not there yet is asked for in the one that it will be made in.
 pub(super) fn refuse_served_folder(
     document: &Document,
     folder: &Path,
@@ -60,28 +60,37 @@ pub(super) fn refuse_served_folder(
     const ELSEWHERE: &str = "choose a folder outside of the docroot, e.g. below /var/backups";
     let Some(inside) = lies_in(folder, &document.site.docroot())? else { return Ok(()) };
     let lies = format!("{} lies in the docroot", folder.display());
-    match served(&document.site, folder, &inside, monitor) {
-        Served::Yes(url) => {
-            let text =
-                format!("{lies}, and the web server hands out what is in it: {url} was there for everybody");
-            if !is_encrypted {
-                return Err(Error::new(
-                    Code::Config,
-                    format!("{text}; no backup that anybody can read goes there"),
-                )
-                .hint(ELSEWHERE));
-            }
-            monitor.note(NoteKind::Warning, format!("{text}; {ELSEWHERE}"));
-        }
-        Served::No(_) => {}
-        Served::Unknown(why) => {
-            let kind = if is_encrypted { NoteKind::Info } else { NoteKind::Warning };
-            let text =
-                format!("{lies}, and whether the web server hands out what is in it is not known: {why}");
-            monitor.note(kind, format!("{text}; {ELSEWHERE}"));
+    let (there, inside_there) = there(folder, &inside)?;
+    let (text, kind, hint) = match served(&document.site, there, inside_there, monitor) {
+        Served::No(_) => return Ok(()),
+        Served::Yes(url) => (
+            format!("{lies}, and the web server hands out what is in it: {url} was there for everybody"),
+            NoteKind::Warning,
+            format!("{ELSEWHERE}, or encrypt"),
+        ),
+        Served::Unknown(why) => (
+            format!("{lies}, and whether the web server hands out what is in it is not known: {why}"),
+            NoteKind::Info,
+            format!(
+                "{ELSEWHERE}; or encrypt; or set site.url to where this web server answers, so that it can be asked"
+            ),
+        ),
+    };
+    if is_encrypted {
+        monitor.note(kind, format!("{text}; {ELSEWHERE}"));
+        return Ok(());
+    }
+    Err(Error::new(Code::Config, format!("{text}; nothing that anybody can read goes there")).hint(hint))
+}
+
+/// The part of `folder`, which is `inside` of the docroot, that is there, and where in the docroot it is.
+fn there<'p>(folder: &'p Path, inside: &'p Path) -> Result<(&'p Path, &'p Path)> {
+    for (there, inside) in folder.ancestors().zip(inside.ancestors()) {
+        if look::is_folder(there)? {
+            return Ok((there, inside));
         }
     }
-    Ok(())
+    Ok((folder, inside))
 }
 
 /// Asks the site's own web server for a file that is put into `folder`, which is `inside` of the docroot.

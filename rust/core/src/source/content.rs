@@ -28,8 +28,8 @@ const CACHED: u64 = 8 * 1024 * 1024;
 pub struct Opened {
     /// What it was when it was opened.
     pub stat: Stat,
-    /// Its access control list and extended attributes.
-    pub attributes: Vec<Attribute>,
+    /// Its access control list and extended attributes, or why they cannot be read: its content may be all the same.
+    pub attributes: Result<Vec<Attribute>, Errno>,
     /// `None` once everything was read.
     file: Option<OwnedFd>,
     /// What was read ahead, from its beginning.
@@ -55,7 +55,7 @@ impl Opened {
         }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
-                let attributes = attributes::of(&file)?;
+                let attributes = attributes::of(&file);
                 Ok(Opened {
                     stat,
                     attributes,

@@ -155,12 +155,20 @@ impl Pass<'_, '_> {
                 (What::File(place), Some(opened)) => self.file(&path, &place, opened),
             }
         })?;
+<<<<<<< HEAD
         let losses = [std::mem::take(&mut self.losses), in_walk];
         self.report.vanished = losses.iter().map(|l| l.vanished).sum();
         self.report.skipped = losses.iter().map(|l| l.skipped).sum();
         self.report.missing += losses.iter().map(|l| l.missing).sum::<u64>();
         self.report.unread =
             losses.iter().flat_map(|losses| &losses.unread).map(|path| self.archived(path)).collect();
+=======
+        let unread = self.losses.unread.and(in_walk.unread);
+        self.report.missing += unread.tell(self.monitor);
+        self.report.vanished = self.losses.vanished + in_walk.vanished;
+        self.report.skipped = self.losses.skipped + in_walk.skipped;
+        self.report.missing += self.losses.missing + in_walk.missing;
+>>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
         Ok(self.report)
     }
 
@@ -201,7 +209,11 @@ impl Pass<'_, '_> {
         self.report.bytes += opened.size();
         self.monitor.add_entry();
         self.monitor.set_current(show(path));
-        let entry = self.entry(path, stat, opened.kind(), opened.attributes.clone());
+        let attributes = opened.attributes.clone().unwrap_or_else(|cause| {
+            self.losses.unread.add(path, cause);
+            Vec::new()
+        });
+        let entry = self.entry(path, stat, opened.kind(), attributes);
         let absolute = base.join(OsStr::from_bytes(path));
         let mut body = Body::new(&opened, &entry.kind, &absolute, ignore_errors, self.monitor);
         (self.visit)(&entry, &mut body)?;

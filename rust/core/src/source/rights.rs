@@ -52,6 +52,7 @@ pub fn rights(connection: &Connection, monitor: &Monitor) -> Result<Rights> {
 
 fn sqlite_rights(connection: &Connection) -> Result<Rights> {
     use rustix::fs::{Access, access};
+    sqlite::check_is_there(connection)?;
     let tables = sqlite::tables(connection, false)?.len() as u64;
     let mut lacks = Vec::new();
     let folder = connection.path.parent().unwrap_or(std::path::Path::new("/"));

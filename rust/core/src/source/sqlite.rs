@@ -22,7 +22,7 @@ mod dump;
 mod nameless;
 mod replace;
 
-pub(crate) use connect::files;
+pub(crate) use connect::{check_is_there, files};
 pub(crate) use digests::digests;
 pub(crate) use dump::{contents, dump, tables};
 pub use replace::SqliteReplacement;

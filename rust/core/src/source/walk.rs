@@ -7,6 +7,9 @@
 //! was met first. Links inside the tree, and dangling ones, stay what they are (`links`).
 
 mod links;
+mod losses;
+
+pub use losses::{Losses, lost, withheld};
 
 use super::attributes;
 use super::exclude::Excludes;
@@ -95,6 +98,7 @@ struct Outside<'p> {
     reach: Option<Arc<Reach>>,
 }
 
+<<<<<<< HEAD
 /// Counts of what did not go as planned.
 #[derive(Debug, Clone, Default)]
 pub struct Losses {
@@ -115,6 +119,8 @@ impl Losses {
     }
 }
 
+=======
+>>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
 /// What device and inode number tell apart.
 pub type Id = (u64, u64);
 
@@ -207,13 +213,13 @@ impl<'a> Walk<'a> {
         }
         let tree = walk.add_tree(real.as_os_str().as_bytes(), id(&stat));
         let names = Names::read(&dir, &mut walk.listing).map_err(failed)?;
-        let attributes = walk.attributes(&dir).map_err(failed)?;
+        let attributes = walk.attributes(&dir);
         walk.push(dir, names, id(&stat), tree, true, None);
         Ok((walk, stat, attributes))
     }
 
-    /// What else a folder has; says once where it has what is not kept.
-    fn attributes(&mut self, dir: &OwnedFd) -> Result<Vec<Attribute>, Errno> {
+    /// What else a folder has; says once where it has what is not kept. What cannot be read counts as lost.
+    fn attributes(&mut self, dir: &OwnedFd) -> Vec<Attribute> {
         if !self.told_of_lists
             && let Some(list) = attributes::foreign_list(dir)
         {
@@ -225,7 +231,10 @@ impl<'a> Walk<'a> {
             );
             self.monitor.note(NoteKind::Warning, text);
         }
-        attributes::of(dir)
+        attributes::of(dir).unwrap_or_else(|cause| {
+            self.losses.unread.add(&self.path, cause);
+            Vec::new()
+        })
     }
 
     /// The next thing worth archiving.
@@ -330,10 +339,7 @@ impl<'a> Walk<'a> {
             Some(outside) => self.add_tree(outside.real, outside.id),
             None => self.levels.last().map_or(0, |up| up.tree),
         };
-        let attributes = match self.attributes(&dir) {
-            Ok(attributes) => attributes,
-            Err(cause) => self.lost(cause).map(|()| Vec::new())?,
-        };
+        let attributes = self.attributes(&dir);
         self.push(dir, names, id(&stat), tree, followed, reach);
         Ok(Some(What::Folder { stat, attributes, followed }))
     }
@@ -446,6 +452,7 @@ impl<'a> Walk<'a> {
     }
 }
 
+<<<<<<< HEAD
 /// What is said of something that was found behind a link whose maker may not read it.
 pub fn withheld(path: &[u8]) -> String {
     format!("{} lies behind a link whose owner may not read it: left out", show(path))
@@ -478,6 +485,8 @@ pub fn lost(
     ))
 }
 
+=======
+>>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
 /// Opens for reading without a trace in the access time where that is permitted.
 pub fn open(
     dir: impl rustix::fd::AsFd,

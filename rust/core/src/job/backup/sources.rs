@@ -83,15 +83,35 @@ impl BackupPlan {
             );
             monitor.note(NoteKind::Warning, text);
         }
+<<<<<<< HEAD
         // A backup never contains backups, least of all itself, nor what a restore could not remove, nor what bam remembers.
         let state_dir = lock::state_dir(document)?;
         let strays = recover::strays(&state_dir).into_iter().chain([lock::state_place(&state_dir)?]);
+=======
+        plan.check_places(document)?;
+        // A backup never contains backups, least of all itself, nor what a restore could not remove.
+        let strays = recover::strays(&crate::job::lock::state_dir(document)?);
+>>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
         for folder in places::local_folders(document).into_iter().chain(strays) {
             for tree in &mut plan.trees {
                 tree.excludes.add_path(&folder);
             }
         }
         Ok(plan)
+    }
+
+    /// Refuses to make a backup that a place for backups takes a folder of the site out of.
+    fn check_places(&self, document: &Document) -> Result<()> {
+        for place in places::local_folders(document) {
+            let Some(own) = places::swallows(document, &place)? else { continue };
+            let real = look::real_as_far(&place)?;
+            for tree in &self.trees {
+                if real.starts_with(look::real_as_far(&tree.base)?) {
+                    return Err(places::swallowed(&place, &own));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn add_database(

@@ -43,6 +43,16 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
 pub(super) fn one(document: &Document, name: &str, config: &Destination, monitor: &Monitor) -> Vec<Finding> {
     let mut config = config.clone();
     config.timeout = Some(config.timeout.map_or(PATIENCE, |seconds| seconds.min(PATIENCE)));
+    let swallowed = match config.folder(&document.site) {
+        Some(folder) => places::swallows(document, &folder).and_then(|own| match own {
+            Some(own) => Err(places::swallowed(&folder, &own)),
+            None => Ok(()),
+        }),
+        None => Ok(()),
+    };
+    if let Err(error) = swallowed {
+        return vec![Finding::failed("destination", name, &error)];
+    }
     let looked = match config.kind {
         DestinationType::Directory => folder(document, name, &config, monitor),
         DestinationType::Restic => repository(document, name, &config, monitor),

@@ -6,7 +6,7 @@ use crate::accounts::{self, Account};
 use crate::config::{Document, EncryptionKind};
 use crate::encrypt::{KeyFile, age::Recipients, key};
 use crate::job::choose::profile;
-use crate::job::keys::{aes_settings, passphrase, recipients};
+use crate::job::keys::{aes_settings, passphrase, recipients, to_encrypt};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -32,6 +32,9 @@ pub(super) fn look(document: &Document) -> Vec<Finding> {
         findings.push(Finding::new("key", "", FindingState::Wrong, text).hint(
             "make one with `bam keygen /etc/bam/key`, set encryption.key_file to it, and keep a copy elsewhere",
         ));
+    }
+    if let (false, Ok(_), Err(error)) = (secret.is_empty(), passphrase(document), to_encrypt(document)) {
+        findings.push(Finding::failed("key", "", &error));
     }
     findings.extend(encryption.keys.iter().map(|path| older(path)));
     if !public.is_empty() || !encryption.recipients.is_empty() {
@@ -108,7 +111,7 @@ pub(super) fn unusable(document: &Document) -> Vec<Finding> {
     let mut kinds =
         scheduled.filter_map(|schedule| Some(profile(document, &schedule.profile).ok()?.encryption));
     let fails = kinds.any(|kind| match kind {
-        EncryptionKind::Aes256 => passphrase(document).is_err(),
+        EncryptionKind::Aes256 => to_encrypt(document).is_err(),
         EncryptionKind::Age => recipients(document).is_err(),
         EncryptionKind::AesModule => aes_settings(document).is_err(),
         EncryptionKind::None => false,

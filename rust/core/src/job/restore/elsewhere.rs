@@ -23,6 +23,8 @@ use crate::job::lock::{self, Lock};
 use crate::job::open::Opened;
 use crate::job::request::{Elsewhere, Restore};
 use crate::job::restore;
+use crate::job::state::Home;
+use crate::job::web;
 use crate::look;
 use crate::source::database;
 use crate::whole_file;
@@ -54,6 +56,10 @@ pub struct Claimed {
 /// A restore to elsewhere, from finding the backup on. The result is described in docs/json.md.
 pub fn run(document: &Document, ask: &Restore, to: &Elsewhere, monitor: &Arc<Monitor>) -> Result<Value> {
     let started = Instant::now();
+    if let Some(folder) = &to.folder {
+        check_not_among_backups(document, folder)?;
+        web::refuse_served_folder(document, &absolute(folder)?, false, monitor)?;
+    }
     let mut place = claim(to, monitor)?;
     place.only.clone_from(&ask.only);
     let put = || {
@@ -76,8 +82,7 @@ pub fn run(document: &Document, ask: &Restore, to: &Elsewhere, monitor: &Arc<Mon
 
 /// Refuses places that are not empty, and takes the lock for this one.
 pub fn claim(to: &Elsewhere, monitor: &Monitor) -> Result<Claimed> {
-    let folder = to.folder.as_deref().map(|folder| std::path::absolute(folder).at("cannot find", folder));
-    let folder = folder.transpose()?;
+    let folder = to.folder.as_deref().map(absolute).transpose()?;
     let connection = to.database.as_ref().map(|database| database.resolve(Path::new("/"))).transpose()?;
     if folder.is_none() && connection.is_none() {
         return Err(Error::new(Code::Usage, "a restore to elsewhere needs a folder or a database"));
@@ -117,6 +122,28 @@ pub fn claim(to: &Elsewhere, monitor: &Monitor) -> Result<Claimed> {
             .hint("name an empty one, or confirm that its content is to be replaced (--yes)"));
     }
     Ok(claimed)
+}
+
+fn absolute(folder: &Path) -> Result<PathBuf> {
+    std::path::absolute(folder).at("cannot find", folder)
+}
+
+/// Refuses a folder where backups or bam's own state lie: what would stand there in the clear is kept, copied and handed on
+/// with them.
+fn check_not_among_backups(document: &Document, folder: &Path) -> Result<()> {
+    let real = look::real_as_far(folder)?;
+    let places = document.destinations.iter().filter_map(|(name, place)| {
+        Some((place.folder(&document.site)?, format!("where the backups of destination {name} are")))
+    });
+    let state = Home::candidates(document).into_iter().map(|state| (state, "which is bam's own".to_owned()));
+    for (taken, what) in places.chain(state) {
+        if real.starts_with(look::real_as_far(&taken)?) {
+            let text = format!("{} lies in {}, {what}", folder.display(), taken.display());
+            return Err(Error::new(Code::Usage, text)
+                .hint("name a folder elsewhere: the site will lie in it in the clear"));
+        }
+    }
+    Ok(())
 }
 
 fn check_empty(folder: &Path) -> Result<()> {

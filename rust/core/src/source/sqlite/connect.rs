@@ -3,8 +3,9 @@
 use super::defined;
 use crate::config::Connection as Settings;
 use crate::look;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, ResultExt};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +28,20 @@ pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
     let file = file(settings);
     let logs = ["-journal", "-wal", "-shm"].map(|log| with_ending(&file, log));
     std::iter::once(file).chain(logs).collect()
+}
+
+/// Refuses what is no file: SQLite would say no more than that it cannot open it.
+pub(crate) fn check_is_there(settings: &Settings) -> Result<()> {
+    let path = file(settings);
+    match look::follow(&path)? {
+        None => Err(Error::new(Code::NotFound, format!("there is no SQLite database {}", path.display()))
+            .hint("correct the path of the database; or let `bam restore` make it from a backup")),
+        Some(found) if !found.is_file() => {
+            Err(Error::of_path(Code::Config, &path, "is no file, so it is no SQLite database")
+                .hint("correct the path of the database"))
+        }
+        Some(_) => File::open(&path).map(drop).at("cannot read the SQLite database", &path),
+    }
 }
 
 pub(super) fn open(path: &Path) -> Result<Connection> {

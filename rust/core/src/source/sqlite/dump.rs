@@ -1,8 +1,14 @@
 //! Dumping a database, and what a site's database or a dump of one holds.
 
+<<<<<<< HEAD
 use super::connect::{collated, connect, failed, file, is_broken, open, quote, tables_of};
 use super::copy::{copy_pages, has_magic, leave_wal, no_database, pour};
 use super::{defined, nameless};
+=======
+use super::connect::{check_is_there, collated, connect, failed, file, open, quote, tables_of};
+use super::copy::{Stopped, copy_pages, has_magic, leave_wal, no_database, pour};
+use super::nameless;
+>>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
 use crate::config::{Connection as Settings, names_table};
 use crate::look;
 use crate::source::dump_types::{Contents, DumpReport, DumpSettings, Table};
@@ -35,9 +41,19 @@ pub(crate) fn dump(
         }
     }
     let folder = wanted.temporary_dir.clone().unwrap_or_else(std::env::temp_dir);
+    // The site's database is only read: what is full is the folder of the copy.
+    let failed_at = |cause: rusqlite::Error| match cause.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => no_room(&path, &folder).because(cause),
+        _ => failed(&path, cause),
+    };
+    check_is_there(settings)?;
     let (mut database, mut bytes) = unlinked(&folder)?;
-    copy_pages(&open(&path)?, &mut database, monitor).map_err(|cause| cause.at(&path))?;
+    copy_pages(&open(&path)?, &mut database, monitor).map_err(|stopped| match stopped {
+        Stopped::Sqlite(cause) => failed_at(cause),
+        Stopped::Ours(error) => error,
+    })?;
     leave_wal(&bytes).at("cannot change the copy in", &folder)?;
+<<<<<<< HEAD
     match defined::check(&database, true, monitor) {
         Ok(()) => {}
         Err(Err(cause)) if !is_broken(&cause) => return Err(failed(&path, cause)),
@@ -60,8 +76,19 @@ pub(crate) fn dump(
     }
     let report = trim(&database, wanted, &settings.prefix).map_err(|cause| failed(&path, cause))?;
     database.close().map_err(|(_, cause)| failed(&path, cause))?;
+=======
+    let report = trim(&database, wanted, &settings.prefix).map_err(failed_at)?;
+    database.close().map_err(|(_, cause)| failed_at(cause))?;
+>>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
     let written = pour(&mut bytes, out, monitor)?;
     Ok(DumpReport { bytes: written, ..report })
+}
+
+fn no_room(path: &Path, folder: &Path) -> Error {
+    let text =
+        format!("no room in {} for the copy of {} that is backed up", folder.display(), path.display());
+    Error::new(Code::Space, text)
+        .hint("free some space there, or name another folder for temporary files in TMPDIR")
 }
 
 /// See [`crate::source::database::tables`].
@@ -119,9 +146,15 @@ pub(super) fn damaged(cause: rusqlite::Error) -> Error {
         Some(code) => {
             Error::new(code, "cannot work on the copy of the backup's SQLite database").because(cause)
         }
-        None => Error::new(Code::Integrity, "the backup's SQLite database is damaged")
-            .because(cause)
-            .hint("use another copy or an older backup"),
+        None => {
+            let error = Error::new(Code::Integrity, "the backup's SQLite database is damaged")
+                .hint("use another copy or an older backup");
+            // What rusqlite makes of what SQLite gave it says nothing to anybody.
+            match cause.sqlite_error_code() {
+                Some(_) => error.because(cause),
+                None => error,
+            }
+        }
     }
 }
 
