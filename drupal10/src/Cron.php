@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Drupal\bam;
 
+use Bam\BamException;
 use Drupal\Component\Datetime\TimeInterface;
 use Drupal\Component\Render\PlainTextOutput;
 use Drupal\Core\Queue\QueueFactory;
@@ -30,6 +31,8 @@ final class Cron {
     private readonly QueueFactory $queues,
     private readonly StateInterface $state,
     private readonly TimeInterface $time,
+    private readonly Mails $mails,
+    private readonly Alarm $alarm,
     private readonly LoggerInterface $logger,
   ) {}
 
@@ -38,18 +41,57 @@ final class Cron {
    */
   public function run(): void {
     $this->jobs->collect();
+    $this->jobs->forgetTyped();
+    try {
+      $document = $this->site->document();
+      $still = array_filter($this->jobs->still(), static fn (array $job): bool => $job['locks']);
+      $still !== [] ? $this->alarm->raise(Alarm::still(reset($still)), $document) : $this->alarm->over();
+      $this->enqueue();
+    }
+    catch (\Throwable $cause) {
+      // Whatever it is: the cron runs of other modules come after this one.
+      $this->alarm->raise($cause instanceof BamException ? $cause->explain() : $cause->getMessage());
+    }
+  }
+
+  /**
+   * Puts what is due into the queue; without the program it has failed already.
+   */
+  private function enqueue(): void {
     if (!$this->program->isInstalled()) {
-      $this->logger->error('@message @hint', array_combine(['@message', '@hint'], $this->program->missing()));
+      foreach ($this->due() as $name) {
+        $this->failed($name, implode(' ', $this->program->missing()));
+      }
       return;
     }
     $queue = $this->queues->get('bam_schedule');
     // One at a time: what is due stays due until the next cron run.
-    if ($this->jobs->open() !== [] || $queue->numberOfItems() > 0) {
+    if ($this->jobs->locking() !== [] || $queue->numberOfItems() > 0) {
       return;
     }
     foreach ($this->due() as $name) {
       $queue->createItem(['schedule' => $name]);
     }
+  }
+
+  /**
+   * A schedule could not even be started: as a run that failed.
+   *
+   * @param string $name
+   *   The schedule.
+   * @param string $why
+   *   Plain text.
+   */
+  public function failed(string $name, string $why): void {
+    $document = $this->site->document();
+    $job = $this->job($name);
+    $view = Alarm::failure($why);
+    $this->logger->error('%title: no backup could be made. @error', ['%title' => $job['title'], '@error' => $why]);
+    $this->lastRuns->set($name, $job['started']);
+    $this->lastRuns->ended($job, $view, $job['started']);
+    // The program, which tells of others, was not there to do it.
+    $profile = $document['schedules'][$name]['profile'] ?? 'default';
+    $this->mails->notify(['title' => $job['title'], 'notify' => $document['profiles'][$profile]['notify'] ?? []], $view);
   }
 
   /**
@@ -64,10 +106,21 @@ final class Cron {
     $results = $this->lastRuns->results();
     $due = [];
     foreach ($document['schedules'] as $name => $schedule) {
-      $last = $this->lastRuns->get((string) $name);
-      $next = ($schedule['enabled'] ?? TRUE) && ($schedule['cron'] ?? '') !== '' ? $this->nextByCrontab((string) $name, $schedule, $last) : NULL;
+      $told = $this->lastRuns->get((string) $name);
+      $last = Due::believed($schedule, $told, $now);
+      $next = NULL;
+      if (($schedule['enabled'] ?? TRUE) && ($schedule['cron'] ?? '') !== '') {
+        // Without the program nobody knows when it is due: now, then.
+        $next = $this->program->path() === NULL && !isset($results[$name]) ? $now : $this->nextByCrontab((string) $name, $schedule, $last);
+      }
       if (!Due::isDue($schedule, $last, $now, $next, $results[$name] ?? [])) {
         continue;
+      }
+      if ($last !== $told) {
+        $this->logger->warning('The last run of the schedule %name is noted for @time, which is yet to come: a clock was wrong. It counts as none.', [
+          '%name' => $name,
+          '@time' => date('Y-m-d H:i', $told),
+        ]);
       }
       $problem = Due::problem($schedule, $document);
       if ($problem === NULL) {
@@ -95,19 +148,11 @@ final class Cron {
    *   If it cannot be started.
    */
   public function start(string $name, bool $wait): string {
-    $schedule = $this->site->document()['schedules'][$name] ?? NULL;
-    if ($schedule === NULL) {
+    if (!isset($this->site->document()['schedules'][$name])) {
       throw new \RuntimeException(PlainTextOutput::renderFromHtml($this->t('There is no schedule @name.', ['@name' => $name])));
     }
-    $before = $this->lastRuns->get($name);
-    $job = [
-      'kind' => 'schedule',
-      'schedule' => $name,
-      'started' => $this->time->getCurrentTime(),
-      'previous_run' => $before,
-      'title' => PlainTextOutput::renderFromHtml($this->t('Scheduled backup @name', ['@name' => $this->site->label('schedules', $name)])),
-      'arguments' => ['run', '--', $name],
-    ];
+    $job = $this->job($name);
+    $before = $job['previous_run'];
     // Before it starts: whoever looks now, in another cron run or in Backup and
     // Migrate, must not find it due.
     $this->lastRuns->set($name, $job['started']);
@@ -122,6 +167,20 @@ final class Cron {
       $this->jobs->collect();
     }
     return $id;
+  }
+
+  /**
+   * What Jobs::start() is told of a run of a schedule.
+   */
+  private function job(string $name): array {
+    return [
+      'kind' => 'schedule',
+      'schedule' => $name,
+      'started' => $this->time->getCurrentTime(),
+      'previous_run' => $this->lastRuns->get($name),
+      'title' => PlainTextOutput::renderFromHtml($this->t('Scheduled backup @name', ['@name' => $this->site->label('schedules', $name)])),
+      'arguments' => ['run', '--', $name],
+    ];
   }
 
   /**

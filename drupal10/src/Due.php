@@ -43,7 +43,7 @@ final class Due {
     if (!($schedule['enabled'] ?? TRUE)) {
       return FALSE;
     }
-    $retry = self::retry($schedule, $result);
+    $retry = self::retry($schedule, $result, $now);
     if ($retry !== NULL && $retry <= $now) {
       return TRUE;
     }
@@ -55,6 +55,20 @@ final class Due {
   }
 
   /**
+   * A last run as far as it can be believed: the program's rule.
+   *
+   * One further in the future than a period (a day with a crontab expression)
+   * was noted while a clock was wrong, and must not stop backups until then.
+   *
+   * @return int
+   *   Unix time, 0 for never.
+   */
+  public static function believed(array $schedule, int $last, int $now): int {
+    $reach = ($schedule['cron'] ?? '') === '' && isset($schedule['every']) ? (int) $schedule['every'] : 86400;
+    return $last > $now + $reach ? 0 : $last;
+  }
+
+  /**
    * Tells when a schedule whose last runs failed is due again.
    *
    * @param array<string, mixed> $schedule
@@ -62,16 +76,21 @@ final class Due {
    * @param array<string, mixed> $result
    *   What is kept of its last run: `failures`, how many failed in a row, and
    *   `time`, when the last of them ended.
+   * @param int|null $now
+   *   Unix time: a failure that is yet to come was noted while a clock was wrong.
    *
    * @return int|null
    *   Unix time; NULL if the last run did not fail, or it runs only when asked.
    */
-  public static function retry(array $schedule, array $result): ?int {
+  public static function retry(array $schedule, array $result, ?int $now = NULL): ?int {
     $cron = (string) ($schedule['cron'] ?? '');
     $by_itself = $cron === '' ? !empty($schedule['every']) : $cron !== 'none';
     $failures = (int) ($result['failures'] ?? 0);
     if (!($schedule['enabled'] ?? TRUE) || !$by_itself || $failures < 1) {
       return NULL;
+    }
+    if ($now !== NULL && $result['time'] > $now) {
+      return $now;
     }
     return (int) $result['time'] + self::WAITS[min($failures, count(self::WAITS)) - 1];
   }

@@ -32,6 +32,16 @@ final class Jobs {
   private const KEEP = 7 * 86400;
 
   /**
+   * How long is kept what was typed to restore from elsewhere, in seconds.
+   */
+  private const KEEP_TYPED = 86400;
+
+  /**
+   * After so many seconds without any progress a run is said to stand still.
+   */
+  private const STILL = 3 * 3600;
+
+  /**
    * The permission that a kind of run needs.
    */
   private const PERMISSIONS = [
@@ -92,19 +102,19 @@ final class Jobs {
       $event = new JobEvent($job['kind'], $job);
       $this->events->dispatch($event, BamEvents::START);
       if ($event->refused !== NULL) {
-        throw new \RuntimeException($event->refused);
+        throw new Refused($event->refused);
       }
     }
     $chain = [];
     $records = [];
-    foreach ($jobs as $job) {
-      $id = bin2hex(random_bytes(16));
-      $records[$id] = $job + ['uid' => (int) $this->user->id(), 'created' => time(), 'pid' => 0, 'process' => ''];
-      $this->write($id, $records[$id]);
-      $words = array_map([Program::class, 'quote'], $this->program->command($job['arguments'], "$folder/$id.status"));
-      $chain[] = implode(' ', $words) . ' </dev/null >/dev/null 2>' . Program::quote("$folder/$id.log");
-    }
     try {
+      foreach ($jobs as $job) {
+        $id = bin2hex(random_bytes(16));
+        $records[$id] = $job + ['uid' => (int) $this->user->id(), 'created' => time(), 'pid' => 0, 'process' => ''];
+        $this->write($id, $records[$id]);
+        $words = array_map([Program::class, 'quote'], $this->program->command($job['arguments'], "$folder/$id.status"));
+        $chain[] = implode(' ', $words) . ' </dev/null >/dev/null 2>' . Program::quote("$folder/$id.log");
+      }
       $this->startChain('umask 077; ' . implode('; ', $chain), $wait, $records);
     }
     catch (\RuntimeException $cause) {
@@ -130,6 +140,56 @@ final class Jobs {
     }
     asort($started);
     return array_map('strval', array_keys($started));
+  }
+
+  /**
+   * The IDs of runs under way that keep others from working.
+   *
+   * @return string[]
+   *   Those that take the lock of the site, which only one run has.
+   */
+  public function locking(): array {
+    return array_values(array_filter($this->open(), fn (string $id): bool => self::locks($this->load($id))));
+  }
+
+  /**
+   * The runs under way that have made no progress for hours.
+   *
+   * What a run has done is kept beside its record, to be compared: the program
+   * goes on writing its status while the work hangs.
+   *
+   * @return array<string, array{title: string, since: int, locks: bool}>
+   *   By ID.
+   */
+  public function still(): array {
+    $still = [];
+    $folder = $this->program->stateFolder();
+    foreach ($this->open() as $id) {
+      $job = $this->load($id);
+      $status = $this->status($id);
+      // One that waits for another stands still with it.
+      if ($job === NULL || $status === []) {
+        continue;
+      }
+      $done = json_encode($status['progress'] ?? NULL);
+      $file = "$folder/$id.still";
+      $since = (int) @filemtime($file);
+      if ($since === 0 || $since > time() || @file_get_contents($file) !== $done) {
+        @file_put_contents($file, $done);
+        clearstatcache(TRUE, $file);
+      }
+      elseif (time() - $since > self::STILL) {
+        $still[$id] = ['title' => $job['title'], 'since' => $since, 'locks' => self::locks($job)];
+      }
+    }
+    return $still;
+  }
+
+  /**
+   * Whether a run takes the lock of the site.
+   */
+  private static function locks(?array $job): bool {
+    return in_array($job['kind'] ?? '', ['backup', 'schedule', 'restore', 'delete', 'import', 'rekey', 'replicate', 'drill', 'recover'], TRUE);
   }
 
   /**
@@ -312,9 +372,12 @@ final class Jobs {
   private function write(string $id, array $job): void {
     $file = $this->program->stateFolder() . "/$id.job";
     $umask = umask(077);
-    $written = file_put_contents("$file.new", json_encode($job, JSON_INVALID_UTF8_SUBSTITUTE));
+    $record = (string) json_encode($job, JSON_INVALID_UTF8_SUBSTITUTE);
+    // A full disk takes a part.
+    $written = @file_put_contents("$file.new", $record) === strlen($record);
     umask($umask);
-    if (!$written || !rename("$file.new", $file)) {
+    if (!$written || !@rename("$file.new", $file)) {
+      @unlink("$file.new");
       throw new \RuntimeException(PlainTextOutput::renderFromHtml($this->t('@file cannot be written.', ['@file' => $file])));
     }
   }
@@ -341,7 +404,7 @@ final class Jobs {
     // Between its record and its start there are milliseconds; a machine under
     // load gets ten seconds.
     if (empty($job['pid'])) {
-      return time() - $job['created'] < 10;
+      return abs(time() - $job['created']) < 10;
     }
     if (!$this->program->loadShim() || !Process::isAlive($job['pid'], $job['process'])) {
       return FALSE;
@@ -390,6 +453,19 @@ final class Jobs {
     }
     $this->mails->notify($job, $view);
     $this->events->dispatch(new JobEvent($job['kind'], $job, $view), BamEvents::END);
+  }
+
+  /**
+   * Forgets keys that were typed long ago to restore from elsewhere.
+   */
+  public function forgetTyped(): void {
+    $folder = $this->program->stateFolder();
+    foreach ($folder === NULL ? [] : (glob("$folder/elsewhere-*.key", GLOB_NOSORT) ?: []) as $file) {
+      // Or in a future that a wrong clock told.
+      if (abs(time() - (int) @filemtime($file)) > self::KEEP_TYPED) {
+        @unlink($file);
+      }
+    }
   }
 
   /**

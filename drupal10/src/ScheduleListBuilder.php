@@ -71,7 +71,12 @@ final class ScheduleListBuilder extends ItemListBuilder {
     $runs = \Drupal::service('bam.last_runs');
     $time = $runs->get($name);
     $result = $runs->results()[$name] ?? NULL;
-    $ago = $time === 0 ? (string) $this->t('never') : \Drupal::service('bam.standing')->age($time);
+    $ago = match (TRUE) {
+      $time === 0 => (string) $this->t('never'),
+      // Clocks of several servers differ by seconds.
+      $time > time() + 60 => (string) $this->t('@time, which is yet to come: a clock was wrong', ['@time' => date('Y-m-d H:i', $time)]),
+      default => \Drupal::service('bam.standing')->age($time),
+    };
     return $result === NULL ? $ago : "$ago: " . Standing::result($result);
   }
 

@@ -26,6 +26,8 @@ final class Standing {
     private readonly StateInterface $state,
     private readonly DateFormatterInterface $dates,
     private readonly TimeInterface $time,
+    private readonly Jobs $jobs,
+    private readonly Alarm $alarm,
   ) {}
 
   /**
@@ -35,7 +37,7 @@ final class Standing {
    *   What `status` told last.
    */
   public function verdict(array $status): array {
-    $todo = [...$this->stopped($status), ...$this->key(), ...$this->places(), ...$this->sources($status), ...$this->unreachable($status), ...$this->schedules()];
+    $todo = [...$this->hanging(), ...$this->stopped($status), ...$this->key(), ...$this->places(), ...$this->sources($status), ...$this->unreachable($status), ...$this->schedules()];
     if ($todo !== []) {
       $rows = [];
       foreach ($todo as [$text, $title, $url]) {
@@ -212,6 +214,21 @@ final class Standing {
         $text = preg_replace('/`[^`]*recover[^`]*`/', PlainTextOutput::renderFromHtml($this->t('the button here')), $note['text']);
         $todo[] = [$text, $this->t('End the restore'), Url::fromRoute('bam.recover')];
       }
+    }
+    return $todo;
+  }
+
+  /**
+   * Runs that stand still, and what cron said of why no backup is made.
+   */
+  private function hanging(): array {
+    $todo = [];
+    foreach ($this->jobs->still() as $id => $job) {
+      $todo[] = [Alarm::still($job), $this->t('Look at it'), Url::fromRoute('bam.job', ['job' => $id])];
+    }
+    $told = $this->alarm->told();
+    if ($todo === [] && $told !== NULL) {
+      $todo[] = [$this->t('No scheduled backup is made: @error', ['@error' => $told]), '', NULL];
     }
     return $todo;
   }

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import time
 
 from pages10 import PAGES, PagesTest
 
@@ -96,6 +98,82 @@ class Module(PagesTest):
         os.unlink(blocked)
         site.drush("core:cron")
         self.assertEqual((self.results()["broken"]["state"], self.results()["broken"]["failures"]), ("done", 0))
+
+    def test_what_keeps_a_schedule_from_being_started_is_told_as_a_failure(self):
+        site = self.site
+        site.php("""\\Drupal::configFactory()->getEditable('system.mail')->set('interface.default', 'test_mail_collector')->save();
+            \\Drupal\\bam\\Entity\\Profile::create(['id' => 'told', 'label' => 'Told',
+              'notify' => ['success' => '', 'failure' => 'sos@example.org']])->save();""")
+        self.addCleanup(site.php, "\\Drupal\\bam\\Entity\\Profile::load('told')->delete();")
+        self.schedule("unlucky", profile="told")
+        before = len(self.backups())
+
+        def failed(why):
+            site.php("\\Drupal::keyValue('bam.result')->delete('unlucky'); \\Drupal::keyValue('bam.last_run')->delete('unlucky'); "
+                     "\\Drupal::state()->delete('system.test_mail_collector');")
+            for _ in range(2):
+                site.drush("core:cron")
+            self.assertEqual((self.results()["unlucky"]["state"], self.results()["unlucky"]["failures"]), ("failed", 1))
+            mails = json.loads(site.php("echo json_encode(\\Drupal::state()->get('system.test_mail_collector'));"))
+            self.assertEqual([mail["to"] for mail in mails], ["sos@example.org"])
+            self.assertIn(why, " ".join(mails[0]["body"].split()))
+            report = json.loads(site.drush("core:requirements", "--format=json"))["bam"]
+            self.assertIn(why, " ".join(f"{report['value']} {report['description']}".split()))
+
+        site.php("\\Drupal::configFactory()->getEditable('bam.settings')->set('program', '/nowhere/bam')->save();")
+        try:
+            failed("The program bam was not found")
+        finally:
+            self.name_program()
+        folder = site.php("echo \\Drupal::service('bam.program')->stateFolder(TRUE);").strip()
+        os.rename(folder, folder + ".old")
+        os.symlink(folder + ".old", folder)
+        try:
+            failed("The folder for status files cannot be created")
+        finally:
+            os.unlink(folder)
+            os.rename(folder + ".old", folder)
+        self.assertEqual(len(self.backups()), before)
+
+    def test_a_key_that_was_typed_is_forgotten_after_a_day(self):
+        folder = self.site.php("echo \\Drupal::service('bam.program')->stateFolder(TRUE);").strip()
+        admin = self.visitor()
+        for look in (lambda: self.site.drush("core:cron"), lambda: admin.get(PAGES)):
+            for name, age in (("old", 90000), ("ahead", -90000 * 400), ("new", 80000)):
+                self.site.write(f"{folder}/elsewhere-{name}.key", "a key\n")
+                os.utime(f"{folder}/elsewhere-{name}.key", (time.time() - age,) * 2)
+            look()
+            self.assertEqual([name for name in os.listdir(folder) if name.endswith(".key")], ["elsewhere-new.key"])
+
+    def test_a_last_run_that_is_yet_to_come_stops_nothing(self):
+        self.schedule("early", every=3600)
+        later = int(time.time()) + 400 * 86400
+        self.site.php(f"\\Drupal::keyValue('bam.last_run')->set('early', {later});")
+        _, page = self.visitor().get(PAGES + "/schedules")
+        self.assertIn("which is yet to come", page.decode())
+        before = len(self.backups())
+        self.site.drush("core:cron")
+        self.assertEqual(len(self.backups()), before + 1)
+
+    def test_a_run_that_hangs_is_told_of_and_one_without_the_lock_keeps_nobody(self):
+        site = self.site
+        sleeping = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        self.addCleanup(sleeping.wait)
+        self.addCleanup(sleeping.kill)
+        # A verification that was started and never goes on.
+        record = site.php(f"""$program = \\Drupal::service('bam.program'); $program->loadShim();
+            $file = $program->stateFolder(TRUE) . '/' . bin2hex(random_bytes(16));
+            file_put_contents("$file.job", json_encode(['kind' => 'verify', 'title' => 'Verify all', 'uid' => 1, 'created' => time(),
+              'pid' => {sleeping.pid}, 'process' => \\Bam\\Process::identify({sleeping.pid})]));
+            file_put_contents("$file.status", json_encode(['state' => 'running', 'pid' => {sleeping.pid}])); echo $file;""").strip()
+        self.schedule("beside", every=3600)
+        before = len(self.backups())
+        site.drush("core:cron")
+        self.assertEqual(len(self.backups()), before + 1)
+        ago = time.time() - 4 * 3600
+        os.utime(record + ".still", (ago, ago))
+        _, page = self.visitor().get(PAGES)
+        self.assertIn("Verify all has made no progress for 4 hours", page.decode())
 
     def test_a_backup_is_made_and_handed_out_by_pages_to_who_may(self):
         admin = self.visitor()

@@ -155,13 +155,106 @@ class Cron(ModuleTest):
         self.drush("cron")
         self.assertEqual(len(self.stored("scheduled")), 1, self.log())
 
-    def test_without_the_program_backup_and_migrate_does_it(self):
+    def told_that_nothing_is_made(self, why):
+        """By mail, by the overview, by the status report, in the log; and nobody else made an archive."""
+        self.assertEqual(self.stored("scheduled"), [])
+        mails = self.mails()
+        self.assertEqual([mail["to"] for mail in mails], ["sos@example.org"], self.log())
+        self.assertIn(why, " ".join(mails[0]["body"].split()))
+        self.assertIn(why, self.log())
+        self.drush("cron")
+        self.assertEqual(len(self.mails()), 1, "again after a while")
+        self.assertIn(why, self.php("require_once 'includes/install.inc'; module_load_include('install', 'bam'); $report = bam_requirements('runtime'); "
+                                    "echo strip_tags(implode(' ', $report['bam']));"))
+
+    def test_without_the_program_nothing_is_made_and_those_who_want_to_hear_of_it_do(self):
+        self.require_module("backup_migrate")
         self.profile()
         self.schedule("nightly")
+        self.schedule("weekly", cron="elysia", cron_schedule="0 4 * * 6", profile_id="default")
         self.set_conf(bam_binary="/nowhere/bam")
         self.drush("cron")
-        self.assertEqual(len(self.stored("scheduled")), 1)
-        self.assertIn("not found", self.log())
+        self.told_that_nothing_is_made("The program bam was not found")
+
+    def test_a_run_that_cannot_be_started_is_one_that_failed(self):
+        self.profile()
+        self.schedule("nightly")
+        folder = self.php("echo bam_state_dir(TRUE);")
+        os.rename(folder, folder + ".old")
+        os.symlink(folder + ".old", folder)
+        self.drush("cron")
+        self.told_that_nothing_is_made("The folder for status files cannot be created")
+        self.assertIn("nightly", self.mails()[0]["body"])
+
+    def test_a_run_that_hangs_is_told_of_and_one_without_the_lock_keeps_nobody(self):
+        self.profile(notify_success_enable=0)
+        self.schedule("nightly")
+        sleeping = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        self.addCleanup(sleeping.wait)
+        self.addCleanup(sleeping.kill)
+        # A verification that was started and never goes on.
+        self.php(f"""module_load_include('inc', 'bam', 'bam.job'); $id = bin2hex(random_bytes(16)); bam_shim();
+            bam_state_dir(TRUE); bam_job_write($id, array('kind' => 'verify', 'title' => 'Verify all', 'uid' => 1, 'created' => time(),
+              'pid' => {sleeping.pid}, 'process' => Bam\\Process::identify({sleeping.pid})));
+            file_put_contents(bam_state_dir() . "/$id.status", json_encode(array('state' => 'running', 'pid' => {sleeping.pid})));""")
+        self.drush("cron")
+        self.assertEqual(len(self.stored("scheduled")), 1, self.log())
+        self.php(f"variable_set('{LAST_RUN}nightly', 1000);")
+        session = self.hold_dump()
+        browser = self.serve()
+        self.cron_page(browser)
+        self.wait(self.dump_is_held)
+        # Of its last steps it tells a moment later.
+        told = {(os.stat(file).st_mtime_ns, file) for file in self.jobs("status")}
+        for _ in range(3):
+            self.wait(lambda: len(told ^ {(os.stat(file).st_mtime_ns, file) for file in self.jobs("status")}) > 1)
+            told = {(os.stat(file).st_mtime_ns, file) for file in self.jobs("status")}
+        self.cron_page(browser)
+        before = time.time() - 4 * 3600
+        for file in self.jobs("still"):
+            os.utime(file, (before, before))
+        self.cron_page(browser)
+        self.cron_page(browser)
+        mails = self.mails()
+        self.assertEqual([mail["to"] for mail in mails], ["sos@example.org"], self.log())
+        self.assertIn("Scheduled backup nightly has made no progress for 4 hours", " ".join(mails[0]["body"].split()))
+        administrator = self.log_in(["perform backup", "administer bam"])
+        administrator.get(PAGES)
+        self.assertRegex(administrator.said, "To do.* Verify all has made no progress for 4 hours.*nightly has made no progress")
+        session.stdin.close()
+
+    def test_what_was_typed_to_restore_from_elsewhere_is_forgotten_after_a_day(self):
+        folder = self.php("echo bam_state_dir(TRUE);")
+        browser = self.serve()
+        user = self.log_in(["access backup files"])
+        for look in (lambda: self.drush("cron"), lambda: user.get(PAGES)):
+            for name, age in (("old", 90000), ("ahead", -90000 * 400), ("new", 80000)):
+                os.makedirs(f"{folder}/from-1-{name}", exist_ok=True)
+                for file in ("key", "password", "place.json"):
+                    with open(f"{folder}/from-1-{name}/{file}", "w") as typed:
+                        typed.write("{}")
+                    os.utime(typed.name, (time.time() - age,) * 2)
+            browser.get("")
+            look()
+            self.assertEqual(glob.glob(f"{folder}/from-*"), [f"{folder}/from-1-new"])
+
+    def test_a_last_run_that_is_yet_to_come_stops_nothing(self):
+        self.profile(notify_success_enable=0)
+        self.schedule("nightly", period=3600)
+        self.schedule("weekly", cron="elysia", cron_schedule="* * * * *")
+        later = int(time.time()) + 400 * 86400
+        self.php(f"foreach (array('nightly', 'weekly') as $name) {{ variable_set('{LAST_RUN}' . $name, {later}); }} "
+                 f"variable_set('bam_results', array('nightly' => array('state' => 'failed', 'failures' => 9, 'exit_code' => 1, "
+                 f"'error' => 'x', 'time' => {later})));")
+        self.serve()
+        administrator = self.log_in(["administer bam"])
+        administrator.get(f"{PAGES}/schedules")
+        self.assertIn("which is yet to come", administrator.said)
+        self.drush("cron")
+        self.assertEqual(len(self.stored("scheduled")), 2, self.log())
+        self.assertIn("a clock was wrong", self.log())
+        for name in ("nightly", "weekly"):
+            self.assertLess(self.variable(LAST_RUN + name), later)
 
     def served_place(self):
         """A place that the web server hands out, imported by Drush; where it lies."""

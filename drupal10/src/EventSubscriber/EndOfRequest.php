@@ -50,6 +50,9 @@ final class EndOfRequest implements EventSubscriberInterface {
     if ($trusted && PHP_SAPI !== 'cli' && parse_url($url, PHP_URL_HOST) && $this->state->get('bam.url') !== $url) {
       $this->state->set('bam.url', $url);
     }
+    if (str_starts_with($route, 'bam.')) {
+      $this->jobs->forgetTyped();
+    }
   }
 
   /**

@@ -147,7 +147,7 @@ final class ElsewhereForm extends FormBase {
   }
 
   /**
-   * Keeps a key for as long as records of runs are kept, for this user alone.
+   * Keeps a key for a day, for this user alone.
    */
   private function keep(string $passphrase): ?string {
     $folder = $this->program->stateFolder(TRUE);

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace Drupal\bam\Plugin\QueueWorker;
 
 use Drupal\bam\Cron;
+use Drupal\bam\Refused;
 use Drupal\Core\Plugin\ContainerFactoryPluginInterface;
 use Drupal\Core\Queue\QueueWorkerBase;
 use Psr\Log\LoggerInterface;
@@ -50,9 +51,12 @@ final class ScheduleWorker extends QueueWorkerBase implements ContainerFactoryPl
     try {
       $this->cron->start($name, PHP_SAPI === 'cli');
     }
-    catch (\RuntimeException $cause) {
+    catch (Refused $cause) {
       // It stays due: the next cron run tries again.
       $this->logger->error('The schedule %name cannot be started: @error', ['%name' => $name, '@error' => $cause->getMessage()]);
+    }
+    catch (\RuntimeException $cause) {
+      $this->cron->failed($name, $cause->getMessage());
     }
   }
 
