@@ -7,7 +7,7 @@
 use super::content::{Body, Opened};
 use super::exclude::Excludes;
 use super::prefetch;
-use super::walk::{Found, Id, Losses, Place, Walk, What, id, lost, withheld};
+use super::walk::{Bare, Found, Id, Losses, Place, Walk, What, id, lost, withheld};
 use crate::archive::{Attribute, Entry, EntryKind, Extras, show};
 use crate::{Monitor, NoteKind, Result};
 use rustix::fs::{AtFlags, Stat};
@@ -155,20 +155,14 @@ impl Pass<'_, '_> {
                 (What::File(place), Some(opened)) => self.file(&path, &place, opened),
             }
         })?;
-<<<<<<< HEAD
         let losses = [std::mem::take(&mut self.losses), in_walk];
         self.report.vanished = losses.iter().map(|l| l.vanished).sum();
         self.report.skipped = losses.iter().map(|l| l.skipped).sum();
         self.report.missing += losses.iter().map(|l| l.missing).sum::<u64>();
         self.report.unread =
             losses.iter().flat_map(|losses| &losses.unread).map(|path| self.archived(path)).collect();
-=======
-        let unread = self.losses.unread.and(in_walk.unread);
-        self.report.missing += unread.tell(self.monitor);
-        self.report.vanished = self.losses.vanished + in_walk.vanished;
-        self.report.skipped = self.losses.skipped + in_walk.skipped;
-        self.report.missing += self.losses.missing + in_walk.missing;
->>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
+        let bare = losses.into_iter().map(|losses| losses.bare).reduce(Bare::and).unwrap_or_default();
+        self.report.missing += bare.tell(self.monitor);
         Ok(self.report)
     }
 
@@ -210,7 +204,7 @@ impl Pass<'_, '_> {
         self.monitor.add_entry();
         self.monitor.set_current(show(path));
         let attributes = opened.attributes.clone().unwrap_or_else(|cause| {
-            self.losses.unread.add(path, cause);
+            self.losses.bare.add(path, cause);
             Vec::new()
         });
         let entry = self.entry(path, stat, opened.kind(), attributes);

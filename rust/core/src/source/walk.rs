@@ -9,11 +9,10 @@
 mod links;
 mod losses;
 
-pub use losses::{Losses, lost, withheld};
+pub use losses::{Bare, Losses, lost, withheld};
 
 use super::attributes;
 use super::exclude::Excludes;
-use super::files::{LONGEST_UNREAD, MAX_UNREAD};
 use super::names::Names;
 use super::reach::Reach;
 use crate::archive::{Attribute, show, within_limits};
@@ -98,29 +97,6 @@ struct Outside<'p> {
     reach: Option<Arc<Reach>>,
 }
 
-<<<<<<< HEAD
-/// Counts of what did not go as planned.
-#[derive(Debug, Clone, Default)]
-pub struct Losses {
-    pub vanished: u64,
-    pub skipped: u64,
-    pub missing: u64,
-    /// Paths below the base of what is missing, within limits.
-    pub unread: Vec<Vec<u8>>,
-}
-
-impl Losses {
-    /// Counts something that is not in the backup although it is there.
-    pub fn miss(&mut self, path: &[u8]) {
-        self.missing += 1;
-        if self.unread.len() < MAX_UNREAD && path.len() <= LONGEST_UNREAD {
-            self.unread.push(path.to_vec());
-        }
-    }
-}
-
-=======
->>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
 /// What device and inode number tell apart.
 pub type Id = (u64, u64);
 
@@ -232,7 +208,7 @@ impl<'a> Walk<'a> {
             self.monitor.note(NoteKind::Warning, text);
         }
         attributes::of(dir).unwrap_or_else(|cause| {
-            self.losses.unread.add(&self.path, cause);
+            self.losses.bare.add(&self.path, cause);
             Vec::new()
         })
     }
@@ -452,41 +428,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-<<<<<<< HEAD
-/// What is said of something that was found behind a link whose maker may not read it.
-pub fn withheld(path: &[u8]) -> String {
-    format!("{} lies behind a link whose owner may not read it: left out", show(path))
-}
-
-/// Something that was listed cannot be opened. What is gone, or has become something else, is a warning; all else an
-/// error, or with `ignore_errors` a note that it is missing.
-pub fn lost(
-    path: &[u8],
-    cause: Errno,
-    base: &Path,
-    ignore_errors: bool,
-    monitor: &Monitor,
-    losses: &mut Losses,
-) -> Result<()> {
-    if matches!(cause, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) {
-        let text = format!("{} vanished while the backup was made", show(path));
-        monitor.note(NoteKind::Warning, text);
-        losses.vanished += 1;
-        return Ok(());
-    }
-    if ignore_errors {
-        monitor.note(NoteKind::Missing, format!("{} could not be read: {cause}", show(path)));
-        losses.miss(path);
-        return Ok(());
-    }
-    let absolute = base.join(OsStr::from_bytes(path));
-    Err(Error::io("cannot read", &absolute, cause.into()).hint(
-        "give the user who runs this access to it, exclude it, or set ignore_errors in the profile to go on without it",
-    ))
-}
-
-=======
->>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
 /// Opens for reading without a trace in the access time where that is permitted.
 pub fn open(
     dir: impl rustix::fd::AsFd,

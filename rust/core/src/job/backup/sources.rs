@@ -83,15 +83,10 @@ impl BackupPlan {
             );
             monitor.note(NoteKind::Warning, text);
         }
-<<<<<<< HEAD
+        plan.check_places(document)?;
         // A backup never contains backups, least of all itself, nor what a restore could not remove, nor what bam remembers.
         let state_dir = lock::state_dir(document)?;
         let strays = recover::strays(&state_dir).into_iter().chain([lock::state_place(&state_dir)?]);
-=======
-        plan.check_places(document)?;
-        // A backup never contains backups, least of all itself, nor what a restore could not remove.
-        let strays = recover::strays(&crate::job::lock::state_dir(document)?);
->>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
         for folder in places::local_folders(document).into_iter().chain(strays) {
             for tree in &mut plan.trees {
                 tree.excludes.add_path(&folder);

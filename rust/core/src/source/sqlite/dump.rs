@@ -1,14 +1,8 @@
 //! Dumping a database, and what a site's database or a dump of one holds.
 
-<<<<<<< HEAD
-use super::connect::{collated, connect, failed, file, is_broken, open, quote, tables_of};
-use super::copy::{copy_pages, has_magic, leave_wal, no_database, pour};
-use super::{defined, nameless};
-=======
-use super::connect::{check_is_there, collated, connect, failed, file, open, quote, tables_of};
+use super::connect::{check_is_there, collated, connect, failed, file, is_broken, open, quote, tables_of};
 use super::copy::{Stopped, copy_pages, has_magic, leave_wal, no_database, pour};
-use super::nameless;
->>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
+use super::{defined, nameless};
 use crate::config::{Connection as Settings, names_table};
 use crate::look;
 use crate::source::dump_types::{Contents, DumpReport, DumpSettings, Table};
@@ -53,10 +47,9 @@ pub(crate) fn dump(
         Stopped::Ours(error) => error,
     })?;
     leave_wal(&bytes).at("cannot change the copy in", &folder)?;
-<<<<<<< HEAD
     match defined::check(&database, true, monitor) {
         Ok(()) => {}
-        Err(Err(cause)) if !is_broken(&cause) => return Err(failed(&path, cause)),
+        Err(Err(cause)) if !is_broken(&cause) => return Err(failed_at(cause)),
         Err(what) => {
             let what = what.unwrap_or_else(|cause| cause.to_string());
             // Below a line with SQLite's own name for the database.
@@ -74,12 +67,8 @@ pub(crate) fn dump(
             monitor.note(NoteKind::Missing, text);
         }
     }
-    let report = trim(&database, wanted, &settings.prefix).map_err(|cause| failed(&path, cause))?;
-    database.close().map_err(|(_, cause)| failed(&path, cause))?;
-=======
     let report = trim(&database, wanted, &settings.prefix).map_err(failed_at)?;
     database.close().map_err(|(_, cause)| failed_at(cause))?;
->>>>>>> 6957fd3 (Nothing unseen is called good: databases that are not there, places that are the site, keys that anybody could guess, folders in the docroot)
     let written = pour(&mut bytes, out, monitor)?;
     Ok(DumpReport { bytes: written, ..report })
 }

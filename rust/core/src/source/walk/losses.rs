@@ -1,6 +1,7 @@
 //! What did not go as planned on a walk, and what is said of it.
 
 use crate::archive::show;
+use crate::source::files::{LONGEST_UNREAD, MAX_UNREAD};
 use crate::{Error, Monitor, NoteKind, Result};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -13,17 +14,29 @@ pub struct Losses {
     pub vanished: u64,
     pub skipped: u64,
     pub missing: u64,
-    pub unread: Unread,
+    /// Paths below the base of what is missing, within limits.
+    pub unread: Vec<Vec<u8>>,
+    pub bare: Bare,
+}
+
+impl Losses {
+    /// Counts something that is not in the backup although it is there.
+    pub fn miss(&mut self, path: &[u8]) {
+        self.missing += 1;
+        if self.unread.len() < MAX_UNREAD && path.len() <= LONGEST_UNREAD {
+            self.unread.push(path.to_vec());
+        }
+    }
 }
 
 /// Files and folders that are kept without their attributes, which could not be read: how many, and the first of them.
 #[derive(Debug, Default)]
-pub struct Unread {
+pub struct Bare {
     count: u64,
     first: Option<(Vec<u8>, Errno)>,
 }
 
-impl Unread {
+impl Bare {
     /// One more.
     pub fn add(&mut self, path: &[u8], cause: Errno) {
         self.count += 1;
@@ -31,8 +44,8 @@ impl Unread {
     }
 
     /// Those of another part of the same walk.
-    pub fn and(self, other: Unread) -> Unread {
-        Unread { count: self.count + other.count, first: self.first.or(other.first) }
+    pub fn and(self, other: Bare) -> Bare {
+        Bare { count: self.count + other.count, first: self.first.or(other.first) }
     }
 
     /// Says in one note what is missing, however many there are: on a file system that lists none it is all of them. Their number.
@@ -74,7 +87,7 @@ pub fn lost(
     }
     if ignore_errors {
         monitor.note(NoteKind::Missing, format!("{} could not be read: {cause}", show(path)));
-        losses.missing += 1;
+        losses.miss(path);
         return Ok(());
     }
     let absolute = base.join(OsStr::from_bytes(path));
