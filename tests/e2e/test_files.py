@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 import unittest
 
-from bamtest import SiteTest, digest, tree
+from bamtest import SiteTest, can_trace, digest, tree
 
 
 class Trees(SiteTest):
@@ -307,6 +307,28 @@ class Trees(SiteTest):
         self.assertEqual(sorted(os.listdir(os.path.join(self.files, "sub"))), ["locked"])
         with open(os.path.join(self.files, "good")) as file:
             self.assertEqual(file.read(), "good")
+
+    @unittest.skipUnless(can_trace(), "strace is not installed, or may not trace")
+    def test_what_could_not_be_read_to_its_end_replaces_nothing(self):
+        whole = random.Random(7).randbytes(3_000_000)
+        self.write("sites/default/files/sub/film", whole)
+        self.document["profiles"]["default"]["ignore_errors"] = True
+        # Nothing but files is read by this call.
+        self.within = ["strace", "-f", "-o", "/dev/null", "-e", "inject=preadv2:error=EIO:when=4+"]
+        self.assertSays(self.bam("backup", "files", expect=3), "could not be read to its end")
+        self.within = ()
+        film = os.path.join(self.files, "sub/film")
+        for how in (["--dry-run"], ["--yes"], ["--yes", "--path", "sub"]):
+            self.assertSays(self.bam("restore", "latest", *how, expect=3), "sub/film", "not whole")
+            with open(film, "rb") as file:
+                self.assertTrue(file.read() == whole, how)
+        # It is wanted all the same where it is asked for, or where there is no other.
+        for how in (["--path", "sub/film"], []):
+            self.bam("restore", "latest", "--yes", *how, expect=3)
+            with open(film, "rb") as file:
+                got = file.read()
+            self.assertEqual((len(got), got[:100_000] == whole[:100_000], got[-1]), (len(whole), True, 0), how)
+            os.unlink(film)
 
     def test_two_destinations_get_the_same_bytes(self):
         self.write("sites/default/files/a", os.urandom(1 << 20))

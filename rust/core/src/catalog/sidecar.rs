@@ -81,8 +81,8 @@ pub mod key {
     pub const CHANGED_FILES: &str = "bam_changed_files";
     /// How many things could not be backed up; not there: none.
     pub const MISSING: &str = "bam_missing";
-    /// Paths in the archive of what of that is not in it at all, with all below them; the first of them where they are many
-    /// ([`super::Sidecar::set_list`]).
+    /// Paths in the archive of what of that is not in it, with all below them, or not to its end; the first of them where they
+    /// are many ([`super::Sidecar::set_list`]).
     pub const UNREAD: &str = "bam_unread";
     /// Regular files in it, further names of them and the manifest not counted.
     pub const FILES: &str = "bam_files";

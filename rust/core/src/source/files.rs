@@ -54,7 +54,7 @@ pub struct TreeReport {
     pub skipped: u64,
     /// What could not be read and was ignored, as asked for.
     pub missing: u64,
-    /// What of that is not in the archive at all, as paths in it, with all below them: the first of them.
+    /// What of that is not in the archive, with all below it, or not to its end, as paths in it: the first of them.
     pub unread: Vec<Vec<u8>>,
     /// Folders behind links out of the tree, as paths in the archive: the first [`MAX_FOLLOWED`] of them.
     pub followed: Vec<Vec<u8>>,
@@ -216,6 +216,10 @@ impl Pass<'_, '_> {
             let text = format!("{name} could not be read to its end ({cause}): NULs stand for the rest");
             self.monitor.note(NoteKind::Missing, text);
             self.report.missing += 1;
+            // Of one with several names those after it have no content of their own that a restore could do without.
+            if stat.st_nlink < 2 {
+                self.losses.name(path);
+            }
         } else if opened.is_changed() {
             self.monitor.note(NoteKind::Warning, format!("{} changed while it was read", show(path)));
             self.report.changed += 1;

@@ -173,7 +173,7 @@ pub fn tar(
             let live = folders.live_root(root).unwrap_or_default();
             extractor.add_root(&stage(target, &mut journal.borrow_mut(), &live)?)?;
         }
-        Ok(folders.is_link_that_stays(entry))
+        Ok(folders.is_link_that_stays(entry) || folders.has_a_better_one(entry)?)
     })?;
     unlinked.tell(false, monitor);
     let mut journal = journal.borrow_mut();

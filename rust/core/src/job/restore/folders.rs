@@ -402,6 +402,22 @@ impl<'t> Folders<'t> {
                 .is_some_and(|place| place.path.is_empty() && self.is_inner(place.root))
     }
 
+    /// Whether a member is a file that could not be read to its end, in whose place the site has one: that stays.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be looked at.
+    pub fn has_a_better_one(&self, entry: &Entry) -> Result<bool> {
+        let is_file = matches!(entry.kind, EntryKind::File { .. } | EntryKind::Sparse { .. });
+        if !is_file || !self.target.recorded.is_some_and(|recorded| recorded.unread.contains(&entry.path)) {
+            return Ok(false);
+        }
+        match self.place(self.layout.part(&entry.path)) {
+            Some(place) => look::exists(&self.live_path(&place)),
+            None => Ok(false),
+        }
+    }
+
     /// The live path of a place.
     pub fn live_path(&self, place: &Place) -> PathBuf {
         let live = self.live.borrow();

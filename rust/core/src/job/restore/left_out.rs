@@ -6,7 +6,7 @@ use crate::catalog::{Sidecar, key};
 use crate::job::member_path::below;
 use crate::source::pattern::Patterns;
 use crate::{Monitor, NoteKind};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// How many paths are told.
 const TOLD: usize = 5;
@@ -16,8 +16,8 @@ const TOLD: usize = 5;
 pub struct LeftOut {
     /// These, with all that is below them.
     pub paths: Vec<Vec<u8>>,
-    /// Of what could not be read, the same.
-    pub unread: Vec<Vec<u8>>,
+    /// Of what could not be read, the same; or a file that is in it, but could not be read to its end.
+    pub unread: BTreeSet<Vec<u8>>,
     /// How many things are missing in all.
     pub missing: u64,
     /// What fits these was left out on purpose, too.
@@ -35,7 +35,7 @@ impl LeftOut {
             let followed = sidecar.list(key::FOLLOWED).into_iter().collect();
             LeftOut {
                 paths: sidecar.list(key::EXCLUDED),
-                unread: sidecar.list(key::UNREAD),
+                unread: sidecar.list(key::UNREAD).into_iter().collect(),
                 missing: sidecar.number(key::MISSING).unwrap_or_default(),
                 patterns: Patterns::of(lines),
                 followed,
@@ -50,7 +50,7 @@ impl LeftOut {
         }
         let things = if self.missing == 1 { "thing" } else { "things" };
         let mut text = format!(
-            "{} {things} could not be read when this backup was made, and did not get in",
+            "{} {things} could not be read when this backup was made, and did not get in, or not whole",
             self.missing
         );
         if !self.unread.is_empty() {

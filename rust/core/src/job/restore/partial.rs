@@ -66,7 +66,14 @@ pub fn stage(
         {
             linked.insert(path.clone(), content.clone());
         } else {
-            if let Some(before) = place(path) {
+            let before = place(path);
+            // Who names the very path wants what there is.
+            let is_it = before.as_ref().is_some_and(|before| before.path == NEW.as_bytes());
+            if !is_it && folders.has_a_better_one(&member.entry)? {
+                next = reader.next_member()?;
+                continue;
+            }
+            if let Some(before) = before {
                 let looked = unlinked.look(&folders, &layout, &member.entry)?;
                 if let Looked::Storage(root) = looked {
                     let live = folders.live_root(root).unwrap_or_default();
@@ -74,7 +81,7 @@ pub fn stage(
                     let staged = holders.last().map_or(Path::new(""), PathBuf::as_path);
                     behind.borrow_mut().insert(root, extractor.add_root(staged)?);
                 }
-                if looked != Looked::Plain && before.path == NEW.as_bytes() {
+                if looked != Looked::Plain && is_it {
                     not_swapped.insert(before.root);
                 }
             }

@@ -131,7 +131,9 @@ pub fn of(
                 if is_it && member.entry.kind == EntryKind::Directory && looked == Looked::Plain {
                     refuse_link_to_folder(&live)?;
                 }
-                compare(&member.entry, &live, &seen, &mut files)?;
+                if is_it || !folders.has_a_better_one(&member.entry)? {
+                    compare(&member.entry, &live, &seen, &mut files)?;
+                }
             }
         } else {
             refuse_misplaced(&member.entry, None)?;

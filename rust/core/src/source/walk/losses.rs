@@ -14,7 +14,7 @@ pub struct Losses {
     pub vanished: u64,
     pub skipped: u64,
     pub missing: u64,
-    /// Paths below the base of what is missing, within limits.
+    /// Paths below the base of what is missing or could not be read to its end, within limits.
     pub unread: Vec<Vec<u8>>,
     pub bare: Bare,
 }
@@ -23,6 +23,11 @@ impl Losses {
     /// Counts something that is not in the backup although it is there.
     pub fn miss(&mut self, path: &[u8]) {
         self.missing += 1;
+        self.name(path);
+    }
+
+    /// Takes note of what could not be read, or not to its end.
+    pub fn name(&mut self, path: &[u8]) {
         if self.unread.len() < MAX_UNREAD && path.len() <= LONGEST_UNREAD {
             self.unread.push(path.to_vec());
         }
