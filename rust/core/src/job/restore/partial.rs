@@ -50,10 +50,7 @@ pub fn stage(
     let mut not_swapped = BTreeSet::new();
     // Names whose content the archive has under a path that is not wanted.
     let mut linked: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-    let mut next = match first {
-        Some(member) => Some(member),
-        None => reader.next_member()?,
-    };
+    let mut next = first.map_or_else(|| reader.next_member(), |member| Ok(Some(member)))?;
     while let Some(member) = next {
         let path = &member.entry.path;
         if layout.part(path) == Part::Database {

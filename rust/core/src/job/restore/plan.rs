@@ -107,10 +107,7 @@ pub fn of(
         None => wanted.reader(target, opened, &folders, &layout, monitor)?,
     };
     let (mut files, mut plan, seen) = (Files::default(), RestorePlan::default(), PathSet::new()?);
-    let mut next = match first {
-        Some(member) => Some(member),
-        None => reader.next_member()?,
-    };
+    let mut next = first.map_or_else(|| reader.next_member(), |member| Ok(Some(member)))?;
     while let Some(member) = next {
         monitor.check()?;
         let part = layout.part(&member.entry.path);
