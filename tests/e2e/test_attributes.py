@@ -223,7 +223,7 @@ class Foreign(SiteTest):
         os.chdir(at)
         self.assertSays(self.bam("backup", "files", expect=3), "too deep")
         run("rm", "-rf", self.files)
-        self.bam("restore", "latest", "--yes")
+        self.assertSays(self.bam("restore", "latest", "--yes", expect=3), "could not be read when this backup was made")
         self.assertTrue(os.path.exists(os.path.join(self.files, "b/c")))
 
 

@@ -321,12 +321,14 @@ class Refused(RepositoryTest):
         self.fill()
         self.init()
         made = self.bam_json("backup", "files", "inc")
+        os.mkdir(self.path("own"))
         as_user = self.as_ordinary_user()
         before = tree(self.files)
         run("chmod", "-R", "a-w", self.repository)
         self.addCleanup(run, "chmod", "-R", "u+w", self.repository)
-        self.bam("restore", str(made["id"]), "--into", self.path("state/to"), "--yes", **as_user)
-        self.assertEqual(tree(self.path("state/to")), before)
+        to = self.path("own/to")
+        self.bam("restore", str(made["id"]), "--into", to, "--yes", **as_user)
+        self.assertEqual(tree(to), before)
         if as_user:
             self.assertSays(self.bam("backup", "files", "inc", expect=1, **as_user), "cannot be written")
 
