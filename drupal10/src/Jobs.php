@@ -354,7 +354,7 @@ final class Jobs {
       ? 'echo $$; exec >/dev/null; ' . $shell
       : '(if command -v setsid >/dev/null; then exec setsid sh -c ' . Program::quote($line) . '; else ' . $shell . '; fi) >/dev/null 2>&1 & echo $!';
     $descriptors = [['file', '/dev/null', 'r'], ['pipe', 'w'], ['file', '/dev/null', 'w']];
-    $process = @proc_open(['/bin/sh', '-c', $script], $descriptors, $pipes, \Drupal::root(), $this->program->environment());
+    $process = $this->program->open(['/bin/sh', '-c', $script], $descriptors, $pipes);
     if (!is_resource($process)) {
       throw new \RuntimeException((string) $this->t('No program can be started from PHP; is proc_open() switched off in php.ini (disable_functions)?'));
     }

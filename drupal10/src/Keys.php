@@ -46,8 +46,8 @@ final class Keys {
    * The user of the system that PHP runs as here.
    */
   public static function user(): string {
-    $me = function_exists('posix_getpwuid') ? posix_getpwuid(posix_geteuid()) : FALSE;
-    return $me ? $me['name'] : get_current_user();
+    $me = function_exists('posix_getpwuid') ? posix_getpwuid(Program::uid()) : FALSE;
+    return $me ? $me['name'] : (string) Program::uid();
   }
 
   /**

@@ -179,7 +179,7 @@ final class Program {
   public function environment(): array {
     $environment = getenv() + ['PATH' => '/usr/local/bin:/usr/bin:/bin', 'LANG' => 'C.UTF-8'];
     if (!isset($environment['HOME']) && function_exists('posix_getpwuid')) {
-      $me = posix_getpwuid(posix_geteuid());
+      $me = posix_getpwuid(self::uid());
       // SSH looks for keys and known hosts there.
       $environment['HOME'] = $me ? $me['dir'] : '/';
     }
@@ -207,7 +207,7 @@ final class Program {
    *   Its path, or NULL if it does not exist, or belongs to somebody else.
    */
   public function stateFolder(bool $create = FALSE): ?string {
-    $me = function_exists('posix_geteuid') ? posix_geteuid() : getmyuid();
+    $me = self::uid();
     $base = (string) $this->config->get('bam.settings')->get('state_dir');
     if ($base === '') {
       // /var/tmp survives a restart of the machine. It may be closed to PHP by
@@ -225,6 +225,43 @@ final class Program {
   }
 
   /**
+   * Starts a program in the docroot, with our environment: proc_open().
+   *
+   * A function that php.ini switches off is none: calling it ends the request.
+   *
+   * @param string[] $command
+   *   Program and arguments.
+   * @param array<int, mixed> $descriptors
+   *   Its open files, by their numbers.
+   * @param array<int, resource>|null $pipes
+   *   Our ends of pipes among them.
+   *
+   * @return resource|false
+   *   FALSE where that cannot be, or what has to be done with it later cannot.
+   */
+  public function open(array $command, array $descriptors, ?array &$pipes) {
+    foreach (['proc_open', 'proc_close', 'proc_terminate'] as $function) {
+      if (!function_exists($function)) {
+        return FALSE;
+      }
+    }
+    return @proc_open($command, $descriptors, $pipes, $this->root, $this->environment());
+  }
+
+  /**
+   * The number of the system's user that PHP runs as.
+   *
+   * The functions that tell it may be switched off in php.ini.
+   */
+  public static function uid(): int {
+    if (function_exists('posix_geteuid')) {
+      return posix_geteuid();
+    }
+    $owner = @fileowner('/proc/self');
+    return is_int($owner) ? $owner : (int) @fileowner(__FILE__);
+  }
+
+  /**
    * Runs a program to its end, without a shell, and takes what it prints.
    *
    * @param string[] $command
@@ -237,7 +274,7 @@ final class Program {
    */
   public function execute(array $command, int $seconds): array {
     $result = ['exit_code' => NULL, 'output' => '', 'errors' => ''];
-    $process = @proc_open($command, [['file', '/dev/null', 'r'], ['pipe', 'w'], ['pipe', 'w']], $pipes, $this->root, $this->environment());
+    $process = $this->open($command, [['file', '/dev/null', 'r'], ['pipe', 'w'], ['pipe', 'w']], $pipes);
     if (!is_resource($process)) {
       $result['errors'] = PlainTextOutput::renderFromHtml($this->t('@program cannot be started; is proc_open() switched off in php.ini (disable_functions)?', ['@program' => $command[0]]));
       return $result;
@@ -303,7 +340,7 @@ final class Program {
     $line = self::quote($line);
     $script = "(if command -v setsid >/dev/null; then exec setsid sh -c $line; else exec sh -c $line; fi) >/dev/null 2>&1 &";
     $none = ['file', '/dev/null', 'w'];
-    $process = @proc_open(['/bin/sh', '-c', $script], [['file', '/dev/null', 'r'], $none, $none] + $inherited, $pipes, $this->root, $this->environment());
+    $process = $this->open(['/bin/sh', '-c', $script], [['file', '/dev/null', 'r'], $none, $none] + $inherited, $pipes);
     return is_resource($process) && proc_close($process) === 0;
   }
 

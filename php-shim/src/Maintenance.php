@@ -50,7 +50,7 @@ final class Maintenance
             variable_set(self::RECORD, [
                 'pid' => $pid,
                 'process' => Process::identify($pid),
-                'host' => php_uname('n'),
+                'host' => Process::host(),
                 'since' => time(),
                 'journal' => $journal,
                 'had_message' => isset($now[self::MESSAGE]),
@@ -85,7 +85,7 @@ final class Maintenance
     public static function endOwn(int $pid): void
     {
         $record = self::stored()[self::RECORD] ?? null;
-        if (is_array($record) && ($record['pid'] ?? null) === $pid && ($record['host'] ?? '') === php_uname('n')) {
+        if (is_array($record) && ($record['pid'] ?? null) === $pid && ($record['host'] ?? '') === Process::host()) {
             self::end();
         }
     }
@@ -125,7 +125,7 @@ final class Maintenance
         if (RestoreJournal::isMixed((string) ($record['journal'] ?? ''))) {
             return false;
         }
-        if ($record['host'] !== php_uname('n')) {
+        if ($record['host'] !== Process::host()) {
             return time() - (int) $record['since'] > self::ELSEWHERE;
         }
         return !Process::isAlive((int) $record['pid'], (string) ($record['process'] ?? ''));

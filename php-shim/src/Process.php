@@ -35,7 +35,7 @@ final class Process
         }
         // Other people's processes may be hidden (hidepid), but a signal still tells "not permitted" from "not there".
         if (function_exists('posix_kill')) {
-            return posix_kill($pid, 0) || posix_get_last_error() === 1;
+            return posix_kill($pid, 0) || (function_exists('posix_get_last_error') && posix_get_last_error() === 1);
         }
         return !is_dir('/proc/self');
     }
@@ -73,6 +73,15 @@ final class Process
             throw new \InvalidArgumentException('a word of a command line has no NUL byte in it');
         }
         return "'" . str_replace("'", "'\\''", $word) . "'";
+    }
+
+    /**
+     * What this machine is called. The function that tells it may be switched off (disable_functions).
+     */
+    public static function host(): string
+    {
+        return function_exists('php_uname') ? php_uname('n')
+            : trim((string) @file_get_contents('/proc/sys/kernel/hostname'));
     }
 
     private static function boot(): string

@@ -44,6 +44,10 @@ final class Program
             throw new BamException('not_found', 'the program bam is not installed here', $hint);
         }
         $command = array_merge([$program, '--root', $root], $uri === '' ? [] : ['--uri', $uri], $arguments);
+        if (!function_exists('proc_open')) {
+            $hint = 'allow proc_open in php.ini (disable_functions)';
+            throw new BamException('unsupported', 'no program can be started from PHP', $hint);
+        }
         $environment = ['BAM_PHP_SHIM' => dirname(__DIR__)] + getenv();
         $process = proc_open($command, [['file', '/dev/null', 'r'], STDOUT, STDERR], $pipes, null, $environment);
         $code = is_resource($process) ? proc_close($process) : -1;

@@ -185,13 +185,14 @@ class Site:
         for name in ("public.txt", "private.txt", "sync.yml"):
             self.write(self.file(name), f"{name}: {word}\n")
 
-    def serve_at(self):
-        """The site on PHP's own server: its address, and a function that ends it."""
+    def serve_at(self, **ini):
+        """The site on PHP's own server, with these settings of PHP: its address, and a function that ends it."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         log = open(os.path.join(self.top, "server.log"), "ab")
-        process = subprocess.Popen(["php", "-S", f"127.0.0.1:{port}", ".ht.router.php"], cwd=self.docroot,
+        settings = [word for name, value in ini.items() for word in ("-d", f"{name}={value}")]
+        process = subprocess.Popen(["php", *settings, "-S", f"127.0.0.1:{port}", ".ht.router.php"], cwd=self.docroot,
                                    env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         atexit.register(process.kill)
         last = time.monotonic() + 60

@@ -61,8 +61,8 @@ class ModuleTest(SiteTest):
         with open(self.settings, "w", encoding="utf-8") as file:
             file.writelines(lines)
 
-    def serve(self):
-        """Starts a web server on the site; what it says goes to web.log."""
+    def serve(self, **ini):
+        """Starts a web server on the site, with these settings of PHP; what it says goes to web.log."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -70,6 +70,7 @@ class ModuleTest(SiteTest):
         self.addCleanup(log.close)
         server = subprocess.Popen(
             ["php", "-d", "error_reporting=8191", "-d", "display_errors=0", "-d", "log_errors=1", "-d", "memory_limit=512M",
+             *(word for name, value in ini.items() for word in ("-d", f"{name}={value}")),
              "-S", f"127.0.0.1:{self.port}", "-t", self.root, os.path.join(HERE, "router.php")],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             env={**self.environment(), "PHP_CLI_SERVER_WORKERS": "4"})

@@ -173,6 +173,33 @@ class Pages(ModuleTest):
         self.assertIn("erased", browser.said)
         self.assertEqual(self.stored(), [])
 
+    def test_a_download_is_of_a_whole_copy_wherever_it_lies(self):
+        self.serve()
+        browser = self.log_in(ANY)
+        self.back_up(browser, **{"destinations[scheduled]": "scheduled"})
+        backup = self.newest(browser)
+        [name] = self.stored()
+        copies = [os.path.join(self.private, "backup_migrate", where, name) for where in ("manual", "scheduled")]
+        with open(copies[0], "rb") as file:
+            whole = file.read()
+
+        def downloaded():
+            browser.get(f"{PAGES}/backups/{backup}/download")
+            return browser.body == whole
+
+        # Whichever of them it takes first: cut, then gone; the list knows of neither at first.
+        for copy in copies:
+            os.truncate(copy, 100)
+            self.assertTrue(downloaded(), browser.said)
+            os.rename(copy, copy + ".away")
+            self.assertTrue(downloaded(), browser.said)
+            with open(copy, "wb") as file:
+                file.write(whole)
+        for copy in copies:
+            os.truncate(copy, 100)
+        self.assertFalse(downloaded())
+        self.assertIn("none has it whole", browser.said)
+
     def test_a_restore_goes_on_without_the_session_it_replaces(self):
         anonymous = self.serve()
         browser = self.log_in(ANY)
@@ -198,6 +225,28 @@ class Pages(ModuleTest):
         self.assertIn("Log in", later.said)
         self.assertIn("Done.", later.said)
         self.assertEqual(later.get(PAGES), 403)
+
+    def test_functions_that_php_switches_off_are_told_and_break_no_page(self):
+        self.drush("bam-backup")
+        switched_off = ("proc_open,proc_close,proc_terminate,proc_get_status,popen,exec,shell_exec,system,passthru,putenv,php_uname,"
+                        "getmyuid,get_current_user,posix_geteuid,posix_getpwuid,posix_kill,posix_get_last_error,"
+                        "pcntl_async_signals,symlink,readlink,link,set_time_limit,disk_free_space")
+        for functions in ("proc_open", switched_off):
+            browser = self.serve(disable_functions=functions)
+            user = self.log_in([*ANY, "access administration pages", "administer site configuration"])
+            for page in ("", "/backup", "/places", "/schedules", "/profiles", "/sources", "/keys", "/settings", "/upload", "/from", "/start",
+                         "/import", "/verify", "/replicate", "/drill", "/backups/1/download", "/backups/1/restore", "/schedules/add",
+                         "/places/add", "/profiles/add"):
+                with self.subTest(functions=functions, page=page):
+                    self.assertIn(user.get(PAGES + page), (200, 404), user.text[:500])
+                    self.assertNotIn("unexpected error", user.said)
+            user.get(PAGES)
+            self.assertIn("proc_open", user.said)
+            self.assertEqual(user.get("admin/reports/status"), 200, user.text[:500])
+            self.assertRegex(user.said, "Bam .*proc_open")
+            user.submit(f"{PAGES}/verify", "bam_simple_form")
+            self.assertIn("proc_open", user.said)
+            self.assertEqual(browser.get(f"cron.php?cron_key={self.variable('cron_key')}"), 200)
 
     def test_settings_are_checked(self):
         for name in ("bam_key_file", "bam_binary"):

@@ -204,6 +204,12 @@ class Keys(SiteTest):
         self.assertEqual(self.php("echo variable_get('bam_key_file');"), key)
         again = self.drush("bam-key")
         self.assertIn(made["id"], again.out)
+        self.assertIn("do NOT encrypt: default", " ".join(again.err.split()))
+        looked = [item for item in self.json("bam-check", expect=None)["looked"] if item["area"] == "encryption"]
+        self.assertIn(("default", "notice"), [(item["name"], item["state"]) for item in looked])
+        self.drush("bam-profile-add", "sealed", "--encryption=aes256")
+        self.assertNotIn("do NOT encrypt", self.drush("bam-key").err)
+        self.assertNotIn("default", [item["name"] for item in self.json("bam-check", expect=None)["looked"] if item["area"] == "encryption"])
         self.assertNotIn("Made a new key", again.err)
         new = f"{key}-new"
         self.assertNotEqual(self.json("bam-key", f"--file={new}")["id"], made["id"])

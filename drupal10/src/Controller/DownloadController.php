@@ -7,6 +7,7 @@ namespace Drupal\bam\Controller;
 use Drupal\bam\Program;
 use Drupal\bam\SiteConfiguration;
 use Drupal\Component\Render\PlainTextOutput;
+use Drupal\Component\Utility\Environment;
 use Drupal\Core\Controller\ControllerBase;
 use Symfony\Component\DependencyInjection\ContainerInterface;
 use Symfony\Component\HttpFoundation\BinaryFileResponse;
@@ -39,7 +40,7 @@ final class DownloadController extends ControllerBase {
   public function file(string $id, Request $request): Response {
     $backup = $this->site->backup($id);
     $path = $this->path($backup, '');
-    return $path === NULL ? $this->far($id, $backup, $request) : self::near($path);
+    return $path === NULL ? $this->far($backup, $request) : self::near($path);
   }
 
   /**
@@ -51,11 +52,14 @@ final class DownloadController extends ControllerBase {
     if ($path !== NULL) {
       return self::near($path);
     }
-    $run = $this->program->execute($this->program->command(['cat', '--raw', '--sidecar', '--', $id]), 60);
-    if ($run['exit_code'] !== 0) {
-      return $this->refuse(PlainTextOutput::renderFromHtml($this->t('The sidecar cannot be fetched: @error', ['@error' => trim($run['errors'])])));
+    $run = ['errors' => ''];
+    foreach (self::whole($backup) as $place) {
+      $run = $this->program->execute($this->program->command(['cat', '--raw', '--sidecar', "--destination=$place", '--', $backup['file']]), 60);
+      if ($run['exit_code'] === 0) {
+        return new Response($run['output'], 200, self::headers($backup['file'] . '.info'));
+      }
     }
-    return new Response($run['output'], 200, self::headers($backup['file'] . '.info'));
+    return $this->refuse(PlainTextOutput::renderFromHtml($this->t('The sidecar cannot be fetched: @error', ['@error' => trim($run['errors'])])));
   }
 
   /**
@@ -68,18 +72,24 @@ final class DownloadController extends ControllerBase {
   /**
    * From a place that is not on this machine.
    */
-  private function far(string $id, array $backup, Request $request): Response {
+  private function far(array $backup, Request $request): Response {
     $size = (int) $backup['size'];
     [$first, $last] = self::range((string) $request->headers->get('Range', ''), $size);
     $headers = self::headers($backup['file']) + ['Accept-Ranges' => 'bytes'];
     if ($first === NULL) {
       return new Response('', 416, ['Content-Range' => "bytes */$size"] + $headers);
     }
-    $command = $this->program->command(['cat', '--raw', "--offset=$first", '--', $id]);
     $null = ['file', '/dev/null', 'r'];
-    $process = @proc_open($command, [$null, ['pipe', 'w'], ['file', '/dev/null', 'w']], $pipes, \Drupal::root(), $this->program->environment());
+    $begin = '';
     // Nothing is promised before the first byte is here.
-    $begin = is_resource($process) ? (string) fread($pipes[1], 8192) : '';
+    foreach (self::whole($backup) as $place) {
+      $command = $this->program->command(['cat', '--raw', "--offset=$first", "--destination=$place", '--', $backup['file']]);
+      $process = $this->program->open($command, [$null, ['pipe', 'w'], ['file', '/dev/null', 'w']], $pipes);
+      $begin = is_resource($process) ? (string) fread($pipes[1], 8192) : '';
+      if ($begin !== '') {
+        break;
+      }
+    }
     if ($begin === '') {
       return $this->refuse(PlainTextOutput::renderFromHtml($this->t('No place has this backup at hand: none can be reached, or none has it whole.')));
     }
@@ -87,7 +97,7 @@ final class DownloadController extends ControllerBase {
     $headers['Content-Length'] = (string) $left;
     $part = $left < $size;
     return new StreamedResponse(static function () use ($process, $pipes, $begin, $left): void {
-      set_time_limit(0);
+      Environment::setTimeLimit(0);
       // Of a file of many gigabytes no more is in memory than a block.
       while (ob_get_level() > 0) {
         ob_end_clean();
@@ -148,6 +158,13 @@ final class DownloadController extends ControllerBase {
   }
 
   /**
+   * The places of those copies of a backup that are not known to be damaged.
+   */
+  private static function whole(array $backup): array {
+    return array_column(array_filter($backup['copies'], static fn (array $copy): bool => (bool) $copy['whole']), 'destination');
+  }
+
+  /**
    * Where a whole copy, or its sidecar, lies on this machine, or NULL.
    */
   private function path(array $backup, string $extension): ?string {
@@ -163,7 +180,9 @@ final class DownloadController extends ControllerBase {
       // The document counts relative paths from the project.
       $folder = str_contains($folder, '://') || str_starts_with($folder, '/') ? $folder : $site->root() . "/$folder";
       $path = \Drupal::service('file_system')->realpath($folder) . "/$name";
-      if (!is_link($path) && is_file($path) && is_readable($path)) {
+      // The list may be of before.
+      $same = $extension !== '' || @filesize($path) === (int) $backup['size'];
+      if (!is_link($path) && is_file($path) && is_readable($path) && $same) {
         return $path;
       }
     }

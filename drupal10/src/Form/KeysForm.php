@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Drupal\bam\Form;
 
+use Bam\Process;
 use Drupal\bam\Controller\OverviewController;
 use Drupal\bam\Entity\Profile;
 use Drupal\bam\FirstSteps;
@@ -286,7 +287,7 @@ final class KeysForm extends FormBase {
     foreach ($document['destinations'] as $name => $place) {
       // On another machine nobody knows what private:// was.
       $folder = isset($place['path']) ? \Drupal::service('file_system')->realpath($place['path']) ?: $place['path'] : NULL;
-      $where = $folder === NULL ? (string) ($place['url'] ?? '') : "$folder @ " . php_uname('n');
+      $where = $folder === NULL ? (string) ($place['url'] ?? '') : "$folder @ " . Process::host();
       $places[] = $this->site->label('destinations', (string) $name) . ": $where";
     }
     $code = static fn (string $text): array => ['#type' => 'html_tag', '#tag' => 'code', 'text' => ['#plain_text' => $text]];

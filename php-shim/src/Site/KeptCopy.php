@@ -80,7 +80,7 @@ final class KeptCopy
      */
     private static function stateOf(?int $uid): string
     {
-        $user = $uid !== null ? posix_getpwuid($uid) : false;
+        $user = $uid !== null && function_exists('posix_getpwuid') ? posix_getpwuid($uid) : false;
         return ($user !== false ? $user['dir'] : (string) getenv('HOME')) . '/.local/state';
     }
 

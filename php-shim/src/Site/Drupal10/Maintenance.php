@@ -55,7 +55,7 @@ final class Maintenance
         $record = [
             'pid' => $pid,
             'process' => Process::identify($pid),
-            'host' => php_uname('n'),
+            'host' => Process::host(),
             'since' => time(),
             'journal' => $journal,
         ];
@@ -99,7 +99,7 @@ final class Maintenance
     public function endOwn(int $pid): void
     {
         $record = $this->store->values(self::STATE)[self::RECORD] ?? null;
-        if (is_array($record) && ($record['pid'] ?? null) === $pid && ($record['host'] ?? '') === php_uname('n')) {
+        if (is_array($record) && ($record['pid'] ?? null) === $pid && ($record['host'] ?? '') === Process::host()) {
             $this->end();
         }
     }
@@ -130,7 +130,7 @@ final class Maintenance
         if (RestoreJournal::isMixed((string) ($record['journal'] ?? ''))) {
             return false;
         }
-        if ($record['host'] !== php_uname('n')) {
+        if ($record['host'] !== Process::host()) {
             return time() - (int) $record['since'] > self::ELSEWHERE;
         }
         return !Process::isAlive((int) $record['pid'], (string) ($record['process'] ?? ''));
