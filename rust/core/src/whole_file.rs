@@ -23,6 +23,7 @@ pub fn write<T>(
     if !replace && look::exists(path)? {
         return Err(exists(path));
     }
+    refuse_device(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (part, name) = Part::new(folder).at("cannot write to", folder)?;
     let mut out = BufWriter::with_capacity(BLOCK, part);
@@ -33,6 +34,20 @@ pub fn write<T>(
         Ok(()) => Ok(done),
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Err(exists(path)),
         Err(cause) => Err(Error::io("cannot write", path, cause)),
+    }
+}
+
+/// Refuses to put a file in the place of a device, a pipe or a folder, also where a link leads there (`/dev/stdout`).
+///
+/// # Errors
+///
+/// [`Code::Usage`]; it cannot be looked at.
+pub fn refuse_device(path: &Path) -> Result<()> {
+    match look::follow(path)? {
+        Some(found) if !found.is_file() => {
+            Err(Error::of_path(Code::Usage, path, "is no file, and is not replaced").hint("name a file"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -133,6 +148,11 @@ mod tests {
         write(&path, true, |out| Ok(out.write_all(b"new")?)).expect("replaced");
         assert_eq!(fs::read(&path).expect("read"), b"new");
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
+        std::os::unix::fs::symlink("/dev/null", dir.path().join("link")).expect("linked");
+        for no_file in [Path::new("/dev/null"), &dir.path().join("link"), dir.path()] {
+            assert_eq!(write(no_file, true, |_| Ok(())).expect_err("no file").code(), Code::Usage);
+        }
+        fs::remove_file(dir.path().join("link")).expect("removed");
         // What a run left that was killed in the moment before.
         fs::write(beside(&path), "of a killed run").expect("written");
         write(&path, true, |out| Ok(out.write_all(b"newer")?)).expect("replaced");

@@ -5,7 +5,7 @@ use crate::result::{exit_code, list, or_dash};
 use crate::work::run;
 use bam::config::{Document, duration};
 use bam::job::Request;
-use bam::{Result, ResultExt};
+use bam::{Result, ResultExt, whole_file};
 use serde_json::Value;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -137,6 +137,7 @@ fn metrics(result: &Value) -> String {
 
 /// In one step: the node exporter may read at any moment, and as another user.
 fn write_metrics(path: &Path, text: &str) -> Result<()> {
+    whole_file::refuse_device(path)?;
     let part = path.with_extension("part");
     std::fs::write(&part, text).at("cannot write", &part)?;
     std::fs::rename(&part, path).at("cannot write", path)
