@@ -183,6 +183,13 @@ class Check(SiteTest):
         self.assertSays(self.bam("export", str(made["id"]), disk, "--create", expect=2), "not known")
         self.assertSays(self.bam("restore", str(made["id"]), "--into", into, expect=2), "not known", "site.url")
         self.bam("backup", "files", "manual", "secret")
+        # But where the private files lie, as Drupal has closed them.
+        self.document["site"]["private_path"] = self.path("site/backups")
+        self.bam("backup", "files", "manual", expect=2)
+        with open(os.path.join(inside, ".htaccess"), "w") as file:
+            file.write("Deny from all\n")
+        self.assertSays(self.bam("backup", "files", "manual"), "warning", ".htaccess keeps Apache from it", "not known")
+        del self.document["site"]["private_path"]
         closed = WebServer(self.root, refuses=True)
         self.addCleanup(closed.close)
         self.document["site"]["url"] = closed.url

@@ -61,6 +61,7 @@ pub(super) fn refuse_served_folder(
     let Some(inside) = lies_in(folder, &document.site.docroot())? else { return Ok(()) };
     let lies = format!("{} lies in the docroot", folder.display());
     let (there, inside_there) = there(folder, &inside)?;
+    let mut refused = !is_encrypted;
     let (text, kind, hint) = match served(&document.site, there, inside_there, monitor) {
         Served::No(_) => return Ok(()),
         Served::Yes(url) => (
@@ -68,6 +69,17 @@ pub(super) fn refuse_served_folder(
             NoteKind::Warning,
             format!("{ELSEWHERE}, or encrypt"),
         ),
+        // There the site's own private files lie as open, or as closed, as Drupal keeps them.
+        Served::Unknown(why) if !is_encrypted && is_kept_private(&document.site, folder)? => {
+            refused = false;
+            (
+                format!(
+                    "{lies}, where Drupal's .htaccess keeps Apache from it; of other web servers it is not known: {why}"
+                ),
+                NoteKind::Warning,
+                String::new(),
+            )
+        }
         Served::Unknown(why) => (
             format!("{lies}, and whether the web server hands out what is in it is not known: {why}"),
             NoteKind::Info,
@@ -76,11 +88,18 @@ pub(super) fn refuse_served_folder(
             ),
         ),
     };
-    if is_encrypted {
+    if !refused {
         monitor.note(kind, format!("{text}; {ELSEWHERE}"));
         return Ok(());
     }
     Err(Error::new(Code::Config, format!("{text}; nothing that anybody can read goes there")).hint(hint))
+}
+
+/// Whether a folder lies in that of the private files, which Drupal has closed for Apache.
+fn is_kept_private(site: &Site, folder: &Path) -> Result<bool> {
+    let Some(private) = site.private_dir() else { return Ok(false) };
+    let is_in = look::real_as_far(folder)?.starts_with(look::real_as_far(&private)?);
+    Ok(is_in && look::is_file(&private.join(".htaccess"))?)
 }
 
 /// The part of `folder`, which is `inside` of the docroot, that is there, and where in the docroot it is.
