@@ -120,7 +120,7 @@ final class BackupsTable {
       $backup['encryption'] === 'none' ? $this->t('no') : $this->t('yes'),
       empty($backup['verified']) ? $this->t('never') : $this->dates->format((int) $backup['verified'], 'short'),
       (string) $backup['id'],
-      ['data' => ['#type' => 'operations', '#links' => $this->operations($backup, $others ? ['query' => ['of' => $key]] : [])]],
+      ['data' => ['#type' => 'operations', '#links' => $this->operations($others ? (string) $backup['id'] : $key, $others ? ['query' => ['of' => $key]] : [])]],
     ];
   }
 
@@ -135,7 +135,7 @@ final class BackupsTable {
   /**
    * What may be done with a backup, the likeliest first.
    */
-  private function operations(array $backup, array $options): array {
+  private function operations(string $id, array $options): array {
     $routes = [
       'bam.restore' => $this->t('Restore'),
       'bam.download' => $this->t('Download'),
@@ -147,7 +147,7 @@ final class BackupsTable {
     $links = [];
     // Of other sites' backups nothing but a restore is this site's business.
     foreach ($options === [] ? $routes : array_slice($routes, 0, 1) as $route => $title) {
-      $url = Url::fromRoute($route, ['id' => $backup['id']], $options);
+      $url = Url::fromRoute($route, ['id' => $id], $options);
       if ($url->access()) {
         $links[$route] = ['title' => $title, 'url' => $url];
       }

@@ -182,7 +182,7 @@ final class SiteConfiguration {
    * What tells a backup of another site: those of two may have one ID.
    */
   public static function otherKey(array $backup): string {
-    return $backup['id'] . '-' . substr(hash('sha256', self::siteOf($backup)), 0, 8);
+    return $backup['id'] . '-' . substr(hash('sha256', self::siteOf($backup) . "\0" . $backup['file']), 0, 8);
   }
 
   /**
@@ -199,10 +199,11 @@ final class SiteConfiguration {
     $known = $this->remembered->ask($verb, $patience, $anew);
     $answer = $known['answer'] ?? [];
     $backups = [];
+    $times = array_count_values(array_column($answer['backups'] ?? [], 'id'));
     foreach ($answer['backups'] ?? [] as $backup) {
       $backup['destinations'] = array_column($backup['copies'], 'destination');
       if ($verb === 'backups') {
-        $backups[(string) $backup['id']] = $backup;
+        $backups[self::key($backup, $times[$backup['id']] > 1)] = $backup;
       }
       elseif (($backup['own'] ?? NULL) === FALSE) {
         $backups[self::otherKey($backup)] = $backup;
@@ -220,7 +221,16 @@ final class SiteConfiguration {
   }
 
   /**
-   * One backup by its ID.
+   * By what pages name a backup: its ID; its file, too, if others have that ID.
+   *
+   * Backup and Migrate makes several in one second, and uploads keep their IDs.
+   */
+  private static function key(array $backup, bool $twin): string {
+    return $backup['id'] . ($twin ? '-' . substr(hash('sha256', $backup['file']), 0, 8) : '');
+  }
+
+  /**
+   * One backup by its key.
    *
    * @throws \Symfony\Component\HttpKernel\Exception\HttpExceptionInterface
    *   For the page: there is none, or the places have not told.

@@ -1,10 +1,13 @@
 """The module on a real site: cron, pages, other modules' events, uninstalling."""
 
+import gzip
 import json
 import os
+import re
 import subprocess
 import time
 
+from browser import LIMIT
 from pages10 import PAGES, PagesTest
 
 # Another module: it hears of runs, and refuses them while it is told to.
@@ -193,6 +196,31 @@ class Module(PagesTest):
         admin.submit(f"{PAGES}/backups/{made['id']}/delete", "Erase")
         self.assertIn("Done.", admin.follow())
         self.assertNotIn(made["id"], [backup["id"] for backup in self.backups()])
+
+    def test_two_backups_with_one_id_are_two(self):
+        folder = os.path.join(self.site.root, "private/backup_migrate/manual")
+        os.makedirs(folder, exist_ok=True)
+        files = [os.path.join(folder, f"{name}-2026-11-01T10-00-00.mysql.gz") for name in ("one", "two")]
+        for path in files:
+            with gzip.open(path, "wb") as file:
+                file.write(path.encode())
+            os.utime(path, (1700000000, 1700000000))
+            self.addCleanup(lambda path=path: os.path.exists(path) and os.unlink(path))
+        admin = self.visitor()
+        self.site.php("\\Drupal::service('bam.site')->forget();")
+        last = time.monotonic() + LIMIT
+        links = []
+        while len(links) < 2 and time.monotonic() < last:
+            links = re.findall(r"backups/(1700000000[0-9a-f-]*)/download", admin.get(PAGES)[1].decode())
+        self.assertEqual(len(set(links)), 2, links)
+        self.assertEqual({gzip.decompress(admin.get(f"{PAGES}/backups/{link}/download")[1]).decode() for link in links}, set(files))
+        for page in ("restore", "verify", "drill"):
+            self.assertEqual(admin.get(f"{PAGES}/backups/{links[1]}/{page}")[0], 200)
+        admin.submit(f"{PAGES}/backups/{links[1]}/delete", "Erase")
+        admin.follow()
+        [left] = [path for path in files if os.path.exists(path)]
+        # It has the ID for itself by now.
+        self.assertEqual(gzip.decompress(admin.get(f"{PAGES}/backups/1700000000/download")[1]).decode(), left)
 
     def test_a_run_is_cancelled_and_leaves_nothing(self):
         site, admin = self.site, self.visitor()

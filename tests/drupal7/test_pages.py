@@ -1,7 +1,9 @@
 """The admin pages: who may see and do what, forged requests, hostile names, and each thing that a page starts."""
 
+import gzip
 import json
 import os
+import re
 
 from drupalsite import php
 from modulesite import PAGES, ModuleTest
@@ -199,6 +201,34 @@ class Pages(ModuleTest):
             os.truncate(copy, 100)
         self.assertFalse(downloaded())
         self.assertIn("none has it whole", browser.said)
+
+    def test_two_backups_with_one_id_are_two(self):
+        folder = os.path.join(self.private, "backup_migrate/manual")
+        os.makedirs(folder, exist_ok=True)
+        names = ("one-2026-11-01T10-00-00.mysql.gz", "two-2026-11-01T10-00-00.mysql.gz")
+        for name in names:
+            with gzip.open(os.path.join(folder, name), "wb") as file:
+                file.write(f"-- {name}\n".encode())
+            os.utime(os.path.join(folder, name), (1700000000, 1700000000))
+        self.serve()
+        browser = self.log_in(ANY)
+        self.newest(browser)
+        links = re.findall(r'backups/([0-9a-f-]+)/download', browser.text)
+        self.assertEqual(len(set(links)), 2, links)
+        got = set()
+        for link in links:
+            browser.get(f"{PAGES}/backups/{link}/download")
+            self.assertEqual(browser.body[:2], b"\x1f\x8b", browser.said[:600])
+            got.add(gzip.decompress(browser.body).decode())
+            for page in ("restore", "verify", "drill"):
+                self.assertEqual(browser.get(f"{PAGES}/backups/{link}/{page}"), 200)
+        self.assertEqual(got, {f"-- {name}\n" for name in names})
+        browser.submit(f"{PAGES}/backups/{links[1]}/delete", "bam_delete_form")
+        self.ended()
+        [left] = self.stored()
+        browser.get(PAGES)
+        browser.get(f"{PAGES}/backups/{links[0]}/download")
+        self.assertEqual(gzip.decompress(browser.body).decode(), f"-- {left}\n")
 
     def test_a_restore_goes_on_without_the_session_it_replaces(self):
         anonymous = self.serve()

@@ -158,10 +158,13 @@ final class DownloadController extends ControllerBase {
   }
 
   /**
-   * The places of those copies of a backup that are not known to be damaged.
+   * The places of the whole copies of a backup.
+   *
+   * Of one without a sidecar nobody knows whether it is whole: then all count.
    */
   private static function whole(array $backup): array {
-    return array_column(array_filter($backup['copies'], static fn (array $copy): bool => (bool) $copy['whole']), 'destination');
+    $whole = array_column(array_filter($backup['copies'], static fn (array $copy): bool => (bool) $copy['whole']), 'destination');
+    return $whole !== [] ? $whole : $backup['destinations'];
   }
 
   /**
@@ -172,9 +175,9 @@ final class DownloadController extends ControllerBase {
     $site = $this->program->site();
     // The name comes from a listing, but files are made by others, too.
     $name = $backup['file'] . $extension;
-    foreach ($name === basename($name) && $name[0] !== '.' ? $backup['copies'] : [] as $copy) {
-      $folder = $destinations[$copy['destination']]['path'] ?? '';
-      if (($destinations[$copy['destination']]['type'] ?? '') !== 'directory' || !$copy['whole']) {
+    foreach ($name === basename($name) && $name[0] !== '.' ? self::whole($backup) : [] as $place) {
+      $folder = $destinations[$place]['path'] ?? '';
+      if (($destinations[$place]['type'] ?? '') !== 'directory') {
         continue;
       }
       // The document counts relative paths from the project.

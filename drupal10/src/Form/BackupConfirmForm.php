@@ -57,7 +57,7 @@ abstract class BackupConfirmForm extends ConfirmFormBase {
     $this->start($form_state, [
       'kind' => static::VERB,
       'title' => PlainTextOutput::renderFromHtml($this->title($id)),
-      'arguments' => [static::VERB, ...$this->options($form_state), '--', $id],
+      'arguments' => [static::VERB, ...$this->options($form_state), '--', $this->backup['file']],
     ]);
   }
 

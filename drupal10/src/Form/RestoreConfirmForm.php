@@ -107,7 +107,7 @@ final class RestoreConfirmForm extends FormBase {
     $this->start($form_state, [
       'kind' => 'restore',
       'title' => PlainTextOutput::renderFromHtml($this->t('Restore of backup @id', ['@id' => $this->job['backup']])),
-      'arguments' => ['restore', '--yes', ...$this->job['words'], '--', $this->job['backup']],
+      'arguments' => ['restore', '--yes', ...$this->job['words'], '--', $this->job['file'] ?? $this->job['backup']],
     ]);
   }
 
@@ -115,7 +115,7 @@ final class RestoreConfirmForm extends FormBase {
    * Makes the preview anew.
    */
   public function lookAgain(array &$form, FormStateInterface $form_state): void {
-    $this->start($form_state, array_intersect_key($this->job, array_flip(['kind', 'title', 'arguments', 'backup', 'words'])));
+    $this->start($form_state, array_intersect_key($this->job, array_flip(['kind', 'title', 'arguments', 'backup', 'file', 'words'])));
   }
 
   /**

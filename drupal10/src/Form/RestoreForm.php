@@ -165,9 +165,10 @@ final class RestoreForm extends FormBase {
     $this->start($form_state, [
       'kind' => 'preview',
       'title' => PlainTextOutput::renderFromHtml($this->t('What the restore of backup @id would change', ['@id' => $id])),
-      'arguments' => ['restore', '--dry-run', ...$words, '--', $id],
+      'arguments' => ['restore', '--dry-run', ...$words, '--', $this->backup['file']],
       // What is done when somebody says yes: the same, and nothing else.
       'backup' => $id,
+      'file' => $this->backup['file'],
       'words' => $words,
     ]);
   }
@@ -189,7 +190,7 @@ final class RestoreForm extends FormBase {
     else {
       $this->backup = $this->site->backup($id);
     }
-    if ((string) $this->backup['id'] !== $id) {
+    if (explode('-', $id)[0] !== (string) $this->backup['id']) {
       throw new NotFoundHttpException();
     }
     $site = SiteConfiguration::siteOf($this->backup);
