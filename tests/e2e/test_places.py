@@ -373,9 +373,30 @@ class Servers(SiteTest):
         os.mkdir(key)
         self.assertSays(self.bam("backups", "far", expect=1), key, "Is a directory")
         os.rmdir(key)
-        with open(key, "w") as file:
-            file.write("no key at all\n")
-        self.assertSays(self.bam("backups", "far", expect=1), key, "format")
+        said = self.bam("backups", "far", expect=1)
+        self.assertEqual(said.err.count("far"), 1, said)
+        with open(self.server.path("id")) as file:
+            private = file.read()
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.path("new"))
+        with open(self.path("new.pub")) as file:
+            public = file.read()
+        for how in ([], ["-m", "PEM"]):
+            run("ssh-keygen", "-q", "-t", "rsa", "-b", "2048", *how, "-N", "a passphrase", "-f", self.path("locked" + "".join(how)))
+        with open(self.path("locked")) as new, open(self.path("locked-mPEM")) as old:
+            locked = [new.read(), old.read()]
+        for text, words in (("no key at all\n", ["is no private key", "ssh-keygen"]), ("", ["is empty"]), (public, ["is a public key", ".pub"]),
+                            ("\ufeff" + private, ["byte order mark"]), (private[:200], ["cut short"]),
+                            ("PuTTY-User-Key-File-3: ssh-ed25519\n", ["PuTTY", "puttygen"]),
+                            ("".join(private.splitlines(True)[:2] + private.splitlines(True)[3:]), ["damaged"]),
+                            *((text, ["has a passphrase", "ssh-keygen -p"]) for text in locked)):
+            with self.subTest(text[:40]):
+                with open(key, "w") as file:
+                    file.write(text)
+                said = self.bam("backups", "far", expect=1)
+                self.assertSays(said, f"the identity_file {key}", *words)
+                self.assertNotIn("does not let", said.err)
+        self.document["destinations"]["far"]["identity_file"] = self.path("new")
+        self.assertSays(self.bam("backups", "far", expect=1), "does not let", "authorized_keys of ", self.path("new"))
 
     def test_a_greeting_without_end_is_given_up(self):
         listener = socket.socket()

@@ -4,13 +4,13 @@
 //! (Unix time), `progress` (the engine's counters), `rate` (bytes read in a second, of late), and at the end `result` or `error`, and `exit_code`. Whoever reads
 //! `running` with the process gone knows that it was killed.
 
-use bam::{Error, Progress, Result, ResultExt};
+use bam::{Code, Error, Progress, Result, ResultExt};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How often progress is written.
@@ -33,6 +33,7 @@ pub struct StatusFile {
 impl StatusFile {
     /// Writes that the run has begun. A run that nobody can watch must not start, so failures are errors here.
     pub fn begin(path: PathBuf) -> Result<StatusFile> {
+        check_replaceable(&path)?;
         let mut part = path.clone().into_os_string();
         part.push(".part");
         let started =
@@ -88,6 +89,28 @@ impl StatusFile {
     }
 }
 
+/// Refuses to put a status in the place of anything else: what is there must be an earlier one, or empty.
+fn check_replaceable(path: &Path) -> Result<()> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(Error::io("cannot look at the status file", path, cause)),
+    };
+    let is_ours = || -> Result<bool> {
+        if !found.is_file() || found.len() == 0 {
+            return Ok(found.is_file());
+        }
+        let text = fs::read(path).at("cannot look at the status file", path)?;
+        let said: Value = serde_json::from_slice(&text).unwrap_or_default();
+        Ok(said["state"].is_string() && said["pid"].is_u64() && said["started"].is_u64())
+    };
+    match is_ours()? {
+        true => Ok(()),
+        false => Err(Error::of_path(Code::Usage, path, "is no status file of bam's, and is not replaced")
+            .hint("name a file that is not there yet, or that an earlier run has written")),
+    }
+}
+
 /// A failure as scripts see it.
 pub fn failure(error: &Error) -> Value {
     json!({ "error": error, "exit_code": error.code().exit_code() })
@@ -96,9 +119,7 @@ pub fn failure(error: &Error) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bam::Code;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
 
     fn read(path: &Path) -> Value {
         serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")
@@ -126,6 +147,28 @@ mod tests {
         assert_eq!((&failed["state"], &failed["exit_code"]), (&json!("failed"), &json!(5)));
         assert_eq!(failed["error"], json!({ "code": "locked", "message": "held", "hint": "wait" }));
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn only_a_status_is_replaced() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("bam.yml");
+        for other in ["site: {}\n", "{\"site\": {}}", "[1]"] {
+            fs::write(&path, other).expect("written");
+            let error = StatusFile::begin(path.clone()).expect_err("refused");
+            assert_eq!((error.code(), error.next_step().is_some()), (Code::Usage, true), "{error}");
+            assert_eq!(fs::read_to_string(&path).expect("read"), other);
+        }
+        fs::write(&path, "").expect("written");
+        for _ in 0..2 {
+            StatusFile::begin(path.clone())
+                .expect("an empty one, or an earlier one")
+                .end(&Ok(0))
+                .expect("written");
+        }
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).expect("linked");
+        assert_eq!(StatusFile::begin(link).expect_err("refused").code(), Code::Usage);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 /// The text with `name: entry` in `section`, a map at the top level; `None` where the section is written on one line.
 pub fn with_entry(text: &str, section: &str, name: &str, entry: &str) -> Option<String> {
+    // What some editors put in front of UTF-8 is no part of the first line.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines: Vec<&str> = text.lines().collect();
     let start = format!("{section}:");
     let Some(at) = lines.iter().position(|line| line.starts_with(&start)) else {

@@ -1,6 +1,7 @@
 //! Readers for values that YAML's authors and PHP's `json_encode` write in more than one way: `no` for false, `"1"`
 //! for 1, `[]` for an empty map, one string for a list of one.
 
+use super::read::DUPLICATE_KEY;
 use super::{Compression, EncryptionKind, duration};
 use serde::de::{
     self, Deserialize, DeserializeOwned, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
@@ -34,7 +35,7 @@ pub(super) fn table<'de, D: Deserializer<'de>, T: DeserializeOwned>(
             let mut found = BTreeMap::new();
             while let Some((name, value)) = map.next_entry::<String, T>()? {
                 if found.contains_key(&name) {
-                    return Err(de::Error::custom(format_args!("\"{name}\" is there twice")));
+                    return Err(de::Error::custom(format_args!("{DUPLICATE_KEY}{name}`")));
                 }
                 found.insert(name, value);
             }

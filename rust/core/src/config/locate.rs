@@ -6,11 +6,24 @@ use std::fmt;
 
 /// Line and column, from 1, of the value at `path`; `None` where there is none.
 pub(super) fn locate(yaml: &str, path: &[String]) -> Option<(usize, usize)> {
-    let error = Locate(path).deserialize(serde_yaml::Deserializer::from_str(yaml)).err()?;
+    nth(yaml, path, 1)
+}
+
+/// The same of a key that is there twice: of the second.
+pub(super) fn locate_second(yaml: &str, path: &[String]) -> Option<(usize, usize)> {
+    nth(yaml, path, 2)
+}
+
+fn nth(yaml: &str, path: &[String], nth: usize) -> Option<(usize, usize)> {
+    let error = Locate { path, nth }.deserialize(serde_yaml::Deserializer::from_str(yaml)).err()?;
     error.location().map(|at| (at.line(), at.column()))
 }
 
-struct Locate<'a>(&'a [String]);
+struct Locate<'a> {
+    path: &'a [String],
+    /// Which of the last key's values.
+    nth: usize,
+}
 
 impl<'de> DeserializeSeed<'de> for Locate<'_> {
     type Value = ();
@@ -22,7 +35,7 @@ impl<'de> DeserializeSeed<'de> for Locate<'_> {
 
 impl Locate<'_> {
     fn here<E: de::Error>(&self) -> Result<(), E> {
-        if self.0.is_empty() { Err(E::custom("here")) } else { Ok(()) }
+        if self.path.is_empty() { Err(E::custom("here")) } else { Ok(()) }
     }
 }
 
@@ -60,11 +73,13 @@ impl<'de> Visitor<'de> for Locate<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         self.here()?;
         let wanted =
-            self.0.split_first().and_then(|(index, rest)| Some((index.parse::<usize>().ok()?, rest)));
+            self.path.split_first().and_then(|(index, rest)| Some((index.parse::<usize>().ok()?, rest)));
         let mut at = 0;
         loop {
             let more = match wanted {
-                Some((index, rest)) if index == at => list.next_element_seed(Locate(rest))?.is_some(),
+                Some((index, rest)) if index == at => {
+                    list.next_element_seed(Locate { path: rest, nth: self.nth })?.is_some()
+                }
                 _ => list.next_element::<IgnoredAny>()?.is_some(),
             };
             if !more {
@@ -76,9 +91,16 @@ impl<'de> Visitor<'de> for Locate<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         self.here()?;
+        let mut left = self.nth;
         while let Some(key) = map.next_key::<String>()? {
-            match self.0.split_first() {
-                Some((wanted, rest)) if key == *wanted => map.next_value_seed(Locate(rest))?,
+            match self.path.split_first() {
+                Some((wanted, [])) if key == *wanted && left > 1 => {
+                    left -= 1;
+                    map.next_value::<IgnoredAny>().map(drop)?;
+                }
+                Some((wanted, rest)) if key == *wanted => {
+                    map.next_value_seed(Locate { path: rest, nth: self.nth })?
+                }
                 _ => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }
@@ -98,5 +120,8 @@ mod tests {
         assert_eq!(at(&["list", "1", "b"]), Some((6, 8)));
         assert_eq!(at(&["list", "0"]), Some((5, 5)));
         assert_eq!(at(&["sources", "files"]), None);
+        let twice = "a: {b: 1}\nc: 2\na: {b: 3}\n";
+        assert_eq!(super::locate_second(twice, &["a".into()]), Some((3, 4)));
+        assert_eq!(super::locate_second(twice, &["c".into()]), None);
     }
 }

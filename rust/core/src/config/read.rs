@@ -12,12 +12,36 @@ use zeroize::Zeroizing;
 
 /// How serde begins to tell of an unknown key.
 const UNKNOWN_KEY: &str = "unknown field `";
+/// The same of a key that is there twice.
+pub(super) const DUPLICATE_KEY: &str = "duplicate field `";
 
 /// No configuration is bigger; a backup given by mistake is.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// The format of documents that this version knows: one whose keys older versions would misread counts it up.
 const NEWEST_FORMAT: u64 = 1;
+
+/// No configuration has so many brackets open at once; the time that reading them takes grows with the square of their number.
+const DEEPEST: usize = 1000;
+
+/// Refuses what could keep the reader busy for hours. Brackets in texts count, too: it takes a thousand of them.
+fn check_depth(text: &str) -> Result<()> {
+    let mut open: usize = 0;
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open > DEEPEST {
+            let text = format!(
+                "the configuration is nested too deep: more than {DEEPEST} brackets are open at once"
+            );
+            return Err(Error::new(Code::Config, text).hint("look whether it is the right file"));
+        }
+    }
+    Ok(())
+}
 
 /// The one key that is looked at before all others, which may be unknown then.
 #[derive(Deserialize)]
@@ -43,6 +67,7 @@ fn check_format(head: Option<Head>) -> Result<()> {
 impl Document {
     /// Reads a `bam.yml` somebody wrote. Contradictions are errors, too, with their line ([`Document::validate`]).
     pub fn from_yaml(text: &str) -> Result<Document> {
+        check_depth(text)?;
         check_format(serde_yaml::from_str(text).ok())?;
         let mut track = serde_path_to_error::Track::new();
         let reader = serde_yaml::Deserializer::from_str(text);
@@ -52,8 +77,13 @@ impl Document {
             let message = cause.to_string();
             let own_place = cause.location().map(|at| (at.line(), at.column()));
             // serde notices some mistakes only when it is past the value; an unknown key has no value to look for.
-            let value_place =
-                if message.contains(UNKNOWN_KEY) { None } else { locate::locate(text, &keys(&path)) };
+            let value_place = if message.contains(UNKNOWN_KEY) {
+                None
+            } else if let Some(key) = twice(&message) {
+                locate::locate_second(text, &[keys(&path), vec![key]].concat())
+            } else {
+                locate::locate(text, &keys(&path))
+            };
             explain(&path, value_place.or(own_place), &message)
         })?;
         builtin::complete(&mut document);
@@ -98,6 +128,8 @@ impl Document {
         file.take(LONGEST).read_to_end(&mut bytes).map_err(unreadable)?;
         let text =
             std::str::from_utf8(&bytes).map_err(|cause| not_utf8(path, &bytes, cause.valid_up_to()))?;
+        // What some editors put in front of UTF-8.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let read = if path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("json")) {
             Document::from_json(text)
         } else {
@@ -223,9 +255,8 @@ fn explain(path: &serde_path_to_error::Path, at: Option<(usize, usize)>, message
         let (key, _) = quoted(rest);
         return error(format!("the key \"{key}\" is missing"));
     }
-    if let Some((_, rest)) = message.split_once("duplicate field `") {
-        let (key, _) = quoted(rest);
-        return error(format!("the key \"{}\" is there twice", of_key(&key)));
+    if let Some(key) = twice(message) {
+        return error(format!("the key \"{}\" is there twice", of_key(&key))).hint("write each key once");
     }
     if let Some((_, rest)) =
         message.split_once("invalid type: ").or_else(|| message.split_once("invalid value: "))
@@ -245,6 +276,12 @@ fn explain(path: &serde_path_to_error::Path, at: Option<(usize, usize)>, message
     }
     let prefix = format!("{path}: ");
     error(without_place(message.strip_prefix(&prefix).unwrap_or(message)).to_owned())
+}
+
+/// The key that is there twice, of which a message tells.
+fn twice(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once(DUPLICATE_KEY)?;
+    Some(quoted(rest).0)
 }
 
 /// What Rust calls a type, in the words of whoever writes the configuration.

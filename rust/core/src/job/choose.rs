@@ -30,7 +30,12 @@ pub fn choose(
     destinations: &[String],
     profile: Option<&str>,
 ) -> Result<Choice> {
-    let named = what.filter(|w| !w.is_empty());
+    if what == Some("") {
+        // An empty variable of a script, say: nobody knows what was meant.
+        return Err(Error::new(Code::Usage, "what to back up is an empty name")
+            .hint(format!("there are: {}", names(document).join(", "))));
+    }
+    let named = what;
     let what = named.unwrap_or(DEFAULT_SOURCE);
     let mut choice = if document.sources.contains_key(what) {
         let profile = profile_of(document, what).to_owned();

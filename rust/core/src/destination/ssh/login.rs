@@ -5,7 +5,9 @@ use super::server::{Server, at_home, is_broken};
 use crate::destination::address::setting;
 use crate::look;
 use crate::{Code, Error};
-use ssh2::{KeyboardInteractivePrompt, Prompt, Session};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use ssh2::{ErrorCode, KeyboardInteractivePrompt, Prompt, Session};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -16,6 +18,20 @@ const OFFERS: usize = 5;
 
 /// Bytes that are read of a key file: one of RSA with 16384 bits has 13 000.
 const LONGEST_KEY: usize = 1 << 20;
+
+/// libssh2's codes for key files that it cannot use (LIBSSH2_ERROR_FILE, LIBSSH2_ERROR_KEYFILE_AUTH_FAILED); the server's no has
+/// others.
+const UNUSABLE: [ErrorCode; 2] = [ErrorCode::Session(-16), ErrorCode::Session(-48)];
+
+/// How public keys begin.
+const PUBLIC: [&str; 6] = [
+    "ssh-",
+    "ecdsa-",
+    "sk-",
+    "-----BEGIN PUBLIC KEY",
+    "-----BEGIN RSA PUBLIC KEY",
+    "---- BEGIN SSH2 PUBLIC KEY",
+];
 
 impl Server {
     /// By the configured key file, else the agent's keys and the usual key files; then by password.
@@ -35,9 +51,8 @@ impl Server {
             return Ok(());
         }
         if let Some(password) = password.filter(|_| !tried.hung_up) {
-            let password = std::str::from_utf8(password.expose()).map_err(|_| {
-                Error::new(Code::Config, format!("destination {}: the password is not UTF-8", self.id))
-            })?;
+            let password = std::str::from_utf8(password.expose())
+                .map_err(|_| Error::new(Code::Config, "the password is not UTF-8"))?;
             let entered = if offered.contains("password") {
                 session.userauth_password(&user, password)
             } else {
@@ -57,10 +72,18 @@ impl Server {
             Code::Destination,
             format!("{} does not let {user} in: it takes {offered}; {tried}", self.host()),
         )
-        .hint(format!(
-            "set {} or a password; a key file with a passphrase needs a running ssh-agent",
-            setting(&self.id, "identity_file")
-        ))
+        .hint(match &self.identity_file {
+            Some(file) if offered.contains("publickey") && self.password.is_none() => format!(
+                "add the public half of {} to ~/.ssh/authorized_keys of {user} on that machine, e.g. with `ssh-copy-id -i`; or set \
+                 another {}",
+                file.display(),
+                setting(&self.id, "identity_file")
+            ),
+            _ => format!(
+                "set {} or a password; a key file with a passphrase needs a running ssh-agent",
+                setting(&self.id, "identity_file")
+            ),
+        })
         .into())
     }
 
@@ -103,7 +126,17 @@ impl Server {
                 }
             };
             let entered = session.userauth_pubkey_memory(user, None, &key, None);
-            let why = entered.as_ref().err().map_or("", |cause| cause.message());
+            let (why, is_ours) = match &entered {
+                // What libssh2 says of a file that it cannot use is the same whatever is wrong with it.
+                Err(cause) if UNUSABLE.contains(&cause.code()) => (unusable(&key), true),
+                Err(cause) => ((cause.message().to_owned(), String::new()), false),
+                Ok(()) => Default::default(),
+            };
+            if let (true, Some(file)) = (is_ours, &self.identity_file) {
+                let what = format!("the identity_file {} {}", file.display(), why.0);
+                return Err(Error::new(Code::Config, what).hint(why.1).into());
+            }
+            let why = if is_ours { format!("it {}", why.0) } else { why.0 };
             let what = format!("{} ({why})", file.display());
             if self.is_in(entered, what, tried)? {
                 return Ok(true);
@@ -118,7 +151,7 @@ impl Server {
             ErrorKind::PermissionDenied => "give it to the user who runs this",
             _ => "make a key with ssh-keygen -t ed25519, or correct the path",
         };
-        let what = format!("destination {}: cannot read the identity_file {}", self.id, file.display());
+        let what = format!("cannot read the identity_file {}", file.display());
         Error::new(Code::Config, what).because(cause).hint(hint)
     }
 
@@ -152,6 +185,44 @@ fn read_key(file: &Path) -> std::io::Result<Zeroizing<String>> {
     let mut key = Zeroizing::new(String::with_capacity(LONGEST_KEY));
     File::open(file)?.take(LONGEST_KEY as u64).read_to_string(&mut key)?;
     Ok(key)
+}
+
+/// What is wrong with a key file that no login was tried with, and what to do.
+fn unusable(key: &str) -> (String, String) {
+    const MAKE: &str = "make a key with ssh-keygen -t ed25519";
+    let (what, hint) = match key.trim_start() {
+        "" => ("is empty", MAKE),
+        text if text.starts_with('\u{feff}') => {
+            ("begins with a byte order mark, which some editor has put there", "save it as UTF-8 without one")
+        }
+        text if PUBLIC.iter().any(|front| text.starts_with(front)) => {
+            ("is a public key", "name the private one, mostly the file of the same name without .pub")
+        }
+        text if text.starts_with("PuTTY-User-Key-File") => {
+            ("is a key in PuTTY's format", "write it in OpenSSH's: `puttygen KEY -O private-openssh -o NEW`")
+        }
+        text if !text.starts_with("-----BEGIN ") => ("is no private key", MAKE),
+        text if !text.contains("-----END ") => ("is cut short", "bring the whole file here"),
+        text if has_passphrase(text) => (
+            "has a passphrase, which nobody can type here",
+            "take it off a copy for backups (`ssh-keygen -p`); or leave identity_file out, and let a running ssh-agent hold the key",
+        ),
+        _ => ("cannot be used: it is damaged, or of a kind that is not known here", MAKE),
+    };
+    (what.to_owned(), hint.to_owned())
+}
+
+/// Whether a private key in one of OpenSSL's formats or OpenSSH's is encrypted.
+fn has_passphrase(key: &str) -> bool {
+    if key.lines().take(2).any(|line| line.contains("ENCRYPTED")) {
+        return true;
+    }
+    // OpenSSH's PROTOCOL.key: the name of the cipher comes behind this and its own length, in 4 bytes.
+    const MAGIC: &[u8] = b"openssh-key-v1\0";
+    let Some(bytes) = key.lines().nth(1).and_then(|line| BASE64_STANDARD.decode(line.get(..64)?).ok()) else {
+        return false;
+    };
+    bytes.strip_prefix(MAGIC).is_some_and(|rest| !rest.starts_with(b"\0\0\0\x04none"))
 }
 
 /// Answers every question with the password: that is what servers with PAM ask for.
