@@ -28,7 +28,7 @@ final class JobResult {
     $result = (array) ($view['status']['result'] ?? []);
     $warnings = array_filter((array) ($result['notes'] ?? []), static fn (array $note): bool => $note['kind'] === 'warning');
     return array_filter([
-      'verdict' => $this->verdict($view),
+      'verdict' => $this->verdict($job, $view),
       'facts' => $this->facts($job, $result),
       'notes' => $warnings === [] ? [] : ['#theme' => 'item_list', '#title' => $this->t('Worth knowing'), '#items' => array_column($warnings, 'text')],
       'found' => $job['kind'] === 'recover' && $view['state'] === 'done'
@@ -42,7 +42,7 @@ final class JobResult {
   /**
    * How it ended, in a box.
    */
-  private function verdict(array $view): array {
+  private function verdict(array $job, array $view): array {
     if ($view['state'] === 'done' && $view['exit_code'] !== 0) {
       $missing = Jobs::missing($view);
       return OverviewController::message('warning', match (TRUE) {
@@ -54,10 +54,24 @@ final class JobResult {
     return match ($view['state']) {
       'done' => OverviewController::message('status', [$this->t('Done.')]),
       'locked' => OverviewController::message('warning', [$this->t('Another run is working on this site. Wait for its end, then start this again.')]),
-      'cancelled' => OverviewController::message('warning', [$this->t('Cancelled. Nothing was changed.')]),
+      'cancelled' => OverviewController::message('warning', [$this->cancelled($job, $view)]),
       'interrupted' => OverviewController::message('error', [$this->t('Interrupted.'), $view['error'], $view['hint']]),
       default => OverviewController::message('error', [$this->t('It failed.'), $view['error'], $view['hint']]),
     };
+  }
+
+  /**
+   * What a cancelled run has left behind, as far as it says so.
+   */
+  private function cancelled(array $job, array $view): string|\Stringable {
+    $left = preg_match('/cancelled\. (.+)$/s', $view['error'], $found) ? $found[1] : '';
+    if ($left !== '' && !str_starts_with($left, 'Everything is as it was')) {
+      return $this->t('Cancelled. @left.', ['@left' => $left]);
+    }
+    // These do one thing after the other.
+    return $left === '' && in_array($job['kind'], ['rekey', 'schedule', 'replicate', 'prune', 'delete'], TRUE) && !empty($job['pid'])
+      ? $this->t('Cancelled. What was done before stays done.')
+      : $this->t('Cancelled. Nothing was changed.');
   }
 
   /**

@@ -139,7 +139,9 @@ class Check(SiteTest):
         open_server = WebServer(self.root)
         self.addCleanup(open_server.close)
         self.document["site"]["url"] = open_server.url
-        self.assertFound(self.looked(2), "destination", "wrong", "hands out", f"{open_server.url}/backups/")
+        found = self.looked(2)
+        self.assertFound(found, "destination", "wrong", "hands out", f"{open_server.url}/backups/")
+        self.assertEqual([one for one in found["destination"] if one["state"] == "good"], [])
         closed = WebServer(self.root, refuses=True)
         self.addCleanup(closed.close)
         self.document["site"]["url"] = closed.url
@@ -269,7 +271,9 @@ class Check(SiteTest):
         self.document["encryption"]["iterations"] = 1
         self.document["policy"] = {"copies": 2, "max_age": "2d"}
         found = self.looked(3)
-        self.assertFound(found, "configuration", "notice", "never", "0 0 30 2 *")
+        self.assertFound(found, "configuration", "missing", "never", "0 0 30 2 *")
+        self.assertSays(self.bam("schedules"), "schedule never: no day is like `0 0 30 2 *`")
+        self.assertSays(self.bam("status", expect=3), "schedule never never runs: no day is like")
         self.assertFound(found, "configuration", "notice", "both", "only `cron` counts")
         self.assertFound(found, "configuration", "notice", "iterations: 1 ")
         self.assertFound(found, "key", "notice", "not encrypted: both, daily, never")

@@ -62,7 +62,7 @@ class Mistakes(SiteTest):
     def test_a_destination_that_cannot_be_made(self):
         self.write("blocked", "a file where a folder should be")
         self.document["destinations"]["manual"]["path"] = os.path.join(self.root, "blocked/backups")
-        self.assertSays(self.bam("backup", "files", expect=1), "blocked")
+        self.assertSays(self.bam("backup", "files", expect=2), "blocked is no folder", "correct the path")
 
     def test_a_destination_that_may_not_be_written(self):
         user = self.as_ordinary_user()
@@ -123,6 +123,10 @@ class Mistakes(SiteTest):
             ("destinations:\n  manual: { type: directory, pth: /tmp }\n", ["pth", "path", "2"]),
             ("profiles:\n  p: { compression: gzipp }\n", ["gzipp", "gzip", "2"]),
             ("site: { root: /tmp\n", ["typo.yml"]),
+            ("site:\n  root: /tmp\n  name: a\n  name: b\n", ["name", "twice", "line 4"]),
+            ("destinations:\n  a: { type: directory, path: /x }\n  a: { type: directory, path: /y }\n", ["\"a\"", "twice", "line 3"]),
+            ("[" * 100_000, ["too deep", "right file"]),
+            ("{a: " * 20_000, ["too deep", "right file"]),
             ("schedules:\n  s: { every: soon }\n", ["every"]),
             ("policy: { copies: -1 }\n", ["policy.copies", "whole number"]),
             ("site: { root: /tmp, timezone: Europe/Berln }\n", ["Europe/Berln", "Europe/Berlin", "1"]),
@@ -134,6 +138,35 @@ class Mistakes(SiteTest):
                 result = self.plain("--config", path, "config", "check")
                 self.assertEqual(result.code, 2, result)
                 self.assertSays(result, "typo.yml", *words)
+
+    def test_a_mark_in_front_of_a_configuration_is_read_over(self):
+        path = self.write_document()
+        with open(path) as file:
+            text = file.read()
+        with open(path, "w") as file:
+            file.write("\ufeff" + text)
+        self.bam("backup", "files", config=path)
+
+    def test_a_status_takes_no_other_files_place(self):
+        path = self.write_document()
+        with open(path) as file:
+            text = file.read()
+        self.assertSays(self.bam("--status-file", path, "backup", "files", expect=2), path, "no status file", "not there yet")
+        with open(path) as file:
+            self.assertEqual(file.read(), text)
+        for _ in range(2):
+            self.bam("--status-file", self.path("status"), "backup", "files")
+
+    def test_an_empty_name_is_no_source(self):
+        self.assertSays(self.bam("backup", "", expect=2), "empty name", "there are: ", "files")
+        self.assertNothingMade()
+
+    def test_a_destination_that_fails_is_told_once(self):
+        self.write("blocked", "a file where a folder should be")
+        self.document["destinations"]["far"] = {"type": "directory", "path": os.path.join(self.root, "blocked/backups")}
+        self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual", "far"], "every": "1d"}}
+        result = self.bam("run", "daily", expect=3)
+        self.assertEqual(result.err.count("is no folder"), 1, result)
 
     def test_a_schedule_of_an_unknown_profile(self):
         self.document["schedules"] = {

@@ -398,6 +398,14 @@ class Servers(SiteTest):
         self.document["destinations"]["far"]["identity_file"] = self.path("new")
         self.assertSays(self.bam("backups", "far", expect=1), "does not let", "authorized_keys of ", self.path("new"))
 
+    def test_a_file_in_the_folders_place(self):
+        place = os.path.join(self.server.backups, "place")
+        with open(place, "w"):
+            self.document["destinations"]["far"]["url"] = self.server.url + "/place"
+        for words in (["backups", "far"], ["backup", "files", "far"]):
+            said = self.bam(*words, expect=1)
+            self.assertSays(said, "is not a folder", "correct the path")
+
     def test_a_greeting_without_end_is_given_up(self):
         listener = socket.socket()
         self.addCleanup(listener.close)

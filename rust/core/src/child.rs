@@ -9,6 +9,7 @@ use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
@@ -56,8 +57,20 @@ pub(crate) fn cannot_run(program: &str, install: &str, cause: io::Error) -> Erro
     let failed = Error::new(Code::Unsupported, format!("cannot run the program {program}"));
     match cause.kind() {
         ErrorKind::WouldBlock => failed.because(cause).hint(threads::TOO_MANY),
+        ErrorKind::PermissionDenied => {
+            let path = in_path(program).map_or_else(|| program.to_owned(), |path| path.display().to_string());
+            Error::new(Code::Unsupported, format!("cannot run the program {path}"))
+                .because(cause)
+                .hint(format!("let the user who runs this execute it, e.g. with `chmod a+rx {path}`"))
+        }
         _ => failed.because(cause),
     }
+}
+
+/// Where a program lies that the system has found and could not run.
+fn in_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// Waits for the end of a child, but not longer than that; `None`: it goes on.

@@ -93,6 +93,7 @@ pub fn schedules_with(document: &Document, besides: Value, output: &Output) -> R
         let last = item["last_run"].as_i64().map_or("-".into(), date);
         let next = match item["next_run"].as_i64() {
             Some(time) if time <= now => "due".into(),
+            None if item["problem"].is_string() => "never".into(),
             time => time.map_or("-".into(), date),
         };
         let (source, profile) = (text(item, "source"), text(item, "profile"));

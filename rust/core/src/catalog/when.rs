@@ -1,8 +1,8 @@
 //! When a schedule is to run by itself: so many seconds after its last run, or as a crontab expression says.
 
 use super::date;
-use crate::Result;
 use crate::config::{CRON_NONE, Schedule, Site, parse_cron};
+use crate::{Code, Error, Result};
 
 /// Cron jobs start a little earlier or later than a period after the last one: a run is due one part in so many of its
 /// period early (`BACKUP_MIGRATE_SCHEDULE_BUFFER`, 1 %). Else a daily run would slip to every other day.
@@ -31,8 +31,12 @@ pub fn next_run(schedule: &Schedule, site: &Site, now: i64) -> Result<Option<i64
             let cron = parse_cron(expression)?;
             let after = believed(86_400).unwrap_or(now.saturating_sub(GRACE));
             let after = date::at(after, &date::zone(site.timezone.as_deref()));
-            // The 30th of February never comes.
-            Ok(cron.find_next_occurrence(&after, false).ok().map(|next| next.timestamp().as_second()))
+            match cron.find_next_occurrence(&after, false) {
+                Ok(next) => Ok(Some(next.timestamp().as_second())),
+                // The 30th of February never comes.
+                Err(_) => Err(Error::new(Code::Config, format!("no day is like `{expression}`"))
+                    .hint("correct its cron: minute, hour, day of the month, month, day of the week")),
+            }
         }
         None if schedule.every == 0 => Ok(None),
         None => {
@@ -47,7 +51,6 @@ pub fn next_run(schedule: &Schedule, site: &Site, now: i64) -> Result<Option<i64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Code;
 
     /// Sunday 2026-11-22 23:50:57 UTC.
     const NOW: i64 = 1_795_391_457;
@@ -98,7 +101,8 @@ mod tests {
             Some(SATURDAY + WEEK - 3_600),
             "in the site's zone"
         );
-        assert_eq!(cron("0 0 30 2 *", Some(SATURDAY)), None, "a day that never comes");
+        let never = Schedule { cron: Some("0 0 30 2 *".into()), enabled: true, ..Schedule::default() };
+        assert_eq!(next_run(&never, &Site::default(), NOW).expect_err("never").code(), Code::Config);
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Document {
                 }),
                 Some(cron) if cron != CRON_NONE && !comes(cron) => {
                     notes.push(Note {
-                        kind: NoteKind::Warning,
+                        kind: NoteKind::Missing,
                         text: format!("schedule {name} never runs: no day is like `{cron}`"),
                     });
                 }

@@ -81,6 +81,15 @@ impl Error {
         self.context(told).with(fact, name)
     }
 
+    /// The same without the name of what a fact names at its beginning, for whoever names it himself.
+    #[must_use]
+    pub(crate) fn without(mut self, fact: Fact, name: &str) -> Self {
+        if let Some(rest) = self.message.strip_prefix(&format!("{} {name}: ", fact.prefix())) {
+            self.message = rest.to_owned();
+        }
+        self
+    }
+
     /// What it says of `fact`.
     pub fn fact(&self, fact: Fact) -> Option<&str> {
         self.facts.iter().find(|(known, _)| *known == fact).map(|(_, value)| value.as_str())

@@ -8,7 +8,7 @@ use super::{choose, lock, recall};
 use crate::catalog::{Backup, Copy, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
 use crate::config::{self, DestinationType, Document};
 use crate::destination::{self, Broken, Destination, Keeping, Snapshots};
-use crate::{Code, Error, Monitor, NoteKind, Result, look, threads};
+use crate::{Code, Error, Fact, Monitor, NoteKind, Result, look, threads};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub fn open(document: &Document, names: &[String]) -> Result<Vec<Arc<dyn Destina
             }
             Err(why) => {
                 broken.get_or_insert_with(|| why.again());
-                places.push(Arc::new(Broken::new(name, config, why)));
+                places.push(Arc::new(Broken::new(name, config, why.without(Fact::Destination, name))));
             }
         }
     }
@@ -260,8 +260,16 @@ pub fn list_all(
             format!("no destination can be listed: {}", told.join("; ")),
         ));
     }
+    let notes = monitor.notes();
+    // A backup that is being made may have said it already.
+    let is_told = |name: &str| {
+        let begins = format!("no copy at {name}: ");
+        notes.iter().any(|note| note.kind == NoteKind::Missing && note.text.starts_with(&begins))
+    };
     for (name, why) in listing.unreachable.iter().filter(|(name, _)| !listing.absent.contains(*name)) {
-        monitor.note(gap, format!("destination {name} is left out: {why}"));
+        if !is_told(name) {
+            monitor.note(gap, format!("destination {name} is left out: {why}"));
+        }
     }
     Ok(listing)
 }

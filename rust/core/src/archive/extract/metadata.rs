@@ -62,11 +62,11 @@ impl Extractor<'_> {
             }
             let kind = match (power, writing) {
                 (true, _) if !(self.options.special_bits && self.options.owners) => {
-                    self.tell(
-                        "capabilities and attributes of the system",
-                        place,
-                        "their origin is not proven",
-                    );
+                    let why = match self.options.special_bits {
+                        false => "their origin is not proven",
+                        true => "only root can give them",
+                    };
+                    self.tell("capabilities and attributes of the system", place, why);
                     continue;
                 }
                 (true, _) => "capabilities and attributes of the system",
@@ -90,7 +90,7 @@ impl Extractor<'_> {
     fn tell(&mut self, kind: &'static str, place: &Place, why: &str) {
         if !self.told.contains(&kind) {
             self.told.push(kind);
-            let text = format!("{kind} are not restored, of {} for one: {why}", self.path(place).display());
+            let text = format!("{kind} are not restored, of {} for one: {why}", show(&place.path));
             self.monitor.note(NoteKind::Missing, text);
         }
     }

@@ -3,7 +3,7 @@
 use super::Directory;
 use super::disk::{look_up_group, make_for, remove_if_there};
 use crate::look;
-use crate::{Error, Result, ResultExt};
+use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags};
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
@@ -17,7 +17,11 @@ impl Directory {
     pub(super) fn make(&self) -> Result<File> {
         let mut above = Some(self.path.as_path());
         while let Some(folder) = above.filter(|folder| !folder.as_os_str().is_empty()) {
-            if look::is_folder(folder)? {
+            if let Some(found) = look::follow(folder)? {
+                if !found.is_dir() {
+                    return Err(Error::of_path(Code::Config, folder, "is no folder")
+                        .hint("correct the path of this destination"));
+                }
                 break;
             }
             above = folder.parent();

@@ -212,10 +212,16 @@ impl Folder {
         let path = Path::new(&self.server.location.path);
         match self.ask(|sftp| sftp.stat(path)) {
             Ok(stat) if stat.is_dir() => Ok(true),
-            Ok(_) => Err(Error::new(Code::Destination, format!("{} is not a folder", self.place())).into()),
+            Ok(_) => Err(self.no_folder().into()),
             Err(cause) if is_missing(&cause) => Ok(false),
             Err(cause) => Err(self.trouble("cannot look at", path, &cause)),
         }
+    }
+
+    /// That something else bears the name of the folder.
+    fn no_folder(&self) -> Error {
+        Error::new(Code::Destination, format!("{} is not a folder", self.place()))
+            .hint("correct the path of this destination, or take away what is there instead")
     }
 
     /// See [`crate::destination::Destination::try_out`].
@@ -254,7 +260,8 @@ impl Folder {
     pub fn files(&self) -> Result<Option<BTreeMap<String, Stat>>, Trouble> {
         let path = Path::new(&self.server.location.path);
         let mut folder = match self.ask(|sftp| sftp.opendir(path)) {
-            Err(cause) if is_missing(&cause) => return Ok(None),
+            // Servers say of a file, too, that there is no such folder.
+            Err(cause) if is_missing(&cause) => return self.is_made().map(|_| None),
             opened => opened.map_err(|cause| self.trouble("cannot list", path, &cause))?,
         };
         let _allowed = self.connection.watch.at_most(self.server.patience.longer());

@@ -288,6 +288,9 @@ impl Server {
         let error =
             Error::new(code, told).caused_by(said).doing(what.strip_prefix("cannot ").unwrap_or(what));
         match path {
+            Some(path) if code == Code::Permission => error.with(Fact::Path, path.display()).hint(
+                "on that machine, let the user who logs in read and write in this folder; or name another one",
+            ),
             Some(path) => error.with(Fact::Path, path.display()),
             None => error,
         }

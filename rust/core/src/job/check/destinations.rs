@@ -6,7 +6,7 @@ use crate::destination;
 use crate::job::places;
 use crate::job::web::{self, Served};
 use crate::look;
-use crate::{Code, Error, Monitor, Result, ResultExt, threads};
+use crate::{Code, Error, Fact, Monitor, Result, ResultExt, threads};
 use std::path::{Path, PathBuf};
 
 /// Seconds that a server may be silent while somebody waits for the answer.
@@ -58,7 +58,9 @@ pub(super) fn one(document: &Document, name: &str, config: &Destination, monitor
         DestinationType::Restic => repository(document, name, &config, monitor),
         _ => server(document, name, &config),
     };
-    looked.unwrap_or_else(|error| vec![Finding::failed("destination", name, &error)])
+    looked.unwrap_or_else(|error| {
+        vec![Finding::failed("destination", name, &error.without(Fact::Destination, name))]
+    })
 }
 
 fn repository(
@@ -135,7 +137,12 @@ fn folder(document: &Document, name: &str, config: &Destination, monitor: &Monit
     }
     findings.extend(tight(name, Some(free)));
     if let Some(inside) = web::lies_in(&path, &document.site.docroot())? {
-        findings.push(on_the_web(document, name, &path, &inside, there, monitor));
+        let web = on_the_web(document, name, &path, &inside, there, monitor);
+        if web.state == FindingState::Wrong {
+            // It is not good as well.
+            findings.retain(|finding| finding.state != FindingState::Good);
+        }
+        findings.push(web);
     }
     Ok(findings)
 }

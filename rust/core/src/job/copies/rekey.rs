@@ -19,6 +19,7 @@ use crate::job::{lock, made, places, trust};
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result, temporary};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -43,10 +44,10 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
     }
     let chosen = run.choose(&listing)?;
     let mut failed = Vec::new();
+    let total = chosen.len();
     for backup in chosen {
-        monitor.check()?;
-        match run.backup(backup) {
-            Err(error) if error.code() == Code::Cancelled => return Err(error),
+        match monitor.check().and_then(|()| run.backup(backup)) {
+            Err(error) if error.code() == Code::Cancelled => return Err(given_up(&run.told, error, total)),
             Err(error) => {
                 for copy in &backup.copies {
                     run.tell(backup, &copy.place.destination, "kept", Some(&error));
@@ -78,6 +79,18 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
     match first {
         Some(error) => Err(error),
         None => Ok(json!({ "copies": run.told })),
+    }
+}
+
+/// A cancel, with what was done before it.
+fn given_up(told: &[Value], cancelled: Error, total: usize) -> Error {
+    let done = told.iter().filter(|copy| copy["done"] == "rekeyed");
+    match done.map(|copy| copy["file"].as_str()).collect::<BTreeSet<_>>().len() {
+        0 => cancelled.leaving("No backup was encrypted anew"),
+        done => cancelled.leaving(&format!(
+            "{done} of {total} backups have copies that are encrypted anew, which stay; the others are as they were: run it again for \
+             them"
+        )),
     }
 }
 
@@ -470,3 +483,7 @@ fn is_sealed(backup: &Backup) -> Result<bool> {
 fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "rekey_tests.rs"]
+mod tests;
