@@ -1,6 +1,6 @@
 //! What all programs that we start have in common: open files of ours that they get, and the wait for their end.
 
-use crate::{Code, Error, Result, threads};
+use crate::{Code, Error, Result, look, threads};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -70,7 +70,8 @@ pub(crate) fn cannot_run(program: &str, install: &str, cause: io::Error) -> Erro
 /// Where a program lies that the system has found and could not run.
 fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    let is_file = |file: &PathBuf| look::is_file(file).unwrap_or(false);
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(is_file)
 }
 
 /// Waits for the end of a child, but not longer than that; `None`: it goes on.
