@@ -202,6 +202,40 @@ class Pages(ModuleTest):
         self.assertFalse(downloaded())
         self.assertIn("none has it whole", browser.said)
 
+    def test_the_preview_says_what_a_restore_cannot_keep(self):
+        self.serve()
+        browser = self.log_in(ANY)
+        self.back_up(browser)
+        backup = self.newest(browser)
+
+        def preview(**values):
+            browser.submit(f"{PAGES}/backups/{backup}/restore", "bam_restore_form", source="db", **values)
+            job = browser.url
+            self.assertIn("/job/", job, browser.said)
+            self.ended()
+            browser.get(job + "/confirm")
+            return browser.said
+
+        said = preview()
+        self.assertIn("the site is as it was", said)
+        self.assertNotIn("module bam is enabled in this backup", said)
+        self.server.sql("revoke all on `site\\_%`.* from site@localhost")
+        said = preview()
+        self.assertIn("may not make databases called site_bam_…", said)
+        self.assertIn("GRANT ALL ON `site\\_bam\\_%`.*", said)
+        self.assertNotIn("stays open to you", said)
+        [name] = self.stored()
+        folder = os.path.join(self.private, "backup_migrate/manual")
+        with open(os.path.join(folder, name), "rb") as file:
+            dump = file.read()
+        # As if Backup and Migrate had made it.
+        with open(os.path.join(folder, "theirs.mysql.gz"), "wb") as file:
+            file.write(dump)
+        os.utime(file.name, (1700000000, 1700000000))
+        self.wait(lambda: browser.get(f"{PAGES}/backups/1700000000/restore") == 200)
+        backup = 1700000000
+        self.assertIn("module bam is enabled in this backup", preview(unauthenticated="1"))
+
     def test_two_backups_with_one_id_are_two(self):
         folder = os.path.join(self.private, "backup_migrate/manual")
         os.makedirs(folder, exist_ok=True)

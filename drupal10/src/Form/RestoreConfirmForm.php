@@ -4,10 +4,13 @@ declare(strict_types=1);
 
 namespace Drupal\bam\Form;
 
+use Bam\Site\Rights;
 use Drupal\bam\Controller\OverviewController;
 use Drupal\bam\DryRun;
 use Drupal\bam\Jobs;
+use Drupal\bam\Keys;
 use Drupal\Component\Render\PlainTextOutput;
+use Drupal\Core\Database\Database;
 use Drupal\Core\Form\FormBase;
 use Drupal\Core\Form\FormStateInterface;
 use Drupal\Core\Url;
@@ -66,8 +69,8 @@ final class RestoreConfirmForm extends FormBase {
       $form['notes'] = ['#theme' => 'item_list', '#title' => $this->t('Worth knowing'), '#items' => $notes];
     }
     $form['warning'] = OverviewController::message('warning', [
-      $this->t('What is there now is replaced, and what was changed since the backup is lost. If something goes wrong on the way, the site is as it was.'),
-      empty($result['tables']) ? '' : $this->t('Restoring the database brings back its accounts and sessions, too: you may have to log in again; the page that shows the progress stays open to you.'),
+      $this->t('What is there now is replaced, and what was changed since the backup is lost.'),
+      ...$this->warnings(!empty($result['tables'])),
     ]);
     $form['name'] = [
       '#type' => 'textfield',
@@ -112,10 +115,59 @@ final class RestoreConfirmForm extends FormBase {
   }
 
   /**
+   * What whoever restores should know before.
+   */
+  private function warnings(bool $tables): array {
+    $warnings = [];
+    if (!$tables || self::beside()) {
+      $warnings[] = $this->t('If something goes wrong on the way, the site is as it was.');
+      if ($tables) {
+        $warnings[] = $this->t('Restoring the database brings back its accounts and sessions, too: you may have to log in again; the page that shows the progress stays open to you.');
+      }
+    }
+    else {
+      $name = Database::getConnectionInfo()['default']['database'];
+      $warnings[] = $this->t('The database user of this site may not make databases called @name_bam_…, so that the tables are loaded into the live database: as long as that takes, the site and the page that shows the progress answer with errors. A dump of what is there now is made first and put back if something goes wrong; if that is stopped, too, it takes a shell: bam recover. It is safer to give that right before: @grant', [
+        '@name' => $name,
+        '@grant' => 'GRANT ALL ON `' . str_replace('_', '\\_', $name) . '\\_bam\\_%`.* TO …',
+      ]);
+      $warnings[] = $this->t('You may have to log in again afterwards.');
+    }
+    if ($tables && ($this->job['foreign'] ?? TRUE)) {
+      $warnings[] = $this->t('Nothing tells whether the module bam is enabled in this backup. If it is not, these pages are gone afterwards: log in as the backup knows you, and enable it anew (drush pm:install bam, or the list of modules).');
+    }
+    if (in_array('--code', $this->job['words'], TRUE) && !is_writable(\Drupal::root())) {
+      $warnings[] = $this->t('The user @user, as whom this would run, may not write to @root: the code cannot be restored from here. Use a shell: drush bam:restore @id --code, as the owner of the code.', [
+        '@user' => Keys::user(),
+        '@root' => \Drupal::root(),
+        '@id' => $this->job['backup'],
+      ]);
+    }
+    return $warnings;
+  }
+
+  /**
+   * Whether a restore of the database may make others beside it.
+   */
+  private static function beside(): bool {
+    $connection = Database::getConnection();
+    if ($connection->databaseType() !== 'mysql') {
+      return TRUE;
+    }
+    try {
+      return \Drupal::service('bam.program')->loadShim()
+        && Rights::makeBeside($connection->query('SHOW GRANTS')->fetchCol(), $connection->getConnectionOptions()['database']);
+    }
+    catch (\Exception) {
+      return FALSE;
+    }
+  }
+
+  /**
    * Makes the preview anew.
    */
   public function lookAgain(array &$form, FormStateInterface $form_state): void {
-    $this->start($form_state, array_intersect_key($this->job, array_flip(['kind', 'title', 'arguments', 'backup', 'file', 'words'])));
+    $this->start($form_state, array_intersect_key($this->job, array_flip(['kind', 'title', 'arguments', 'backup', 'file', 'foreign', 'words'])));
   }
 
   /**

@@ -170,6 +170,7 @@ final class RestoreForm extends FormBase {
       'backup' => $id,
       'file' => $this->backup['file'],
       'words' => $words,
+      'foreign' => !$this->isOwn() || ($this->backup['generator'] ?? '') !== 'bam',
     ]);
   }
 
