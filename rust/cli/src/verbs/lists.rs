@@ -2,9 +2,9 @@
 
 use crate::args::Format;
 use crate::print::{Align, Output, date, table, text};
-use bam::Result;
 use bam::catalog::next_run;
 use bam::config::{Document, duration};
+use bam::{Code, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -68,6 +68,8 @@ pub fn schedules(document: &Document, output: &Output) -> Result<u8> {
 pub fn schedules_with(document: &Document, besides: Value, output: &Output) -> Result<u8> {
     let now = Timestamp::now().as_second();
     let mut section = section(document, "schedules")?;
+    let lost = bam::job::schedule::lost_runs(document);
+    lost.iter().for_each(|lost| output.warn(lost));
     for (name, schedule) in &document.schedules {
         let schedule = &bam::job::schedule::with_last_run(document, name, schedule)?;
         section[name]["last_run"] = schedule.last_run.into();
@@ -81,7 +83,7 @@ pub fn schedules_with(document: &Document, besides: Value, output: &Output) -> R
     }
     let heading =
         ["id", "enabled", "every", "source", "destinations", "profile", "keep", "last run", "next run"];
-    list_with(&section, "schedules", besides, heading, output, |id, item| {
+    let told = list_with(&section, "schedules", besides, heading, output, |id, item| {
         let enabled = if item["enabled"].as_bool() == Some(true) { "yes" } else { "no" };
         let when = match item["cron"].as_str() {
             Some(cron) => cron.to_owned(),
@@ -98,7 +100,8 @@ pub fn schedules_with(document: &Document, besides: Value, output: &Output) -> R
         };
         let (source, profile) = (text(item, "source"), text(item, "profile"));
         [id, enabled, &when, source, &destinations.join(","), profile, &keep, &last, &next].map(str::to_owned)
-    })
+    })?;
+    Ok(if lost.is_some() { Code::Partial.exit_code() } else { told })
 }
 
 /// One section of the document, passwords left out.

@@ -5,7 +5,7 @@
 //! "…"}}`: when it was found, and which file it was, by what a listing shows of it. `"good": true` in place of the rest
 //! says that this user found good since what root found damaged.
 
-use super::lock;
+use super::{lock, memory};
 use crate::catalog::{Copy, Listing, Sidecar, key};
 use crate::config::Document;
 use crate::destination::Destination;
@@ -23,8 +23,20 @@ pub struct Damaged(Map<String, Value>);
 impl Damaged {
     /// What the site remembers; nothing where it has no memory yet, or one that cannot be read.
     pub fn of(document: &Document) -> Damaged {
-        let read = lock::state_dir(document).and_then(|dir| lock::read_shared(&dir, FILE));
-        Damaged(read.unwrap_or_default())
+        Damaged(Damaged::read(document).unwrap_or_default())
+    }
+
+    /// The same; that it cannot be read is told.
+    pub fn told(document: &Document, monitor: &Monitor) -> Damaged {
+        Damaged(Damaged::read(document).unwrap_or_else(|error| {
+            let text = format!("which copies were found damaged cannot be told: {error}");
+            monitor.note(NoteKind::Missing, text);
+            Map::new()
+        }))
+    }
+
+    fn read(document: &Document) -> Result<Map<String, Value>> {
+        lock::state_dir(document).and_then(|dir| memory::read_shared(&dir, FILE))
     }
 
     /// Whether this copy of a backup was found damaged, and is still the one that was read.
@@ -88,7 +100,9 @@ pub fn forget_gone(document: &Document, listing: &Listing, monitor: &Monitor) {
         !document.destinations.contains_key(place)
             || (listing.left_out == 0 && !listing.unreachable.contains_key(place) && !there())
     };
-    if Damaged::of(document).0.keys().any(|key| is_gone(key)) {
+    let is_damaged =
+        || lock::state_dir(document).and_then(|dir| memory::is_damaged(&dir.join(FILE))).unwrap_or(false);
+    if Damaged::of(document).0.keys().any(|key| is_gone(key)) || is_damaged() {
         change(document, monitor, |all, _| all.retain(|key, _| !is_gone(key)));
     }
 }
@@ -110,19 +124,20 @@ fn change(
     let write = || -> Result<()> {
         let dir = lock::state_dir(document)?;
         let path = dir.join(FILE);
-        let mut own = lock::read_to_add(&path)?;
+        let mut own = memory::read(&path)?;
         let before = own.clone();
-        let roots = lock::read_roots(&dir, FILE)?;
+        let roots = memory::read_roots(&dir, FILE)?;
         how(&mut own, &|key| roots.contains_key(key));
         while own.len() > MOST
             && let Some(oldest) = own.keys().next().cloned()
         {
             own.shift_remove(&oldest);
         }
-        if own == before {
+        // A damaged one is at an end once all was read anew.
+        if own == before && !memory::is_damaged(&path)? {
             return Ok(());
         }
-        lock::write_state(&path, Value::Object(own).to_string().as_bytes())
+        memory::write(&path, &own)
     };
     if let Err(error) = write() {
         monitor.note(NoteKind::Warning, format!("what was found damaged is not remembered: {error}"));

@@ -3,12 +3,12 @@
 //!
 //! `ids.json` in the state folder, `{"given": [ID, …]}`, the latest last.
 
-use super::lock;
+use super::memory;
 use crate::Result;
 use crate::catalog::{Backup, BackupId, Listing};
 use crate::config::{DestinationType, Document};
 use crate::destination;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -20,7 +20,7 @@ const MOST: usize = 5000;
 /// Under the site's lock.
 pub fn give(state_dir: &Path, now: i64, seen: &BTreeSet<BackupId>) -> Result<BackupId> {
     let path = state_dir.join(FILE);
-    let known = lock::read_to_add(&path);
+    let known = memory::read(&path);
     let mut given: Vec<u64> = known
         .as_ref()
         .ok()
@@ -37,7 +37,7 @@ pub fn give(state_dir: &Path, now: i64, seen: &BTreeSet<BackupId>) -> Result<Bac
     given.drain(..surplus);
     // A memory that cannot be read must not keep a backup from being made, nor be lost by that.
     if known.is_ok() {
-        lock::write_state(&path, json!({ "given": given }).to_string().as_bytes())?;
+        memory::write(&path, &Map::from_iter([("given".to_owned(), json!(given))]))?;
     }
     Ok(id)
 }

@@ -3,15 +3,14 @@
 //! `flock(2)`: the kernel lets go of it however the run ends, so there are no stale locks.
 
 use super::state::{self, Home};
-use super::state_format;
+use super::{memory, state_format};
 use crate::config::Document;
 use crate::look;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
-use serde_json::{Map, Value};
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +35,7 @@ pub fn state_place(state_dir: &Path) -> Result<PathBuf> {
 
 fn check_format(state_dir: &Path) -> Result<()> {
     // Damaged, it says nothing; what it speaks of has checks of its own.
-    let told = read_state(&state_dir.join(state_format::FILE)).unwrap_or_default();
+    let told = memory::read(&state_dir.join(state_format::FILE)).unwrap_or_default();
     state_format::check(state_dir, &told)
 }
 
@@ -47,50 +46,6 @@ pub fn discard(state_dir: &Path) {
         let _ = fs::remove_file(state_dir.join(state::LOCK));
     }
     let _ = fs::remove_dir(state_dir);
-}
-
-/// What a state file of ours holds, with what root's says for all; of two numbers, and of two that tell their time, the
-/// later.
-pub fn read_shared(state_dir: &Path, file: &str) -> Result<Map<String, Value>> {
-    let mut all = read_state(&state_dir.join(file))?;
-    let when = |value: &Value| value.as_i64().or_else(|| value["time"].as_i64());
-    for (key, theirs) in read_roots(state_dir, file)? {
-        if all.get(&key).is_none_or(|ours| when(ours) < when(&theirs)) {
-            all.insert(key, theirs);
-        }
-    }
-    Ok(all)
-}
-
-/// What root's state file says for all; nothing where we are root, or root shares none.
-pub fn read_roots(state_dir: &Path, file: &str) -> Result<Map<String, Value>> {
-    match look::if_open(state::of_root(state_dir))? {
-        // Where it is damaged, root mends it.
-        Some(root) => look::if_open(read_to_add(&root.join(file))),
-        None => Ok(Map::new()),
-    }
-}
-
-/// What a state file holds; nothing where there is none.
-pub fn read_state(path: &Path) -> Result<Map<String, Value>> {
-    match fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|cause| {
-            Error::of_path(Code::Integrity, path, "is damaged")
-                .because(cause)
-                .hint("remove it: it only holds what bam remembers of its last runs")
-        }),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(Map::new()),
-        Err(cause) => Err(Error::io("cannot read", path, cause)),
-    }
-}
-
-/// What a memory holds to which something is to be added: one that is damaged begins anew, one that cannot be read now must
-/// not be replaced.
-pub fn read_to_add(path: &Path) -> Result<Map<String, Value>> {
-    match read_state(path) {
-        Err(error) if error.code() == Code::Integrity => Ok(Map::new()),
-        read => read,
-    }
 }
 
 /// Replaces a state file in one step; on disk when this returns. For those to read who may enter the folder.

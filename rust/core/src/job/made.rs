@@ -7,14 +7,15 @@
 //! what another user of the site made and this one erased there are only `id` and `erased`. Whatever is lost there is only
 //! asked of the key again.
 
-use super::{lock, state};
-use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, hex, key};
+use super::{lock, memory, state};
+use crate::catalog::{Backup, BackupId, FileName, Listing, Sidecar, SiteIdentity, hex, key};
 use crate::config::{Document, EncryptionKind};
-use crate::destination::is_address;
+use crate::destination::{Destination, is_address};
 use crate::{Error, Monitor, NoteKind, Result};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 const FILE: &str = "made.json";
 
@@ -33,7 +34,7 @@ impl Made {
     /// What the site remembers; nothing where it has no memory yet, or one that cannot be read. What root erased is erased.
     pub fn of(document: &Document) -> Made {
         let read = lock::state_dir(document)
-            .and_then(|dir| Ok((lock::read_to_add(&dir.join(FILE))?, lock::read_roots(&dir, FILE)?)));
+            .and_then(|dir| Ok((memory::read(&dir.join(FILE))?, memory::read_roots(&dir, FILE)?)));
         match read {
             Ok((known, roots)) => {
                 let mut made = Made { known, unread: None };
@@ -186,6 +187,20 @@ impl Made {
         gone
     }
 
+    /// Says where it cannot be read that it says nothing.
+    pub fn tell_unread(&self, monitor: &Monitor) {
+        if let Some(error) = &self.unread {
+            let text = format!("whether the newest that was made here is gone cannot be told: {error}");
+            monitor.note(NoteKind::Missing, text);
+        }
+    }
+
+    /// Backups that a killed run was to erase, as far as is known.
+    fn being_erased(&self) -> BTreeSet<&str> {
+        let of = self.known.iter().filter(|(_, known)| known["erasing"] == true && known["erased"] != true);
+        of.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Writes it down. The backup is there whether this succeeds or not.
     pub fn keep(&self, document: &Document, monitor: &Monitor) {
         if let Err(error) = self.write(document) {
@@ -193,12 +208,19 @@ impl Made {
         }
     }
 
+    /// The same of what was only looked at: a memory that is damaged stays, to be told of, until a backup begins it anew.
+    pub fn keep_looked_at(&self, document: &Document, monitor: &Monitor) {
+        let damaged = lock::state_dir(document).and_then(|dir| memory::is_damaged(&dir.join(FILE)));
+        if !damaged.unwrap_or(false) {
+            self.keep(document, monitor);
+        }
+    }
+
     fn write(&self, document: &Document) -> Result<()> {
         if let Some(error) = &self.unread {
             return Err(Error::new(error.code(), error.to_string()));
         }
-        let text = Value::Object(self.known.clone()).to_string();
-        lock::state_dir(document).and_then(|dir| lock::write_state(&dir.join(FILE), text.as_bytes()))
+        lock::state_dir(document).and_then(|dir| memory::write(&dir.join(FILE), &self.known))
     }
 }
 
@@ -228,6 +250,33 @@ pub fn erasing(document: &Document, file: &str, begun: bool, monitor: &Monitor) 
     }
 }
 
+/// What a killed run was to erase and a listing of these places still has, whole, is not being erased: should it go now, that
+/// was somebody else.
+pub fn not_erased(
+    document: &Document,
+    places: &[Arc<dyn Destination>],
+    made: &Made,
+    listing: &Listing,
+    monitor: &Monitor,
+) {
+    let erasing = made.being_erased();
+    let still = |backup: &&Backup| plain_name(&backup.file).is_some_and(|name| erasing.contains(&*name));
+    // Most often there are none.
+    let still: Vec<_> =
+        if erasing.is_empty() { return } else { listing.backups.iter().filter(still).collect() };
+    // Nor while a run is at it, which may be that one.
+    let Ok(_lock) = lock::acquire(document) else { return };
+    for backup in still {
+        let is_there = places.iter().any(|place| {
+            let whole = backup.copy_at(place.id()).is_some_and(|copy| copy.whole);
+            whole && matches!(place.stat(&backup.file), Ok(Some(_)))
+        });
+        if is_there {
+            self::erasing(document, &backup.file, false, monitor);
+        }
+    }
+}
+
 /// Remembers that a backup was erased on purpose, whoever made it.
 pub fn erased(document: &Document, file: &str, id: BackupId, monitor: &Monitor) {
     if let Some(name) = plain_name(file) {
@@ -244,10 +293,7 @@ pub fn erased(document: &Document, file: &str, id: BackupId, monitor: &Monitor) 
 /// misses it, and for the latest, at all places, gets an older one.
 pub fn tell_of_gone(document: &Document, listing: &Listing, source: Option<&str>, monitor: &Monitor) {
     let made = Made::of(document);
-    if let Some(error) = &made.unread {
-        let text = format!("whether the newest that was made here is gone cannot be told: {error}");
-        monitor.note(NoteKind::Missing, text);
-    }
+    made.tell_unread(monitor);
     for (_, backup) in
         made.gone(document, listing).into_iter().filter(|(of, _)| source.is_none_or(|source| source == *of))
     {
@@ -337,10 +383,10 @@ mod tests {
             remember(&document, "x.tar.gz", &Sidecar::new(), &[], &monitor);
             monitor.notes()
         };
-        std::fs::create_dir(&file).expect("made");
+        std::os::unix::fs::symlink(FILE, &file).expect("a loop");
         assert!(remember().iter().any(|note| note.text.contains("not remembered: cannot read")));
-        assert!(file.is_dir() && !Made::of(&document).has("x.tar.gz"));
-        std::fs::remove_dir(&file).expect("removed");
+        assert!(file.is_symlink() && !Made::of(&document).has("x.tar.gz"));
+        std::fs::remove_file(&file).expect("removed");
         std::fs::write(&file, "{").expect("written");
         assert!(remember().is_empty() && Made::of(&document).has("x.tar.gz"));
     }

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Beside these lies what they share: the [`Request`], which source and profile it means (`choose`), which backup
-//! (`select`), the destinations (`places`), lock and state folder (`lock`, `state`, `state_format`), keys and what is taken without
+//! (`select`), the destinations (`places`), lock and state folder (`lock`, `state`, `state_format`), what is remembered there (`memory`), keys and what is taken without
 //! proof (`keys`, `trust`, `made`), what the web server hands out (`web`), maintenance mode (`site`). `schedule` runs what is due, in turn.
 
 pub mod across;
@@ -33,6 +33,7 @@ mod local;
 pub mod lock;
 mod made;
 mod member_path;
+mod memory;
 mod mount;
 mod open;
 pub mod pipe;
@@ -179,6 +180,9 @@ impl Drop for Job {
 pub fn run(document: &Document, request: &Request, monitor: &Arc<Monitor>) -> Result<Answer> {
     for note in document.notes.iter().cloned().chain(document.exposed()) {
         monitor.note(note.kind, note.text);
+    }
+    if request.remembers() {
+        memory::tell(document, monitor);
     }
     let result = told(document, request, monitor).map_err(|error| match monitor.snapshot().current {
         // An error that nobody on its way could say more about.

@@ -3,7 +3,7 @@
 use super::damaged::{self, Damaged};
 use super::keys::Ring;
 use super::local::Local;
-use super::made::Made;
+use super::made::{self, Made};
 use super::{choose, lock, recall};
 use crate::catalog::{Backup, Copy, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
 use crate::config::{self, DestinationType, Document};
@@ -283,6 +283,7 @@ pub fn settle(
     monitor: &Monitor,
 ) -> Result<()> {
     let made = Made::of(document);
+    made::not_erased(document, places, &made, listing, monitor);
     listing.settle(SiteIdentity::of(document).as_ref(), &|file, sidecar| {
         made.is_as_made(file, sidecar) == Some(true)
     })?;

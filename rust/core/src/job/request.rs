@@ -255,6 +255,18 @@ impl Request {
             Request::Delete { .. } => "delete",
         }
     }
+
+    /// Whether it goes by what the site remembers of its runs.
+    pub(super) fn remembers(&self) -> bool {
+        !matches!(
+            self,
+            Request::Check { .. }
+                | Request::Init { .. }
+                | Request::HostKey { .. }
+                | Request::Find { .. }
+                | Request::Recover { .. }
+        )
+    }
 }
 
 /// What to encrypt anew, where, and how.

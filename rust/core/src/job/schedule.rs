@@ -4,7 +4,7 @@ use super::answer::as_value;
 use super::choose::{self, Choice};
 use super::copies::{prune, replicate};
 use super::restore::recover;
-use super::{backup, lock, places};
+use super::{backup, lock, memory, places};
 use crate::catalog::next_run;
 use crate::config::{Document, Schedule};
 use crate::{Code, Monitor, NoteKind, Result};
@@ -106,6 +106,11 @@ pub fn with_last_run(document: &Document, name: &str, schedule: &Schedule) -> Re
     Ok(Schedule { last_run: schedule.last_run.max(ours), ..schedule.clone() })
 }
 
+/// What is to be said where the times of the last runs are lost; `None`: they are not.
+pub fn lost_runs(document: &Document) -> Option<String> {
+    lock::state_dir(document).ok().and_then(|dir| memory::lost(&dir, FILE))
+}
+
 /// What a schedule is remembered by: its name and the file it stands in, since two configurations may share a state folder
 /// and each have a schedule of that name. One that the site's own settings hold goes by its name.
 fn key(document: &Document, name: &str) -> String {
@@ -118,26 +123,26 @@ fn key(document: &Document, name: &str) -> String {
 }
 
 fn remembered(state_dir: &Path) -> Result<Map<String, Value>> {
-    lock::read_shared(state_dir, FILE)
+    memory::read_shared(state_dir, FILE)
 }
 
 /// Sets what a state file says of a schedule; `None`: nothing.
 fn remember(state_dir: &Path, file: &str, key: &str, what: Option<Value>) -> Result<()> {
     let path = state_dir.join(file);
-    let mut all = lock::read_state(&path)?;
+    let mut all = memory::read(&path)?;
     let before = match &what {
         Some(what) => all.insert(key.to_owned(), what.clone()),
         None => all.remove(key),
     };
     match before == what {
         true => Ok(()),
-        false => lock::write_state(&path, Value::Object(all).to_string().as_bytes()),
+        false => memory::write(&path, &all),
     }
 }
 
 /// How many runs have failed in a row, and when the last of them did.
 fn failed_runs(state_dir: &Path, key: &str) -> Result<Option<(u64, i64)>> {
-    let all = lock::read_state(&state_dir.join(FAILED))?;
+    let all = memory::read(&state_dir.join(FAILED))?;
     let Some(failed) = all.get(key) else { return Ok(None) };
     Ok(failed["runs"].as_u64().zip(failed["time"].as_i64()))
 }

@@ -6,7 +6,7 @@
 use super::sources::BackupPlan;
 use crate::Monitor;
 use crate::job::choose::Choice;
-use crate::job::lock;
+use crate::job::{lock, memory};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Expected {
         let before = monitor.snapshot().bytes_in;
         let mut expected = Expected { file, key, before, monitor: Arc::clone(monitor), measuring: None };
         // It is only an estimate: what cannot be read or measured is not known.
-        let known = lock::read_state(&expected.file).unwrap_or_default();
+        let known = memory::read(&expected.file).unwrap_or_default();
         match known.get(&expected.key).and_then(Value::as_u64) {
             Some(bytes) => monitor.expect(bytes),
             None => {
@@ -59,7 +59,7 @@ impl Expected {
     /// The backup is made: the next one will read about as much.
     pub fn remember(self) {
         let read = self.monitor.snapshot().bytes_in.saturating_sub(self.before);
-        let Ok(mut known) = lock::read_to_add(&self.file) else { return };
+        let Ok(mut known) = memory::read(&self.file) else { return };
         known.shift_remove(&self.key);
         while known.len() >= MOST
             && let Some(oldest) = known.keys().next().cloned()

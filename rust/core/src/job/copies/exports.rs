@@ -7,7 +7,7 @@
 use crate::catalog::Backup;
 use crate::config::Document;
 use crate::destination::{Destination as _, Directory};
-use crate::job::{lock, places};
+use crate::job::{lock, memory, places};
 use crate::{Code, Error, Monitor, NoteKind, Result, entries, look, mounts};
 use serde_json::{Map, Value, json};
 use std::fs;
@@ -74,7 +74,7 @@ fn name_of(device: u64) -> Result<String> {
 
 /// All that is remembered.
 pub fn known(state_dir: &Path) -> Result<Map<String, Value>> {
-    lock::read_shared(state_dir, STATE)
+    memory::read_shared(state_dir, STATE)
 }
 
 /// The exported copies of a backup that are there, or on a disk that is not mounted now, by what is `known`. One that does
@@ -126,7 +126,7 @@ pub fn remember(
     disk: Option<&Disk>,
     host: &str,
 ) -> Result<()> {
-    let mut all = lock::read_state(&state_dir.join(STATE))?;
+    let mut all = memory::read(&state_dir.join(STATE))?;
     let entry = json!({
         "path": fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
         "time": jiff::Timestamp::now().as_second(),
@@ -139,14 +139,14 @@ pub fn remember(
         entries.retain(|old| old["path"] != entry["path"] || old["disk"] != entry["disk"]);
         entries.push(entry);
     }
-    lock::write_state(&state_dir.join(STATE), Value::Object(all).to_string().as_bytes())
+    memory::write(&state_dir.join(STATE), &all)
 }
 
 /// Forgets copies: of a backup (its ID or file name), below a path, or on a machine or disk of that name; both where two
 /// are given. The forgotten ones. [`Code::NotFound`] where nothing fits.
 pub fn forget(document: &Document, what: &str, below: Option<&Path>) -> Result<Value> {
     let state_dir = lock::state_dir(document)?;
-    let all = lock::read_state(&state_dir.join(STATE))?;
+    let all = memory::read(&state_dir.join(STATE))?;
     let absolute = |path: &Path| {
         fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
     };
@@ -180,7 +180,7 @@ pub fn forget(document: &Document, what: &str, below: Option<&Path>) -> Result<V
             false => error.hint(format!("known are: {}", known.join(", "))),
         });
     }
-    lock::write_state(&state_dir.join(STATE), Value::Object(kept).to_string().as_bytes())?;
+    memory::write(&state_dir.join(STATE), &kept)?;
     Ok(json!({ "forgotten": forgotten }))
 }
 

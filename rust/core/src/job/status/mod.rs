@@ -35,8 +35,8 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Info) {
         monitor.note(note.kind, note.text.clone());
     }
-    let remembered = Remembered::of(document, &listing);
-    let known = Damaged::of(document);
+    let remembered = Remembered::of(document, &listing, monitor);
+    let known = Damaged::told(document, monitor);
     let damaged = damaged::places(&known, &listing);
     // With those of its copies that do not count.
     let repositories = repositories::tell(&all, &listing, &damaged, monitor)?;
@@ -64,9 +64,9 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     if let Some(advice) = state::advice(document) {
         monitor.note(NoteKind::Info, advice);
     }
-    let drills = drill::results(&state_dir)?;
+    let drills = or_told(drill::results(&state_dir), monitor);
     tell_of_drills(document, &drills, monitor);
-    let next = next_runs(document, now, monitor)?;
+    let next = next_runs(document, now, monitor);
     let mut result = json!(status);
     if let Value::Object(map) = &mut result {
         map.insert("time".into(), now.into());
@@ -89,7 +89,7 @@ fn count(
     monitor: &Monitor,
 ) -> Result<Vec<Unproven>> {
     let mut taken_out = unproven::take_out(document, listing, monitor)?;
-    let exported = exports::known(state_dir)?;
+    let exported = or_told(exports::known(state_dir), monitor);
     for backup in &mut listing.backups {
         for exported in exports::of(document, &exported, backup, monitor) {
             backup.copies.push(offline(&exported, backup.size));
@@ -97,6 +97,14 @@ fn count(
     }
     taken_out.extend(damaged::take_out(known, document, listing));
     Ok(taken_out)
+}
+
+/// What is remembered, nothing where that cannot be read, which is told.
+fn or_told<T: Default>(read: Result<T>, monitor: &Monitor) -> T {
+    read.unwrap_or_else(|error| {
+        monitor.note(NoteKind::Missing, error.to_string());
+        T::default()
+    })
 }
 
 fn tell_of_keys_and_guards(document: &Document, all: &[Arc<dyn Destination>], monitor: &Monitor) {
@@ -137,17 +145,18 @@ fn tell_of_drills(document: &Document, drills: &Map<String, Value>, monitor: &Mo
 }
 
 /// When each schedule ran, and when it does next.
-fn next_runs(document: &Document, now: i64, monitor: &Monitor) -> Result<Map<String, Value>> {
+fn next_runs(document: &Document, now: i64, monitor: &Monitor) -> Map<String, Value> {
     let mut next = Map::new();
     for (name, settings) in &document.schedules {
-        let settings = schedule::with_last_run(document, name, settings)?;
+        let known = schedule::with_last_run(document, name, settings);
+        let settings = or_told(known.map(Some), monitor).unwrap_or_else(|| settings.clone());
         let next_run = catalog::next_run(&settings, &document.site, now).unwrap_or_else(|error| {
             monitor.note(NoteKind::Missing, format!("schedule {name} never runs: {error}"));
             None
         });
         next.insert(name.clone(), json!({ "last_run": settings.last_run, "next_run": next_run }));
     }
-    Ok(next)
+    next
 }
 
 /// A copy on a disk that was taken away: believed in until it is looked at again.

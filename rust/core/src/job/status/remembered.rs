@@ -15,8 +15,9 @@ pub struct Remembered {
 
 impl Remembered {
     /// Of a listing with all that there is.
-    pub fn of(document: &Document, listing: &Listing) -> Remembered {
+    pub fn of(document: &Document, listing: &Listing, monitor: &Monitor) -> Remembered {
         let made = Made::of(document);
+        made.tell_unread(monitor);
         let gone = made.gone(document, listing).into_iter();
         let recalled = listing.backups.iter();
         Remembered {

@@ -56,7 +56,7 @@ pub fn take_out(document: &Document, listing: &mut Listing, monitor: &Monitor) -
     }
     listing.backups.retain(|backup| !backup.copies.is_empty());
     if look.learned {
-        look.made.keep(document, monitor);
+        look.made.keep_looked_at(document, monitor);
     }
     Ok(found)
 }

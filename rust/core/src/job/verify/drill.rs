@@ -25,7 +25,7 @@ use crate::job::request::Elsewhere;
 use crate::job::restore::elsewhere;
 use crate::job::select::Criteria;
 use crate::job::verify::note_verified;
-use crate::job::{damaged, lock, places, trust};
+use crate::job::{damaged, lock, memory, places, trust};
 use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
@@ -109,7 +109,7 @@ fn newest_of_each(mut backups: Vec<&Backup>) -> Vec<&Backup> {
 
 /// How the last drills went, by source.
 pub fn results(state_dir: &Path) -> Result<Map<String, Value>> {
-    lock::read_shared(state_dir, RESULTS)
+    memory::read_shared(state_dir, RESULTS)
 }
 
 /// Whether the policy wants a drill at `now` (Unix time): `verify_every` has passed since the last one, good or bad.
@@ -126,10 +126,10 @@ pub fn is_due(document: &Document, now: i64) -> Result<bool> {
 fn remember(document: &Document, state_dir: &Path, backup: &Backup, told: &Value) -> Result<()> {
     let known = |source: &&str| document.sources.contains_key(*source) && backup.own != Some(false);
     let Some(source) = backup.about.source.as_deref().filter(known) else { return Ok(()) };
-    let mut all = lock::read_state(&state_dir.join(RESULTS))?;
+    let mut all = memory::read(&state_dir.join(RESULTS))?;
     all.retain(|source, _| document.sources.contains_key(source));
     all.insert(source.to_owned(), told.clone());
-    lock::write_state(&state_dir.join(RESULTS), Value::Object(all).to_string().as_bytes())
+    memory::write(&state_dir.join(RESULTS), &all)
 }
 
 struct Drill<'a> {
