@@ -176,8 +176,9 @@ class Status(OffsiteTest):
         self.bam("run")
         self.bam("verify")
         shutil.rmtree(self.destination())
-        self.assertEqual(self.status(3)[1], ["files: 2 copies on as many machines are wanted of "
-                                             f"{self.sshd.visible()[0]}, there is 1"])
+        copies, place = self.status(3)[1]
+        self.assertEqual(copies, f"files: 2 copies on as many machines are wanted of {self.sshd.visible()[0]}, there is 1")
+        self.assertIn("should be at manual and is not there", place)
         self.bam("replicate")
         self.status(0)
 

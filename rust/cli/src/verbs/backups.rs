@@ -67,7 +67,11 @@ fn listed(backup: &Backup, now: i64) -> [String; 9] {
         if backup.is_encrypted() { "yes" } else { "no" }.into(),
         verified.map_or("-".into(), date),
         places.join(","),
-        backup.file.to_string(),
+        if backup.incomplete {
+            format!("{} (lacks something)", backup.file)
+        } else {
+            backup.file.to_string()
+        },
     ]
 }
 

@@ -209,6 +209,13 @@ impl Backup {
         }
     }
 
+    /// What is to be said of one that something could not be backed up into.
+    pub fn lacks(&self) -> Option<String> {
+        self.incomplete.then(|| {
+            format!("{} ({}) lacks something that could not be read when it was made", self.file, self.id)
+        })
+    }
+
     /// Whose it is, as far as its sidecar tells.
     pub fn identity(&self) -> &SiteIdentity {
         &self.about.identity
@@ -296,7 +303,7 @@ fn is_rekeyed(new: &Sidecar, old: &Sidecar) -> bool {
 impl Serialize for Backup {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let about = &*self.about;
-        let mut told = serializer.serialize_struct("Backup", 19)?;
+        let mut told = serializer.serialize_struct("Backup", 20)?;
         told.serialize_field("id", &self.id)?;
         told.serialize_field("time", &self.time)?;
         told.serialize_field("file", &*self.file)?;
@@ -317,6 +324,7 @@ impl Serialize for Backup {
         told.serialize_field("own", &self.own)?;
         told.serialize_field("site_assumed", &self.site_assumed)?;
         told.serialize_field("generator", &about.generator)?;
+        told.serialize_field("incomplete", &self.incomplete)?;
         told.serialize_field("size", &self.size)?;
         told.serialize_field("sha256", &self.sha256().map_err(S::Error::custom)?)?;
         told.serialize_field("verified", &self.verified)?;

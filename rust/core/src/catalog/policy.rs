@@ -135,6 +135,7 @@ fn of_the_newest(backup: &Backup, copies: u32, policy: &Policy, now: i64) -> Vec
         };
         missing.push(format!("{wanted} {places} wanted of {}, there {}", backup.file, counted(copies)));
     }
+    missing.extend(backup.lacks());
     for copy in backup.copies.iter().filter(|copy| !copy.whole) {
         missing.push(format!("the copy at {} is damaged or has no sidecar", copy.place.destination));
     }

@@ -312,6 +312,13 @@ pub struct Policy {
     pub verify_every: Option<u64>,
 }
 
+impl Policy {
+    /// Whether it asks for anything.
+    pub fn wants(&self) -> bool {
+        self.copies.is_some_and(|copies| copies > 0) || self.max_age.is_some() || self.verify_every.is_some()
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Policy { copies: None, distinct_hosts: true, max_age: None, verify_every: None }

@@ -182,6 +182,11 @@ impl Ring {
         (self.passphrases.into_iter().map(|(_, key)| Secret::new(key.expose())).collect(), unusable)
     }
 
+    /// Whether all keys that are meant to be here are.
+    pub fn is_whole(&self) -> bool {
+        self.unusable.is_empty()
+    }
+
     /// Whether there is no passphrase here, and none is meant to be: then nothing can be proven.
     pub fn is_keyless(&self) -> bool {
         self.passphrases.is_empty() && self.unusable.is_empty()

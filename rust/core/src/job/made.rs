@@ -169,12 +169,12 @@ impl Made {
                 *last = backup.id.max(*last);
             }
         }
-        let is_ours = |known: &Value| known["erased"] == true || known["erasing"] == true;
         let is_there =
             |place: &Value| place.as_str().is_some_and(|name| document.destinations.contains_key(name));
         let is_elsewhere =
             |known: &Value| known["at"].as_array().is_some_and(|places| !places.iter().any(is_there));
-        for (name, known) in self.known.iter().filter(|(_, known)| !is_ours(known) && !is_elsewhere(known)) {
+        for (name, known) in self.known.iter().filter(|(_, known)| !is_erased(known) && !is_elsewhere(known))
+        {
             let (Some(id), Some(source)) = (known["id"].as_u64().map(BackupId), known["source"].as_str())
             else {
                 continue;
@@ -193,6 +193,25 @@ impl Made {
             let text = format!("whether the newest that was made here is gone cannot be told: {error}");
             monitor.note(NoteKind::Missing, text);
         }
+    }
+
+    /// What lay at a place when it was made or copied, and was not erased here since: source, number and name.
+    pub fn lay_at(&self, place: &str) -> Vec<(&str, BackupId, String)> {
+        let lay =
+            |known: &Value| known["at"].as_array().is_some_and(|at| at.iter().any(|name| name == place));
+        let of_place = self.known.iter().filter(|(_, known)| !is_erased(known) && lay(known));
+        of_place
+            .filter_map(|(name, known)| {
+                let (source, id) = known["source"].as_str().zip(known["id"].as_u64())?;
+                Some((source, BackupId(id), name.clone()))
+            })
+            .collect()
+    }
+
+    /// Whether a backup of this name was not erased here, whoever made it.
+    pub fn may_be_there(&self, file: &str) -> bool {
+        let known = plain_name(file).and_then(|name| self.known.get(&name));
+        known.is_none_or(|known| !is_erased(known))
     }
 
     /// Backups that a killed run was to erase, as far as is known.
@@ -235,6 +254,24 @@ pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, at: &[String
         known["at"] = json!(at);
     }
     made.keep(document, monitor);
+}
+
+/// Remembers that a backup lies at more places now.
+pub fn lies_at(document: &Document, file: &str, places: &[&str], monitor: &Monitor) {
+    let mut made = Made::of(document);
+    let Some(known) = plain_name(file).and_then(|name| made.known.get_mut(&name)) else { return };
+    let mut at: Vec<String> = serde_json::from_value(known["at"].clone()).unwrap_or_default();
+    let before = at.len();
+    for place in places {
+        if !at.iter().any(|known| known == place) {
+            at.push((*place).to_owned());
+        }
+    }
+    // Of one that says nothing of its places nobody knows what else there is.
+    if at.len() > before && known["at"].is_array() {
+        known["at"] = json!(at);
+        made.keep(document, monitor);
+    }
 }
 
 /// Remembers, before anything is removed, that a backup is being erased, or that it was not after all: should we be killed in
@@ -299,6 +336,11 @@ pub fn tell_of_gone(document: &Document, listing: &Listing, source: Option<&str>
     {
         monitor.note(NoteKind::Missing, tell_gone(backup));
     }
+}
+
+/// Whether it was erased here, or a killed run was at it.
+fn is_erased(known: &Value) -> bool {
+    known["erased"] == true || known["erasing"] == true
 }
 
 /// In words.

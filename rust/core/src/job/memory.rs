@@ -85,10 +85,18 @@ pub fn is_damaged(path: &Path) -> Result<bool> {
     Ok(matches!(look_into(path)?, Found::Damaged(_)))
 }
 
+/// A name that nothing has.
 fn aside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".damaged-{}", jiff::Timestamp::now().as_second()));
-    name.into()
+    let mut now = jiff::Timestamp::now().as_second();
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".damaged-{now}"));
+        let name = PathBuf::from(name);
+        if !look::exists(&name).unwrap_or(false) {
+            return name;
+        }
+        now += 1;
+    }
 }
 
 /// Says which of this user's memories are damaged, or cannot be read.
@@ -150,10 +158,11 @@ mod tests {
         write(&path, &all).expect("written");
         assert_eq!((read(&path).expect("read"), aside(), told().len()), (all.clone(), 1, 0));
         fs::remove_file(&path).expect("removed");
-        // Others may stand where it was kept a moment ago.
         fs::create_dir_all(path.join("in the way")).expect("made");
         assert_eq!(told().len(), 1);
-        fs::remove_dir_all(&path).expect("removed");
+        write(&path, &all).expect("written");
+        assert_eq!((read(&path).expect("read"), aside()), (all.clone(), 2), "one second, two names");
+        fs::remove_file(&path).expect("removed");
         std::os::unix::fs::symlink("made.json", &path).expect("a loop");
         assert!(read(&path).is_err() && write(&path, &all).is_err());
         assert!(matches!(&told()[..], [(NoteKind::Missing, text)] if text.contains("cannot read")));

@@ -19,6 +19,7 @@
 //! (`select`), the destinations (`places`), lock and state folder (`lock`, `state`, `state_format`), what is remembered there (`memory`), keys and what is taken without
 //! proof (`keys`, `trust`, `made`), what the web server hands out (`web`), maintenance mode (`site`). `schedule` runs what is due, in turn.
 
+mod absent;
 pub mod across;
 mod answer;
 mod backup;
@@ -42,6 +43,7 @@ mod recall;
 pub(crate) mod repository;
 mod request;
 pub(crate) mod restore;
+mod same;
 pub mod schedule;
 mod scope;
 mod select;
@@ -213,6 +215,10 @@ fn backups(
     recall::tell_with_left_out(&listing, monitor);
     if destinations.is_empty() && site.is_none() {
         made::tell_of_gone(document, &listing, None, monitor);
+    }
+    if site.is_none() {
+        let asked: Vec<&str> = all.iter().map(|place| place.id()).collect();
+        absent::tell(document, &asked, &listing, None, monitor)?;
     }
     let (unreachable, other_sites) = (json!(listing.unreachable), listing.other_sites());
     let told = json!({ "backups": null, "unreachable": unreachable, "other_sites": other_sites });

@@ -2,7 +2,7 @@
 
 use super::local::Local;
 use super::request::Restore;
-use super::{made, places, recall};
+use super::{absent, made, places, recall};
 use crate::catalog::{Backup, Listing, Relation, SiteIdentity};
 use crate::config::Document;
 use crate::destination::Destination;
@@ -44,12 +44,29 @@ impl<'a> Criteria<'a> {
 
     /// Lists what there is, for work on all copies of it.
     pub fn list(&self, document: &Document, monitor: &Monitor) -> Result<Selection> {
-        self.list_for(NoteKind::Missing, document, monitor)
+        let all = self.list_for(NoteKind::Missing, document, monitor)?;
+        if self.id.is_none() {
+            self.tell_of_absent(document, &all, monitor)?;
+        }
+        Ok(all)
     }
 
     /// The same, for work that one copy is enough for.
     pub fn list_for_one(&self, document: &Document, monitor: &Monitor) -> Result<Selection> {
-        self.list_for(self.id.map_or(NoteKind::Missing, gap), document, monitor)
+        let all = self.list_for(self.id.map_or(NoteKind::Missing, gap), document, monitor)?;
+        // Of the latest, at the places that are named.
+        if matches!(self.id, None | Some("latest")) && !self.destinations.is_empty() {
+            self.tell_of_absent(document, &all, monitor)?;
+        }
+        Ok(all)
+    }
+
+    fn tell_of_absent(&self, document: &Document, all: &Selection, monitor: &Monitor) -> Result<()> {
+        if self.site.is_some() {
+            return Ok(());
+        }
+        let asked: Vec<&str> = all.places.iter().map(|place| place.id()).collect();
+        absent::tell(document, &asked, &all.listing, self.source, monitor)
     }
 
     fn list_for(&self, gap: NoteKind, document: &Document, monitor: &Monitor) -> Result<Selection> {

@@ -312,12 +312,16 @@ pub fn is_sealed(
     }
 }
 
-/// Whether a key at hand proves a sidecar; `None` where that takes more than the sidecar. No byte of the backup is read.
+/// Whether a key at hand proves a sidecar; `None` where that takes more than the sidecar, or the right key may be one that
+/// cannot be read now. No byte of the backup is read.
 pub fn proves(document: &Document, file: &str, sidecar: &Sidecar, monitor: &Monitor) -> Option<bool> {
     sidecar.get(key::SALT)?;
     let claim = Claim::of(document, Some(sidecar), None).ok()??;
-    match claim.prove(file, Ring::of(document), monitor) {
+    let ring = Ring::of(document);
+    let is_whole = ring.is_whole();
+    match claim.prove(file, ring, monitor) {
         Err(error) if error.code() == Code::Cancelled => None,
+        Ok(Err(_)) if !is_whole => None,
         proven => Some(matches!(proven, Ok(Ok(_)))),
     }
 }

@@ -27,7 +27,7 @@ use super::index::Claims;
 use super::places::Outcome;
 use super::repository::save::{self, Saving};
 use super::restore::recover;
-use super::{ids, keys, lock, made, places, web};
+use super::{ids, keys, lock, made, places, same, web};
 use crate::catalog::{BackupId, Listing, NEWEST_FORMAT, Sidecar, SiteIdentity, hex, key};
 use crate::config::{Compression, Document, EncryptionKind, Profile, by_shape, hide};
 use crate::destination::{Destination, Existing};
@@ -134,8 +134,9 @@ fn attempt(
     let Some((cipher, seal)) = starting.filter(|_| !ready.is_empty()) else {
         let named = run.name(&listing, refused)?;
         let (saved, outcomes) = run.to_repositories(&named, &repositories)?;
-        if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
-            made::remember(document, &named.file(), &run.sidecar(&named), &choice.destinations, monitor);
+        let at = arrived(&outcomes);
+        if !at.is_empty() {
+            made::remember(document, &named.file(), &run.sidecar(&named), &at, monitor);
         }
         failed.extend(outcomes);
         return report(choice, &named, &failed, saved, None, started, monitor);
@@ -170,6 +171,8 @@ fn prepare(
             Err(error) => failed.push(Outcome { destination: place.id().to_owned(), result: Err(error) }),
         }
     }
+    let ready = same::once_each(ready, &mut failed);
+    let repositories = same::once_each(repositories, &mut failed);
     if ready.is_empty() && repositories.is_empty() {
         return Err(first_failure(failed));
     }
@@ -192,6 +195,15 @@ fn list_and_clean(
         places::clean(&**place, &here, monitor)?;
     }
     Ok(listing)
+}
+
+/// The places that have it.
+fn arrived(outcomes: &[Outcome]) -> Vec<String> {
+    outcomes
+        .iter()
+        .filter(|outcome| outcome.result.is_ok())
+        .map(|outcome| outcome.destination.clone())
+        .collect()
 }
 
 /// A description as the sidecar may have it, which is in the clear wherever the backup goes.
@@ -293,8 +305,9 @@ impl Run<'_> {
         sidecar.set_list(key::COPIES, &self.choice.destinations);
         let written = finished.written.clone();
         let outcomes = finished.commit(&sidecar.to_string());
-        if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
-            made::remember(self.document, &named.file(), &sidecar, &self.choice.destinations, monitor);
+        let at = arrived(&outcomes);
+        if !at.is_empty() {
+            made::remember(self.document, &named.file(), &sidecar, &at, monitor);
         }
         Ok((outcomes, bytes_in, written))
     }
@@ -325,6 +338,9 @@ impl Run<'_> {
         if !repositories.is_empty() {
             let (saved, more) = self.to_repositories(named, repositories)?;
             bytes = (bytes.0 + saved.0, bytes.1 + saved.1);
+            let at = arrived(&more);
+            let at: Vec<&str> = at.iter().map(String::as_str).collect();
+            made::lies_at(self.document, &named.file(), &at, self.monitor);
             outcomes.extend(more);
         }
         Ok((outcomes, bytes, written))

@@ -3,8 +3,8 @@
 use super::{Finding, FindingState};
 use crate::config::{Destination, DestinationType, Document};
 use crate::destination;
-use crate::job::places;
 use crate::job::web::{self, Served};
+use crate::job::{places, same};
 use crate::look;
 use crate::{Code, Error, Fact, Monitor, Result, ResultExt, threads};
 use std::path::{Path, PathBuf};
@@ -30,6 +30,7 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
     });
     monitor.check()?;
     let mut findings: Vec<Finding> = found.into_iter().flat_map(Result::unwrap_or_default).collect();
+    findings.extend(doubles(document));
     if document.destinations.values().all(Destination::is_local) {
         let text = "all backups stay on this machine: what takes it takes them along";
         findings.push(
@@ -38,6 +39,20 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
         );
     }
     Ok(findings)
+}
+
+/// Destinations that are the place of another.
+fn doubles(document: &Document) -> Vec<Finding> {
+    let all = document.destinations.iter();
+    let open: Vec<_> =
+        all.filter_map(|(name, it)| destination::open(name, it, &document.site).ok()).collect();
+    let open: Vec<_> = open.iter().map(AsRef::as_ref).collect();
+    let pairs = same::doubles(&open);
+    let pairs = pairs.into_iter().filter_map(|(one, other)| open.get(one).zip(open.get(other)));
+    let told = pairs.map(|(one, other)| {
+        Finding::failed("destination", one.id(), &same::error(one.id(), other.id(), &one.describe()))
+    });
+    told.collect()
 }
 
 pub(super) fn one(document: &Document, name: &str, config: &Destination, monitor: &Monitor) -> Vec<Finding> {

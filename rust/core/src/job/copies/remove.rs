@@ -27,6 +27,11 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
                 }
             }
             Err(error) if error.code() == Code::Cancelled => return Err(error),
+            // Another destination that is the same folder, or somebody else was quicker.
+            Err(error) if error.code() == Code::NotFound => {
+                monitor.note(NoteKind::Info, format!("{} is not at {} any more", backup.file, place.id()));
+                erased.push(place.id());
+            }
             Err(error) => {
                 let text = match half::erased(&**place, &backup.file, &error) {
                     Some(text) => {

@@ -6,7 +6,7 @@ use crate::catalog::{Backup, Copy, Listing, Rule, Sidecar, Sites, is_future, key
 use crate::config::Document;
 use crate::destination::{Destination, Existing, Follow};
 use crate::job::damaged::{self, Damaged};
-use crate::job::{lock, places, recall, repository, trust, web};
+use crate::job::{lock, made, places, recall, repository, trust, web};
 use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -159,7 +159,10 @@ impl Lacking<'_> {
         match &copied {
             Err(error) if error.code() == Code::Cancelled => return copied.map(|()| None),
             Err(error) => monitor.note(NoteKind::Missing, format!("no copy of {file} at {name}: {error}")),
-            Ok(()) => damaged::is_good(self.document, name, file, monitor),
+            Ok(()) => {
+                damaged::is_good(self.document, name, file, monitor);
+                made::lies_at(self.document, file, &[name], monitor);
+            }
         }
         Ok(Some(outcome(file, name, copied)))
     }

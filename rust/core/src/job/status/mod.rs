@@ -9,14 +9,16 @@ use self::remembered::Remembered;
 use self::unproven::Unproven;
 use super::copies::exports::{self, Exported};
 use super::damaged::Damaged;
+use super::keys::Ring;
 use super::restore::recover;
 use super::verify::drill;
 use super::{check, lock, places, schedule, state};
 use crate::catalog::{self, Copy, Listing, Place, Sites};
-use crate::config::Document;
+use crate::config::{Document, EncryptionKind};
 use crate::destination::Destination;
 use crate::{Monitor, NoteKind, Result};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,17 +37,23 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     for note in listing.notes.iter().filter(|note| note.kind == NoteKind::Info) {
         monitor.note(note.kind, note.text.clone());
     }
-    let remembered = Remembered::of(document, &listing, monitor);
+    let remembered = Remembered::of(document, &listing, monitor)?;
     let known = Damaged::told(document, monitor);
     let damaged = damaged::places(&known, &listing);
     // With those of its copies that do not count.
     let repositories = repositories::tell(&all, &listing, &damaged, monitor)?;
+    tell_of_keys(document, &listing, monitor);
     let taken_out = count(&known, document, &state_dir, &mut listing, monitor)?;
     monitor.check()?;
     let now = jiff::Timestamp::now().as_second();
     let mut status = catalog::status(document, &listing, remembered.gone(), now);
     unproven::tell(&taken_out, &mut status, document, monitor);
     remembered.tell(&mut status, monitor);
+    if status.sources.is_empty() && document.policy.wants() {
+        status.ok = false;
+        let text = "there is no backup of a known source, and the policy wants some: make one, `bam backup`";
+        monitor.note(NoteKind::Missing, text);
+    }
     for source in &status.sources {
         for missing in &source.missing {
             monitor.note(NoteKind::Missing, format!("{}: {missing}", source.source));
@@ -59,7 +67,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     for place in &status.unreachable {
         monitor.note(NoteKind::Missing, format!("not reached: {place}"));
     }
-    tell_of_keys_and_guards(document, &all, monitor);
+    tell_of_guards(&all, monitor);
     tell_of_a_restore(document, &state_dir, monitor)?;
     if let Some(advice) = state::advice(document) {
         monitor.note(NoteKind::Info, advice);
@@ -107,11 +115,27 @@ fn or_told<T: Default>(read: Result<T>, monitor: &Monitor) -> T {
     })
 }
 
-fn tell_of_keys_and_guards(document: &Document, all: &[Arc<dyn Destination>], monitor: &Monitor) {
-    for finding in check::unusable_keys(document) {
-        let hint = finding.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-        monitor.note(NoteKind::Missing, format!("key: {}{hint}", finding.text));
+/// Keys that schedules, or the backups that there are, need and that cannot be used.
+fn tell_of_keys(document: &Document, listing: &Listing, monitor: &Monitor) {
+    let findings = check::unusable_keys(document);
+    let needed = listing.backups.iter().any(|backup| {
+        matches!(backup.encryption, EncryptionKind::Aes256 | EncryptionKind::AesModule)
+            || backup.copies.iter().any(|copy| copy.sealed && !copy.place.repository)
+    });
+    // Each once: the schedules' are among those of the backups.
+    let ring = needed.then(|| Ring::of(document));
+    let unusable = ring.as_ref().map_or(&[][..], Ring::unusable);
+    let told = findings.iter().map(|finding| (finding.text.clone(), finding.hint.clone()));
+    let of_backups =
+        unusable.iter().map(|error| (error.message().to_owned(), error.next_step().map(str::to_owned)));
+    let mut seen = BTreeSet::new();
+    for (text, hint) in told.chain(of_backups).filter(|(text, _)| seen.insert(text.clone())) {
+        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        monitor.note(NoteKind::Missing, format!("key: {text}{hint}"));
     }
+}
+
+fn tell_of_guards(all: &[Arc<dyn Destination>], monitor: &Monitor) {
     for place in all.iter().filter(|place| place.guards()) {
         let text = format!(
             "destination {}: the server guards old copies, bam deletes nothing there; what is too old goes by the server's own rules",

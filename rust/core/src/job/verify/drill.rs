@@ -61,6 +61,7 @@ pub fn run(
             drills.push(told);
             continue;
         }
+        backup.lacks().into_iter().for_each(|text| monitor.note(NoteKind::Warning, text));
         let drill = Drill { document, dir: &dir, unauthenticated, monitor, blocked: AtomicBool::new(false) };
         let (told, verdict) = drill.one(backup, &there.places)?;
         remember(document, &state_dir, backup, &told)?;
@@ -162,6 +163,7 @@ impl Drill<'_> {
             "id": backup.id,
             "file": &*backup.file,
             "source": backup.about.source,
+            "incomplete": backup.incomplete,
             "time": jiff::Timestamp::now().as_second(),
             "seconds": started.elapsed().as_secs_f64(),
         });

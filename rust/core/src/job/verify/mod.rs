@@ -46,6 +46,7 @@ pub fn run(
     let (mut copies, mut failed) = (Vec::new(), Failed::default());
     let (made, mut structures) = (Made::of(document), Structures::default());
     for backup in chosen {
+        backup.lacks().into_iter().for_each(|text| monitor.note(NoteKind::Warning, text));
         for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
             monitor.phase(Phase::Verifying);
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
@@ -74,6 +75,7 @@ pub fn run(
                 "ok": error.is_none(),
                 "error": error.map(ToString::to_string),
                 "failure": error,
+                "incomplete": backup.incomplete,
                 "compared": checked.as_ref().is_ok_and(|compared| *compared),
             }));
         }

@@ -1,0 +1,126 @@
+"""What `bam status` must not call good: nothing to count on, half a backup, a key that is gone, a place without its copy."""
+
+import json
+import os
+import shutil
+import unittest
+
+from bamtest import SiteTest
+
+
+class Status(SiteTest):
+    def setUp(self):
+        super().setUp()
+        self.write("sites/default/files/page", "backed up")
+        self.document["destinations"]["full"] = {"type": "directory", "path": self.path("full")}
+        os.mkdir(self.path("full"))
+
+    def test_a_policy_that_nothing_meets(self):
+        self.assertIn("no backup", self.bam("status").out, "without a policy nothing is wanted")
+        for policy in ({"copies": 2}, {"max_age": "1d"}, {"verify_every": "7d"}):
+            with self.subTest(policy):
+                self.document["policy"] = policy
+                told = self.bam_json("status", expect=3)
+                self.assertEqual((told["ok"], told["sources"]), (False, []))
+                self.assertSays(self.bam("status", expect=3), "there is no backup", "the policy wants")
+        self.document["policy"] = {"max_age": "1d"}
+        self.bam("backup", "files", "manual", "secret")
+        self.bam("status")
+        self.bam("delete", "latest", "--yes")
+        self.assertSays(self.bam("status", expect=3), "there is no backup")
+
+    def test_a_backup_that_lacks_something(self):
+        self.document["profiles"]["secret"]["ignore_errors"] = True
+        # Over the disks of one test all belongs to one user.
+        bam = lambda *arguments, **options: self.bam(*arguments, **options, **self.as_ordinary_user())
+        told = lambda *arguments, **options: json.loads(bam("--json", *arguments, **options).out)
+        good = told("backup", "files", "manual", "secret")
+        bam("status")
+        self.wait_for_the_next_second(good)
+        self.write("sites/default/files/locked", "locked", mode=0)
+        made = told("backup", "files", "manual", "secret", expect=3)
+        self.assertEqual([backup["incomplete"] for backup in told("backups")["backups"]], [True, False])
+        self.assertIn(made["file"] + " (lacks something)", bam("backups").out)
+        (source,) = told("status", expect=3)["sources"]
+        self.assertIn("lacks something", " ".join(source["missing"]))
+        self.assertSays(bam("verify", made["file"]), "lacks something")
+        self.assertNotIn("lacks something", bam("verify", good["file"]).err)
+        self.assertEqual([copy["incomplete"] for copy in told("verify")["copies"]], [True, False])
+        self.assertSays(bam("drill"), "lacks something")
+        self.assertEqual(told("drill")["drills"][0]["incomplete"], True)
+
+    def test_a_key_that_is_gone(self):
+        self.bam("backup", "files", "manual", "secret")
+        self.bam("status")
+        older = self.path("older")
+        self.bam("keygen", older)
+        os.rename(self.key, self.path("away"))
+        for memory in (True, False):
+            if not memory:
+                os.unlink(self.path("state/made.json"))
+            result = self.bam("status", expect=3)
+            self.assertSays(result, "key: ", self.key)
+            self.assertNotIn("MAC", result.err)
+        os.rename(self.path("away"), self.key)
+        self.bam("status")
+        self.document["encryption"]["keys"] = [older]
+        os.unlink(older)
+        self.assertSays(self.bam("status", expect=3), "key: ", older)
+
+    def test_a_folder_under_two_names_is_one_place(self):
+        os.mkdir(self.destination())
+        os.symlink(self.destination(), self.path("link"))
+        for number, path in enumerate((self.path("link"), self.destination() + "/../backups")):
+            with self.subTest(path):
+                self.document["destinations"]["full"]["path"] = path
+                result = self.finish(self.start("--json", "config", "check"))
+                self.assertEqual(result.code, 2, result)
+                looked = json.loads(result.out)["looked"]
+                self.assertTrue([one for one in looked if one["state"] == "wrong" and "the same place" in one["text"]], looked)
+                result = self.bam("backup", "files", "manual,full", "secret", expect=3)
+                self.assertSays(result, "no copy at full", "the same place as manual")
+                self.assertEqual(len(self.visible()), 2)
+                self.bam("status")
+                self.bam("delete", "latest", "--yes")
+                self.assertEqual(self.visible(), [])
+
+    def test_a_schedule_one_of_whose_places_lacks_the_copy(self):
+        self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual", "full"], "every": 86400}}
+        os.rmdir(self.path("full"))
+        with open(self.path("full"), "w"):
+            pass
+        self.bam("run", "daily", expect=3)
+        os.unlink(self.path("full"))
+        os.mkdir(self.path("full"))
+        told = self.bam_json("status", expect=3)
+        self.assertIn("should be at full", " ".join(told["sources"][0]["missing"]))
+        # It never lay there: lists have nothing to miss.
+        self.bam("backups")
+        self.bam("replicate")
+        self.bam("status")
+
+    def test_a_disk_that_is_not_mounted_is_no_empty_place(self):
+        """It is the folder below the mount point that is seen then."""
+        for places in ("full", "manual,full"):
+            with self.subTest(places):
+                made = self.bam_json("backup", "files", places, "secret")
+                os.rename(self.path("full"), self.path("disk"))
+                os.mkdir(self.path("full"))
+                self.assertSays(self.bam("backups", "full", expect=3), f"({made['id']})", "should be at full", "mounted")
+                self.assertSays(self.bam("backups", expect=3), f"({made['id']})")
+                self.assertSays(self.bam("status", expect=3), f"({made['id']})")
+                self.assertSays(self.bam("verify", expect=3), f"({made['id']})")
+                os.rmdir(self.path("full"))
+                os.rename(self.path("disk"), self.path("full"))
+                for verb in (("backups", "full"), ("backups",), ("status",), ("verify",)):
+                    self.bam(*verb)
+                # Taken from one of its places on purpose.
+                self.bam("delete", "latest", "--destination", "full", "--yes")
+                self.bam("status", expect=None)
+                self.assertNotIn("should be at", self.bam("backups", "full", expect=None).err)
+                shutil.rmtree(self.path("state"))
+                shutil.rmtree(self.destination(), ignore_errors=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
