@@ -191,7 +191,7 @@ final class Standing {
     foreach ($status['sources'] ?? [] as $source) {
       foreach ($source['missing'] as $missing) {
         $button = match (TRUE) {
-          empty($source['newest']), str_contains($missing, 'old') => [
+          empty($source['newest']), str_contains($missing, 'old'), str_contains($missing, 'gone from') => [
             $this->t('Back up'),
             Url::fromRoute('bam.backup', [], ['query' => ['source' => $source['source']]]),
           ],

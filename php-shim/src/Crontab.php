@@ -35,6 +35,59 @@ final class Crontab
         return true;
     }
 
+    /**
+     * Whether an expression names any time at all: the 30th of February never comes.
+     */
+    public static function comes(string $text): bool
+    {
+        $fields = preg_split('/\s+/', trim($text)) ?: [];
+        if (count($fields) !== count(self::FIELDS) || !preg_match('~^[*?](/|$)~', $fields[4])) {
+            return true;
+        }
+        $longest = [1 => 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        $months = self::numbers($fields[3], 3);
+        foreach (explode(',', $fields[2]) as $part) {
+            // The last day, or the weekday nearest to one.
+            if (!preg_match('~^([*?]|\d+)(?:[-/]|$)~', $part, $first)) {
+                return true;
+            }
+            foreach ($months as $month) {
+                if ((int) $first[1] <= $longest[$month]) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    /**
+     * The numbers that a field without specials names.
+     *
+     * @return int[]
+     */
+    private static function numbers(string $field, int $place): array
+    {
+        $names = explode('|', self::NAMES[$place] ?? '');
+        [$least, $most] = self::FIELDS[$place];
+        $found = [];
+        foreach (explode(',', strtolower($field)) as $part) {
+            [$span, $step] = explode('/', $part) + [1 => ''];
+            $ends = array_map(static function (string $end) use ($names, $least): int {
+                $name = array_search($end, $names, true);
+                return $name === false ? (int) $end : $name + $least;
+            }, explode('-', $span));
+            if ($span === '*' || $span === '?') {
+                $ends = [$least, $most];
+            } elseif (count($ends) === 1) {
+                $ends[] = $step === '' ? $ends[0] : $most;
+            }
+            for ($number = max($least, $ends[0]); $number <= min($most, $ends[1]); $number += max(1, (int) $step)) {
+                $found[] = $number;
+            }
+        }
+        return $found;
+    }
+
     private static function isPart(string $part, int $place): bool
     {
         [$least, $most] = self::FIELDS[$place];

@@ -106,6 +106,8 @@ class Forms(FormTest):
             with self.subTest(wrong):
                 self.browser.submit(f"{PAGES}/schedules/add", "bam_schedule_form", **{**SCHEDULE, "when": "elysia", "cron_schedule": wrong})
                 self.assertIn("cannot be: minutes", self.browser.said)
+        self.browser.submit(f"{PAGES}/schedules/add", "bam_schedule_form", **{**SCHEDULE, "when": "elysia", "cron_schedule": "0 0 31 2 *"})
+        self.assertIn("never comes", self.browser.said)
         self.browser.submit(f"{PAGES}/schedules/add", "bam_schedule_form",
                             **{**SCHEDULE, "when": "elysia", "cron_schedule": "*/15 1-5,22 1 jan-mar 0,7"})
         self.assertIn("is stored", self.browser.said)

@@ -139,6 +139,9 @@ final class ScheduleForm extends ItemForm {
     if (!Crontab::isExpression($cron) && $cron !== '') {
       $form_state->setErrorByName('cron', $this->t('That is no crontab expression. It has five fields: minute (0-59), hour (0-23), day (1-31), month (1-12), weekday (0-7).'));
     }
+    elseif (!Crontab::comes($cron)) {
+      $form_state->setErrorByName('cron', $this->t('That day never comes.'));
+    }
     $form_state->setValue('cron', $cron);
   }
 

@@ -132,7 +132,8 @@ final class UploadForm extends FormBase {
       return;
     }
     // The name says what the file is; nothing else of it is kept.
-    $name = (string) preg_replace('/[^A-Za-z0-9._-]+/', '-', basename(str_replace('\\', '/', $name)));
+    $name = (string) preg_replace('/^[^\x00-\x7f]+/', '_', basename(str_replace('\\', '/', $name)));
+    $name = (string) preg_replace('/[^A-Za-z0-9._-]+/', '-', $name);
     if (!preg_match('/^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/D', $name)) {
       $form_state->setErrorByName('file', $this->t('The name of the file is not one of a backup.'));
       return;

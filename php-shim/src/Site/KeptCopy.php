@@ -151,8 +151,8 @@ final class KeptCopy
             'code' => (object) $code,
         ]);
         $folder = dirname($this->file);
-        $kept = (is_dir($folder) || @mkdir($folder, 0700, true)) && self::write($this->file, $json, 0600);
-        if ($this->shared !== null && is_dir(dirname($this->shared))) {
+        $kept = (@is_dir($folder) || @mkdir($folder, 0700, true)) && self::write($this->file, $json, 0600);
+        if ($this->shared !== null && @is_dir(dirname($this->shared))) {
             $kept = self::write($this->shared, $json, 0640) || $kept;
         }
         return $kept;
