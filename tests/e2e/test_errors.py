@@ -62,7 +62,7 @@ class Mistakes(SiteTest):
     def test_a_destination_that_cannot_be_made(self):
         self.write("blocked", "a file where a folder should be")
         self.document["destinations"]["manual"]["path"] = os.path.join(self.root, "blocked/backups")
-        self.assertSays(self.bam("backup", "files", expect=2), "blocked is no folder", "correct the path")
+        self.assertSays(self.bam("backup", "files", expect=1), "blocked is no folder", "correct the path")
 
     def test_a_destination_that_may_not_be_written(self):
         user = self.as_ordinary_user()

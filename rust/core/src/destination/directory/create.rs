@@ -3,7 +3,7 @@
 use super::Directory;
 use super::disk::{look_up_group, make_for, remove_if_there};
 use crate::look;
-use crate::{Code, Error, Result, ResultExt};
+use crate::{Code, Error, Fact, Result, ResultExt};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags};
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
@@ -19,7 +19,11 @@ impl Directory {
         while let Some(folder) = above.filter(|folder| !folder.as_os_str().is_empty()) {
             if let Some(found) = look::follow(folder)? {
                 if !found.is_dir() {
-                    return Err(Error::of_path(Code::Config, folder, "is no folder")
+                    let what = format!("cannot create the folder {}", self.path.display());
+                    return Err(Error::new(Code::Io, what)
+                        .caused_by(format!("{} is no folder", folder.display()))
+                        .doing("create the folder")
+                        .with(Fact::Path, self.path.display())
                         .hint("correct the path of this destination"));
                 }
                 break;
