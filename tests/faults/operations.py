@@ -23,6 +23,8 @@ class Operation:
     may_go = False
     # Places where a kill may hide a backup until the next run that writes there.
     hides = frozenset()
+    # A copy is missing when it begins.
+    lacks = False
 
     def __init__(self, name, **options):
         self.name = name
@@ -91,6 +93,7 @@ class Prepared(Operation):
 
 class Replicate(Operation):
     """A copy of each backup is lost."""
+    lacks = True
 
     def history(self, world):
         for source in ("archive", "files"):
@@ -204,6 +207,7 @@ class Import(Operation):
 class Schedule(Operation):
     """A run that backs up, completes the copy that an earlier one could not make, and removes what is too old."""
     may_go = True
+    lacks = True
 
     def following(self, world):
         # Only the schedule writes down when it ran.

@@ -31,7 +31,8 @@ class Prepared:
         self.words = operation.command(world)
         self.old = world.site()
         self.foreign = world.foreign()
-        self.before = listing(world)
+        # A copy that lay at a place and is gone is told.
+        self.before = listing(world, (3,) if operation.lacks else (0,))
         self.remembered = remembered(world)
         self.put_back()
         done = world.bam(*self.words, counted=True)
@@ -117,10 +118,11 @@ class Prepared:
         if changed:
             yield f"foreign files changed: {changed}"
 
-    @staticmethod
-    def codes_of(done):
-        """What lists may end with: what could not be remembered to be erased, they miss, and that was told."""
-        return (0, 3) if "was erased, which is not remembered" in done.err else (0,)
+    def codes_of(self, done):
+        """What lists may end with: what could not be remembered to be erased, they miss, and that was told; a copy that was
+        missing before may still be."""
+        missed = "was erased, which is not remembered" in done.err or self.operation.lacks and done.code != 0
+        return (0, 3) if missed else (0,)
 
     def words_of(self, done, fault):
         if done.code not in (0, 1, 2, 3, 4, *([130] if fault == "dead" else [])):

@@ -14,8 +14,8 @@ struct Site {
 impl Site {
     fn new() -> Site {
         let dir = tempfile::tempdir().expect("a folder");
-        fs::create_dir_all(dir.path().join("files")).expect("made");
-        fs::write(dir.path().join("files/note"), "field note").expect("written");
+        fs::create_dir_all(dir.path().join("site/files")).expect("made");
+        fs::write(dir.path().join("site/files/note"), "field note").expect("written");
         Site { dir }
     }
 
@@ -25,7 +25,7 @@ impl Site {
 
     fn document(&self) -> Document {
         let text = json!({
-            "site": {"root": self.dir.path()},
+            "site": {"root": self.path("site")},
             "sources": {"files": {"type": "files", "path": "files"}},
             "destinations": {
                 "near": {"type": "directory", "path": self.path("near")},
@@ -129,7 +129,7 @@ fn a_damaged_copy_is_not_spread() {
 fn nothing_goes_when_the_new_backup_failed() {
     let site = Site::new();
     site.run(json!({"job": "run", "schedule": "weekly"})).expect("made");
-    fs::rename(site.path("files"), site.path("gone")).expect("moved");
+    fs::rename(site.path("site/files"), site.path("gone")).expect("moved");
     let error = site.run(json!({"job": "run", "schedule": "weekly"})).expect_err("no source");
     assert_eq!(error.code(), Code::NotFound);
     assert_eq!((site.backups("near").len(), site.backups("far").len()), (1, 1));

@@ -8,6 +8,7 @@ use super::client;
 use crate::config::Connection;
 use crate::look;
 use crate::{Code, Error, Fact, Result};
+use crossbeam_channel::RecvTimeoutError;
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
 use std::path::Path;
@@ -51,8 +52,15 @@ pub(crate) fn open(connection: &Connection, database: Option<&str>, packet: usiz
 fn login(options: OptsBuilder) -> Option<Conn> {
     let (ready, conn) = crossbeam_channel::bounded(1);
     let login = move || drop(Conn::new(options).ok().map(|conn| ready.send(conn)));
-    std::thread::Builder::new().name("bam-login".into()).spawn(login).ok()?;
-    conn.recv_timeout(PATIENCE).ok()
+    let thread = std::thread::Builder::new().name("bam-login".into()).spawn(login).ok()?;
+    match conn.recv_timeout(PATIENCE) {
+        Err(RecvTimeoutError::Timeout) => None,
+        answered => {
+            // With it goes its copy of the password.
+            let _ = thread.join();
+            answered.ok()
+        }
+    }
 }
 
 /// The socket, or else TCP; `None` for a server elsewhere. As the clients do, `localhost` means the socket.

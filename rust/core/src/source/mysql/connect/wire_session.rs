@@ -57,7 +57,11 @@ impl<'c> WireSession<'c> {
         });
         let thread =
             thread.map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
-        let Some(id) = monitor.receive(&id)? else { return Ok(None) };
+        let Some(id) = monitor.receive(&id)? else {
+            // With it goes its copy of the password.
+            let _ = thread.join();
+            return Ok(None);
+        };
         Ok(Some(WireSession {
             thread: Some(thread),
             questions: Some(questions),
