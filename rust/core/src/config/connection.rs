@@ -4,9 +4,12 @@ use super::{Database, Document, hide};
 use crate::{Code, Error, Result, ResultExt, Secret};
 use percent_encoding::percent_decode_str;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
+
+/// No more of a password file is read.
+const LONGEST_LINE: usize = 4096;
 
 /// Which server a database lives on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,10 +263,12 @@ pub(crate) fn text(encoded: &str, what: &str) -> Result<String> {
 /// The first line of a file, without its end.
 fn first_line(path: &Path) -> Result<Secret> {
     let file = File::open(path).at("cannot read the password file", path)?;
-    let mut line = Zeroizing::new(Vec::with_capacity(4096));
-    BufReader::new(file.take(4096)).read_until(b'\n', &mut line).at("cannot read the password file", path)?;
-    let end = line.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let password = end.unwrap_or(&line);
+    // Into the one buffer that is erased, which never has to grow.
+    let mut text = Zeroizing::new(Vec::with_capacity(LONGEST_LINE + 1));
+    file.take(LONGEST_LINE as u64).read_to_end(&mut text).at("cannot read the password file", path)?;
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_whole = line.len() < text.len();
+    let password = line.strip_suffix(b"\r").filter(|_| is_whole).unwrap_or(line);
     if password.is_empty() {
         return Err(config(format!("the first line of the password file {} is empty", path.display())));
     }
