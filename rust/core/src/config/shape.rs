@@ -93,7 +93,12 @@ fn login(line: &str) -> Option<Range<usize>> {
         }
         let length = if front.ends_with("://") {
             match next_url(value) {
-                Some(end) if colon + 1 + end <= last => value.get(..end)?.rfind('@')?,
+                Some(end) if colon + 1 + end <= last => match value.get(..end)?.rfind('@') {
+                    Some(at) => at,
+                    None if is_port(value) => return None,
+                    // What looks like another address stands in its password.
+                    None => last - colon - 1,
+                },
                 _ => last - colon - 1,
             }
         } else {

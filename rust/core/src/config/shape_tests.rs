@@ -22,6 +22,8 @@ fn passwords_in_any_text_are_hidden() {
             "https://h/?key=T0k, api_key=T1k x-auth=T2k",
             "https://h/?key=[hidden], api_key=[hidden] x-auth=[hidden]",
         ),
+        ("no key \"mysql://u:p \"mysql://x p@h/n\"", "no key \"mysql://u:[hidden]@h/n\""),
+        ("no sftp://host:22/x, \"sftp://u:p@h/b\"", "no sftp://host:22/x, \"sftp://u:[hidden]@h/b\""),
         ("two\nlines u:p@h\nand me@h", "two\nlines u:[hidden]@h\nand me@h"),
     ] {
         assert_eq!(by_shape(text.to_owned()), expected);
