@@ -257,14 +257,14 @@ pub fn remember(document: &Document, file: &str, sidecar: &Sidecar, at: &[String
 }
 
 /// Remembers that a backup lies at more places now.
-pub fn lies_at(document: &Document, file: &str, places: &[&str], monitor: &Monitor) {
+pub fn lies_at(document: &Document, file: &str, places: &[impl AsRef<str>], monitor: &Monitor) {
     let mut made = Made::of(document);
     let Some(known) = plain_name(file).and_then(|name| made.known.get_mut(&name)) else { return };
     let mut at: Vec<String> = serde_json::from_value(known["at"].clone()).unwrap_or_default();
     let before = at.len();
-    for place in places {
+    for place in places.iter().map(AsRef::as_ref) {
         if !at.iter().any(|known| known == place) {
-            at.push((*place).to_owned());
+            at.push(place.to_owned());
         }
     }
     // Of one that says nothing of its places nobody knows what else there is.
@@ -299,11 +299,12 @@ pub fn not_erased(
     let erasing = made.being_erased();
     let still = |backup: &&Backup| plain_name(&backup.file).is_some_and(|name| erasing.contains(&*name));
     // Most often there are none.
-    let still: Vec<_> =
-        if erasing.is_empty() { return } else { listing.backups.iter().filter(still).collect() };
+    if erasing.is_empty() {
+        return;
+    }
     // Nor while a run is at it, which may be that one.
     let Ok(_lock) = lock::acquire(document) else { return };
-    for backup in still {
+    for backup in listing.backups.iter().filter(still) {
         let is_there = places.iter().any(|place| {
             let whole = backup.copy_at(place.id()).is_some_and(|copy| copy.whole);
             whole && matches!(place.stat(&backup.file), Ok(Some(_)))

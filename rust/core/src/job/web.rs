@@ -61,7 +61,6 @@ pub(super) fn refuse_served_folder(
     let Some(inside) = lies_in(folder, &document.site.docroot())? else { return Ok(()) };
     let lies = format!("{} lies in the docroot", folder.display());
     let (there, inside_there) = there(folder, &inside)?;
-    let mut refused = !is_encrypted;
     let (text, kind, hint) = match served(&document.site, there, inside_there, monitor) {
         Served::No(_) => return Ok(()),
         Served::Yes(url) => (
@@ -71,14 +70,11 @@ pub(super) fn refuse_served_folder(
         ),
         // There the site's own private files lie as open, or as closed, as Drupal keeps them.
         Served::Unknown(why) if !is_encrypted && is_kept_private(&document.site, folder)? => {
-            refused = false;
-            (
-                format!(
-                    "{lies}, where Drupal's .htaccess keeps Apache from it; of other web servers it is not known: {why}"
-                ),
-                NoteKind::Warning,
-                String::new(),
-            )
+            let text = format!(
+                "{lies}, where Drupal's .htaccess keeps Apache from it; of other web servers it is not known: {why}; {ELSEWHERE}"
+            );
+            monitor.note(NoteKind::Warning, text);
+            return Ok(());
         }
         Served::Unknown(why) => (
             format!("{lies}, and whether the web server hands out what is in it is not known: {why}"),
@@ -88,7 +84,7 @@ pub(super) fn refuse_served_folder(
             ),
         ),
     };
-    if !refused {
+    if is_encrypted {
         monitor.note(kind, format!("{text}; {ELSEWHERE}"));
         return Ok(());
     }

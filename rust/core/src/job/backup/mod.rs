@@ -338,9 +338,7 @@ impl Run<'_> {
         if !repositories.is_empty() {
             let (saved, more) = self.to_repositories(named, repositories)?;
             bytes = (bytes.0 + saved.0, bytes.1 + saved.1);
-            let at = arrived(&more);
-            let at: Vec<&str> = at.iter().map(String::as_str).collect();
-            made::lies_at(self.document, &named.file(), &at, self.monitor);
+            made::lies_at(self.document, &named.file(), &arrived(&more), self.monitor);
             outcomes.extend(more);
         }
         Ok((outcomes, bytes, written))

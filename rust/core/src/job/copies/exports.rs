@@ -93,14 +93,14 @@ pub fn of(
             continue;
         }
         let told = entry["disk"].as_str();
-        let look = || -> Result<_> {
+        let find = || -> Result<_> {
             let now = path.parent().map(|folder| Disk::of(document, folder)).transpose()?.flatten();
             let at_hand = now.as_ref().is_some_and(|now| told.is_none_or(|told| now.name == told));
             // Where its disk is at hand, the file is there or it is no copy.
             let is_copy = !at_hand || look::follow(&path)?.is_some_and(|found| found.len() == backup.size);
             Ok((now, at_hand, is_copy))
         };
-        let (now, at_hand) = match look() {
+        let (now, at_hand) = match find() {
             Ok((now, at_hand, true)) => (now, at_hand),
             Ok(_) => continue,
             Err(error) => {

@@ -344,11 +344,12 @@ fn parent(place: &dyn Snapshots, sidecar: &Sidecar) -> Result<Option<String>> {
     Ok(all.iter().filter(same).max_by_key(number).map(|one| one.id.clone()))
 }
 
-/// What restic could not read: what has vanished is told; all else fails the backup, unless errors are ignored.
+/// Whether what restic could not read was gone.
 fn has_vanished(cause: &str) -> bool {
     cause.to_ascii_lowercase().contains("no such file")
 }
 
+/// What restic could not read: what has vanished is told; all else fails the backup, unless errors are ignored.
 fn tell_lost(lost: &[(String, String)], ignore_errors: bool, monitor: &Monitor) -> Result<()> {
     let shown = |path: &str| show(path.as_bytes());
     let mut first = None;

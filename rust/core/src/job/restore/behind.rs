@@ -69,15 +69,15 @@ fn look_at(root: &Path, parent: &[u8], name: &[u8]) -> rustix::io::Result<Option
         return Ok(None);
     }
     let text = fs::readlinkat(&parent, name, Vec::new())?.into_bytes();
-    let found = |real: Vec<u8>, leads, text| {
+    let found = |real: Vec<u8>, leads| {
         let real = PathBuf::from(OsString::from_vec(real));
-        Ok(Some(Target { real, leads, text, maker: link.st_uid }))
+        Target { real, leads, text: text.clone(), maker: link.st_uid }
     };
     let to = match fs::openat(&parent, name, handle, Mode::empty()) {
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => {
-            return found(text.clone(), Leads::Nowhere, text);
+        Err(cause) if is_gone(&cause.into()) || cause == Errno::NAMETOOLONG => {
+            return Ok(Some(found(text.clone(), Leads::Nowhere)));
         }
-        Err(Errno::ACCESS) => return found(text.clone(), Leads::Closed, text),
+        Err(Errno::ACCESS) => return Ok(Some(found(text.clone(), Leads::Closed))),
         to => to?,
     };
     let leads = match FileType::from_raw_mode(fs::fstat(&to)?.st_mode) {
@@ -86,8 +86,7 @@ fn look_at(root: &Path, parent: &[u8], name: &[u8]) -> rustix::io::Result<Option
         _ => return Ok(None),
     };
     let real = fs::readlinkat(CWD, format!("/proc/self/fd/{}", to.as_raw_fd()), Vec::new())?;
-    let found: rustix::io::Result<Option<Target>> = found(real.into_bytes(), leads, text);
-    Ok(found?.filter(|found| found.real.is_absolute()))
+    Ok(Some(found(real.into_bytes(), leads)).filter(|found| found.real.is_absolute()))
 }
 
 impl Target {
