@@ -16,15 +16,15 @@ from bamtest import BAM, SiteTest
 
 
 class WebServer:
-    """Hands out a folder on the loopback interface, or refuses all of it."""
+    """Hands out a folder on the loopback interface, but what ends like `ends` it refuses with a status."""
 
-    def __init__(self, folder, refuses=False):
+    def __init__(self, folder, refuses=None, ends=""):
         class Handler(http.server.SimpleHTTPRequestHandler):
             def __init__(self, *arguments):
                 super().__init__(*arguments, directory=folder)
 
             def do_GET(self):
-                return self.send_error(403) if refuses else super().do_GET()
+                return self.send_error(refuses) if refuses and self.path.endswith(ends) else super().do_GET()
 
             def log_message(self, *_):
                 pass
@@ -142,14 +142,24 @@ class Check(SiteTest):
         found = self.looked(2)
         self.assertFound(found, "destination", "wrong", "hands out", f"{open_server.url}/backups/")
         self.assertEqual([one for one in found["destination"] if one["state"] == "good"], [])
-        closed = WebServer(self.root, refuses=True)
+        closed = WebServer(self.root, refuses=403)
         self.addCleanup(closed.close)
         self.document["site"]["url"] = closed.url
         self.assertFound(self.looked(0), "destination", "notice", "docroot", "403")
         self.document["site"]["url"] = ""
         self.assertFound(self.looked(2), "destination", "wrong", "not known", "site.url")
         self.assertEqual(os.listdir(inside), [])
+        # A server in trouble, and one that is not this site's, prove nothing.
+        self.write("misc/drupal.js", "var Drupal = Drupal || {};")
+        for refuses, ends, code, *words in ((503, "", 2, "not known", "HTTP 503"), (403, "", 2, "not known", "misc/drupal.js", "HTTP 403"),
+                                            (429, ".gz", 2, "not known", "HTTP 429"), (403, ".gz", 0, "HTTP 403"), (404, ".gz", 0, "HTTP 404")):
+            with self.subTest(refuses=refuses, ends=ends):
+                server = WebServer(self.root, refuses, ends)
+                self.addCleanup(server.close)
+                self.document["site"]["url"] = server.url
+                self.assertFound(self.looked(code), "destination", "wrong" if code else "notice", *words)
         # A link does not hide it.
+        self.document["site"]["url"] = ""
         os.symlink(inside, self.path("link"))
         self.document["destinations"]["manual"]["path"] = self.path("link")
         self.assertFound(self.looked(2), "destination", "wrong", "docroot")
@@ -192,7 +202,7 @@ class Check(SiteTest):
             file.write("Deny from all\n")
         self.assertSays(self.bam("backup", "files", "manual"), "warning", ".htaccess keeps Apache from it", "not known")
         del self.document["site"]["private_path"]
-        closed = WebServer(self.root, refuses=True)
+        closed = WebServer(self.root, refuses=403)
         self.addCleanup(closed.close)
         self.document["site"]["url"] = closed.url
         self.bam("backup", "files", "manual")

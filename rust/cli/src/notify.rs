@@ -125,19 +125,18 @@ fn post(url: &[u8], suffix: &str, body: Option<&str>) -> Result<()> {
     if !url.starts_with("https://") && !url.starts_with("http://") {
         return Err(Error::new(Code::Config, "a notification URL must begin with https:// or http://"));
     }
-    let mut options = format!("url = {}\n", quoted(&format!("{}{suffix}", url.trim_end_matches('/'))));
+    let mut options =
+        format!("url = {}\n", environment::curl_value(&format!("{}{suffix}", url.trim_end_matches('/'))));
     if let Some(body) = body {
-        let _ = write!(options, "header = \"Content-Type: application/json\"\ndata-raw = {}\n", quoted(body));
+        let _ = write!(
+            options,
+            "header = \"Content-Type: application/json\"\ndata-raw = {}\n",
+            environment::curl_value(body)
+        );
     }
     let arguments =
         ["--config", "-", "--silent", "--fail", "--max-time", "30", "--retry", "2", "--output", "/dev/null"];
     feed(environment::clean(Command::new("curl").args(arguments)), options.as_bytes(), PATIENCE)
-}
-
-/// In curl's configuration syntax.
-fn quoted(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r");
-    format!("\"{text}\"")
 }
 
 /// Runs a program for so long at most.
@@ -184,7 +183,6 @@ mod tests {
             assert!(!is_address(bad), "{bad:?}");
         }
         assert_eq!(one_line("a\r\nBcc: b"), "a  Bcc: b");
-        assert_eq!(quoted("a\"\nurl = \"x"), "\"a\\\"\\nurl = \\\"x\"");
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub fn clean(command: &mut Command) -> &mut Command {
     command
 }
 
+/// A value in curl's configuration, which it reads from standard input so that no argument shows it (curl(1), `--config`).
+pub fn curl_value(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r");
+    format!("\"{text}\"")
+}
+
 /// Lets no core of this process be written, and no other process of the same user look into it: keys are in memory.
 /// Where the system does not let us, the work goes on.
 pub fn protect_memory() {
@@ -49,5 +55,10 @@ mod tests {
         let seen = String::from_utf8_lossy(&seen.stdout);
         assert!(!seen.contains("BAM_TEST_KEY_A") && !seen.contains("BAM_TEST_PW_B"), "{seen}");
         assert!(seen.contains("BAM_TEST_C=plain"));
+    }
+
+    #[test]
+    fn no_option_of_curl_is_smuggled_in() {
+        assert_eq!(curl_value("a\"\nurl = \"x\\"), "\"a\\\"\\nurl = \\\"x\\\\\"");
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::config::{DestinationType, Document, Site, hide};
 use crate::destination::Destination;
-use crate::{Code, Error, Monitor, NoteKind, Result, encrypt, look};
+use crate::{Code, Error, Monitor, NoteKind, Result, encrypt, environment, look};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::fs;
 use std::io::Write;
@@ -14,6 +14,9 @@ use std::process::{Command, Stdio};
 
 /// What stays as it is in the path of a URL.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'_').remove(b'-').remove(b'.');
+
+/// What every visitor of a Drupal may have (10 and later, 7), below the docroot.
+const OPEN: [&str; 2] = ["core/misc/drupal.js", "misc/drupal.js"];
 
 pub(super) enum Served {
     /// At this URL.
@@ -133,18 +136,41 @@ pub(super) fn served(site: &Site, folder: &Path, inside: &Path, monitor: &Monito
     let _ = fs::remove_file(&path);
     match answer {
         Ok((_, body)) if body.contains(&token) => Served::Yes(hide(&url)),
-        Ok((status, _)) => Served::No(format!("HTTP {status}")),
+        Ok((status, _)) => match why_not_proven(site, base, &status) {
+            Some(why) => Served::Unknown(why),
+            None => Served::No(format!("HTTP {status}")),
+        },
         Err(why) => Served::Unknown(why),
+    }
+}
+
+/// Why an answer without our bytes does not prove that nobody gets them: the server is in trouble, or is another one than
+/// that which hands out this docroot, as Drupal's own file there shows.
+fn why_not_proven(site: &Site, base: &str, status: &str) -> Option<String> {
+    if status.starts_with('5') || ["408", "425", "429"].contains(&status) {
+        return Some(format!("it answered HTTP {status}, which may pass"));
+    }
+    let (path, known) =
+        OPEN.iter().find_map(|path| Some((path, fs::read(site.docroot().join(path)).ok()?)))?;
+    let url = format!("{base}/{path}");
+    match ask(&url) {
+        Ok((_, body)) if body.as_bytes() == String::from_utf8_lossy(&known).as_bytes() => None,
+        Ok((status, _)) => Some(format!(
+            "what answers there does not hand out Drupal's own {} either (HTTP {status}), so it may not be this site's web server",
+            hide(&url)
+        )),
+        Err(why) => Some(why),
     }
 }
 
 /// Status and body. The certificate does not matter: what counts is whether our own bytes come back.
 fn ask(url: &str) -> Result<(String, String), String> {
     let options = format!(
-        "url = \"{url}\"\nsilent\nshow-error\nlocation\ninsecure\nmax-time = 10\nmax-filesize = 1000000\n\
-         write-out = \"\\n%{{http_code}}\"\n"
+        "url = {}\nsilent\nshow-error\nlocation\ninsecure\nmax-time = 10\nmax-filesize = 1000000\n\
+         write-out = \"\\n%{{http_code}}\"\n",
+        environment::curl_value(url)
     );
-    let mut child = crate::environment::clean(&mut Command::new("curl"))
+    let mut child = environment::clean(&mut Command::new("curl"))
         .args(["--disable", "--config", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
