@@ -1,5 +1,6 @@
 """File trees as they really are, through `bam backup` and `bam restore`."""
 
+import json
 import os
 import random
 import shutil
@@ -307,6 +308,36 @@ class Trees(SiteTest):
         self.assertEqual(sorted(os.listdir(os.path.join(self.files, "sub"))), ["locked"])
         with open(os.path.join(self.files, "good")) as file:
             self.assertEqual(file.read(), "good")
+
+    def test_however_much_could_not_be_read_it_stays(self):
+        """Where it is too much to be named, a folder stands for what is in it."""
+        self.document["profiles"]["default"]["ignore_errors"] = True
+        for folder in ("many", "deep/" + "/".join(["ü" * 120] * 5), "."):
+            with self.subTest(folder):
+                locked = [os.path.join("sites/default/files", folder, f"locked {number}") for number in range(1100)]
+                for path in locked:
+                    self.write(path, "the only copy", mode=0)
+                good = self.write(os.path.join("sites/default/files", folder, "good"), "good")
+                made = json.loads(self.bam("--json", "backup", "files", expect=3, **self.as_ordinary_user()).out)
+                with open(os.path.join(self.destination(), made["file"] + ".info")) as sidecar:
+                    self.assertIn('bam_missing = "1100"', sidecar.read())
+                for how in (["--path", folder], []):
+                    self.write(os.path.join("sites/default/files", folder, "good"), "spoiled")
+                    told = self.bam("restore", "latest", "--yes", *(how if folder != "." else []), expect=3, **self.as_ordinary_user())
+                    self.assertSays(told, "1100 things could not be read")
+                    self.assertEqual([path for path in locked if not os.path.exists(os.path.join(self.root, path))], [])
+                    with open(good) as file:
+                        self.assertEqual(file.read(), "good")
+                for path in locked:
+                    os.unlink(os.path.join(self.root, path))
+
+    def test_more_excludes_than_a_sidecar_holds_are_refused_before_anything_is_read(self):
+        paths = [f"{'é' * 60}{number}" for number in range(2000)]
+        for path in paths:
+            self.write("sites/default/files/" + path, "x")
+        self.document["profiles"]["default"]["sources"] = {"files": {"exclude": paths}}
+        self.assertSays(self.bam("backup", "files", expect=2), "bytes", "exclude folders or patterns")
+        self.assertEqual(self.visible(), [])
 
     @unittest.skipUnless(can_trace(), "strace is not installed, or may not trace")
     def test_what_could_not_be_read_to_its_end_replaces_nothing(self):

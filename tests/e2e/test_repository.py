@@ -251,6 +251,13 @@ exec {shutil.which("restic")} "$@"
         made = self.bam_json("backup", "files", "inc", expect=3, **as_user)
         self.assertEqual(made["exit_code"], 3)
         self.assertIn("secret", json.dumps(made["notes"]))
+        # More than restic's messages about it that are kept.
+        locked = [self.write(f"sites/default/files/many/{'long name ' * 20}{number}", "x", mode=0) for number in range(1100)]
+        as_user = self.as_ordinary_user()
+        made = self.bam_json("backup", "files", "inc", expect=3, **as_user)
+        self.assertIn("and ", made["notes"][-1]["text"])
+        self.assertSays(self.bam("restore", "latest", "--yes", expect=3, **as_user), "1101 things could not be read")
+        self.assertEqual([path for path in locked if not os.path.exists(path)], [])
 
 
 class Refused(RepositoryTest):

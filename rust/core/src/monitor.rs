@@ -80,6 +80,17 @@ struct Notes {
     /// How many more there were, and the gravest kind among them.
     more: u64,
     gravest: Option<NoteKind>,
+    /// How many say that something is missing, of all.
+    missing: u64,
+}
+
+impl Notes {
+    /// Counts further ones, of which nothing else is kept.
+    fn count(&mut self, kind: NoteKind, number: u64) {
+        self.more += number;
+        self.gravest = self.gravest.max(Some(kind));
+        self.missing += if kind == NoteKind::Missing { number } else { 0 };
+    }
 }
 
 /// What of a job outlives one call, of a connection, say: its cancel flag, and whom to tell. One of its own is never raised.
@@ -116,10 +127,10 @@ impl Cancel {
     pub(crate) fn note(&self, kind: NoteKind, text: impl Into<String>) {
         let mut notes = lock(&self.0.notes);
         if notes.kept.len() < MAX_NOTES {
+            notes.missing += u64::from(kind == NoteKind::Missing);
             notes.kept.push(Note { kind, text: by_shape(text.into()) });
         } else {
-            notes.more += 1;
-            notes.gravest = notes.gravest.max(Some(kind));
+            notes.count(kind, 1);
         }
     }
 }
@@ -252,6 +263,18 @@ impl Monitor {
         self.cancelled.note(kind, text);
     }
 
+    /// Counts notes like the one before, which nobody will read.
+    pub(crate) fn note_more(&self, kind: NoteKind, number: u64) {
+        if number > 0 {
+            lock(&self.cancelled.0.notes).count(kind, number);
+        }
+    }
+
+    /// How many notes so far say that something is missing, those included of which only the number is kept.
+    pub(crate) fn missing(&self) -> u64 {
+        lock(&self.cancelled.0.notes).missing
+    }
+
     /// The notes so far, in order; where there were very many, the last one says how many more.
     pub fn notes(&self) -> Vec<Note> {
         let notes = lock(&self.cancelled.0.notes);
@@ -291,5 +314,8 @@ mod tests {
         let notes = monitor.notes();
         assert_eq!((notes.len(), notes[MAX_NOTES].kind), (MAX_NOTES + 1, NoteKind::Missing));
         assert!(notes[MAX_NOTES].text.contains("20"), "{:?}", notes[MAX_NOTES]);
+        monitor.note_more(NoteKind::Missing, 30);
+        assert_eq!(monitor.missing(), 31);
+        assert!(monitor.notes()[MAX_NOTES].text.contains("50"));
     }
 }

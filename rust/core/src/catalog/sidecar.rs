@@ -279,6 +279,17 @@ impl Sidecar {
         self.set(key, hex(digest));
     }
 
+    /// Notes how many things are missing. Where they are told as paths, or none of them is one, there is such a list; not so
+    /// up to version 0.3.0.
+    pub fn set_missing(&mut self, number: u64) {
+        if number > 0 {
+            self.set_number(key::MISSING, number);
+            if !self.has(key::UNREAD) {
+                self.set(key::UNREAD, "");
+            }
+        }
+    }
+
     /// A list that [`Sidecar::set_list`] wrote.
     pub fn list(&self, key: &str) -> Vec<Vec<u8>> {
         let items = self.get(key).unwrap_or_default().split_ascii_whitespace();
@@ -291,6 +302,35 @@ impl Sidecar {
         let items: Vec<String> =
             items.into_iter().map(|item| percent_encode(item.as_ref(), ENCODED).to_string()).collect();
         self.set(key, items.join(" "));
+    }
+
+    /// The same of paths, of which the empty one is `.`.
+    pub fn set_paths<B: AsRef<[u8]>>(&mut self, key: &str, paths: impl IntoIterator<Item = B>) {
+        let paths = paths.into_iter().map(|path| match path.as_ref() {
+            b"" => b".".to_vec(),
+            path => path.to_vec(),
+        });
+        self.set_list(key, paths);
+    }
+
+    /// A list that [`Sidecar::set_paths`] wrote.
+    pub fn paths(&self, key: &str) -> Vec<Vec<u8>> {
+        self.list(key).into_iter().map(|path| if path == b"." { Vec::new() } else { path }).collect()
+    }
+
+    /// Fails where its text has more than `most` bytes: beyond [`SIDECAR_MAX`](crate::destination::SIDECAR_MAX) nobody reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Config`]
+    pub fn check_length(&self, most: u64) -> Result<()> {
+        let length = self.to_string().len() as u64;
+        if length <= most {
+            return Ok(());
+        }
+        let text = format!("what is to be noted beside the backup takes {length} bytes, {most} are the most");
+        Err(Error::new(Code::Config, text)
+            .hint("exclude folders or patterns in place of very many single paths"))
     }
 }
 

@@ -5,6 +5,7 @@
 //! the backup exist.
 
 use crate::catalog::FileName;
+use crate::source::unread::Unread;
 use crate::{Monitor, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -134,8 +135,45 @@ pub struct Saved {
     pub files: u64,
     /// Bytes of them.
     pub bytes: u64,
-    /// What could not be read, and why.
-    pub lost: Vec<(String, String)>,
+    /// What could not be read.
+    pub lost: Lost,
+}
+
+/// What could not be read.
+#[derive(Debug, Clone, Default)]
+pub struct Lost {
+    /// The first of it, and why; also what was gone.
+    pub told: Vec<(String, String)>,
+    /// How many more there are that were not gone.
+    pub further: u64,
+    /// All that was not gone, as paths below `/`.
+    pub unread: Unread,
+}
+
+impl Lost {
+    /// How many are told.
+    const MOST: usize = 1000;
+
+    /// Takes in one more.
+    pub fn add(&mut self, path: &str, cause: String) {
+        let is_gone = has_vanished(&cause);
+        if !is_gone {
+            // What is not UTF-8 is not told as it is: the folder stands for it.
+            let known = path.split_once(char::REPLACEMENT_CHARACTER).map(|(known, _)| known);
+            let known = known.map_or(path, |known| known.rsplit_once('/').map_or("", |(folder, _)| folder));
+            self.unread.add(known.trim_start_matches('/').as_bytes());
+        }
+        if self.told.len() < Self::MOST {
+            self.told.push((path.to_owned(), cause));
+        } else if !is_gone {
+            self.further += 1;
+        }
+    }
+}
+
+/// Whether what restic could not read was gone.
+pub fn has_vanished(cause: &str) -> bool {
+    cause.to_ascii_lowercase().contains("no such file")
 }
 
 /// What is known of a place without opening it.

@@ -7,9 +7,10 @@
 use super::content::{Body, Opened};
 use super::exclude::Excludes;
 use super::prefetch;
+use super::unread::Unread;
 use super::walk::{Bare, Found, Id, Losses, Place, Walk, What, id, lost, withheld};
 use crate::archive::{Attribute, Entry, EntryKind, Extras, show};
-use crate::{Monitor, NoteKind, Result};
+use crate::{Code, Error, Monitor, NoteKind, Result};
 use rustix::fs::{AtFlags, Stat};
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -54,15 +55,11 @@ pub struct TreeReport {
     pub skipped: u64,
     /// What could not be read and was ignored, as asked for.
     pub missing: u64,
-    /// What of that is not in the archive, with all below it, or not to its end, as paths in it: the first of them.
+    /// What of that is not in the archive, with all below it, or not to its end, as paths in it ([`Unread`]).
     pub unread: Vec<Vec<u8>>,
     /// Folders behind links out of the tree, as paths in the archive: the first [`MAX_FOLLOWED`] of them.
     pub followed: Vec<Vec<u8>>,
 }
-
-/// How many things that could not be read are told by name, and how long their paths may be.
-pub(crate) const MAX_UNREAD: usize = 1000;
-pub(super) const LONGEST_UNREAD: usize = 1024;
 
 /// How many folders behind links are told.
 pub const MAX_FOLLOWED: usize = 100;
@@ -159,8 +156,9 @@ impl Pass<'_, '_> {
         self.report.vanished = losses.iter().map(|l| l.vanished).sum();
         self.report.skipped = losses.iter().map(|l| l.skipped).sum();
         self.report.missing += losses.iter().map(|l| l.missing).sum::<u64>();
-        self.report.unread =
-            losses.iter().flat_map(|losses| &losses.unread).map(|path| self.archived(path)).collect();
+        let mut unread = Unread::default();
+        losses.iter().for_each(|losses| unread.join(&losses.unread));
+        self.report.unread = unread.paths().map(|path| self.archived(path)).collect();
         let bare = losses.into_iter().map(|losses| losses.bare).reduce(Bare::and).unwrap_or_default();
         self.report.missing += bare.tell(self.monitor);
         Ok(self.report)
@@ -217,8 +215,11 @@ impl Pass<'_, '_> {
             self.monitor.note(NoteKind::Missing, text);
             self.report.missing += 1;
             // Of one with several names those after it have no content of their own that a restore could do without.
-            if stat.st_nlink < 2 {
-                self.losses.name(path);
+            if stat.st_nlink < 2 && !self.losses.unread.add_cut(path) {
+                let text =
+                    "could not be read to its end, nor could many before it: more than can be recorded";
+                return Err(Error::of_path(Code::Io, &absolute, text)
+                    .hint("look at the disk: `dmesg` tells of its errors"));
             }
         } else if opened.is_changed() {
             self.monitor.note(NoteKind::Warning, format!("{} changed while it was read", show(path)));

@@ -34,5 +34,6 @@ pub mod table_places;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tool;
+pub mod unread;
 mod untouched;
 mod walk;

@@ -1,7 +1,8 @@
 //! What a folder tree consists of, for a program that reads it by itself: where it really lies, what is left out of it, and
 //! which links the archive has where the disk has something else.
 
-use super::files::{FileTree, LINKED, MAX_LINKED, MAX_UNREAD};
+use super::files::{FileTree, LINKED, MAX_LINKED};
+use super::unread::Unread;
 use super::walk::{Found, Id, Place, Walk, What, id, lost, withheld};
 use crate::{Monitor, NoteKind, Result};
 use rustix::fs::{AtFlags, Stat};
@@ -45,8 +46,8 @@ pub struct Outline {
     pub followed: Vec<Vec<u8>>,
     /// What could not be read and is left out, as asked for.
     pub missing: u64,
-    /// That as paths in the archive, with all below them: the first of them.
-    pub unread: Vec<Vec<u8>>,
+    /// That as paths in the archive, with all below them.
+    pub unread: Unread,
 }
 
 /// Files with several names, by what they are: the path in the archive of the first one.
@@ -75,7 +76,7 @@ impl Outline {
         if place.reach.as_ref().is_some_and(|reach| !reach.reads(&stat)) {
             monitor.note(NoteKind::Missing, withheld(path));
             self.missing += 1;
-            self.unread.push(archived);
+            self.unread.add(&archived);
             self.left_out.push(real.to_vec());
             return Ok(());
         }
@@ -145,8 +146,7 @@ impl FileTree {
         });
         outline.places.extend(trees.collect::<Vec<_>>());
         outline.missing += walk.losses.missing;
-        outline.unread.extend(walk.losses.unread.iter().map(|path| self.path_of(path)));
-        outline.unread.truncate(MAX_UNREAD);
+        walk.losses.unread.paths().for_each(|path| outline.unread.add(&self.path_of(path)));
         outline.left_out.extend(walk.left_out.take().unwrap_or_default());
         // What is a place of its own is not left out for having been met elsewhere, too.
         let places: HashSet<&[u8]> = outline.places.iter().map(|(real, _)| real.as_slice()).collect();

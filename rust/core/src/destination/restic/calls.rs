@@ -44,11 +44,11 @@ impl Repository {
                 Some(write) => Some(&mut **write),
                 None => None,
             };
-            let ended = pipes::lines(&self.access, call, feed, &mut |line| {
+            let mut ended = pipes::lines(&self.access, call, feed, &mut |line| {
                 report.line(line, monitor);
                 Ok(())
             })?;
-            ended.said.lines().for_each(|line| report.line(line.as_bytes(), monitor));
+            ended.each_line(&mut |line| report.line(line, monitor))?;
             // 3: something could not be read; the snapshot is there.
             match (ended.status.code(), report.saved) {
                 (Some(0 | 3), Some(saved)) => Ok(Saved { lost: report.lost, ..saved }),

@@ -4,19 +4,32 @@ use super::access::Access;
 use super::program::{Call, TICK, start};
 use crate::{Code, Error, Result, threads};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::process::{ExitStatus, Stdio};
 
 /// How it ended.
 pub(super) struct Ended {
     pub status: ExitStatus,
+    /// The beginning of what it said on stderr.
     pub said: String,
+    all: File,
 }
 
 impl Ended {
     /// Fails where it did.
     pub fn check(self, access: &Access) -> Result<Ended> {
         if self.status.success() { Ok(self) } else { Err(access.explain(self.status, &self.said)) }
+    }
+
+    /// All that it said on stderr, line by line.
+    pub fn each_line(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let unread = |cause| Error::new(Code::Io, "cannot read what restic said").because(cause);
+        self.all.seek(SeekFrom::Start(0)).map_err(unread)?;
+        for line in BufReader::new(&self.all).split(b'\n') {
+            each(&line.map_err(unread)?);
+        }
+        Ok(())
     }
 }
 
@@ -68,7 +81,7 @@ pub(super) fn lines(
         }));
     }
     let _ = reader.join();
-    let ended = Ended { status: done?, said: running.said() };
+    let ended = Ended { status: done?, said: running.said(), all: running.all_said()? };
     match fed {
         // It ended before it had read all: why, it says itself.
         Err(error) if is_broken_pipe(&error) && !ended.status.success() => Ok(ended),

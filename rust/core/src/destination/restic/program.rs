@@ -129,6 +129,13 @@ impl Running {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    /// The file that holds all of it.
+    pub fn all_said(&self) -> Result<File> {
+        self.said
+            .try_clone()
+            .map_err(|cause| Error::new(Code::Io, "cannot read what restic said").because(cause))
+    }
+
     /// Ends it early, so that nothing becomes of what it was doing: an interrupt lets it take its lock away.
     pub fn stop(&mut self) {
         if self.status.is_some() {

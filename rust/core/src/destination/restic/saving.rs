@@ -1,17 +1,14 @@
 //! What `restic backup --json` tells while it saves: how far it is, what it could not read, what became of it.
 
 use crate::Monitor;
-use crate::destination::snapshots::Saved;
+use crate::destination::snapshots::{Lost, Saved};
 use serde_json::Value;
-
-/// How many losses are kept.
-const MOST: usize = 1000;
 
 /// What was told so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub saved: Option<Saved>,
-    pub lost: Vec<(String, String)>,
+    pub lost: Lost,
     seen: u64,
 }
 
@@ -29,10 +26,10 @@ impl Report {
                     monitor.set_current(current);
                 }
             }
-            Some("error") if self.lost.len() < MOST => {
+            Some("error") => {
                 let error = &told["error"];
                 let cause = error["message"].as_str().map(str::to_owned).unwrap_or_else(|| in_words(error));
-                self.lost.push((told["item"].as_str().unwrap_or_default().to_owned(), cause));
+                self.lost.add(told["item"].as_str().unwrap_or_default(), cause);
             }
             Some("summary") => {
                 let bytes = number("total_bytes_processed");
@@ -43,7 +40,7 @@ impl Report {
                     added: number("data_added"),
                     files: number("total_files_processed"),
                     bytes,
-                    lost: Vec::new(),
+                    lost: Lost::default(),
                 });
             }
             _ => {}

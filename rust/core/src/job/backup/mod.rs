@@ -30,7 +30,7 @@ use super::restore::recover;
 use super::{ids, keys, lock, made, places, same, web};
 use crate::catalog::{BackupId, Listing, NEWEST_FORMAT, Sidecar, SiteIdentity, hex, key};
 use crate::config::{Compression, Document, EncryptionKind, Profile, by_shape, hide};
-use crate::destination::{Destination, Existing};
+use crate::destination::{Destination, Existing, SIDECAR_MAX};
 use crate::{Code, Error, Fact, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -97,6 +97,7 @@ fn attempt(
     let text = format!("backing up {source} with profile {} to {places}", choice.profile);
     monitor.note(NoteKind::Info, text);
     let plan = Arc::new(BackupPlan::of(document, choice, profile, monitor)?);
+    plan.check_excludes()?;
     if matches!(profile.encryption, EncryptionKind::Aes256 | EncryptionKind::AesModule) {
         keys::warn_if_inside(document, &plan.folders(), plan.has_database(), monitor);
     }
@@ -279,8 +280,7 @@ impl Run<'_> {
         let mut pipeline = Pipeline::start(kind, level, &named.entry(), cipher, delivery)?;
         let expected = Expected::start(self.choice, plan, self.state_dir, monitor);
         monitor.phase(Phase::BackingUp);
-        let missing = || monitor.notes().iter().filter(|note| note.kind == NoteKind::Missing).count();
-        let before = missing();
+        let before = monitor.missing();
         let wrote = match plan.write(&mut pipeline, named.id.0, self.state_dir, monitor) {
             Ok(wrote) => wrote,
             Err(error) => return Err(pipeline.abandon(error)),
@@ -291,9 +291,7 @@ impl Run<'_> {
         monitor.phase(Phase::Finishing);
         let mut sidecar = describe(self.document, self.choice, plan, named, self.description);
         wrote.describe(&mut sidecar);
-        if let Some(missing) = missing().checked_sub(before).filter(|missing| *missing > 0) {
-            sidecar.set_number(key::MISSING, missing as u64);
-        }
+        sidecar.set_missing(monitor.missing().saturating_sub(before));
         plan.describe_excludes(&mut sidecar);
         if let Some(Claims { index, tables }) = index {
             sidecar.set(key::INDEX, index.to_string());
@@ -303,6 +301,7 @@ impl Run<'_> {
         }
         seal.seal()?.stamp(&mut sidecar, &finished.written, keys.as_ref());
         sidecar.set_list(key::COPIES, &self.choice.destinations);
+        sidecar.check_length(SIDECAR_MAX)?;
         let written = finished.written.clone();
         let outcomes = finished.commit(&sidecar.to_string());
         let at = arrived(&outcomes);

@@ -5,6 +5,7 @@ use crate::catalog::{Kind, Sidecar, key};
 use crate::config::{
     Connection, Document, Driver, Profile, Site, Source, SourceCode, SourceSettings, SourceType, names_table,
 };
+use crate::destination::SIDECAR_MAX;
 use crate::job::choose::{self, Choice};
 use crate::job::lock;
 use crate::job::member_path::join;
@@ -329,6 +330,17 @@ impl BackupPlan {
                 sidecar.set_list(key::EXCLUDED_PATTERNS, patterns);
             }
         }
+    }
+
+    /// Fails where what is left out by name takes more than half of a sidecar, before anything is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Config`]
+    pub fn check_excludes(&self) -> Result<()> {
+        let mut sidecar = Sidecar::new();
+        self.describe_excludes(&mut sidecar);
+        sidecar.check_length(SIDECAR_MAX / 2)
     }
 
     /// Whether a database is read.

@@ -38,7 +38,7 @@ impl Wrote {
                 sidecar.set_list(key::FOLLOWED, &files.followed);
             }
             if !files.unread.is_empty() {
-                sidecar.set_list(key::UNREAD, &files.unread);
+                sidecar.set_paths(key::UNREAD, &files.unread);
             }
         }
         if let Some(dump) = &self.dump {

@@ -7,14 +7,16 @@ use crate::archive::show;
 use crate::catalog::{Sidecar, key};
 use crate::config::Document;
 use crate::destination::snapshots::{
-    ABOUT, DATABASE, FILE, FILES, Folders, ID, PART, PARTS, RUN, SITE, Saved, Snapshot, Snapshots, WHOLE, tag,
+    ABOUT, DATABASE, FILE, FILES, Folders, ID, Lost, PART, PARTS, RUN, SITE, Saved, Snapshot, Snapshots,
+    WHOLE, has_vanished, tag,
 };
 use crate::job::backup::sources::BackupPlan;
 use crate::job::backup::write::Wrote;
 use crate::job::member_path::{below, join};
 use crate::source::database::{self, DumpReport};
-use crate::source::files::{MAX_UNREAD, TreeReport};
+use crate::source::files::TreeReport;
 use crate::source::outline::Link;
+use crate::source::unread::Unread;
 use crate::threads::spawn_scoped;
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use std::collections::BTreeSet;
@@ -82,8 +84,7 @@ fn machine() -> String {
 
 /// Saves a backup: dump and folders at the same time, and then what makes it exist.
 pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Result<Done> {
-    let missing = || monitor.notes().iter().filter(|note| note.kind == NoteKind::Missing).count();
-    let before = missing();
+    let before = monitor.missing();
     let run = Run::new(place, saving, monitor);
     // Read before anything is saved: it is what the last run left.
     let parent = if saving.plan.trees().is_empty() { None } else { parent(place, saving.sidecar)? };
@@ -99,7 +100,7 @@ pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Re
         return Err(error);
     }
     let mut ids = [name(&dump), name(&tree)].concat();
-    let (about, parts, done) = run.about(dump, tree, missing().saturating_sub(before));
+    let (about, parts, done) = run.about(dump, tree, monitor.missing().saturating_sub(before));
     monitor.check()?;
     ids.push(run.mark(&about, &parts)?);
     if !place.are_there(&ids) {
@@ -126,22 +127,25 @@ struct Trees {
     places: Vec<(Vec<u8>, Vec<u8>)>,
     links: Vec<Link>,
     followed: Vec<Vec<u8>>,
-    unread: Vec<Vec<u8>>,
+    unread: Unread,
     further: (u64, u64),
 }
 
 impl Trees {
-    /// What restic could not read, as paths in the archive.
-    fn lost(&self, saved: &Saved) -> Vec<Vec<u8>> {
-        let lost = saved.lost.iter().filter(|(_, cause)| !has_vanished(cause));
-        lost.filter_map(|(path, _)| {
-            let places =
-                self.places.iter().filter_map(|(real, at)| Some((at, below(path.as_bytes(), real)?)));
+    /// What could not be read, by us or by restic, as paths in the archive.
+    fn unread(&self, saved: &Saved) -> Unread {
+        let mut unread = self.unread.clone();
+        for path in saved.lost.unread.paths().map(|path| [&b"/"[..], path].concat()) {
+            let places = self.places.iter().filter_map(|(real, at)| Some((at, below(&path, real)?)));
             // Of places in one another the inner one is meant.
-            let (at, rest) = places.min_by_key(|(_, rest)| rest.len())?;
-            Some(join(at, rest))
-        })
-        .collect()
+            if let Some((at, rest)) = places.min_by_key(|(_, rest)| rest.len()) {
+                unread.add(&join(at, rest));
+            }
+            // What stands for all that is below it may stand above.
+            let inside = self.places.iter().filter(|(real, _)| below(real, &path).is_some());
+            inside.for_each(|(_, at)| unread.add(at));
+        }
+        unread
     }
 
     /// What a sidecar tells of them.
@@ -152,7 +156,7 @@ impl Trees {
             files: saved.files.saturating_sub(self.further.0),
             bytes: saved.bytes.saturating_sub(self.further.1),
             followed,
-            unread: self.unread.iter().cloned().chain(self.lost(saved)).take(MAX_UNREAD).collect(),
+            unread: self.unread(saved).paths().map(<[u8]>::to_vec).collect(),
             ..TreeReport::default()
         }
     }
@@ -219,7 +223,7 @@ impl<'a> Run<'a> {
             found.places.extend(outline.places);
             found.links.extend(outline.links);
             found.followed.extend(outline.followed);
-            found.unread.extend(outline.unread);
+            found.unread.join(&outline.unread);
             found.further.0 += outline.further.0;
             found.further.1 += outline.further.1;
         }
@@ -244,7 +248,7 @@ impl<'a> Run<'a> {
         &self,
         dump: Part<DumpReport>,
         tree: Part<Trees>,
-        missing: usize,
+        missing: u64,
     ) -> (About, Vec<&'static str>, Done) {
         let plan = self.saving.plan;
         let mut about = About { time: self.time(), ..About::default() };
@@ -271,9 +275,7 @@ impl<'a> Run<'a> {
         plan.describe_excludes(&mut sidecar);
         // restic does not tell.
         sidecar.remove(key::CHANGED_FILES);
-        if missing > 0 {
-            sidecar.set_number(key::MISSING, missing as u64);
-        }
+        sidecar.set_missing(missing);
         sidecar.set_number(key::CONTENT_SIZE, done.bytes);
         sidecar.set_number(key::ADDED, done.added);
         about.sidecar = sidecar;
@@ -344,16 +346,11 @@ fn parent(place: &dyn Snapshots, sidecar: &Sidecar) -> Result<Option<String>> {
     Ok(all.iter().filter(same).max_by_key(number).map(|one| one.id.clone()))
 }
 
-/// Whether what restic could not read was gone.
-fn has_vanished(cause: &str) -> bool {
-    cause.to_ascii_lowercase().contains("no such file")
-}
-
 /// What restic could not read: what has vanished is told; all else fails the backup, unless errors are ignored.
-fn tell_lost(lost: &[(String, String)], ignore_errors: bool, monitor: &Monitor) -> Result<()> {
+fn tell_lost(lost: &Lost, ignore_errors: bool, monitor: &Monitor) -> Result<()> {
     let shown = |path: &str| show(path.as_bytes());
     let mut first = None;
-    for (path, cause) in lost {
+    for (path, cause) in &lost.told {
         let cause = cause.rsplit(": ").next().unwrap_or(cause);
         if has_vanished(cause) {
             monitor.note(NoteKind::Warning, format!("{} vanished while the backup was made", shown(path)));
@@ -364,7 +361,10 @@ fn tell_lost(lost: &[(String, String)], ignore_errors: bool, monitor: &Monitor) 
         }
     }
     match first {
-        None => Ok(()),
+        None => {
+            monitor.note_more(NoteKind::Missing, lost.further);
+            Ok(())
+        }
         Some((path, cause)) => Err(Error::of_path(Code::Permission, Path::new(path), format!("cannot be read: {cause}")).hint(
             "give the user who runs this access to it, exclude it, or set ignore_errors in the profile to go on without it",
         )),

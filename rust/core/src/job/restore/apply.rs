@@ -347,12 +347,18 @@ fn feed(mut reader: impl Read, mut writer: PipeWriter) -> io::Result<()> {
     writer.finish()
 }
 
-/// What of a live folder stays, relative to it.
+/// What of a live folder stays, relative to it; the empty path: whatever the backup lacks.
 pub fn kept(target: &Target<'_>, stay: &[PathBuf], live: &Path) -> Result<Vec<PathBuf>> {
     let mut kept = (target.keep)(live)?;
     let real = look::real_as_far(live)?;
-    kept.extend(stay.iter().filter_map(|path| path.strip_prefix(&real).ok().map(Path::to_owned)));
-    kept.retain(|path| !path.as_os_str().is_empty());
+    for path in stay {
+        match path.strip_prefix(&real) {
+            Ok(inside) => kept.push(inside.to_owned()),
+            // All that is below it stays.
+            Err(_) if real.starts_with(path) => kept.push(PathBuf::new()),
+            Err(_) => {}
+        }
+    }
     // What lies below a kept folder goes with it.
     kept.sort();
     kept.dedup_by(|later, earlier| later.starts_with(earlier));

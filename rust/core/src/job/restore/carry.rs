@@ -97,7 +97,8 @@ impl<'p> Tree<'p> {
 }
 
 impl Carry {
-    /// Puts the files among `paths` (relative to both trees, folders with all that is in them) into `new` where it has no
+    /// Puts the files among `paths` (relative to both trees, folders with all that is in them; the empty one is the tree
+    /// itself) into `new` where it has no
     /// such path, and finds out which folders are to move; fails where one cannot. `pins` stay where they are, with all
     /// that is below them. May be called again.
     /// Where there are many, they are listed in the file `list`.
@@ -117,7 +118,12 @@ impl Carry {
             waiting.pop().or_else(|| Some(paths.next()?.as_os_str().as_bytes().to_vec()))
         };
         while let Some(path) = next(&mut waiting) {
-            if path.is_empty() || pins.iter().any(|pin| is_at_or_below(&path, pin)) {
+            if pins.iter().any(|pin| is_at_or_below(&path, pin)) {
+                continue;
+            }
+            // The tree itself: whatever the new one lacks.
+            if path.is_empty() {
+                names(&old, &path, &mut waiting)?;
                 continue;
             }
             let (parent, name) = split(&path);
@@ -424,6 +430,7 @@ fn names(tree: &Tree<'_>, path: &[u8], names: &mut Vec<Vec<u8>>) -> Result<()> {
         for entry in Dir::new(fs::openat(&folder, ".", flags, Mode::empty())?)? {
             match entry?.file_name().to_bytes() {
                 b"." | b".." => {}
+                name if path.is_empty() => names.push(name.to_vec()),
                 name => names.push([path, b"/", name].concat()),
             }
         }

@@ -16,7 +16,8 @@ const TOLD: usize = 5;
 pub struct LeftOut {
     /// These, with all that is below them.
     pub paths: Vec<Vec<u8>>,
-    /// Of what could not be read, the same; or a file that is in it, but could not be read to its end.
+    /// Of what could not be read, the same: whatever else is there stays; or a file that is in it, but could not be read
+    /// to its end.
     pub unread: BTreeSet<Vec<u8>>,
     /// How many things are missing in all.
     pub missing: u64,
@@ -33,10 +34,16 @@ impl LeftOut {
             let lines = sidecar.list(key::EXCLUDED_PATTERNS);
             let lines = lines.iter().filter_map(|line| std::str::from_utf8(line).ok());
             let followed = sidecar.list(key::FOLLOWED).into_iter().collect();
+            let missing = sidecar.number(key::MISSING).unwrap_or_default();
+            let mut unread: BTreeSet<Vec<u8>> = sidecar.paths(key::UNREAD).into_iter().collect();
+            // Up to 0.3.0 it was not said what: it may be anything.
+            if missing > 0 && !sidecar.has(key::UNREAD) {
+                unread.insert(Vec::new());
+            }
             LeftOut {
                 paths: sidecar.list(key::EXCLUDED),
-                unread: sidecar.list(key::UNREAD).into_iter().collect(),
-                missing: sidecar.number(key::MISSING).unwrap_or_default(),
+                unread,
+                missing,
                 patterns: Patterns::of(lines),
                 followed,
             }
@@ -54,9 +61,13 @@ impl LeftOut {
             self.missing
         );
         if !self.unread.is_empty() {
-            let named: Vec<String> = self.unread.iter().take(TOLD).map(|path| show(path)).collect();
+            let named = self.unread.iter().take(TOLD).map(|path| match path.as_slice() {
+                b"" => "anywhere in it".to_owned(),
+                path => show(path),
+            });
+            let named = named.collect::<Vec<_>>().join(", ");
             let more = if self.unread.len() > TOLD { " …" } else { "" };
-            text.push_str(&format!(": {}{more}; where the site has them, they stay", named.join(", ")));
+            text.push_str(&format!(": {named}{more}; what the site has there and the backup lacks stays"));
         }
         monitor.note(NoteKind::Missing, text);
     }

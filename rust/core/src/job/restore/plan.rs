@@ -205,6 +205,9 @@ fn lost(
 ) -> Result<()> {
     let real = look::real(root)?.unwrap_or_else(|| root.to_owned());
     let kept: HashSet<PathBuf> = apply::kept(target, stay, &real)?.into_iter().collect();
+    if kept.contains(Path::new("")) {
+        return Ok(());
+    }
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         monitor.check()?;

@@ -142,6 +142,10 @@ impl TreeSwap {
         if self.inside {
             self.mode = look::follow(self.live())?.map(|found| found.mode() & 0o7777);
         }
+        // With the folders of this restore.
+        let ours = self.leftovers();
+        let ours = ours.iter().filter_map(|path| path.strip_prefix(self.live()).ok().map(Path::to_owned));
+        let pins: Vec<PathBuf> = pins.into_iter().chain(ours).collect();
         self.carry = Carry::prepare(self.live(), self.staged(), keep, &pins, list)?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What did not go as planned on a walk, and what is said of it.
 
 use crate::archive::show;
-use crate::source::files::{LONGEST_UNREAD, MAX_UNREAD};
+use crate::source::unread::Unread;
 use crate::{Error, Monitor, NoteKind, Result};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -14,8 +14,8 @@ pub struct Losses {
     pub vanished: u64,
     pub skipped: u64,
     pub missing: u64,
-    /// Paths below the base of what is missing or could not be read to its end, within limits.
-    pub unread: Vec<Vec<u8>>,
+    /// Paths below the base of what is missing or could not be read to its end.
+    pub unread: Unread,
     pub bare: Bare,
 }
 
@@ -23,14 +23,7 @@ impl Losses {
     /// Counts something that is not in the backup although it is there.
     pub fn miss(&mut self, path: &[u8]) {
         self.missing += 1;
-        self.name(path);
-    }
-
-    /// Takes note of what could not be read, or not to its end.
-    pub fn name(&mut self, path: &[u8]) {
-        if self.unread.len() < MAX_UNREAD && path.len() <= LONGEST_UNREAD {
-            self.unread.push(path.to_vec());
-        }
+        self.unread.add(path);
     }
 }
 
