@@ -41,6 +41,22 @@ class Erasing(SiteTest):
     def test_what_cannot_be_erased_whole_stays_whole(self):
         self.assertStays("manual", self.destination())
 
+    def test_what_could_not_be_erased_at_one_place_does_not_come_back_from_there(self):
+        self.document["destinations"]["two"] = {"type": "directory", "path": self.path("two")}
+        made = self.bam_json("backup", "files", "manual,two")
+        let_go = self.hold(self.path("two"))
+        self.assertSays(self.bam("delete", "latest", "--yes", expect=3), "still at two")
+        self.bam("replicate")
+        self.assertEqual(self.visible(), [])
+        let_go()
+        self.bam("delete", made["file"], "--yes")
+        self.assertEqual(os.listdir(self.path("two")), [])
+        # One that was erased at one place alone is copied there again.
+        made = self.bam_json("backup", "files", "manual,two")
+        self.bam("delete", made["file"], "--destination", "manual", "--yes")
+        self.bam("replicate")
+        self.assertEqual(len(self.visible()), 2)
+
     @unittest.skipUnless(os.path.exists(PROGRAM), "openssh-server is not installed")
     def test_the_same_at_a_server(self):
         sshd = Sshd()

@@ -3,7 +3,7 @@
 //! what its sidecar says under the MAC, its number, source and places, and whether it was erased here.
 //!
 //! Kept in the state folder, `made.json`: `{"NAME": {"encryption": "aes256", "seal": "…", "id": 1795…, "source": "db",
-//! "at": ["manual"]}}`, NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Of
+//! "at": ["manual"]}}`, `unwanted` what was to be erased everywhere, NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Of
 //! what another user of the site made and this one erased there are only `id` and `erased`. Whatever is lost there is only
 //! asked of the key again.
 
@@ -51,6 +51,7 @@ impl Made {
             let theirs = other.get(name).filter(|theirs| theirs["erased"] == true);
             if theirs.is_some_and(|theirs| theirs["id"].is_u64() && theirs["id"] == known["id"]) {
                 known["erased"] = true.into();
+                known["unwanted"] = theirs.is_some_and(|theirs| theirs["unwanted"] == true).into();
             }
         }
     }
@@ -138,14 +139,22 @@ impl Made {
         }
     }
 
-    fn erase(&mut self, name: String, id: BackupId) {
+    fn erase(&mut self, name: String, id: BackupId, everywhere: bool) {
         if let Some(known) = self.known.get_mut(&name).filter(|known| known["encryption"].is_string()) {
             known["erased"] = true.into();
+            if everywhere {
+                known["unwanted"] = true.into();
+            }
             return;
         }
         self.known.shift_remove(&name);
         self.make_room();
-        self.known.insert(name, json!({ "id": id.0, "erased": true }));
+        self.known.insert(name, json!({ "id": id.0, "erased": true, "unwanted": everywhere }));
+    }
+
+    /// Whether a backup was to be erased wherever it lies.
+    pub fn is_unwanted(&self, file: &str) -> bool {
+        plain_name(file).and_then(|name| self.known.get(&name)).is_some_and(|known| known["unwanted"] == true)
     }
 
     /// By source what was made later than all that is listed of it and is nowhere, though it was not erased here: the
@@ -315,11 +324,11 @@ pub fn not_erased(
     }
 }
 
-/// Remembers that a backup was erased on purpose, whoever made it.
-pub fn erased(document: &Document, file: &str, id: BackupId, monitor: &Monitor) {
+/// Remembers that a backup was erased on purpose, whoever made it; or was to be, `everywhere`.
+pub fn erased(document: &Document, file: &str, id: BackupId, everywhere: bool, monitor: &Monitor) {
     if let Some(name) = plain_name(file) {
         let mut made = Made::of(document);
-        made.erase(name, id);
+        made.erase(name, id, everywhere);
         if let Err(error) = made.write(document) {
             let text = format!("{file} was erased, which is not remembered: lists may miss it ({error})");
             monitor.note(NoteKind::Missing, text);
@@ -406,14 +415,15 @@ mod tests {
         sidecar.set(key::SOURCE_ID, "files");
         let (mut ours, mut roots) = (Made::default(), Made::default());
         ours.add("x.tar.gz", &sidecar);
-        roots.erase("x.tar.gz".into(), BackupId(4));
-        roots.erase("y.tar.gz".into(), BackupId(5));
+        roots.erase("x.tar.gz".into(), BackupId(4), false);
+        roots.erase("y.tar.gz".into(), BackupId(5), true);
         ours.believe(&roots.known);
         assert_eq!(ours.kept_as("x.tar.gz"), Some((BackupId(5), "files")));
         assert!(!roots.has("x.tar.gz") && !ours.has("y.tar.gz"), "that one was not made there");
-        roots.erase("x.tar.gz".into(), BackupId(5));
+        roots.erase("x.tar.gz".into(), BackupId(5), true);
         ours.believe(&roots.known);
         assert_eq!((ours.has("x.tar.gz"), ours.kept_as("x.tar.gz")), (true, None));
+        assert!(ours.is_unwanted("x.tar.gz") && !ours.is_unwanted("z.tar.gz"));
     }
 
     #[test]

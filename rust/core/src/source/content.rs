@@ -186,7 +186,16 @@ pub struct Body<'a> {
     at: usize,
     done: u64,
     cold: Option<u64>,
-    failed: Option<Errno>,
+    cut: Option<Cut>,
+}
+
+/// Why a body ended before its time.
+#[derive(Debug, Clone, Copy)]
+pub enum Cut {
+    /// It could not be read on, which was ignored.
+    Failed(Errno),
+    /// The file has become shorter.
+    Shortened,
 }
 
 impl<'a> Body<'a> {
@@ -206,7 +215,7 @@ impl<'a> Body<'a> {
             let _ = fs::fadvise(file, 0, None, Advice::Sequential);
         }
         let cold = opened.cold;
-        Body { opened, path, monitor, ignore_errors, segments, at: 0, done: 0, cold, failed: None }
+        Body { opened, path, monitor, ignore_errors, segments, at: 0, done: 0, cold, cut: None }
     }
 
     fn read_at(&mut self, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
@@ -224,18 +233,18 @@ impl<'a> Body<'a> {
         Ok(got)
     }
 
-    /// Ends reading; what went wrong and was ignored.
-    pub fn finish(self) -> Option<Errno> {
+    /// Ends reading; why it was not read to the end that it had.
+    pub fn finish(self) -> Option<Cut> {
         if let (Some(file), Some(from), Some(last)) = (&self.opened.file, self.cold, self.segments.last()) {
             uncache(file, from, last.offset.saturating_add(last.len));
         }
-        self.failed
+        self.cut
     }
 }
 
 impl Read for Body<'_> {
-    /// With `ignore_errors` a stretch that cannot be read ends the body: whoever archives it fills up with NULs, and
-    /// [`Body::finish`] tells.
+    /// A file that has become shorter ends the body, and with `ignore_errors` a stretch that cannot be read: whoever archives
+    /// it fills up with NULs, and [`Body::finish`] tells.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.monitor.check()?;
         while let Some(segment) = self.segments.get(self.at).copied() {
@@ -249,7 +258,7 @@ impl Read for Body<'_> {
                 Ok(got) => got,
                 Err(Errno::INTR) => continue,
                 Err(cause) if self.ignore_errors => {
-                    self.failed = Some(cause);
+                    self.cut = Some(Cut::Failed(cause));
                     return Ok(0);
                 }
                 Err(cause) => {
@@ -258,6 +267,9 @@ impl Read for Body<'_> {
                         .into());
                 }
             };
+            if got == 0 && most > 0 {
+                self.cut = Some(Cut::Shortened);
+            }
             self.done += got as u64;
             self.monitor.add_in(got as u64);
             return Ok(got);

@@ -4,7 +4,7 @@
 //! changed while they were read, that vanished, that could not be read. Reading leaves the page cache of the
 //! machine as it was, so that a backup does not slow the site down.
 
-use super::content::{Body, Opened};
+use super::content::{Body, Cut, Opened};
 use super::exclude::Excludes;
 use super::prefetch;
 use super::unread::Unread;
@@ -209,9 +209,16 @@ impl Pass<'_, '_> {
         let absolute = base.join(OsStr::from_bytes(path));
         let mut body = Body::new(&opened, &entry.kind, &absolute, ignore_errors, self.monitor);
         (self.visit)(&entry, &mut body)?;
-        if let Some(cause) = body.finish() {
+        if let Some(cut) = body.finish() {
             let name = show(path);
-            let text = format!("{name} could not be read to its end ({cause}): NULs stand for the rest");
+            let text = match cut {
+                Cut::Failed(cause) => {
+                    format!("{name} could not be read to its end ({cause}): NULs stand for the rest")
+                }
+                Cut::Shortened => {
+                    format!("{name} became shorter while it was read: NULs stand for the rest")
+                }
+            };
             self.monitor.note(NoteKind::Missing, text);
             self.report.missing += 1;
             // Of one with several names those after it have no content of their own that a restore could do without.

@@ -162,7 +162,7 @@ fn erase(
     place.remove_all(&names, &mut |file, erased| {
         if let (Ok(()), Some(id)) = (&erased, ids.get(file)) {
             // At once: a kill must not make it look as if somebody else had.
-            made::erased(document, file, *id, monitor);
+            made::erased(document, file, *id, false, monitor);
         }
         done.insert(file.into(), erased.map_err(Box::new));
         monitor.check()

@@ -55,7 +55,8 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
             Error::new(Code::Destination, format!("{} {how}", backup.file)).hint("see the reasons above")
         );
     }
-    made::erased(document, &backup.file, backup.id, monitor);
+    // What is left of it at a place where that failed is not to be copied from there.
+    made::erased(document, &backup.file, backup.id, ask.destinations.is_empty(), monitor);
     Ok(
         json!({"id": backup.id, "file": &*backup.file, "source": backup.about.source, "erased": erased, "failed": failed}),
     )

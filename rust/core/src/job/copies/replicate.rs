@@ -6,6 +6,7 @@ use crate::catalog::{Backup, Copy, Listing, Rule, Sidecar, Sites, is_future, key
 use crate::config::Document;
 use crate::destination::{Destination, Existing, Follow};
 use crate::job::damaged::{self, Damaged};
+use crate::job::made::Made;
 use crate::job::{lock, made, places, recall, repository, trust, web};
 use crate::{Code, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
@@ -199,11 +200,15 @@ fn wanting<'a>(
     known: &Damaged,
 ) -> Result<Vec<(&'a Backup, Vec<String>)>> {
     let now = jiff::Timestamp::now().as_second();
+    let made = Made::of(document);
     let mut found = Vec::new();
     for backup in &listing.backups {
         let in_repository = backup.copies.iter().any(|copy| copy.place.repository);
         let is_ours = |sidecar: &Sidecar| in_repository || sidecar.get(key::SHA256).is_some();
-        let Some(sidecar) = backup.sidecar()?.filter(is_ours) else { continue };
+        let Some(sidecar) = backup.sidecar()?.filter(is_ours).filter(|_| !made.is_unwanted(&backup.file))
+        else {
+            continue;
+        };
         // One that a wrong clock dated in the future does not push others out, nor does one that is damaged wherever it
         // lies, or lacks something that this one has: as where retention decides.
         let counts = |other: &&Backup| {

@@ -123,6 +123,11 @@ impl Eraser<'_> {
         if self.levels.first().is_some_and(|top| top.id.0 != id(&found).0) || is_mount_point(&folder)? {
             return Err(Errno::BUSY);
         }
+        // One of ours that may be listed alone (`chmod -R 644` makes such) lets nobody at what is in it.
+        let is_open = Mode::from_raw_mode(found.st_mode).contains(Mode::RWXU);
+        if !is_open && found.st_uid == rustix::process::geteuid().as_raw() {
+            fs::fchmod(&folder, Mode::RWXU)?;
+        }
         self.levels.push(Level {
             name: name.to_vec(),
             id: id(&found),
@@ -253,8 +258,9 @@ mod tests {
         // Deeper than a path may be long, and than a stack would bear.
         let root = std_fs::File::open(&top).expect("opened");
         make_dir_all(root.as_fd(), &vec![b"d".to_vec(); 15_000].join(&b'/'), |_| {}).expect("made");
-        for path in ["closed/in", "closed"] {
-            std_fs::set_permissions(top.join(path), std_fs::Permissions::from_mode(0o555)).expect("set");
+        std_fs::create_dir_all(top.join("listed/in")).expect("made");
+        for (path, mode) in [("closed/in", 0o555), ("closed", 0o555), ("listed", 0o444)] {
+            std_fs::set_permissions(top.join(path), std_fs::Permissions::from_mode(mode)).expect("set");
         }
         assert!(erase(&top).is_none());
         assert!(erase(&top).is_none(), "what is gone is gone");
