@@ -291,7 +291,8 @@ impl Run<'_> {
         monitor.phase(Phase::Finishing);
         let mut sidecar = describe(self.document, self.choice, plan, named, self.description);
         wrote.describe(&mut sidecar);
-        if let Some(missing) = missing().checked_sub(before).filter(|missing| *missing > 0) {
+        let missing = missing().saturating_sub(before) + plan.absent().len();
+        if missing > 0 {
             sidecar.set_number(key::MISSING, missing as u64);
         }
         plan.describe_excludes(&mut sidecar);

@@ -99,7 +99,8 @@ pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Re
         return Err(error);
     }
     let mut ids = [name(&dump), name(&tree)].concat();
-    let (about, parts, done) = run.about(dump, tree, missing().saturating_sub(before));
+    let (about, parts, done) =
+        run.about(dump, tree, missing().saturating_sub(before) + saving.plan.absent().len());
     monitor.check()?;
     ids.push(run.mark(&about, &parts)?);
     if !place.are_there(&ids) {
@@ -212,6 +213,7 @@ impl<'a> Run<'a> {
             return Ok(None);
         }
         let (mut folders, mut found) = (Folders { parent, ..Folders::default() }, Trees::default());
+        found.unread.extend_from_slice(self.saving.plan.absent());
         for tree in self.saving.plan.trees() {
             let outline = tree.outline(self.monitor)?;
             folders.targets.extend(outline.places.iter().map(|(real, _)| real.clone()));
