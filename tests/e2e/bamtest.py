@@ -151,9 +151,9 @@ class SiteTest(unittest.TestCase):
         result = self.bam("--json", *arguments, expect=expect, **options)
         return json.loads(result.out)
 
-    def backup(self, *arguments):
+    def backup(self, *arguments, expect=0):
         """Backs up and returns the result, with the file's path as `path`."""
-        made = self.bam_json("backup", *arguments)
+        made = self.bam_json("backup", *arguments, expect=expect)
         made["path"] = os.path.join(self.destination(), made["file"])
         return made
 

@@ -278,6 +278,100 @@ class Named(Site):
         self.assertEqual(len(shown), len(names) + 1)
 
 
+class Absent(Site):
+    """Folders of the site's files that are not there when it is backed up."""
+
+    def lacks(self, made, *paths):
+        """The backup says of itself that it lacks these."""
+        self.assertEqual(len([note for note in made["notes"] if note["kind"] == "missing"]), len(paths), made["notes"])
+        with open(made["path"] + ".info") as file:
+            info = file.read()
+        self.assertIn(f'bam_missing = "{len(paths)}"', info)
+        for path in paths:
+            self.assertIn(path, info.partition("bam_unread")[2].partition("\n")[0])
+        self.assertTrue(self.bam_json("backups")["backups"][0]["incomplete"])
+
+    def test_what_is_not_there_is_missing_and_the_sites_own_stays(self):
+        storage = self.path("storage")
+        for what, link in (("private", False), ("private", True), ("files", False), ("files", True)):
+            for code in ([], ["--code"]):
+                with self.subTest(what=what, link=link, code=code):
+                    live = self.private if what == "private" else self.files
+                    if link:
+                        shutil.move(live, storage)
+                        os.symlink(storage, live)
+                    away = storage if link else live
+                    shutil.move(away, self.path("away"))
+                    made = self.backup("archive", expect=3)
+                    self.lacks(made, "private" if what == "private" else "docroot/sites/default/files")
+                    self.assertIn(storage if link and what == "files" else live, json.dumps(made["notes"]))
+                    shutil.move(self.path("away"), away)
+                    before = tree(self.root), tree(self.private), tree(self.files)
+                    self.write("index.php", "damaged") if code else None
+                    with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+                        db.execute("drop table node")
+                    self.bam("restore", str(made["id"]), *code, "--dry-run", expect=3)
+                    result = self.bam("restore", str(made["id"]), *code, "--yes", expect=3)
+                    self.assertSays(result, "1 thing could not be read when this backup was made")
+                    with contextlib.closing(sqlite3.connect(self.database)) as db:
+                        self.assertEqual(db.execute("select count(*) from node").fetchone(), (0,))
+                    self.assertEqual(self.get("index.php"), "<?php // backed up")
+                    after = tree(self.root), tree(self.private), tree(self.files)
+                    for paths in (*before, *after):
+                        for one in paths.values():
+                            one.pop("mtime", None)
+                    self.assertEqual(after, before)
+                    self.assertEqual(self.strays(), [])
+                    if link:
+                        os.unlink(live)
+                        shutil.move(storage, live)
+                    self.wait_for_the_next_second(made)
+
+    def test_a_folder_that_is_to_be_left_out_is_not_missing(self):
+        for path, lines in ((self.private, ["private://"]), (self.files, ["sites/default/files"]),
+                            (self.files, ["sites/*/files"]), (self.files, ["sites/default"])):
+            shutil.move(path, self.path("away"))
+            self.document["profiles"]["default"]["sources"] = {"archive": {"exclude": lines}}
+            made = self.backup("archive")
+            shutil.move(self.path("away"), path)
+            self.wait_for_the_next_second(made)
+
+    def test_a_link_where_the_files_should_be_does_not_stop_a_restore(self):
+        # As archives have it that were made when nobody looked; they say nothing of what they lack.
+        storage = self.path("storage")
+        shutil.move(self.files, storage)
+        os.symlink(storage, self.files)
+        shutil.move(storage, storage + " away")
+        made = self.backup("archive", expect=3)
+        shutil.move(storage + " away", storage)
+        old = self.path("old.sitearchive.tar.gz")
+        shutil.copy(made["path"], old)
+        before = tree(storage), tree(self.private)
+        words = "the backup holds no files for docroot/sites/default/files", f"only a link to {storage}"
+        for live in ("link", "folder"):
+            if live == "folder":
+                os.unlink(self.files)
+                shutil.move(storage, self.files)
+            for code in ([], ["--code"], ["--path", "sites/default/files"]):
+                with self.subTest(live=live, code=code):
+                    with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+                        db.execute("drop table if exists node")
+                    for how in ("--dry-run", "--yes"):
+                        said = self.bam("restore", "--file", old, "--source", "archive", "--unauthenticated", *code, how, expect=3)
+                        self.assertSays(said, *words, "what the site has there stays")
+                    with contextlib.closing(sqlite3.connect(self.database)) as db:
+                        tables = db.execute("select count(*) from sqlite_master where name = 'node'").fetchone()
+                        self.assertEqual(tables, (0 if "--path" in code else 1,))
+                    self.assertEqual(os.path.islink(self.files), live == "link")
+                    self.assertEqual((tree(self.files + "/"), tree(self.private)), before)
+                    self.assertEqual(self.strays(), [])
+        into = self.path("into")
+        said = self.bam("restore", "--file", old, "--unauthenticated", "--into", into, "--yes", expect=3)
+        self.assertSays(said, *words)
+        self.assertEqual(os.readlink(into + "/docroot/sites/default/files"), storage)
+        self.assertSays(self.bam("drill", expect=3), *words)
+
+
 class Elsewhere(Site):
     """Folders of the site that are other places."""
 

@@ -190,6 +190,75 @@ class Trees(SiteTest):
         with open(outside + "/page") as file:
             self.assertEqual(file.read(), "shared storage")
 
+    def away(self, path):
+        """What a link leads to is not there: a disk that is not mounted."""
+        os.rename(path, path + " away")
+
+    def back(self, path):
+        os.rename(path + " away", path)
+
+    def test_a_link_out_to_nothing_is_missing_and_what_the_site_has_there_stays(self):
+        outside, link = self.storage()
+        one = self.path("one.txt")
+        with open(one, "w") as file:
+            file.write("the only copy")
+        os.symlink("../../../../one.txt", os.path.join(self.files, "one.txt"))
+        # By way of another link, and one that only pretends to stay.
+        os.symlink("around/outdir", os.path.join(self.files, "by way"))
+        os.symlink("around/../../gone", os.path.join(self.files, "up"))
+        away = [link, os.path.join(self.files, "one.txt"), os.path.join(self.files, "by way")]
+        # These lead to nothing as well, but not out.
+        for name, target in (("around/in", "no/such"), ("in", self.files + "/no/such"), ("self", "self"),
+                             ("lock", "user@host.123:" + "4" * 300), ("back", "../files/no/such")):
+            os.symlink(target, os.path.join(self.files, name))
+        for path in (outside, one):
+            self.away(path)
+        for ignore in (False, True):
+            self.document["profiles"]["default"]["ignore_errors"] = ignore
+            made = self.backup("files", expect=3)
+            missing = [note["text"] for note in made["notes"] if note["kind"] == "missing"]
+            self.assertEqual(len(missing), 4, made["notes"])
+            for text, (name, to) in zip(missing, (("around/outdir", outside), ("by way", "around/outdir"),
+                                                  ("one.txt", "../../../../one.txt"), ("up", "around/../../gone"))):
+                for word in (f"{name} is a link to {to}, where nothing is", "mount it", "remove the link", "exclude it"):
+                    self.assertIn(word, text)
+            with open(made["path"] + ".info") as file:
+                info = file.read()
+            self.assertIn('bam_missing = "4"', info)
+            self.assertIn("bam_unread", info)
+            self.assertTrue(self.bam_json("backups")["backups"][0]["incomplete"])
+            self.wait_for_the_next_second(made)
+        for path in (outside, one):
+            self.back(path)
+        before = tree(self.files), tree(outside)
+        for how in (["--dry-run"], ["--yes", "--path", "around"], ["--yes", "--path", "around/outdir"], ["--yes"]):
+            result = self.bam("restore", str(made["id"]), *how, expect=3)
+            self.assertSays(result, "4 things could not be read when this backup was made", "around/outdir", "they stay")
+            after = tree(self.files), tree(outside)
+            after[0][b"around"]["mtime"] = before[0][b"around"]["mtime"]
+            self.assertEqual(after, before, how)
+        # What has come in place of a link stays as well; where there is nothing, the link comes back.
+        os.unlink(away[0])
+        self.write("sites/default/files/around/outdir/page", "the only copy")
+        os.unlink(away[1])
+        for how in (["--dry-run"], ["--yes", "--path", "around"], ["--yes", "--path", "around/outdir"], ["--yes"]):
+            self.bam("restore", str(made["id"]), *how, expect=3)
+            self.assertEqual(os.listdir(away[0]), ["page"], how)
+        self.assertEqual(os.readlink(away[1]), "../../../../one.txt")
+
+    def test_a_link_out_to_nothing_that_is_excluded_is_nothing(self):
+        outside, link = self.storage()
+        self.away(outside)
+        for exclude in (["around/outdir"], ["outdir*"], ["outdi[r]/"], [outside]):
+            with self.subTest(exclude):
+                self.document["profiles"]["default"]["sources"] = {"files": {"exclude": exclude}}
+                self.wait_for_the_next_second(self.backup("files"))
+                self.assertFalse(self.bam_json("backups")["backups"][0]["incomplete"])
+        del self.document["profiles"]["default"]["sources"]
+        self.bam("backup", "files", expect=3)
+        os.unlink(link)
+        self.bam("backup", "files")
+
     @unittest.skipUnless(os.geteuid() == 0, "only root has links of others")
     def test_root_restores_nothing_behind_a_link_of_somebody_who_could_not(self):
         outside, link = self.storage()

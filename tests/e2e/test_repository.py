@@ -61,6 +61,22 @@ class Files(RepositoryTest):
         self.assertTrue(os.path.isfile(self.path("inc/shared/in/x")))
         self.assertFalse(os.path.exists(self.path("inc/css")))
 
+    def test_a_link_out_to_nothing_is_missing(self):
+        storage = self.path("storage")
+        os.symlink(storage, self.files + "/media")
+        self.init()
+        made = self.bam_json("backup", "files", "inc,manual", expect=3)
+        self.assertIn(f"media is a link to {storage}, where nothing is", json.dumps(made["notes"]))
+        for place in ("inc", "manual"):
+            listed = self.bam_json("backups", place)["backups"]
+            self.assertEqual([backup["incomplete"] for backup in listed], [True], place)
+        os.makedirs(storage)
+        for place in ("inc", "manual"):
+            for how in ("--dry-run", "--yes"):
+                result = self.bam("restore", "latest", "--destination", place, how, expect=3)
+                self.assertSays(result, "1 thing could not be read when this backup was made", ": media;")
+                self.assertEqual(os.readlink(self.files + "/media"), storage)
+
     def test_looking_into_it(self):
         self.init()
         made = self.bam_json("backup", "files", "inc")
@@ -414,6 +430,17 @@ class WholeSite(RepositoryTest):
         self.assertEqual(self.server.sql("select a from `od``d table`", self.database), "8\n")
         drilled = self.bam_json("drill", "latest")["drills"][0]
         self.assertTrue(drilled["ok"], drilled)
+
+    def test_files_that_are_not_there_are_missing(self):
+        self.init()
+        shutil.move(self.private, self.path("away"))
+        made = self.bam_json("backup", "archive", "inc", expect=3)
+        shutil.move(self.path("away"), self.private)
+        self.assertIn(f"the private files' folder {self.private} does not exist", json.dumps(made["notes"]))
+        self.assertTrue(self.bam_json("backups")["backups"][0]["incomplete"])
+        before = self.state()
+        self.assertSays(self.bam("restore", str(made["id"]), "--yes", expect=3), "1 thing could not be read", ": private;")
+        self.assertEqual(self.state(), before)
         self.assertTrue(self.bam_json("status", expect=None)["sources"])
 
     def test_a_database_alone(self):

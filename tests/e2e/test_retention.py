@@ -90,6 +90,25 @@ class Retention(SiteTest):
         self.assertTrue(told[made[0]]["keep"], told)
         self.assertTrue(os.path.exists(self.path("backups/" + made[0])))
 
+    def test_what_lacks_something_pushes_out_nothing_that_lacks_nothing(self):
+        self.document["schedules"]["daily"]["keep"] = 2
+        storage = self.path("storage")
+        os.makedirs(storage)
+        with open(storage + "/p", "w") as file:
+            file.write("data")
+        os.symlink(storage, self.files + "/media")
+        for expect in (0, 0, 3, 3, 3, 0, 0):
+            if expect != 3 and not os.path.exists(storage):
+                os.rename(storage + " away", storage)
+            elif expect == 3 and os.path.exists(storage):
+                os.rename(storage, storage + " away")
+            self.bam("run", "daily", expect=expect)
+            whole = [backup for backup in self.bam_json("backups")["backups"] if not backup["incomplete"]]
+            self.assertIn(len(whole), (1, 2))
+            names = [[entry["path"] for entry in self.bam_json("ls", str(backup["id"]))["entries"]] for backup in whole]
+            self.assertTrue(all("media/p" in one for one in names), names)
+        self.assertEqual(len(self.bam_json("backups")["backups"]), 2, "once there are whole ones again, the others go")
+
     def test_what_keeps_nothing_is_refused(self):
         for keep, word in (({}, "names nothing"), ({"daily": 0}, "names nothing"), ({"dayly": 7}, 'did you mean "daily"'),
                            ({"daily": -1}, "a number of backups"), (-7, "how many backups to keep")):

@@ -54,7 +54,8 @@ class WholeSite(SiteTest):
         closed = self.path("closed")
         os.makedirs(closed + "/public")
         self.document["site"] |= {"public_path": closed + "/public", "private_path": closed + "/private"}
-        self.assertSays(self.bam("backup", "archive"), f"the private files' folder {closed}/private does not exist")
+        made = self.bam("backup", "archive", expect=3)
+        self.assertSays(made, f"the private files' folder {closed}/private does not exist", "mount it")
         user = self.as_ordinary_user()
         os.chown(closed, 0, 0) if user else None
         os.chmod(closed, 0 if not user else 0o700)

@@ -7,6 +7,9 @@ use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+/// As many links Linux follows on one way.
+const MAX_LINKS: usize = 40;
+
 /// Whether anything has this name, a dangling link included.
 ///
 /// # Errors
@@ -61,6 +64,25 @@ pub fn real_as_far(path: &Path) -> Result<PathBuf> {
         }
     }
     Ok(plain_path(path))
+}
+
+/// As [`real_as_far`], and on through links that lead to nothing: where that which is not there would be.
+pub fn real_beyond(path: &Path) -> Result<PathBuf> {
+    let mut at = real_as_far(path)?;
+    for _ in 0..MAX_LINKS {
+        let mut link = None;
+        for ancestor in at.ancestors() {
+            if let Some(found) = if_open(itself(ancestor))? {
+                link = found.is_symlink().then_some(ancestor);
+                break;
+            }
+        }
+        let Some(link) = link else { break };
+        let text = fs::read_link(link).at("cannot read the link", link)?;
+        let rest = at.strip_prefix(link).unwrap_or(Path::new(""));
+        at = real_as_far(&link.parent().unwrap_or(link).join(text).join(rest))?;
+    }
+    Ok(at)
 }
 
 /// What is closed to us is nothing to us: neither read nor replaced.
@@ -121,6 +143,18 @@ mod tests {
             real_as_far(&at("none/below")).expect("as far"),
             top.path().canonicalize().expect("real").join("none/below")
         );
+        // On through links to nothing, which may go in a circle.
+        symlink("../away/x", at("out")).expect("linked");
+        symlink("out/y", at("way")).expect("linked");
+        let real = top.path().canonicalize().expect("real");
+        for (path, end) in [
+            ("way/z", real.parent().expect("above").join("away/x/y/z")),
+            ("dangling", real.join("nowhere")),
+            ("circle/x", real.join("circle/x")),
+            ("link/none", real.join("none")),
+        ] {
+            assert_eq!(real_beyond(&at(path)).expect(path), end, "{path}");
+        }
         // A name that no file system takes: whether the rest of the path is there, nobody has seen.
         let long = at(&"x".repeat(300));
         for looked in [exists(&long), is_folder(&long), is_file(&long), is_link(&long), is_real_folder(&long)]

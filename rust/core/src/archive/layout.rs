@@ -4,7 +4,8 @@
 //! or without, and its old files archives with a `files/` folder around everything; drush archive-dump's, whose
 //! docroot has the name of the folder it was in and whose manifest comes last.
 
-use super::{Entry, EntryKind, Manifest};
+use super::place::leads_out;
+use super::{Entry, EntryKind, Manifest, show};
 use crate::{Code, Error, Result};
 use std::io::Read;
 
@@ -243,6 +244,26 @@ impl Layout {
                 below(path, &site.docroot).map_or(Part::Other, Part::Docroot)
             }
         }
+    }
+
+    /// The target of a link that stands where a site archive has the public or private files, and leads out of it: mostly to
+    /// what was not there when the archive was made.
+    pub fn link_for_files<'e>(&self, entry: &'e Entry) -> Option<&'e [u8]> {
+        let (Layout::Site(site), EntryKind::Symlink(target)) = (self, &entry.kind) else { return None };
+        let in_docroot = match self.part(&entry.path) {
+            Part::Docroot(path) if path == site.public => path,
+            Part::Private(b"") => {
+                let private = site.private.as_deref().unwrap_or_default();
+                below(private, &site.docroot).unwrap_or_default()
+            }
+            _ => return None,
+        };
+        leads_out(in_docroot, target).then_some(target)
+    }
+
+    /// What is to be said of such a link.
+    pub fn tell_of_link(entry: &Entry, target: &[u8]) -> String {
+        format!("the backup holds no files for {}, only a link to {}", show(&entry.path), show(target))
     }
 }
 

@@ -125,6 +125,47 @@ fn links_inside_the_tree_and_dangling_ones_are_kept() {
 }
 
 #[test]
+fn links_that_lead_out_and_to_nothing_are_kept_and_missing() {
+    let ground = Ground::new();
+    ground.file("shared/files/x").file("tree/a/f");
+    ground.link("tree/abs", ground.at("gone/x")).link("tree/a/rel", "../../gone").link("tree/way", "abs/y");
+    ground.link("tree/through", "shared/../../gone").link("tree/shared", "../shared/files");
+    // Behind a link that was followed what counts is the folder there, and the base.
+    ground.link("shared/files/in", "no/such").link("shared/files/out", "../other");
+    ground.link("shared/files/home", ground.at("tree/no/such"));
+    // These stay inside, whatever their text.
+    ground
+        .link("tree/full", ground.at("tree/no/such"))
+        .link("tree/around", "../tree/no")
+        .link("tree/self", "self");
+    ground.link("tree/lock", format!("user@host:{}", "1".repeat(300)));
+    let monitor = Monitor::new();
+    let tree = FileTree { prefix: b"docroot".to_vec(), ..ground.tree() };
+    let (found, report) = lines(&tree, &monitor).unwrap();
+    let mut missing =
+        ["a/rel", "abs", "shared/out", "through", "way"].map(|name| format!("docroot/{name}")).to_vec();
+    let unread = |report: &[Vec<u8>]| report.iter().map(|path| show(path).to_string()).collect::<Vec<_>>();
+    assert_eq!(unread(&report.unread), missing, "{:?}", monitor.notes());
+    assert_eq!((report.missing, report.vanished), (5, 0));
+    assert!(
+        monitor.notes().iter().all(|note| note.kind == NoteKind::Missing && note.text.contains("mount it"))
+    );
+    assert!(
+        missing.iter().all(|name| found.iter().any(|line| line.starts_with(&format!("{name} -> ")))),
+        "{found:?}"
+    );
+    let outline = tree.outline(&Monitor::new()).unwrap();
+    assert_eq!((unread(&outline.unread), outline.missing), (missing.clone(), 5));
+    // What is excluded is nothing, by the link's name or by what it leads to.
+    let site = Site { root: ground.at("tree"), ..Site::default() };
+    let lines_of = ["a/rel".to_owned(), ground.at("gone/x").display().to_string(), "thr*/".into()];
+    let excludes = Excludes::new(lines_of, &ground.at("tree"), &site);
+    let tree = FileTree { excludes, ..tree };
+    missing = vec!["docroot/shared/out".to_owned(), "docroot/way".to_owned()];
+    assert_eq!(unread(&lines(&tree, &Monitor::new()).unwrap().1.unread), missing);
+}
+
+#[test]
 fn links_that_lead_out_are_followed_once() {
     let ground = Ground::new();
     ground.file("shared/files/x").file("shared/one").file("tree/plain");

@@ -4,7 +4,8 @@
 //! goes. Symbolic links that lead out of the tree are followed once (shared storage is often attached so), where the
 //! configuration names what they lead to, or as far as whoever made them may read it by themselves (`reach`): root must not
 //! fetch for others what they may not see. Whatever would be met a second time, loops included, becomes a link to where it
-//! was met first. Links inside the tree, and dangling ones, stay what they are (`links`).
+//! was met first. Links inside the tree, and dangling ones, stay what they are (`links`); of those that lead out and to
+//! nothing it is said that something is missing.
 
 mod links;
 mod losses;

@@ -291,7 +291,8 @@ impl Run<'_> {
         monitor.phase(Phase::Finishing);
         let mut sidecar = describe(self.document, self.choice, plan, named, self.description);
         wrote.describe(&mut sidecar);
-        sidecar.set_missing(monitor.missing().saturating_sub(before));
+        let absent = plan.absent().len() as u64;
+        sidecar.set_missing(monitor.missing().saturating_sub(before) + absent);
         plan.describe_excludes(&mut sidecar);
         if let Some(Claims { index, tables }) = index {
             sidecar.set(key::INDEX, index.to_string());

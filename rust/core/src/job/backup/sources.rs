@@ -34,6 +34,8 @@ pub struct BackupPlan {
     named: Vec<PathBuf>,
     pub(super) manifest: Option<Facts>,
     ignore_errors: bool,
+    /// Folders of the site's files that are not there, as paths in the archive.
+    absent: Vec<Vec<u8>>,
 }
 
 /// What the manifest of a site archive is made from.
@@ -64,6 +66,7 @@ impl BackupPlan {
             named: named_folders(document),
             manifest: None,
             ignore_errors: profile.ignore_errors,
+            absent: Vec::new(),
         };
         if source.kind != SourceType::Files {
             plan.add_database(document, source, profile, &choice.source)?;
@@ -207,28 +210,75 @@ impl BackupPlan {
         };
         match inside(&public)? {
             Some(path) => facts.public = path,
-            None if is_there(&public, "public", monitor) => {
+            None => {
                 // Where Drupal looks for them by default, so that any tool restores them.
-                let prefix = format!("docroot/{}", facts.public);
-                let excludes = excludes()?;
-                if !excludes.patterns().exclude_at_or_above(prefix.as_bytes(), b"docroot") {
+                let (prefix, excludes) = (format!("docroot/{}", facts.public), excludes()?);
+                let named = inside_by_name(&public, &site.root);
+                let at = named.as_ref().map_or_else(|| prefix.clone(), |path| format!("docroot/{path}"));
+                if !self.is_there(site, ("public", &public), &at, &excludes, monitor)? {
+                    facts.public = named.unwrap_or(facts.public);
+                } else if !excludes.patterns().exclude_at_or_above(prefix.as_bytes(), b"docroot") {
                     self.add_tree(site, public, prefix.as_bytes(), excludes)?;
                 }
             }
-            None => {}
         }
-        match site.private_dir() {
-            Some(private) if is_there(&private, "private", monitor) => match inside(&private)? {
+        if let Some(private) = site.private_dir() {
+            let at = inside_by_name(&private, &site.root)
+                .map_or("private".into(), |path| format!("docroot/{path}"));
+            match inside(&private)? {
                 Some(path) => facts.private = Some(format!("docroot/{path}")),
                 None => {
-                    facts.private = Some("private".into());
-                    self.add_tree(site, private, b"private", excludes()?)?;
+                    let excludes = excludes()?;
+                    if self.is_there(site, ("private", &private), &at, &excludes, monitor)? {
+                        facts.private = Some("private".into());
+                        self.add_tree(site, private, b"private", excludes)?;
+                    }
                 }
-            },
-            _ => {}
+            }
         }
         self.manifest = Some(facts);
         Ok(())
+    }
+
+    /// Whether there is a folder of the site's files, whose path in the archive is `at`. Else it is missing from the backup,
+    /// unless it is to be left out.
+    fn is_there(
+        &mut self,
+        site: &Site,
+        (which, folder): (&str, &Path),
+        at: &str,
+        excludes: &Excludes,
+        monitor: &Monitor,
+    ) -> Result<bool> {
+        let found = look::is_folder(folder);
+        if matches!(found, Ok(true)) {
+            return Ok(true);
+        }
+        let (folder, root) = (plain_path(folder), plain_path(&site.root));
+        let inside = |path: &Path| path == folder || path.starts_with(&root) && path != root;
+        let mut above = folder.ancestors().take_while(|path| inside(path));
+        if above.any(|path| excludes.contains(path))
+            || excludes.patterns().exclude_at_or_above(at.as_bytes(), b"docroot")
+        {
+            return Ok(false);
+        }
+        let text = match found {
+            Err(error) => format!("the {which} files are left out: {error}"),
+            Ok(_) if is_behind_dangling_link(site, &folder)? => return Ok(false),
+            Ok(_) => format!(
+                "the {which} files' folder {} does not exist: what belongs there is not in this backup (mount it, or make it, \
+                 or take it out of the site's settings)",
+                folder.display()
+            ),
+        };
+        monitor.note(NoteKind::Missing, text);
+        self.absent.push(at.as_bytes().to_vec());
+        Ok(false)
+    }
+
+    /// Folders of the site's files that are not there, as paths in the archive.
+    pub fn absent(&self) -> &[Vec<u8>] {
+        &self.absent
     }
 
     /// What the file's name says of its content.
@@ -367,18 +417,18 @@ impl BackupPlan {
     }
 }
 
-/// Whether there is a folder of the site's files; what cannot be looked at is missing from the backup.
-fn is_there(folder: &Path, which: &str, monitor: &Monitor) -> bool {
-    let shown = folder.display();
-    match look::is_folder(folder) {
-        Ok(true) => return true,
-        Ok(false) => monitor.note(
-            NoteKind::Warning,
-            format!("the {which} files' folder {shown} does not exist and is left out"),
-        ),
-        Err(error) => monitor.note(NoteKind::Missing, format!("the {which} files are left out: {error}")),
-    }
-    false
+/// `path` relative to `root` by its text alone, where it lies below it and its name is text.
+fn inside_by_name(path: &Path, root: &Path) -> Option<String> {
+    let path = plain_path(path);
+    let rest = path.strip_prefix(plain_path(root)).ok()?.to_str()?;
+    (!rest.is_empty()).then(|| rest.to_owned())
+}
+
+/// Whether a folder that is not there is behind a link of the docroot which leads out of it: the walk tells of that.
+fn is_behind_dangling_link(site: &Site, folder: &Path) -> Result<bool> {
+    let (root, far) = (look::real_as_far(&site.root)?, look::real_as_far(folder)?);
+    let end = look::real_beyond(folder)?;
+    Ok(far.starts_with(&root) && end != far && !end.starts_with(&root))
 }
 
 /// Fails where there is no docroot, or none whose code Composer can bring back.

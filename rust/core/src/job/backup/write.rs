@@ -79,7 +79,7 @@ impl BackupPlan {
         stop: &AtomicBool,
         monitor: &Monitor,
     ) -> Result<TreeReport> {
-        let mut total = TreeReport::default();
+        let mut total = TreeReport { unread: self.absent().to_vec(), ..TreeReport::default() };
         for tree in &self.trees {
             let mut append = |entry: &Entry, body: &mut dyn Read| {
                 monitor.set_current(archive::show(&entry.path));

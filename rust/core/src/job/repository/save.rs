@@ -100,7 +100,8 @@ pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Re
         return Err(error);
     }
     let mut ids = [name(&dump), name(&tree)].concat();
-    let (about, parts, done) = run.about(dump, tree, monitor.missing().saturating_sub(before));
+    let missing = monitor.missing().saturating_sub(before) + saving.plan.absent().len() as u64;
+    let (about, parts, done) = run.about(dump, tree, missing);
     monitor.check()?;
     ids.push(run.mark(&about, &parts)?);
     if !place.are_there(&ids) {
@@ -216,6 +217,7 @@ impl<'a> Run<'a> {
             return Ok(None);
         }
         let (mut folders, mut found) = (Folders { parent, ..Folders::default() }, Trees::default());
+        self.saving.plan.absent().iter().for_each(|path| found.unread.add(path));
         for tree in self.saving.plan.trees() {
             let outline = tree.outline(self.monitor)?;
             folders.targets.extend(outline.places.iter().map(|(real, _)| real.clone()));

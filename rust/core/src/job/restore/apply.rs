@@ -173,9 +173,11 @@ pub fn tar(
             let live = folders.live_root(root).unwrap_or_default();
             extractor.add_root(&stage(target, &mut journal.borrow_mut(), &live)?)?;
         }
-        Ok(folders.is_link_that_stays(entry) || folders.has_a_better_one(entry)?)
+        let stays = folders.is_mere_link(entry)? || folders.is_link_that_stays(entry);
+        Ok(stays || folders.has_a_better_one(entry)?)
     })?;
     unlinked.tell(false, monitor);
+    folders.tell(monitor);
     let mut journal = journal.borrow_mut();
     applied.add_extract(&extractor.finish()?);
     if let Some(error) = wanted_root.get().and_then(|root| refused.remove(&root)) {

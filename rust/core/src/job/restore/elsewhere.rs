@@ -15,7 +15,7 @@ use super::apply::{self, Applied};
 use super::journal::Journal;
 use super::recover;
 use super::target::Target;
-use crate::archive::{Extractor, Layout, Part, Place, Reader};
+use crate::archive::{Entry, Extractor, Layout, Part, Place, Reader};
 use crate::catalog::{Kind, key};
 use crate::config::{Connection, Database, Document, Driver, Site};
 use crate::entries;
@@ -28,7 +28,7 @@ use crate::job::web;
 use crate::look;
 use crate::source::database;
 use crate::whole_file;
-use crate::{Code, Error, Monitor, Phase, Result, ResultExt};
+use crate::{Code, Error, Monitor, NoteKind, Phase, Result, ResultExt};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -265,7 +265,13 @@ impl Claimed {
         };
         let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, select)?;
         let load = load.as_mut().map(|load| load as apply::LoadDump<'_>);
-        apply::members(&layout, first, &mut reader, &mut extractor, load, &mut |_, _| Ok(false))?;
+        let mut look = |entry: &Entry, _: &mut Extractor<'_>| {
+            if let Some(target) = layout.link_for_files(entry) {
+                monitor.note(NoteKind::Missing, Layout::tell_of_link(entry, target));
+            }
+            Ok(false)
+        };
+        apply::members(&layout, first, &mut reader, &mut extractor, load, &mut look)?;
         let report = extractor.finish()?;
         applied.add_extract(&report);
         if let (Layout::Site(site), Some(folder)) = (&layout, folder) {

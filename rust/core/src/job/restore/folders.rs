@@ -47,6 +47,8 @@ pub struct Folders<'t> {
     settings: Option<Vec<u8>>,
     /// Which roots, and which parts of a site, something was put into.
     seen: RefCell<BTreeSet<Seen>>,
+    /// What is to be said of files that the backup has a mere link for.
+    no_files: RefCell<BTreeSet<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +91,7 @@ impl<'t> Folders<'t> {
             files: None,
             settings: None,
             seen: RefCell::default(),
+            no_files: RefCell::default(),
         };
         let archive = match layout {
             Layout::Site(archive) => archive,
@@ -402,6 +405,42 @@ impl<'t> Folders<'t> {
                 .is_some_and(|place| place.path.is_empty() && self.is_inner(place.root))
     }
 
+    /// Whether a member is a link without what it leads to, in whose place the site has something, or a folder that is
+    /// replaced as a whole: that stays.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be looked at.
+    pub fn is_mere_link(&self, entry: &Entry) -> Result<bool> {
+        if !matches!(entry.kind, EntryKind::Symlink(_)) {
+            return Ok(false);
+        }
+        let for_files = self.layout.link_for_files(entry);
+        if for_files.is_none() && !self.is_unread(entry) {
+            return Ok(false);
+        }
+        let Some(place) = self.place(self.layout.part(&entry.path)) else { return Ok(false) };
+        let is_files_folder = for_files.is_some() && place.path.is_empty();
+        let stays = is_files_folder || look::exists(&self.live_path(&place))?;
+        if let Some(target) = for_files {
+            let and = if stays { "; what the site has there stays" } else { "" };
+            self.no_files.borrow_mut().insert(Layout::tell_of_link(entry, target) + and);
+        }
+        Ok(stays)
+    }
+
+    /// Tells of links that the backup has in place of the site's files.
+    pub fn tell(&self, monitor: &Monitor) {
+        for text in self.no_files.take() {
+            monitor.note(NoteKind::Missing, text);
+        }
+    }
+
+    /// Whether the backup says that it lacks what this member should be, or the end of it.
+    fn is_unread(&self, entry: &Entry) -> bool {
+        self.target.recorded.is_some_and(|recorded| recorded.unread.contains(&entry.path))
+    }
+
     /// Whether a member is a file that could not be read to its end, in whose place the site has one: that stays.
     ///
     /// # Errors
@@ -409,7 +448,7 @@ impl<'t> Folders<'t> {
     /// It cannot be looked at.
     pub fn has_a_better_one(&self, entry: &Entry) -> Result<bool> {
         let is_file = matches!(entry.kind, EntryKind::File { .. } | EntryKind::Sparse { .. });
-        if !is_file || !self.target.recorded.is_some_and(|recorded| recorded.unread.contains(&entry.path)) {
+        if !is_file || !self.is_unread(entry) {
             return Ok(false);
         }
         match self.place(self.layout.part(&entry.path)) {

@@ -66,7 +66,11 @@ pub fn stage(
             let before = place(path);
             // Who names the very path wants what there is.
             let is_it = before.as_ref().is_some_and(|before| before.path == NEW.as_bytes());
-            if !is_it && folders.has_a_better_one(&member.entry)? {
+            let link_stays = before.is_some() && folders.is_mere_link(&member.entry)?;
+            if let (Some(before), true, true) = (&before, link_stays, is_it) {
+                not_swapped.insert(before.root);
+            }
+            if link_stays || !is_it && folders.has_a_better_one(&member.entry)? {
                 next = reader.next_member()?;
                 continue;
             }
@@ -95,6 +99,7 @@ pub fn stage(
     wanted.check(opened.file())?;
     settle(journal, &not_swapped, target, monitor)?;
     unlinked.tell(false, monitor);
+    folders.tell(monitor);
     Ok(applied)
 }
 

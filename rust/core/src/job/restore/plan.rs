@@ -116,6 +116,8 @@ pub fn of(
                 let driver = Driver::named(&site.driver);
                 plan.tables = Some(tables(target, opened, driver, &mut reader, monitor)?);
             }
+        } else if whole && folders.is_mere_link(&member.entry)? {
+            refuse_misplaced(&member.entry, None)?;
         } else if let Some(place) = folders.put(part) {
             refuse_misplaced(&member.entry, None)?;
             let live = plain_path(&folders.live_path(&place));
@@ -128,7 +130,9 @@ pub fn of(
                 if is_it && member.entry.kind == EntryKind::Directory && looked == Looked::Plain {
                     refuse_link_to_folder(&live)?;
                 }
-                if is_it || !folders.has_a_better_one(&member.entry)? {
+                let stays = folders.is_mere_link(&member.entry)?
+                    || !is_it && folders.has_a_better_one(&member.entry)?;
+                if !stays {
                     compare(&member.entry, &live, &seen, &mut files)?;
                 }
             }
@@ -139,6 +143,7 @@ pub fn of(
     }
     wanted.check(opened.file())?;
     unlinked.tell(true, monitor);
+    folders.tell(monitor);
     // What the backup does not speak of stays, as the restore has it.
     let (unseen, mut stay) = if whole { folders.unseen(monitor)? } else { Default::default() };
     stay.extend(folders.stay()?);

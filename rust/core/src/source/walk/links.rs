@@ -2,7 +2,8 @@
 
 use super::{Outside, Place, Walk, What, id, is_unreal, withheld};
 use crate::archive::show;
-use crate::look::is_gone;
+use crate::look::{self, is_gone};
+use crate::source::exclude::plain_path;
 use crate::source::reach::Reach;
 use crate::{NoteKind, Result};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -26,8 +27,8 @@ impl Walk<'_> {
         let opened = fs::openat(&dir, self.name(at), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         let (handle, to) = match opened.and_then(|handle| fs::fstat(&handle).map(|to| (handle, to))) {
             Ok(found) => found,
-            // It leads to nothing.
             Err(cause) if is_gone(&cause.into()) || cause == Errno::NAMETOOLONG => {
+                self.leads_to_nothing(&target);
                 return Ok(Some(What::Link(stat, target)));
             }
             Err(cause) => return self.lost(cause).map(|()| Some(What::Link(stat, target))),
@@ -66,6 +67,30 @@ impl Walk<'_> {
             }
             _ => Ok(Some(What::Link(stat, target))),
         }
+    }
+
+    /// The link at the current path leads to nothing. Where it leads out of the tree, perhaps to a disk that is not mounted,
+    /// what belongs behind it is missing from the backup.
+    fn leads_to_nothing(&mut self, target: &[u8]) {
+        let here = self.levels.last().map_or(0, |level| level.tree);
+        let real = self.real(here);
+        let link = Path::new(OsStr::from_bytes(&real));
+        let by_text = || plain_path(&link.parent().unwrap_or(link).join(OsStr::from_bytes(target)));
+        let end = look::real_beyond(link).unwrap_or_else(|_| by_text());
+        let mut own = [0, here].into_iter().filter_map(|tree| self.trees.get(tree));
+        let is_inside = own.any(|tree| end.starts_with(OsStr::from_bytes(&tree.real)));
+        // A pattern may leave out folders alone, as this would be one.
+        if is_inside || self.excludes.contains(&end) || self.fits_pattern(true) {
+            return;
+        }
+        let text = format!(
+            "{} is a link to {}, where nothing is: what belongs there is not in this backup (mount it, or remove the link, \
+             or exclude it)",
+            show(&self.path),
+            show(target)
+        );
+        self.monitor.note(NoteKind::Missing, text);
+        self.losses.miss(&self.path);
     }
 
     /// Whether a link that leads out is followed, and as whom: nobody in particular where the configuration names the
