@@ -3,8 +3,7 @@
 use super::{Finding, FindingState};
 use crate::catalog::SiteIdentity;
 use crate::config::{DestinationType, Document, SourceType};
-use crate::job::web::lies_in;
-use crate::look;
+use crate::job::web::{self, Roots};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -51,10 +50,7 @@ fn site(document: &Document) -> Finding {
                 .hint("set site.root to the folder of Drupal's index.php");
         }
     }
-    let drupal = ["includes/bootstrap.inc", "core/lib/Drupal.php"]
-        .iter()
-        .any(|file| look::is_file(&site.docroot().join(file)).unwrap_or(true));
-    if !drupal {
+    if !web::has_drupal(&site.docroot()).unwrap_or(true) {
         return finding(FindingState::Notice, format!("{} is a folder without a Drupal", root.display()));
     }
     let settings = site.conf_dir().join("settings.php");
@@ -97,12 +93,15 @@ fn sources(document: &Document) -> Vec<Finding> {
     findings
 }
 
-/// Keys, passwords and the configuration must not lie below the docroot.
+/// Keys, passwords and the configuration must not lie where the web server may hand them out.
 fn exposed(document: &Document) -> Vec<Finding> {
     if document.site.root.as_os_str().is_empty() {
         return Vec::new();
     }
-    let root = &document.site.docroot();
+    let roots = match Roots::of(&document.site) {
+        Ok(roots) => roots,
+        Err(error) => return vec![Finding::failed("site", "", &error)],
+    };
     let encryption = &document.encryption;
     let mut files: Vec<(&'static str, &Path)> = Vec::new();
     let of = |what: &'static str, path: &'_ Option<PathBuf>| path.clone().map(|path| (what, path));
@@ -123,13 +122,12 @@ fn exposed(document: &Document) -> Vec<Finding> {
     }
     files.extend(owned.iter().map(|(what, path)| (*what, path.as_path())));
     // What cannot be looked at fails where it is used.
-    let inside = files.into_iter().filter(|(_, path)| lies_in(path, root).is_ok_and(|found| found.is_some()));
+    let inside =
+        files.into_iter().filter_map(|(what, path)| Some((what, path, roots.standing(path).ok().flatten()?)));
     inside
-        .map(|(what, path)| {
-            let text = format!(
-                "{what} {} lies in the docroot, where the web server may hand it out",
-                path.display()
-            );
+        .map(|(what, path, standing)| {
+            let (path, lies) = (path.display(), standing.lies);
+            let text = format!("{what} {path} {lies}, where the web server may hand it out");
             Finding::new("site", "", FindingState::Wrong, text)
                 .hint("move it outside of the docroot, e.g. to /etc/bam")
         })
