@@ -43,7 +43,6 @@ mod recall;
 pub(crate) mod repository;
 mod request;
 pub(crate) mod restore;
-mod same;
 pub mod schedule;
 mod scope;
 mod select;

@@ -2,9 +2,9 @@
 
 use super::{Finding, FindingState};
 use crate::config::{Destination, DestinationType, Document};
-use crate::destination;
+use crate::destination::{self, same};
+use crate::job::places;
 use crate::job::web::{self, Served, Standing};
-use crate::job::{places, same};
 use crate::look;
 use crate::{Code, Error, Fact, Monitor, Result, ResultExt, threads};
 use std::path::{Path, PathBuf};
