@@ -3,6 +3,7 @@
 
 use crate::config::{DestinationType, Document, Site, hide};
 use crate::destination::Destination;
+use crate::regular;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt, encrypt, environment, look};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::fs;
@@ -231,7 +232,7 @@ fn why_not_proven(site: &Site, base: &str, status: &str) -> Option<String> {
         return Some(format!("it answered HTTP {status}, which may pass"));
     }
     let (path, known) =
-        OPEN.iter().find_map(|path| Some((path, fs::read(site.docroot().join(path)).ok()?)))?;
+        OPEN.iter().find_map(|path| Some((path, regular::read(&site.docroot().join(path)).ok()?)))?;
     let url = format!("{base}/{path}");
     match ask(&url) {
         Ok((_, body)) if body.as_bytes() == String::from_utf8_lossy(&known).as_bytes() => None,

@@ -4,7 +4,8 @@ use super::{Finding, FindingState};
 use crate::catalog::SiteIdentity;
 use crate::config::{DestinationType, Document, SourceType};
 use crate::job::web::{self, Roots};
-use std::fs::{self, File};
+use crate::regular;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(super) fn look(document: &Document) -> Vec<Finding> {
@@ -54,7 +55,7 @@ fn site(document: &Document) -> Finding {
         return finding(FindingState::Notice, format!("{} is a folder without a Drupal", root.display()));
     }
     let settings = site.conf_dir().join("settings.php");
-    if let Err(cause) = File::open(&settings) {
+    if let Err(cause) = regular::open(&settings) {
         return finding(FindingState::Wrong, format!("cannot read {}: {cause}", settings.display()))
             .hint("correct site.conf_path, or run this as a user who may read it");
     }
