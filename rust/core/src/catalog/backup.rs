@@ -214,7 +214,10 @@ impl Backup {
     /// What is to be said of one that something could not be backed up into.
     pub fn lacks(&self) -> Option<String> {
         self.incomplete.then(|| {
-            format!("{} ({}) lacks something that could not be read when it was made", self.file, self.id)
+            format!(
+                "{} ({}) lacks something that was not there or could not be read when it was made",
+                self.file, self.id
+            )
         })
     }
 

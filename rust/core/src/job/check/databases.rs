@@ -50,8 +50,20 @@ fn on_the_web(document: &Document, name: &str, file: &Path) -> Option<Finding> {
 
 fn told(name: &str, label: &str, rights: &Rights, drills: bool) -> Vec<Finding> {
     let user = if rights.user.is_empty() { String::new() } else { format!(" as {}", rights.user) };
-    let seen = format!("{label}{user}, {} tables, {}", rights.tables, rights.server);
-    let mut findings = vec![Finding::new("database", name, FindingState::Good, seen)];
+    let first = match rights.tables {
+        0 => Finding::new(
+            "database",
+            name,
+            FindingState::Missing,
+            format!("{label}{user} holds no tables, {}", rights.server),
+        )
+        .hint(format!("see whether databases.{name} names the right one, and its user may see its tables")),
+        tables => {
+            let seen = format!("{label}{user}, {tables} tables, {}", rights.server);
+            Finding::new("database", name, FindingState::Good, seen)
+        }
+    };
+    let mut findings = vec![first];
     for purpose in [For::Backup, For::Restore, For::Beside] {
         for lack in rights.lacks.iter().filter(|lack| lack.purpose == purpose) {
             let (state, for_want) = match purpose {
