@@ -209,6 +209,83 @@ class Check(SiteTest):
         self.bam("restore", str(made["id"]), "--into", into)
 
     @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_no_link_takes_a_folder_off_the_web(self):
+        os.rename(self.files, self.path("rf"))
+        os.symlink(self.path("rf"), self.files)
+        os.mkdir(self.path("dl"))
+        os.symlink(self.path("dl"), self.path("site/dl"))
+        self.document["site"]["url"] = ""
+        self.document["sources"]["notes"] = {"type": "files", "path": self.path("notes")}
+        os.mkdir(self.path("notes"))
+        self.document["destinations"]["outside"] = {"type": "directory", "path": self.path("outside")}
+        made = str(self.bam_json("backup", "notes", "outside")["id"])
+        ways = [("public://bk", "rf/bk"), (self.path("site/sites/default/files/bk2"), "rf/bk2"), (self.path("rf/bk3"), "rf/bk3"),
+                ("sites/default/files/bk4", "rf/bk4"), (self.path("dl/x"), "dl/x"), (self.path("site/dl/y"), "dl/y")]
+        server = WebServer(self.root)
+        self.addCleanup(server.close)
+        closed = WebServer(self.root, refuses=403)
+        self.addCleanup(closed.close)
+        for public in (None, "sites/default/files", self.path("rf")):
+            self.document["site"].update({"public_path": public} if public else {})
+            for path, real in ways:
+                with self.subTest(path, public=public):
+                    self.document["destinations"]["manual"]["path"] = path
+                    self.document["site"]["url"] = ""
+                    self.assertSays(self.bam("backup", "notes", "manual", expect=2), "not known", "docroot" if public is None else "")
+                    self.assertFound(self.looked(2), "destination", "wrong", "not known", path.replace("public://", ""))
+                    self.assertEqual([name for name in os.listdir(self.path(real)) if not name.startswith(".")], [])
+                    if public is None and not path.startswith("public:"):
+                        there = os.path.join(self.root, path)
+                        self.assertSays(self.bam("export", made, there, expect=2), "not known")
+                        self.assertSays(self.bam("restore", made, "--into", there + "-look", expect=2), "not known")
+                    self.document["site"]["url"] = server.url
+                    url = f"{server.url}/{real.replace('rf/', 'sites/default/files/')}/"
+                    self.assertSays(self.bam("backup", "notes", "manual", expect=2), "hands out", url)
+        self.document["site"]["url"] = closed.url
+        self.bam("backup", "notes", "manual")
+        # Public files at an address that nobody knows, and the key behind a link.
+        self.document["site"].update({"public_path": self.path("elsewhere"), "url": server.url})
+        self.document["destinations"]["manual"]["path"] = "public://bk"
+        self.assertSays(self.bam("backup", "notes", "manual", expect=2), "public files", "no address of it is known")
+        os.symlink(self.key, self.path("site/key"))
+        self.assertFound(self.looked(2), "site", "wrong", "key file", "behind the link")
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_no_other_way_leads_in_the_clear_to_where_it_is_served(self):
+        live = self.path("site/sites/default/files/.ht.sqlite")
+        sqlite3.connect(live).executescript("CREATE TABLE node (nid INTEGER); INSERT INTO node VALUES (7)")
+        self.document["databases"] = {"db": {"url": "sqlite:" + live}}
+        self.document["sources"]["db"] = {"type": "database"}
+        made = self.backup("db", "manual", "secret")
+        os.mkdir(self.path("site/misc"))
+        server, closed = WebServer(self.root), WebServer(self.root, refuses=403)
+        self.addCleanup(server.close)
+        self.addCleanup(closed.close)
+        plain, copy = self.path("site/misc/plain.gz"), self.path("site/misc/x.sqlite")
+        ways = (("restore", str(made["id"]), "--into-database", "sqlite:" + copy), ("decrypt", made["path"], "-o", plain),
+                ("decrypt", made["path"], "--key-file", self.key, "-o", plain))
+        for url, words in ((server.url, ("hands out", server.url + "/misc/")), ("", ("not known", "docroot"))):
+            self.document["site"]["url"] = url
+            for way in ways:
+                with self.subTest(way, url=url):
+                    self.assertSays(self.bam(*way, expect=2), *words)
+        # Nor into the docroot of a Drupal that nothing is known of.
+        keyed = ("restore", "--file", made["path"], "--key", self.key)
+        for way in (ways[2], (*keyed, "--into-database", "sqlite:" + copy), (*keyed, "--into", plain)):
+            with self.subTest(way):
+                self.assertSays(self.bam(*way, config=False, cwd=self.path("state"), expect=2), "not known", "docroot")
+        self.assertEqual(os.listdir(self.path("site/misc")), [])
+        self.bam("decrypt", made["path"], "--key-file", self.key, "-o", self.path("plain.gz"), config=False, cwd=self.top)
+        # The site's own database is where it is. Without Drupal's code, which would be started after the restore.
+        os.remove(self.path("site/includes/bootstrap.inc"))
+        os.remove(self.path("site/sites/default/settings.php"))
+        self.bam("restore", str(made["id"]), "--yes")
+        self.bam("restore", str(made["id"]), "--into-database", "sqlite:" + live, "--yes")
+        self.document["site"]["url"] = closed.url
+        for way in ways[:2]:
+            self.bam(*way)
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
     def test_of_a_project_only_the_docroot_is_served(self):
         self.write("web/sites/default/settings.php", "<?php")
         self.document["site"]["conf_path"] = "web/sites/default"

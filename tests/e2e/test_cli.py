@@ -194,10 +194,12 @@ class Stuck(SiteTest):
     def test_what_waits_for_ever_is_ended_by_a_second_signal(self):
         self.write("sites/default/files/a", "a")
         self.backup("files")
-        # Nobody writes to it.
-        os.unlink(self.key)
-        os.mkfifo(self.key, 0o600)
-        process = self.start("backup", "files", "manual", "secret")
+        # A pipe that is handed over is waited for, and nobody writes to it.
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        self.document["encryption"]["key_file"] = f"/dev/fd/{reader}"
+        process = self.start("backup", "files", "manual", "secret", pass_fds=[reader])
         watching = f"grep -qx bam-signals /proc/{process.pid}/task/*/comm"
         self.wait(lambda: subprocess.run(["sh", "-c", watching], capture_output=True).returncode == 0, process)
         process.send_signal(signal.SIGTERM)
@@ -208,6 +210,47 @@ class Stuck(SiteTest):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(LIMIT), 130)
         self.assertEqual(len(self.visible()), 2)
+
+    def test_a_named_pipe_in_the_place_of_a_file_keeps_nobody_waiting(self):
+        self.write("sites/default/files/a", "a")
+        self.document["databases"] = {"db": {"url": "mysql://u@127.0.0.1:1/d", "password_file": self.path("password")}}
+        self.document["sources"]["db"] = {"type": "database"}
+        self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual"], "every": "1d"}}
+        made = self.backup("files", "manual", "secret")
+        os.mkfifo(self.path("password"))
+        os.mkfifo(self.path("pipe.yml"))
+        self.assertSays(self.bam("backup", "db", expect=2), "password file", self.path("password"), "is a named pipe, not a file")
+        self.assertSays(self.bam("backups", config=self.path("pipe.yml"), expect=2), "pipe.yml", "is a named pipe, not a file")
+        # Each memory is damaged, is told, and is kept aside by a run that adds to it.
+        for file, verb in (("made.json", "backups"), ("ids.json", "backups"), ("schedules.json", "status"), ("drills.json", "status"),
+                           ("damaged.json", "verify")):
+            with self.subTest(file):
+                path = self.path("state/" + file)
+                if os.path.exists(path):
+                    os.remove(path)
+                os.mkfifo(path)
+                self.assertSays(self.bam(verb, expect=3), path, "is a named pipe, not a file", "keeps it aside")
+                self.bam("run", expect=None)
+                self.bam("drill", expect=None)
+                os.path.exists(path) and os.remove(path)
+        self.assertTrue([name for name in os.listdir(self.path("state")) if name.startswith("made.json.damaged-")])
+        os.mkfifo(self.path("state/restore.json"))
+        self.assertSays(self.bam("backup", "files", expect=3), "restore.json", "is a named pipe, not a file")
+        self.assertSays(self.bam("status", expect=3), "restore.json", "is a named pipe, not a file")
+        os.remove(self.path("state/restore.json"))
+        os.rename(self.key, self.path("true-key"))
+        os.mkfifo(self.key, 0o600)
+        for verb, code in ((("backup", "files", "manual", "secret"), 2), (("restore", str(made["id"]), "--into", self.path("look")), None),
+                           (("status",), 3), (("config", "check"), None), (("decrypt", made["path"], "-o", self.path("plain")), None)):
+            with self.subTest(verb):
+                result = self.bam(*verb, expect=code)
+                self.assertNotEqual(result.code, 0)
+                self.assertIn("is a named pipe, not a file", result.out + result.err)
+        # But what a shell hands over.
+        command = f'exec "$0" decrypt "$1" --key-file <(sleep 0.2; cat "$2") -o "$3"'
+        if shutil.which("bash"):
+            run("bash", "-c", command, BAM, made["path"], self.path("true-key"), self.path("plain"), cwd=self.top)
+            self.assertTrue(os.path.getsize(self.path("plain")))
 
 
 class Terminal(SiteTest):

@@ -23,6 +23,21 @@ URL_PASSWORD = "p%40ss'w%22%C3%B6r%23d%5C1%20%25%2F%3A%3F"
 
 
 @unittest.skipIf(missing(), "mariadbd is not installed")
+def nothing_in_it(test, source="db"):
+    """A backup of a database without tables is made, is told, and counts as what lacks something."""
+    said = test.bam("--json", "backup", source, expect=3)
+    made = json.loads(said.out)
+    test.assertEqual([note["kind"] for note in made["notes"] if "holds no tables" in note["text"]], ["missing"], said)
+    (listed,) = [backup for backup in test.bam_json("backups")["backups"] if backup["id"] == made["id"]]
+    test.assertTrue(listed["incomplete"])
+    test.assertIn("lacks something", test.bam("status", expect=3).err)
+    checked = test.finish(test.start("--json", "config", "check"))
+    (found,) = [one for one in json.loads(checked.out)["looked"] if one["area"] == "database" and one["state"] in ("good", "missing")]
+    test.assertEqual(found["state"], "missing", found)
+    test.assertIn("holds no tables", found["text"])
+    test.wait_for_the_next_second(made)
+
+
 class MariaDb(SiteTest):
     def setUp(self):
         super().setUp()
@@ -89,6 +104,9 @@ class MariaDb(SiteTest):
         self.server.sql(f"drop database `{self.name}`; create database `{self.name}` character set utf8mb4")
         self.bam("restore", str(made["id"]), "--yes")
         self.assertEqual(state(self.name), before)
+
+    def test_a_database_without_tables_makes_no_good_backup(self):
+        nothing_in_it(self)
 
     def test_nodata_and_excluded_tables_and_names_that_do_not_exist(self):
         self.fill()
@@ -236,6 +254,19 @@ class Sqlite(SiteTest):
         with contextlib.closing(sqlite3.connect(self.path("copy"))) as db:
             self.assertEqual(db.execute("pragma integrity_check").fetchone(), ("ok",))
             self.assertEqual(db.execute("select count(*), max(nid) from node").fetchone(), (500, 499))
+
+    def test_a_database_without_tables_makes_no_good_backup(self):
+        self.document["sources"]["archive"] = {"type": "archive", "database": "db"}
+        # That they are left out on purpose is another matter.
+        self.document["profiles"]["less"] = {"encryption": "none", "sources": {"db": {"exclude_tables": ["node"]}}}
+        self.backup("db", "manual", "less")
+        with open(self.database, "wb"):
+            pass
+        nothing_in_it(self)
+        with contextlib.closing(sqlite3.connect(self.database)) as db, db:
+            db.execute("create table node (nid integer)")
+            db.execute("drop table node")
+        nothing_in_it(self, "archive")
 
     def test_an_empty_or_missing_database_is_restored(self):
         before = self.rows()

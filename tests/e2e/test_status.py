@@ -3,9 +3,20 @@
 import json
 import os
 import shutil
+import subprocess
+import tempfile
 import unittest
 
 from bamtest import SiteTest
+
+# Before a folder, another one that it is mounted on, and a program.
+MOUNTED = ("unshare", "--mount", "sh", "-c", 'mount --bind "$1" "$2" && shift 2 && exec "$@"', "sh")
+
+
+def can_mount():
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([*MOUNTED, folder, folder, "true"], capture_output=True, check=False) if shutil.which("unshare") else None
+    return done is not None and done.returncode == 0
 
 
 class Status(SiteTest):
@@ -80,9 +91,77 @@ class Status(SiteTest):
                 result = self.bam("backup", "files", "manual,full", "secret", expect=3)
                 self.assertSays(result, "no copy at full", "the same place as manual")
                 self.assertEqual(len(self.visible()), 2)
-                self.bam("status")
-                self.bam("delete", "latest", "--yes")
-                self.assertEqual(self.visible(), [])
+                self.one_copy_each()
+
+    def one_copy_each(self):
+        """With a backup at `manual`, of which `full` is the same place."""
+        last, first = sorted(("manual", "full"), reverse=True)
+        self.document["policy"] = {"copies": 2, "distinct_hosts": False}
+        told = self.bam("--json", "status", expect=3)
+        self.assertIn(f"{last} is the same place as {first}", told.out)
+        (source,) = json.loads(told.out)["sources"]
+        self.assertEqual((source["copies"], source["destinations"]), (1, [first]))
+        del self.document["policy"]
+        self.bam("status")
+        told = self.bam_json("backups")
+        self.assertEqual([copy["destination"] for copy in told["backups"][0]["copies"]], [first])
+        self.assertEqual([copy["destination"] for copy in self.bam_json("backups", last)["backups"][0]["copies"]], [last])
+        self.assertEqual([(note["kind"], note["text"].split(":")[0]) for note in told["notes"] if "the same place" in note["text"]],
+                         [("warning", f"{last} is the same place as {first}")])
+        told = self.bam_json("stats")
+        self.assertEqual((told["copies"], list(told["destinations"])), (1, [first]))
+        for verb in (("verify",), ("verify", "--sample", "100")):
+            self.assertEqual([copy["destination"] for copy in self.bam_json(*verb)["copies"]], [first])
+        self.assertEqual(self.bam_json("replicate")["copies"], [])
+        before = self.visible()
+        refused = self.bam("delete", "latest", "--destination", last, "--yes", expect=2)
+        self.assertSays(refused, f"{last} is the same place as {first}", "nothing is erased", f"--destination {first}", "everywhere")
+        self.assertEqual(self.visible(), before)
+        self.assertEqual(self.bam_json("delete", "latest", "--yes")["erased"], [first])
+        self.assertEqual(self.visible(), [])
+        made = str(self.bam_json("backup", "files", first, "secret")["id"])
+        self.bam("delete", made, "--destination", first, "--yes")
+        self.assertEqual(self.visible(), [])
+        # What is lost is copied once, and retention asks nothing to go twice.
+        self.document["destinations"]["other"] = {"type": "directory", "path": self.path("other")}
+        for _ in range(2):
+            made = self.bam_json("backup", "files", "manual,other", "secret")
+            self.wait_for_the_next_second(made)
+        os.remove(os.path.join(self.path("backups"), made["file"]))
+        os.remove(os.path.join(self.path("backups"), made["file"] + ".info"))
+        copies = self.bam_json("replicate")["copies"]
+        self.assertEqual([(copy["destination"], copy["ok"]) for copy in copies], [(first, True)])
+        with open(os.path.join(self.path("backups"), made["file"]), "r+b") as file:
+            file.seek(100)
+            file.write(b"damaged")
+        self.bam("verify", expect=4)
+        copies = self.bam_json("replicate")["copies"]
+        self.assertEqual([(copy["destination"], copy["ok"]) for copy in copies], [(first, True)])
+        self.bam("verify")
+        for name in ("manual", "other"):
+            self.bam("delete", str(made["id"]), "--destination", first if name == "manual" else name, "--yes")
+        self.bam("delete", "latest", "--yes")
+        del self.document["destinations"]["other"]
+
+    @unittest.skipUnless(can_mount(), "mounting is not allowed here")
+    def test_a_folder_that_is_mounted_twice_is_one_place(self):
+        os.makedirs(self.destination())
+        self.within = (*MOUNTED, self.destination(), self.path("full"))
+        self.bam("backup", "files", "manual", "secret")
+        self.one_copy_each()
+
+    def test_of_one_place_retention_takes_nothing_twice(self):
+        os.mkdir(self.destination())
+        os.symlink(self.destination(), self.path("link"))
+        self.document["destinations"]["full"]["path"] = self.path("link")
+        self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual", "full"], "every": 86400, "keep": 1,
+                                                "profile": "secret"}}
+        for _ in range(2):
+            made = self.bam_json("backup", "daily", expect=3)
+            self.wait_for_the_next_second(made)
+        told = self.bam_json("prune")
+        self.assertEqual([(one["destination"], one["keep"]) for one in told["decisions"]], [("manual", True), ("manual", False)])
+        self.assertEqual(len(self.visible()), 2)
 
     def test_a_schedule_one_of_whose_places_lacks_the_copy(self):
         self.document["schedules"] = {"daily": {"source": "files", "destinations": ["manual", "full"], "every": 86400}}

@@ -35,6 +35,7 @@ mod long_path;
 pub mod look;
 mod monitor;
 mod mounts;
+pub mod regular;
 mod secret;
 pub mod source;
 mod sync;

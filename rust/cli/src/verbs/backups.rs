@@ -56,7 +56,7 @@ pub fn backups(document: Document, args: Backups, output: &Output) -> Result<u8>
 /// A backup as a row of the list.
 fn listed(backup: &Backup, now: i64) -> [String; 9] {
     let time = i64::try_from(backup.time).unwrap_or(backup.id.seconds());
-    let places: Vec<&str> = backup.copies.iter().map(|copy| copy.place.destination.as_str()).collect();
+    let places: Vec<&str> = backup.distinct_copies().map(|copy| &*copy.place.destination).collect();
     let verified = backup.verified.and_then(|time| i64::try_from(time).ok());
     [
         backup.id.to_string(),

@@ -6,7 +6,7 @@ use crate::print::{Output, size};
 use crate::signals::Hold;
 use crate::stream::Out;
 use bam::config::Document;
-use bam::job::{decrypt, keys_of};
+use bam::job::{decrypt, keys_of, refuse_plain};
 use bam::look;
 use bam::{Code, Error, Monitor, Result, whole_file};
 use serde_json::json;
@@ -19,6 +19,15 @@ pub fn run(global: &Global, args: Decrypt, output: &Output) -> Result<u8> {
     let to = target(&args)?;
     let document = keys(global, &args)?;
     let monitor = Arc::new(Monitor::new());
+    if let Some(path) = &to {
+        // The key on the command line needs no configuration, but one that is there knows what is served.
+        let known = match args.key_files.is_empty() {
+            true => None,
+            false => configuration::find(global).ok().flatten(),
+        };
+        refuse_plain(known.as_ref().unwrap_or(&document), path, &monitor)
+            .inspect_err(|_| output.notes(&json!(monitor.notes())))?;
+    }
     let hold = Hold::begin()?;
     hold.cancels(Arc::clone(&monitor));
     let (from, iterations) = (&args.file, args.iterations);

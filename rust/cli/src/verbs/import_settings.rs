@@ -5,9 +5,9 @@ use crate::php_shim;
 use crate::print::{Output, text};
 use bam::config::import::{Import, ItemKind};
 use bam::config::to_yaml;
+use bam::regular;
 use bam::{Code, Error, Fact, Result, ResultExt, Told};
 use serde_json::{Map, Value, json};
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -55,7 +55,7 @@ fn as_sections(args: &ImportSettings, output: &Output) -> Result<u8> {
     let mut sections = Map::new();
     for path in &args.files {
         let mut export = Vec::new();
-        let file = File::open(path).at("cannot read", path)?;
+        let file = regular::open(path).at("cannot read", path)?;
         file.take(LONGEST).read_to_end(&mut export).at("cannot read", path)?;
         let import = Import::read(&export).within(Fact::Path, path.display())?;
         for note in &import.notes {

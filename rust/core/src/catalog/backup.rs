@@ -24,6 +24,8 @@ pub struct Place {
     pub local: bool,
     /// Whether it keeps snapshots: encrypted, and proven by the place itself.
     pub repository: bool,
+    /// The destination before it that means the same place: what lies here is listed there.
+    pub same_as: Option<String>,
 }
 
 /// One copy of a backup.
@@ -212,7 +214,10 @@ impl Backup {
     /// What is to be said of one that something could not be backed up into.
     pub fn lacks(&self) -> Option<String> {
         self.incomplete.then(|| {
-            format!("{} ({}) lacks something that could not be read when it was made", self.file, self.id)
+            format!(
+                "{} ({}) lacks something that was not there or could not be read when it was made",
+                self.file, self.id
+            )
         })
     }
 
@@ -244,6 +249,21 @@ impl Backup {
     /// The copy at a destination.
     pub fn copy_at(&self, destination: &str) -> Option<&Copy> {
         self.copies.iter().find(|copy| copy.place.destination == destination)
+    }
+
+    /// The copies, each once: not by a second destination that means the same place.
+    pub fn distinct_copies(&self) -> impl Iterator<Item = &Copy> {
+        self.copies.iter().filter(|copy| copy.place.same_as.is_none())
+    }
+
+    /// The copy at a destination, unless it is listed at one before it that means the same place.
+    pub fn distinct_copy_at(&self, destination: &str) -> Option<&Copy> {
+        self.copy_at(destination).filter(|copy| copy.place.same_as.is_none())
+    }
+
+    /// The destinations that have a copy, in words.
+    pub fn places(&self) -> String {
+        self.distinct_copies().map(|copy| copy.place.destination.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// SHA-256 in hex, where the sidecar tells it.
@@ -328,7 +348,7 @@ impl Serialize for Backup {
         told.serialize_field("size", &self.size)?;
         told.serialize_field("sha256", &self.sha256().map_err(S::Error::custom)?)?;
         told.serialize_field("verified", &self.verified)?;
-        told.serialize_field("copies", &self.copies)?;
+        told.serialize_field("copies", &self.distinct_copies().collect::<Vec<_>>())?;
         told.end()
     }
 }

@@ -201,14 +201,12 @@ fn ambiguous(wanted: &Wanted<'_>, first: &Backup, more: &[&Backup]) -> Error {
     let told: Vec<String> = all
         .iter()
         .map(|backup| {
-            let places: Vec<&str> =
-                backup.copies.iter().map(|copy| copy.place.destination.as_str()).collect();
             format!(
                 "{} ({} of {}, at {})",
                 backup.file,
                 backup.id,
                 backup.about.source.as_deref().unwrap_or("?"),
-                places.join(", ")
+                backup.places()
             )
         })
         .collect();

@@ -6,9 +6,10 @@
 
 use super::backup::{Backup, Maker, Place};
 use super::{BackupId, Sites};
-use crate::destination::{Destination, Listed};
+use crate::destination::{Destination, Listed, same};
 use crate::{Code, Note, NoteKind, Result, threads};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// All backups, and what could not be listed.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,8 @@ pub struct Listing {
     pub notes: Vec<Note>,
     /// Backups of sites that were not asked for ([`Listing::of_sites`]).
     pub others: Vec<Backup>,
+    /// Destinations that are the place of one before them, by their names.
+    pub same: BTreeMap<String, String>,
     /// Whose backups were asked for, once that was.
     pub asked: Option<Sites>,
 }
@@ -57,6 +60,16 @@ impl Files {
         }
         self.backups.push(backup);
     }
+
+    /// Makes it the place of another destination, which lists these.
+    fn lie_at(&mut self, other: &str, backups: Vec<Backup>) {
+        let place = Arc::new(Place { same_as: Some(other.to_owned()), ..self.maker.place().clone() });
+        self.backups = backups;
+        for copy in self.backups.iter_mut().flat_map(|backup| &mut backup.copies) {
+            copy.place = Arc::clone(&place);
+        }
+        self.notes.clear();
+    }
 }
 
 impl Listing {
@@ -72,16 +85,25 @@ impl Listing {
                 folder: destination.folder(),
                 local: destination.pushes(),
                 repository: destination.snapshots().is_some(),
+                same_as: None,
             });
             let mut told = Vec::new();
             destination.look(&mut |listed| files.take(listed), &mut told).map(|()| (files, told))
         });
-        let mut places = Vec::new();
+        let answered = destinations.iter().zip(&listed).filter(|(_, result)| matches!(result, Ok(Ok(_))));
+        let answered: Vec<&dyn Destination> = answered.map(|(destination, _)| *destination).collect();
+        let doubles = same::doubles(&answered);
+        let name = |at: usize| answered.get(at).map(|destination| destination.id().to_owned());
+        let same: BTreeMap<String, String> =
+            doubles.iter().filter_map(|(one, other)| name(*one).zip(name(*other))).collect();
+        let mut places: Vec<Files> = Vec::new();
         let (mut unreachable, mut absent) = (BTreeMap::new(), BTreeSet::new());
         let (mut notes, mut left_out) = (Vec::new(), 0);
         for (destination, result) in destinations.iter().zip(listed) {
             let id = destination.id().to_owned();
             match result {
+                // Of one that is the place of another nothing is said twice.
+                Ok(Ok((files, _))) if same.contains_key(&id) => places.push(files),
                 Ok(Ok((files, told))) => {
                     left_out += told.iter().filter(|note| note.kind == NoteKind::Missing).count();
                     // Whether it matters is for those to say who asked.
@@ -101,7 +123,15 @@ impl Listing {
                 Err(_) => drop(unreachable.insert(id, "listing it stopped at a bug in bam".into())),
             }
         }
-        let mut listing = Listing { unreachable, absent, left_out, ..Listing::put_together(places)? };
+        for (one, other) in doubles {
+            if let Some((backups, there)) =
+                places.get(other).map(|files| files.backups.clone()).zip(name(other))
+                && let Some(files) = places.get_mut(one)
+            {
+                files.lie_at(&there, backups);
+            }
+        }
+        let mut listing = Listing { unreachable, absent, left_out, same, ..Listing::put_together(places)? };
         listing.notes.append(&mut notes);
         Ok(listing)
     }

@@ -21,6 +21,7 @@ fn place(destination: &str, host: &str, files: Vec<Listed>) -> (Place, Vec<Liste
         folder: destination.into(),
         local: true,
         repository: false,
+        same_as: None,
     };
     (place, files)
 }

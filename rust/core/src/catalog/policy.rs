@@ -78,7 +78,7 @@ fn of_source(source: &str, policy: &Policy, backups: &[Backup], now: i64) -> Sou
         .max_by_key(|backup| (backup.time, backup.id));
     let future = of_source().filter(|backup| is_future(backup.time, now)).count();
     let verified = of_source().filter_map(|backup| backup.verified).filter(|at| !is_future(*at, now)).max();
-    let whole = || newest.iter().flat_map(|backup| &backup.copies).filter(|copy| copy.whole);
+    let whole = || newest.iter().flat_map(|backup| backup.distinct_copies()).filter(|copy| copy.whole);
     let hosts: BTreeSet<&str> = whole().map(|copy| copy.place.host.as_str()).collect();
     let folders: BTreeSet<_> = whole().map(|copy| (&copy.place.host, &copy.place.folder)).collect();
     let count = if policy.distinct_hosts { hosts.len() } else { folders.len() };
@@ -136,7 +136,7 @@ fn of_the_newest(backup: &Backup, copies: u32, policy: &Policy, now: i64) -> Vec
         missing.push(format!("{wanted} {places} wanted of {}, there {}", backup.file, counted(copies)));
     }
     missing.extend(backup.lacks());
-    for copy in backup.copies.iter().filter(|copy| !copy.whole) {
+    for copy in backup.distinct_copies().filter(|copy| !copy.whole) {
         missing.push(format!("the copy at {} is damaged or has no sidecar", copy.place.destination));
     }
     missing
@@ -188,6 +188,7 @@ mod tests {
             folder: destination.into(),
             local: true,
             repository: false,
+            same_as: None,
         };
         (place, vec![file])
     }

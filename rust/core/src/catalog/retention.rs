@@ -103,7 +103,7 @@ impl<'a> Rule<'a> {
         let mut there: Vec<(&Backup, &Copy)> = backups
             .iter()
             .map(B::borrow)
-            .filter_map(|backup| Some((backup, backup.copy_at(destination)?)))
+            .filter_map(|backup| Some((backup, backup.distinct_copy_at(destination)?)))
             .collect();
         there.sort_by(|(a, _), (b, _)| b.id.cmp(&a.id).then_with(|| a.file.cmp(&b.file)));
         let (mut decisions, mut ours) = (Vec::with_capacity(there.len()), Vec::new());
@@ -250,6 +250,7 @@ mod tests {
             folder: "/b".into(),
             local: true,
             repository: false,
+            same_as: None,
         };
         Listing::from_places(&[(place, files.collect())]).backups
     }

@@ -29,6 +29,7 @@ fn place(folder: &str, files: Vec<Listed>) -> (Place, Vec<Listed>) {
         folder: folder.into(),
         local: true,
         repository: false,
+        same_as: None,
     };
     (place, files)
 }

@@ -1,9 +1,8 @@
 //! How to reach a database: [`Database`] with its URL taken apart and its password fetched.
 
 use super::{Database, Document, hide};
-use crate::{Code, Error, Result, ResultExt, Secret};
+use crate::{Code, Error, Result, ResultExt, Secret, regular};
 use percent_encoding::percent_decode_str;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -262,7 +261,7 @@ pub(crate) fn text(encoded: &str, what: &str) -> Result<String> {
 
 /// The first line of a file, without its end.
 fn first_line(path: &Path) -> Result<Secret> {
-    let file = File::open(path).at("cannot read the password file", path)?;
+    let file = regular::open(path).at("cannot read the password file", path)?;
     // Into the one buffer that is erased, which never has to grow.
     let mut text = Zeroizing::new(Vec::with_capacity(LONGEST_LINE + 1));
     file.take(LONGEST_LINE as u64).read_to_end(&mut text).at("cannot read the password file", path)?;

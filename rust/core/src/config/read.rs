@@ -2,10 +2,10 @@
 
 use super::shape::of_key;
 use super::{Document, builtin, exposure, locate, mask, misplaced};
+use crate::regular;
 use crate::{Code, Error, Fact, Note, NoteKind, Result, ResultExt, Told};
 use serde::Deserialize;
 use serde_path_to_error::Segment;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -122,7 +122,7 @@ impl Document {
     /// readable by others gives a warning ([`Document::check`]).
     pub fn load(path: &Path) -> Result<Document> {
         let unreadable = |cause| Document::unreadable(path, cause);
-        let file = File::open(path).map_err(unreadable)?;
+        let file = regular::open(path).map_err(unreadable)?;
         let open = exposure::is_open(&file.metadata().map_err(unreadable)?);
         let mut bytes = Zeroizing::new(Vec::new());
         file.take(LONGEST).read_to_end(&mut bytes).map_err(unreadable)?;

@@ -17,7 +17,7 @@
 //! follow/        a local file that is read while it is still being written
 //! ```
 //!
-//! Beside these: `names`, what lies beside a backup; `lease`, whose an unfinished one is; `named`, which adds a destination's
+//! Beside these: `names`, what lies beside a backup; `same`, destinations that are one place; `lease`, whose an unfinished one is; `named`, which adds a destination's
 //! name to its errors.
 //!
 //! To add a kind: implement [`Destination`] in a file of its own here, name it in
@@ -34,6 +34,7 @@ mod names;
 pub(crate) mod object;
 pub mod restic;
 mod rsync;
+pub(crate) mod same;
 pub(crate) mod sftp;
 pub mod snapshots;
 pub(crate) mod ssh;

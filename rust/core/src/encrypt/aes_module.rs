@@ -19,12 +19,11 @@
 use super::cbc::{self, BLOCK, KeyIv, Padding, fit};
 use super::{damaged, real_aes};
 use crate::config::AesModule;
-use crate::{Code, Error, Result, ResultExt, Secret};
+use crate::{Code, Error, Result, ResultExt, Secret, regular};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sha1::{Digest, Sha1};
-use std::fs;
 use std::io::{self, BufRead, Read, Write};
 use zeroize::Zeroizing;
 
@@ -81,7 +80,11 @@ impl Settings {
         let key = match (&document.key, &document.key_file) {
             (Some(key), _) => key.clone(),
             (None, Some(path)) => {
-                Secret::new(fs::read(path).at("cannot read the aes module's key file", path)?)
+                let mut key = Zeroizing::new(Vec::new());
+                regular::open(path)
+                    .and_then(|mut file| file.read_to_end(&mut key))
+                    .at("cannot read the aes module's key file", path)?;
+                Secret::new(&**key)
             }
             (None, None) => {
                 return Err(missing("key (variable aes_key) and no key_file (variable aes_key_path)"));

@@ -36,8 +36,7 @@ pub use key::{KeyCheck, KeyFile, KeyId};
 pub use mac::MacKey;
 pub use passphrase::Passphrase;
 
-use crate::{Code, Error, Result};
-use std::fs::File;
+use crate::{Code, Error, Result, regular};
 use std::io::Read;
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -46,7 +45,7 @@ use zeroize::Zeroizing;
 fn read_key_file(path: &Path, most: usize) -> Result<Zeroizing<Vec<u8>>> {
     // With room for all of it: growing would leave copies behind.
     let mut text = Zeroizing::new(Vec::with_capacity(most));
-    let read = File::open(path).and_then(|file| file.take(most as u64).read_to_end(&mut text));
+    let read = regular::open(path).and_then(|file| file.take(most as u64).read_to_end(&mut text));
     match read {
         Ok(_) => Ok(text),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {

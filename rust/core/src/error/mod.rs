@@ -13,6 +13,7 @@ pub use code::Code;
 pub use fact::Fact;
 
 use crate::config::by_shape;
+use crate::regular::Irregular;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fmt;
 use std::io;
@@ -253,6 +254,7 @@ const BARE: &str = "input or output failed";
 
 fn code_of(cause: &io::Error) -> Code {
     match cause.kind() {
+        _ if Irregular::is(cause) => Code::Config,
         io::ErrorKind::NotFound => Code::NotFound,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Code::Permission,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -264,6 +266,9 @@ fn code_of(cause: &io::Error) -> Code {
 
 /// The next step, where the cause alone tells one.
 fn hint_of(cause: &io::Error) -> Option<&'static str> {
+    if Irregular::is(cause) {
+        return Some("find out who put it there, and name a file, or put one in its place");
+    }
     match (code_of(cause), cause.raw_os_error().map(rustix::io::Errno::from_raw_os_error)) {
         (Code::Space, _) => Some("free some space or choose another folder, then run it again"),
         (_, Some(rustix::io::Errno::ROFS)) => Some(

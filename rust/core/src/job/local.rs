@@ -8,6 +8,7 @@ use crate::catalog::{FileName, Sidecar, key};
 use crate::config::Document;
 use crate::destination::{Destination, SIDECAR_MAX};
 use crate::encrypt;
+use crate::regular;
 use crate::{Code, Error, Monitor, Result, ResultExt, temporary};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -44,7 +45,7 @@ pub struct Local {
 impl Local {
     /// A file anywhere on this machine, with the sidecar beside it.
     pub fn from_path(path: &Path) -> Result<Local> {
-        let file = File::open(path).at("cannot read", path)?;
+        let file = regular::open(path).at("cannot read", path)?;
         if !file.metadata().at("cannot look at", path)?.is_file() {
             return Err(Error::of_path(Code::Usage, path, "is not a file"));
         }
@@ -333,7 +334,7 @@ fn suits(parts: &Parts, name: &str, sidecar: Option<&Sidecar>) -> Result<bool> {
 /// A sidecar, as much of it as one may have.
 fn read_sidecar(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    File::open(path)?.take(SIDECAR_MAX).read_to_end(&mut text)?;
+    regular::open(path)?.take(SIDECAR_MAX).read_to_end(&mut text)?;
     Ok(text)
 }
 

@@ -6,6 +6,7 @@ use super::state::{self, Home};
 use super::{memory, state_format};
 use crate::config::Document;
 use crate::look;
+use crate::regular;
 use crate::{Code, Error, Result, ResultExt};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
@@ -52,6 +53,8 @@ pub fn discard(state_dir: &Path) {
 pub fn write_state(path: &Path, text: &[u8]) -> Result<()> {
     let part = part_of(path);
     let write = || {
+        // Of a killed run, or something that would be waited for.
+        let _ = fs::remove_file(&part);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
         file.write_all(text)?;
         file.set_permissions(Permissions::from_mode(0o640))?;
@@ -76,7 +79,7 @@ pub fn acquire(document: &Document) -> Result<Lock> {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
-                let holder = fs::read_to_string(&path).unwrap_or_default();
+                let holder = regular::read_to_string(&path).unwrap_or_default();
                 let holder = holder.trim();
                 let who = if holder.is_empty() { String::new() } else { format!(" ({holder})") };
                 return Err(Error::new(Code::Locked, format!("another run of bam works on this site{who}"))
@@ -102,14 +105,16 @@ pub fn acquire(document: &Document) -> Result<Lock> {
 pub fn holder(document: &Document) -> Result<Option<String>> {
     let path = Home::of(document)?.lock;
     match flock(&open_lock(&path)?, FlockOperation::NonBlockingLockShared) {
-        Err(Errno::WOULDBLOCK) => Ok(Some(fs::read_to_string(&path).unwrap_or_default().trim().to_owned())),
+        Err(Errno::WOULDBLOCK) => {
+            Ok(Some(regular::read_to_string(&path).unwrap_or_default().trim().to_owned()))
+        }
         _ => Ok(None),
     }
 }
 
 fn open_lock(path: &Path) -> Result<File> {
     let mode = Mode::from_raw_mode(0o660);
-    let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     // Without O_CREAT first: Linux refuses it for other people's files in sticky folders (fs.protected_regular).
     for flags in [flags | OFlags::RDWR, flags | OFlags::RDONLY] {
         if let Ok(file) = open(path, flags, mode) {

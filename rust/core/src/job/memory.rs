@@ -5,6 +5,7 @@
 use super::{lock, state};
 use crate::config::Document;
 use crate::look;
+use crate::regular::{self, Irregular};
 use crate::{Error, Monitor, NoteKind, Result, ResultExt};
 use serde_json::{Map, Value};
 use std::fs;
@@ -33,13 +34,14 @@ enum Found {
 }
 
 fn look_into(path: &Path) -> Result<Found> {
-    match fs::read(path) {
+    match regular::read(path) {
         Ok(text) => Ok(match serde_json::from_slice(&text) {
             Ok(map) => Found::Good(map),
             Err(cause) => Found::Damaged(cause.to_string()),
         }),
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(Found::Good(Map::new())),
         Err(cause) if cause.kind() == ErrorKind::IsADirectory => Ok(Found::Damaged("it is a folder".into())),
+        Err(cause) if Irregular::is(&cause) => Ok(Found::Damaged(cause.to_string())),
         Err(cause) => Err(Error::io("cannot read", path, cause)),
     }
 }

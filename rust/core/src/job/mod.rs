@@ -43,7 +43,6 @@ mod recall;
 pub(crate) mod repository;
 mod request;
 pub(crate) mod restore;
-mod same;
 pub mod schedule;
 mod scope;
 mod select;
@@ -66,6 +65,7 @@ pub use restore::elsewhere;
 pub use restore::recover::bring_back;
 pub use select::{Meant, meant, other_site};
 pub use verify::drill;
+pub use web::refuse_plain;
 
 use crate::config::Document;
 use crate::{Code, Error, Monitor, Note, NoteKind, Phase, Progress, Result, Told, threads};

@@ -7,10 +7,10 @@ use super::made::{self, Made};
 use super::{choose, lock, recall};
 use crate::catalog::{Backup, Copy, FileName, Listing, SiteIdentity, Sites, Wanted, hex};
 use crate::config::{self, DestinationType, Document};
-use crate::destination::{self, Broken, Destination, Keeping, Snapshots};
+use crate::destination::{self, Broken, Destination, Keeping, Snapshots, same};
 use crate::{Code, Error, Fact, Monitor, NoteKind, Result, look, threads};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -142,6 +142,22 @@ pub fn prepare(places: Ready, monitor: &Monitor) -> Result<(Ready, Vec<Outcome>)
     Ok((ready, failed))
 }
 
+/// Of destinations that are one place the first; the others have failed.
+pub fn once_each(places: Ready, failed: &mut Vec<Outcome>) -> Ready {
+    let all: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
+    let twice: BTreeMap<usize, usize> = same::doubles(&all).into_iter().collect();
+    for (one, other) in twice.iter().filter_map(|(one, other)| all.get(*one).zip(all.get(*other))) {
+        let error = same::error(one.id(), other.id(), &one.describe());
+        failed.push(Outcome { destination: one.id().to_owned(), result: Err(error) });
+    }
+    places
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !twice.contains_key(at))
+        .map(|(_, place)| Arc::clone(place))
+        .collect()
+}
+
 /// Removes what broken uploads left at a place, except what `resumable` names. Only what bears the name of a backup is
 /// looked at. That it does not work is told, and no more: the backup that comes may work all the same.
 pub fn clean(place: &dyn Destination, resumable: &[String], monitor: &Monitor) -> Result<()> {
@@ -206,7 +222,18 @@ pub fn list_made(
     for note in &listing.notes {
         monitor.note(note.kind, note.text.clone());
     }
+    tell_of_doubles(&listing, monitor);
     Ok(listing)
+}
+
+/// Says of destinations that are the place of another, once in a job.
+pub fn tell_of_doubles(listing: &Listing, monitor: &Monitor) {
+    for (name, other) in &listing.same {
+        let text = format!("{name} is the same place as {other}: what lies there is one copy");
+        if !monitor.notes().iter().any(|note| note.text == text) {
+            monitor.note(NoteKind::Warning, text);
+        }
+    }
 }
 
 /// Refuses a source that neither the configuration nor any backup knows: a slip of the pen is no source without backups.
@@ -318,7 +345,7 @@ pub fn get_nearest<T>(
     accept: impl Fn(Local) -> Result<T>,
 ) -> Result<T> {
     let mut copies: Vec<_> =
-        places.iter().filter_map(|place| Some((backup.copy_at(place.id())?, place))).collect();
+        places.iter().filter_map(|place| Some((backup.distinct_copy_at(place.id())?, place))).collect();
     let known = Damaged::of(document);
     let is_damaged = |copy: &Copy, place: &Arc<dyn Destination>| {
         known.has(&backup.file, copy) || place.snapshots().is_some_and(Snapshots::is_damaged)

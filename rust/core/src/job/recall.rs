@@ -150,8 +150,7 @@ pub fn tell(backup: &Backup) -> Option<String> {
         Recalled::Bare => BARE,
         Recalled::Changed => CHANGED,
     };
-    let places: Vec<&str> = backup.copies.iter().map(|copy| copy.place.destination.as_str()).collect();
-    Some(format!("{} ({}) at {} {what}", backup.file, backup.id, places.join(", ")))
+    Some(format!("{} ({}) at {} {what}", backup.file, backup.id, backup.places()))
 }
 
 const BARE: &str = "was made here and has lost its sidecar, so nothing proves it: put its .info file back beside it, or \

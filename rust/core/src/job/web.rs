@@ -3,7 +3,8 @@
 
 use crate::config::{DestinationType, Document, Site, hide};
 use crate::destination::Destination;
-use crate::{Code, Error, Monitor, NoteKind, Result, encrypt, environment, look};
+use crate::regular;
+use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt, encrypt, environment, look};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::fs;
 use std::io::Write;
@@ -18,6 +19,9 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'_').remove(b'
 /// What every visitor of a Drupal may have (10 and later, 7), below the docroot.
 const OPEN: [&str; 2] = ["core/misc/drupal.js", "misc/drupal.js"];
 
+mod standing;
+pub(super) use standing::{Roots, Standing};
+
 pub(super) enum Served {
     /// At this URL.
     Yes(String),
@@ -27,14 +31,9 @@ pub(super) enum Served {
     Unknown(String),
 }
 
-/// The rest of `path` below `root`, links followed; `None` where it lies elsewhere. Fails where that cannot be looked at.
-pub(super) fn lies_in(path: &Path, root: &Path) -> Result<Option<PathBuf>> {
-    let root = match root.as_os_str().is_empty() {
-        true => None,
-        false => look::real(root)?,
-    };
-    let Some(root) = root else { return Ok(None) };
-    Ok(look::real_as_far(path)?.strip_prefix(&root).ok().map(Path::to_owned))
+/// Where a folder, or a file, stands on the web; `None`: nowhere.
+pub(super) fn standing(site: &Site, path: &Path) -> Result<Option<Standing>> {
+    Roots::of(site)?.standing(path)
 }
 
 /// Refuses a place on this machine where the web server would hand a backup to everybody; as [`refuse_served_folder`].
@@ -61,10 +60,20 @@ pub(super) fn refuse_served_folder(
     monitor: &Monitor,
 ) -> Result<()> {
     const ELSEWHERE: &str = "choose a folder outside of the docroot, e.g. below /var/backups";
-    let Some(inside) = lies_in(folder, &document.site.docroot())? else { return Ok(()) };
-    let lies = format!("{} lies in the docroot", folder.display());
-    let (there, inside_there) = there(folder, &inside)?;
-    let (text, kind, hint) = match served(&document.site, there, inside_there, monitor) {
+    let standing = match standing(&document.site, folder) {
+        Ok(None) => return Ok(()),
+        Ok(Some(standing)) => standing,
+        Err(error) => {
+            let text = format!("whether the web server hands out {} is not known", folder.display());
+            if !is_encrypted {
+                return Err(error.context(format!("{text}, and nothing that anybody can read goes there")));
+            }
+            monitor.note(NoteKind::Warning, format!("{text}: {error}"));
+            return Ok(());
+        }
+    };
+    let lies = format!("{} {}", folder.display(), standing.lies);
+    let (text, kind, hint) = match served(&document.site, folder, &standing, monitor) {
         Served::No(_) => return Ok(()),
         Served::Yes(url) => (
             format!("{lies}, and the web server hands out what is in it: {url} was there for everybody"),
@@ -94,6 +103,48 @@ pub(super) fn refuse_served_folder(
     Err(Error::new(Code::Config, format!("{text}; nothing that anybody can read goes there")).hint(hint))
 }
 
+/// Refuses to write plaintext to a file, or into a folder, that the web server hands out, or may for all that is known; as
+/// [`refuse_served_folder`]. Also where it lies in the docroot of a Drupal that the document knows nothing of.
+///
+/// # Errors
+///
+/// It is handed out, or that is not known.
+pub fn refuse_plain(document: &Document, path: &Path, monitor: &Monitor) -> Result<()> {
+    let around = match standing(&document.site, path) {
+        Ok(None) => docroot_around(path)?,
+        _ => None,
+    };
+    match around {
+        Some(root) => {
+            let site = Site { root, ..Site::default() };
+            refuse_served_folder(&Document { site, ..Document::default() }, path, false, monitor)
+        }
+        None => refuse_served_folder(document, path, false, monitor),
+    }
+}
+
+/// The folder above a path, by its links or as it is written, that has the code of a Drupal in it.
+fn docroot_around(path: &Path) -> Result<Option<PathBuf>> {
+    let absolute = std::path::absolute(path).at("cannot find", path)?;
+    let real = look::real_as_far(path)?;
+    for folder in absolute.ancestors().chain(real.ancestors()) {
+        if look::if_open(has_drupal(folder))? {
+            return Ok(Some(folder.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a folder is the docroot of a Drupal, by its code.
+pub(super) fn has_drupal(docroot: &Path) -> Result<bool> {
+    for file in ["includes/bootstrap.inc", "core/lib/Drupal.php"] {
+        if look::is_file(&docroot.join(file))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether a folder lies in that of the private files, which Drupal has closed for Apache.
 fn is_kept_private(site: &Site, folder: &Path) -> Result<bool> {
     let Some(private) = site.private_dir() else { return Ok(false) };
@@ -101,29 +152,35 @@ fn is_kept_private(site: &Site, folder: &Path) -> Result<bool> {
     Ok(is_in && look::is_file(&private.join(".htaccess"))?)
 }
 
-/// The part of `folder`, which is `inside` of the docroot, that is there, and where in the docroot it is.
-fn there<'p>(folder: &'p Path, inside: &'p Path) -> Result<(&'p Path, &'p Path)> {
-    for (there, inside) in folder.ancestors().zip(inside.ancestors()) {
+/// The part of a path that is a folder already, and how many names of the path are below it.
+fn there(path: &Path) -> Result<(PathBuf, usize)> {
+    let real = look::real_as_far(path)?;
+    for (missing, there) in real.ancestors().enumerate() {
         if look::is_folder(there)? {
-            return Ok((there, inside));
+            return Ok((there.to_owned(), missing));
         }
     }
-    Ok((folder, inside))
+    Ok((real, 0))
 }
 
-/// Asks the site's own web server for a file that is put into `folder`, which is `inside` of the docroot.
-pub(super) fn served(site: &Site, folder: &Path, inside: &Path, monitor: &Monitor) -> Served {
+/// Asks the site's own web server, at each address of `folder`, for a file that is put there, or into the folder that it
+/// will be made in.
+pub(super) fn served(site: &Site, folder: &Path, standing: &Standing, monitor: &Monitor) -> Served {
     let base = site.url.trim_end_matches('/');
     if !base.starts_with("http://") && !base.starts_with("https://") {
         return Served::Unknown("site.url, by which to ask for it, is not set".into());
     }
+    let (there, missing) = match there(folder) {
+        Ok(found) => found,
+        Err(error) => return Served::Unknown(error.to_string()),
+    };
     let (Ok(mark), Ok(token)) = (encrypt::random_hex(), encrypt::random_hex()) else {
         return Served::Unknown("no random name".into());
     };
     // Called as backups are, since rules of servers go by the ends of names. The token is not in it: pages that are not
     // found repeat what was asked for.
     let name = format!("bam-check-{mark}.tar.gz");
-    let path = folder.join(&name);
+    let path = there.join(&name);
     let put = || -> std::io::Result<()> {
         fs::OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(token.as_bytes())?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
@@ -131,11 +188,35 @@ pub(super) fn served(site: &Site, folder: &Path, inside: &Path, monitor: &Monito
     if let Err(cause) = put() {
         return Served::Unknown(format!("cannot put a file there to ask for: {cause}"));
     }
-    let url = format!("{base}/{}", percent_encode(inside.join(&name).as_os_str().as_bytes(), IN_PATH));
-    let answer = if monitor.check().is_ok() { ask(&url) } else { Err("cancelled".into()) };
+    let mut found = Served::Unknown("no address of it is known".into());
+    for (at, address) in standing.addresses.iter().enumerate() {
+        let one = match address.above(missing) {
+            Some(inside) => ask_for(site, base, &inside.join(&name), &token, monitor),
+            None => Served::Unknown("it is not there yet".into()),
+        };
+        // The worst counts.
+        match (one, &found) {
+            (yes @ Served::Yes(_), _) => {
+                found = yes;
+                break;
+            }
+            (one, _) if at == 0 => found = one,
+            (one @ Served::Unknown(_), Served::No(_)) => found = one,
+            _ => {}
+        }
+    }
     let _ = fs::remove_file(&path);
-    match answer {
-        Ok((_, body)) if body.contains(&token) => Served::Yes(hide(&url)),
+    found
+}
+
+/// Asks for the file with the token by one path of its URL.
+fn ask_for(site: &Site, base: &str, path: &Path, token: &str, monitor: &Monitor) -> Served {
+    if monitor.check().is_err() {
+        return Served::Unknown("cancelled".into());
+    }
+    let url = format!("{base}/{}", percent_encode(path.as_os_str().as_bytes(), IN_PATH));
+    match ask(&url) {
+        Ok((_, body)) if body.contains(token) => Served::Yes(hide(&url)),
         Ok((status, _)) => match why_not_proven(site, base, &status) {
             Some(why) => Served::Unknown(why),
             None => Served::No(format!("HTTP {status}")),
@@ -151,7 +232,7 @@ fn why_not_proven(site: &Site, base: &str, status: &str) -> Option<String> {
         return Some(format!("it answered HTTP {status}, which may pass"));
     }
     let (path, known) =
-        OPEN.iter().find_map(|path| Some((path, fs::read(site.docroot().join(path)).ok()?)))?;
+        OPEN.iter().find_map(|path| Some((path, regular::read(&site.docroot().join(path)).ok()?)))?;
     let url = format!("{base}/{path}");
     match ask(&url) {
         Ok((_, body)) if body.as_bytes() == String::from_utf8_lossy(&known).as_bytes() => None,
@@ -188,32 +269,4 @@ fn ask(url: &str) -> Result<(String, String), String> {
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     let (body, status) = text.rsplit_once('\n').unwrap_or(("", &text));
     Ok((status.to_owned(), body.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_do_not_hide_that_a_folder_is_inside() {
-        let top = tempfile::tempdir().expect("a folder");
-        let root = top.path().join("docroot");
-        fs::create_dir_all(root.join("sites")).expect("made");
-        std::os::unix::fs::symlink(root.join("sites"), top.path().join("link")).expect("linked");
-        std::os::unix::fs::symlink(top.path(), root.join("out")).expect("linked");
-        for (path, inside) in [
-            ("docroot/sites/x/y", Some("sites/x/y")),
-            ("link/b", Some("sites/b")),
-            ("docroot/out/elsewhere", None),
-            ("docroot-2/b", None),
-            ("docroot", Some("")),
-        ] {
-            assert_eq!(
-                lies_in(&top.path().join(path), &root).expect("looked").as_deref(),
-                inside.map(Path::new),
-                "{path}"
-            );
-        }
-        assert_eq!(lies_in(Path::new("/x"), Path::new("")).expect("looked"), None);
-    }
 }

@@ -4,7 +4,7 @@ use super::units;
 use crate::args::Global;
 use bam::config::Document;
 use bam::look;
-use std::fs;
+use bam::regular;
 use std::path::{Path, PathBuf};
 
 const UNITS: &str = "/etc/systemd/system";
@@ -131,7 +131,7 @@ impl Looked {
     }
 
     fn text(&mut self, path: &Path) -> Option<String> {
-        match fs::read(path) {
+        match regular::read(path) {
             Ok(text) => Some(String::from_utf8_lossy(&text).into_owned()),
             Err(cause) => {
                 if !look::is_gone(&cause) {

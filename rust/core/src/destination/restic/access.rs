@@ -3,6 +3,7 @@
 use crate::config::document;
 use crate::destination::ssh::retry::Patience;
 use crate::destination::ssh::server::Server;
+use crate::regular;
 use crate::{Code, Error, Fact, Result, ResultExt, Secret, child};
 use std::fs::File;
 use std::io::Read;
@@ -263,7 +264,7 @@ fn as_our_url(text: &str) -> String {
 fn first_line(file: &Path) -> Result<Secret> {
     let file = &crate::destination::ssh::server::at_home(file);
     let mut text = Vec::new();
-    File::open(file).and_then(|open| open.take(MOST).read_to_end(&mut text)).at("cannot read", file)?;
+    regular::open(file).and_then(|open| open.take(MOST).read_to_end(&mut text)).at("cannot read", file)?;
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.is_empty() || line.contains(&0) {

@@ -4,6 +4,7 @@
 use super::{Repository, remembered};
 use crate::destination::snapshots::{Checked, Known};
 use crate::look;
+use crate::regular;
 use crate::{Code, Error, Monitor, Result, ResultExt, entries, whole_file};
 use serde_json::Value;
 use std::fs;
@@ -36,7 +37,7 @@ impl Repository {
     fn recalled(&self) -> Known {
         let read = || -> Option<Known> {
             let mut text = Vec::new();
-            fs::File::open(self.known.as_ref()?).ok()?.take(MOST).read_to_end(&mut text).ok()?;
+            regular::open(self.known.as_ref()?).ok()?.take(MOST).read_to_end(&mut text).ok()?;
             serde_json::from_slice(&text).ok()
         };
         read().unwrap_or_default()

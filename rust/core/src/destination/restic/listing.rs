@@ -6,10 +6,10 @@ use super::{Repository, remembered};
 use crate::catalog::{Sidecar, key};
 use crate::destination::snapshots::{FILE, Grouped, PART, PARTS, RUN, Snapshot, backups};
 use crate::destination::{Listed, check_name};
+use crate::regular;
 use crate::{Code, Error, Fact, Note, NoteKind, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -263,7 +263,7 @@ impl Repository {
     }
 
     pub(super) fn verified(&self) -> BTreeMap<String, Value> {
-        let text = self.verified.as_ref().and_then(|file| fs::read(file).ok());
+        let text = self.verified.as_ref().and_then(|file| regular::read(file).ok());
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 }

@@ -2,9 +2,9 @@
 //! changed counts as none, and what it held is found out again.
 
 use crate::catalog::{digest_of_hex, hex};
+use crate::regular;
 use crate::{Result, ResultExt, whole_file};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(super) fn write(file: &Path, content: &[u8]) -> Result<()> {
 /// What was written, where that is no more than `most` bytes.
 pub(super) fn read(file: &Path, most: u64) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    File::open(file).ok()?.take(most.saturating_add(HEAD as u64)).read_to_end(&mut text).ok()?;
+    regular::open(file).ok()?.take(most.saturating_add(HEAD as u64)).read_to_end(&mut text).ok()?;
     let (head, content) = text.split_at_checked(HEAD)?;
     let digest = digest_of_hex(head.strip_suffix(b"\n")?)?;
     (Sha256::digest(content).as_slice() == digest).then(|| content.to_vec())

@@ -3,13 +3,14 @@
 //! libssh2 reads such files, too, but cannot say which *kinds* of keys it knows for a host, without which a server
 //! with several keys looks changed; nor does it understand `@revoked` and patterns.
 
+use crate::regular;
 use crate::{Code, Error, Result, ResultExt};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -51,7 +52,7 @@ impl KnownHosts {
         let mut known = KnownHosts::default();
         for path in files {
             let mut text = Vec::new();
-            match File::open(path) {
+            match regular::open(path) {
                 Err(cause) if cause.kind() == ErrorKind::NotFound => continue,
                 opened => {
                     let file = opened.at("cannot read the known host keys in", path)?;

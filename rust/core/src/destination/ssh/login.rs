@@ -4,11 +4,11 @@ use super::retry::Trouble;
 use super::server::{Server, at_home, is_broken};
 use crate::destination::address::setting;
 use crate::look;
+use crate::regular;
 use crate::{Code, Error};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ssh2::{ErrorCode, KeyboardInteractivePrompt, Prompt, Session};
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -183,7 +183,7 @@ impl Server {
 fn read_key(file: &Path) -> std::io::Result<Zeroizing<String>> {
     // With room for all of it: growing would leave copies behind.
     let mut key = Zeroizing::new(String::with_capacity(LONGEST_KEY));
-    File::open(file)?.take(LONGEST_KEY as u64).read_to_string(&mut key)?;
+    regular::open(file)?.take(LONGEST_KEY as u64).read_to_string(&mut key)?;
     Ok(key)
 }
 

@@ -1,6 +1,7 @@
 //! Servers that did not answer: remembered in a file, so that whoever only looks does not wait for them each time.
 
 use crate::Error;
+use crate::regular::{self, Irregular};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,8 +46,10 @@ impl Silence {
         let file = self.file();
         let Some(file) = &*file else { return error };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let since = fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<u64>().ok());
-        if !hurried {
+        let known = regular::read_to_string(file);
+        let in_the_way = known.as_ref().is_err_and(Irregular::is);
+        let since = known.ok().and_then(|text| text.trim().parse::<u64>().ok());
+        if !hurried && !in_the_way {
             let _ = fs::write(file, since.unwrap_or(now).to_string());
         }
         match since.map(|since| now.saturating_sub(since) / 60) {

@@ -8,7 +8,7 @@ use crate::job::select::Criteria;
 use crate::{Monitor, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How many of the largest are named.
 const LARGEST: usize = 5;
@@ -91,18 +91,14 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Monitor) -> Result
     let mut sources: BTreeMap<&str, OfSource> = BTreeMap::new();
     let mut destinations: BTreeMap<&str, Sum> = BTreeMap::new();
     let mut months: BTreeMap<String, Sum> = BTreeMap::new();
-    // Two destinations may mean one folder.
-    let mut folders: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
     for backup in &backups {
         total.add(backup.size);
         let source = sources.entry(backup.about.source.as_deref().unwrap_or("?")).or_default();
         source.add(backup);
-        for copy in &backup.copies {
+        for copy in backup.distinct_copies() {
             destinations.entry(&copy.place.destination).or_default().add(copy.size);
-            if folders.insert((&copy.place.host, &copy.place.folder, &backup.file)) {
-                stored.add(copy.size);
-                source.stored = source.stored.saturating_add(copy.size);
-            }
+            stored.add(copy.size);
+            source.stored = source.stored.saturating_add(copy.size);
         }
         let time = date::at(i64::try_from(backup.time).unwrap_or(i64::MAX), &zone);
         months.entry(time.strftime("%Y-%m").to_string()).or_default().add(backup.size);

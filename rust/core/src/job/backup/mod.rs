@@ -27,7 +27,7 @@ use super::index::Claims;
 use super::places::Outcome;
 use super::repository::save::{self, Saving};
 use super::restore::recover;
-use super::{ids, keys, lock, made, places, same, web};
+use super::{ids, keys, lock, made, places, web};
 use crate::catalog::{BackupId, Listing, NEWEST_FORMAT, Sidecar, SiteIdentity, hex, key};
 use crate::config::{Compression, Document, EncryptionKind, Profile, by_shape, hide};
 use crate::destination::{Destination, Existing, SIDECAR_MAX};
@@ -172,8 +172,8 @@ fn prepare(
             Err(error) => failed.push(Outcome { destination: place.id().to_owned(), result: Err(error) }),
         }
     }
-    let ready = same::once_each(ready, &mut failed);
-    let repositories = same::once_each(repositories, &mut failed);
+    let ready = places::once_each(ready, &mut failed);
+    let repositories = places::once_each(repositories, &mut failed);
     if ready.is_empty() && repositories.is_empty() {
         return Err(first_failure(failed));
     }

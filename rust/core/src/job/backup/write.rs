@@ -9,8 +9,8 @@ use crate::config::{CompressionLevel, Connection};
 use crate::source::database::{self, DumpReport, DumpSettings};
 use crate::source::files::TreeReport;
 use crate::temporary::Temporary;
-use crate::{Code, Error, Monitor, Result, threads};
-use std::io::{self, Read, Seek};
+use crate::{Code, Error, Monitor, NoteKind, Result, threads};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -58,7 +58,7 @@ impl BackupPlan {
     ) -> Result<Wrote> {
         match (&self.manifest, &self.database) {
             (None, Some((connection, settings))) => {
-                let mut report = database::dump(connection, settings, out, monitor)?;
+                let mut report = dump(connection, settings, out, monitor)?;
                 out.note_tables(report.places.take(), spool_dir)?;
                 Ok(Wrote { dump: Some(report), ..Wrote::default() })
             }
@@ -154,6 +154,25 @@ impl BackupPlan {
     }
 }
 
+/// Dumps a database. One without tables makes a good backup of nothing, which is said: it may be the wrong one, or have lost
+/// them.
+pub fn dump(
+    connection: &Connection,
+    settings: &DumpSettings,
+    out: &mut dyn Write,
+    monitor: &Monitor,
+) -> Result<DumpReport> {
+    let report = database::dump(connection, settings, out, monitor)?;
+    if report.tables + report.empty_tables == 0 && database::tables(connection, false, monitor)?.is_empty() {
+        let text = format!(
+            "the database {} holds no tables, so the backup has nothing of it: see whether it is the right one",
+            connection.label()
+        );
+        monitor.note(NoteKind::Missing, text);
+    }
+    Ok(report)
+}
+
 /// A tar that gets an index.
 fn begin_tar<'p>(out: &'p mut Pipeline, spool_dir: &Path) -> Result<archive::Writer<&'p mut Pipeline>> {
     out.begin_index(spool_dir)?;
@@ -199,13 +218,13 @@ impl Spooled {
                 let processors = std::thread::available_parallelism().map_or(1, usize::from);
                 let threads = processors.min((processors / 2).max(4));
                 let mut encoder = compress::writer(compress::Kind::Gzip, level, "", file, threads)?;
-                let report = database::dump(connection, settings, &mut encoder, monitor)?;
+                let report = dump(connection, settings, &mut encoder, monitor)?;
                 let (file, pieces) = encoder.finish_pieces()?;
                 (file, report, Some(pieces))
             }
             None => {
                 let mut encoder = zstd::Encoder::new(file, SPOOL_LEVEL)?;
-                let report = database::dump(connection, settings, &mut encoder, monitor)?;
+                let report = dump(connection, settings, &mut encoder, monitor)?;
                 (encoder.finish()?, report, None)
             }
         };

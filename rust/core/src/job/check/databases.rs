@@ -5,6 +5,7 @@ use crate::config::{Document, Driver};
 use crate::job::web;
 use crate::source::rights::{For, Rights, rights};
 use crate::{Code, Monitor, Result};
+use std::path::Path;
 
 pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
@@ -18,13 +19,8 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
             Ok((connection, found)) => {
                 let drills = document.policy.verify_every.is_some();
                 findings.extend(told(name, &connection.label(), &found, drills));
-                if connection.driver == Driver::Sqlite
-                    && web::lies_in(&connection.path, &document.site.docroot())?.is_some()
-                {
-                    let text = format!("{} lies in the docroot", connection.path.display());
-                    findings.push(Finding::new("database", name, FindingState::Notice, text).hint(
-                        "Drupal's .htaccess keeps Apache from handing it out; see to that with other web servers",
-                    ));
+                if connection.driver == Driver::Sqlite {
+                    findings.extend(on_the_web(document, name, &connection.path));
                 }
             }
             Err(error) => {
@@ -39,10 +35,35 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
     Ok(findings)
 }
 
+/// A database that is a file, where that stands on the web.
+fn on_the_web(document: &Document, name: &str, file: &Path) -> Option<Finding> {
+    match web::standing(&document.site, file) {
+        Ok(standing) => {
+            let text = format!("{} {}", file.display(), standing?.lies);
+            Some(Finding::new("database", name, FindingState::Notice, text).hint(
+                "Drupal's .htaccess keeps Apache from handing it out; see to that with other web servers",
+            ))
+        }
+        Err(error) => Some(Finding::failed("database", name, &error)),
+    }
+}
+
 fn told(name: &str, label: &str, rights: &Rights, drills: bool) -> Vec<Finding> {
     let user = if rights.user.is_empty() { String::new() } else { format!(" as {}", rights.user) };
-    let seen = format!("{label}{user}, {} tables, {}", rights.tables, rights.server);
-    let mut findings = vec![Finding::new("database", name, FindingState::Good, seen)];
+    let first = match rights.tables {
+        0 => Finding::new(
+            "database",
+            name,
+            FindingState::Missing,
+            format!("{label}{user} holds no tables, {}", rights.server),
+        )
+        .hint(format!("see whether databases.{name} names the right one, and its user may see its tables")),
+        tables => {
+            let seen = format!("{label}{user}, {tables} tables, {}", rights.server);
+            Finding::new("database", name, FindingState::Good, seen)
+        }
+    };
+    let mut findings = vec![first];
     for purpose in [For::Backup, For::Restore, For::Beside] {
         for lack in rights.lacks.iter().filter(|lack| lack.purpose == purpose) {
             let (state, for_want) = match purpose {

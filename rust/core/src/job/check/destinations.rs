@@ -2,9 +2,9 @@
 
 use super::{Finding, FindingState};
 use crate::config::{Destination, DestinationType, Document};
-use crate::destination;
-use crate::job::web::{self, Served};
-use crate::job::{places, same};
+use crate::destination::{self, same};
+use crate::job::places;
+use crate::job::web::{self, Served, Standing};
 use crate::look;
 use crate::{Code, Error, Fact, Monitor, Result, ResultExt, threads};
 use std::path::{Path, PathBuf};
@@ -151,8 +151,8 @@ fn folder(document: &Document, name: &str, config: &Destination, monitor: &Monit
         findings.push(Finding::new("destination", name, FindingState::Notice, text));
     }
     findings.extend(tight(name, Some(free)));
-    if let Some(inside) = web::lies_in(&path, &document.site.docroot())? {
-        let web = on_the_web(document, name, &path, &inside, there, monitor);
+    if let Some(standing) = web::standing(&document.site, &path)? {
+        let web = on_the_web(document, name, &path, &standing, there, monitor);
         if web.state == FindingState::Wrong {
             // It is not good as well.
             findings.retain(|finding| finding.state != FindingState::Good);
@@ -162,12 +162,12 @@ fn folder(document: &Document, name: &str, config: &Destination, monitor: &Monit
     Ok(findings)
 }
 
-/// A folder below the docroot: whether the web server hands out what lies in it.
+/// A folder that stands on the web: whether the web server hands out what lies in it.
 fn on_the_web(
     document: &Document,
     name: &str,
     path: &Path,
-    inside: &Path,
+    standing: &Standing,
     there: bool,
     monitor: &Monitor,
 ) -> Finding {
@@ -175,9 +175,9 @@ fn on_the_web(
         Finding::new("destination", name, state, text)
             .hint("choose a folder outside of the docroot, e.g. below /var/backups")
     };
-    let lies = format!("{} lies in the docroot", path.display());
+    let lies = format!("{} {}", path.display(), standing.lies);
     let served = match there {
-        true => web::served(&document.site, path, inside, monitor),
+        true => web::served(&document.site, path, standing, monitor),
         false => Served::Unknown("it is not there yet".into()),
     };
     match served {

@@ -3,9 +3,9 @@
 use super::{Finding, FindingState};
 use crate::catalog::SiteIdentity;
 use crate::config::{DestinationType, Document, SourceType};
-use crate::job::web::lies_in;
-use crate::look;
-use std::fs::{self, File};
+use crate::job::web::{self, Roots};
+use crate::regular;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(super) fn look(document: &Document) -> Vec<Finding> {
@@ -51,14 +51,11 @@ fn site(document: &Document) -> Finding {
                 .hint("set site.root to the folder of Drupal's index.php");
         }
     }
-    let drupal = ["includes/bootstrap.inc", "core/lib/Drupal.php"]
-        .iter()
-        .any(|file| look::is_file(&site.docroot().join(file)).unwrap_or(true));
-    if !drupal {
+    if !web::has_drupal(&site.docroot()).unwrap_or(true) {
         return finding(FindingState::Notice, format!("{} is a folder without a Drupal", root.display()));
     }
     let settings = site.conf_dir().join("settings.php");
-    if let Err(cause) = File::open(&settings) {
+    if let Err(cause) = regular::open(&settings) {
         return finding(FindingState::Wrong, format!("cannot read {}: {cause}", settings.display()))
             .hint("correct site.conf_path, or run this as a user who may read it");
     }
@@ -97,12 +94,15 @@ fn sources(document: &Document) -> Vec<Finding> {
     findings
 }
 
-/// Keys, passwords and the configuration must not lie below the docroot.
+/// Keys, passwords and the configuration must not lie where the web server may hand them out.
 fn exposed(document: &Document) -> Vec<Finding> {
     if document.site.root.as_os_str().is_empty() {
         return Vec::new();
     }
-    let root = &document.site.docroot();
+    let roots = match Roots::of(&document.site) {
+        Ok(roots) => roots,
+        Err(error) => return vec![Finding::failed("site", "", &error)],
+    };
     let encryption = &document.encryption;
     let mut files: Vec<(&'static str, &Path)> = Vec::new();
     let of = |what: &'static str, path: &'_ Option<PathBuf>| path.clone().map(|path| (what, path));
@@ -123,13 +123,12 @@ fn exposed(document: &Document) -> Vec<Finding> {
     }
     files.extend(owned.iter().map(|(what, path)| (*what, path.as_path())));
     // What cannot be looked at fails where it is used.
-    let inside = files.into_iter().filter(|(_, path)| lies_in(path, root).is_ok_and(|found| found.is_some()));
+    let inside =
+        files.into_iter().filter_map(|(what, path)| Some((what, path, roots.standing(path).ok().flatten()?)));
     inside
-        .map(|(what, path)| {
-            let text = format!(
-                "{what} {} lies in the docroot, where the web server may hand it out",
-                path.display()
-            );
+        .map(|(what, path, standing)| {
+            let (path, lies) = (path.display(), standing.lies);
+            let text = format!("{what} {path} {lies}, where the web server may hand it out");
             Finding::new("site", "", FindingState::Wrong, text)
                 .hint("move it outside of the docroot, e.g. to /etc/bam")
         })

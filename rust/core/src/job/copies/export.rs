@@ -9,6 +9,7 @@ use crate::job::local::Local;
 use crate::job::select::Criteria;
 use crate::job::{choose, ids, lock, places, trust, web};
 use crate::look;
+use crate::regular;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -203,7 +204,7 @@ pub fn import(
     place.prepare(monitor)?;
     let encrypted = FileName::parse(&name).is_some_and(|name| name.encryption != EncryptionKind::None);
     web::refuse_served(document, &*place, encrypted, monitor)?;
-    let source = fs::File::open(file).at("cannot read", file)?;
+    let source = regular::open(file).at("cannot read", file)?;
     let text = sidecar.to_string();
     place.follow(&name, Existing::Keep, &Follow::finished(source)?, &|| Ok(text.clone()), monitor)?;
     let modified = i64::try_from(time.0).unwrap_or_default();
@@ -239,7 +240,7 @@ fn lone_sidecar(file: &str, id: BackupId, size: u64) -> Sidecar {
 
 /// Adds a line to SHA256SUMS, in place of an older one for the same file.
 fn add_sum(path: &Path, name: &str, hash: &[u8; 32]) -> Result<()> {
-    let text = match fs::read_to_string(path) {
+    let text = match regular::read_to_string(path) {
         Ok(text) => text,
         Err(cause) if cause.kind() == ErrorKind::NotFound => String::new(),
         Err(cause) => return Err(Error::io("cannot read", path, cause)),

@@ -4,8 +4,8 @@ use crate::catalog::{FileName, Kind, Sidecar, key};
 use crate::config::EncryptionKind;
 use crate::entries;
 use crate::look;
+use crate::regular;
 use crate::{Result, ResultExt};
-use std::fs;
 use std::path::Path;
 
 /// Behind a backup's name.
@@ -125,7 +125,7 @@ pub fn all(folder: &Path) -> Result<String> {
     names.sort();
     let page = |name: &String| {
         let path = folder.join(name);
-        fs::read_to_string(&path).at("cannot read", &path)
+        regular::read_to_string(&path).at("cannot read", &path)
     };
     Ok(names.iter().map(page).collect::<Result<Vec<_>>>()?.join("\n\n"))
 }

@@ -22,7 +22,7 @@ pub fn sidecars(
     let mut told = Vec::new();
     // Where memory stands in for all of them there is none to take.
     for backup in listing.backups.iter().filter(|backup| backup.recalled.is_none()) {
-        for copy in backup.copies.iter().filter(|copy| copy.differs) {
+        for copy in backup.distinct_copies().filter(|copy| copy.differs) {
             monitor.check()?;
             let name = &copy.place.destination;
             let Some(place) = all.iter().find(|place| place.id() == name) else { continue };

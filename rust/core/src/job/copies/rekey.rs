@@ -49,13 +49,13 @@ pub fn run(document: &Document, ask: &Rekey, monitor: &Arc<Monitor>) -> Result<V
         match monitor.check().and_then(|()| run.backup(backup)) {
             Err(error) if error.code() == Code::Cancelled => return Err(given_up(&run.told, error, total)),
             Err(error) => {
-                for copy in &backup.copies {
+                for copy in backup.distinct_copies() {
                     run.tell(backup, &copy.place.destination, "kept", Some(&error));
                 }
                 failed.push(error.about(&backup.file));
             }
             Ok(()) => {
-                for copy in backup.copies.iter().filter(|copy| copy.differs) {
+                for copy in backup.distinct_copies().filter(|copy| copy.differs) {
                     let place = &copy.place.destination;
                     let error = Error::new(Code::Integrity, format!("the copy at {place}: {DIFFERS}")).hint(
                         format!(
@@ -116,7 +116,7 @@ fn tell_of_repositories(repositories: &[Arc<dyn Destination>], alone: bool, moni
 
 /// Whether a place has a copy that is the backup.
 fn counts_at(backup: &Backup, place: &Arc<dyn Destination>) -> bool {
-    backup.copy_at(place.id()).is_some_and(|copy| !copy.differs)
+    backup.distinct_copy_at(place.id()).is_some_and(|copy| !copy.differs)
 }
 
 struct Run<'a> {

@@ -2,8 +2,9 @@
 
 use super::half;
 use crate::config::Document;
+use crate::destination::{Destination, same};
 use crate::job::select::Criteria;
-use crate::job::{lock, made};
+use crate::job::{lock, made, places};
 use crate::{Code, Error, Monitor, NoteKind, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -11,11 +12,12 @@ use std::sync::Arc;
 /// Erases every copy, and says which could not be reached. Fails when none could.
 pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
     let _lock = lock::acquire(document)?;
+    refuse_doubles(document, ask.destinations)?;
     let there = ask.list(document, monitor)?;
     let backup = ask.find(document, &there.listing, monitor)?;
     let (mut erased, mut failed, mut halves) = (Vec::new(), Vec::new(), false);
     made::erasing(document, &backup.file, true, monitor);
-    let holding = || there.places.iter().filter(|place| backup.copy_at(place.id()).is_some());
+    let holding = || there.places.iter().filter(|place| backup.distinct_copy_at(place.id()).is_some());
     for place in holding() {
         match place.remove(&backup.file) {
             Ok(()) => {
@@ -27,7 +29,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
                 }
             }
             Err(error) if error.code() == Code::Cancelled => return Err(error),
-            // Another destination that is the same folder, or somebody else was quicker.
+            // Somebody else was quicker.
             Err(error) if error.code() == Code::NotFound => {
                 monitor.note(NoteKind::Info, format!("{} is not at {} any more", backup.file, place.id()));
                 erased.push(place.id());
@@ -60,4 +62,24 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
     Ok(
         json!({"id": backup.id, "file": &*backup.file, "source": backup.about.source, "erased": erased, "failed": failed}),
     )
+}
+
+/// Refuses to erase at a destination that is the place of another: the copy of that one would go.
+fn refuse_doubles(document: &Document, asked: &[String]) -> Result<()> {
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let all = places::open(document, &[])?;
+    let all: Vec<&dyn Destination> = all.iter().map(AsRef::as_ref).collect();
+    for (one, other) in same::doubles(&all) {
+        let (Some(one), Some(other)) = (all.get(one), all.get(other)) else { continue };
+        let (one, other) = (one.id(), other.id());
+        let is_asked = |name: &str| asked.iter().any(|asked| asked == name);
+        if is_asked(one) && !is_asked(other) {
+            let text = format!("{one} is the same place as {other}: nothing is erased");
+            return Err(Error::new(Code::Usage, text)
+                .hint(format!("erase it there with --destination {other}, or everywhere, without it")));
+        }
+    }
+    Ok(())
 }

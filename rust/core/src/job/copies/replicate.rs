@@ -108,7 +108,7 @@ impl Lacking<'_> {
     /// The places that have a good copy of one kind: in a repository (`true`), or as a file.
     fn good(&self, backup: &Backup, kind: bool) -> Vec<Arc<dyn Destination>> {
         let has_one = |place: &&Arc<dyn Destination>| {
-            let copy = backup.copy_at(place.id()).filter(|copy| copy.place.repository == kind);
+            let copy = backup.distinct_copy_at(place.id()).filter(|copy| copy.place.repository == kind);
             copy.is_some_and(|copy| is_good(self.known, backup, copy))
         };
         self.all.iter().filter(has_one).cloned().collect()
@@ -116,7 +116,8 @@ impl Lacking<'_> {
 
     /// Of the destinations of one kind that lack a backup those that a copy helps; of the others it is said why none does.
     fn that_a_copy_helps(&self, backup: &Backup, missing: Vec<String>, kind: bool) -> Vec<String> {
-        let alike: Vec<&Copy> = backup.copies.iter().filter(|copy| copy.place.repository == kind).collect();
+        let alike: Vec<&Copy> =
+            backup.distinct_copies().filter(|copy| copy.place.repository == kind).collect();
         let file = &backup.file;
         // What a repository has already it does not take anew.
         let is_stuck = |name: &str| kind && backup.copy_at(name).is_some();
@@ -215,7 +216,7 @@ fn wanting<'a>(
             other.about.schedule == backup.about.schedule
                 && !is_future(other.time, now)
                 && (backup.incomplete || !other.incomplete)
-                && other.copies.iter().any(|copy| is_good(known, other, copy))
+                && other.distinct_copies().any(|copy| is_good(known, other, copy))
         };
         let others = listing.backups.iter().filter(|other| other.id != backup.id).filter(counts);
         let schedule = backup.about.schedule.as_ref().and_then(|name| document.schedules.get_key_value(name));
@@ -228,13 +229,16 @@ fn wanting<'a>(
         }
         let wanted = sidecar.list(key::COPIES).into_iter().filter_map(|name| String::from_utf8(name).ok());
         // Of sidecars that contradict each other nobody knows here which is right.
-        let damaged = backup.copies.iter().filter(|copy| !copy.differs && !is_good(known, backup, copy));
+        let damaged = backup.distinct_copies().filter(|copy| !copy.differs && !is_good(known, backup, copy));
         let damaged: BTreeSet<String> = damaged.map(|copy| copy.place.destination.clone()).collect();
         let missing: BTreeSet<String> = wanted
             .filter(|name| backup.copy_at(name).is_none())
             .chain(damaged)
             .filter(|name| document.destinations.contains_key(name))
             .collect();
+        // What comes to a place lies at all destinations that are it.
+        let once = |name: String| listing.same.get(&name).cloned().unwrap_or(name);
+        let missing: BTreeSet<String> = missing.into_iter().map(once).collect();
         let missing: Vec<String> = missing.into_iter().collect();
         if !missing.is_empty() {
             found.push((backup, missing));

@@ -11,9 +11,9 @@ use crate::destination::snapshots::{
     WHOLE, has_vanished, tag,
 };
 use crate::job::backup::sources::BackupPlan;
-use crate::job::backup::write::Wrote;
+use crate::job::backup::write::{Wrote, dump};
 use crate::job::member_path::{below, join};
-use crate::source::database::{self, DumpReport};
+use crate::source::database::DumpReport;
 use crate::source::files::TreeReport;
 use crate::source::outline::Link;
 use crate::source::unread::Unread;
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
         let mut report = None;
         let mut write = |out: &mut dyn Write| {
             let mut out = BufWriter::with_capacity(1 << 18, out);
-            report = Some(database::dump(connection, settings, &mut out, self.monitor)?);
+            report = Some(dump(connection, settings, &mut out, self.monitor)?);
             Ok(out.flush()?)
         };
         let (_, name) = plan.dump_name();

@@ -58,7 +58,13 @@ pub fn run(document: &Document, ask: &Restore, to: &Elsewhere, monitor: &Arc<Mon
     let started = Instant::now();
     if let Some(folder) = &to.folder {
         check_not_among_backups(document, folder)?;
-        web::refuse_served_folder(document, &absolute(folder)?, false, monitor)?;
+        web::refuse_plain(document, folder, monitor)?;
+    }
+    if let Some(database) = &to.database {
+        let connection = database.resolve(Path::new("/"))?;
+        if connection.driver == Driver::Sqlite && !is_of_the_site(document, &connection.path)? {
+            web::refuse_plain(document, &connection.path, monitor)?;
+        }
     }
     let mut place = claim(to, monitor)?;
     place.only.clone_from(&ask.only);
@@ -126,6 +132,19 @@ pub fn claim(to: &Elsewhere, monitor: &Monitor) -> Result<Claimed> {
 
 fn absolute(folder: &Path) -> Result<PathBuf> {
     std::path::absolute(folder).at("cannot find", folder)
+}
+
+/// Whether a file is a database of the site, which stands in the clear where it is.
+fn is_of_the_site(document: &Document, file: &Path) -> Result<bool> {
+    let file = look::real_as_far(file)?;
+    for name in document.databases.keys() {
+        // One that cannot be reached is no file here.
+        let Ok(own) = document.connection(name) else { continue };
+        if own.driver == Driver::Sqlite && look::real_as_far(&own.path)? == file {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Refuses a folder where backups or bam's own state lie: what would stand there in the clear is kept, copied and handed on

@@ -57,7 +57,7 @@ impl LeftOut {
         }
         let things = if self.missing == 1 { "thing" } else { "things" };
         let mut text = format!(
-            "{} {things} could not be read when this backup was made, and did not get in, or not whole",
+            "{} {things} could not be read when this backup was made, or held nothing, and did not get in, or not whole",
             self.missing
         );
         if !self.unread.is_empty() {

@@ -5,6 +5,7 @@
 use super::erase::erase;
 use crate::config::Document;
 use crate::job::{lock, site};
+use crate::regular;
 use crate::source::database::Replacement;
 use crate::{Error, Monitor, NoteKind, Result};
 use serde::{Deserialize, Serialize};
@@ -95,7 +96,7 @@ pub fn folders(state_dir: &Path) -> Vec<PathBuf> {
 
 fn read(state_dir: &Path) -> Result<Vec<Leftover>> {
     let path = state_dir.join(FILE);
-    let all: Vec<Leftover> = match fs::read(&path) {
+    let all: Vec<Leftover> = match regular::read(&path) {
         // What cannot be read any more is not worth failing for; the notes have named it.
         Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
         Err(cause) if cause.kind() == ErrorKind::NotFound => Vec::new(),

@@ -6,6 +6,7 @@ use crate::config::Document;
 use crate::job::request::RecoverWay;
 use crate::job::{lock, site, state};
 use crate::look::is_gone;
+use crate::regular;
 use crate::source::database;
 use crate::{Code, Error, Monitor, NoteKind, Result, ResultExt};
 use std::fs;
@@ -59,7 +60,7 @@ pub fn pending(state_dir: &Path) -> Option<String> {
 /// The journal of a restore that was stopped; `None`: there is none.
 fn stopped(state_dir: &Path) -> Option<Result<Journal>> {
     let path = state_dir.join(FILE);
-    match fs::read(&path) {
+    match regular::read(&path) {
         Err(cause) if is_gone(&cause) => None,
         text => Some(text.at(UNREADABLE, &path).and_then(|text| Journal::read(&path, &text))),
     }
@@ -96,7 +97,7 @@ pub fn recover(
     let path = state_dir.join(FILE);
     // Killed while it was written.
     let _ = fs::remove_file(lock::part_of(&path));
-    let text = match fs::read(&path) {
+    let text = match regular::read(&path) {
         Ok(text) => text,
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
             // A killed backup that had sent the visitors away has none.

@@ -64,6 +64,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     {
         monitor.note(note.kind, note.text);
     }
+    places::tell_of_doubles(&listing, monitor);
     for place in &status.unreachable {
         monitor.note(NoteKind::Missing, format!("not reached: {place}"));
     }
@@ -99,6 +100,7 @@ fn count(
     let mut taken_out = unproven::take_out(document, listing, monitor)?;
     let exported = or_told(exports::known(state_dir), monitor);
     for backup in &mut listing.backups {
+        backup.copies.retain(|copy| copy.place.same_as.is_none());
         for exported in exports::of(document, &exported, backup, monitor) {
             backup.copies.push(offline(&exported, backup.size));
         }
@@ -192,6 +194,7 @@ fn offline(exported: &Exported, size: u64) -> Copy {
         folder: place,
         local: false,
         repository: false,
+        same_as: None,
     };
     // As the export proved.
     Copy::believed(place, size)

@@ -36,7 +36,7 @@ pub fn run(
     }
     // Each is checked and decoded, after it was fetched from where it does not lie on this machine.
     let to_read = |backup: &&Backup| -> u64 {
-        let at = there.places.iter().filter(|place| backup.copy_at(place.id()).is_some());
+        let at = there.places.iter().filter(|place| backup.distinct_copy_at(place.id()).is_some());
         at.map(|place| if place.local_path(&backup.file).is_some() { 2 } else { 3 } * backup.size).sum()
     };
     if ask.id.is_none() && ask.destinations.is_empty() {
@@ -47,7 +47,7 @@ pub fn run(
     let (made, mut structures) = (Made::of(document), Structures::default());
     for backup in chosen {
         backup.lacks().into_iter().for_each(|text| monitor.note(NoteKind::Warning, text));
-        for place in there.places.iter().filter(|place| backup.copy_at(place.id()).is_some()) {
+        for place in there.places.iter().filter(|place| backup.distinct_copy_at(place.id()).is_some()) {
             monitor.phase(Phase::Verifying);
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
             let never_plain = trust::is_known_encrypted(document, &there.listing, backup);

@@ -31,7 +31,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, percent: f64, monitor: &Arc<
     let mut structures = Structures::default();
     for backup in chosen {
         for place in &there.places {
-            let Some(copy) = backup.copy_at(place.id()) else { continue };
+            let Some(copy) = backup.distinct_copy_at(place.id()) else { continue };
             monitor.set_current(format!("{} at {}", backup.file, place.id()));
             let read = match copy.whole {
                 true if copy.place.repository => {

@@ -9,6 +9,7 @@ use crate::job::request::Elsewhere;
 use crate::job::restore::elsewhere;
 use crate::job::restore::erase::erase;
 use crate::look;
+use crate::regular;
 use crate::source::database;
 use crate::{Code, Error, Monitor, Result, ResultExt, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -73,7 +74,7 @@ impl Drill<'_> {
         let monitor = Monitor::new();
         let mark = self.dir.join("database");
         if look::exists(&mark)? {
-            let label = fs::read_to_string(&mark).at("cannot read", &mark)?;
+            let label = regular::read_to_string(&mark).at("cannot read", &mark)?;
             for name in self.document.databases.keys() {
                 let Ok((database, connection)) = self.scratch(name) else { continue };
                 if connection.label() != label {

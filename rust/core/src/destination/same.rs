@@ -1,13 +1,10 @@
 //! Destinations that are one place under two names: what lies there is one copy.
 
-use super::places::{Outcome, Ready};
-use crate::destination::Destination;
+use super::Destination;
 use crate::look;
 use crate::{Code, Error};
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
 
 /// What two destinations have in common that are one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,22 +31,6 @@ pub fn doubles(places: &[&dyn Destination]) -> Vec<(usize, usize)> {
     let all: Vec<Which> = places.iter().map(|place| which(*place)).collect();
     let before = |at: usize| all.iter().take(at).position(|other| Some(other) == all.get(at));
     (0..all.len()).filter_map(|at| Some((at, before(at)?))).collect()
-}
-
-/// Of destinations that are one place the first; the others have failed.
-pub fn once_each(places: Ready, failed: &mut Vec<Outcome>) -> Ready {
-    let all: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
-    let twice: BTreeMap<usize, usize> = doubles(&all).into_iter().collect();
-    for (one, other) in twice.iter().filter_map(|(one, other)| all.get(*one).zip(all.get(*other))) {
-        let error = error(one.id(), other.id(), &one.describe());
-        failed.push(Outcome { destination: one.id().to_owned(), result: Err(error) });
-    }
-    places
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| !twice.contains_key(at))
-        .map(|(_, place)| Arc::clone(place))
-        .collect()
 }
 
 /// In words.
