@@ -34,5 +34,6 @@ pub mod table_places;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tool;
+pub(crate) mod unread_tables;
 mod untouched;
 mod walk;
