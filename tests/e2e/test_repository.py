@@ -251,6 +251,8 @@ exec {shutil.which("restic")} "$@"
         made = self.bam_json("backup", "files", "inc", expect=3, **as_user)
         self.assertEqual(made["exit_code"], 3)
         self.assertIn("secret", json.dumps(made["notes"]))
+        result = self.bam("restore", "latest", "--into", self.path("into"), expect=3, **as_user)
+        self.assertSays(result, "1 thing could not be read", "secret")
 
 
 class Refused(RepositoryTest):
