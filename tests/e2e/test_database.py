@@ -271,7 +271,7 @@ class Unread(SiteTest):
         text = text.replace('bam_tables = "2"', 'bam_tables = "3"')
         with open(sidecar, "w") as file:
             file.writelines(line for line in text.splitlines(True) if not line.startswith("bam_unread_tables"))
-        self.assertSays(self.bam("restore", str(made["id"]), "--yes", expect=3), said[0])
+        self.assertSays(self.bam("restore", str(made["id"]), "--yes", expect=3), said[0], "not record which")
         self.assertSays(self.bam("drill", expect=3), said[0])
 
     def test_what_a_client_could_not_read_is_named_too(self):

@@ -65,7 +65,9 @@ impl LeftOut {
         let tables = self.tables.iter().map(|table| format!("table {}", show_table(table)));
         let names = tables.take(TOLD).chain(self.unread.iter().take(TOLD).map(|path| show(path)));
         let named: Vec<String> = names.collect();
-        if !named.is_empty() {
+        if named.is_empty() {
+            text.push_str("; it does not record which");
+        } else {
             let more = if self.unread.len().max(self.tables.len()) > TOLD { " …" } else { "" };
             let stay = if onto_site { "; where the site has them, they stay" } else { "" };
             text.push_str(&format!(": {}{more}{stay}", named.join(", ")));

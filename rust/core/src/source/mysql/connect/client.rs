@@ -433,4 +433,20 @@ mod tests {
             assert_eq!(error_number(said), number, "{said}");
         }
     }
+
+    #[test]
+    fn whoever_is_named_is_meant_and_else_all() {
+        let tables = ["node", "h", "it's"].map(str::to_owned);
+        let named = |said: &str| tables_in(said, &tables);
+        assert_eq!(
+            named("Error 1194: Table 'h' is marked as crashed when dumping table `h` at row: 7"),
+            ["h"]
+        );
+        assert_eq!(named("Got error: 1932: \"Table 'd7.node' doesn't exist in engine\""), ["node"]);
+        assert_eq!(named("for table `d7`.`it's`"), ["it's"]);
+        assert_eq!(named("Error 2013: Lost connection to server during query"), tables);
+        assert!(!says_something("--------------") && !says_something(""));
+        assert!(!says_something("Warning: mariadb-dump: unknown variable 'loose-column-statistics=0'"));
+        assert!(says_something("ERROR 1194 (HY000) at line 6: Table 'h' is marked as crashed"));
+    }
 }
