@@ -375,6 +375,10 @@ class Trees(SiteTest):
             with open(os.path.join(self.files, "sub/locked")) as file:
                 self.assertEqual(file.read(), "the only copy", how)
         self.assertEqual(sorted(os.listdir(os.path.join(self.files, "sub"))), ["locked"])
+        into = self.path("into")
+        result = self.bam("restore", "latest", "--into", into, expect=3, **self.as_ordinary_user())
+        self.assertSays(result, "1 thing could not be read when this backup was made", "sub/locked")
+        self.assertNotIn("stay", result.err)
         with open(os.path.join(self.files, "good")) as file:
             self.assertEqual(file.read(), "good")
 

@@ -158,6 +158,18 @@ class Pgsql(SiteTest):
         self.assertEqual(self.sql("select m from moods"), "it's ok\n")
         self.assertClean()
 
+    def test_a_table_that_could_not_be_read_is_named_and_stays(self):
+        self.document["profiles"]["default"]["ignore_errors"] = True
+        self.sql(f"revoke all on sessions from {self.name}")
+        for source in ("db", "archive"):
+            made = self.bam_json("backup", source, "manual", expect=3)
+        self.sql(f"grant all on sessions to {self.name}; delete from node")
+        for how in (["--dry-run"], ["--yes", "--table", "cache"], ["--yes"]):
+            result = self.bam("restore", str(made["id"]), *how, expect=3)
+            self.assertSays(result, "1 thing could not be read", "table sessions; where the site has them, they stay")
+        self.assertEqual(self.sql("select (select count(*) from sessions), (select count(*) from node)").split("|")[0].strip()[:1], "1")
+        self.assertSays(self.bam("restore", str(made["id"]), "--into", self.path("into"), expect=3), "table sessions")
+
     def test_extensions_and_grants_stay_usable(self):
         self.server.sql("create extension pg_trgm; create role reader_of_all; grant usage on schema public to reader_of_all; ", self.name)
         self.addCleanup(self.server.sql, f"drop database {self.name} with (force);\ndrop role reader_of_all;")

@@ -267,6 +267,8 @@ exec {shutil.which("restic")} "$@"
         made = self.bam_json("backup", "files", "inc", expect=3, **as_user)
         self.assertEqual(made["exit_code"], 3)
         self.assertIn("secret", json.dumps(made["notes"]))
+        result = self.bam("restore", "latest", "--into", self.path("into"), expect=3, **as_user)
+        self.assertSays(result, "1 thing could not be read", "secret")
         # More than restic's messages about it that are kept.
         locked = [self.write(f"sites/default/files/many/{'long name ' * 20}{number}", "x", mode=0) for number in range(1100)]
         as_user = self.as_ordinary_user()

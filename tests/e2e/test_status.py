@@ -57,8 +57,8 @@ class Status(SiteTest):
         self.assertSays(bam("verify", made["file"]), "lacks something")
         self.assertNotIn("lacks something", bam("verify", good["file"]).err)
         self.assertEqual([copy["incomplete"] for copy in told("verify")["copies"]], [True, False])
-        self.assertSays(bam("drill"), "lacks something")
-        self.assertEqual(told("drill")["drills"][0]["incomplete"], True)
+        self.assertSays(bam("drill", expect=3), "lacks something", "1 thing could not be read", "locked")
+        self.assertEqual(told("drill", expect=3)["drills"][0]["incomplete"], True)
 
     def test_a_key_that_is_gone(self):
         self.bam("backup", "files", "manual", "secret")

@@ -84,6 +84,8 @@ pub mod key {
     /// Paths in the archive of what of that is not in it, with all below them, or not to its end; the first of them where they
     /// are many ([`super::Sidecar::set_list`]).
     pub const UNREAD: &str = "bam_unread";
+    /// Tables that could not be read, or not to their end; the first of them where they are many ([`super::Sidecar::set_list`]).
+    pub const UNREAD_TABLES: &str = "bam_unread_tables";
     /// Regular files in it, further names of them and the manifest not counted.
     pub const FILES: &str = "bam_files";
     /// Bytes of them.

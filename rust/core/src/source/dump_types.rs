@@ -45,6 +45,8 @@ pub struct DumpReport {
     pub others: u64,
     /// Bytes written.
     pub bytes: u64,
+    /// Tables that could not be read, or not to their end.
+    pub unread: Vec<String>,
     /// Where in it the rows of each table stand, where that was noted.
     #[serde(skip)]
     pub places: Option<TablePlaces>,
@@ -66,6 +68,11 @@ pub struct LoadSettings {
     /// Nothing proves whose the dump is: what it may do is kept to its own database, by the server where that can be
     /// arranged, else as far as its statements show; which of the two is said.
     pub untrusted: bool,
+    /// Tables that are known, by their names in the dump, to have been read not at all or not to their end. The dump itself
+    /// names all of them, but only behind their rows.
+    pub unread: Vec<String>,
+    /// A table that could not be read to its end when the dump was made takes the place of a live one, too.
+    pub take_unread: bool,
     /// Take what is left of a dump that was cut short, and go on without views and triggers that the server refuses.
     pub ignore_errors: bool,
 }
@@ -85,6 +92,8 @@ pub struct LoadReport {
     pub removed: Vec<String>,
     /// Those that stay: left out when the dump was made, or not known to the program that made it.
     pub kept: Vec<String>,
+    /// Tables that could not be read, or not to their end, when the dump was made.
+    pub unread: Vec<String>,
 }
 
 /// What a dump holds, without loading it.
@@ -96,6 +105,8 @@ pub struct Contents {
     pub prefix: Option<String>,
     /// Tables that were left out on purpose.
     pub excluded: Vec<String>,
+    /// Tables that could not be read, or not to their end, when the dump was made.
+    pub unread: Vec<String>,
     /// Whether all other tables of that database are in it: known of our own dumps.
     pub complete: bool,
 }
@@ -119,7 +130,8 @@ impl Contents {
     /// The same with the names that the tables get at a site with this prefix.
     pub fn with_prefix(mut self, prefix: &str) -> Contents {
         if let Some(theirs) = &self.prefix {
-            let names = self.tables.iter_mut().map(|table| &mut table.name).chain(&mut self.excluded);
+            let tables = self.tables.iter_mut().map(|table| &mut table.name);
+            let names = tables.chain(&mut self.excluded).chain(&mut self.unread);
             names.for_each(|name| *name = sql::renamed(name, theirs, prefix).into_owned());
             self.prefix = Some(prefix.to_owned());
         }

@@ -35,5 +35,6 @@ pub mod table_places;
 pub(crate) mod testing;
 pub(crate) mod tool;
 pub mod unread;
+pub(crate) mod unread_tables;
 mod untouched;
 mod walk;

@@ -18,6 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// The compression of a dump that waits on disk for its turn in the tar: fast, and small enough.
 const SPOOL_LEVEL: i32 = 1;
 
+/// How many tables that could not be read are named in a sidecar; the dump names them all.
+const MAX_UNREAD_TABLES: usize = 100;
+
 /// What was written.
 #[derive(Debug, Default)]
 pub struct Wrote {
@@ -43,6 +46,9 @@ impl Wrote {
         }
         if let Some(dump) = &self.dump {
             sidecar.set_number(key::TABLES, dump.tables + dump.empty_tables);
+            if !dump.unread.is_empty() {
+                sidecar.set_list(key::UNREAD_TABLES, dump.unread.iter().take(MAX_UNREAD_TABLES));
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::job::restore::Need;
 use crate::job::restore::apply::begin;
 use crate::job::{lock, restore};
 use crate::source::database::{Contents, Table};
+use crate::source::unread_tables;
 use crate::whole_file;
 use crate::{Code, Error, Monitor, Result};
 use serde::Serialize;
@@ -104,6 +105,7 @@ pub fn ls(
     let (opened, survey) = open(document, ask, Need::Parts, monitor)?;
     let state_dir = lock::state_dir(document)?;
     let told = |contents: Contents, each: &mut dyn FnMut(Item) -> Result<()>| {
+        contents.unread.iter().for_each(|table| unread_tables::tell_listed(table, monitor));
         contents.tables.into_iter().try_for_each(|table| each(Item::Table(table)))
     };
     let wrong = |text: String| Err(Error::new(Code::Usage, text));

@@ -30,8 +30,14 @@ const MACHINE: &str = "bam_machine";
 /// Seconds after which anybody may forget what was never finished.
 const GIVEN_UP: u64 = 2 * 86_400;
 /// Fields that are in `bam.json` alone: they can be long.
-const LONG: [&str; 5] =
-    [key::EXCLUDED, key::EXCLUDED_PATTERNS, key::FOLLOWED, key::UNREAD, key::CHANGED_FILES];
+const LONG: [&str; 6] = [
+    key::EXCLUDED,
+    key::EXCLUDED_PATTERNS,
+    key::FOLLOWED,
+    key::UNREAD,
+    key::UNREAD_TABLES,
+    key::CHANGED_FILES,
+];
 
 /// What was saved.
 pub struct Done {

@@ -16,6 +16,7 @@ use crate::job::restore;
 use crate::job::scope;
 use crate::look;
 use crate::source::database::{LoadReport, LoadSettings, Replacement};
+use crate::source::unread_tables;
 use crate::{Code, Error, Monitor, Result, threads};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
@@ -109,12 +110,18 @@ fn load(
         counts,
         database: target.only.map(str::to_owned),
         untrusted: !target.authentic,
+        // On the site nothing whole gives way to it; elsewhere there is nothing better.
+        unread: target.unread_tables.clone(),
+        take_unread: !target.translate,
         ..LoadSettings::default()
     };
     let loaded = replacement.load(&connection, dump, &settings, monitor);
     journal.set_database(&target.database, replacement)?;
     let loaded = loaded?;
-    check_tables(target.tables, loaded.names.iter().map(String::as_str), &connection.prefix)?;
+    let comes = loaded.names.iter().map(String::as_str);
+    unread_tables::check_asked(target.tables, &loaded.unread, comes.clone(), &connection.prefix)?;
+    let known = comes.chain(loaded.unread.iter().map(String::as_str));
+    check_tables(target.tables, known, &connection.prefix)?;
     Ok(loaded)
 }
 

@@ -13,6 +13,7 @@
 
 use super::apply::{self, Applied};
 use super::journal::Journal;
+use super::left_out::LeftOut;
 use super::recover;
 use super::target::Target;
 use crate::archive::{Entry, Extractor, Layout, Part, Place, Reader};
@@ -186,6 +187,7 @@ impl Claimed {
         let database = opened.kind().is_some_and(Kind::is_database);
         self.check_fits(opened, database)?;
         let survey = if database { None } else { opened.foreign_layout(monitor)? };
+        opened.sidecar().into_iter().for_each(|sidecar| LeftOut::told_by(sidecar).tell(false, monitor));
         monitor.phase(Phase::Restoring);
         let keep = |_: &Path| Ok(Vec::new());
         let target = Target {
@@ -197,6 +199,7 @@ impl Claimed {
             code: true,
             settings: true,
             tables: &[],
+            unread_tables: Vec::new(),
             only: self.only.as_deref(),
             translate: false,
             authentic: opened.is_authentic(),

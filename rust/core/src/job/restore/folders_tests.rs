@@ -29,6 +29,7 @@ fn landed(site: serde_json::Value, code: bool, member: &str) -> Option<PathBuf> 
         code,
         settings: false,
         tables: &[],
+        unread_tables: Vec::new(),
         only: None,
         translate: true,
         authentic: false,

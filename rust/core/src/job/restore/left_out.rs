@@ -3,6 +3,7 @@
 
 use crate::archive::show;
 use crate::catalog::{Sidecar, key};
+use crate::config::show_table;
 use crate::job::member_path::below;
 use crate::source::pattern::Patterns;
 use crate::{Monitor, NoteKind};
@@ -19,6 +20,8 @@ pub struct LeftOut {
     /// Of what could not be read, the same: whatever else is there stays; or a file that is in it, but could not be read
     /// to its end.
     pub unread: BTreeSet<Vec<u8>>,
+    /// Tables that could not be read, or not to their end; the first of them where they are many.
+    pub tables: Vec<String>,
     /// How many things are missing in all.
     pub missing: u64,
     /// What fits these was left out on purpose, too.
@@ -30,44 +33,54 @@ pub struct LeftOut {
 impl LeftOut {
     /// As the sidecar has it; `None` where it says nothing, as those of old.
     pub fn of(sidecar: &Sidecar) -> Option<LeftOut> {
-        sidecar.has(key::EXCLUDED).then(|| {
-            let lines = sidecar.list(key::EXCLUDED_PATTERNS);
-            let lines = lines.iter().filter_map(|line| std::str::from_utf8(line).ok());
-            let followed = sidecar.list(key::FOLLOWED).into_iter().collect();
-            let missing = sidecar.number(key::MISSING).unwrap_or_default();
-            let mut unread: BTreeSet<Vec<u8>> = sidecar.paths(key::UNREAD).into_iter().collect();
-            // Up to 0.3.0 it was not said what: it may be anything.
-            if missing > 0 && !sidecar.has(key::UNREAD) {
-                unread.insert(Vec::new());
-            }
-            LeftOut {
-                paths: sidecar.list(key::EXCLUDED),
-                unread,
-                missing,
-                patterns: Patterns::of(lines),
-                followed,
-            }
-        })
+        sidecar.has(key::EXCLUDED).then(|| LeftOut::told_by(sidecar))
     }
 
-    /// Tells what a restore cannot bring back.
-    pub fn tell(&self, monitor: &Monitor) {
+    /// The same of any sidecar, of a database's, too.
+    pub fn told_by(sidecar: &Sidecar) -> LeftOut {
+        let lines = sidecar.list(key::EXCLUDED_PATTERNS);
+        let lines = lines.iter().filter_map(|line| std::str::from_utf8(line).ok());
+        let followed = sidecar.list(key::FOLLOWED).into_iter().collect();
+        let tables = sidecar.list(key::UNREAD_TABLES);
+        let missing = sidecar.number(key::MISSING).unwrap_or_default();
+        let mut unread: BTreeSet<Vec<u8>> = sidecar.paths(key::UNREAD).into_iter().collect();
+        // Up to 0.3.0 it was not said what: it may be anything.
+        if missing > 0 && !sidecar.has(key::UNREAD) {
+            unread.insert(Vec::new());
+        }
+        LeftOut {
+            paths: sidecar.list(key::EXCLUDED),
+            unread,
+            tables: tables.iter().map(|table| String::from_utf8_lossy(table).into_owned()).collect(),
+            missing,
+            patterns: Patterns::of(lines),
+            followed,
+        }
+    }
+
+    /// Tells what a restore cannot bring back: onto the site, or elsewhere, where nothing is in its place.
+    pub fn tell(&self, onto_site: bool, monitor: &Monitor) {
         if self.missing == 0 {
             return;
         }
-        let things = if self.missing == 1 { "thing" } else { "things" };
+        // Of one failure several tables may be the loss.
+        let missing = self.missing.max((self.tables.len() + self.unread.len()) as u64);
+        let things = if missing == 1 { "thing" } else { "things" };
         let mut text = format!(
-            "{} {things} could not be read when this backup was made, or held nothing, and did not get in, or not whole",
-            self.missing
+            "{missing} {things} could not be read when this backup was made, or held nothing, and did not get in, or not whole"
         );
-        if !self.unread.is_empty() {
-            let named = self.unread.iter().take(TOLD).map(|path| match path.as_slice() {
-                b"" => "anywhere in it".to_owned(),
-                path => show(path),
-            });
-            let named = named.collect::<Vec<_>>().join(", ");
-            let more = if self.unread.len() > TOLD { " …" } else { "" };
-            text.push_str(&format!(": {named}{more}; what the site has there and the backup lacks stays"));
+        let tables = self.tables.iter().map(|table| format!("table {}", show_table(table)));
+        // The empty one is all that there is.
+        let paths = self.unread.iter().filter(|path| !path.is_empty()).map(|path| show(path));
+        let named: Vec<String> = tables.take(TOLD).chain(paths.take(TOLD)).collect();
+        if named.is_empty() {
+            text.push_str("; it does not record which");
+        } else {
+            let more = if self.unread.len().max(self.tables.len()) > TOLD { " …" } else { "" };
+            text.push_str(&format!(": {}{more}", named.join(", ")));
+        }
+        if onto_site {
+            text.push_str("; where the site has them, they stay");
         }
         monitor.note(NoteKind::Missing, text);
     }

@@ -309,7 +309,8 @@ fn put(
     let base = folder.as_ref().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
     // What the backup left out it says itself; those of old do not.
     let recorded = opened.sidecar().and_then(LeftOut::of);
-    recorded.iter().for_each(|recorded| recorded.tell(monitor));
+    let told = opened.sidecar().map(LeftOut::told_by).unwrap_or_default();
+    told.tell(true, monitor);
     let keep = |live: &Path| {
         let own = match &base {
             Some(base) => live.starts_with(base),
@@ -334,6 +335,7 @@ fn put(
         code: ask.code || !ask.paths.is_empty(),
         settings: ask.settings,
         tables: &ask.tables,
+        unread_tables: told.tables,
         only: ask.only.as_deref(),
         translate: true,
         authentic: opened.is_authentic(),

@@ -15,6 +15,7 @@ use crate::look;
 use crate::source::database::{self, Contents, Table};
 use crate::source::exclude::plain_path;
 use crate::source::path_set::PathSet;
+use crate::source::unread_tables;
 use crate::{Monitor, Result, ResultExt};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -249,7 +250,7 @@ fn tables(
 ) -> Result<Tables> {
     let connection = target.document.connection(&target.database)?;
     let contents = opened.contents_of(driver, dump, target.only, target.state_dir, monitor)?;
-    let Contents { tables, excluded, complete, .. } = contents.with_prefix(&connection.prefix);
+    let Contents { tables, excluded, complete, unread, .. } = contents.with_prefix(&connection.prefix);
     let wanted =
         |name: &str| target.tables.is_empty() || names_table(target.tables, name, &connection.prefix);
     let mut live = database::tables(&connection, true, monitor)?;
@@ -260,15 +261,22 @@ fn tables(
             continue;
         }
         let there = live.iter().position(|table| table.name == name).map(|at| live.remove(at));
+        if unread.contains(&name) {
+            if there.is_some() {
+                unread_tables::tell_kept(&name, monitor);
+                plan.kept.push(name);
+                continue;
+            }
+            unread_tables::tell_taken(&name, monitor);
+        }
         let live_rows = there.as_ref().and_then(|table| table.rows);
         let group = if there.is_some() { &mut plan.replaced } else { &mut plan.added };
         group.push(Change { name, rows, live_rows });
     }
-    apply::check_tables(
-        target.tables,
-        plan.replaced.iter().chain(&plan.added).map(|table| table.name.as_str()),
-        &connection.prefix,
-    )?;
+    let comes = plan.replaced.iter().chain(&plan.added).map(|table| table.name.as_str());
+    unread_tables::check_asked(target.tables, &unread, comes.clone(), &connection.prefix)?;
+    let known = comes.chain(unread.iter().map(String::as_str));
+    apply::check_tables(target.tables, known, &connection.prefix)?;
     for Table { name, rows, .. } in live {
         match complete && target.tables.is_empty() && !excluded.contains(&name) {
             true => plan.lost.push(Change { name, rows: None, live_rows: rows }),

@@ -25,6 +25,8 @@ pub struct Target<'a> {
     pub settings: bool,
     /// Of a database only these tables, with or without prefix; `*` at the end stands for anything. Empty: all.
     pub tables: &'a [String],
+    /// Tables that the backup says it does not have, or not whole, by their names in it.
+    pub unread_tables: Vec<String>,
     /// Of a dump of several databases this one.
     pub only: Option<&'a str>,
     /// Tables get the table prefix that the document says.

@@ -63,6 +63,7 @@ pub(crate) fn contents(input: &mut dyn Read, only: Option<&str>, monitor: &Monit
         tables: tables.into_values().collect(),
         prefix: reader.prefix().map(str::to_owned),
         excluded: reader.excluded(),
+        unread: reader.unread(),
         complete: reader.origin() == Origin::Bam,
     })
 }

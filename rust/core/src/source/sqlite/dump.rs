@@ -96,7 +96,7 @@ pub(crate) fn contents(input: &mut dyn Read, spool_dir: &Path, monitor: &Monitor
     let read = || {
         let excluded = left_out(&database)?;
         let tables = inventory(&database, true)?.into_iter().filter(|table| table.name != LEFT_OUT).collect();
-        Ok(Contents { tables, prefix: None, excluded, complete: true })
+        Ok(Contents { tables, excluded, complete: true, ..Contents::default() })
     };
     read().map_err(damaged)
 }

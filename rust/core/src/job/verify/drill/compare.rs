@@ -106,11 +106,15 @@ impl Drill<'_> {
                 (of_tables(tables), self.counts(connection)?)
             }
         };
+        // What came out of a table that breaks off may be anything; that it does was said.
+        let unread = opened.sidecar().map(|sidecar| sidecar.list(key::UNREAD_TABLES)).unwrap_or_default();
+        let is_whole = |name: &str| !unread.iter().any(|table| table == name.as_bytes());
         seen.tables += expected.len() as u64;
         for (name, expected) in &expected {
             seen.rows += expected.rows;
             match found.get(name) {
                 None => seen.differs(format!("table {name} is missing")),
+                Some(_) if !is_whole(name) => {}
                 Some(found) if found.rows != expected.rows => {
                     seen.differs(format!(
                         "table {name} has {} rows instead of {}",

@@ -1,5 +1,6 @@
 //! Starting MariaDB's and MySQL's own clients, and understanding what they complain about.
 
+use super::session::quote;
 use crate::config::{Connection, hide};
 use crate::source::tool::{self, SECRET_PATH, Tool};
 use crate::{Code, Error, Fact, Monitor, NoteKind, Result};
@@ -156,20 +157,41 @@ pub(crate) fn dump_outcome(
     connection: &Connection,
     ignore_errors: bool,
     monitor: &Monitor,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let (status, stderr) = tool.wait()?;
     if status.success() {
-        return Ok(());
+        return Ok(None);
     }
     // Killed, it did not get to its end.
     if !ignore_errors || status.code().is_none() {
         return Err(complaint(name, &status.to_string(), &stderr, connection));
     }
     let said = redact(&stderr, connection);
-    for line in said.lines().filter(|line| !line.contains("unknown option '--loose-")) {
+    let mut lines: Vec<&str> = said.lines().filter(|line| says_something(line)).collect();
+    let failed = format!("{name} failed ({status})");
+    if lines.is_empty() {
+        lines.push(&failed);
+    }
+    for line in lines {
         monitor.note(NoteKind::Missing, format!("database {}: {line}", connection.label()));
     }
-    Ok(())
+    Ok(Some(said))
+}
+
+/// Whether a line on stderr tells of something that is missing. Clients complain of our options for others of their kind, and
+/// put a line before and after a statement that failed.
+fn says_something(line: &str) -> bool {
+    let about_options = ["unknown option '--loose-", "unknown variable 'loose-"];
+    !line.trim_matches(['-', ' ']).is_empty() && !about_options.iter().any(|words| line.contains(words))
+}
+
+/// Which of `tables` a dump client complains about; where it names none it may be any of them.
+pub(crate) fn tables_in(said: &str, tables: &[String]) -> Vec<String> {
+    let is_named = |table: &&String| {
+        [quote(table), format!("'{table}'"), format!(".{table}'")].iter().any(|name| said.contains(name))
+    };
+    let named: Vec<String> = tables.iter().filter(is_named).cloned().collect();
+    if named.is_empty() { tables.to_vec() } else { named }
 }
 
 fn complaint(name: &str, status: &str, stderr: &str, connection: &Connection) -> Error {
@@ -410,5 +432,21 @@ mod tests {
         ] {
             assert_eq!(error_number(said), number, "{said}");
         }
+    }
+
+    #[test]
+    fn whoever_is_named_is_meant_and_else_all() {
+        let tables = ["node", "h", "it's"].map(str::to_owned);
+        let named = |said: &str| tables_in(said, &tables);
+        assert_eq!(
+            named("Error 1194: Table 'h' is marked as crashed when dumping table `h` at row: 7"),
+            ["h"]
+        );
+        assert_eq!(named("Got error: 1932: \"Table 'd7.node' doesn't exist in engine\""), ["node"]);
+        assert_eq!(named("for table `d7`.`it's`"), ["it's"]);
+        assert_eq!(named("Error 2013: Lost connection to server during query"), tables);
+        assert!(!says_something("--------------") && !says_something(""));
+        assert!(!says_something("Warning: mariadb-dump: unknown variable 'loose-column-statistics=0'"));
+        assert!(says_something("ERROR 1194 (HY000) at line 6: Table 'h' is marked as crashed"));
     }
 }

@@ -97,6 +97,11 @@ impl<R: BufRead> Lines<R> {
         self.input.fill_buf().map(drop)
     }
 
+    /// Tables that the client did not get to the end of, once it has ended.
+    pub(crate) fn unread(self) -> Vec<String> {
+        self.table.into_iter().chain(self.tables).map(|table| table.table).collect()
+    }
+
     /// Turns one more line into SQL.
     fn advance(&mut self) -> Result<()> {
         self.line.clear();
@@ -114,9 +119,11 @@ impl<R: BufRead> Lines<R> {
             return Ok(());
         }
         if line.is_empty() {
-            // The client ended early; its exit status says why.
+            // The client ended early; its exit status says why. What is written must be a statement all the same.
             self.ended = true;
-            self.inserts.out.clear();
+            if let Some(table) = &self.table {
+                self.inserts.end(table);
+            }
             return Ok(());
         }
         let table = self.table.as_ref();

@@ -13,8 +13,8 @@ pub(crate) enum Event {
     Rows(Block),
     /// A table is through: its name, and how many rows were written.
     Counted(String, u64),
-    /// Something could not be read and is missing.
-    Lost(String),
+    /// These tables could not be read, or not to their end; what is said of it.
+    Unread(Vec<String>, Option<String>),
     End,
 }
 

@@ -65,6 +65,7 @@ pub(crate) enum Feed {
         name: &'static str,
         /// What the output means where it is no SQL.
         plan: Option<ExactPlan>,
+        tables: Vec<String>,
     },
     Server(Box<Select>),
 }
@@ -92,9 +93,9 @@ pub(crate) fn run(
             let (sender, receiver) = bounded(WAITING);
             rows.clients.push(receiver);
             match feed {
-                Feed::Client { mut tool, name, plan } => {
+                Feed::Client { mut tool, name, plan, tables } => {
                     let output = tool.output(monitor, Some(stop))?;
-                    running.push((output, tool, name, plan, sender));
+                    running.push((output, (tool, name), plan, tables, sender));
                 }
                 // On its own: a server that is silent keeps nobody from cancelling.
                 Feed::Server(select) => {
@@ -102,12 +103,17 @@ pub(crate) fn run(
                 }
             }
         }
-        for (output, tool, name, plan, sender) in running {
+        for (output, (tool, name), plan, tables, sender) in running {
             let pumping = move || {
-                let end = pump(output, plan, &sender)
-                    .and_then(|()| client::dump_outcome(tool, name, connection, ignore_errors, monitor));
+                let end = pump(output, plan, &sender).and_then(|known| {
+                    let said = client::dump_outcome(tool, name, connection, ignore_errors, monitor)?;
+                    Ok(said.map(|said| known.unwrap_or_else(|| client::tables_in(&said, &tables))))
+                });
                 // Nobody listens any more when the dump has failed elsewhere.
-                let _ = sender.send(end.map(|()| Event::End));
+                if let Ok(Some(unread)) = &end {
+                    let _ = sender.send(Ok(Event::Unread(unread.clone(), None)));
+                }
+                let _ = sender.send(end.map(|_| Event::End));
             };
             if let Err(refused) = threads::spawn_scoped(scope, "bam-rows", pumping) {
                 stop.store(true, Relaxed);
@@ -120,24 +126,34 @@ pub(crate) fn run(
     })
 }
 
-fn pump(output: Output<'_>, plan: Option<ExactPlan>, sender: &Sender<Result<Event>>) -> Result<()> {
-    let gone = |_| Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
-    let mut rows: Box<dyn Read + '_> = match plan {
+/// Hands over all rows. The tables that did not come to their end, where the output tells.
+fn pump(
+    output: Output<'_>,
+    plan: Option<ExactPlan>,
+    sender: &Sender<Result<Event>>,
+) -> Result<Option<Vec<String>>> {
+    match plan {
         Some(plan) => {
             let mut inserts = Lines::new(BufReader::with_capacity(BLOCK, output), plan);
             inserts.wait()?;
-            Box::new(inserts)
+            hand_over(&mut inserts, sender)?;
+            Ok(Some(inserts.unread()))
         }
         None => {
             let mut body = Body::new(output)?;
             body.wait()?;
-            Box::new(body)
+            hand_over(&mut body, sender)?;
+            Ok(None)
         }
-    };
+    }
+}
+
+fn hand_over(rows: &mut dyn Read, sender: &Sender<Result<Event>>) -> Result<()> {
+    let gone = |_| Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
     sender.send(Ok(Event::Started)).map_err(gone)?;
     loop {
         let mut sql = Vec::with_capacity(BLOCK);
-        if rows.by_ref().take(BLOCK as u64).read_to_end(&mut sql)? == 0 {
+        if (&mut *rows).take(BLOCK as u64).read_to_end(&mut sql)? == 0 {
             return Ok(());
         }
         sender.send(Ok(Event::Rows(Block { sql, rows: 0 }))).map_err(gone)?;
@@ -156,17 +172,16 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Writes all rows, the clients taking turns, or (without `turns`) one after the other. How many rows tables had, of
-    /// those whose rows were counted.
-    pub(crate) fn write(&mut self, out: &mut dyn Write, turns: bool) -> Result<BTreeMap<String, u64>> {
+    /// Writes all rows, the clients taking turns, or (without `turns`) one after the other.
+    pub(crate) fn write(&mut self, out: &mut dyn Write, turns: bool) -> Result<WrittenRows> {
         let most = if turns { TURN } else { usize::MAX };
-        let (monitor, mut counts) = (self.monitor, BTreeMap::new());
+        let (monitor, mut written) = (self.monitor, WrittenRows::default());
         let mut turns: Vec<Turn<'_>> =
             self.clients.iter().map(|client| Turn { client, rest: Block::default() }).collect();
         while !turns.is_empty() {
             let mut going_on = Vec::with_capacity(turns.len());
             for mut turn in turns {
-                let more = turn.take(out, most, &mut counts, monitor)?;
+                let more = turn.take(out, most, &mut written, monitor)?;
                 out.write_all(b"COMMIT;\n")?;
                 if more {
                     going_on.push(turn);
@@ -174,8 +189,17 @@ impl Rows<'_> {
             }
             turns = going_on;
         }
-        Ok(counts)
+        Ok(written)
     }
+}
+
+/// What came of all rows.
+#[derive(Debug, Default)]
+pub(crate) struct WrittenRows {
+    /// How many rows tables had, of those whose rows were counted.
+    pub(crate) counts: BTreeMap<String, u64>,
+    /// Tables that could not be read, or not to their end.
+    pub(crate) unread: Vec<String>,
 }
 
 fn receive(client: &Receiver<Result<Event>>, monitor: &Monitor) -> Result<Event> {
@@ -195,7 +219,7 @@ impl Turn<'_> {
         &mut self,
         out: &mut dyn Write,
         most: usize,
-        counts: &mut BTreeMap<String, u64>,
+        written: &mut WrittenRows,
         monitor: &Monitor,
     ) -> Result<bool> {
         let (mut done, mut last) = (0usize, 0);
@@ -206,11 +230,12 @@ impl Turn<'_> {
                     Event::End => return Ok(false),
                     Event::Started => continue,
                     Event::Counted(table, rows) => {
-                        counts.insert(table, rows);
+                        written.counts.insert(table, rows);
                         continue;
                     }
-                    Event::Lost(what) => {
-                        monitor.note(NoteKind::Missing, what);
+                    Event::Unread(tables, said) => {
+                        said.into_iter().for_each(|said| monitor.note(NoteKind::Missing, said));
+                        written.unread.extend(tables);
                         continue;
                     }
                 },

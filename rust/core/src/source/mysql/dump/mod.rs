@@ -27,6 +27,7 @@ use crate::source::table_places::TablePlaces;
 use crate::source::tool::Tool;
 use crate::{Code, Fact, Monitor, NoteKind, Result};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::Stdio;
 
@@ -38,6 +39,8 @@ pub(crate) const DATABASE: &str = "-- database: ";
 pub(crate) const BROKEN: &str = "-- bam-broken-view: ";
 /// Begins the line that names, as JSON, the tables and views that were left out although the database has them.
 pub(crate) const EXCLUDED: &str = "-- bam-excluded: ";
+/// Begins the line, behind the rows, that names the tables that could not be read, or not to their end.
+pub(crate) const UNREAD: &str = "-- bam-unread: ";
 /// Begins the line that names the site's table prefix, likewise.
 pub(crate) const PREFIX: &str = "-- bam-prefix: ";
 /// The line after which only views, triggers, routines and events come.
@@ -103,19 +106,27 @@ pub(crate) fn dump(
         asking: Some(session),
         out: Counted { out, bytes: 0 },
         places: None,
+        unread: BTreeSet::new(),
+        lost: BTreeSet::new(),
     };
     dumper.header()?;
     dumper.tables()?;
+    if !dumper.unread.is_empty() {
+        writeln!(dumper.out, "{UNREAD}{}", json!(dumper.unread))?;
+    }
     writeln!(dumper.out, "\n{MARKER}")?;
     dumper.out.write_all(&others.text)?;
     write!(dumper.out, "{FOOTER}\n{LAST_LINE}\n")?;
     dumper.out.flush()?;
-    let with_rows = schema.with_rows().count();
+    let is_there = |table: &&TableSchema| !dumper.lost.contains(&table.name);
+    let (with_rows, without): (Vec<&TableSchema>, Vec<&TableSchema>) =
+        schema.tables.iter().filter(is_there).partition(|table| table.rows);
     Ok(DumpReport {
-        tables: with_rows as u64,
-        empty_tables: (schema.tables.len() - with_rows) as u64,
+        tables: with_rows.len() as u64,
+        empty_tables: without.len() as u64,
         others: others.count as u64,
         bytes: dumper.out.bytes,
+        unread: dumper.unread.into_iter().collect(),
         places: dumper.places,
     })
 }
@@ -147,6 +158,9 @@ struct Dumper<'a> {
     out: Counted<'a>,
     /// Where the rows of each table stand, once they are written.
     places: Option<TablePlaces>,
+    /// Tables that could not be read, or not to their end, and those of them that are nowhere in the dump.
+    unread: BTreeSet<String>,
+    lost: BTreeSet<String>,
 }
 
 impl<'a> Dumper<'a> {
@@ -192,11 +206,12 @@ impl<'a> Dumper<'a> {
             let (schema, at) = (self.schema, self.out.bytes);
             match Noting::new(&mut self.out, at, schema, &self.connection.prefix) {
                 Some(mut noting) => {
-                    let counts = rows.write(&mut noting, true)?;
-                    self.places = Some(noting.finish(&counts));
+                    let written = rows.write(&mut noting, true)?;
+                    self.places = Some(noting.finish(&written.counts));
+                    self.unread.extend(written.unread);
                 }
                 // Names could be taken for the end of a statement where the clients' turns would be.
-                None => drop(rows.write(&mut self.out, false)?),
+                None => self.unread.extend(rows.write(&mut self.out, false)?.unread),
             }
             self.out.write_all(b"/*!40000 SET AUTOCOMMIT=@OLD_AUTOCOMMIT */;\n")?;
             Ok(())
@@ -205,6 +220,7 @@ impl<'a> Dumper<'a> {
 
     /// Starts reading the rows of some tables.
     fn feed(&self, group: Group<'_>) -> Result<Feed> {
+        let tables = group.tables.iter().map(|table| table.name.clone()).collect();
         match group.way {
             DumpMethod::Server(conn) => {
                 let tables = group.tables.iter().map(|table| Layout::of(table)).collect();
@@ -213,7 +229,7 @@ impl<'a> Dumper<'a> {
             }
             DumpMethod::Exact => {
                 let (tool, name, plan) = exact::start(self.connection, &group.tables)?;
-                Ok(Feed::Client { tool, name, plan: Some(plan) })
+                Ok(Feed::Client { tool, name, plan: Some(plan), tables })
             }
             DumpMethod::Client => {
                 let mut options = ROWS.to_vec();
@@ -223,7 +239,7 @@ impl<'a> Dumper<'a> {
                 }
                 let names = group.tables.iter().map(|table| &table.name);
                 let (tool, name) = start(self.connection, self.settings, &options, names)?;
-                Ok(Feed::Client { tool, name, plan: None })
+                Ok(Feed::Client { tool, name, plan: None, tables })
             }
         }
     }
@@ -233,11 +249,13 @@ impl<'a> Dumper<'a> {
         let (sequences, tables): (Vec<&TableSchema>, Vec<&TableSchema>) =
             self.schema.tables.iter().partition(|table| table.sequence);
         if !sequences.is_empty() {
-            let names = sequences.iter().map(|table| &table.name);
-            let (mut tool, name) = start(self.connection, self.settings, &STRUCTURE, names)?;
+            let names: Vec<String> = sequences.iter().map(|table| table.name.clone()).collect();
+            let (mut tool, name) = start(self.connection, self.settings, &STRUCTURE, &names)?;
             let mut body = Body::new(tool.output(self.monitor, None)?)?;
             io::copy(&mut body, &mut self.out)?;
-            client::dump_outcome(tool, name, self.connection, self.settings.ignore_errors, self.monitor)?;
+            let ignore_errors = self.settings.ignore_errors;
+            let said = client::dump_outcome(tool, name, self.connection, ignore_errors, self.monitor)?;
+            self.unread.extend(said.into_iter().flat_map(|said| client::tables_in(&said, &names)));
         }
         for table in tables {
             let name = quote(&table.name);
@@ -253,6 +271,8 @@ impl<'a> Dumper<'a> {
                     let lost = format!("database {label}: table {}: {error}", table.name);
                     self.monitor.note(NoteKind::Missing, lost);
                     writeln!(self.out, "{EXCLUDED}{}", json!([table.name]))?;
+                    self.unread.insert(table.name.clone());
+                    self.lost.insert(table.name.clone());
                     continue;
                 }
                 Err(error) => return Err(error.within(Fact::Object, format!("table {}", table.name))),

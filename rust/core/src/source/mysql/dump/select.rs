@@ -57,7 +57,8 @@ impl Select {
                 {
                     end(&table, &mut inserts, to)?;
                     let label = self.connection.label();
-                    hand_over(to, Event::Lost(format!("database {label}: table {}: {error}", table.name)))?;
+                    let text = format!("database {label}: table {}: {error}", table.name);
+                    hand_over(to, Event::Unread(vec![table.table], Some(text)))?;
                 }
                 Err(error) => return Err(error.within(Fact::Object, format!("table {}", table.name))),
             }

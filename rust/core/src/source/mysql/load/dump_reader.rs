@@ -6,7 +6,7 @@
 use crate::config::Connection;
 use crate::source::mysql::connect::rights::Definers;
 use crate::source::mysql::connect::session::quote;
-use crate::source::mysql::dump::{BROKEN, DATABASE, EXCLUDED, FIRST_LINE, LAST_LINE, MARKER, PREFIX};
+use crate::source::mysql::dump::{BROKEN, DATABASE, EXCLUDED, FIRST_LINE, LAST_LINE, MARKER, PREFIX, UNREAD};
 use crate::source::sql::{
     Found, Item, Kind, Server, Splitter, Statement, Syntax, Utf8, check_reach, definer_of, is_for_others,
     names_any, no_statement, renamed, rows, trigger_table, used_database, with_known_modes, with_prefix,
@@ -134,6 +134,9 @@ pub(crate) struct DumpReader<'m> {
     origin: Origin,
     /// Tables that were left out when the dump was made; known of our own dumps.
     excluded: Vec<String>,
+    /// Tables that could not be read, or not to their end, when the dump was made, and those that are whole here.
+    unread: Vec<String>,
+    whole_here: BTreeSet<String>,
     prefix: Option<String>,
     /// The prefix that tables are to get.
     new_prefix: Option<String>,
@@ -176,6 +179,8 @@ impl<'m> DumpReader<'m> {
             broken: Vec::new(),
             origin: Origin::Unknown,
             excluded: Vec::new(),
+            unread: Vec::new(),
+            whole_here: BTreeSet::new(),
             prefix: None,
             new_prefix: None,
             begun: 0,
@@ -211,6 +216,14 @@ impl<'m> DumpReader<'m> {
         self
     }
 
+    /// The same, for a database that has the tables `here` and keeps them where the dump does not have all of them, as is
+    /// known of those that are `unread`.
+    pub(crate) fn with_whole(mut self, here: Vec<String>, unread: &[String]) -> Self {
+        self.whole_here = here.into_iter().collect();
+        self.unread = unread.to_vec();
+        self
+    }
+
     /// The same, giving tables this prefix in place of the one that the dump tells, where it does.
     pub(crate) fn with_prefix(mut self, prefix: Option<String>) -> Self {
         self.new_prefix = prefix;
@@ -237,6 +250,19 @@ impl<'m> DumpReader<'m> {
     /// Tables that were left out when the dump was made, by the names that they would have here.
     pub(crate) fn excluded(&self) -> Vec<String> {
         self.excluded.iter().map(|name| self.renamed(name.clone())).collect()
+    }
+
+    /// Tables that could not be read, or not to their end, when the dump was made, likewise.
+    pub(crate) fn unread(&self) -> Vec<String> {
+        self.unread.iter().map(|name| self.renamed(name.clone())).collect()
+    }
+
+    /// Whether nothing of the dump comes of this table, for it is not in it, or not whole, and the database's stays.
+    fn stays(&self, table: &str) -> bool {
+        let is_unread = self.unread.iter().any(|name| name == table);
+        is_unread
+            && (self.excluded.iter().any(|name| name == table)
+                || self.whole_here.contains(&self.renamed(table.to_owned())))
     }
 
     /// The table prefix of the site that was dumped, where the dump tells.
@@ -415,9 +441,19 @@ impl<'m> DumpReader<'m> {
             let name = line.split_once("Database: ").map(|(_, name)| name.trim().to_owned());
             self.database = name.filter(|name| !name.is_empty());
         } else if self.origin == Origin::Bam {
-            if let Some(names) = line.strip_prefix(EXCLUDED).and_then(json) {
-                let names = names.as_array().into_iter().flatten();
-                self.excluded.extend(names.filter_map(|name| name.as_str().map(str::to_owned)));
+            let names = |text: &str| -> Vec<String> {
+                let names = json(text);
+                let names = names.as_ref().and_then(serde_json::Value::as_array).into_iter().flatten();
+                names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+            };
+            if let Some(excluded) = line.strip_prefix(EXCLUDED) {
+                self.excluded.extend(names(excluded));
+            } else if let Some(unread) = line.strip_prefix(UNREAD) {
+                for name in names(unread) {
+                    if !self.unread.contains(&name) {
+                        self.unread.push(name);
+                    }
+                }
             } else if let Some(name) = line.strip_prefix(DATABASE).and_then(json) {
                 self.database = name.as_str().map(str::to_owned);
             } else if let Some(view) = line.strip_prefix(BROKEN).and_then(json) {
@@ -466,11 +502,15 @@ impl<'m> DumpReader<'m> {
             // Views' stand-ins; the tables are full by then.
             Kind::Drop if self.tail => None,
             kind @ (Kind::Create | Kind::Drop | Kind::Insert | Kind::Alter) => {
-                self.wanted(&name).then_some(Decision::Table(kind, name))
+                let wanted = self.wanted(&name) && !self.stays(&name);
+                wanted.then_some(Decision::Table(kind, name))
             }
             Kind::Charset => self.only.is_none().then_some(Decision::Later(None)),
             Kind::View | Kind::Routine => {
                 let table = trigger_table(text).map(|table| String::from_utf8_lossy(&table).into_owned());
+                if table.as_deref().is_some_and(|table| self.stays(table)) {
+                    return Ok(None);
+                }
                 let wanted = self.only.is_none() || table.is_some_and(|table| self.wanted(&table));
                 if wanted
                     && let Some((from, _)) = self.translation()
@@ -520,7 +560,7 @@ impl<'m> DumpReader<'m> {
         }
         let torn = self.splitter.torn() || self.cut || self.completed < self.begun;
         if !torn {
-            return self.counts.check(|table| self.wanted(table));
+            return self.counts.check(|table| self.wanted(table) && !self.stays(table));
         }
         if self.lenient {
             self.monitor.note(NoteKind::Missing, "the SQL dump was cut short: its last tables are missing");

@@ -92,7 +92,7 @@ pub(crate) fn swap(it: &MysqlReplacement, connection: &Connection, monitor: &Mon
     it.drop_triggers(&mut session, &it.moved)?;
     make_way(it, &mut session)?;
     drop(session);
-    feed(it, connection, &new_data(it), monitor, |_| true)
+    feed(it, connection, &new_data(it), monitor, |table| it.tables.contains(table))
 }
 
 /// Makes the old tables again, and what hangs on them.

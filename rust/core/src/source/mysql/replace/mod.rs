@@ -12,6 +12,7 @@
 
 mod adapt;
 mod foreign_keys;
+mod half_read;
 mod in_place;
 mod others;
 mod preflight;
@@ -90,6 +91,7 @@ pub struct MysqlReplacement {
 pub(crate) struct Loaded {
     pub(crate) origin: Origin,
     pub(crate) excluded: Vec<String>,
+    pub(crate) unread: Vec<String>,
     pub(crate) undo: Vec<String>,
     pub(crate) report: LoadReport,
 }
@@ -129,6 +131,7 @@ impl MysqlReplacement {
         let (charset, collation) = find_or_make(connection, monitor)?;
         let mut session = Session::open(connection, None, monitor)?;
         let (definers, server) = (Definers::of(&mut session)?, session.server()?);
+        let live = tables_in(&mut session, &connection.name)?;
         drop(session);
         let mut reader =
             DumpReader::new(&mut input, settings.tables.clone(), settings.ignore_errors, monitor)
@@ -136,8 +139,9 @@ impl MysqlReplacement {
                 .with_prefix(settings.prefix.clone())
                 .with_counts(settings.counts.clone())
                 .with_definers(definers)
+                .with_whole(if settings.take_unread { Vec::new() } else { live }, &settings.unread)
                 .with_only_database(settings.database.clone());
-        let loaded = match self.why_direct(connection, &charset, &collation, monitor)? {
+        let mut loaded = match self.why_direct(connection, &charset, &collation, monitor)? {
             None => {
                 self.way = ReplaceMethod::NewDatabase;
                 let restricted =
@@ -168,10 +172,13 @@ impl MysqlReplacement {
         reader.tell(connection);
         let mut session = Session::open(connection, Some(&connection.name), monitor)?;
         if self.way == ReplaceMethod::NewDatabase {
-            self.defaults = unmovable::defaults(&mut session, &self.new)?;
             self.tables = tables_in(&mut session, &self.new)?;
             let mark = self.mark();
             self.tables.retain(|table| *table != mark);
+        }
+        self.settle_half_read(&mut session, settings, &mut loaded, monitor)?;
+        if self.way == ReplaceMethod::NewDatabase {
+            self.defaults = unmovable::defaults(&mut session, &self.new)?;
         }
         self.undo = loaded.undo;
         if let Some(prefix) = settings.prefix.as_deref().filter(|_| reader.prefix().is_none()) {
@@ -296,7 +303,13 @@ impl MysqlReplacement {
         finish_file(events.into_out(), &self.events())?;
         let report =
             LoadReport { statements: reader.statements(), bytes: reader.bytes(), ..LoadReport::default() };
-        Ok(Loaded { origin: reader.origin(), excluded: reader.excluded(), undo, report })
+        Ok(Loaded {
+            origin: reader.origin(),
+            excluded: reader.excluded(),
+            unread: reader.unread(),
+            undo,
+            report,
+        })
     }
 
     /// A session that may change things: nothing of a killed run gets in between.

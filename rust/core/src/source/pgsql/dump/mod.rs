@@ -106,6 +106,7 @@ pub(crate) fn dump(
             let text = format!("table {} was left out: {} may not read it", relation.name, connection.user);
             monitor.note(NoteKind::Missing, text);
             arguments.push(format!("--exclude-table={pattern}"));
+            report.unread.push(relation.name.clone());
             excluded.push(relation.name);
         } else {
             tables.push(relation.name);
