@@ -145,20 +145,34 @@ pub fn of(
     wanted.check(opened.file())?;
     unlinked.tell(true, monitor);
     folders.tell(monitor);
-    // What the backup does not speak of stays, as the restore has it.
-    let (unseen, mut stay) = if whole { folders.unseen(monitor)? } else { Default::default() };
+    losses(target, &folders, (!whole).then_some(&wanted), &seen, &mut files.lost, monitor)?;
+    plan.files = (whole || !paths.is_empty()).then_some(files);
+    Ok(plan)
+}
+
+/// Counts what the restore removes: of all, or of what is `wanted`. What the backup does not speak of stays.
+fn losses(
+    target: &Target<'_>,
+    folders: &Folders<'_>,
+    wanted: Option<&Wanted>,
+    seen: &PathSet,
+    group: &mut Group,
+    monitor: &Monitor,
+) -> Result<()> {
+    let (unseen, mut stay) = if wanted.is_none() { folders.unseen(monitor)? } else { Default::default() };
     stay.extend(folders.stay()?);
     let behind = folders.live().into_iter().enumerate().filter(|(root, _)| folders.is_behind(*root));
-    let mut roots: Vec<PathBuf> = match whole {
-        true => folders.live(),
-        false => wanted.live.iter().cloned().chain(behind.map(|(_, live)| plain_path(&live))).collect(),
+    let mut roots: Vec<PathBuf> = match wanted {
+        None => folders.live(),
+        Some(wanted) => {
+            wanted.live.iter().cloned().chain(behind.map(|(_, live)| plain_path(&live))).collect()
+        }
     };
     roots.dedup();
     for root in roots.iter().filter(|root| !unseen.contains(root)) {
-        lost(target, (&folders, &stay), &plain_path(root), &seen, &mut files.lost, monitor)?;
+        lost(target, (folders, &stay), &plain_path(root), seen, group, monitor)?;
     }
-    plan.files = (whole || !paths.is_empty()).then_some(files);
-    Ok(plan)
+    Ok(())
 }
 
 fn compare(entry: &Entry, live: &Path, seen: &PathSet, files: &mut Files) -> Result<()> {

@@ -59,12 +59,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
             monitor.note(NoteKind::Missing, format!("{}: {missing}", source.source));
         }
     }
-    for note in
-        listing.notes.iter().filter(|note| note.kind > NoteKind::Info).cloned().chain(listing.incomplete())
-    {
-        monitor.note(note.kind, note.text);
-    }
-    places::tell_of_doubles(&listing, monitor);
+    tell_of_listing(&listing, monitor);
     for place in &status.unreachable {
         monitor.note(NoteKind::Missing, format!("not reached: {place}"));
     }
@@ -86,6 +81,13 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
         map.insert("other_sites".into(), json!(listing.other_sites()));
     }
     Ok(result)
+}
+
+/// What the listing says of itself.
+fn tell_of_listing(listing: &Listing, monitor: &Monitor) {
+    let notes = listing.notes.iter().filter(|note| note.kind > NoteKind::Info).cloned();
+    notes.chain(listing.incomplete()).for_each(|note| monitor.note(note.kind, note.text));
+    places::tell_of_doubles(listing, monitor);
 }
 
 /// Makes of a listing what counts: takes out copies without proof and damaged ones, and adds those on disks that were taken

@@ -390,6 +390,11 @@ impl<'m> DumpReader<'m> {
 
     /// Says what the dump has that did not come through as it is; once it is read.
     pub(crate) fn tell(&self, connection: &Connection) {
+        if let Some((from, to)) = self.translation() {
+            let text =
+                format!("the backup's tables have the prefix \"{from}\": they get the site's, \"{to}\"");
+            self.monitor.note(NoteKind::Info, text);
+        }
         if self.splitter.input().is_utf16() {
             self.monitor.note(NoteKind::Info, "the SQL dump is in UTF-16: it was read as such");
         }

@@ -119,6 +119,16 @@ impl MysqlReplacement {
         })
     }
 
+    /// Finds out which tables were loaded into the new database, where there is one.
+    fn find_new_tables(&mut self, session: &mut Session<'_>) -> Result<()> {
+        if self.way == ReplaceMethod::NewDatabase {
+            self.tables = tables_in(session, &self.new)?;
+            let mark = self.mark();
+            self.tables.retain(|table| *table != mark);
+        }
+        Ok(())
+    }
+
     /// See [`crate::source::database::Replacement::load`].
     pub(crate) fn load(
         &mut self,
@@ -164,18 +174,9 @@ impl MysqlReplacement {
                 in_place::spool(self, &mut reader, monitor)?
             }
         };
-        if let Some((from, to)) = reader.translation() {
-            let text =
-                format!("the backup's tables have the prefix \"{from}\": they get the site's, \"{to}\"");
-            monitor.note(NoteKind::Info, text);
-        }
         reader.tell(connection);
         let mut session = Session::open(connection, Some(&connection.name), monitor)?;
-        if self.way == ReplaceMethod::NewDatabase {
-            self.tables = tables_in(&mut session, &self.new)?;
-            let mark = self.mark();
-            self.tables.retain(|table| *table != mark);
-        }
+        self.find_new_tables(&mut session)?;
         self.settle_half_read(&mut session, settings, &mut loaded, monitor)?;
         if self.way == ReplaceMethod::NewDatabase {
             self.defaults = unmovable::defaults(&mut session, &self.new)?;
