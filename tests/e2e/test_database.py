@@ -161,6 +161,9 @@ class MariaDb(SiteTest):
 class Unread(SiteTest):
     """Tables that could not be read, or not to their end, when the backup was made: the live ones are better."""
 
+    # What is read last of a damaged table may be what the server does not take again.
+    check = ", check (b regexp '^a*$')"
+
     def setUp(self):
         super().setUp()
         self.name = "bam_" + os.path.basename(self.top).replace("-", "_").lower()
@@ -181,7 +184,7 @@ class Unread(SiteTest):
         return self.server.sql(statements, database or self.name)
 
     def make(self, options=""):
-        self.sql("drop table if exists h; create table h (id int primary key, b varchar(400)) engine=MyISAM " + options +
+        self.sql(f"drop table if exists h; create table h (id int primary key, b varchar(400){self.check}) engine=MyISAM {options}"
                  "; insert into h (id, b) select seq, repeat('a', 300) from seq_1_to_3000; "
                  "create trigger counted after insert on h for each row insert ignore into log values (new.id)")
 
@@ -242,12 +245,11 @@ class Unread(SiteTest):
                     self.assertTrue(0 < self.rows() < 3000)
             self.changed()
 
-    def test_half_a_table_without_a_sidecar_in_an_archive_and_elsewhere(self):
+    def test_half_a_table_in_an_archive_and_elsewhere(self):
         self.damage("MYD")
         for source in ("db", "archive"):
             with self.subTest(source):
                 made = self.bam_json("backup", source, "manual", expect=3)
-                path = os.path.join(self.destination(), made["file"])
                 self.changed()
                 self.assertSays(self.bam("restore", str(made["id"]), "--yes", expect=3), "1 thing could not be read", "table h;")
                 self.assertEqual((self.rows(), self.node()), (3000, ["1"]))
@@ -256,12 +258,22 @@ class Unread(SiteTest):
                 self.server.sql(f"drop database `{self.name}_clone`")
                 self.assertSays(self.bam("restore", str(made["id"]), "--into", self.path("into-" + source), expect=3), "table h")
                 self.assertSays(self.bam("drill", str(made["id"]), expect=3), "lacks something", "table h")
+                self.damage("MYD")
+
+    def test_half_a_table_without_a_sidecar(self):
+        self.check = ""
+        for source in ("db", "archive"):
+            with self.subTest(source):
+                self.make()
+                self.damage("MYD")
+                made = self.bam_json("backup", source, "manual", expect=3)
+                path = os.path.join(self.destination(), made["file"])
+                self.changed()
                 os.unlink(path + ".info")
                 result = self.bam("restore", "--file", path, "--source", source, "--yes", "--unauthenticated", expect=3)
                 self.assertSays(result, "table h could not be read, or not to its end")
-                self.assertEqual(self.rows(), 3000)
+                self.assertEqual((self.rows(), self.node()), (3000, ["1"]))
                 os.unlink(path)
-                self.damage("MYD")
 
     def test_a_table_that_could_not_be_read_at_all_is_named(self):
         self.damage("MYI")

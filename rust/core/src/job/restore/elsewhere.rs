@@ -187,7 +187,8 @@ impl Claimed {
         let database = opened.kind().is_some_and(Kind::is_database);
         self.check_fits(opened, database)?;
         let survey = if database { None } else { opened.foreign_layout(monitor)? };
-        opened.sidecar().into_iter().for_each(|sidecar| LeftOut::told_by(sidecar).tell(false, monitor));
+        let told = opened.sidecar().map(LeftOut::told_by).unwrap_or_default();
+        told.tell(false, monitor);
         monitor.phase(Phase::Restoring);
         let keep = |_: &Path| Ok(Vec::new());
         let target = Target {
@@ -199,7 +200,7 @@ impl Claimed {
             code: true,
             settings: true,
             tables: &[],
-            unread_tables: Vec::new(),
+            unread_tables: told.tables,
             only: self.only.as_deref(),
             translate: false,
             authentic: opened.is_authentic(),

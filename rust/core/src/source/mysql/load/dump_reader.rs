@@ -302,6 +302,7 @@ impl<'m> DumpReader<'m> {
             (Decision::Table(Kind::Create | Kind::Alter, _), Some(database)) => {
                 without_schema(text, database.as_bytes())
             }
+            (Decision::Table(Kind::Insert, name), _) if self.unread.contains(name) => leniently(text),
             _ => Cow::Borrowed(text),
         };
         Ok(Some(match decision {
@@ -580,6 +581,14 @@ enum Decision {
     Session,
     Table(Kind, String),
     Later(Option<String>),
+}
+
+/// An INSERT that passes over rows that the server refuses: what was read last of a damaged table may be anything.
+fn leniently(text: &[u8]) -> Cow<'_, [u8]> {
+    match text.strip_prefix(b"INSERT INTO ") {
+        Some(rest) => Cow::Owned([b"INSERT IGNORE INTO ", rest].concat()),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// `CREATE DATABASE`, for a message; what follows could be anything.
