@@ -7,7 +7,7 @@
 //! that go are saved first. Elsewhere see [`in_place`].
 //!
 //! `restricted_user` is the user a dump is loaded as that nobody vouches for; `preflight` tries out the swap; `adapt` makes the new
-//! tables fit the site; `foreign_keys` and `unmovable` are what a renamed table does not carry along by itself; `in_place` is
+//! tables fit the site; `half_read` keeps live tables that the dump does not have whole; `foreign_keys` and `unmovable` are what a renamed table does not carry along by itself; `in_place` is
 //! for users who may create no database.
 
 mod adapt;
@@ -152,19 +152,7 @@ impl MysqlReplacement {
                 .with_whole(if settings.take_unread { Vec::new() } else { live }, &settings.unread)
                 .with_only_database(settings.database.clone());
         let mut loaded = match self.why_direct(connection, &charset, &collation, monitor)? {
-            None => {
-                self.way = ReplaceMethod::NewDatabase;
-                let restricted =
-                    if settings.untrusted { self.make_restricted_user(connection, monitor)? } else { None };
-                let loaded =
-                    self.load_into_new(restricted.as_ref().unwrap_or(connection), &mut reader, monitor);
-                loaded.map_err(|error| match &restricted {
-                    Some(_) if error.code() == Code::Permission => error
-                        .context("nothing proves whose the backup is, so it may change its own database alone")
-                        .hint("look at what is refused; if it is right, restore it as a user of the site's own database"),
-                    _ => error,
-                })?
-            }
+            None => self.load_beside(connection, &mut reader, settings.untrusted, monitor)?,
             Some(why) => {
                 self.way = ReplaceMethod::InPlace;
                 let text = format!(
@@ -245,6 +233,25 @@ impl MysqlReplacement {
     /// The table by which a database is known as ours.
     fn mark(&self) -> String {
         format!("bam_{}", self.id)
+    }
+
+    /// Loads the dump into the new database; one that nobody vouches for as a user who may change nothing else.
+    fn load_beside(
+        &mut self,
+        connection: &Connection,
+        reader: &mut DumpReader<'_>,
+        untrusted: bool,
+        monitor: &Monitor,
+    ) -> Result<Loaded> {
+        self.way = ReplaceMethod::NewDatabase;
+        let restricted = if untrusted { self.make_restricted_user(connection, monitor)? } else { None };
+        let loaded = self.load_into_new(restricted.as_ref().unwrap_or(connection), reader, monitor);
+        loaded.map_err(|error| match &restricted {
+            Some(_) if error.code() == Code::Permission => error
+                .context("nothing proves whose the backup is, so it may change its own database alone")
+                .hint("look at what is refused; if it is right, restore it as a user of the site's own database"),
+            _ => error,
+        })
     }
 
     fn load_into_new(
