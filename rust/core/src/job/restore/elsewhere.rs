@@ -13,6 +13,7 @@
 
 use super::apply::{self, Applied};
 use super::journal::Journal;
+use super::left_out::LeftOut;
 use super::recover;
 use super::target::Target;
 use crate::archive::{Entry, Extractor, Layout, Part, Place, Reader};
@@ -65,6 +66,9 @@ pub fn run(document: &Document, ask: &Restore, to: &Elsewhere, monitor: &Arc<Mon
     let put = || {
         let found = restore::find(document, ask, restore::Need::All, &place.state_dir, monitor)?;
         let opened = found.prove(document, ask.unauthenticated, monitor)?;
+        if let (Some(recorded), true) = (opened.sidecar().and_then(LeftOut::of), place.folder.is_some()) {
+            recorded.tell(false, monitor);
+        }
         let applied =
             place.put(&opened, monitor).inspect_err(|error| opened.remember(document, error, monitor))?;
         Ok((opened, applied))

@@ -43,8 +43,8 @@ impl LeftOut {
         })
     }
 
-    /// Tells what a restore cannot bring back.
-    pub fn tell(&self, monitor: &Monitor) {
+    /// Tells what a restore cannot bring back, onto the site or elsewhere.
+    pub fn tell(&self, onto_site: bool, monitor: &Monitor) {
         if self.missing == 0 {
             return;
         }
@@ -56,7 +56,8 @@ impl LeftOut {
         if !self.unread.is_empty() {
             let named: Vec<String> = self.unread.iter().take(TOLD).map(|path| show(path)).collect();
             let more = if self.unread.len() > TOLD { " …" } else { "" };
-            text.push_str(&format!(": {}{more}; where the site has them, they stay", named.join(", ")));
+            let stay = if onto_site { "; where the site has them, they stay" } else { "" };
+            text.push_str(&format!(": {}{more}{stay}", named.join(", ")));
         }
         monitor.note(NoteKind::Missing, text);
     }

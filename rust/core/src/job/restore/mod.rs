@@ -309,7 +309,7 @@ fn put(
     let base = folder.as_ref().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
     // What the backup left out it says itself; those of old do not.
     let recorded = opened.sidecar().and_then(LeftOut::of);
-    recorded.iter().for_each(|recorded| recorded.tell(monitor));
+    recorded.iter().for_each(|recorded| recorded.tell(true, monitor));
     let keep = |live: &Path| {
         let own = match &base {
             Some(base) => live.starts_with(base),
