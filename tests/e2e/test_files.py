@@ -237,6 +237,9 @@ class Trees(SiteTest):
             after = tree(self.files), tree(outside)
             after[0][b"around"]["mtime"] = before[0][b"around"]["mtime"]
             self.assertEqual(after, before, how)
+        said = self.bam("restore", str(made["id"]), "--into", self.path("into"), "--yes", expect=3)
+        self.assertSays(said, "4 things could not be read when this backup was made", "around/outdir")
+        self.assertNotIn("they stay", said.err)
         # What has come in place of a link stays as well; where there is nothing, the link comes back.
         os.unlink(away[0])
         self.write("sites/default/files/around/outdir/page", "the only copy")

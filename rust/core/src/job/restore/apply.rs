@@ -176,15 +176,15 @@ pub fn tar(
         Ok(())
     };
     members(&layout, first, &mut reader, &mut extractor, Some(&mut load), &mut |entry, extractor| {
-        if let Looked::Storage(root) = unlinked.look(&folders, &layout, entry)? {
+        let looked = unlinked.look(&folders, &layout, entry)?;
+        if let Looked::Storage(root) = looked {
             let live = folders.live_root(root).unwrap_or_default();
             extractor.add_root(&stage(target, &mut journal.borrow_mut(), &live)?)?;
         }
-        let stays = folders.is_mere_link(entry)? || folders.is_link_that_stays(entry);
+        let stays = looked == Looked::Stays || folders.is_link_that_stays(entry);
         Ok(stays || folders.has_a_better_one(entry)?)
     })?;
     unlinked.tell(false, monitor);
-    folders.tell(monitor);
     let mut journal = journal.borrow_mut();
     applied.add_extract(&extractor.finish()?);
     if let Some(error) = wanted_root.get().and_then(|root| refused.remove(&root)) {

@@ -47,8 +47,6 @@ pub struct Folders<'t> {
     settings: Option<Vec<u8>>,
     /// Which roots, and which parts of a site, something was put into.
     seen: RefCell<BTreeSet<Seen>>,
-    /// What is to be said of files that the backup has a mere link for.
-    no_files: RefCell<BTreeSet<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +66,8 @@ pub enum Met {
     Storage { link: PathBuf, to: PathBuf, root: usize },
     /// A link to what may not be replaced: both stay as they are.
     Refused { link: PathBuf, to: PathBuf, why: String },
+    /// Something of the site, where the backup has a link without what it leads to: it stays.
+    Stays,
     /// A link into what is restored anyway, or around it: the backup's folder takes its place.
     Inside { link: PathBuf, to: Vec<u8> },
 }
@@ -91,7 +91,6 @@ impl<'t> Folders<'t> {
             files: None,
             settings: None,
             seen: RefCell::default(),
-            no_files: RefCell::default(),
         };
         let archive = match layout {
             Layout::Site(archive) => archive,
@@ -274,15 +273,18 @@ impl<'t> Folders<'t> {
         self.behind.borrow().contains_key(&root)
     }
 
-    /// Looks whether the site has a link to a folder elsewhere where the backup has a folder. It stays, and what it leads
+    /// Looks whether something of the site stays where the backup has a mere link, and whether the site has a link to a folder
+    /// elsewhere where the backup has a folder. It stays, and what it leads
     /// to becomes a root; or nothing is done there, where that may not be. To be called of a member before it is placed.
     ///
     /// # Errors
     ///
     /// What the site has there cannot be looked at.
     pub fn meet(&self, entry: &Entry) -> Result<Met> {
-        if entry.kind != EntryKind::Directory {
-            return Ok(Met::None);
+        match entry.kind {
+            EntryKind::Directory => {}
+            EntryKind::Symlink(_) if self.is_mere_link(entry)? => return Ok(Met::Stays),
+            _ => return Ok(Met::None),
         }
         let part = self.layout.part(&entry.path);
         let Some(place) = self.place(part).filter(|place| !place.path.is_empty()) else {
@@ -405,35 +407,15 @@ impl<'t> Folders<'t> {
                 .is_some_and(|place| place.path.is_empty() && self.is_inner(place.root))
     }
 
-    /// Whether a member is a link without what it leads to, in whose place the site has something, or a folder that is
-    /// replaced as a whole: that stays.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be looked at.
-    pub fn is_mere_link(&self, entry: &Entry) -> Result<bool> {
-        if !matches!(entry.kind, EntryKind::Symlink(_)) {
+    /// Whether a link is one without what it leads to, in whose place the site has something, or a folder that is replaced as
+    /// a whole.
+    fn is_mere_link(&self, link: &Entry) -> Result<bool> {
+        let is_for_files = self.layout.link_for_files(link).is_some();
+        if !is_for_files && !self.is_unread(link) {
             return Ok(false);
         }
-        let for_files = self.layout.link_for_files(entry);
-        if for_files.is_none() && !self.is_unread(entry) {
-            return Ok(false);
-        }
-        let Some(place) = self.place(self.layout.part(&entry.path)) else { return Ok(false) };
-        let is_files_folder = for_files.is_some() && place.path.is_empty();
-        let stays = is_files_folder || look::exists(&self.live_path(&place))?;
-        if let Some(target) = for_files {
-            let and = if stays { "; what the site has there stays" } else { "" };
-            self.no_files.borrow_mut().insert(Layout::tell_of_link(entry, target) + and);
-        }
-        Ok(stays)
-    }
-
-    /// Tells of links that the backup has in place of the site's files.
-    pub fn tell(&self, monitor: &Monitor) {
-        for text in self.no_files.take() {
-            monitor.note(NoteKind::Missing, text);
-        }
+        let Some(place) = self.place(self.layout.part(&link.path)) else { return Ok(false) };
+        Ok(is_for_files && place.path.is_empty() || look::exists(&self.live_path(&place))?)
     }
 
     /// Whether the backup says that it lacks what this member should be, or the end of it.

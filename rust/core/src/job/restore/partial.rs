@@ -66,15 +66,8 @@ pub fn stage(
             let before = place(path);
             // Who names the very path wants what there is.
             let is_it = before.as_ref().is_some_and(|before| before.path == NEW.as_bytes());
-            let link_stays = before.is_some() && folders.is_mere_link(&member.entry)?;
-            if let (Some(before), true, true) = (&before, link_stays, is_it) {
-                not_swapped.insert(before.root);
-            }
-            if link_stays || !is_it && folders.has_a_better_one(&member.entry)? {
-                next = reader.next_member()?;
-                continue;
-            }
-            if let Some(before) = before {
+            let mut stays = !is_it && folders.has_a_better_one(&member.entry)?;
+            if let (Some(before), false) = (before, stays) {
                 let looked = unlinked.look(&folders, &layout, &member.entry)?;
                 if let Looked::Storage(root) = looked {
                     let live = folders.live_root(root).unwrap_or_default();
@@ -85,8 +78,11 @@ pub fn stage(
                 if looked != Looked::Plain && is_it {
                     not_swapped.insert(before.root);
                 }
+                stays = looked == Looked::Stays;
             }
-            extractor.take(&member, &mut reader)?;
+            if !stays {
+                extractor.take(&member, &mut reader)?;
+            }
         }
         next = reader.next_member()?;
     }
@@ -99,7 +95,6 @@ pub fn stage(
     wanted.check(opened.file())?;
     settle(journal, &not_swapped, target, monitor)?;
     unlinked.tell(false, monitor);
-    folders.tell(monitor);
     Ok(applied)
 }
 

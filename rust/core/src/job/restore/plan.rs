@@ -117,9 +117,7 @@ pub fn of(
                 let driver = Driver::named(&site.driver);
                 plan.tables = Some(tables(target, opened, driver, &mut reader, monitor)?);
             }
-        } else if whole && folders.is_mere_link(&member.entry)? {
-            refuse_misplaced(&member.entry, None)?;
-        } else if let Some(place) = folders.put(part) {
+        } else if let Some(place) = folders.place(part) {
             refuse_misplaced(&member.entry, None)?;
             let live = plain_path(&folders.live_path(&place));
             let asked = if whole { None } else { wanted.look(target, &live) };
@@ -131,9 +129,8 @@ pub fn of(
                 if is_it && member.entry.kind == EntryKind::Directory && looked == Looked::Plain {
                     refuse_link_to_folder(&live)?;
                 }
-                let stays = folders.is_mere_link(&member.entry)?
-                    || !is_it && folders.has_a_better_one(&member.entry)?;
-                if !stays {
+                if looked != Looked::Stays && (is_it || !folders.has_a_better_one(&member.entry)?) {
+                    folders.put(part);
                     compare(&member.entry, &live, &seen, &mut files)?;
                 }
             }
@@ -144,7 +141,6 @@ pub fn of(
     }
     wanted.check(opened.file())?;
     unlinked.tell(true, monitor);
-    folders.tell(monitor);
     losses(target, &folders, (!whole).then_some(&wanted), &seen, &mut files.lost, monitor)?;
     plan.files = (whole || !paths.is_empty()).then_some(files);
     Ok(plan)

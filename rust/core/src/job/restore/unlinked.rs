@@ -5,6 +5,7 @@ use super::folders::{Folders, Met};
 use crate::archive::{Entry, EntryKind, Layout, show};
 use crate::look::is_gone;
 use crate::{Error, Monitor, NoteKind, Result, long_path};
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -18,6 +19,8 @@ pub struct Unlinked {
     refused: Names,
     replaced: Names,
     gone: Names,
+    /// What is to be said of links that the backup has for the site's files.
+    no_files: BTreeSet<String>,
 }
 
 /// How many, and the first of them.
@@ -53,6 +56,8 @@ pub enum Looked {
     Storage(usize),
     /// Nothing: a link stays in its place.
     Refused,
+    /// Nothing: it is a mere link, and what the site has in its place stays.
+    Stays,
     /// It is restored as any.
     Plain,
 }
@@ -60,7 +65,13 @@ pub enum Looked {
 impl Unlinked {
     /// Looks at a member before it is placed.
     pub fn look(&mut self, folders: &Folders<'_>, layout: &Layout, entry: &Entry) -> Result<Looked> {
-        match folders.meet(entry)? {
+        let met = folders.meet(entry)?;
+        if let Some(target) = layout.link_for_files(entry) {
+            let and = if matches!(met, Met::Stays) { "; what the site has there stays" } else { "" };
+            self.no_files.insert(Layout::tell_of_link(entry, target) + and);
+        }
+        match met {
+            Met::Stays => return Ok(Looked::Stays),
             Met::Storage { link, to, root } => {
                 self.storage.add(|| arrow(&link, to.as_os_str().as_bytes()));
                 return Ok(Looked::Storage(root));
@@ -104,6 +115,7 @@ impl Unlinked {
 
     /// Says which they are; `would`: nothing is done.
     pub fn tell(&self, would: bool, monitor: &Monitor) {
+        self.no_files.iter().for_each(|text| monitor.note(NoteKind::Missing, text));
         let (stay, become_) = if would { ("would stay", "would become") } else { ("stay", "become") };
         let what = if would { "would be" } else { "is" };
         let notes = [
