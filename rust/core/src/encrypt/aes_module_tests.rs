@@ -2,6 +2,7 @@
 
 use super::super::testing::data;
 use super::*;
+use std::fs;
 use std::process::{Command, Stdio};
 
 const FIXTURE_KEY: &[u8] = b"LegacyKey-PECE-2016-abcdefghijkl";

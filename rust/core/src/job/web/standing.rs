@@ -121,9 +121,6 @@ fn below(path: &Path, root: &Path) -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = Vec::new();
     for ancestor in absolute.ancestors() {
         let Some(real) = look::if_open(look::real(ancestor))? else { continue };
-        if !real.starts_with(root) {
-            continue;
-        }
         let whole = plain_path(&real.join(absolute.strip_prefix(ancestor).unwrap_or(Path::new(""))));
         if let Ok(rest) = whole.strip_prefix(root)
             && !found.iter().any(|known| known == rest)
