@@ -64,11 +64,10 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     {
         monitor.note(note.kind, note.text);
     }
-    places::tell_of_doubles(&listing, monitor);
     for place in &status.unreachable {
         monitor.note(NoteKind::Missing, format!("not reached: {place}"));
     }
-    tell_of_guards(&all, monitor);
+    tell_of_places(&all, &listing, monitor);
     tell_of_a_restore(document, &state_dir, monitor)?;
     if let Some(advice) = state::advice(document) {
         monitor.note(NoteKind::Info, advice);
@@ -137,7 +136,9 @@ fn tell_of_keys(document: &Document, listing: &Listing, monitor: &Monitor) {
     }
 }
 
-fn tell_of_guards(all: &[Arc<dyn Destination>], monitor: &Monitor) {
+/// Destinations that are one place, and those that keep old copies.
+fn tell_of_places(all: &[Arc<dyn Destination>], listing: &Listing, monitor: &Monitor) {
+    places::tell_of_doubles(listing, monitor);
     for place in all.iter().filter(|place| place.guards()) {
         let text = format!(
             "destination {}: the server guards old copies, bam deletes nothing there; what is too old goes by the server's own rules",

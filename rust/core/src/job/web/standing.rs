@@ -102,10 +102,10 @@ impl Roots {
             for rest in below(path, &root.real)? {
                 let standing =
                     found.get_or_insert_with(|| Standing { lies: root.lies.clone(), addresses: Vec::new() });
-                let address = root
-                    .inside
-                    .as_ref()
-                    .map(|inside| Address { inside: inside.join(&rest), own: rest.components().count() });
+                let address = root.inside.as_ref().map(|inside| Address {
+                    inside: inside.iter().chain(&rest).collect(),
+                    own: rest.components().count(),
+                });
                 let new = address.filter(|one| standing.addresses.iter().all(|it| it.inside != one.inside));
                 standing.addresses.extend(new);
             }
