@@ -52,6 +52,17 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// All of what [`open`] opens.
+///
+/// # Errors
+///
+/// As of [`open`]; it cannot be read.
+pub fn read_named(path: &Path) -> io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    open(path)?.read_to_end(&mut all)?;
+    Ok(all)
+}
+
 /// All of a file of our own; as [`open`], and nothing but a file.
 ///
 /// # Errors

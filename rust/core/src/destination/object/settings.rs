@@ -183,7 +183,7 @@ fn client(config: &document::Destination, patience: Patience) -> Result<reqwest:
         .redirect(reqwest::redirect::Policy::none());
     if let Some(file) = &config.ca_file {
         let file = at_home(file);
-        let pem = regular::read(&file).at("cannot read the certificates in", &file)?;
+        let pem = regular::read_named(&file).at("cannot read the certificates in", &file)?;
         let certificates = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
         if certificates.is_empty() {
             return Err(Error::of_path(Code::Config, &file, "holds no certificate in PEM"));
@@ -266,7 +266,8 @@ fn credentials(id: &str, config: &document::Destination) -> Result<Keys> {
 /// opendal passes over a file that is not there.
 fn check_profile(name: &str, file: Option<&Path>) -> Result<()> {
     let file = file.map_or_else(|| at_home(Path::new("~/.aws/credentials")), Path::to_owned);
-    let text = regular::read_to_string(&file).at("cannot read the keys in", &file)?;
+    let text = String::from_utf8_lossy(&regular::read_named(&file).at("cannot read the keys in", &file)?)
+        .into_owned();
     let heading = format!("[{name}]");
     if !text.lines().any(|line| line.trim() == heading) {
         return Err(Error::of_path(Code::Config, &file, format!("has no profile [{name}]")));

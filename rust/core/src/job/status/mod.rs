@@ -63,7 +63,7 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
     for place in &status.unreachable {
         monitor.note(NoteKind::Missing, format!("not reached: {place}"));
     }
-    tell_of_guards(&all, monitor);
+    tell_of_places(&all, &listing, monitor);
     tell_of_a_restore(document, &state_dir, monitor)?;
     if let Some(advice) = state::advice(document) {
         monitor.note(NoteKind::Info, advice);
@@ -87,7 +87,6 @@ pub fn run(document: &Document, asked: Option<&str>, monitor: &Monitor) -> Resul
 fn tell_of_listing(listing: &Listing, monitor: &Monitor) {
     let notes = listing.notes.iter().filter(|note| note.kind > NoteKind::Info).cloned();
     notes.chain(listing.incomplete()).for_each(|note| monitor.note(note.kind, note.text));
-    places::tell_of_doubles(listing, monitor);
 }
 
 /// Makes of a listing what counts: takes out copies without proof and damaged ones, and adds those on disks that were taken
@@ -139,7 +138,9 @@ fn tell_of_keys(document: &Document, listing: &Listing, monitor: &Monitor) {
     }
 }
 
-fn tell_of_guards(all: &[Arc<dyn Destination>], monitor: &Monitor) {
+/// Destinations that are one place, and those that keep old copies.
+fn tell_of_places(all: &[Arc<dyn Destination>], listing: &Listing, monitor: &Monitor) {
+    places::tell_of_doubles(listing, monitor);
     for place in all.iter().filter(|place| place.guards()) {
         let text = format!(
             "destination {}: the server guards old copies, bam deletes nothing there; what is too old goes by the server's own rules",

@@ -102,10 +102,10 @@ impl Roots {
             for rest in below(path, &root.real)? {
                 let standing =
                     found.get_or_insert_with(|| Standing { lies: root.lies.clone(), addresses: Vec::new() });
-                let address = root
-                    .inside
-                    .as_ref()
-                    .map(|inside| Address { inside: inside.join(&rest), own: rest.components().count() });
+                let address = root.inside.as_ref().map(|inside| Address {
+                    inside: inside.iter().chain(&rest).collect(),
+                    own: rest.components().count(),
+                });
                 let new = address.filter(|one| standing.addresses.iter().all(|it| it.inside != one.inside));
                 standing.addresses.extend(new);
             }
@@ -121,9 +121,6 @@ fn below(path: &Path, root: &Path) -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = Vec::new();
     for ancestor in absolute.ancestors() {
         let Some(real) = look::if_open(look::real(ancestor))? else { continue };
-        if !real.starts_with(root) {
-            continue;
-        }
         let whole = plain_path(&real.join(absolute.strip_prefix(ancestor).unwrap_or(Path::new(""))));
         if let Ok(rest) = whole.strip_prefix(root)
             && !found.iter().any(|known| known == rest)
@@ -184,7 +181,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let top = &dir.path().canonicalize().expect("real");
         let root = top.join("docroot");
-        for folder in ["docroot/sites/default/deep", "docroot/plain", "rf", "dl", "conf"] {
+        for folder in
+            ["docroot/sites/default/deep", "docroot/plain", "rf", "dl/hidden", "dl/in-public", "conf"]
+        {
             fs::create_dir_all(top.join(folder)).expect("made");
         }
         for (to, link) in [
@@ -204,6 +203,7 @@ mod tests {
         for (path, inside) in [
             ("docroot/plain/x/y", vec!["plain/x/y"]),
             ("link/b", vec!["sites/b"]),
+            ("link/../elsewhere", vec!["elsewhere"]),
             ("docroot", vec![""]),
             ("docroot/../docroot/plain", vec!["plain"]),
             // As it is written, by the real path of the public files, and behind links in the docroot.
@@ -221,7 +221,7 @@ mod tests {
             let (_, found) = standing(top, &site, path).expect(path);
             assert_eq!(found, inside, "{path}");
         }
-        for path in ["docroot-2/b", "docroot/../rf-2", "", "link/../elsewhere", "one-file-2"] {
+        for path in ["docroot-2/b", "docroot/../rf-2", "", "elsewhere", "one-file-2"] {
             assert_eq!(standing(top, &site, path), None, "{path}");
         }
         // Public files without an address that is known, and those that lie in the docroot as they are written.
