@@ -232,7 +232,8 @@ class Stuck(SiteTest):
                 self.assertSays(self.bam(verb, expect=3), path, "is a named pipe, not a file", "keeps it aside")
                 self.bam("run", expect=None)
                 self.bam("drill", expect=None)
-                os.path.exists(path) and os.remove(path)
+                if os.path.exists(path):
+                    os.remove(path)
         self.assertTrue([name for name in os.listdir(self.path("state")) if name.startswith("made.json.damaged-")])
         os.mkfifo(self.path("state/restore.json"))
         self.assertSays(self.bam("backup", "files", expect=3), "restore.json", "is a named pipe, not a file")
@@ -247,7 +248,7 @@ class Stuck(SiteTest):
                 self.assertNotEqual(result.code, 0)
                 self.assertIn("is a named pipe, not a file", result.out + result.err)
         # But what a shell hands over.
-        command = f'exec "$0" decrypt "$1" --key-file <(sleep 0.2; cat "$2") -o "$3"'
+        command = 'exec "$0" decrypt "$1" --key-file <(sleep 0.2; cat "$2") -o "$3"'
         if shutil.which("bash"):
             run("bash", "-c", command, BAM, made["path"], self.path("true-key"), self.path("plain"), cwd=self.top)
             self.assertTrue(os.path.getsize(self.path("plain")))

@@ -53,8 +53,10 @@ pub fn discard(state_dir: &Path) {
 pub fn write_state(path: &Path, text: &[u8]) -> Result<()> {
     let part = part_of(path);
     let write = || {
-        // Of a killed run, or something that would be waited for.
-        let _ = fs::remove_file(&part);
+        // Opening a named pipe waits for somebody who reads.
+        if fs::symlink_metadata(&part).is_ok_and(|found| !found.is_file()) {
+            fs::remove_file(&part)?;
+        }
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
         file.write_all(text)?;
         file.set_permissions(Permissions::from_mode(0o640))?;
