@@ -48,6 +48,8 @@ struct Root {
 }
 
 impl Roots {
+    /// Links in folders that are closed to us are not seen.
+    ///
     /// # Errors
     ///
     /// A folder cannot be looked at; so with the following.
@@ -66,9 +68,10 @@ impl Roots {
         }
         let named = site.public_path.as_ref().is_none_or(|path| !path.as_os_str().is_empty());
         let public = Some(site.public_dir()).filter(|path| named && path.is_absolute());
-        if let Some(public) = public {
+        let at = |public: PathBuf| look::real_as_far(&public).map(|at| Some((public, at)));
+        // What is closed to us is no place that we could put anything into.
+        if let Some((public, at)) = public.map_or(Ok(None), |public| look::if_open(at(public)))? {
             let lies = format!("lies in the public files, {}", public.display());
-            let at = look::real_as_far(&public)?;
             let insides = real.as_deref().map_or(Ok(Vec::new()), |real| below(&public, real))?;
             let insides = match insides.is_empty() {
                 true => vec![None],
@@ -83,7 +86,7 @@ impl Roots {
         }
         for folder in linking {
             let insides = real.as_deref().map_or(Ok(Vec::new()), |real| below(&folder, real))?;
-            for (real, link) in links(&folder)? {
+            for (real, link) in look::if_open(links(&folder))? {
                 let lies = format!("lies behind the link {} in the docroot", folder.join(&link).display());
                 let root = |inside: Option<PathBuf>| Root { real: real.clone(), lies: lies.clone(), inside };
                 match insides.is_empty() {
