@@ -48,7 +48,7 @@ struct Root {
 }
 
 impl Roots {
-    /// Links in folders that are closed to us are not seen.
+    /// Links in folders that cannot be listed are not seen: that storage of the site does not answer refuses nobody a backup.
     ///
     /// # Errors
     ///
@@ -68,9 +68,9 @@ impl Roots {
         }
         let named = site.public_path.as_ref().is_none_or(|path| !path.as_os_str().is_empty());
         let public = Some(site.public_dir()).filter(|path| named && path.is_absolute());
-        let at = |public: PathBuf| look::real_as_far(&public).map(|at| Some((public, at)));
-        // What is closed to us is no place that we could put anything into.
-        if let Some((public, at)) = public.map_or(Ok(None), |public| look::if_open(at(public)))? {
+        let at = |public: PathBuf| Some((look::real_as_far(&public).ok()?, public));
+        // What is closed to us, or does not answer, is no place that we could put anything into.
+        if let Some((at, public)) = public.and_then(at) {
             let lies = format!("lies in the public files, {}", public.display());
             let insides = real.as_deref().map_or(Ok(Vec::new()), |real| below(&public, real))?;
             let insides = match insides.is_empty() {
@@ -86,7 +86,7 @@ impl Roots {
         }
         for folder in linking {
             let insides = real.as_deref().map_or(Ok(Vec::new()), |real| below(&folder, real))?;
-            for (real, link) in look::if_open(links(&folder))? {
+            for (real, link) in links(&folder).unwrap_or_default() {
                 let lies = format!("lies behind the link {} in the docroot", folder.join(&link).display());
                 let root = |inside: Option<PathBuf>| Root { real: real.clone(), lies: lies.clone(), inside };
                 match insides.is_empty() {
@@ -153,14 +153,15 @@ fn links(folder: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
         if !is_link {
             continue;
         }
-        let real = match look::if_open(look::real(&link))? {
-            Some(real) => real,
-            // What it leads to may be made yet.
-            None => match fs::read_link(&link) {
-                Ok(target) => look::real_as_far(&folder.join(target))?,
-                Err(cause) if look::is_gone(&cause) => continue,
-                Err(cause) => return Err(cause).at("cannot look at", &link),
-            },
+        let real = match (fs::canonicalize(&link), fs::read_link(&link)) {
+            (Ok(real), _) => real,
+            // What it leads to may be made yet, does not answer now, or is no path at all: by its text.
+            (Err(_), Ok(target)) => {
+                let to = folder.join(target);
+                look::real_as_far(&to).unwrap_or_else(|_| plain_path(&to))
+            }
+            (Err(_), Err(cause)) if look::is_gone(&cause) => continue,
+            (Err(_), Err(cause)) => return Err(cause).at("cannot look at", &link),
         };
         found.push((real, name.into()));
     }
@@ -199,6 +200,7 @@ mod tests {
             (top.join("dl/in-public"), "rf/more"),
             (top.join("conf"), "docroot/sites/example.org"),
             (top.join("one-file"), "docroot/one-file"),
+            (format!("user@host:{}", "1".repeat(300)).into(), "docroot/lock"),
         ] {
             symlink(to, top.join(link)).expect("linked");
         }
