@@ -108,6 +108,11 @@ pub trait Destination: Send + Sync {
     /// The folder there, the same for all destinations that mean it.
     fn folder(&self) -> String;
 
+    /// As whom its server is asked, which may show each user a folder of their own by one and the same path.
+    fn login(&self) -> String {
+        String::new()
+    }
+
     /// The place in words, without secrets: `/srv/backups`, `sftp://backup@host/backups`.
     fn describe(&self) -> String;
 

@@ -32,6 +32,10 @@ impl<D: Destination> Destination for Named<D> {
         self.0.folder()
     }
 
+    fn login(&self) -> String {
+        self.0.login()
+    }
+
     fn describe(&self) -> String {
         self.0.describe()
     }

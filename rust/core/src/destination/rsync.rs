@@ -146,6 +146,10 @@ impl Destination for Rsync {
         self.remote.folder()
     }
 
+    fn login(&self) -> String {
+        self.remote.server.location.user.clone().unwrap_or_default()
+    }
+
     fn describe(&self) -> String {
         self.remote.server.location.describe("rsync+ssh")
     }

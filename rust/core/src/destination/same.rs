@@ -12,7 +12,8 @@ enum Which {
     /// Device and inode, whatever leads there.
     Folder(u64, u64),
     /// A folder that is not there yet, or is on another machine.
-    Name(String, String),
+    /// Of that: the machine, who logs in there, and the path.
+    Name(String, String, String),
 }
 
 fn which(place: &dyn Destination) -> Which {
@@ -23,7 +24,7 @@ fn which(place: &dyn Destination) -> Which {
     }
     let real = || look::real_as_far(Path::new(&folder)).ok().map(|path| path.display().to_string());
     let folder = place.pushes().then(real).flatten().unwrap_or(folder);
-    Which::Name(place.host(), folder)
+    Which::Name(place.host(), place.login(), folder)
 }
 
 /// Those that are the same as one before them: the place of the one and that of the other in `places`.
@@ -45,7 +46,8 @@ pub fn error(name: &str, other: &str, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::destination::Directory;
+    use crate::config::{self, DestinationType, Secret, Site};
+    use crate::destination::{Directory, open};
 
     #[test]
     fn a_folder_is_one_whatever_leads_there() {
@@ -58,5 +60,19 @@ mod tests {
             [at("dest"), at("other"), at("link"), at("dest/../dest"), at("link/new"), at("dest/new")];
         let places: Vec<&dyn Destination> = places.iter().map(|place| place as &dyn Destination).collect();
         assert_eq!(doubles(&places), [(2, 0), (3, 0), (5, 4)]);
+    }
+
+    #[test]
+    fn a_server_may_have_a_folder_of_that_path_for_each_user() {
+        let at = |url: &str| config::Destination {
+            kind: DestinationType::Sftp,
+            url: Some(Secret::new(url)),
+            ..config::Destination::default()
+        };
+        let urls = ["sftp://a@h/b", "sftp://b@h/b", "sftp://a@H:22/b/", "sftp://a@h:2222/b"];
+        let site = Site { root: "/site".into(), ..Site::default() };
+        let places = urls.map(|url| open("far", &at(url), &site).expect("opened"));
+        let places: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
+        assert_eq!(doubles(&places), [(2, 0)]);
     }
 }

@@ -156,6 +156,10 @@ impl Destination for Objects {
         self.place.folder.clone()
     }
 
+    fn login(&self) -> String {
+        self.place.dav.as_ref().map(|dav| dav.user.clone()).unwrap_or_default()
+    }
+
     fn describe(&self) -> String {
         self.place.describe()
     }

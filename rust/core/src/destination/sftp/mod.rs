@@ -329,6 +329,10 @@ impl Destination for Sftp {
         self.server.location.folder()
     }
 
+    fn login(&self) -> String {
+        self.server.location.user.clone().unwrap_or_default()
+    }
+
     fn describe(&self) -> String {
         self.server.location.describe("sftp")
     }
