@@ -388,7 +388,9 @@ class Trees(SiteTest):
     def test_however_much_could_not_be_read_it_stays(self):
         """Where it is too much to be named, a folder stands for what is in it."""
         self.document["profiles"]["default"]["ignore_errors"] = True
-        for folder in ("many", "deep/" + "/".join(["ü" * 120] * 5), "."):
+        os.mkdir(self.path("storage"))
+        os.symlink(self.path("storage"), os.path.join(self.files, "linked"))
+        for folder in ("many", "deep/" + "/".join(["ü" * 120] * 5), "linked", "."):
             with self.subTest(folder):
                 locked = [os.path.join("sites/default/files", folder, f"locked {number}") for number in range(1100)]
                 for path in locked:
@@ -406,6 +408,21 @@ class Trees(SiteTest):
                         self.assertEqual(file.read(), "good")
                 for path in locked:
                     os.unlink(os.path.join(self.root, path))
+
+    def test_no_folder_takes_the_place_of_a_link_to_nothing(self):
+        """It may lead to a disk that is not mounted."""
+        self.write("sites/default/files/note", "x")
+        self.backup("files")
+        os.rename(self.files, self.path("storage"))
+        os.symlink(self.path("nowhere"), self.files)
+        for how in ("--dry-run", "--yes"):
+            self.assertSays(self.bam("restore", "latest", how, expect=1), self.files, "nowhere", "where nothing is", "mount")
+        self.assertEqual(os.readlink(self.files), self.path("nowhere"))
+        self.bam("recover")
+        os.unlink(self.files)
+        os.symlink(self.path("storage"), self.files)
+        self.bam("restore", "latest", "--yes")
+        self.assertEqual(os.readlink(self.files), self.path("storage"))
 
     def test_more_excludes_than_a_sidecar_holds_are_refused_before_anything_is_read(self):
         paths = [f"{'é' * 60}{number}" for number in range(2000)]

@@ -454,16 +454,20 @@ impl<'t> Folders<'t> {
     pub fn stay(&self) -> Result<Vec<PathBuf>> {
         let mut stay = self.links.borrow().clone();
         let Some(recorded) = self.target.recorded else { return Ok(stay) };
-        // What stands for all that is below it may be around a part of the site.
+        // What stands for all that is below it may be around a part of the site, or what is behind a link.
+        let is_around = |at: &[u8]| recorded.unread.iter().any(|unread| below(at, unread).is_some());
         for (place, at) in self.parts() {
             let at = match self.layout {
                 Layout::Site(archive) => join(&archive.prefix, &at),
                 Layout::Files { base } => join(base, &at),
             };
-            let is_around = |unread: &Vec<u8>| below(&at, unread).is_some();
-            if let Some(place) = self.innermost(place).filter(|_| recorded.unread.iter().any(is_around)) {
+            if let Some(place) = self.innermost(place).filter(|_| is_around(&at)) {
                 stay.push(look::real_as_far(&self.live_path(&place))?);
             }
+        }
+        for (root, _) in self.behind.borrow().iter().filter(|(_, (at, _))| is_around(at)) {
+            let live = self.live_root(*root).unwrap_or_default();
+            stay.push(look::real_as_far(&live)?);
         }
         for path in recorded.paths.iter().chain(&recorded.unread) {
             if let Some(place) = self.place(self.layout.part(path)) {

@@ -3,6 +3,7 @@
 use super::apply;
 use super::folders::Folders;
 use super::partial::{self, Wanted};
+use super::swap::refuse_link_to_nothing;
 use super::swap_path::refuse_link_to_folder;
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
@@ -166,6 +167,7 @@ fn losses(
     };
     roots.dedup();
     for root in roots.iter().filter(|root| !unseen.contains(root)) {
+        refuse_link_to_nothing(root)?;
         lost(target, (folders, &stay), &plain_path(root), seen, group, monitor)?;
     }
     Ok(())

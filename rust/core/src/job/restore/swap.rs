@@ -56,6 +56,7 @@ impl TreeSwap {
         let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
             return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
         };
+        refuse_link_to_nothing(&live)?;
         refuse_state(&live, state, true)?;
         let mut pins: Vec<OsString> =
             mounts::below(&live)?.into_iter().map(PathBuf::into_os_string).collect();
@@ -243,8 +244,8 @@ impl TreeSwap {
     }
 
     fn swapped(&self) -> Result<bool> {
-        let live = self.live();
-        Ok(exists(live)? && fs::metadata(live).at("cannot look at", live)?.ino() == self.inode)
+        // Itself: a link in its place is not the new tree, whatever it leads to.
+        Ok(look::itself(self.live())?.is_some_and(|found| found.ino() == self.inode))
     }
 
     fn moving(&self) -> PathBuf {
@@ -332,6 +333,17 @@ pub fn flush(folder: &Path) -> Result<()> {
 /// Makes a folder that is nobody else's.
 pub fn private_folder(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Refuses to put a folder in the place of a link to nothing: it may lead to a disk that is not mounted.
+pub fn refuse_link_to_nothing(live: &Path) -> Result<()> {
+    if !look::is_link(live)? || look::real(live)?.is_some() {
+        return Ok(());
+    }
+    let to = fs::read_link(live).at("cannot look at", live)?;
+    let text = format!("is a link to {}, where nothing is: it is not replaced", to.display());
+    Err(Error::of_path(Code::Unsupported, live, text)
+        .hint("mount what it leads to, or remove the link, and restore again"))
 }
 
 /// Refuses to replace what is bam's state folder, lies in it, or (not `around`) has it inside.
