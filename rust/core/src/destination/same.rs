@@ -46,7 +46,7 @@ pub fn error(name: &str, other: &str, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, DestinationType, Secret, Site};
+    use crate::config::{self, Site};
     use crate::destination::{Directory, open};
 
     #[test]
@@ -64,10 +64,9 @@ mod tests {
 
     #[test]
     fn a_server_may_have_a_folder_of_that_path_for_each_user() {
-        let at = |url: &str| config::Destination {
-            kind: DestinationType::Sftp,
-            url: Some(Secret::new(url)),
-            ..config::Destination::default()
+        let at = |url: &str| -> config::Destination {
+            let settings = serde_json::json!({ "type": "sftp", "url": url });
+            serde_json::from_value(settings).expect("settings")
         };
         let urls = ["sftp://a@h/b", "sftp://b@h/b", "sftp://a@H:22/b/", "sftp://a@h:2222/b"];
         let site = Site { root: "/site".into(), ..Site::default() };
