@@ -91,7 +91,7 @@ impl Unread {
         let folders: Vec<Vec<u8>> = counts
             .into_iter()
             .filter(|(folder, count)| match most {
-                1 => !folder.is_empty() && depth(folder) == deepest || deepest == 0,
+                1 => depth(folder) == deepest,
                 _ => *count >= 2.max(most / 2),
             })
             .map(|(folder, _)| folder.to_vec())

@@ -274,8 +274,8 @@ impl<'t> Folders<'t> {
     }
 
     /// Looks whether something of the site stays where the backup has a mere link, and whether the site has a link to a folder
-    /// elsewhere where the backup has a folder. It stays, and what it leads
-    /// to becomes a root; or nothing is done there, where that may not be. To be called of a member before it is placed.
+    /// elsewhere where the backup has a folder. It stays, and what it leads to becomes a root; or nothing is done there, where
+    /// that may not be. To be called of a member before it is placed.
     ///
     /// # Errors
     ///
