@@ -64,7 +64,7 @@ class ServedBehindNginx(BrowserTest):
 
     def test_a_folder_that_the_server_hands_out_is_no_place(self):
         for folder in (self.in_top("kept"), self.in_top("elsewhere"), os.path.join(self.root, self.closed)):
-            os.mkdir(folder)
+            os.makedirs(folder, exist_ok=True)
         with open(os.path.join(self.root, self.closed, ".htaccess"), "w") as file:
             file.write("Require all denied\n")
         self.own_also(self.in_top("kept"), self.in_top("elsewhere"))
