@@ -433,6 +433,60 @@ class WholeSite(RepositoryTest):
         drilled = self.bam_json("drill", "latest")["drills"][0]
         self.assertTrue(drilled["ok"], drilled)
 
+    def test_what_is_reached_by_two_ways_stands_in_both_and_stays_what_it_is(self):
+        self.init()
+        shared, storage = self.private + "/shared", self.path("storage")
+        os.makedirs(storage + "/sub")
+        for path in (shared + "/s", self.files + "/pp/q", storage + "/x", storage + "/sub/y"):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as file:
+                file.write(path)
+        public, private, code = "docroot/sites/default/files", "private", "docroot/modules"
+        os.makedirs(self.root + "/modules", exist_ok=True)
+        places = {public: self.files, private: self.private, code: self.root + "/modules"}
+        # Links, where they lead to, and a file that is reached by each.
+        for one, to, other, also, name, further in (
+                (public + "/l", shared, None, None, "l/s", private + "/shared/s"),
+                (private + "/l", self.files + "/pp", None, None, "l/q", public + "/pp/q"),
+                (public + "/l", storage, private + "/k", storage, "l/x", private + "/k/x"),
+                (public + "/l", storage, private + "/k", storage + "/sub", "l/sub/y", private + "/k/y"),
+                (public + "/l", storage + "/sub", private + "/k", storage, "l/y", private + "/k/sub/y"),
+                (code + "/l", storage, private + "/k", storage, "l/x", private + "/k/x"),
+                (public + "/l", storage + "/x", private + "/k", storage, "l", private + "/k/x")):
+            with self.subTest(one=one, to=to, other=other, also=also):
+                live = lambda path: next(folder + path[len(at):] for at, folder in places.items() if path.startswith(at + "/"))
+                links = [(live(at), leads) for at, leads in ((one, to), (other, also)) if at]
+                for link, leads in links:
+                    os.symlink(leads, link)
+                before = tree(self.root), tree(self.private), tree(storage)
+                self.bam("backup", "archive", "inc,manual")
+                paths = [os.path.join(os.path.dirname(one), name), further]
+                for place in ("manual", "inc"):
+                    listed = {entry["path"] for entry in self.bam_json("ls", "latest", "--destination", place)["entries"]}
+                    self.assertEqual(set(paths) - listed, set(), place)
+                    for path in paths:
+                        with open(live(path), "rb") as file:
+                            self.assertEqual(self.bam("cat", "latest", path, "--destination", place).raw, file.read())
+                self.bam("drill", "latest", "--destination", "inc")
+                for options in ([], ["--code"]):
+                    with open(live(further), "w") as file:
+                        file.write("damaged")
+                    said = self.bam("restore", "latest", "--destination", "inc", "--yes", *options)
+                    if os.path.isdir(to):
+                        self.assertSays(said, "stay links")
+                        after = tree(self.root), tree(self.private), tree(storage)
+                        # Where folders trade places.
+                        for root in (before[0], after[0]):
+                            root.pop(b"sites/default", None)
+                        self.assertEqual(after, before, options)
+                # By its own path alone, into a site that lacks it.
+                os.remove(live(further))
+                self.bam("restore", "latest", "--destination", "inc", "--path", live(further), "--yes")
+                with open(live(further)) as file:
+                    self.assertNotEqual(file.read(), "damaged")
+                for link, _ in links:
+                    os.remove(link)
+
     def test_files_that_are_not_there_are_missing(self):
         self.init()
         shutil.move(self.private, self.path("away"))

@@ -3,10 +3,12 @@
 //! `save` writes one, `copy` copies one; this file knows what is said about it (`bam.json` in its last snapshot) and puts the archive
 //! together again (`share`: a part of it), so that restoring, drilling and looking into it are the same for both kinds.
 
+mod again;
 pub mod copy;
 pub mod save;
 mod share;
 
+pub use again::Again;
 pub use share::Share;
 
 use crate::archive::{self, Entry, EntryKind};
@@ -14,6 +16,7 @@ use crate::catalog::{FileName, Sidecar};
 use crate::config::{Compression, EncryptionKind};
 use crate::destination::snapshots::{ABOUT, DATABASE, FILES, PART, Snapshot, backups};
 use crate::destination::{Destination, Snapshots};
+use crate::job::member_path::join;
 use crate::job::pipe::{PipeReader, PipeWriter, pipe};
 use crate::source::outline::Link;
 use crate::{Code, Error, Fact, Result, ResultExt, Told, threads};
@@ -41,6 +44,10 @@ pub struct About {
     pub manifest: Option<String>,
     /// Real paths at the time, and where each stands in the archive.
     pub places: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What stands at further places.
+    pub again: Vec<Again>,
+    /// Real paths that stand by [`About::again`] alone, with all below them.
+    pub only_again: Vec<Vec<u8>>,
     /// Links of the archive that are something else in the snapshot.
     pub links: Vec<Link>,
     /// Unix time of the backup.
@@ -71,6 +78,11 @@ impl About {
                 link.mtime
             ])
         });
+        let all = |paths: &[Vec<u8>]| paths.iter().map(|path| written(path)).collect::<Vec<_>>();
+        let again = self
+            .again
+            .iter()
+            .map(|again| json!([written(&again.real), written(&again.at), again.first, all(&again.without)]));
         json!({
             "format": FORMAT,
             "time": self.time,
@@ -78,6 +90,8 @@ impl About {
             "database": self.database,
             "manifest": self.manifest,
             "places": self.places.iter().map(|(real, at)| json!([written(real), written(at)])).collect::<Vec<_>>(),
+            "again": again.collect::<Vec<_>>(),
+            "only_again": all(&self.only_again),
             "links": links.collect::<Vec<_>>(),
         })
     }
@@ -96,6 +110,14 @@ impl About {
         let all = |key: &str| value[key].as_array().cloned().unwrap_or_default();
         let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
         let place = |pair: &Value| Some((read(&pair[0])?, read(&pair[1])?));
+        let stands_again = |again: &Value| {
+            Some(Again {
+                real: read(&again[0])?,
+                at: read(&again[1])?,
+                first: again[2].as_bool()?,
+                without: again[3].as_array()?.iter().map(read).collect::<Option<_>>()?,
+            })
+        };
         let link = |link: &Value| {
             Some(Link {
                 path: read(&link[0])?,
@@ -107,18 +129,28 @@ impl About {
                 mtime: link[6].as_i64()?,
             })
         };
+        let places: Vec<_> = all("places").iter().map(place).collect::<Option<_>>().ok_or_else(damaged)?;
+        let links: Vec<_> = all("links").iter().map(link).collect::<Option<_>>().ok_or_else(damaged)?;
+        let manifest = value["manifest"].as_str().map(str::to_owned);
+        let again = match value.get("again") {
+            Some(_) => all("again").iter().map(stands_again).collect::<Option<_>>().ok_or_else(damaged)?,
+            None => again::of_old(&places, &links, manifest.as_deref()),
+        };
         Ok(About {
             sidecar: Sidecar::parse(value["sidecar"].as_str().ok_or_else(damaged)?),
             database: value["database"][0].as_str().map(str::to_owned).zip(value["database"][1].as_u64()),
-            manifest: value["manifest"].as_str().map(str::to_owned),
-            places: all("places").iter().map(place).collect::<Option<_>>().ok_or_else(damaged)?,
-            links: all("links").iter().map(link).collect::<Option<_>>().ok_or_else(damaged)?,
+            manifest,
+            places,
+            again,
+            only_again: all("only_again").iter().map(read).collect::<Option<_>>().ok_or_else(damaged)?,
+            links,
             time: value["time"].as_i64().unwrap_or_default(),
         })
     }
 
-    /// Where in the archive a path of the snapshot stands; `None`: it is only the way there.
-    fn place_of(&self, path: &[u8]) -> Option<Vec<u8>> {
+    /// Where in the archive a path of the snapshot stands, and the real path of the place that it is in; `None`: it is only the
+    /// way there.
+    fn place_around(&self, path: &[u8]) -> Option<(&[u8], Vec<u8>)> {
         let below = |real: &[u8]| {
             let real = real.strip_prefix(b"/").unwrap_or(real);
             if real.is_empty() {
@@ -129,13 +161,9 @@ impl About {
                 rest => Some(rest.strip_prefix(b"/")?.to_vec()),
             }
         };
-        let nearest = self.places.iter().filter_map(|(real, at)| Some((real.len(), at, below(real)?)));
-        let (_, at, rest) = nearest.max_by_key(|(len, ..)| *len)?;
-        Some(match (at.as_slice(), rest.as_slice()) {
-            (at, b"") => at.to_vec(),
-            (b"", rest) => rest.to_vec(),
-            (at, rest) => [at, b"/", rest].concat(),
-        })
+        let nearest = self.places.iter().filter_map(|(real, at)| Some((real, at, below(real)?)));
+        let (real, at, rest) = nearest.max_by_key(|(real, ..)| real.len())?;
+        Some((real, join(at, &rest)))
     }
 }
 
@@ -249,11 +277,15 @@ impl Kept {
         if let Some(files) = &self.files {
             let links: HashSet<&[u8]> = about.links.iter().map(|link| link.path.as_slice()).collect();
             let mut take = |entry: Entry, body: &mut dyn Read| {
-                let Some(path) = about.place_of(&entry.path) else { return Ok(()) };
-                if links.contains(path.as_slice()) {
-                    return Ok(());
+                let mut places = about.places_of(&entry.path);
+                places.retain(|path| !links.contains(path.as_slice()));
+                let Some((first, further)) = places.split_first() else { return Ok(()) };
+                let entry = Entry { path: first.clone(), ..entry };
+                tar.append(&entry, body)?;
+                for path in further {
+                    tar.append(&again_at(path, &entry), &mut io::empty())?;
                 }
-                tar.append(&Entry { path, ..entry }, body).map(drop)
+                Ok(())
             };
             match &self.share.folders {
                 None => self.members(files, None, &mut take)?,
@@ -310,6 +342,15 @@ impl Drop for Assembled {
     }
 }
 
+/// A member at a further path: a file's content stands at the first one.
+fn again_at(path: &[u8], first: &Entry) -> Entry {
+    let kind = match &first.kind {
+        EntryKind::File { .. } | EntryKind::Sparse { .. } => EntryKind::Hardlink(first.path.clone()),
+        kind => kind.clone(),
+    };
+    Entry { path: path.to_vec(), kind, ..first.clone() }
+}
+
 fn member_of(link: &Link) -> Entry {
     let target = link.target.clone();
     Entry {
@@ -348,13 +389,20 @@ mod tests {
                 (b"/var/www\n".to_vec(), b"docroot".to_vec()),
                 (b"/srv/f".to_vec(), b"docroot/f".to_vec()),
             ],
+            again: vec![Again {
+                real: b"/srv/f".to_vec(),
+                at: b"private/f".to_vec(),
+                first: true,
+                without: vec![b"/srv/f/\xff".to_vec()],
+            }],
+            only_again: vec![b"/srv/f/x".to_vec()],
             links: vec![link],
             time: 9,
         };
         let back = About::from_json(about.to_json().to_string().as_bytes(), "x").expect("read");
         assert_eq!(
-            (&back.places, &back.links, &back.database),
-            (&about.places, &about.links, &about.database)
+            (&back.places, &back.links, &back.database, &back.again, &back.only_again),
+            (&about.places, &about.links, &about.database, &about.again, &about.only_again)
         );
         assert_eq!(back.sidecar, about.sidecar);
         assert!(
@@ -369,14 +417,18 @@ mod tests {
             (b"/var/www/x".to_vec(), b"docroot/y".to_vec()),
         ];
         let about = About { places, ..About::default() };
-        let at = |path: &[u8]| about.place_of(path).map(|path| String::from_utf8_lossy(&path).into_owned());
+        let at = |path: &[u8]| {
+            let places = about.places_of(path);
+            assert!(places.len() < 2);
+            places.first().map(|path| String::from_utf8_lossy(path).into_owned())
+        };
         assert_eq!(at(b"var"), None);
         assert_eq!(at(b"var/www").as_deref(), Some("docroot"));
         assert_eq!(at(b"var/wwwx"), None);
         assert_eq!(at(b"var/www/a/b").as_deref(), Some("docroot/a/b"));
         assert_eq!(at(b"var/www/x/b").as_deref(), Some("docroot/y/b"));
         let alone = About { places: vec![(b"/f".to_vec(), Vec::new())], ..About::default() };
-        assert_eq!(alone.place_of(b"f"), Some(Vec::new()));
-        assert_eq!(alone.place_of(b"f/a"), Some(b"a".to_vec()));
+        assert_eq!(alone.places_of(b"f"), [Vec::<u8>::new()]);
+        assert_eq!(alone.places_of(b"f/a"), [b"a".to_vec()]);
     }
 }

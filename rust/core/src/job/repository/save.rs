@@ -3,6 +3,7 @@
 //! A dump that fails, a cancel, a kill leave snapshots without the last one: no backup, and the next run forgets them.
 
 use super::About;
+use super::again::Meeting;
 use crate::archive::show;
 use crate::catalog::{Sidecar, key};
 use crate::config::Document;
@@ -12,10 +13,9 @@ use crate::destination::snapshots::{
 };
 use crate::job::backup::sources::BackupPlan;
 use crate::job::backup::write::{Wrote, dump};
-use crate::job::member_path::{below, join};
+use crate::job::member_path::below;
 use crate::source::database::DumpReport;
-use crate::source::files::TreeReport;
-use crate::source::outline::Link;
+use crate::source::files::{FileTree, TreeReport};
 use crate::source::unread::Unread;
 use crate::threads::spawn_scoped;
 use crate::{Code, Error, Monitor, NoteKind, Result};
@@ -131,8 +131,8 @@ fn name<T>(part: &Part<T>) -> Vec<String> {
 /// What trees were found to consist of.
 #[derive(Default)]
 struct Trees {
-    places: Vec<(Vec<u8>, Vec<u8>)>,
-    links: Vec<Link>,
+    /// Its places and links.
+    about: About,
     followed: Vec<Vec<u8>>,
     unread: Unread,
     further: (u64, u64),
@@ -143,14 +143,11 @@ impl Trees {
     fn unread(&self, saved: &Saved) -> Unread {
         let mut unread = self.unread.clone();
         for path in saved.lost.unread.paths().map(|path| [&b"/"[..], path].concat()) {
-            let places = self.places.iter().filter_map(|(real, at)| Some((at, below(&path, real)?)));
-            // Of places in one another the inner one is meant.
-            if let Some((at, rest)) = places.min_by_key(|(_, rest)| rest.len()) {
-                unread.add(&join(at, rest));
-            }
+            self.about.places_of(path.get(1..).unwrap_or_default()).iter().for_each(|at| unread.add(at));
             // What stands for all that is below it may stand above.
-            let inside = self.places.iter().filter(|(real, _)| below(real, &path).is_some());
-            inside.for_each(|(_, at)| unread.add(at));
+            let again = self.about.again.iter().map(|again| (&again.real, &again.at));
+            let all = self.about.places.iter().map(|(real, at)| (real, at)).chain(again);
+            all.filter(|(real, _)| below(real, &path).is_some()).for_each(|(_, at)| unread.add(at));
         }
         unread
     }
@@ -224,20 +221,20 @@ impl<'a> Run<'a> {
         }
         let (mut folders, mut found) = (Folders { parent, ..Folders::default() }, Trees::default());
         self.saving.plan.absent().iter().for_each(|path| found.unread.add(path));
-        for tree in self.saving.plan.trees() {
-            let outline = tree.outline(self.monitor)?;
-            folders.targets.extend(outline.places.iter().map(|(real, _)| real.clone()));
-            folders.left_out.extend(outline.left_out);
-            found.places.extend(outline.places);
-            found.links.extend(outline.links);
+        let outline = |tree: &FileTree| tree.outline(self.monitor);
+        let outlines = self.saving.plan.trees().iter().map(outline).collect::<Result<Vec<_>>>()?;
+        found.about.places = outlines.iter().flat_map(|outline| outline.places.iter().cloned()).collect();
+        let meeting = Meeting::of(&outlines, &found.about, |path| self.saving.plan.is_code(path));
+        (found.about.again, found.about.only_again) = (meeting.again, meeting.only_again);
+        folders.left_out = meeting.left_out;
+        folders.targets = found.about.places.iter().map(|(real, _)| real.clone()).collect();
+        for outline in outlines {
+            found.about.links.extend(outline.links);
             found.followed.extend(outline.followed);
             found.unread.join(&outline.unread);
             found.further.0 += outline.further.0;
             found.further.1 += outline.further.1;
         }
-        // What lies elsewhere in the archive is no less wanted for lying in what another tree leaves out.
-        let wanted: BTreeSet<&Vec<u8>> = folders.targets.iter().collect();
-        folders.left_out.retain(|path| !wanted.contains(path));
         let saved = self.place.save_folders(&folders, &self.host, &self.tags(FILES), self.monitor)?;
         Ok(Some((saved, found)))
     }
@@ -274,7 +271,7 @@ impl<'a> Run<'a> {
             let files = found.report(&tree);
             done.bytes += files.bytes;
             wrote.files = Some(files);
-            (about.places, about.links) = (found.places, found.links);
+            about = About { time: about.time, database: about.database, ..found.about };
             parts.push(FILES);
         }
         about.manifest = plan.manifest(driver, name, about.time);

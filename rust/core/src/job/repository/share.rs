@@ -37,9 +37,13 @@ impl About {
     fn real_paths(&self, member: &[u8]) -> Vec<Vec<u8>> {
         let of_place = |(real, at): &(Vec<u8>, Vec<u8>)| Some(join(real, below(member, at)?));
         let is_it = |real: &Vec<u8>| {
-            self.place_of(real.strip_prefix(b"/").unwrap_or(real)).as_deref() == Some(member)
+            let places = self.places_of(real.strip_prefix(b"/").unwrap_or(real));
+            places.iter().any(|place| place == member)
         };
-        self.places.iter().filter_map(of_place).filter(is_it).collect()
+        let again = self.again.iter().filter_map(|again| Some(join(&again.real, below(member, &again.at)?)));
+        let mut found: Vec<_> = self.places.iter().filter_map(of_place).chain(again).filter(is_it).collect();
+        found.dedup();
+        found
     }
 }
 
@@ -93,10 +97,10 @@ impl Kept {
             if inside.as_deref().is_some_and(|folder| below(path, folder).is_some()) {
                 continue;
             }
-            let Some(member) = self.about.place_of(path.strip_prefix(b"/").unwrap_or(path)) else {
-                continue;
-            };
-            if links.contains(member.as_slice()) || !wanted(&member) {
+            let mut members = self.about.places_of(path.strip_prefix(b"/").unwrap_or(path));
+            members.retain(|member| !links.contains(member.as_slice()));
+            // Each is asked for: what was wanted and not found is told.
+            if !members.iter().fold(false, |any, member| wanted(member) || any) {
                 continue;
             }
             // Bytes that are no UTF-8 come replaced: nobody can ask for them by that.

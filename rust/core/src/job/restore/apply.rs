@@ -155,7 +155,7 @@ pub fn tar(
     let mut reader = Reader::of(Box::new(input));
     let (layout, first) = begin(&mut reader, survey, target.folder.is_some())?;
     check_layout(target, &layout)?;
-    let folders = Folders::of(target, &layout, monitor)?;
+    let folders = Folders::of(target, &layout, true, monitor)?;
     let (staged, mut refused) = stage_roots(target, journal, &folders, monitor)?;
     let roots: Vec<&Path> = staged.iter().map(PathBuf::as_path).collect();
     let wanted_root = Cell::new(None);

@@ -28,6 +28,8 @@ pub struct Folders<'t> {
     live: RefCell<Vec<PathBuf>>,
     /// Roots in roots.
     inner: RefCell<InnerRoots>,
+    /// All of the backup is restored, and not some paths of it.
+    whole: bool,
     /// Links on the way to folders of the site, and those that were met, which stay the links they are.
     links: RefCell<Vec<PathBuf>>,
     /// Roots behind links that were met.
@@ -68,17 +70,25 @@ pub enum Met {
     Refused { link: PathBuf, to: PathBuf, why: String },
     /// Something of the site, where the backup has a link without what it leads to: it stays.
     Stays,
+    /// A link to what is restored by another path: it stays.
+    Again { link: PathBuf, to: PathBuf },
     /// A link into what is restored anyway, or around it: the backup's folder takes its place.
     Inside { link: PathBuf, to: Vec<u8> },
 }
 
 impl<'t> Folders<'t> {
-    /// What `target` wants of an archive of this layout.
-    pub fn of(target: &'t Target<'t>, layout: &'t Layout, monitor: &Monitor) -> Result<Folders<'t>> {
+    /// What `target` wants of an archive of this layout; `whole`: and not only some paths of it.
+    pub fn of(
+        target: &'t Target<'t>,
+        layout: &'t Layout,
+        whole: bool,
+        monitor: &Monitor,
+    ) -> Result<Folders<'t>> {
         let site = &target.document.site;
         let mut folders = Folders {
             live: RefCell::default(),
             inner: RefCell::default(),
+            whole,
             links: RefCell::default(),
             behind: RefCell::default(),
             target,
@@ -235,10 +245,15 @@ impl<'t> Folders<'t> {
         all.len() - 1
     }
 
+    /// Leaves a link as it is, and puts nothing there.
+    fn leave(&self, place: Place, link: PathBuf) {
+        self.links.borrow_mut().push(link);
+        self.inner.borrow_mut().insert((place.root, place.path), None);
+    }
+
     /// Leaves a link and what is behind it as they are.
     fn refuse(&self, place: Place, link: PathBuf, to: PathBuf, why: String) -> Met {
-        self.links.borrow_mut().push(link.clone());
-        self.inner.borrow_mut().insert((place.root, place.path), None);
+        self.leave(place, link.clone());
         Met::Refused { link, to, why }
     }
 
@@ -306,11 +321,15 @@ impl<'t> Folders<'t> {
             Leads::Nowhere | Leads::File => return Ok(Met::Inside { link, to: found.text }),
         }
         // What is part of another root is restored there, and nothing that a root lies in is replaced.
-        for root in self.live.borrow().iter() {
-            let root = look::real_as_far(root)?;
-            if found.real.starts_with(&root) || root.starts_with(&found.real) {
-                return Ok(Met::Inside { link, to: found.text });
-            }
+        let roots = self.live().iter().map(|root| look::real_as_far(root)).collect::<Result<Vec<_>>>()?;
+        let comes = |number: usize| self.whole || self.is_behind(number);
+        let mut around = roots.iter().enumerate().filter(|(_, root)| found.real.starts_with(root));
+        if self.was_followed(&entry.path) && around.any(|(number, _)| comes(number)) {
+            self.leave(place, link.clone());
+            return Ok(Met::Again { link, to: found.real });
+        }
+        if roots.iter().any(|root| found.real.starts_with(root) || root.starts_with(&found.real)) {
+            return Ok(Met::Inside { link, to: found.text });
         }
         let above = self.behind.borrow().get(&place.root).and_then(|(_, maker)| *maker);
         let backups = crate::job::places::local_folders(self.target.document);

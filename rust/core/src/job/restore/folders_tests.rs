@@ -37,7 +37,7 @@ fn landed(site: serde_json::Value, code: bool, member: &str) -> Option<PathBuf> 
         others: Vec::new(),
         recorded: None,
     };
-    let folders = Folders::of(&target, &layout, &Monitor::new()).expect("looked");
+    let folders = Folders::of(&target, &layout, true, &Monitor::new()).expect("looked");
     let live = folders.live();
     for (at, folder) in live.iter().enumerate() {
         let inside = |(other, outer): (usize, &PathBuf)| other != at && folder.starts_with(outer);

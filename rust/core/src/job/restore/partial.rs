@@ -34,7 +34,7 @@ pub fn stage(
     monitor: &Arc<Monitor>,
 ) -> Result<Applied> {
     let (reader, layout, first) = begin(target, opened, survey, target.folder.is_some())?;
-    let folders = Folders::of(target, &layout, monitor)?;
+    let folders = Folders::of(target, &layout, false, monitor)?;
     let wanted = Wanted::of(target, &folders, &layout, paths)?;
     let mut reader = match reader {
         Some(reader) => reader,

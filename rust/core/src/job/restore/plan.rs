@@ -100,9 +100,10 @@ pub fn of(
         return Ok(RestorePlan { files: None, tables: Some(tables) });
     }
     let (reader, layout, first) = partial::begin(target, opened, survey, opened.kind() == Some(Kind::Tar))?;
-    let folders = Folders::of(target, &layout, monitor)?;
+    let whole = paths.is_empty() && target.tables.is_empty();
+    let folders = Folders::of(target, &layout, whole, monitor)?;
     let wanted = Wanted::of(target, &folders, &layout, paths)?;
-    let (mut unlinked, whole) = (Unlinked::default(), paths.is_empty() && target.tables.is_empty());
+    let mut unlinked = Unlinked::default();
     let mut reader = match reader {
         Some(reader) => reader,
         None if whole => opened.members()?,

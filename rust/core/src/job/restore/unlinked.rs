@@ -16,6 +16,7 @@ const FIRST: usize = 10;
 #[derive(Default)]
 pub struct Unlinked {
     storage: Names,
+    again: Names,
     refused: Names,
     replaced: Names,
     gone: Names,
@@ -54,7 +55,7 @@ fn arrow(link: &Path, to: &[u8]) -> String {
 pub enum Looked {
     /// It is the folder of this root, which was added.
     Storage(usize),
-    /// Nothing: a link stays in its place.
+    /// Nothing: a link stays in its place, and what it leads to is not restored by it.
     Refused,
     /// Nothing: it is a mere link, and what the site has in its place stays.
     Stays,
@@ -78,6 +79,10 @@ impl Unlinked {
             }
             Met::Refused { link, to, why } => {
                 self.refused.add(|| format!("{} ({why})", arrow(&link, to.as_os_str().as_bytes())));
+                return Ok(Looked::Refused);
+            }
+            Met::Again { link, to } => {
+                self.again.add(|| arrow(&link, to.as_os_str().as_bytes()));
                 return Ok(Looked::Refused);
             }
             Met::Inside { link, to } => self.replaced.add(|| arrow(&link, &to)),
@@ -123,6 +128,12 @@ impl Unlinked {
                 NoteKind::Info,
                 self.storage
                     .after(&format!("links to folders elsewhere {stay} links, and what they lead to {what} restored")),
+            ),
+            (
+                NoteKind::Info,
+                self.again.after(&format!(
+                    "links to what is restored by another path {stay} links, and what the backup has by theirs is left out"
+                )),
             ),
             (
                 NoteKind::Missing,
