@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import unittest
+from pathlib import Path
 
 from bamtest import BAM, TOP, SiteTest, run, tree
 
@@ -74,6 +75,59 @@ class WholeSite(SiteTest):
             self.bam("restore", str(made["id"]), "--yes")
             self.assertEqual(tree(self.destination()), before)
         self.bam("verify")
+
+    def comes_back(self, **site):
+        """With the site's folders written so: all of it, the files alone, and single paths."""
+        self.document["site"] |= site
+        public = os.path.realpath(self.document["site"].get("public_path", self.files))
+        private = os.path.realpath(self.document["site"]["private_path"])
+        with open(private + "/.htaccess", "w") as file:
+            file.write("# as it was\n")
+        picture, minutes, index = public + "/picture.jpg", private + "/minutes.txt", os.path.realpath(self.root + "/index.php")
+        before = tree(self.top)
+        self.backup("archive")
+        written = self.document["site"]["private_path"]
+        for what in (["--code"], [], ["--path", written + "/minutes.txt"], ["--path", minutes]):
+            with self.subTest(what):
+                for path in (picture, minutes, index, private + "/.htaccess", public + "/later", private + "/later"):
+                    with open(path, "w") as file:
+                        file.write("changed")
+                self.bam("restore", "latest", "--dry-run", *what)
+                self.bam("restore", "latest", "--yes", *what)
+                read = lambda path: Path(path).read_bytes()
+                restored = {"--code": (picture, minutes, index), "--path": (minutes,)}.get("".join(what[:1]), (picture, minutes))
+                for path in (picture, minutes, index):
+                    self.assertEqual(read(path) != b"changed", path in restored, path)
+                self.assertEqual(read(private + "/.htaccess"), b"changed")
+                for folder in (public, private):
+                    self.assertEqual(os.path.exists(folder + "/later"), what[:1] == ["--path"], folder)
+                left = [path for path in tree(self.top) if b".bam-" in path]
+                self.assertEqual(left, [])
+        links = lambda found: {path: facts for path, facts in found.items() if facts["mode"].startswith("l")}
+        self.assertEqual(links(tree(self.top)), links(before))
+
+    def test_private_files_in_public_ones_behind_a_link(self):
+        os.rename(self.files, self.path("store"))
+        os.symlink(self.path("store"), self.files)
+        os.rename(self.private, self.path("store/private"))
+        self.comes_back(private_path=self.path("store/private"))
+
+    def test_private_files_in_a_root_behind_a_link(self):
+        os.rename(self.root, self.path("release"))
+        os.symlink("release", self.root)
+        os.rename(self.private, self.path("release/sites/default/files/private"))
+        self.comes_back(private_path=self.path("release/sites/default/files/private"))
+
+    def test_a_root_by_its_real_path_and_files_through_a_link(self):
+        os.symlink("site", self.path("current"))
+        os.rename(self.private, self.files + "/private")
+        self.comes_back(public_path=self.path("current/sites/default/files"),
+                        private_path=self.path("current/sites/default/files/private"))
+
+    def test_public_files_in_private_ones_behind_a_link(self):
+        os.rename(self.files, self.private + "/public")
+        os.symlink("private", self.path("way"))
+        self.comes_back(public_path=self.private + "/public", private_path=self.path("way"))
 
     def test_other_sites_of_the_docroot_are_not_its_own(self):
         self.write("sites/all/modules/x/x.module", "<?php\n")

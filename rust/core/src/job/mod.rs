@@ -47,6 +47,7 @@ pub mod schedule;
 mod scope;
 mod select;
 pub mod site;
+mod site_folders;
 pub mod state;
 mod state_format;
 mod status;

@@ -118,18 +118,15 @@ impl<'t> Folders<'t> {
                 "the backup holds private files, but the site has no private path: they are left out",
             );
         }
-        if target.code {
-            let docroots = Docroots::of(site, &archive.conf_path, monitor);
-            folders.docroot = Some(folders.add(plain_path(&docroots.root))?);
-            folders.docroots = Some(docroots);
-        } else if target.tables.is_empty() {
+        if !target.code && target.tables.is_empty() {
             monitor.note(
                 NoteKind::Info,
                 "the code stays as it is: of the docroot only public and private files are restored; --code restores \
                  all of it",
             );
         }
-        folders.add_files(plain_path(&site.public_dir()), private)?;
+        folders.docroots = target.code.then(|| Docroots::of(site, &archive.conf_path, monitor));
+        folders.add_parts(plain_path(&site.public_dir()), private)?;
         folders.find_mounts()?;
         folders.tell_of_another_site(archive, monitor);
         if !target.settings && look::exists(&site.conf_dir().join("settings.php")).unwrap_or(true) {
@@ -145,16 +142,20 @@ impl<'t> Folders<'t> {
         Ok(folders)
     }
 
-    /// The public and private files, the outer ones first: a folder is replaced with all that is in it.
-    fn add_files(&mut self, public: PathBuf, private: Option<PathBuf>) -> Result<()> {
-        match private {
-            Some(private) if public.starts_with(&private) => {
-                self.private = Some(self.add(private)?);
-                self.public = Some(self.add(public)?);
-            }
-            private => {
-                self.public = Some(self.add(public)?);
-                self.private = private.map(|private| self.add(private)).transpose()?;
+    /// The docroot, the public and the private files, the outer ones first: a folder is replaced with all that is in it.
+    /// That one lies in another their paths say ([`site_folders`](crate::job::site_folders)).
+    fn add_parts(&mut self, public: PathBuf, private: Option<PathBuf>) -> Result<()> {
+        let docroot = self.docroots.as_ref().map(|docroots| plain_path(&docroots.root));
+        let parts = [(Seen::Docroot, docroot), (Seen::Public, Some(public)), (Seen::Private, private)];
+        let mut parts: Vec<_> =
+            parts.into_iter().filter_map(|(part, folder)| Some((part, folder?))).collect();
+        parts.sort_by_key(|(_, folder)| folder.components().count());
+        for (part, folder) in parts {
+            let place = Some(self.add(folder)?);
+            match part {
+                Seen::Docroot => self.docroot = place,
+                Seen::Public => self.public = place,
+                Seen::Private | Seen::Root(_) => self.private = place,
             }
         }
         Ok(())

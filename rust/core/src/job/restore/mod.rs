@@ -35,7 +35,7 @@ use super::local::Local;
 use super::open::Opened;
 use super::request::{RecoverWay, Restore};
 use super::select::{Criteria, which};
-use super::{choose, lock, places, recall, trust};
+use super::{choose, lock, places, recall, site_folders, trust};
 use crate::archive::Layout;
 use crate::catalog::{FileName, Kind, Recalled, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
@@ -294,6 +294,7 @@ fn put(
     state_dir: &Path,
     monitor: &Arc<Monitor>,
 ) -> Result<Value> {
+    let document = &Document { site: site_folders::in_one_form(&document.site)?, ..document.clone() };
     if (ask.code || ask.settings) && source.kind != SourceType::Archive {
         let text = format!("{source_name} is not the whole site: --code and --settings change nothing here");
         monitor.note(NoteKind::Warning, text);
@@ -340,7 +341,10 @@ fn put(
         translate: true,
         authentic: opened.is_authentic(),
         keep: &keep,
-        others: if ask.paths.is_empty() { siblings::paths(&document.site)? } else { Vec::new() },
+        others: match ask.paths.is_empty() {
+            true => site_folders::as_written(&document.site, siblings::paths(&document.site)?)?,
+            false => Vec::new(),
+        },
         recorded: recorded.as_ref(),
     };
     if ask.dry_run {
