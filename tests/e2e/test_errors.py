@@ -1,6 +1,7 @@
 """Bad input: a clear message, the right exit code, and nothing lost."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -24,6 +25,34 @@ class Mistakes(SiteTest):
             with self.subTest(arguments):
                 self.assertSays(self.bam("backup", *arguments, expect=2), arguments[-1], known)
         self.assertNothingMade()
+
+    def test_no_control_characters_of_a_name_reach_the_terminal(self):
+        name = os.fsencode(self.path("")) + b"\x1b[31mRED\n\xff\xc2\x9b"
+        shown = r"\u{1b}[31mRED\n\xff\u{9b}"
+        self.document["sources"]["odd"] = {"type": "files", "path": os.fsdecode(name).encode(errors="replace").decode()}
+        for arguments in (["ls", "--file", name], ["restore", "--yes", "--file", name], ["--json", "ls", "--file", name],
+                          ["-c", name, "backups"], ["backup", "odd"]):
+            with self.subTest(arguments):
+                config = [] if "-c" in arguments else ["-c", self.write_document()]
+                done = subprocess.run([BAM, *config, *arguments], capture_output=True, text=True,
+                                      stdin=subprocess.DEVNULL, check=False)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertNotRegex(done.stdout + done.stderr, r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+                self.assertIn("RED", done.stderr)
+                self.assertNotIn("RED\n", done.stderr)
+                if "ls" in arguments:
+                    self.assertIn(shown, done.stderr)
+
+    def test_what_a_restore_cannot_keep_is_shown_without_control_characters(self):
+        self.document["profiles"]["secret"]["sources"] = {"files": {"exclude": ["\x1b[31mRED"]}}
+        user = self.as_ordinary_user()
+        if not user:
+            self.skipTest("only root makes what others may not move")
+        os.mkdir(self.files + "/\x1b[31mRED", 0)
+        made = json.loads(self.bam("--json", "backup", "files", "manual", "secret", **user).out)
+        said = self.bam("restore", str(made["id"]), "--yes", expect=1, **user)
+        self.assertSays(said, "cannot keep", r"\u{1b}[31mRED")
+        self.assertNotIn("\x1b", said.err + said.out)
 
     def test_nobody_says_what_to_back_up(self):
         self.assertSays(self.bam("backup", expect=2), "nobody says", "files")

@@ -187,7 +187,7 @@ impl Output {
     /// One line of comment on standard error.
     pub fn say(&self, line: &str) {
         if !self.quiet && !self.json {
-            let _ = writeln!(std::io::stderr(), "{}", self.typed(line));
+            let _ = writeln!(std::io::stderr(), "{}", self.typed(&plain(line)));
         }
     }
 
@@ -196,7 +196,7 @@ impl Output {
         if !self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(line.to_owned()) {
             return;
         }
-        let _ = writeln!(std::io::stderr(), "bam: warning: {}", self.typed(line));
+        let _ = writeln!(std::io::stderr(), "bam: warning: {}", self.typed(&plain(line)));
     }
 
     /// The notes of a result, `[{kind, text}]`.
@@ -221,6 +221,11 @@ impl Output {
             self.text(format!("{:#}\n", failure(error)).as_bytes());
         }
     }
+}
+
+/// A text of several lines without other control characters: what the program was given may be in it.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 
 /// The failure to print.

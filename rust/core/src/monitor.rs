@@ -1,6 +1,6 @@
 //! What a running job tells the outside, and how the outside stops it: counters, notes, a cancel flag.
 
-use crate::config::by_shape;
+use crate::error::told;
 use crate::{Code, Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde::Serialize;
@@ -120,7 +120,7 @@ impl Cancel {
 
     /// As [`Monitor::set_current`].
     pub(crate) fn set_current(&self, what: impl Into<String>) {
-        *lock(&self.0.current) = what.into();
+        *lock(&self.0.current) = told(what);
     }
 
     /// As [`Monitor::note`].
@@ -128,7 +128,7 @@ impl Cancel {
         let mut notes = lock(&self.0.notes);
         if notes.kept.len() < MAX_NOTES {
             notes.missing += u64::from(kind == NoteKind::Missing);
-            notes.kept.push(Note { kind, text: by_shape(text.into()) });
+            notes.kept.push(Note { kind, text: told(text) });
         } else {
             notes.count(kind, 1);
         }

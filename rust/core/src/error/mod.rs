@@ -12,11 +12,13 @@ mod fact;
 pub use code::Code;
 pub use fact::Fact;
 
+use crate::archive::show;
 use crate::config::by_shape;
 use crate::regular::Irregular;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// `Result` with this crate's [`Error`].
@@ -41,7 +43,7 @@ impl Error {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Error {
             code,
-            message: by_shape(message.into()),
+            message: told(message),
             hint: None,
             facts: Vec::new(),
             source: None,
@@ -54,7 +56,7 @@ impl Error {
     /// A failure of kind `code` that a path is the subject of: `PATH is not a folder`.
     pub fn of_path(code: Code, path: impl AsRef<Path>, what: impl fmt::Display) -> Self {
         let path = path.as_ref();
-        Error::new(code, format!("{} {what}", shortened(path))).with(Fact::Path, path.display())
+        Error::new(code, format!("{} {what}", shortened(path))).with(Fact::Path, shown(path))
     }
 
     /// The same with what was being done, as a verb: `read`, `log in`. What is said first, nearest to the failure, stays.
@@ -67,7 +69,7 @@ impl Error {
     #[must_use]
     pub fn with(mut self, fact: Fact, value: impl fmt::Display) -> Self {
         if self.fact(fact).is_none() {
-            self.facts.push((fact, by_shape(value.to_string())));
+            self.facts.push((fact, told(value.to_string())));
         }
         self
     }
@@ -99,7 +101,7 @@ impl Error {
     /// The same with the next step for the reader.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(by_shape(hint.into()));
+        self.hint = Some(told(hint));
         self
     }
 
@@ -114,7 +116,7 @@ impl Error {
     /// The same with the words of a server or a program that say why; they are appended to the message.
     #[must_use]
     pub fn caused_by(mut self, said: impl fmt::Display) -> Self {
-        let said = by_shape(said.to_string());
+        let said = told(said.to_string());
         self.message = format!("{}: {said}", self.message);
         self.with(Fact::Cause, said)
     }
@@ -127,7 +129,7 @@ impl Error {
                 let (code, hint) = (code_of(&cause), hint_of(&cause));
                 let mut error = Error::new(code, format!("{what} {}", shortened(path))).because(cause);
                 error.hint = hint.map(str::to_owned);
-                error.doing(what.strip_prefix("cannot ").unwrap_or(what)).with(Fact::Path, path.display())
+                error.doing(what.strip_prefix("cannot ").unwrap_or(what)).with(Fact::Path, shown(path))
             }
         }
     }
@@ -170,7 +172,7 @@ impl Error {
     /// The same failure told in a wider context: `what: message`.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> Self {
-        self.message = format!("{}: {}", by_shape(what.to_string()), self.message);
+        self.message = format!("{}: {}", told(what.to_string()), self.message);
         self
     }
 
@@ -234,12 +236,35 @@ impl Error {
     }
 }
 
+/// A text as messages, hints, facts and notes hold it: without the secrets that their shape gives away, and in one line
+/// without control characters, which would drive the terminal that it is printed on.
+pub(crate) fn told(text: impl Into<String>) -> String {
+    let text = by_shape(text.into());
+    match text.contains(char::is_control) {
+        true => without_control(&text),
+        false => text,
+    }
+}
+
+fn without_control(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    plain
+}
+
+/// A path as `bam ls` shows it; none stays none.
+fn shown(path: &Path) -> String {
+    if path.as_os_str().is_empty() { String::new() } else { show(path.as_os_str().as_bytes()) }
+}
+
 /// The longest path that is told whole, in characters.
 const LONG: usize = 300;
 
 /// Nobody reads a path of thousands of characters: its middle is left out.
 pub(crate) fn shortened(path: &Path) -> String {
-    let text = path.display().to_string();
+    let text = shown(path);
     let count = text.chars().count();
     if count <= LONG {
         return text;
@@ -423,6 +448,30 @@ mod tests {
         let ours = Error::new(Code::Integrity, "the MAC does not match").hint("use another copy");
         let back = Error::from(io::Error::from(ours));
         assert_eq!((back.code(), back.next_step()), (Code::Integrity, Some("use another copy")));
+    }
+
+    #[test]
+    fn nothing_in_an_error_drives_a_terminal() {
+        use std::ffi::OsStr;
+        let path = Path::new(OsStr::from_bytes(b"/srv/\x1b[31mRED\n\xff\x07\xc2\x9b/x"));
+        let raw = "a\u{1b}[2J\r\nb\u{9b}\0";
+        for error in [
+            Error::io("cannot keep", path, io::ErrorKind::NotFound.into()),
+            Error::of_path(Code::Io, path, raw),
+            Error::new(Code::Io, format!("{} {raw}", path.display())).hint(raw),
+            Error::new(Code::Io, "x")
+                .caused_by(raw)
+                .context(raw)
+                .within(Fact::Object, raw)
+                .because(io::Error::other(raw)),
+        ] {
+            let error = error.followed_by(&Error::new(Code::Io, raw).hint(raw));
+            let all = format!("{error} {}", serde_json::to_string(&error).unwrap());
+            assert!(!all.contains(char::is_control) && !all.contains("\\u001b"), "{all}");
+        }
+        let error = Error::of_path(Code::Io, path, "is closed");
+        assert_eq!(error.message(), r"/srv/\u{1b}[31mRED\n\xff\u{7}\u{9b}/x is closed");
+        assert_eq!(error.fact(Fact::Path), Some(r"/srv/\u{1b}[31mRED\n\xff\u{7}\u{9b}/x"));
     }
 
     #[test]
