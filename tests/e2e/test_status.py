@@ -58,7 +58,18 @@ class Status(SiteTest):
         self.assertNotIn("lacks something", bam("verify", good["file"]).err)
         self.assertEqual([copy["incomplete"] for copy in told("verify")["copies"]], [True, False])
         self.assertSays(bam("drill", expect=3), "lacks something", "1 thing could not be read", "locked")
-        self.assertEqual(told("drill", expect=3)["drills"][0]["incomplete"], True)
+        (drill,) = told("drill", expect=3)["drills"]
+        self.assertEqual((drill["ok"], drill["incomplete"]), (True, True))
+        self.assertIn("locked", " ".join(drill["lacks"]))
+        said = bam("status", expect=3)
+        self.assertIn(f"restored {made['id']}, but not whole: ", said.out)
+        self.assertIn("locked", said.out)
+        # What an earlier version remembered of a drill.
+        with open(self.path("state/drills.json")) as file:
+            text = file.read()
+        with open(self.path("state/drills.json"), "w") as file:
+            file.write(text.replace('"lacks"', '"laces"'))
+        self.assertIn(f"restored {made['id']}, but not whole: the backup lacks something", bam("status", expect=3).out)
 
     def test_a_key_that_is_gone(self):
         self.bam("backup", "files", "manual", "secret")

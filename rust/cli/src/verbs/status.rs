@@ -74,17 +74,27 @@ fn lines(result: &Value) -> String {
     for (source, drill) in result["drills"].as_object().into_iter().flatten() {
         if drill["ok"] == true {
             let when = drill["time"].as_i64().map_or("-".into(), date);
-            let _ = writeln!(
-                lines,
-                "The last drill of {source}, at {when}, restored {} whole.",
-                or_dash(&drill["id"])
-            );
+            let (id, how) = (or_dash(&drill["id"]), wholeness(drill));
+            let _ = writeln!(lines, "The last drill of {source}, at {when}, restored {id}{how}.");
         }
     }
     if !rows.is_empty() {
         lines += "Looked at: names, sizes, and sidecars with their MACs. `bam verify` reads the bytes.\n";
     }
     lines
+}
+
+/// What a drill that restored all that its backup holds says of that.
+fn wholeness(drill: &Value) -> String {
+    let lacks: Vec<&str> =
+        drill["lacks"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    match (lacks.is_empty(), drill["incomplete"] == true) {
+        (true, false) => " whole".into(),
+        (true, true) => {
+            ", but not whole: the backup lacks something that was not there or could not be read when it was made".into()
+        }
+        (false, _) => format!(", but not whole: {}", lacks.join("; ")),
+    }
 }
 
 /// A repository in a line.

@@ -37,6 +37,9 @@ use std::time::Instant;
 
 const RESULTS: &str = "drills.json";
 
+/// As many texts are kept of what a backup lacks.
+const LACKS: usize = 5;
+
 /// Drills one backup, or the newest of every source. Fails with [`Code::Integrity`] where something differs.
 pub fn run(
     document: &Document,
@@ -152,7 +155,7 @@ struct Put {
 impl Drill<'_> {
     /// Drills one backup, and cleans up. What is told of it and the verdict; fails when it was cancelled.
     fn one(&self, backup: &Backup, all: &[Arc<dyn Destination>]) -> Result<(Value, Result<()>)> {
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), self.monitor.notes().len());
         let outcome = self.backup(backup, all);
         let cleaned = self.clean();
         let outcome = match outcome {
@@ -177,6 +180,10 @@ impl Drill<'_> {
         let verdict = verdict.and(cleaned);
         let blocked = verdict.is_err() && self.blocked.load(Relaxed);
         told["ok"] = if blocked { Value::Null } else { verdict.is_ok().into() };
+        // What was restored may be all that the backup holds, and yet not all that was to be backed up.
+        let notes = self.monitor.notes();
+        let missing = notes.into_iter().skip(before).filter(|note| note.kind == NoteKind::Missing);
+        told["lacks"] = missing.map(|note| note.text).take(LACKS).collect();
         told["error"] = json!(verdict.as_ref().err().map(ToString::to_string));
         told["failure"] = json!(verdict.as_ref().err());
         Ok((told, verdict))
