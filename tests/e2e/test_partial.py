@@ -297,6 +297,21 @@ class Part(SiteTest):
                 self.assertSays(said, "a symbolic link to one here")
         self.assertEqual(self.differences(before, self.site()), [])
 
+    def test_nothing_is_put_below_a_link_to_nothing_or_a_file(self):
+        made = self.backup("archive")
+        shutil.rmtree(self.files)
+        wanted = ["restore", str(made["id"]), "--path", "sites/default/files/field/one.jpg"]
+        os.symlink(self.path("unmounted"), self.files)
+        for more in (["--dry-run"], ["--yes"]):
+            self.assertSays(self.bam(*wanted, *more, expect=1), self.files, "is a link to " + self.path("unmounted"),
+                            "where nothing is", "mount what it leads to")
+        os.unlink(self.files)
+        self.write("sites/default/files", "a file")
+        before = self.site()
+        for more in (["--dry-run"], ["--yes"]):
+            self.assertSays(self.bam(*wanted, *more, expect=1), self.files + " is no folder", "move it away")
+        self.assertEqual(self.differences(before, self.site()), [])
+
     def test_private_files_below_the_public_ones_come_back_with_them(self):
         made = self.backup("archive")
         old = self.site()

@@ -112,3 +112,28 @@ proptest! {
         prop_assert!(!text.contains("s3cret"), "{text}");
     }
 }
+
+/// What bam itself tells people to write is no secret: each hint in the code reads as it was written.
+#[test]
+fn the_programs_own_hints_stay_readable() {
+    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    let mut found = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the code") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            for after in std::fs::read_to_string(&path).expect("read").split(".hint(").skip(1) {
+                let quoted = after.trim_start().strip_prefix("format!(").unwrap_or(after).trim_start();
+                let Some((text, _)) = quoted.strip_prefix('"').and_then(|text| text.split_once('"')) else {
+                    continue;
+                };
+                found += 1;
+                assert_eq!(by_shape(text.to_owned()), text, "{}", path.display());
+            }
+        }
+    }
+    assert!(found > 100, "{found} hints");
+}

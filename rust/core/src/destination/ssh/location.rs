@@ -19,7 +19,7 @@ pub(crate) struct Location {
 
 fn wrong(message: &str) -> Error {
     Error::new(Code::Config, message)
-        .hint("write sftp://user@host/folder, sftp://user@host:port/~/folder-in-home, or user@host:folder")
+        .hint("write user@host:folder, sftp://user@host/folder, or sftp://user@host:port/~/folder-in-home")
 }
 
 impl Location {

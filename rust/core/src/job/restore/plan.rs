@@ -4,7 +4,7 @@ use super::apply;
 use super::folders::Folders;
 use super::partial::{self, Wanted};
 use super::swap::refuse_link_to_nothing;
-use super::swap_path::refuse_link_to_folder;
+use super::swap_path::{folder_above, refuse_link_to_folder};
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
 use crate::archive::{Entry, EntryKind, Input, Layout, Part, refuse_misplaced, show};
@@ -142,6 +142,7 @@ pub fn of(
         next = reader.next_member()?;
     }
     wanted.check(opened.file())?;
+    wanted.live.iter().try_for_each(|live| folder_above(live).map(drop))?;
     unlinked.tell(true, monitor);
     losses(target, &folders, (!whole).then_some(&wanted), &seen, &mut files.lost, monitor)?;
     plan.files = (whole || !paths.is_empty()).then_some(files);

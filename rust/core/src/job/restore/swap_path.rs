@@ -5,7 +5,7 @@
 //! [`super::swap::TreeSwap`], what was done before a kill is read from the disk.
 
 use super::carry::Carry;
-use super::swap::{carry_over, private_folder, refuse_state};
+use super::swap::{carry_over, private_folder, refuse_link_to_nothing, refuse_state};
 use crate::look::{self, exists};
 use crate::mounts;
 use crate::{Code, Error, Result, ResultExt};
@@ -45,6 +45,27 @@ pub fn refuse_link_to_folder(live: &Path) -> Result<()> {
         .hint("name the paths below it"))
 }
 
+/// The folder that is there above `live`, the nearest one. Refuses what can be no folder for it: a file in its way, or a
+/// link to nothing, which may lead to a disk that is not mounted.
+pub fn folder_above(live: &Path) -> Result<&Path> {
+    for above in live.ancestors().skip(1) {
+        if look::is_folder(above)? {
+            return Ok(above);
+        }
+        if exists(above)? {
+            refuse_link_to_nothing(above)?;
+            let name = live.display();
+            return Err(Error::of_path(
+                Code::Unsupported,
+                above,
+                format!("is no folder: {name} has no place in it"),
+            )
+            .hint("restore that path itself with --path, or move it away, and restore again"));
+        }
+    }
+    Ok(Path::new("/"))
+}
+
 impl PathSwap {
     /// Decides how `live`, an absolute path, is replaced; touches nothing. `id` is unique to it; `state` as for
     /// [`super::swap::TreeSwap::plan`].
@@ -52,10 +73,7 @@ impl PathSwap {
         let (Some(parent), Some(name)) = (live.parent(), live.file_name()) else {
             return Err(Error::new(Code::Usage, format!("cannot replace {}", live.display())));
         };
-        let mut there = parent;
-        while !look::is_folder(there)? {
-            there = there.parent().unwrap_or(Path::new("/"));
-        }
+        let there = folder_above(live)?;
         let real = fs::canonicalize(there).at("cannot find", there)?;
         let mut missing = Vec::new();
         let mut live = real.clone();
