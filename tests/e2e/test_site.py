@@ -85,7 +85,10 @@ class WholeSite(SiteTest):
             file.write("# as it was\n")
         picture, minutes, index = public + "/picture.jpg", private + "/minutes.txt", os.path.realpath(self.root + "/index.php")
         before = tree(self.top)
-        self.backup("archive")
+        made = self.backup("archive")
+        if not public.startswith(private):
+            listed = self.bam("ls", str(made["id"])).out
+            self.assertEqual((listed.count("minutes.txt"), listed.count("picture.jpg")), (1, 1), listed)
         written = self.document["site"]["private_path"]
         for what in (["--code"], [], ["--path", written + "/minutes.txt"], ["--path", minutes]):
             with self.subTest(what):
@@ -105,6 +108,34 @@ class WholeSite(SiteTest):
                 self.assertEqual(left, [])
         links = lambda found: {path: facts for path, facts in found.items() if facts["mode"].startswith("l")}
         self.assertEqual(links(tree(self.top)), links(before))
+
+    def test_public_files_behind_a_link_are_in_an_archive_once(self):
+        store = self.path("store")
+        os.rename(self.files, store)
+        os.symlink(store, self.files)
+        self.write("sites/default/files/deep/noise", os.urandom(300_000))
+        # Another way to them is a link in the archive, as it was.
+        os.symlink(store, self.path("site/xyz"))
+        made = self.backup("archive")
+        self.assertLess(os.path.getsize(made["path"]), 500_000)
+        listed = self.bam("ls", str(made["id"])).out
+        self.assertEqual((listed.count("deep/noise"), listed.count("picture.jpg")), (1, 1), listed)
+        self.bam("drill", "latest")
+        before = tree(self.top)
+        for what in (["--code"], [], ["--path", "sites/default/files/deep/noise"]):
+            with self.subTest(what):
+                self.write("sites/default/files/deep/noise", "changed")
+                if "--code" in what:
+                    os.unlink(self.path("site/xyz"))
+                self.bam("restore", str(made["id"]), "--yes", *what)
+                after = tree(self.top)
+                for path in (b"site/sites/default/files", b"site/xyz", b"store/deep/noise", b"store/picture.jpg"):
+                    same = [{key: value for key, value in found[path].items() if key != "target"} for found in (before, after)]
+                    self.assertEqual(*same, path)
+                self.assertEqual(os.path.realpath(self.path("site/xyz")), store)
+        into = self.path("into")
+        self.bam("restore", str(made["id"]), "--into", into)
+        self.assertEqual(sorted(os.listdir(into + "/docroot/sites/default/files")), ["deep", "picture.jpg"])
 
     def test_private_files_in_public_ones_behind_a_link(self):
         os.rename(self.files, self.path("store"))

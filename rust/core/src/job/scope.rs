@@ -54,11 +54,13 @@ pub fn archive_excludes(
 pub fn archive_places(site: &Site) -> Result<Vec<(PathBuf, String)>> {
     let mut places = vec![(site.root.clone(), "docroot".to_owned())];
     let public = site.public_dir();
-    if relative_to(&public, &site.root)?.is_none() {
-        places.push((public, format!("docroot/{}/files", site.conf_path_or_default())));
+    let apart = relative_to(&public, &site.root)?.is_none();
+    if apart {
+        places.push((public.clone(), format!("docroot/{}/files", site.conf_path_or_default())));
     }
     if let Some(private) = site.private_dir()
         && relative_to(&private, &site.root)?.is_none()
+        && !(apart && relative_to(&private, &public)?.is_some())
     {
         places.push((private, "private".to_owned()));
     }

@@ -30,6 +30,9 @@ pub struct FileTree {
     pub excludes: Excludes,
     /// Real paths of folders that links may lead into, whoever made them.
     pub named: Vec<PathBuf>,
+    /// A folder behind a link of the tree that the archive has from a tree of its own: its path below `base`, and its real
+    /// path. What is in it comes from there.
+    pub apart: Option<(Vec<u8>, PathBuf)>,
     /// Go on without what cannot be read, with a note of [`NoteKind::Missing`].
     pub ignore_errors: bool,
     /// How many threads open files ahead; 0 opens each when it is its turn. Default: as many as pay.
@@ -83,8 +86,9 @@ impl FileTree {
     /// Errors: the folder cannot be read; something in it cannot (unless errors are ignored); `visit` fails; the job
     /// is cancelled.
     pub fn walk(&self, monitor: &Monitor, visit: &mut Visit<'_>) -> Result<TreeReport> {
-        let (walk, base, attributes) =
+        let (mut walk, base, attributes) =
             Walk::new((&self.base, &self.prefix), &self.excludes, &self.named, self.ignore_errors, monitor)?;
+        walk.apart = self.apart.as_ref();
         let pass = Pass {
             tree: self,
             monitor,
@@ -101,6 +105,7 @@ impl FileTree {
     pub fn measure(&self, monitor: &Monitor) -> Result<u64> {
         let (mut walk, ..) =
             Walk::new((&self.base, &self.prefix), &self.excludes, &self.named, true, monitor)?;
+        walk.apart = self.apart.as_ref();
         let mut bytes = 0;
         while let Some(Found { path, what, .. }) = walk.next()? {
             monitor.check()?;

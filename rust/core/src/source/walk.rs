@@ -148,6 +148,8 @@ pub struct Walk<'a> {
     /// Access control lists that are not kept were told of.
     told_of_lists: bool,
     pub losses: Losses,
+    /// See [`FileTree::apart`](super::files::FileTree::apart).
+    pub apart: Option<&'a (Vec<u8>, PathBuf)>,
     /// Real paths of what is not found, where somebody wants to know.
     pub left_out: Option<Vec<Vec<u8>>>,
 }
@@ -180,6 +182,7 @@ impl<'a> Walk<'a> {
             listing: Vec::with_capacity(LISTING),
             told_of_lists: false,
             losses: Losses::default(),
+            apart: None,
             left_out: None,
         };
         let real = base.canonicalize().map_err(|e| Error::io("cannot read the folder", base, e))?;
@@ -307,9 +310,16 @@ impl<'a> Walk<'a> {
             self.withhold();
             return Ok(None);
         }
-        let names = match Names::read(&dir, &mut self.listing) {
-            Ok(names) => names,
-            Err(e) => return self.lost(e).map(|()| None),
+        let is_apart = |(at, folder): &&(Vec<u8>, PathBuf)| {
+            let there = real.as_ref().map(|outside| Path::new(OsStr::from_bytes(outside.real)));
+            *at == self.path && there == Some(folder)
+        };
+        let names = match self.apart.filter(is_apart) {
+            Some(_) => Names::default(),
+            None => match Names::read(&dir, &mut self.listing) {
+                Ok(names) => names,
+                Err(e) => return self.lost(e).map(|()| None),
+            },
         };
         let tree = match real {
             Some(outside) if outside.id != id(&stat) => return self.lost(Errno::NOENT).map(|()| None),

@@ -172,6 +172,7 @@ impl BackupPlan {
             prefix: prefix.to_vec(),
             excludes,
             named: self.named.clone(),
+            apart: None,
             ignore_errors: self.ignore_errors,
             threads: None,
         });
@@ -208,6 +209,8 @@ impl BackupPlan {
             private: None,
             composer,
         };
+        // The public files' place, where they have a tree of their own.
+        let mut apart = None;
         match inside(&public)? {
             Some(path) => facts.public = path,
             None => {
@@ -218,16 +221,24 @@ impl BackupPlan {
                 if !self.is_there(site, ("public", &public), &at, &excludes, monitor)? {
                     facts.public = named.unwrap_or(facts.public);
                 } else if !excludes.patterns().exclude_at_or_above(prefix.as_bytes(), b"docroot") {
-                    self.add_tree(site, public, prefix.as_bytes(), excludes)?;
+                    // The docroot's walk gets there as well where its own link leads to them.
+                    let real = look::real_as_far(&public)?;
+                    if let Some(docroot) = self.trees.first_mut() {
+                        docroot.apart = Some((facts.public.clone().into_bytes(), real));
+                    }
+                    self.add_tree(site, public.clone(), prefix.as_bytes(), excludes)?;
+                    apart = Some(prefix);
                 }
             }
         }
         if let Some(private) = site.private_dir() {
             let at = inside_by_name(&private, &site.root)
                 .map_or("private".into(), |path| format!("docroot/{path}"));
-            match inside(&private)? {
-                Some(path) => facts.private = Some(format!("docroot/{path}")),
-                None => {
+            let in_public = apart.as_ref().map(|_| relative_to(&private, &public)).transpose()?.flatten();
+            match (inside(&private)?, apart.zip(in_public)) {
+                (Some(path), _) => facts.private = Some(format!("docroot/{path}")),
+                (None, Some((prefix, path))) => facts.private = Some(format!("{prefix}/{path}")),
+                (None, None) => {
                     let excludes = excludes()?;
                     if self.is_there(site, ("private", &private), &at, &excludes, monitor)? {
                         facts.private = Some("private".into());
