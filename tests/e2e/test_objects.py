@@ -1,6 +1,7 @@
 """Backups in a bucket (S3) and on a WebDAV server: every verb, kills in the middle, servers that go away, wrong keys, and servers that
 let nothing be deleted. The servers are moto and wsgidav; moto checks no clocks."""
 
+import json
 import os
 import signal
 import subprocess
@@ -80,6 +81,19 @@ class Common:
         data = [name for name in self.visible_there() if not name.endswith(".info")]
         self.assertEqual(len(data), 2, data)
         self.assertEqual(len(self.everything()), 4, self.everything())
+
+    def test_one_place_by_two_addresses_is_one(self):
+        self.write("sites/default/files/page", "one page")
+        self.document["destinations"]["again"] = json.loads(json.dumps(self.settings()).replace("127.0.0.1", "localhost"))
+        self.assertSays(self.bam("backup", "files", "again,cloud", "plain", expect=3), "no copy at cloud", "the same place as again")
+        before = self.everything()
+        self.assertEqual(before, self.visible_there())
+        checked = self.finish(self.start("config", "check"))
+        self.assertIn("cloud is the same place as again", checked.out)
+        self.assertSays(self.bam("delete", "latest", "--destination", "cloud", "--yes", expect=2), "cloud is the same place as again")
+        self.assertEqual(self.everything(), before)
+        self.bam("delete", "latest", "--destination", "again", "--yes")
+        self.assertEqual(self.everything(), [])
 
     def test_a_wrong_secret_is_neither_shown_nor_forgiven(self):
         self.refuse()

@@ -54,6 +54,45 @@ class Replicate(RepositoryTest):
         self.assertEqual(tree(self.files), before)
         self.restic("check", "--read-data", repository=self.other, password="another battery staple")
 
+    def one_repository(self):
+        """With two names of it."""
+        made = self.bam_json("backup", "files", "inc,off", expect=3)
+        self.assertSays(self.bam("backup", "files", "inc,off", expect=3), "no copy at off", "the same place as inc")
+        checked = self.finish(self.start("config", "check"))
+        self.assertEqual(checked.code, 2, checked)
+        self.assertIn("off is the same place as inc", checked.out)
+        self.assertEqual(len(self.restic_backups()), 2, "each is there once")
+        self.document["policy"] = {"copies": 2}
+        (source,) = self.bam_json("status", expect=3)["sources"]
+        self.assertEqual((source["copies"], source["destinations"]), (1, ["inc"]))
+        self.assertSays(self.bam("delete", str(made["id"]), "--destination", "off", "--yes", expect=2),
+                        "off is the same place as inc", "nothing is erased")
+        self.assertEqual(len(self.restic_backups()), 2)
+        self.bam("delete", str(made["id"]), "--yes")
+        self.assertEqual(len(self.restic_backups()), 1)
+
+    def test_one_repository_under_two_names_is_one_place(self):
+        self.init()
+        os.symlink(self.repository, self.path("link"))
+        self.document["destinations"]["off"] = {"type": "restic", "repository": self.path("site/../link")}
+        self.one_repository()
+
+    @unittest.skipUnless(os.path.exists(PROGRAM), "sshd is not installed")
+    def test_one_repository_here_and_at_a_server_is_one_place(self):
+        self.init()
+        server = Sshd()
+        self.addCleanup(server.close)
+        address = server.url.removeprefix("sftp:").replace(server.backups, "/" + self.repository)
+        off = {"type": "restic", "repository": "sftp:" + address, **server.keys}
+        self.document["destinations"]["off"] = off
+        self.one_repository()
+        # And twice at the server.
+        os.symlink(self.repository, server.path("link"))
+        again = {**off, "repository": off["repository"].replace(self.repository, server.path("link"))}
+        self.document["destinations"].update(inc=again, off=off)
+        self.assertSays(self.bam("backup", "files", "inc,off", expect=3), "no copy at off", "the same place as inc")
+        self.assertEqual(len(self.restic_backups()), 2)
+
     def test_one_that_nobody_made_matters_to_nobody_who_needs_it_not(self):
         self.init()
         first = self.bam_json("backup", "files", "inc")

@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 from bamtest import SiteTest
+from sshd import PROGRAM, Sshd
 
 # Before a folder, another one that it is mounted on, and a program.
 MOUNTED = ("unshare", "--mount", "sh", "-c", 'mount --bind "$1" "$2" && shift 2 && exec "$@"', "sh")
@@ -210,6 +211,92 @@ class Status(SiteTest):
                 self.assertNotIn("should be at", self.bam("backups", "full", expect=None).err)
                 shutil.rmtree(self.path("state"))
                 shutil.rmtree(self.destination(), ignore_errors=True)
+
+
+@unittest.skipUnless(os.path.exists(PROGRAM), "openssh-server is not installed")
+class Servers(SiteTest):
+    """What lies at a server, under two names of it or of its folder."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("sites/default/files/page", "backed up")
+        self.sshd = Sshd()
+        self.addCleanup(self.sshd.close)
+        self.known_as("localhost", self.sshd)
+
+    def known_as(self, host, server):
+        with open(self.sshd.path("host.pub")) as key, open(self.sshd.path("known_hosts"), "a") as known:
+            known.write(f"[{host}]:{server.port} {key.read()}")
+
+    def at(self, url, **more):
+        return {**self.sshd.settings, "url": url, **more}
+
+    def wrong(self):
+        """What `config check` says of places that are one."""
+        looked = json.loads(self.finish(self.start("--json", "config", "check")).out)["looked"]
+        return [one["name"] for one in looked if one["state"] == "wrong" and "the same place" in one["text"]]
+
+    def test_one_folder_under_two_names_is_one_place(self):
+        folder, url = self.sshd.backups, self.sshd.url
+        os.symlink(folder, self.sshd.path("link"))
+        dotted = folder.replace("/backups", "/.//backups")
+        for other in (self.at(url.replace("127.0.0.1", "LocalHost").replace(folder, dotted)), self.at(url.replace(folder, dotted)),
+                      self.at(url.replace(folder, self.sshd.path("link"))), self.at(url, type="rsync"),
+                      {"type": "directory", "path": self.sshd.path("link")}):
+            for names in (("a", "b"), ("b", "a")):
+                with self.subTest(other=other, names=names):
+                    self.document["destinations"] = dict(zip(names, (self.sshd.settings, other)))
+                    self.one_copy()
+
+    def one_copy(self):
+        self.document["policy"] = {"copies": 2, "distinct_hosts": True}
+        self.assertEqual(self.wrong(), ["b"])
+        self.assertSays(self.bam("backup", "files", "a,b", "secret", expect=3), "no copy at b", "the same place as a")
+        self.assertEqual(len(self.sshd.visible()), 2)
+        told = self.bam("--json", "status", expect=3)
+        self.assertIn("b is the same place as a", told.out)
+        (source,) = json.loads(told.out)["sources"]
+        self.assertEqual((source["copies"], source["destinations"]), (1, ["a"]))
+        for _ in range(2):
+            refused = self.bam("delete", "latest", "--destination", "b", "--yes", expect=2)
+            self.assertSays(refused, "b is the same place as a", "nothing is erased", "--destination a", "everywhere")
+            # Whatever else there is that cannot be used.
+            self.document["destinations"]["aa"] = self.at("sftp://u@127.0.0.1:1/x", timeout=1)
+        del self.document["destinations"]["aa"]
+        self.assertEqual(len(self.sshd.visible()), 2)
+        self.assertEqual(self.bam_json("delete", "latest", "--destination", "a", "--yes")["erased"], ["a"])
+        self.assertEqual(os.listdir(self.sshd.backups), [], "nothing that was put there to see which place it is")
+
+    @unittest.skipUnless(can_mount(), "mounting is not allowed here")
+    def test_two_folders_of_one_path_are_two_places(self):
+        """Of this machine, of a server that runs on it and sees another folder there, and of one with its key."""
+        clones = []
+        for number in range(2):
+            other = self.path(f"other{number}")
+            os.mkdir(other, 0o700)
+            clone = Sshd(command=lambda *words, other=other: [*MOUNTED, other, self.sshd.backups, *words])
+            self.addCleanup(clone.close)
+            clone.stop()
+            shutil.copy(self.sshd.path("host"), clone.path("host"))
+            shutil.copy(self.sshd.path("authorized_keys"), clone.path("authorized_keys"))
+            clone.start()
+            self.known_as("127.0.0.1", clone)
+            clones.append((self.at(self.sshd.url.replace(str(self.sshd.port), str(clone.port))), other))
+        (one, there), (other, elsewhere) = clones
+        here = {"type": "directory", "path": self.sshd.backups}
+        for places, folders in (((here, one), (self.sshd.backups, there)), ((one, other), (there, elsewhere))):
+            with self.subTest(places):
+                self.document["destinations"] = dict(zip("ab", places))
+                self.assertEqual(self.wrong(), [])
+                made = self.bam_json("backup", "files", "a,b", "secret")
+                # Both may have come in one second.
+                os.utime(os.path.join(folders[1], made["file"]), (0, 0))
+                self.document["policy"] = {"copies": 2, "distinct_hosts": False}
+                self.bam("status")
+                self.bam("delete", made["file"], "--destination", "b", "--yes")
+                self.assertEqual([len(os.listdir(folder)) for folder in folders], [2, 0])
+                self.bam("delete", made["file"], "--yes")
+                self.assertEqual([os.listdir(folder) for folder in folders], [[], []])
 
 
 if __name__ == "__main__":

@@ -61,6 +61,20 @@ impl Files {
         self.backups.push(backup);
     }
 
+    /// Whether both can be what one place lists: two servers may have one key, and be asked for one path.
+    fn may_be(&self, other: &Files) -> bool {
+        if self.repository || (self.maker.place().local && other.maker.place().local) {
+            return true;
+        }
+        // In the order of their names.
+        let mut theirs = other.backups.iter().peekable();
+        self.backups.iter().all(|ours| {
+            while theirs.next_if(|their| their.file < ours.file).is_some() {}
+            let its = |backup: &Backup| backup.copies.first().map(|copy| (copy.size, copy.mtime));
+            theirs.next_if(|their| their.file == ours.file).is_none_or(|their| its(their) == its(ours))
+        })
+    }
+
     /// Makes it the place of another destination, which lists these.
     fn lie_at(&mut self, other: &str, backups: Vec<Backup>) {
         let place = Arc::new(Place { same_as: Some(other.to_owned()), ..self.maker.place().clone() });
@@ -92,7 +106,12 @@ impl Listing {
         });
         let answered = destinations.iter().zip(&listed).filter(|(_, result)| matches!(result, Ok(Ok(_))));
         let answered: Vec<&dyn Destination> = answered.map(|(destination, _)| *destination).collect();
-        let doubles = same::doubles(&answered);
+        let mut doubles = same::doubles(&answered);
+        let files: Vec<&Files> =
+            listed.iter().filter_map(|result| Some(&result.as_ref().ok()?.as_ref().ok()?.0)).collect();
+        doubles.retain(|(one, other)| {
+            files.get(*one).zip(files.get(*other)).is_some_and(|(one, other)| one.may_be(other))
+        });
         let name = |at: usize| answered.get(at).map(|destination| destination.id().to_owned());
         let same: BTreeMap<String, String> =
             doubles.iter().filter_map(|(one, other)| name(*one).zip(name(*other))).collect();

@@ -18,7 +18,7 @@ use self::disk::{flock, is_there, read_text, remove_if_there};
 use self::writing::Writing;
 use super::lease::this_host;
 use super::names::{self, Kind, SIDECAR_MAX, check_name};
-use super::{Destination, Existing, Follow, Listed, Stat, Upload, missing, taken, unreadable};
+use super::{Destination, Existing, Follow, Listed, Marks, Stat, Upload, Which, missing, taken, unreadable};
 use crate::config::document;
 use crate::look;
 use crate::{Code, Error, Fact, Monitor, Note, Result, ResultExt, Told};
@@ -170,6 +170,20 @@ impl Directory {
     }
 }
 
+impl Marks for Directory {
+    fn mark(&self, name: &str, text: &str) -> Result<()> {
+        self.create_new_with(name, text).map(drop)
+    }
+
+    fn marked(&self, name: &str) -> Result<Option<String>> {
+        read_text(&self.at(name), SIDECAR_MAX)
+    }
+
+    fn unmark(&self, name: &str) -> Result<()> {
+        remove_if_there(&self.at(name)).map(drop)
+    }
+}
+
 impl Destination for Directory {
     fn id(&self) -> &str {
         &self.id
@@ -181,6 +195,14 @@ impl Destination for Directory {
 
     fn folder(&self) -> String {
         fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()).display().to_string()
+    }
+
+    fn which(&self) -> Which {
+        Which::here(&self.path)
+    }
+
+    fn marks(&self) -> Option<&dyn Marks> {
+        Some(self)
     }
 
     fn describe(&self) -> String {

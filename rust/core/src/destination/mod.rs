@@ -56,6 +56,7 @@ use crate::config::document::{self, DestinationType};
 use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};
 use named::Named;
 pub use restic::{Keeping, Repository};
+pub use same::{Marks, Which};
 pub use snapshots::Snapshots;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -111,6 +112,16 @@ pub trait Destination: Send + Sync {
     /// As whom its server is asked, which may show each user a folder of their own by one and the same path.
     fn login(&self) -> String {
         String::new()
+    }
+
+    /// Which place it is, as far as that is known without asking a server that is not connected.
+    fn which(&self) -> Which {
+        Which::Name(self.host(), self.login(), self.folder())
+    }
+
+    /// The place as one that shows a file to all who have that place; `None` for those where that costs more than it is worth.
+    fn marks(&self) -> Option<&dyn Marks> {
+        None
     }
 
     /// The place in words, without secrets: `/srv/backups`, `sftp://backup@host/backups`.

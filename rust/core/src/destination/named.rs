@@ -1,6 +1,6 @@
 //! A destination whose failures say which one it is, as data: whoever implements a kind need not think of it.
 
-use super::{Destination, Existing, Follow, Listed, Snapshots, Stat, Upload};
+use super::{Destination, Existing, Follow, Listed, Marks, Snapshots, Stat, Upload, Which};
 use crate::{Cancel, Error, Fact, Monitor, Note, Result, Told};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -34,6 +34,14 @@ impl<D: Destination> Destination for Named<D> {
 
     fn login(&self) -> String {
         self.0.login()
+    }
+
+    fn which(&self) -> Which {
+        self.0.which()
+    }
+
+    fn marks(&self) -> Option<&dyn Marks> {
+        self.0.marks()
     }
 
     fn describe(&self) -> String {

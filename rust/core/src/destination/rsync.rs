@@ -9,7 +9,7 @@ use super::sftp::folder::Folder;
 use super::sftp::upload::{finish_part, no_room, open_part};
 use super::ssh::openssh::{HOST, Running, Settings};
 use super::ssh::retry::{Patience, Trouble};
-use super::{Destination, Existing, Follow, Listed, Stat};
+use super::{Destination, Existing, Follow, Listed, Marks, Stat, Which};
 use crate::config::document;
 use crate::monitor::TICK;
 use crate::{Cancel, Code, Error, Monitor, Note, Result, child};
@@ -148,6 +148,14 @@ impl Destination for Rsync {
 
     fn login(&self) -> String {
         self.remote.server.location.user.clone().unwrap_or_default()
+    }
+
+    fn which(&self) -> Which {
+        self.remote.which()
+    }
+
+    fn marks(&self) -> Option<&dyn Marks> {
+        self.remote.marks()
     }
 
     fn describe(&self) -> String {

@@ -10,7 +10,7 @@ use crate::config::{self, DestinationType, Document};
 use crate::destination::{self, Broken, Destination, Keeping, Snapshots, same};
 use crate::{Code, Error, Fact, Monitor, NoteKind, Result, look, threads};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -144,18 +144,18 @@ pub fn prepare(places: Ready, monitor: &Monitor) -> Result<(Ready, Vec<Outcome>)
 
 /// Of destinations that are one place the first; the others have failed.
 pub fn once_each(places: Ready, failed: &mut Vec<Outcome>) -> Ready {
-    let all: Vec<&dyn Destination> = places.iter().map(AsRef::as_ref).collect();
-    let twice: BTreeMap<usize, usize> = same::doubles(&all).into_iter().collect();
-    for (one, other) in twice.iter().filter_map(|(one, other)| all.get(*one).zip(all.get(*other))) {
-        let error = same::error(one.id(), other.id(), &one.describe());
-        failed.push(Outcome { destination: one.id().to_owned(), result: Err(error) });
+    let mut once = Ready::new();
+    for place in places {
+        let before: Vec<&dyn Destination> = once.iter().map(AsRef::as_ref).collect();
+        match same::proven(&*place, &before).and_then(|at| before.get(at)) {
+            None => once.push(place),
+            Some(other) => {
+                let error = same::error(place.id(), other.id(), &place.describe());
+                failed.push(Outcome { destination: place.id().to_owned(), result: Err(error) });
+            }
+        }
     }
-    places
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| !twice.contains_key(at))
-        .map(|(_, place)| Arc::clone(place))
-        .collect()
+    once
 }
 
 /// Removes what broken uploads left at a place, except what `resumable` names. Only what bears the name of a backup is

@@ -38,8 +38,8 @@ pub(crate) use self::glance::Glance;
 
 use self::place::Place;
 use super::lease::Held;
-use super::names::{self, check_name};
-use super::{Destination, Existing, Follow, Listed, Patience, Stat, missing, taken};
+use super::names::{self, SIDECAR_MAX, check_name};
+use super::{Destination, Existing, Follow, Listed, Marks, Patience, Stat, missing, taken};
 use crate::config::document;
 use crate::look;
 use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};
@@ -143,6 +143,24 @@ impl Objects {
     }
 }
 
+impl Marks for Objects {
+    fn mark(&self, name: &str, text: &str) -> Result<()> {
+        self.place.write(name, text, false).map(drop)
+    }
+
+    fn marked(&self, name: &str) -> Result<Option<String>> {
+        self.place.read_text(name, SIDECAR_MAX)
+    }
+
+    fn unmark(&self, name: &str) -> Result<()> {
+        self.delete(name)
+    }
+
+    fn is_bucket(&self) -> bool {
+        self.place.dav.is_none()
+    }
+}
+
 impl Destination for Objects {
     fn id(&self) -> &str {
         &self.place.id
@@ -158,6 +176,11 @@ impl Destination for Objects {
 
     fn login(&self) -> String {
         self.place.dav.as_ref().map(|dav| dav.user.clone()).unwrap_or_default()
+    }
+
+    fn marks(&self) -> Option<&dyn Marks> {
+        // What cannot be deleted again would stay.
+        (!self.guards()).then_some(self)
     }
 
     fn describe(&self) -> String {

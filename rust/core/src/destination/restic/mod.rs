@@ -47,7 +47,7 @@ use self::afar::Afar;
 use self::listing::Found;
 use super::snapshots::{self, Snapshots, tag};
 use super::ssh::server::Server;
-use super::{Destination, Existing, Follow, Listed, Stat, missing};
+use super::{Destination, Existing, Follow, Listed, Stat, Which, missing};
 use crate::catalog::{Sidecar, key};
 use crate::config::document;
 use crate::look;
@@ -214,6 +214,16 @@ impl Destination for Repository {
 
     fn folder(&self) -> String {
         self.access.shown.clone()
+    }
+
+    fn which(&self) -> Which {
+        // Of both kinds the folder of its snapshots.
+        let told = match (&self.access.local, self.afar()) {
+            (Some(folder), _) => Some(Which::here(&folder.join(afar::SNAPSHOTS))),
+            (None, Some(Afar::Ssh(folder))) => Some(folder.which()),
+            (None, _) => None,
+        };
+        told.unwrap_or_else(|| Which::Name(self.host(), self.login(), self.folder()))
     }
 
     fn describe(&self) -> String {

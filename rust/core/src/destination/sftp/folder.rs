@@ -80,7 +80,7 @@ impl Folder {
     }
 
     /// A small request, which is given up where its answer does not end.
-    fn ask<T>(&self, request: impl FnOnce(&ssh2::Sftp) -> T) -> T {
+    pub fn ask<T>(&self, request: impl FnOnce(&ssh2::Sftp) -> T) -> T {
         let _allowed = self.connection.watch.at_most(self.server.patience.request());
         request(&self.connection.sftp)
     }
@@ -173,7 +173,7 @@ impl Folder {
     }
 
     /// Writes a small file whole and flushed.
-    fn create_with(&self, file: &str, text: &str) -> Result<(), Trouble> {
+    pub fn create_with(&self, file: &str, text: &str) -> Result<(), Trouble> {
         let mut handle = self.create(file)?;
         self.fill(&mut handle, file, text)?;
         self.fsync(&mut handle, file)

@@ -2,7 +2,7 @@
 //!
 //! `folder` has the small operations, and the orders in which names change; `upload` brings a file there, from where the
 //! server's part ends: in `stripes`, over several `channels` or through the ssh `program`, whichever is faster;
-//! meanwhile `digest` hashes it over there. `glance` has names alone, for a repository.
+//! meanwhile `digest` hashes it over there. `glance` has names alone, for a repository; `which` says which folder it is.
 
 mod channels;
 mod digest;
@@ -11,6 +11,7 @@ mod glance;
 mod program;
 mod stripes;
 pub(super) mod upload;
+mod which;
 
 use self::folder::Folder;
 use self::upload::{resume_point, send};
@@ -19,7 +20,7 @@ use super::names::{self, check_name};
 use super::ssh::retry::{Backoff, Patience, Trouble};
 use super::ssh::server::Server;
 use super::ssh::silence::{HURRIED, Silence};
-use super::{Destination, Existing, Follow, Listed, Stat, missing, taken};
+use super::{Destination, Existing, Follow, Listed, Marks, Stat, Which, missing, taken};
 use crate::config::document;
 use crate::{Cancel, Code, Error, Monitor, Note, NoteKind, Result};
 use ssh2::OpenFlags;
@@ -92,6 +93,10 @@ impl Sftp {
         }
     }
 
+    fn idle(&self) -> MutexGuard<'_, Option<Folder>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn refused(&self) -> MutexGuard<'_, Option<Error>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,7 +125,7 @@ impl Sftp {
         server: &Server,
         mut requests: impl FnMut(&Folder) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let idle = self.idle().take();
         if let Some(folder) = idle {
             match requests(&folder) {
                 Err(trouble) if trouble.broken => folder.connection.cut(),
@@ -138,7 +143,7 @@ impl Sftp {
             Err(ref trouble) if trouble.broken || trouble.error.code() == Code::Cancelled => {
                 folder.connection.cut();
             }
-            _ => *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder),
+            _ => *self.idle() = Some(folder),
         }
         result
     }
@@ -331,6 +336,15 @@ impl Destination for Sftp {
 
     fn login(&self) -> String {
         self.server.location.user.clone().unwrap_or_default()
+    }
+
+    fn which(&self) -> Which {
+        let named = || Which::Name(self.host(), self.login(), self.folder());
+        self.which_as_told().unwrap_or_else(named)
+    }
+
+    fn marks(&self) -> Option<&dyn Marks> {
+        Some(self)
     }
 
     fn describe(&self) -> String {

@@ -103,6 +103,12 @@ impl Connection {
         asked.elapsed()
     }
 
+    /// Whether its other end has an address of this machine.
+    pub fn ends_here(&self) -> bool {
+        let addresses = self.socket.peer_addr().ok().zip(self.socket.local_addr().ok());
+        addresses.is_some_and(|(theirs, ours)| theirs.ip().is_loopback() || theirs.ip() == ours.ip())
+    }
+
     /// Waits until the server has something for us, or takes more from us, but not longer than `patience`.
     pub fn wait(&self, patience: Duration) {
         let flags = match self.session.block_directions() {

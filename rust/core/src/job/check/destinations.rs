@@ -30,7 +30,7 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
     });
     monitor.check()?;
     let mut findings: Vec<Finding> = found.into_iter().flat_map(Result::unwrap_or_default).collect();
-    findings.extend(doubles(document));
+    findings.extend(doubles(document, &findings, monitor));
     if document.destinations.values().all(Destination::is_local) {
         let text = "all backups stay on this machine: what takes it takes them along";
         findings.push(
@@ -42,17 +42,28 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
 }
 
 /// Destinations that are the place of another.
-fn doubles(document: &Document) -> Vec<Finding> {
-    let all = document.destinations.iter();
-    let open: Vec<_> =
-        all.filter_map(|(name, it)| destination::open(name, it, &document.site).ok()).collect();
-    let open: Vec<_> = open.iter().map(AsRef::as_ref).collect();
-    let pairs = same::doubles(&open);
-    let pairs = pairs.into_iter().filter_map(|(one, other)| open.get(one).zip(open.get(other)));
-    let told = pairs.map(|(one, other)| {
-        Finding::failed("destination", one.id(), &same::error(one.id(), other.id(), &one.describe()))
-    });
-    told.collect()
+fn doubles(document: &Document, findings: &[Finding], monitor: &Monitor) -> Vec<Finding> {
+    let open = places::open(document, &[]).unwrap_or_default();
+    let open: Vec<&dyn destination::Destination> = open.iter().map(AsRef::as_ref).collect();
+    open.iter().for_each(|place| place.attend(&monitor.flag()));
+    let by_name = same::doubles(&open);
+    // Only those are asked once more that have answered.
+    let is_good = |place: &&dyn destination::Destination| {
+        let mut of_it = findings.iter().filter(|finding| finding.name == place.id());
+        of_it.any(|finding| finding.state == FindingState::Good)
+    };
+    let mut told = Vec::new();
+    for (at, one) in open.iter().enumerate() {
+        let named = by_name.iter().find(|(double, _)| *double == at).map(|(_, other)| *other);
+        let before: Vec<_> = open.iter().take(at).copied().filter(is_good).collect();
+        let proven = || is_good(one).then(|| same::proven(*one, &before)).flatten();
+        let other = named.and_then(|other| open.get(other)).or_else(|| before.get(proven()?));
+        if let Some(other) = other {
+            let error = same::error(one.id(), other.id(), &one.describe());
+            told.push(Finding::failed("destination", one.id(), &error));
+        }
+    }
+    told
 }
 
 pub(super) fn one(document: &Document, name: &str, config: &Destination, monitor: &Monitor) -> Vec<Finding> {

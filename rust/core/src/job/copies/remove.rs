@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// Erases every copy, and says which could not be reached. Fails when none could.
 pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> Result<Value> {
     let _lock = lock::acquire(document)?;
-    refuse_doubles(document, ask.destinations)?;
     let there = ask.list(document, monitor)?;
     let backup = ask.find(document, &there.listing, monitor)?;
+    refuse_doubles(document, ask.destinations, &there.places, monitor)?;
     let (mut erased, mut failed, mut halves) = (Vec::new(), Vec::new(), false);
     made::erasing(document, &backup.file, true, monitor);
     let holding = || there.places.iter().filter(|place| backup.distinct_copy_at(place.id()).is_some());
@@ -65,21 +65,33 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
 }
 
 /// Refuses to erase at a destination that is the place of another: the copy of that one would go.
-fn refuse_doubles(document: &Document, asked: &[String]) -> Result<()> {
-    if asked.is_empty() {
+fn refuse_doubles(
+    document: &Document,
+    asked: &[String],
+    places: &[Arc<dyn Destination>],
+    monitor: &Monitor,
+) -> Result<()> {
+    let others: Vec<String> =
+        document.destinations.keys().filter(|name| !asked.contains(*name)).cloned().collect();
+    if asked.is_empty() || others.is_empty() {
         return Ok(());
     }
-    let all = places::open(document, &[])?;
-    let all: Vec<&dyn Destination> = all.iter().map(AsRef::as_ref).collect();
-    for (one, other) in same::doubles(&all) {
-        let (Some(one), Some(other)) = (all.get(one), all.get(other)) else { continue };
-        let (one, other) = (one.id(), other.id());
-        let is_asked = |name: &str| asked.iter().any(|asked| asked == name);
-        if is_asked(one) && !is_asked(other) {
+    // One that is not configured well is none that could be looked at.
+    let others = places::open(document, &others).unwrap_or_default();
+    others.iter().for_each(|place| place.attend(&monitor.flag()));
+    for one in places {
+        // Lists have what lies there at the first.
+        let before: Vec<&dyn Destination> = others
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|other: &&dyn Destination| other.id() < one.id())
+            .collect();
+        if let Some(other) = same::proven(&**one, &before).and_then(|at| before.get(at)) {
+            let (one, other) = (one.id(), other.id());
             let text = format!("{one} is the same place as {other}: nothing is erased");
             return Err(Error::new(Code::Usage, text)
                 .hint(format!("erase it there with --destination {other}, or everywhere, without it")));
         }
     }
-    Ok(())
+    monitor.check()
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 const ONE_REQUEST: usize = 7_500;
 
 impl Folder {
-    pub(super) fn read_text(&self, file: &str, most: u64) -> Result<Option<String>, Trouble> {
+    pub fn read_text(&self, file: &str, most: u64) -> Result<Option<String>, Trouble> {
         let path = self.path(file);
         let opened = self.ask(|sftp| sftp.open_mode(&path, OpenFlags::READ, 0, OpenType::File));
         let mut handle = match opened {
