@@ -267,6 +267,27 @@ class Servers(SiteTest):
         self.assertEqual(self.bam_json("delete", "latest", "--destination", "a", "--yes")["erased"], ["a"])
         self.assertEqual(os.listdir(self.sshd.backups), [], "nothing that was put there to see which place it is")
 
+    @unittest.skipUnless(can_mount() and os.geteuid() == 0, "wants root, to become somebody else, and to mount")
+    def test_one_folder_of_two_logins_is_one_place(self):
+        """At a server that sees another folder there than this machine."""
+        other = self.path("other")
+        os.mkdir(other)
+        self.sshd.command = lambda *words: [*MOUNTED, other, self.sshd.backups, *words]
+        self.sshd.stop()
+        self.sshd.start()
+        for folder, mode in ((self.sshd.top, 0o755), (self.top, 0o755), (other, 0o777), (self.sshd.path("authorized_keys"), 0o644)):
+            os.chmod(folder, mode)
+        nobody = self.at(self.sshd.url.replace("//root@", "//nobody@"))
+        for one, another in ((self.sshd.settings, nobody), (nobody, self.sshd.settings)):
+            self.document["destinations"] = {"a": one, "b": another}
+            self.assertEqual(self.wrong(), ["b"])
+            self.assertSays(self.bam("backup", "files", "a,b", "secret", expect=3), "no copy at b", "the same place as a")
+            self.assertEqual(len(os.listdir(other)), 2)
+            self.assertIn(self.finish(self.start("delete", "latest", "--destination", "b", "--yes")).code, (2,) if one is nobody else (1, 2, 3))
+            self.assertEqual(len(os.listdir(other)), 2)
+            self.bam("delete", "latest", "--destination", "a", "--yes")
+            self.assertEqual(os.listdir(other), [])
+
     @unittest.skipUnless(can_mount(), "mounting is not allowed here")
     def test_two_folders_of_one_path_are_two_places(self):
         """Of this machine, of a server that runs on it and sees another folder there, and of one with its key."""

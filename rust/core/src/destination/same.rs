@@ -38,8 +38,8 @@ pub trait Marks: Send + Sync {
     /// Puts a small hidden file there.
     fn mark(&self, name: &str, text: &str) -> Result<()>;
 
-    /// What is in the file of that name, where there is one.
-    fn marked(&self, name: &str) -> Result<Option<String>>;
+    /// Whether there is such a file, with this text; where another login put it there for itself alone, with that much.
+    fn shows(&self, name: &str, text: &str) -> Result<bool>;
 
     /// Takes it away.
     fn unmark(&self, name: &str) -> Result<()>;
@@ -79,9 +79,7 @@ fn seen(place: &dyn Destination, others: &[&dyn Destination]) -> Vec<Option<bool
     if marks.mark(&name, &text).is_err() {
         return vec![None; others.len()];
     }
-    let seen = threads::at_once("bam-same", all, |other| {
-        Some(other?.marked(&name).ok()?.as_deref() == Some(&*text))
-    });
+    let seen = threads::at_once("bam-same", all, |other| other?.shows(&name, &text).ok());
     // The next run there takes away what stays.
     let _ = marks.unmark(&name);
     seen.into_iter().map(Result::unwrap_or_default).collect()

@@ -148,8 +148,8 @@ impl Marks for Objects {
         self.place.write(name, text, false).map(drop)
     }
 
-    fn marked(&self, name: &str) -> Result<Option<String>> {
-        self.place.read_text(name, SIDECAR_MAX)
+    fn shows(&self, name: &str, text: &str) -> Result<bool> {
+        Ok(self.place.read_text(name, SIDECAR_MAX)?.as_deref() == Some(text))
     }
 
     fn unmark(&self, name: &str) -> Result<()> {
