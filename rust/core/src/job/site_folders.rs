@@ -5,6 +5,7 @@ use crate::Result;
 use crate::config::Site;
 use crate::look;
 use crate::source::exclude::plain_path;
+use crate::source::siblings;
 use std::path::{Path, PathBuf};
 
 /// A folder: as it is written, and without links.
@@ -48,8 +49,16 @@ pub fn in_one_form(site: &Site) -> Result<Site> {
     Ok(nested)
 }
 
-/// The real paths as they are below the folders of a site in one form.
-pub fn as_written(site: &Site, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+/// What belongs to other sites of the installation, as paths below the folders of a site in one form where it lies in them.
+///
+/// # Errors
+///
+/// Something cannot be looked at.
+pub fn of_others(site: &Site) -> Result<Vec<PathBuf>> {
+    as_written(site, siblings::paths(site)?)
+}
+
+fn as_written(site: &Site, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for path in [site.private_dir(), Some(site.public_dir()), Some(site.root.clone())].into_iter().flatten() {
         folders.push(Folder { real: look::real_as_far(&path)?, written: path });

@@ -40,7 +40,6 @@ use crate::archive::Layout;
 use crate::catalog::{FileName, Kind, Recalled, SiteIdentity, Sites, key};
 use crate::config::{Connection, Document, Driver, Source, SourceType};
 use crate::look;
-use crate::source::siblings;
 use crate::{Code, Error, Monitor, NoteKind, Phase, Result};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -341,10 +340,7 @@ fn put(
         translate: true,
         authentic: opened.is_authentic(),
         keep: &keep,
-        others: match ask.paths.is_empty() {
-            true => site_folders::as_written(&document.site, siblings::paths(&document.site)?)?,
-            false => Vec::new(),
-        },
+        others: if ask.paths.is_empty() { site_folders::of_others(&document.site)? } else { Vec::new() },
         recorded: recorded.as_ref(),
     };
     if ask.dry_run {
