@@ -155,6 +155,11 @@ class WholeSite(SiteTest):
         self.comes_back(public_path=self.path("current/sites/default/files"),
                         private_path=self.path("current/sites/default/files/private"))
 
+    def test_public_files_by_their_real_path_and_a_link_of_the_docroot_to_them(self):
+        os.rename(self.files, self.path("store"))
+        os.symlink(self.path("store"), self.files)
+        self.comes_back(public_path=self.path("store"))
+
     def test_public_files_in_private_ones_behind_a_link(self):
         os.rename(self.files, self.private + "/public")
         os.symlink("private", self.path("way"))

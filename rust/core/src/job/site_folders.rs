@@ -28,7 +28,13 @@ pub fn in_one_form(site: &Site) -> Result<Site> {
     let of = |path: PathBuf| -> Result<Folder> {
         Ok(Folder { real: look::real_as_far(&path)?, written: plain_path(&path) })
     };
-    let mut folders = vec![of(site.root.clone())?, of(site.public_dir())?];
+    let (root, mut public) = (of(site.root.clone())?, of(site.public_dir())?);
+    // Where a backup has them if they lie out of the docroot: a link there may lead to them.
+    let usual = of(site.conf_dir().join("files"))?;
+    if usual.real == public.real && !public.real.starts_with(&root.real) {
+        public.written = usual.written;
+    }
+    let mut folders = vec![root, public];
     folders.extend(site.private_dir().map(of).transpose()?);
     // The outer ones first; of two names of one folder the first.
     let mut order: Vec<usize> = (0..folders.len()).collect();
@@ -86,7 +92,13 @@ mod tests {
         for folder in ["rel/sites/default/files/in", "store/private", "out"] {
             fs::create_dir_all(top.join(folder)).expect("made");
         }
-        for (link, to) in [("current", "rel"), ("rel/sites/default/away", "../../../store"), ("p", "store")] {
+        fs::create_dir_all(top.join("linked/sites/default")).expect("made");
+        for (link, to) in [
+            ("current", "rel"),
+            ("rel/sites/default/away", "../../../store"),
+            ("p", "store"),
+            ("linked/sites/default/files", "../../../store"),
+        ] {
             symlink(to, top.join(link)).expect("linked");
         }
         for (given, expected) in [
@@ -106,6 +118,12 @@ mod tests {
             // A root in the private files; two names of one folder.
             (["store/private", "", "p"], ["p/private", "p/private/sites/default/files", "p"]),
             (["rel", "store", "p"], ["rel", "store", "store"]),
+            // A link of the docroot leads to them, by which nothing is configured.
+            (["linked", "store", "out"], ["linked", "linked/sites/default/files", "out"]),
+            (
+                ["linked", "p", "store/private"],
+                ["linked", "linked/sites/default/files", "linked/sites/default/files/private"],
+            ),
             // None in another.
             (["current", "p", "out"], ["current", "p", "out"]),
         ] {
