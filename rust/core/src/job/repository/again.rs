@@ -205,8 +205,8 @@ mod tests {
     /// What is left out, and the places of these paths; `c` is code.
     fn met(outlines: &[Outline], paths: &[&str]) -> (Vec<String>, Vec<Vec<String>>) {
         let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
-        let mut about = About::default();
-        about.places = outlines.iter().flat_map(|outline| outline.places.iter().cloned()).collect();
+        let places = outlines.iter().flat_map(|outline| outline.places.iter().cloned()).collect();
+        let mut about = About { places, ..About::default() };
         let meeting = Meeting::of(outlines, &about, |path| below(path, b"c").is_some());
         (about.again, about.only_again) = (meeting.again, meeting.only_again);
         let places = paths.iter().map(|path| about.places_of(path.as_bytes()).iter().map(text).collect());

@@ -100,7 +100,7 @@ impl Kept {
             let mut members = self.about.places_of(path.strip_prefix(b"/").unwrap_or(path));
             members.retain(|member| !links.contains(member.as_slice()));
             // Each is asked for: what was wanted and not found is told.
-            if !members.iter().fold(false, |any, member| wanted(member) || any) {
+            if members.iter().filter(|member| wanted(member)).count() == 0 {
                 continue;
             }
             // Bytes that are no UTF-8 come replaced: nobody can ask for them by that.
