@@ -441,6 +441,10 @@ class WholeSite(RepositoryTest):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w") as file:
                 file.write(path)
+        with open(storage + "/large", "wb") as file:
+            file.write(os.urandom(3_000_000))
+        os.link(storage + "/large", storage + "/sub/large too")
+        os.link(storage + "/x", storage + "/sub/x too")
         public, private, code = "docroot/sites/default/files", "private", "docroot/modules"
         os.makedirs(self.root + "/modules", exist_ok=True)
         places = {public: self.files, private: self.private, code: self.root + "/modules"}
@@ -486,6 +490,32 @@ class WholeSite(RepositoryTest):
                     self.assertNotEqual(file.read(), "damaged")
                 for link, _ in links:
                     os.remove(link)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root has links of others")
+    def test_what_one_way_may_not_lead_to_comes_by_the_other(self):
+        self.init()
+        storage = self.path("storage")
+        os.makedirs(storage + "/closed", 0o700)
+        for path in (storage + "/open", storage + "/closed/c"):
+            with open(path, "w") as file:
+                file.write("of root")
+        os.chmod(self.top, 0o755)
+        os.symlink(storage, self.private + "/k")
+        os.symlink(storage, self.files + "/l")
+        os.chown(self.files + "/l", 65534, 65534, follow_symlinks=False)
+        made = self.bam_json("backup", "archive", "inc,manual", expect=3)
+        self.assertIn("lies behind a link whose owner may not read it", json.dumps(made["notes"]))
+        before = tree(storage), tree(self.private), tree(self.files)
+        for place in ("manual", "inc"):
+            listed = {entry["path"] for entry in self.bam_json("ls", "latest", "--destination", place)["entries"]}
+            self.assertEqual({"private/k/open", "private/k/closed/c", "docroot/sites/default/files/l/open"} - listed, set(), place)
+            self.assertNotIn("docroot/sites/default/files/l/closed", listed)
+            self.bam("drill", "latest", "--destination", place, expect=3)
+            # What one link may not replace the other does.
+            with open(storage + "/open", "w") as file:
+                file.write("damaged")
+            self.bam("restore", "latest", "--destination", place, "--yes", expect=3)
+            self.assertEqual((tree(storage), tree(self.private), tree(self.files)), before, place)
 
     def test_files_that_are_not_there_are_missing(self):
         self.init()

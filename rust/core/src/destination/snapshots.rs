@@ -220,6 +220,8 @@ pub struct Node {
     pub nanos: u32,
     /// A regular file.
     pub is_file: bool,
+    /// Its bytes.
+    pub size: u64,
 }
 
 /// What is saved as it lies.

@@ -43,6 +43,7 @@ fn node(line: &[u8]) -> Option<Node> {
         mtime,
         nanos: u32::try_from(nanos).ok()?,
         is_file: kind == "file",
+        size: told["size"].as_u64().unwrap_or_default(),
     })
 }
 
@@ -53,10 +54,11 @@ mod tests {
     #[test]
     fn times_are_whole() {
         let text = r#"{"time":"2026-11-28T16:46:48Z","struct_type":"snapshot"}
-{"name":"a","type":"file","path":"/t/a","mtime":"2026-11-28T16:23:00.5+01:00","struct_type":"node"}
+{"name":"a","type":"file","path":"/t/a","size":7,"mtime":"2026-11-28T16:23:00.5+01:00","struct_type":"node"}
 {"name":"s","type":"socket","path":"/t/s","mtime":"2026-11-28T16:23:00Z"}
 {"name":"b","type":"dir","path":"/t/b","mtime":"1969-12-31T23:59:58.25Z"}"#;
         let nodes: Vec<Node> = Nodes::new(text.as_bytes()).collect();
+        assert_eq!(nodes.iter().map(|node| node.size).collect::<Vec<_>>(), [7, 0]);
         let told: Vec<_> = nodes.iter().map(|node| (node.path.as_str(), node.mtime, node.nanos)).collect();
         assert_eq!(told, [("/t/a", 1_795_879_380, 500_000_000), ("/t/b", -2, 250_000_000)]);
     }

@@ -8,7 +8,7 @@ use crate::config::{
 use crate::destination::SIDECAR_MAX;
 use crate::job::choose::{self, Choice};
 use crate::job::lock;
-use crate::job::member_path::{below, join};
+use crate::job::member_path::join;
 use crate::job::places;
 use crate::job::restore::recover;
 use crate::job::scope::{archive_excludes, database_files, files_excludes, folder, relative_to};
@@ -290,15 +290,6 @@ impl BackupPlan {
     /// Folders of the site's files that are not there, as paths in the archive.
     pub fn absent(&self) -> &[Vec<u8>] {
         &self.absent
-    }
-
-    /// Whether a path in the archive belongs to the code of a site, and not to its files.
-    pub fn is_code(&self, path: &[u8]) -> bool {
-        self.manifest.as_ref().is_some_and(|facts| {
-            let public = format!("docroot/{}", facts.public);
-            let files = [Some(public.as_str()), facts.private.as_deref()];
-            !files.into_iter().flatten().any(|at| below(path, at.as_bytes()).is_some())
-        })
     }
 
     /// What the file's name says of its content.

@@ -2,7 +2,6 @@
 //! files may. A snapshot has it once, where it really lies.
 
 use super::About;
-use crate::archive::Manifest;
 use crate::job::member_path::{below, join};
 use crate::source::outline::{Link, Outline};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +13,6 @@ pub struct Again {
     pub real: Vec<u8>,
     /// Its path in the archive.
     pub at: Vec<u8>,
-    /// Whether the content is put there, and the other places have further names of it: a restore leaves code as it is, unless
-    /// that is asked for.
-    pub first: bool,
     /// Real paths in it that are not there.
     pub without: Vec<Vec<u8>>,
 }
@@ -32,13 +28,7 @@ impl Again {
 
 /// What stands at further places in a backup that does not say so, as up to 0.3.0: of what has a place in another place, or the
 /// same one, that which is no link there.
-pub fn of_old(places: &[(Vec<u8>, Vec<u8>)], links: &[Link], manifest: Option<&str>) -> Vec<Again> {
-    let manifest = manifest.and_then(|text| Manifest::parse(text.as_bytes()).ok());
-    let public = manifest.as_ref().and_then(|manifest| manifest.site("files-public"));
-    let is_code = |at: &[u8]| {
-        let is_public = public.is_some_and(|public| below(at, public.as_bytes()).is_some());
-        below(at, b"docroot").is_some() && !is_public
-    };
+pub fn of_old(places: &[(Vec<u8>, Vec<u8>)], links: &[Link]) -> Vec<Again> {
     let links: BTreeSet<&[u8]> = links.iter().map(|link| link.path.as_slice()).collect();
     let mut found: Vec<Again> = Vec::new();
     let mut outer_first: Vec<_> = places.iter().enumerate().collect();
@@ -51,7 +41,7 @@ pub fn of_old(places: &[(Vec<u8>, Vec<u8>)], links: &[Link], manifest: Option<&s
             let is_usual = at == *usual || around == real && other > number;
             let is_known = || found.iter().any(|known| known.place_of(real).as_ref() == Some(&at));
             if !is_usual && !links.contains(at.as_slice()) && !is_known() {
-                found.push(Again { real: real.clone(), first: !is_code(&at), at, without: Vec::new() });
+                found.push(Again { real: real.clone(), at, without: Vec::new() });
             }
         }
     }
@@ -112,8 +102,8 @@ impl<'a> Tree<'a> {
 }
 
 impl Meeting {
-    /// Finds it for trees whose places `about` has, in this order; `is_code` of paths in the archive.
-    pub fn of(outlines: &[Outline], about: &About, is_code: impl Fn(&[u8]) -> bool) -> Meeting {
+    /// Finds it for trees whose places `about` has, in this order.
+    pub fn of(outlines: &[Outline], about: &About) -> Meeting {
         let trees: Vec<Tree<'_>> = outlines.iter().map(Tree::of).collect();
         let mut meeting = Meeting::default();
         let mut kept: Vec<&[u8]> = Vec::new();
@@ -144,7 +134,7 @@ impl Meeting {
                 let not_here = kept.iter().copied().filter(|path| tree.left_out.contains(path));
                 let without = own.chain(not_here).filter(|path| below(path, real).is_some());
                 let without = without.map(<[u8]>::to_vec).collect();
-                found.push((around, Again { real: real.to_vec(), first: !is_code(&at), at, without }));
+                found.push((around, Again { real: real.to_vec(), at, without }));
             }
             meeting.again.extend(found.into_iter().map(|(_, again)| again));
             // What this tree leaves out stands nowhere by the place that is around it, where that is this tree's.
@@ -170,11 +160,11 @@ fn plain(real: &[u8]) -> &[u8] {
 }
 
 impl About {
-    /// All places in the archive of a member of the snapshot; that which has its content comes first.
+    /// All places in the archive of a member of the snapshot.
     pub fn places_of(&self, path: &[u8]) -> Vec<Vec<u8>> {
-        let usual = self.place_around(path).map(|(around, place)| (around, (false, place)));
+        let usual = self.place_around(path);
         if self.again.is_empty() {
-            return usual.into_iter().map(|(_, (_, place))| place).collect();
+            return usual.into_iter().map(|(_, place)| place).collect();
         }
         let real = [b"/", path].concat();
         let only_again = |around: &[u8]| {
@@ -182,10 +172,7 @@ impl About {
             all.any(|only| below(&real, only).is_some() && below(around, only).is_none())
         };
         let usual = usual.filter(|(around, _)| !only_again(around)).map(|(_, place)| place);
-        let again = self.again.iter().filter_map(|again| Some((again.first, again.place_of(&real)?)));
-        let mut places: Vec<(bool, Vec<u8>)> = usual.into_iter().chain(again).collect();
-        places.sort_by_key(|(first, _)| !first);
-        places.into_iter().map(|(_, place)| place).collect()
+        usual.into_iter().chain(self.again.iter().filter_map(|again| again.place_of(&real))).collect()
     }
 }
 
@@ -202,14 +189,18 @@ mod tests {
         }
     }
 
-    /// What is left out, and the places of these paths; `c` is code.
+    /// What is left out, and the places of these paths, in the order of the alphabet.
     fn met(outlines: &[Outline], paths: &[&str]) -> (Vec<String>, Vec<Vec<String>>) {
         let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
         let places = outlines.iter().flat_map(|outline| outline.places.iter().cloned()).collect();
         let mut about = About { places, ..About::default() };
-        let meeting = Meeting::of(outlines, &about, |path| below(path, b"c").is_some());
+        let meeting = Meeting::of(outlines, &about);
         (about.again, about.only_again) = (meeting.again, meeting.only_again);
-        let places = paths.iter().map(|path| about.places_of(path.as_bytes()).iter().map(text).collect());
+        let places = paths.iter().map(|path| {
+            let mut places: Vec<String> = about.places_of(path.as_bytes()).iter().map(text).collect();
+            places.sort();
+            places
+        });
         (meeting.left_out.iter().map(text).collect(), places.collect())
     }
 
@@ -230,10 +221,7 @@ mod tests {
             let two =
                 [outline(&[("/s", "a"), (one, "a/l")], &[]), outline(&[("/p", "b"), (other, "b/k")], &[])];
             let (_, places) = met(&two, &["d/sub/y", "d/x"]);
-            let mut places = places.into_iter().map(|mut all| {
-                all.sort();
-                all
-            });
+            let mut places = places.into_iter();
             let (deep, flat) = if one == "/d" {
                 (["a/l/sub/y", "b/k/y"], "a/l/x")
             } else {
@@ -244,13 +232,7 @@ mod tests {
         }
         // A folder of the one that the other leads to.
         let two = [outline(&[("/s", "a"), ("/p/in", "a/l")], &["/s/l"]), outline(&[("/p", "b")], &[])];
-        assert_eq!(met(&two, &["p/in/x"]).1, [["b/in/x", "a/l/x"]]);
-    }
-
-    #[test]
-    fn content_is_not_put_into_code() {
-        let two = [outline(&[("/p", "b"), ("/d", "b/k")], &[]), outline(&[("/s", "c"), ("/d", "c/l")], &[])];
-        assert_eq!(met(&two, &["d/x"]).1, [["b/k/x", "c/l/x"]]);
+        assert_eq!(met(&two, &["p/in/x"]).1, [["a/l/x", "b/in/x"]]);
     }
 
     #[test]
@@ -262,18 +244,17 @@ mod tests {
         ];
         let (left_out, places) = met(&two, &["p/in/no", "p/in/no/x", "p/in/x", "p/y"]);
         assert_eq!(left_out, ["/p/out", "/s/l"]);
-        assert_eq!(places, [vec!["b/in/no"], vec!["b/in/no/x"], vec!["b/in/x", "a/l/x"], vec!["b/y"]]);
+        assert_eq!(places, [vec!["b/in/no"], vec!["b/in/no/x"], vec!["a/l/x", "b/in/x"], vec!["b/y"]]);
         let two =
             [outline(&[("/p", "b")], &["/p/in/no"]), outline(&[("/s", "a"), ("/p/in", "a/l")], &["/s/l"])];
         let (left_out, places) = met(&two, &["p/in/no/x", "p/in/x"]);
         assert_eq!(left_out, ["/s/l"]);
-        assert_eq!(places, [vec!["a/l/no/x"], vec!["b/in/x", "a/l/x"]]);
+        assert_eq!(places, [vec!["a/l/no/x"], vec!["a/l/x", "b/in/x"]]);
     }
 
     #[test]
     fn of_what_does_not_say_it_is_found_out() {
         let bytes = |text: &str| text.as_bytes().to_vec();
-        let place = |(real, at)| (bytes(real), bytes(at));
         let places = [
             ("/s", "docroot"),
             ("/d", "docroot/f/k"),
@@ -282,6 +263,7 @@ mod tests {
             ("/d", "private/l"),
             ("/d/s", "private/s"),
         ];
+        let places = places.map(|(real, at)| (bytes(real), bytes(at)));
         let link = Link {
             path: bytes("private/l/s"),
             target: bytes("../s"),
@@ -291,15 +273,10 @@ mod tests {
             gid: 0,
             mtime: 0,
         };
-        let manifest = "[Site 0]\nfiles-public = \"docroot/f\"\n";
-        let found = of_old(&places.map(place), &[link], Some(manifest));
-        let found: Vec<_> =
-            found.iter().map(|one| (one.real.as_slice(), one.at.as_slice(), one.first)).collect();
-        let expected: [(&[u8], &[u8], bool); 2] =
-            [(b"/d", b"docroot/f/k", true), (b"/p/in", b"private/in", true)];
+        let found = of_old(&places, &[link]);
+        let found: Vec<_> = found.iter().map(|one| (one.real.as_slice(), one.at.as_slice())).collect();
+        let expected: [(&[u8], &[u8]); 2] = [(b"/d", b"docroot/f/k"), (b"/p/in", b"private/in")];
         assert_eq!(found, expected);
-        let code = [("/s", "docroot"), ("/d", "docroot/m"), ("/d", "private/l")].map(place);
-        assert!(of_old(&code, &[], Some(manifest)).iter().all(|one| !one.first && one.at == b"docroot/m"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub use again::Again;
 pub use share::Share;
 
 use crate::archive::{self, Entry, EntryKind};
-use crate::catalog::{FileName, Sidecar};
+use crate::catalog::{FileName, Sidecar, key};
 use crate::config::{Compression, EncryptionKind};
 use crate::destination::snapshots::{ABOUT, DATABASE, FILES, PART, Snapshot, backups};
 use crate::destination::{Destination, Snapshots};
@@ -30,6 +30,8 @@ use std::thread::JoinHandle;
 
 /// The newest form of `bam.json`.
 const FORMAT: u64 = 1;
+/// A file that is not longer is kept in memory while it is put at several places.
+const SMALL: u64 = 1 << 20;
 /// A `bam.json` longer than this is none.
 const MOST: u64 = 256 << 20;
 
@@ -82,7 +84,7 @@ impl About {
         let again = self
             .again
             .iter()
-            .map(|again| json!([written(&again.real), written(&again.at), again.first, all(&again.without)]));
+            .map(|again| json!([written(&again.real), written(&again.at), all(&again.without)]));
         json!({
             "format": FORMAT,
             "time": self.time,
@@ -114,8 +116,7 @@ impl About {
             Some(Again {
                 real: read(&again[0])?,
                 at: read(&again[1])?,
-                first: again[2].as_bool()?,
-                without: again[3].as_array()?.iter().map(read).collect::<Option<_>>()?,
+                without: again[2].as_array()?.iter().map(read).collect::<Option<_>>()?,
             })
         };
         let link = |link: &Value| {
@@ -134,10 +135,16 @@ impl About {
         let manifest = value["manifest"].as_str().map(str::to_owned);
         let again = match value.get("again") {
             Some(_) => all("again").iter().map(stands_again).collect::<Option<_>>().ok_or_else(damaged)?,
-            None => again::of_old(&places, &links, manifest.as_deref()),
+            None => again::of_old(&places, &links),
         };
+        let mut sidecar = Sidecar::parse(value["sidecar"].as_str().ok_or_else(damaged)?);
+        if value.get("again").is_none() && !again.is_empty() {
+            // They were counted without what stands at further places.
+            sidecar.remove(key::FILES);
+            sidecar.remove(key::FILE_BYTES);
+        }
         Ok(About {
-            sidecar: Sidecar::parse(value["sidecar"].as_str().ok_or_else(damaged)?),
+            sidecar,
             database: value["database"][0].as_str().map(str::to_owned).zip(value["database"][1].as_u64()),
             manifest,
             places,
@@ -279,13 +286,11 @@ impl Kept {
             let mut take = |entry: Entry, body: &mut dyn Read| {
                 let mut places = about.places_of(&entry.path);
                 places.retain(|path| !links.contains(path.as_slice()));
-                let Some((first, further)) = places.split_first() else { return Ok(()) };
-                let entry = Entry { path: first.clone(), ..entry };
-                tar.append(&entry, body)?;
-                for path in further {
-                    tar.append(&again_at(path, &entry), &mut io::empty())?;
+                match places.as_slice() {
+                    [] => Ok(()),
+                    [path] => tar.append(&Entry { path: path.clone(), ..entry }, body).map(drop),
+                    several => self.append_to(&mut tar, files, several, entry, body),
                 }
-                Ok(())
             };
             match &self.share.folders {
                 None => self.members(files, None, &mut take)?,
@@ -321,6 +326,48 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// Puts a member of the snapshot at several places. A large file is read once more for each further one.
+    fn append_to<W: Write>(
+        &self,
+        tar: &mut archive::Writer<W>,
+        files: &str,
+        places: &[Vec<u8>],
+        mut entry: Entry,
+        body: &mut dyn Read,
+    ) -> Result<()> {
+        let real = join(b"/", &entry.path);
+        let size = match entry.kind {
+            EntryKind::File { size } => size,
+            // Read anew, it comes with its holes.
+            EntryKind::Sparse { size, .. } => size.max(SMALL + 1),
+            _ => 0,
+        };
+        let mut small = Vec::new();
+        if size <= SMALL {
+            body.read_to_end(&mut small)?;
+        }
+        for (number, path) in places.iter().enumerate() {
+            entry.path.clone_from(path);
+            let appended = match number {
+                _ if size <= SMALL => tar.append(&entry, &mut small.as_slice())?,
+                0 => tar.append(&entry, body)?,
+                _ => {
+                    if let EntryKind::Sparse { size, .. } = entry.kind {
+                        entry.kind = EntryKind::File { size };
+                    }
+                    tar.append(&entry, &mut self.snapshots()?.read(files, &real)?)?
+                }
+            };
+            if appended.padded > 0 {
+                let shown = archive::show(path);
+                return Err(Error::new(Code::Integrity, format!("{shown} has another size than was saved")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What a thread puts together. Who reads no further waits until that has ended what it reads from: restic gives its lock back.
 struct Assembled {
     reader: Option<PipeReader>,
@@ -340,15 +387,6 @@ impl Drop for Assembled {
             let _ = thread.join();
         }
     }
-}
-
-/// A member at a further path: a file's content stands at the first one.
-fn again_at(path: &[u8], first: &Entry) -> Entry {
-    let kind = match &first.kind {
-        EntryKind::File { .. } | EntryKind::Sparse { .. } => EntryKind::Hardlink(first.path.clone()),
-        kind => kind.clone(),
-    };
-    Entry { path: path.to_vec(), kind, ..first.clone() }
 }
 
 fn member_of(link: &Link) -> Entry {
@@ -392,7 +430,6 @@ mod tests {
             again: vec![Again {
                 real: b"/srv/f".to_vec(),
                 at: b"private/f".to_vec(),
-                first: true,
                 without: vec![b"/srv/f/\xff".to_vec()],
             }],
             only_again: vec![b"/srv/f/x".to_vec()],
@@ -405,6 +442,12 @@ mod tests {
             (&about.places, &about.links, &about.database, &about.again, &about.only_again)
         );
         assert_eq!(back.sidecar, about.sidecar);
+        let old = r#"{"format": 1, "sidecar": "bam_id = \"5\"\nbam_files = \"2\"\n", "places": [["/p", "b"], ["/p/in", "a"]]}"#;
+        let old = About::from_json(old.as_bytes(), "x").expect("read");
+        assert_eq!(
+            (old.again.len(), old.sidecar.get("bam_id"), old.sidecar.get("bam_files")),
+            (1, Some("5"), None)
+        );
         assert!(
             About::from_json(b"{\"format\": 2}", "x").is_err_and(|error| error.code() == Code::Unsupported)
         );

@@ -4,6 +4,7 @@
 
 use super::About;
 use super::again::Meeting;
+use super::share::outermost;
 use crate::archive::show;
 use crate::catalog::{Sidecar, key};
 use crate::config::Document;
@@ -19,7 +20,7 @@ use crate::source::files::{FileTree, TreeReport};
 use crate::source::unread::Unread;
 use crate::threads::spawn_scoped;
 use crate::{Code, Error, Monitor, NoteKind, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -95,7 +96,7 @@ pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Re
     // Read before anything is saved: it is what the last run left.
     let parent = if saving.plan.trees().is_empty() { None } else { parent(place, saving.sidecar)? };
     let (dump, tree) = both(monitor, || run.dump(), || run.folders(parent));
-    let (dump, tree) = match (dump, tree) {
+    let (dump, mut tree) = match (dump, tree) {
         (Ok(dump), Ok(tree)) => (dump, tree),
         // One was given up because of the other.
         (Err(error), Err(other)) if error.code() == Code::Cancelled => return Err(other),
@@ -104,6 +105,9 @@ pub fn save(place: &dyn Snapshots, saving: &Saving<'_>, monitor: &Monitor) -> Re
     if let Err(error) = run.prove(&dump, &tree) {
         let _ = place.forget(&[name(&dump), name(&tree)].concat());
         return Err(error);
+    }
+    if let Some((saved, found)) = &mut tree {
+        found.again = run.again(saved, &found.about)?;
     }
     let mut ids = [name(&dump), name(&tree)].concat();
     let missing = monitor.missing().saturating_sub(before) + saving.plan.absent().len() as u64;
@@ -136,6 +140,8 @@ struct Trees {
     followed: Vec<Vec<u8>>,
     unread: Unread,
     further: (u64, u64),
+    /// Files that stand at further places, and their bytes.
+    again: (u64, u64),
 }
 
 impl Trees {
@@ -157,8 +163,8 @@ impl Trees {
         let mut followed = self.followed.clone();
         followed.truncate(crate::source::files::MAX_FOLLOWED);
         TreeReport {
-            files: saved.files.saturating_sub(self.further.0),
-            bytes: saved.bytes.saturating_sub(self.further.1),
+            files: (saved.files + self.again.0).saturating_sub(self.further.0),
+            bytes: (saved.bytes + self.again.1).saturating_sub(self.further.1),
             followed,
             unread: self.unread(saved).paths().map(<[u8]>::to_vec).collect(),
             ..TreeReport::default()
@@ -224,7 +230,7 @@ impl<'a> Run<'a> {
         let outline = |tree: &FileTree| tree.outline(self.monitor);
         let outlines = self.saving.plan.trees().iter().map(outline).collect::<Result<Vec<_>>>()?;
         found.about.places = outlines.iter().flat_map(|outline| outline.places.iter().cloned()).collect();
-        let meeting = Meeting::of(&outlines, &found.about, |path| self.saving.plan.is_code(path));
+        let meeting = Meeting::of(&outlines, &found.about);
         (found.about.again, found.about.only_again) = (meeting.again, meeting.only_again);
         folders.left_out = meeting.left_out;
         folders.targets = found.about.places.iter().map(|(real, _)| real.clone()).collect();
@@ -237,6 +243,26 @@ impl<'a> Run<'a> {
         }
         let saved = self.place.save_folders(&folders, &self.host, &self.tags(FILES), self.monitor)?;
         Ok(Some((saved, found)))
+    }
+
+    /// Files that stand at more than one place, for each further one, and their bytes.
+    fn again(&self, saved: &Saved, about: &About) -> Result<(u64, u64)> {
+        let roots = about.again.iter().map(|again| &again.real).chain(&about.only_again);
+        let links: BTreeMap<_, _> =
+            about.links.iter().map(|link| (link.path.as_slice(), link.hard)).collect();
+        let mut again = (0, 0);
+        for root in outermost(roots.cloned().collect()) {
+            for node in self.place.nodes_below(&saved.id, &root)?.filter(|node| node.is_file) {
+                self.monitor.check()?;
+                let places = about.places_of(node.path.trim_start_matches('/').as_bytes());
+                // restic counts it once; what is a further name in a tree is taken off besides.
+                let counts = |place: &&Vec<u8>| links.get(place.as_slice()).is_none_or(|hard| *hard);
+                let further = places.iter().filter(counts).count().saturating_sub(1) as u64;
+                again.0 += further;
+                again.1 += further * node.size;
+            }
+        }
+        Ok(again)
     }
 
     /// Fails where what was saved is not all that was to be.

@@ -155,7 +155,7 @@ fn may_be_a_folder(first: &[u8]) -> bool {
 }
 
 /// Folders without those that lie in another of them.
-fn outermost(mut folders: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+pub(super) fn outermost(mut folders: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     // Each comes before what lies in it.
     folders.sort();
     let mut outer: Vec<Vec<u8>> = Vec::new();
