@@ -1,7 +1,7 @@
 //! What stands at more than one place in an archive: folders of a site that lead to one place, as its public and its private
 //! files may. A snapshot has it once, where it really lies.
 
-use super::About;
+use super::{About, plain};
 use crate::job::member_path::{below, join};
 use crate::source::outline::{Link, Outline};
 use std::collections::{BTreeMap, BTreeSet};
@@ -152,11 +152,6 @@ impl Meeting {
         meeting.only_again.dedup();
         meeting
     }
-}
-
-/// A real path as a snapshot's members have it.
-fn plain(real: &[u8]) -> &[u8] {
-    real.strip_prefix(b"/").unwrap_or(real)
 }
 
 impl About {

@@ -16,7 +16,7 @@ use crate::catalog::{FileName, Sidecar, key};
 use crate::config::{Compression, EncryptionKind};
 use crate::destination::snapshots::{ABOUT, DATABASE, FILES, PART, Snapshot, backups};
 use crate::destination::{Destination, Snapshots};
-use crate::job::member_path::join;
+use crate::job::member_path::{below, join};
 use crate::job::pipe::{PipeReader, PipeWriter, pipe};
 use crate::source::outline::Link;
 use crate::{Code, Error, Fact, Result, ResultExt, Told, threads};
@@ -158,20 +158,15 @@ impl About {
     /// Where in the archive a path of the snapshot stands, and the real path of the place that it is in; `None`: it is only the
     /// way there.
     fn place_around(&self, path: &[u8]) -> Option<(&[u8], Vec<u8>)> {
-        let below = |real: &[u8]| {
-            let real = real.strip_prefix(b"/").unwrap_or(real);
-            if real.is_empty() {
-                return Some(path.to_vec());
-            }
-            match path.strip_prefix(real)? {
-                b"" => Some(Vec::new()),
-                rest => Some(rest.strip_prefix(b"/")?.to_vec()),
-            }
-        };
-        let nearest = self.places.iter().filter_map(|(real, at)| Some((real, at, below(real)?)));
+        let nearest = self.places.iter().filter_map(|(real, at)| Some((real, at, below(path, plain(real))?)));
         let (real, at, rest) = nearest.max_by_key(|(real, ..)| real.len())?;
         Some((real, join(at, &rest)))
     }
+}
+
+/// A real path as a snapshot's members have it.
+fn plain(real: &[u8]) -> &[u8] {
+    real.strip_prefix(b"/").unwrap_or(real)
 }
 
 /// A backup in a repository.

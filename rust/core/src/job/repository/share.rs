@@ -1,6 +1,6 @@
 //! A part of a backup, read without the rest: single files, the folders that hold what is wanted, the dump.
 
-use super::{About, Kept};
+use super::{About, Kept, plain};
 use crate::archive::Entry;
 use crate::destination::snapshots::Node;
 use crate::job::member_path::{below, join};
@@ -37,7 +37,7 @@ impl About {
     fn real_paths(&self, member: &[u8]) -> Vec<Vec<u8>> {
         let of_place = |(real, at): &(Vec<u8>, Vec<u8>)| Some(join(real, below(member, at)?));
         let is_it = |real: &Vec<u8>| {
-            let places = self.places_of(real.strip_prefix(b"/").unwrap_or(real));
+            let places = self.places_of(plain(real));
             places.iter().any(|place| place == member)
         };
         let again = self.again.iter().filter_map(|again| Some(join(&again.real, below(member, &again.at)?)));
@@ -97,7 +97,7 @@ impl Kept {
             if inside.as_deref().is_some_and(|folder| below(path, folder).is_some()) {
                 continue;
             }
-            let mut members = self.about.places_of(path.strip_prefix(b"/").unwrap_or(path));
+            let mut members = self.about.places_of(plain(path));
             members.retain(|member| !links.contains(member.as_slice()));
             // Each is asked for: what was wanted and not found is told.
             if members.iter().filter(|member| wanted(member)).count() == 0 {
