@@ -160,7 +160,7 @@ impl About {
     fn place_around(&self, path: &[u8]) -> Option<(&[u8], Vec<u8>)> {
         let nearest = self.places.iter().filter_map(|(real, at)| Some((real, at, below(path, plain(real))?)));
         let (real, at, rest) = nearest.max_by_key(|(real, ..)| real.len())?;
-        Some((real, join(at, &rest)))
+        Some((real, join(at, rest)))
     }
 }
 
