@@ -91,7 +91,8 @@ class WebDav(OfObjects):
         self.server = objects.WebDav(self.folder)
 
     def settings(self):
-        return {**super().settings(), "url": self.server.url}
+        # By a name, for which a thread asks.
+        return {**super().settings(), "url": self.server.url.replace("//127.0.0.1:", "//localhost:")}
 
 
 class S3(OfObjects):

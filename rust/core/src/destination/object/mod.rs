@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! settings.rs   from the configuration to a place: address, keys, TLS
+//! driver.rs     what requests run on
 //! line.rs       how requests are sent and how long they may take
 //! trouble.rs    what servers say, in our words, and what to change
 //! place.rs      the small operations
@@ -23,6 +24,7 @@
 
 mod dav;
 mod dav_upload;
+mod driver;
 pub(crate) mod glance;
 mod leases;
 mod line;

@@ -4,7 +4,7 @@
 use opendal::{Buffer, Error, ErrorKind, HttpTransporter, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqsign_aws_v4::{Credential, RequestSigner};
-use reqsign_core::{Context, FileRead, OsEnv, ProvideCredentialChain, Signer};
+use reqsign_core::{Context, OsEnv, ProvideCredentialChain, Signer};
 use serde::Deserialize;
 use url::Url;
 
@@ -20,17 +20,6 @@ pub(super) struct Multiparts {
     prefix: String,
     signer: Signer<Credential>,
     transport: HttpTransporter,
-}
-
-/// Reads the profile files.
-#[derive(Debug)]
-struct Files;
-
-impl FileRead for Files {
-    async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
-        std::fs::read(path)
-            .map_err(|cause| reqsign_core::Error::config_invalid("cannot read the keys").with_source(cause))
-    }
 }
 
 /// The answer to ListMultipartUploads, as far as it matters.
@@ -71,7 +60,7 @@ impl Multiparts {
             Some((scheme, host)) if !path_style => format!("{scheme}://{bucket}.{host}"),
             _ => format!("{top}/{bucket}"),
         };
-        let context = Context::new().with_env(OsEnv).with_file_read(Files).with_http_send(transport.clone());
+        let context = Context::new().with_env(OsEnv).with_http_send(transport.clone());
         let signer = Signer::new(context, keys, RequestSigner::new("s3", region));
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         Multiparts { bucket, prefix, signer, transport }

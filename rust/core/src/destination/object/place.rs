@@ -1,6 +1,7 @@
 //! The small operations at a place, each with an end.
 
 use super::dav::Dav;
+use super::driver::Driver;
 use super::multipart::Multiparts;
 use crate::destination::Stat;
 use crate::destination::names::{self, SIDECAR_MAX, check_name};
@@ -13,7 +14,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Handle;
 
 /// What an object's metadata call the run that made it.
 pub(super) const RUN: &str = "bam-run";
@@ -32,7 +33,7 @@ pub(super) struct Place {
     pub multiparts: Option<Multiparts>,
     pub dav: Option<Dav>,
     pub job: Mutex<Cancel>,
-    pub runtime: OnceLock<Runtime>,
+    pub driver: OnceLock<Driver>,
 }
 
 /// An answer that opendal has been asked for.
@@ -64,14 +65,12 @@ impl Place {
         self.job.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub fn runtime(&self) -> Result<&Runtime> {
-        if let Some(runtime) = self.runtime.get() {
-            return Ok(runtime);
+    pub fn driver(&self) -> Result<&Handle> {
+        if let Some(driver) = self.driver.get() {
+            return Ok(driver.handle());
         }
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(2).max_blocking_threads(2).thread_name("bam-object").enable_all();
-        let made = builder.build()?;
-        Ok(self.runtime.get_or_init(|| made))
+        let made = Driver::start()?;
+        Ok(self.driver.get_or_init(|| made).handle())
     }
 
     /// Waits for an answer, no longer than `limit`, and not once the job is cancelled.
@@ -87,7 +86,7 @@ impl Place {
     /// Compiled once for each kind of answer, not for each question.
     fn wait_for<T>(&self, what: &str, limit: Duration, mut asked: Asked<'_, T>) -> Result<T, Trouble> {
         let (until, job) = (Instant::now() + limit, self.job());
-        self.runtime()?.block_on(async {
+        self.driver()?.block_on(async {
             loop {
                 match tokio::time::timeout(TICK, asked.as_mut()).await {
                     Ok(answer) => return answer.map_err(|cause| self.trouble(what, &cause)),

@@ -43,7 +43,7 @@ impl Reading {
     fn ask(&self, offset: u64) -> Result<JoinHandle<opendal::Result<Buffer>>> {
         let (op, name, etag) = (self.place.op.clone(), self.name.clone(), self.etag.clone());
         let range = offset..(offset + RANGE).min(self.size);
-        Ok(self.place.runtime()?.spawn(async move {
+        Ok(self.place.driver()?.spawn(async move {
             let read = op.read_with(&name).range(range);
             match etag {
                 Some(etag) => read.if_match(&etag).await,

@@ -1,6 +1,7 @@
 //! From the configuration to a place: address, keys, TLS.
 
 use super::dav::Dav;
+use super::driver::{Names, Profile};
 use super::line::Line;
 use super::multipart::Multiparts;
 use super::place::Place;
@@ -92,7 +93,7 @@ fn bucket(id: &str, config: &document::Destination, patience: Patience) -> Resul
         multiparts: Some(multiparts),
         dav: None,
         job: Mutex::default(),
-        runtime: OnceLock::new(),
+        driver: OnceLock::new(),
     })
 }
 
@@ -153,7 +154,7 @@ fn webdav(id: &str, config: &document::Destination, patience: Patience) -> Resul
         multiparts: None,
         dav: Some(Dav { folder: url, user, password: password.map(Secret::new), client }),
         job: Mutex::default(),
-        runtime: OnceLock::new(),
+        driver: OnceLock::new(),
     })
 }
 
@@ -177,6 +178,7 @@ fn operator(
 
 fn client(config: &document::Destination, patience: Patience) -> Result<reqwest::ClientBuilder> {
     let mut builder = reqwest::Client::builder()
+        .dns_resolver(Names)
         .user_agent(concat!("bam/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(patience.timeout.min(Duration::from_secs(30)))
         // A signature holds for one address only.
@@ -214,7 +216,7 @@ impl Keys {
                 if let Some(file) = file {
                     profile = profile.with_credentials_file(file.to_string_lossy());
                 }
-                chain.push(profile)
+                chain.push(Profile(profile))
             }
             Keys::Environment => chain.push(EnvCredentialProvider::new()),
         }
