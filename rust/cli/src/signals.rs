@@ -2,7 +2,7 @@
 //! the program. Any more of them change nothing for [`PATIENCE`]; after that the next ends the program as a kill would, for
 //! work that waits for what never answers (a file system that hangs, a pipe that nobody writes to).
 
-use bam::{Code, Error, Monitor, Result};
+use bam::{Code, Error, Monitor, Result, threads};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::Write;
@@ -40,10 +40,7 @@ impl Hold {
         if !state.watching {
             let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
                 .map_err(|cause| Error::new(Code::Internal, "cannot watch for signals").because(cause))?;
-            std::thread::Builder::new()
-                .name("bam-signals".into())
-                .spawn(move || signals.forever().for_each(|_| arrived()))
-                .map_err(|cause| Error::new(Code::Io, "cannot start a thread").because(cause))?;
+            threads::spawn("bam-signals", move || signals.forever().for_each(|_| arrived()))?;
             state.watching = true;
         }
         state.holds += 1;

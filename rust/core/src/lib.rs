@@ -40,7 +40,7 @@ mod secret;
 pub mod source;
 mod sync;
 mod temporary;
-pub(crate) mod threads;
+pub mod threads;
 pub mod whole_file;
 
 pub use error::{Code, Error, Fact, Result, ResultExt, Told};

@@ -11,7 +11,7 @@ use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle, scope};
 /// # Errors
 ///
 /// [`Code::Io`] where the system has none left.
-pub(crate) fn spawn<T: Send + 'static>(
+pub fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>> {

@@ -8,6 +8,7 @@ use crate::accounts::Account;
 use crate::config::connection;
 use crate::config::document;
 use crate::monitor::TICK;
+use crate::threads;
 use crate::{Cancel, Code, Error, Fact, Result, Secret};
 use crossbeam_channel::RecvTimeoutError;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -232,8 +233,7 @@ impl Server {
     /// TCP and key exchange, which proves that the server holds the key that it shows. Says nothing about us.
     pub fn handshake(&self, key_types: &str) -> Result<Met, Trouble> {
         let socket = self.dial()?;
-        let watch = Watch::start(&socket, &self.job())
-            .map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+        let watch = Watch::start(&socket, &self.job())?;
         let allowed = watch.at_most(self.patience.request());
         let what = "cannot agree on an encrypted connection";
         let start = || -> Result<(Session, TcpStream), ssh2::Error> {
@@ -272,8 +272,7 @@ impl Server {
         let place = (self.location.host.clone(), self.location.port);
         let patience = self.patience.timeout;
         let dial = move || drop(sender.send(reach(&place, patience)));
-        let thread = std::thread::Builder::new().name("bam-dial".into()).spawn(dial);
-        thread.map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+        threads::spawn("bam-dial", dial)?;
         let (job, until) = (self.job(), Instant::now() + self.patience.request());
         loop {
             job.check()?;

@@ -5,7 +5,7 @@
 
 use crate::monitor::TICK;
 use crate::sync::{Condvar, Mutex, MutexGuard};
-use crate::{Cancel, Code, Error};
+use crate::{Cancel, Code, Error, Result, threads};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,12 +48,12 @@ pub(crate) struct Watch(Arc<Shared>);
 
 impl Watch {
     /// Shuts `socket` when the job is cancelled, and when what [`Watch::at_most`] allows has passed.
-    pub fn start(socket: &TcpStream, cancel: &Cancel) -> std::io::Result<Watch> {
+    pub fn start(socket: &TcpStream, cancel: &Cancel) -> Result<Watch> {
         let shared = Arc::<Shared>::default();
         let (theirs, socket, cancel) = (Arc::clone(&shared), socket.try_clone()?, cancel.clone());
-        std::thread::Builder::new()
-            .name("bam-watch".into())
-            .spawn(move || watch(&theirs, || drop(socket.shutdown(Shutdown::Both)), &cancel))?;
+        threads::spawn("bam-watch", move || {
+            watch(&theirs, || drop(socket.shutdown(Shutdown::Both)), &cancel)
+        })?;
         Ok(Watch(shared))
     }
 

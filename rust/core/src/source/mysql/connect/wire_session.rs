@@ -4,6 +4,7 @@ use super::values::Row;
 use super::{client, wire};
 use crate::config::Connection;
 use crate::source::answer::Allowance;
+use crate::threads;
 use crate::{Code, Error, Monitor, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mysql::prelude::Queryable;
@@ -41,7 +42,7 @@ impl<'c> WireSession<'c> {
         let (answer, answers) = bounded(0);
         let (opened, id) = bounded(1);
         let (theirs, database) = (connection.clone(), database.map(str::to_owned));
-        let thread = std::thread::Builder::new().name("bam-questions".into()).spawn(move || {
+        let thread = threads::spawn("bam-questions", move || {
             let Some(mut conn) = wire::open(&theirs, database.as_deref(), PACKET) else { return };
             if opened.send(conn.connection_id()).is_err() {
                 return;
@@ -54,9 +55,7 @@ impl<'c> WireSession<'c> {
                     return;
                 }
             }
-        });
-        let thread =
-            thread.map_err(|cause| Error::new(Code::Internal, "cannot start a thread").because(cause))?;
+        })?;
         let Some(id) = monitor.receive(&id)? else {
             // With it goes its copy of the password.
             let _ = thread.join();
@@ -106,8 +105,7 @@ impl<'c> WireSession<'c> {
         self.thread = None;
         let (connection, ids) = (self.connection.clone(), [self.id.to_string()]);
         // Not waited for: the server may be silent altogether.
-        let _ =
-            std::thread::Builder::new().spawn(move || client::kill(&connection, &ids, client::Kill::Soft));
+        let _ = threads::spawn("bam-kill", move || client::kill(&connection, &ids, client::Kill::Soft));
     }
 }
 
