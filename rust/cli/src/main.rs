@@ -1,7 +1,10 @@
 //! `bam`: the native command line. Thin: it parses arguments, finds the configuration, starts a job of the engine,
 //! draws its progress and prints its result. What the verbs do is the engine's.
 
-#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests let nothing fail to close"))]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests let nothing fail to close, and are refused no thread")
+)]
 
 mod args;
 mod configuration;

@@ -15,7 +15,10 @@
 //!
 //! Every room reports through [`Error`] and [`Monitor`]. The engine prints nothing and holds no `unsafe`.
 
-#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests let nothing fail to close"))]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests let nothing fail to close, and are refused no thread")
+)]
 
 pub mod accounts;
 pub mod archive;

@@ -41,6 +41,7 @@ fn packed(kind: Kind, level: Level, data: &[u8]) -> u64 {
 }
 
 /// Size of what `pigz -6` makes; `None` where it is not installed.
+#[allow(clippy::disallowed_methods, reason = "a thread that is refused ends the bench")]
 fn pigz(data: &[u8]) -> Option<u64> {
     let mut child =
         Command::new("pigz").args(["-6", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;

@@ -150,6 +150,7 @@ pub fn mixed(len: usize) -> Vec<u8> {
 }
 
 /// Standard output of a shell command that is fed `input`; its failure is the test's.
+#[allow(clippy::disallowed_methods, reason = "a thread that is refused ends the test")]
 pub fn shell(script: &str, input: &[u8]) -> Vec<u8> {
     let mut child =
         Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
