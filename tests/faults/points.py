@@ -120,8 +120,8 @@ class Prepared:
 
     def codes_of(self, done):
         """What lists may end with: what could not be remembered to be erased, they miss, and that was told; a copy that was
-        missing before may still be."""
-        missed = "was erased, which is not remembered" in done.err or self.operation.lacks and done.code != 0
+        missing before may still be, and one that is hidden is."""
+        missed = "was erased, which is not remembered" in done.err or (self.operation.lacks or self.operation.hides) and done.code != 0
         return (0, 3) if missed else (0,)
 
     def words_of(self, done, fault):
