@@ -86,9 +86,7 @@ impl FileTree {
     /// Errors: the folder cannot be read; something in it cannot (unless errors are ignored); `visit` fails; the job
     /// is cancelled.
     pub fn walk(&self, monitor: &Monitor, visit: &mut Visit<'_>) -> Result<TreeReport> {
-        let (mut walk, base, attributes) =
-            Walk::new((&self.base, &self.prefix), &self.excludes, &self.named, self.ignore_errors, monitor)?;
-        walk.apart = self.apart.as_ref();
+        let (walk, base, attributes) = self.begin(self.ignore_errors, monitor)?;
         let pass = Pass {
             tree: self,
             monitor,
@@ -101,11 +99,19 @@ impl FileTree {
         pass.run(walk, &base, attributes)
     }
 
+    /// A walk that is at its beginning, and what the folder is.
+    pub(super) fn begin<'a>(
+        &'a self,
+        ignore_errors: bool,
+        monitor: &'a Monitor,
+    ) -> Result<(Walk<'a>, Stat, Vec<Attribute>)> {
+        let (at, apart) = ((self.base.as_path(), self.prefix.as_slice()), self.apart.as_ref());
+        Walk::new(at, &self.excludes, &self.named, apart, ignore_errors, monitor)
+    }
+
     /// About how many bytes a walk would read, without opening a file. What cannot be looked at does not count.
     pub fn measure(&self, monitor: &Monitor) -> Result<u64> {
-        let (mut walk, ..) =
-            Walk::new((&self.base, &self.prefix), &self.excludes, &self.named, true, monitor)?;
-        walk.apart = self.apart.as_ref();
+        let (mut walk, ..) = self.begin(true, monitor)?;
         let mut bytes = 0;
         while let Some(Found { path, what, .. }) = walk.next()? {
             monitor.check()?;

@@ -3,7 +3,7 @@
 
 use super::files::{FileTree, LINKED, MAX_LINKED};
 use super::unread::Unread;
-use super::walk::{Found, Id, Place, Walk, What, id, lost, withheld};
+use super::walk::{Found, Id, Place, What, id, lost, withheld};
 use crate::{Monitor, NoteKind, Result};
 use rustix::fs::{AtFlags, Stat};
 use rustix::io::Errno;
@@ -110,8 +110,7 @@ impl Outline {
 impl FileTree {
     /// Walks the tree as [`FileTree::walk`] does, and opens no file. The same errors.
     pub fn outline(&self, monitor: &Monitor) -> Result<Outline> {
-        let (mut walk, ..) =
-            Walk::new((&self.base, &self.prefix), &self.excludes, &self.named, self.ignore_errors, monitor)?;
+        let (mut walk, ..) = self.begin(self.ignore_errors, monitor)?;
         walk.left_out = Some(Vec::new());
         let mut outline = Outline::default();
         let mut linked = Linked::default();
@@ -140,7 +139,12 @@ impl FileTree {
                 }
             }
         }
-        let trees = walk.trees().map(|(real, at)| {
+        let is_apart = |(real, at): &(&[u8], &[u8])| {
+            self.apart
+                .as_ref()
+                .is_some_and(|(path, folder)| path == at && folder.as_os_str().as_bytes() == *real)
+        };
+        let trees = walk.trees().filter(|tree| !is_apart(tree)).map(|(real, at)| {
             let real = if real.is_empty() { b"/" } else { real };
             (real.to_vec(), self.path_of(at))
         });

@@ -149,7 +149,7 @@ pub struct Walk<'a> {
     told_of_lists: bool,
     pub losses: Losses,
     /// See [`FileTree::apart`](super::files::FileTree::apart).
-    pub apart: Option<&'a (Vec<u8>, PathBuf)>,
+    apart: Option<&'a (Vec<u8>, PathBuf)>,
     /// Real paths of what is not found, where somebody wants to know.
     pub left_out: Option<Vec<Vec<u8>>>,
 }
@@ -160,6 +160,7 @@ impl<'a> Walk<'a> {
         (base, prefix): (&Path, &'a [u8]),
         excludes: &'a Excludes,
         named: &'a [PathBuf],
+        apart: Option<&'a (Vec<u8>, PathBuf)>,
         ignore_errors: bool,
         monitor: &'a Monitor,
     ) -> Result<(Self, Stat, Vec<Attribute>)> {
@@ -182,7 +183,7 @@ impl<'a> Walk<'a> {
             listing: Vec::with_capacity(LISTING),
             told_of_lists: false,
             losses: Losses::default(),
-            apart: None,
+            apart,
             left_out: None,
         };
         let real = base.canonicalize().map_err(|e| Error::io("cannot read the folder", base, e))?;
@@ -192,6 +193,12 @@ impl<'a> Walk<'a> {
                 .hint("choose another folder for backups, or change what the profile excludes"));
         }
         let tree = walk.add_tree(real.as_os_str().as_bytes(), id(&stat));
+        if let Some((at, folder)) = apart {
+            // Whatever leads there before the walk comes to its place is a link to that.
+            let folder = folder.as_os_str().as_bytes().to_vec();
+            walk.tree_by_path.insert(folder.clone(), walk.trees.len());
+            walk.trees.push(Tree { real: folder, at: at.clone() });
+        }
         let names = Names::read(&dir, &mut walk.listing).map_err(failed)?;
         let attributes = walk.attributes(&dir);
         walk.push(dir, names, id(&stat), tree, true, None);
@@ -310,13 +317,9 @@ impl<'a> Walk<'a> {
             self.withhold();
             return Ok(None);
         }
-        let is_apart = |(at, folder): &&(Vec<u8>, PathBuf)| {
-            let there = real.as_ref().map(|outside| Path::new(OsStr::from_bytes(outside.real)));
-            *at == self.path && there == Some(folder)
-        };
-        let names = match self.apart.filter(is_apart) {
-            Some(_) => Names::default(),
-            None => match Names::read(&dir, &mut self.listing) {
+        let names = match real.as_ref().is_some_and(|outside| self.is_apart(outside.real)) {
+            true => Names::default(),
+            false => match Names::read(&dir, &mut self.listing) {
                 Ok(names) => names,
                 Err(e) => return self.lost(e).map(|()| None),
             },
@@ -329,6 +332,11 @@ impl<'a> Walk<'a> {
         let attributes = self.attributes(&dir);
         self.push(dir, names, id(&stat), tree, followed, reach);
         Ok(Some(What::Folder { stat, attributes, followed }))
+    }
+
+    /// Whether the current path is that of [`FileTree::apart`](super::files::FileTree::apart), and leads there.
+    fn is_apart(&self, real: &[u8]) -> bool {
+        self.apart.is_some_and(|(at, folder)| *at == self.path && folder.as_os_str().as_bytes() == real)
     }
 
     fn add_tree(&mut self, real: &[u8], id: Id) -> usize {

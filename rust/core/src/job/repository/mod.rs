@@ -131,7 +131,10 @@ impl About {
             })
         };
         let places: Vec<_> = all("places").iter().map(place).collect::<Option<_>>().ok_or_else(damaged)?;
-        let links: Vec<_> = all("links").iter().map(link).collect::<Option<_>>().ok_or_else(damaged)?;
+        let mut links: Vec<_> = all("links").iter().map(link).collect::<Option<_>>().ok_or_else(damaged)?;
+        // Up to 0.3.0 one tree might have a link where another has the folder: what is in that stands there.
+        let folders: HashSet<&[u8]> = places.iter().map(|(_, at)| at.as_slice()).collect();
+        links.retain(|link| link.hard || !folders.contains(link.path.as_slice()));
         let manifest = value["manifest"].as_str().map(str::to_owned);
         let again = match value.get("again") {
             Some(_) => all("again").iter().map(stands_again).collect::<Option<_>>().ok_or_else(damaged)?,

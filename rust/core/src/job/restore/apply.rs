@@ -176,11 +176,18 @@ pub fn tar(
         Ok(())
     };
     members(&layout, first, &mut reader, &mut extractor, Some(&mut load), &mut |entry, extractor| {
-        let looked = unlinked.look(&folders, &layout, entry)?;
-        if let Looked::Storage(root) = looked {
-            let live = folders.live_root(root).unwrap_or_default();
-            extractor.add_root(&stage(target, &mut journal.borrow_mut(), &live)?)?;
+        let add = |looked, extractor: &mut Extractor<'_>| {
+            if let Looked::Storage(root) = looked {
+                let live = folders.live_root(root).unwrap_or_default();
+                extractor.add_root(&stage(target, &mut journal.borrow_mut(), &live)?)?;
+            }
+            Ok::<_, Error>(())
+        };
+        for above in folders.unmet_above(entry) {
+            add(unlinked.look_above(&folders, &above)?, extractor)?;
         }
+        let looked = unlinked.look(&folders, &layout, entry)?;
+        add(looked, extractor)?;
         let stays = looked == Looked::Stays || folders.is_link_that_stays(entry);
         Ok(stays || folders.has_a_better_one(entry)?)
     })?;

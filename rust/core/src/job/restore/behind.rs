@@ -6,9 +6,9 @@
 //! the user who restores count as they are, but not where another's link has led to them.
 
 use crate::archive::beneath::open_dir;
-use crate::look::is_gone;
+use crate::look::{self, MAX_LINKS, is_gone};
 use crate::source::reach::Reach;
-use crate::{Error, Result};
+use crate::{Error, Result, ResultExt};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -58,6 +58,43 @@ pub fn look(root: &Path, path: &[u8]) -> Result<Option<Target>> {
         Err(cause) if is_gone(&cause.into()) => Ok(None),
         Err(cause) => Err(Error::io("cannot look at", &root.join(OsStr::from_bytes(path)), cause.into())),
     }
+}
+
+/// The links by which a link, an absolute path, leads where it does, itself not among them: as absolute paths, without links but
+/// the last component.
+///
+/// # Errors
+///
+/// One cannot be looked at.
+pub fn ways_of(link: &Path, text: &[u8]) -> Result<Vec<PathBuf>> {
+    let names = |text: &[u8]| -> Vec<Vec<u8>> {
+        let start = text.starts_with(b"/").then(|| b"/".to_vec());
+        let names = text.split(|byte| *byte == b'/').rev();
+        names.filter(|name| !matches!(*name, b"" | b".")).map(<[u8]>::to_vec).chain(start).collect()
+    };
+    let mut here = look::real_as_far(link.parent().unwrap_or(link))?;
+    let (mut found, mut left) = (Vec::new(), names(text));
+    while let Some(name) = left.pop() {
+        match name.as_slice() {
+            b"/" => here = PathBuf::from("/"),
+            b".." => drop(here.pop()),
+            name => {
+                let path = here.join(OsStr::from_bytes(name));
+                if !look::is_link(&path)? {
+                    here = path;
+                    continue;
+                }
+                let text = std::fs::read_link(&path).at("cannot read the link", &path)?;
+                left.extend(names(text.as_os_str().as_bytes()));
+                found.push(path);
+                // The system follows no more.
+                if found.len() > MAX_LINKS {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn look_at(root: &Path, parent: &[u8], name: &[u8]) -> rustix::io::Result<Option<Target>> {

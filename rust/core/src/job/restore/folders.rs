@@ -32,6 +32,10 @@ pub struct Folders<'t> {
     whole: bool,
     /// Links on the way to folders of the site, and those that were met, which stay the links they are.
     links: RefCell<Vec<PathBuf>>,
+    /// Links by which those that were met lead where they do. They stay as well, or these would lead nowhere.
+    ways: RefCell<Vec<PathBuf>>,
+    /// The folder of the member that was met last.
+    last: RefCell<Vec<u8>>,
     /// Roots behind links that were met.
     behind: RefCell<RootsBehindLinks>,
     target: &'t Target<'t>,
@@ -70,7 +74,7 @@ pub enum Met {
     Refused { link: PathBuf, to: PathBuf, why: String },
     /// Something of the site, where the backup has a link without what it leads to: it stays.
     Stays,
-    /// A link to what is restored by another path: it stays.
+    /// A link to what is restored by another path, or to code that stays as it is: so does the link.
     Again { link: PathBuf, to: PathBuf },
     /// A link into what is restored anyway, or around it: the backup's folder takes its place.
     Inside { link: PathBuf, to: Vec<u8> },
@@ -90,6 +94,8 @@ impl<'t> Folders<'t> {
             inner: RefCell::default(),
             whole,
             links: RefCell::default(),
+            ways: RefCell::default(),
+            last: RefCell::default(),
             behind: RefCell::default(),
             target,
             layout,
@@ -297,22 +303,99 @@ impl<'t> Folders<'t> {
     ///
     /// What the site has there cannot be looked at.
     pub fn meet(&self, entry: &Entry) -> Result<Met> {
-        match entry.kind {
-            EntryKind::Directory => {}
-            EntryKind::Symlink(_) if self.is_mere_link(entry)? => return Ok(Met::Stays),
-            _ => return Ok(Met::None),
+        if let EntryKind::Symlink(_) = entry.kind
+            && self.is_mere_link(entry)?
+        {
+            return Ok(Met::Stays);
         }
-        let part = self.layout.part(&entry.path);
-        let Some(place) = self.place(part).filter(|place| !place.path.is_empty()) else {
-            return Ok(Met::None);
-        };
-        let Some(root) = self.live.borrow().get(place.root).cloned() else { return Ok(Met::None) };
-        let Some(found) = behind::look(&root, &place.path)? else { return Ok(Met::None) };
+        if let Some(met) = self.meet_way(entry)? {
+            return Ok(met);
+        }
+        match entry.kind {
+            EntryKind::Directory => self.meet_folder(&entry.path),
+            _ => Ok(Met::None),
+        }
+    }
+
+    /// Where a member would go, and what the site has there: a link, and its path.
+    fn link_at(&self, path: &[u8]) -> Result<Option<(Place, PathBuf, behind::Target)>> {
+        let place = self.place(self.layout.part(path)).filter(|place| !place.path.is_empty());
+        let Some(place) = place else { return Ok(None) };
+        let Some(root) = self.live_root(place.root) else { return Ok(None) };
+        let Some(found) = behind::look(&root, &place.path)? else { return Ok(None) };
         let link = look::real_as_far(&root)?.join(OsStr::from_bytes(&place.path));
+        Ok(Some((place, link, found)))
+    }
+
+    /// What becomes of a link by which another one that stays leads where it does: so does it. Where the backup has the same
+    /// there, that is all; else what it has is left out.
+    fn meet_way(&self, entry: &Entry) -> Result<Option<Met>> {
+        if self.ways.borrow().is_empty() {
+            return Ok(None);
+        }
+        let Some((place, link, found)) = self.link_at(&entry.path)? else { return Ok(None) };
+        if !self.ways.borrow().contains(&link) {
+            return Ok(None);
+        }
+        let comes_to = match &entry.kind {
+            EntryKind::Symlink(target) => self.target_of(&entry.path, target),
+            _ => Some(entry.path.clone()),
+        };
+        let comes_to = comes_to.and_then(|path| self.place(self.layout.part(&path)));
+        if let Some(place) = comes_to.filter(|to| self.is_behind(to.root))
+            && look::real_as_far(&self.live_path(&place))? == found.real
+        {
+            self.leave(place, link);
+            return Ok(Some(Met::Stays));
+        }
+        let why = "another link that stays leads by it to where it leads";
+        Ok(Some(self.refuse(place, link, found.real, why.into())))
+    }
+
+    /// The path in the archive to which a relative link at `path` leads by its text.
+    fn target_of(&self, path: &[u8], target: &[u8]) -> Option<Vec<u8>> {
+        let parent = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let mut at: Vec<&[u8]> = path.get(..parent)?.split(|byte| *byte == b'/').collect();
+        if target.starts_with(b"/") {
+            return None;
+        }
+        for name in target.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")) {
+            match name {
+                b".." => drop(at.pop()?),
+                name => at.push(name),
+            }
+        }
+        at.retain(|name| !name.is_empty());
+        Some(at.join(&b'/'))
+    }
+
+    /// The folders that a member lies in, the outer ones first, but for those in which the one before it lay or that it was: in a
+    /// snapshot, what is behind a link may come before the folder that holds the link.
+    pub fn unmet_above(&self, entry: &Entry) -> Vec<Vec<u8>> {
+        let path = entry.path.as_slice();
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+        let above: Vec<&[u8]> = ends.filter_map(|end| path.get(..end)).collect();
+        let unmet = above.iter().filter(|above| below(&self.last.borrow(), above).is_none());
+        let unmet = unmet.map(|above| above.to_vec()).collect();
+        let folder = match entry.kind {
+            EntryKind::Directory => path,
+            _ => above.last().copied().unwrap_or_default(),
+        };
+        folder.clone_into(&mut self.last.borrow_mut());
+        unmet
+    }
+
+    /// As [`Folders::meet`] of a folder.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn meet_folder(&self, path: &[u8]) -> Result<Met> {
+        let Some((place, link, found)) = self.link_at(path)? else { return Ok(Met::None) };
         match found.leads {
             Leads::Folder => {}
             // What was behind it went into the backup: it comes back behind it, or not now.
-            Leads::Nowhere if self.was_followed(&entry.path) => {
+            Leads::Nowhere if self.was_followed(path) => {
                 let why = "nothing is there: mount what it leads to, or remove the link, and restore again";
                 return Ok(self.refuse(place, link, found.real, why.into()));
             }
@@ -325,12 +408,16 @@ impl<'t> Folders<'t> {
         let roots = self.live().iter().map(|root| look::real_as_far(root)).collect::<Result<Vec<_>>>()?;
         let comes = |number: usize| self.whole || self.is_behind(number);
         let mut around = roots.iter().enumerate().filter(|(_, root)| found.real.starts_with(root));
-        if self.was_followed(&entry.path) && around.any(|(number, _)| comes(number)) {
+        if self.was_followed(path) && around.any(|(number, _)| comes(number)) {
             self.leave(place, link.clone());
             return Ok(Met::Again { link, to: found.real });
         }
         if roots.iter().any(|root| found.real.starts_with(root) || root.starts_with(&found.real)) {
             return Ok(Met::Inside { link, to: found.text });
+        }
+        if self.stays_with_the_code(&found.real)? {
+            self.leave(place, link.clone());
+            return Ok(Met::Again { link, to: found.real });
         }
         let above = self.behind.borrow().get(&place.root).and_then(|(_, maker)| *maker);
         let backups = crate::job::places::local_folders(self.target.document);
@@ -345,10 +432,19 @@ impl<'t> Folders<'t> {
         if let Err(why) = allowed {
             return Ok(self.refuse(place, link, found.real, why));
         }
-        self.links.borrow_mut().push(link.clone());
+        let ways = behind::ways_of(&link, &found.text)?;
+        self.links.borrow_mut().extend(ways.iter().chain([&link]).cloned());
+        self.ways.borrow_mut().extend(ways);
         let inner = self.add_inner(place.root, Path::new(OsStr::from_bytes(&place.path)));
-        self.behind.borrow_mut().insert(inner, (entry.path.clone(), found.maker(above)));
+        self.behind.borrow_mut().insert(inner, (path.to_vec(), found.maker(above)));
         Ok(Met::Storage { link, to: found.real, root: inner })
+    }
+
+    /// Whether something is code that this restore leaves as it is.
+    fn stays_with_the_code(&self, real: &Path) -> Result<bool> {
+        let site = &self.target.document.site;
+        let is_whole = matches!(self.layout, Layout::Site(_)) && !site.root.as_os_str().is_empty();
+        Ok(is_whole && !self.target.code && real.starts_with(look::real_as_far(&site.root)?))
     }
 
     /// Where a member goes.

@@ -68,16 +68,25 @@ pub fn stage(
             let is_it = before.as_ref().is_some_and(|before| before.path == NEW.as_bytes());
             let mut stays = !is_it && folders.has_a_better_one(&member.entry)?;
             if let (Some(before), false) = (before, stays) {
+                let mut add = |looked, before: &Place| {
+                    if let Looked::Storage(root) = looked {
+                        let live = folders.live_root(root).unwrap_or_default();
+                        holders.push(apply::stage(target, journal, &live)?);
+                        let staged = holders.last().map_or(Path::new(""), PathBuf::as_path);
+                        behind.borrow_mut().insert(root, extractor.add_root(staged)?);
+                    }
+                    if looked != Looked::Plain && before.path == NEW.as_bytes() {
+                        not_swapped.insert(before.root);
+                    }
+                    Ok::<_, Error>(())
+                };
+                for above in folders.unmet_above(&member.entry) {
+                    if let Some(before) = place(&above) {
+                        add(unlinked.look_above(&folders, &above)?, &before)?;
+                    }
+                }
                 let looked = unlinked.look(&folders, &layout, &member.entry)?;
-                if let Looked::Storage(root) = looked {
-                    let live = folders.live_root(root).unwrap_or_default();
-                    holders.push(apply::stage(target, journal, &live)?);
-                    let staged = holders.last().map_or(Path::new(""), PathBuf::as_path);
-                    behind.borrow_mut().insert(root, extractor.add_root(staged)?);
-                }
-                if looked != Looked::Plain && is_it {
-                    not_swapped.insert(before.root);
-                }
+                add(looked, &before)?;
                 stays = looked == Looked::Stays;
             }
             if !stays {

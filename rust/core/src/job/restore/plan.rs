@@ -125,6 +125,12 @@ pub fn of(
             let asked = if whole { None } else { wanted.look(target, &live) };
             if whole || asked.is_some() {
                 refuse_misplaced(&member.entry, Some(&place))?;
+                for above in folders.unmet_above(&member.entry) {
+                    let live = folders.place(layout.part(&above)).map(|place| folders.live_path(&place));
+                    if whole || live.is_some_and(|live| wanted.look(target, &plain_path(&live)).is_some()) {
+                        unlinked.look_above(&folders, &above)?;
+                    }
+                }
                 let looked = unlinked.look(&folders, &layout, &member.entry)?;
                 let is_it =
                     asked.and_then(|number| wanted.live.get(number)).is_some_and(|path| *path == live);

@@ -64,6 +64,32 @@ pub enum Looked {
 }
 
 impl Unlinked {
+    /// Looks at a folder above a member: see [`Folders::unmet_above`].
+    pub fn look_above(&mut self, folders: &Folders<'_>, path: &[u8]) -> Result<Looked> {
+        let met = folders.meet_folder(path)?;
+        Ok(self.link(met).unwrap_or(Looked::Plain))
+    }
+
+    /// What is to be done about a link of the site that was met.
+    fn link(&mut self, met: Met) -> Option<Looked> {
+        match met {
+            Met::Storage { link, to, root } => {
+                self.storage.add(|| arrow(&link, to.as_os_str().as_bytes()));
+                Some(Looked::Storage(root))
+            }
+            Met::Refused { link, to, why } => {
+                self.refused.add(|| format!("{} ({why})", arrow(&link, to.as_os_str().as_bytes())));
+                Some(Looked::Refused)
+            }
+            Met::Again { link, to } => {
+                self.again.add(|| arrow(&link, to.as_os_str().as_bytes()));
+                Some(Looked::Refused)
+            }
+            Met::Stays => Some(Looked::Stays),
+            Met::Inside { .. } | Met::None => None,
+        }
+    }
+
     /// Looks at a member before it is placed.
     pub fn look(&mut self, folders: &Folders<'_>, layout: &Layout, entry: &Entry) -> Result<Looked> {
         let met = folders.meet(entry)?;
@@ -72,21 +98,9 @@ impl Unlinked {
             self.no_files.insert(Layout::tell_of_link(entry, target) + and);
         }
         match met {
-            Met::Stays => return Ok(Looked::Stays),
-            Met::Storage { link, to, root } => {
-                self.storage.add(|| arrow(&link, to.as_os_str().as_bytes()));
-                return Ok(Looked::Storage(root));
-            }
-            Met::Refused { link, to, why } => {
-                self.refused.add(|| format!("{} ({why})", arrow(&link, to.as_os_str().as_bytes())));
-                return Ok(Looked::Refused);
-            }
-            Met::Again { link, to } => {
-                self.again.add(|| arrow(&link, to.as_os_str().as_bytes()));
-                return Ok(Looked::Refused);
-            }
             Met::Inside { link, to } => self.replaced.add(|| arrow(&link, &to)),
             Met::None => self.look_closer(folders, layout, entry)?,
+            met => return Ok(self.link(met).unwrap_or(Looked::Plain)),
         }
         Ok(Looked::Plain)
     }
@@ -132,7 +146,7 @@ impl Unlinked {
             (
                 NoteKind::Info,
                 self.again.after(&format!(
-                    "links to what is restored by another path {stay} links, and what the backup has by theirs is left out"
+                    "links to what is restored by another path, or stays with the code, {stay} links, and what the backup has by theirs is left out"
                 )),
             ),
             (
