@@ -129,7 +129,7 @@ fn wait(mut running: Running, folder: &Folder, monitor: &Monitor) -> Result<Exit
             return Ok(status);
         }
         monitor.check()?;
-        let _ = folder.connection.session.keepalive_send();
+        folder.connection.keep_alive();
     }
 }
 

@@ -301,7 +301,7 @@ fn take_turns(
             return Ok(());
         } else {
             stripes.rest(seen, file, available, whole, monitor)?;
-            let _ = connection.session.keepalive_send();
+            connection.keep_alive();
             heard = Instant::now();
         }
     }

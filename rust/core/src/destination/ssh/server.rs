@@ -122,9 +122,23 @@ impl Connection {
         let _ = rustix::event::poll(&mut [PollFd::new(&self.socket, flags)], patience.as_ref());
     }
 
+    /// Tells the server that we are still there, every 15 seconds; not while a request is only half sent.
+    pub fn keep_alive(&self) {
+        // Switched on for this alone: libssh2 would do the same while it waits by itself.
+        self.session.set_keepalive(true, 15);
+        let _ = self.session.keepalive_send();
+        self.session.set_keepalive(true, 0);
+        // What the system did not take of it libssh2 never sends, nor anything after it.
+        if matches!(self.session.block_directions(), BlockDirections::Outbound | BlockDirections::Both) {
+            self.cut();
+        }
+    }
+
     /// Makes whatever is still to be said (closing files, leaving) fail at once instead of waiting for an answer.
     pub fn cut(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);
+        // Nor does it look at the socket where another request is half sent.
+        self.session.set_timeout(1);
     }
 }
 
@@ -218,7 +232,6 @@ impl Server {
         });
         drop(allowed);
         let sftp = entered.map_err(|trouble| self.told(&watch, trouble))?;
-        session.set_keepalive(true, 15);
         Ok(Connection { session, socket, sftp, host_key: key, watch })
     }
 

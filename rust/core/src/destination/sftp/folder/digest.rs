@@ -67,7 +67,7 @@ impl Folder {
                 Ok(read) => answer.extend_from_slice(buffer.get(..read).unwrap_or_default()),
                 Err(cause) if cause.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
                     self.connection.wait(Duration::from_millis(200));
-                    let _ = self.connection.session.keepalive_send();
+                    self.connection.keep_alive();
                 }
                 Err(cause) => {
                     return Err(Trouble::broken(format!(
