@@ -34,6 +34,8 @@ pub struct Folders<'t> {
     links: RefCell<Vec<PathBuf>>,
     /// Links by which those that were met lead where they do. They stay as well, or these would lead nowhere.
     ways: RefCell<Vec<PathBuf>>,
+    /// What links lead to that stay for being restored by another path, by their paths in the archive.
+    again: RefCell<BTreeMap<Vec<u8>, PathBuf>>,
     /// The folder of the member that was met last.
     last: RefCell<Vec<u8>>,
     /// Roots behind links that were met.
@@ -95,6 +97,7 @@ impl<'t> Folders<'t> {
             whole,
             links: RefCell::default(),
             ways: RefCell::default(),
+            again: RefCell::default(),
             last: RefCell::default(),
             behind: RefCell::default(),
             target,
@@ -311,8 +314,9 @@ impl<'t> Folders<'t> {
         if let Some(met) = self.meet_way(entry)? {
             return Ok(met);
         }
-        match entry.kind {
+        match &entry.kind {
             EntryKind::Directory => self.meet_folder(&entry.path),
+            EntryKind::Symlink(target) => self.meet_circle(&entry.path, target),
             _ => Ok(Met::None),
         }
     }
@@ -337,19 +341,41 @@ impl<'t> Folders<'t> {
         if !self.ways.borrow().contains(&link) {
             return Ok(None);
         }
-        let comes_to = match &entry.kind {
-            EntryKind::Symlink(target) => self.target_of(&entry.path, target),
-            _ => Some(entry.path.clone()),
-        };
-        let comes_to = comes_to.and_then(|path| self.place(self.layout.part(&path)));
-        if let Some(place) = comes_to.filter(|to| self.is_behind(to.root))
-            && look::real_as_far(&self.live_path(&place))? == found.real
-        {
-            self.leave(place, link);
-            return Ok(Some(Met::Stays));
+        match &entry.kind {
+            EntryKind::Directory => {
+                if let met @ (Met::Storage { .. } | Met::Again { .. } | Met::Refused { .. }) =
+                    self.meet_folder(&entry.path)?
+                {
+                    return Ok(Some(met));
+                }
+            }
+            EntryKind::Symlink(target) => {
+                let to = self.target_of(&entry.path, target);
+                let to = to.and_then(|path| self.place(self.layout.part(&path)));
+                if let Some(to) = to.filter(|to| self.is_behind(to.root))
+                    && look::real_as_far(&self.live_path(&to))? == found.real
+                {
+                    self.leave(place, link);
+                    return Ok(Some(Met::Stays));
+                }
+            }
+            _ => {}
         }
         let why = "another link that stays leads by it to where it leads";
         Ok(Some(self.refuse(place, link, found.real, why.into())))
+    }
+
+    /// A link in the place of a folder that it would lead to, by a link of the site that stays: the folder stays.
+    fn meet_circle(&self, path: &[u8], target: &[u8]) -> Result<Met> {
+        let to = self.target_of(path, target);
+        let Some(to) = to.and_then(|to| self.again.borrow().get(&to).cloned()) else { return Ok(Met::None) };
+        let Some(place) = self.place(self.layout.part(path)) else { return Ok(Met::None) };
+        let live = look::real_as_far(&self.live_path(&place))?;
+        if live != to {
+            return Ok(Met::None);
+        }
+        let why = "the backup has it behind a link that leads here: name that one with --path to restore it";
+        Ok(self.refuse(place, live, PathBuf::from(OsStr::from_bytes(target)), why.into()))
     }
 
     /// The path in the archive to which a relative link at `path` leads by its text.
@@ -410,7 +436,14 @@ impl<'t> Folders<'t> {
         let mut around = roots.iter().enumerate().filter(|(_, root)| found.real.starts_with(root));
         if self.was_followed(path) && around.any(|(number, _)| comes(number)) {
             self.leave(place, link.clone());
+            self.again.borrow_mut().insert(path.to_vec(), found.real.clone());
             return Ok(Met::Again { link, to: found.real });
+        }
+        let mut inside = roots.iter().enumerate().filter(|(_, root)| root.starts_with(&found.real));
+        if self.was_followed(path) && inside.any(|(number, _)| self.is_behind(number)) {
+            let why =
+                "another link leads into that, and was met before: name this one with --path to restore it";
+            return Ok(self.refuse(place, link, found.real, why.into()));
         }
         if roots.iter().any(|root| found.real.starts_with(root) || root.starts_with(&found.real)) {
             return Ok(Met::Inside { link, to: found.text });
