@@ -248,7 +248,15 @@ impl Layout {
 
     /// The target of a link that stands where a site archive has the public or private files, and leads out of it: mostly to
     /// what was not there when the archive was made.
-    pub fn link_for_files<'e>(&self, entry: &'e Entry) -> Option<&'e [u8]> {
+    pub fn link_for_files<'e>(&'e self, entry: &'e Entry) -> Option<&'e [u8]> {
+        self.any_link_for_files(entry)
+            .filter(|(in_docroot, target)| leads_out(in_docroot, target))
+            .map(|it| it.1)
+    }
+
+    /// The same wherever it leads, after its path in the docroot. Up to 0.3.0 there was one in front of the files where another
+    /// link of the docroot leads to them as well.
+    pub fn any_link_for_files<'e>(&'e self, entry: &'e Entry) -> Option<(&'e [u8], &'e [u8])> {
         let (Layout::Site(site), EntryKind::Symlink(target)) = (self, &entry.kind) else { return None };
         let in_docroot = match self.part(&entry.path) {
             Part::Docroot(path) if path == site.public => path,
@@ -258,7 +266,7 @@ impl Layout {
             }
             _ => return None,
         };
-        leads_out(in_docroot, target).then_some(target)
+        Some((in_docroot, target))
     }
 
     /// What is to be said of such a link.

@@ -370,7 +370,10 @@ impl<'t> Folders<'t> {
         let to = self.target_of(path, target);
         let Some(to) = to.and_then(|to| self.again.borrow().get(&to).cloned()) else { return Ok(Met::None) };
         let Some(place) = self.place(self.layout.part(path)) else { return Ok(Met::None) };
-        let live = look::real_as_far(&self.live_path(&place))?;
+        let live = self.live_path(&place);
+        let (parent, name) = (live.parent().unwrap_or(&live), live.file_name().unwrap_or_default());
+        let live = look::real_as_far(parent)?.join(name);
+        // A link that leads there becomes this one.
         if live != to {
             return Ok(Met::None);
         }
@@ -559,7 +562,7 @@ impl<'t> Folders<'t> {
     /// Whether a link is one without what it leads to, in whose place the site has something, or a folder that is replaced as
     /// a whole.
     fn is_mere_link(&self, link: &Entry) -> Result<bool> {
-        let is_for_files = self.layout.link_for_files(link).is_some();
+        let is_for_files = self.layout.any_link_for_files(link).is_some();
         if !is_for_files && !self.is_unread(link) {
             return Ok(false);
         }
