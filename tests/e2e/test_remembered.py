@@ -3,9 +3,12 @@
 import json
 import os
 import shutil
+import signal
+import time
 import unittest
 
 from bamtest import ITERATIONS, SiteTest
+from repositories import RepositoryTest
 
 DAMAGE = {"empty": b"", "half": None, "noise": b"\x00\xff\x1f", "null": b"null", "list": b"[]"}
 
@@ -137,13 +140,72 @@ class Erased(SiteTest):
         self.assertEqual(self.bam("delete", "latest", "--yes", expect=None).code, -9)
         self.within = ()
         with open(self.path("state/made.json")) as file:
-            self.assertIn('"erasing":true', file.read())
+            self.assertIn('"erasing":{', file.read())
         self.bam("verify", new["file"])
         self.bam("status")
         for path in (new["path"], new["path"] + ".info"):
             os.unlink(path)
         for verb in ("status", "backups"):
             self.assertSays(self.bam(verb, expect=3), f"({new['id']})", "is gone")
+
+
+class ErasedInPart(RepositoryTest):
+    """A delete that was killed between two places is not undone by a later run."""
+
+    def two_backups(self, *settings):
+        self.document["destinations"] = dict(zip(("one", "two"), settings))
+        if settings[0]["type"] == "restic":
+            for name in ("one", "two"):
+                self.init(name)
+        self.write("sites/default/files/page", "backed up")
+        old = self.bam_json("backup", "files", "one,two")
+        self.wait_for_the_next_second(old)
+        return self.bam_json("backup", "files", "one,two")["file"]
+
+    def places(self, file):
+        listed = self.bam_json("backups")["backups"]
+        return [copy["destination"] for backup in listed if backup["file"] == file for copy in backup["copies"]]
+
+    def assertNotUndone(self, file, verb):
+        """Whichever verb looks first."""
+        done = self.bam(*verb)
+        self.assertSays(done, f"{file} was erased only in part", "what is at two")
+        self.assertNotIn("should be at", done.err + self.bam("backups").err)
+        self.bam("replicate")
+        self.assertEqual(self.places(file), ["two"])
+        self.bam("delete", file, "--yes")
+        self.assertEqual(self.places(file), [])
+        self.bam("status")
+
+    def test_in_folders(self):
+        if shutil.which("strace") is None:
+            self.skipTest("strace is not installed")
+        self.document["encryption"]["iterations"] = ITERATIONS
+        for verb in (["backups"], ["replicate"]):
+            with self.subTest(verb=verb):
+                file = self.two_backups(*({"type": "directory", "path": self.path(f"{verb[0]}-{name}")} for name in "12"))
+                # Two unlinks for each place.
+                self.within = ("strace", "-f", "-o", self.path("trace"), "-e", "trace=unlink,unlinkat",
+                               "-e", "inject=unlink,unlinkat:signal=SIGKILL:when=3")
+                self.assertEqual(self.bam("delete", "latest", "--yes", expect=None).code, -9)
+                self.within = ()
+                self.assertNotUndone(file, verb)
+                os.unlink(self.path("state/made.json"))
+
+    def test_in_repositories(self):
+        folders = [self.path("one"), self.path("two")]
+        file = self.two_backups(*({"type": "restic", "repository": folder} for folder in folders))
+        snapshots = [os.path.join(folder, "snapshots") for folder in folders]
+        before = [len(os.listdir(folder)) for folder in snapshots]
+        process = self.start("delete", "latest", "--yes")
+        # Between the last snapshot here and the first one there lies a prune.
+        while len(os.listdir(snapshots[0])) == before[0]:
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        process.kill()
+        self.assertEqual(self.finish(process).code, -signal.SIGKILL)
+        self.assertEqual(len(os.listdir(snapshots[1])), before[1])
+        self.assertNotUndone(file, ["replicate"])
 
 
 if __name__ == "__main__":

@@ -14,11 +14,26 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The held lock; dropping it lets go.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+    path: PathBuf,
+}
+
+/// The locks that this process holds.
+static HELD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn held() -> MutexGuard<'static, Vec<PathBuf>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        held().retain(|path| *path != self.path);
+    }
 }
 
 /// The folder of this user's state for the document's site, made where it is missing: see [`state`].
@@ -100,7 +115,13 @@ pub fn acquire(document: &Document) -> Result<Lock> {
     if file.set_len(0).is_ok() {
         let _ = write!(file, "process {}", std::process::id());
     }
-    Ok(Lock { _file: file })
+    held().push(path.clone());
+    Ok(Lock { _file: file, path })
+}
+
+/// Whether this process holds the site's lock.
+pub fn is_ours(document: &Document) -> bool {
+    Home::of(document).is_ok_and(|home| held().contains(&home.lock))
 }
 
 /// The run that holds the site's lock now, as [`acquire`] names it; `None`: nobody does.
@@ -153,7 +174,9 @@ mod tests {
         let refused = acquire(&document).expect_err("held");
         assert_eq!(refused.code(), Code::Locked);
         assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
+        assert!(is_ours(&document));
         drop(first);
+        assert!(!is_ours(&document));
         acquire(&document).expect("free again");
     }
 }

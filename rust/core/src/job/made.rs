@@ -4,14 +4,16 @@
 //!
 //! Kept in the state folder, `made.json`: `{"NAME": {"encryption": "aes256", "seal": "…", "id": 1795…, "source": "db",
 //! "at": ["manual"]}}`, `unwanted` what was to be erased everywhere, NAME without the extension of an encryption; `says` in place of `seal` where there is no MAC. Of
-//! what another user of the site made and this one erased there are only `id` and `erased`. Whatever is lost there is only
-//! asked of the key again.
+//! what another user of the site made and this one erased there are only `id` and `erased`. While one is erased, or where the
+//! run that did was killed, `erasing` says `{"file", "at": ["manual"], "everywhere"}`. Whatever is lost there is only asked of
+//! the key again.
 
 use super::{lock, memory, state};
-use crate::catalog::{Backup, BackupId, FileName, Listing, Sidecar, SiteIdentity, hex, key};
+use crate::catalog::{BackupId, FileName, Listing, Sidecar, SiteIdentity, hex, key};
 use crate::config::{Document, EncryptionKind};
 use crate::destination::{Destination, is_address};
 use crate::{Error, Monitor, NoteKind, Result};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,13 +47,17 @@ impl Made {
         }
     }
 
-    /// Takes over what was erased, which may have been made again under the same name.
+    /// Takes over what was or is erased, which may have been made again under the same name.
     fn believe(&mut self, other: &Map<String, Value>) {
         for (name, known) in &mut self.known {
-            let theirs = other.get(name).filter(|theirs| theirs["erased"] == true);
-            if theirs.is_some_and(|theirs| theirs["id"].is_u64() && theirs["id"] == known["id"]) {
+            let same = |theirs: &&Value| theirs["id"].is_u64() && theirs["id"] == known["id"];
+            let Some(theirs) = other.get(name).filter(same) else { continue };
+            if theirs["erased"] == true {
                 known["erased"] = true.into();
-                known["unwanted"] = theirs.is_some_and(|theirs| theirs["unwanted"] == true).into();
+                known["unwanted"] = (theirs["unwanted"] == true).into();
+            }
+            if theirs["erasing"].is_object() {
+                known["erasing"] = theirs["erasing"].clone();
             }
         }
     }
@@ -145,6 +151,7 @@ impl Made {
             if everywhere {
                 known["unwanted"] = true.into();
             }
+            forget(known, "erasing");
             return;
         }
         self.known.shift_remove(&name);
@@ -152,9 +159,33 @@ impl Made {
         self.known.insert(name, json!({ "id": id.0, "erased": true, "unwanted": everywhere }));
     }
 
-    /// Whether a backup was to be erased wherever it lies.
+    /// Remembers that one is about to be erased at these places.
+    fn begin(&mut self, file: &str, id: BackupId, at: &[&str], everywhere: bool) {
+        let Some(name) = plain_name(file) else { return };
+        if !self.known.contains_key(&name) {
+            self.make_room();
+            self.known.insert(name.clone(), json!({ "id": id.0 }));
+        }
+        if let Some(known) = self.known.get_mut(&name) {
+            known["erasing"] = json!({ "file": file, "at": at, "everywhere": everywhere });
+        }
+    }
+
+    /// Remembers that one was not erased after all.
+    fn stays(&mut self, name: &str) {
+        if let Some(known) = self.known.get_mut(name) {
+            forget(known, "erasing");
+            // Of one that another user made nothing else is known.
+            if !known["encryption"].is_string() && known["erased"] != true {
+                self.known.shift_remove(name);
+            }
+        }
+    }
+
+    /// Whether a backup was to be erased wherever it lies, or a killed run was at that.
     pub fn is_unwanted(&self, file: &str) -> bool {
-        plain_name(file).and_then(|name| self.known.get(&name)).is_some_and(|known| known["unwanted"] == true)
+        let known = plain_name(file).and_then(|name| self.known.get(&name));
+        known.is_some_and(|known| known["unwanted"] == true || known["erasing"]["everywhere"] == true)
     }
 
     /// By source what was made later than all that is listed of it and is nowhere, though it was not erased here: the
@@ -223,10 +254,12 @@ impl Made {
         known.is_none_or(|known| !is_erased(known))
     }
 
-    /// Backups that a killed run was to erase, as far as is known.
-    fn being_erased(&self) -> BTreeSet<&str> {
-        let of = self.known.iter().filter(|(_, known)| known["erasing"] == true && known["erased"] != true);
-        of.map(|(name, _)| name.as_str()).collect()
+    /// Backups that a killed run was to erase, if not one that still runs: the name, and what was begun.
+    fn being_erased(&self) -> Vec<(String, Erasing)> {
+        let of = self.known.iter().filter_map(|(name, known)| {
+            Some((name.clone(), serde_json::from_value(known["erasing"].clone()).ok()?))
+        });
+        of.collect()
     }
 
     /// Writes it down. The backup is there whether this succeeds or not.
@@ -283,44 +316,82 @@ pub fn lies_at(document: &Document, file: &str, places: &[impl AsRef<str>], moni
     }
 }
 
-/// Remembers, before anything is removed, that a backup is being erased, or that it was not after all: should we be killed in
-/// between, nobody else has done it.
-pub fn erasing(document: &Document, file: &str, begun: bool, monitor: &Monitor) {
+/// What a run begins to erase.
+#[derive(Deserialize)]
+struct Erasing {
+    file: String,
+    at: Vec<String>,
+    everywhere: bool,
+}
+
+/// Remembers, before anything is removed, that a backup is being erased: should we be killed in between, nobody else has done
+/// it, and nothing brings it back. Fails on a full disk, say, where to remove is what makes room.
+pub fn erasing(document: &Document, file: &str, id: BackupId, at: &[&str], everywhere: bool) -> Result<()> {
     let mut made = Made::of(document);
-    if let Some(known) = plain_name(file).and_then(|name| made.known.get_mut(&name)) {
-        known["erasing"] = begun.into();
-        // On a full disk to remove is what makes room: it is tried again afterwards, and told then.
-        if let Err(error) = made.write(document) {
-            monitor.note(NoteKind::Info, format!("not remembered before it is done: {error}"));
-        }
+    made.begin(file, id, at, everywhere);
+    made.write(document)
+}
+
+/// Remembers that nothing of it was erased.
+pub fn not_erased(document: &Document, file: &str, monitor: &Monitor) {
+    let mut made = Made::of(document);
+    if let Some(name) = plain_name(file) {
+        made.stays(&name);
+        made.keep_looked_at(document, monitor);
     }
 }
 
-/// What a killed run was to erase and a listing of these places still has, whole, is not being erased: should it go now, that
-/// was somebody else.
-pub fn not_erased(
+/// What became of what a killed run was to erase, by the places of this listing that it was to go from: still at each of them,
+/// it was not begun; gone from one, it counts as erased. Where neither is known it stays as it is.
+pub fn end_erasing(
     document: &Document,
     places: &[Arc<dyn Destination>],
-    made: &Made,
+    made: &mut Made,
     listing: &Listing,
     monitor: &Monitor,
 ) {
     let erasing = made.being_erased();
-    let still = |backup: &&Backup| plain_name(&backup.file).is_some_and(|name| erasing.contains(&*name));
     // Most often there are none.
     if erasing.is_empty() {
         return;
     }
-    // Nor while a run is at it, which may be that one.
-    let Ok(_lock) = lock::acquire(document) else { return };
-    for backup in listing.backups.iter().filter(still) {
-        let is_there = places.iter().any(|place| {
-            let whole = backup.copy_at(place.id()).is_some_and(|copy| copy.whole);
-            whole && matches!(place.stat(&backup.file), Ok(Some(_)))
-        });
-        if is_there {
-            self::erasing(document, &backup.file, false, monitor);
+    // While a run is at it, which may be that one, nothing is decided; ours has erased nothing yet.
+    let lock = if lock::is_ours(document) { None } else { Some(lock::acquire(document)) };
+    if let Some(Err(_)) = lock {
+        return;
+    }
+    let mut changed = false;
+    for (name, Erasing { file, at, everywhere }) in erasing {
+        let is_at = |at: &String| {
+            let place = places.iter().find(|place| place.id() == at)?;
+            let asked = !listing.unreachable.contains_key(at);
+            asked.then(|| place.stat(&file).ok()).flatten().map(|found| found.is_some())
+        };
+        let found: Vec<Option<bool>> = at.iter().map(is_at).collect();
+        if found.contains(&Some(false)) {
+            let still: Vec<&str> = at
+                .iter()
+                .zip(&found)
+                .filter(|(_, found)| **found != Some(false))
+                .map(|(at, _)| at.as_str())
+                .collect();
+            if !still.is_empty() {
+                let text = format!(
+                    "{file} was erased only in part before that was stopped: `bam delete {file}` erases what is at {}",
+                    still.join(", ")
+                );
+                monitor.note(NoteKind::Warning, text);
+            }
+            let id = made.known.get(&name).and_then(|known| known["id"].as_u64()).unwrap_or_default();
+            made.erase(name, BackupId(id), everywhere);
+            changed = true;
+        } else if found.iter().all(Option::is_some) {
+            made.stays(&name);
+            changed = true;
         }
+    }
+    if changed {
+        made.keep_looked_at(document, monitor);
     }
 }
 
@@ -350,7 +421,14 @@ pub fn tell_of_gone(document: &Document, listing: &Listing, source: Option<&str>
 
 /// Whether it was erased here, or a killed run was at it.
 fn is_erased(known: &Value) -> bool {
-    known["erased"] == true || known["erasing"] == true
+    known["erased"] == true || known["erasing"].is_object()
+}
+
+/// Takes away one thing that is known.
+fn forget(known: &mut Value, what: &str) {
+    if let Some(known) = known.as_object_mut() {
+        known.shift_remove(what);
+    }
 }
 
 /// In words.
@@ -420,6 +498,11 @@ mod tests {
         ours.believe(&roots.known);
         assert_eq!(ours.kept_as("x.tar.gz"), Some((BackupId(5), "files")));
         assert!(!roots.has("x.tar.gz") && !ours.has("y.tar.gz"), "that one was not made there");
+        roots.begin("x.tar.gz.enc", BackupId(5), &["d1"], true);
+        ours.believe(&roots.known);
+        assert!(!ours.may_be_there("x.tar.gz") && ours.is_unwanted("x.tar.gz"), "root began");
+        ours.stays("x.tar.gz");
+        assert!(ours.may_be_there("x.tar.gz") && !ours.is_unwanted("x.tar.gz"), "and did not");
         roots.erase("x.tar.gz".into(), BackupId(5), true);
         ours.believe(&roots.known);
         assert_eq!((ours.has("x.tar.gz"), ours.kept_as("x.tar.gz")), (true, None));

@@ -309,8 +309,8 @@ pub fn settle(
     listing: &mut Listing,
     monitor: &Monitor,
 ) -> Result<()> {
-    let made = Made::of(document);
-    made::not_erased(document, places, &made, listing, monitor);
+    let mut made = Made::of(document);
+    made::end_erasing(document, places, &mut made, listing, monitor);
     listing.settle(SiteIdentity::of(document).as_ref(), &|file, sidecar| {
         made.is_as_made(file, sidecar) == Some(true)
     })?;

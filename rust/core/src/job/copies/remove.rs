@@ -16,12 +16,22 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
     let backup = ask.find(document, &there.listing, monitor)?;
     refuse_doubles(document, ask.destinations, &there.places, monitor)?;
     let (mut erased, mut failed, mut halves) = (Vec::new(), Vec::new(), false);
-    made::erasing(document, &backup.file, true, monitor);
     let holding = || there.places.iter().filter(|place| backup.distinct_copy_at(place.id()).is_some());
+    let (at, everywhere) =
+        (holding().map(|place| place.id()).collect::<Vec<_>>(), ask.destinations.is_empty());
+    let begin = || made::erasing(document, &backup.file, backup.id, &at, everywhere);
+    let mut begun = begin();
+    if let Err(error) = &begun {
+        monitor.note(NoteKind::Info, format!("not remembered before it is done: {error}"));
+    }
     for place in holding() {
         match place.remove(&backup.file) {
             Ok(()) => {
                 erased.push(place.id());
+                // There may be room for it now.
+                if begun.is_err() {
+                    begun = begin();
+                }
                 // What was forgotten takes room until then.
                 if let Some(Err(error)) = place.snapshots().map(|repository| repository.prune(monitor)) {
                     let text = format!("{} gave no room free, the next prune will: {error}", place.id());
@@ -50,7 +60,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
     if erased.is_empty() {
         // Of a copy that went half, the next run takes the rest.
         if holding().all(|place| matches!(place.stat(&backup.file), Ok(Some(_)))) {
-            made::erasing(document, &backup.file, false, monitor);
+            made::not_erased(document, &backup.file, monitor);
         }
         let how = if halves { "was not erased whole anywhere" } else { "could not be erased anywhere" };
         return Err(
@@ -58,7 +68,7 @@ pub fn run(document: &Document, ask: &Criteria<'_>, monitor: &Arc<Monitor>) -> R
         );
     }
     // What is left of it at a place where that failed is not to be copied from there.
-    made::erased(document, &backup.file, backup.id, ask.destinations.is_empty(), monitor);
+    made::erased(document, &backup.file, backup.id, everywhere, monitor);
     Ok(
         json!({"id": backup.id, "file": &*backup.file, "source": backup.about.source, "erased": erased, "failed": failed}),
     )
