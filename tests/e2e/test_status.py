@@ -99,7 +99,8 @@ class Status(SiteTest):
                 result = self.finish(self.start("--json", "config", "check"))
                 self.assertEqual(result.code, 2, result)
                 looked = json.loads(result.out)["looked"]
-                self.assertTrue([one for one in looked if one["state"] == "wrong" and "the same place" in one["text"]], looked)
+                (double,) = [one for one in looked if one["state"] == "wrong" and "the same place" in one["text"]]
+                self.assertEqual([one for one in looked if one["name"] == double["name"]], [double])
                 result = self.bam("backup", "files", "manual,full", "secret", expect=3)
                 self.assertSays(result, "no copy at full", "the same place as manual")
                 self.assertEqual(len(self.visible()), 2)

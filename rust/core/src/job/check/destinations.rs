@@ -30,7 +30,11 @@ pub(super) fn look(document: &Document, monitor: &Monitor) -> Result<Vec<Finding
     });
     monitor.check()?;
     let mut findings: Vec<Finding> = found.into_iter().flat_map(Result::unwrap_or_default).collect();
-    findings.extend(doubles(document, &findings, monitor));
+    for double in doubles(document, &findings, monitor) {
+        // It is not good, or to be made, as well.
+        findings.retain(|finding| finding.name != double.name || finding.state == FindingState::Wrong);
+        findings.push(double);
+    }
     if document.destinations.values().all(Destination::is_local) {
         let text = "all backups stay on this machine: what takes it takes them along";
         findings.push(
