@@ -154,14 +154,13 @@ impl Lost {
     /// How many are told.
     const MOST: usize = 1000;
 
-    /// Takes in one more.
-    pub fn add(&mut self, path: &str, cause: String) {
+    /// Takes in one more, of which `meant` tells the files.
+    pub fn add(&mut self, path: &str, cause: String, meant: impl FnOnce(&str) -> Vec<Vec<u8>>) {
         let is_gone = has_vanished(&cause);
         if !is_gone {
-            // What is not UTF-8 is not told as it is: the folder stands for it.
-            let known = path.split_once(char::REPLACEMENT_CHARACTER).map(|(known, _)| known);
-            let known = known.map_or(path, |known| known.rsplit_once('/').map_or("", |(folder, _)| folder));
-            self.unread.add(known.trim_start_matches('/').as_bytes());
+            for path in meant(path) {
+                self.unread.add(path.strip_prefix(b"/").unwrap_or(&path));
+            }
         }
         if self.told.len() < Self::MOST {
             self.told.push((path.to_owned(), cause));

@@ -9,6 +9,7 @@
 //! known.rs     what this machine remembers of it: how large it is, when it was looked at
 //! nodes.rs     what a snapshot holds
 //! saving.rs    what restic tells while it saves
+//! meant.rs     which files it means
 //! lock.rs      its locks waited for, its keys tried
 //! mounting.rs  snapshots as a folder
 //! pipes.rs     what restic reads and prints
@@ -29,6 +30,7 @@ mod failure;
 mod known;
 pub(crate) mod listing;
 mod lock;
+mod meant;
 mod mounting;
 pub(crate) mod nodes;
 mod pipes;

@@ -1,5 +1,6 @@
 //! What `restic backup --json` tells while it saves: how far it is, what it could not read, what became of it.
 
+use super::meant::Meant;
 use crate::Monitor;
 use crate::destination::snapshots::{Lost, Saved};
 use serde_json::Value;
@@ -9,6 +10,7 @@ use serde_json::Value;
 pub(super) struct Report {
     pub saved: Option<Saved>,
     pub lost: Lost,
+    meant: Meant,
     seen: u64,
 }
 
@@ -29,7 +31,7 @@ impl Report {
             Some("error") => {
                 let error = &told["error"];
                 let cause = error["message"].as_str().map(str::to_owned).unwrap_or_else(|| in_words(error));
-                self.lost.add(told["item"].as_str().unwrap_or_default(), cause);
+                self.lost.add(told["item"].as_str().unwrap_or_default(), cause, |path| self.meant.of(path));
             }
             Some("summary") => {
                 let bytes = number("total_bytes_processed");
