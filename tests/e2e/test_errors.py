@@ -145,6 +145,22 @@ class Mistakes(SiteTest):
         self.assertEqual(os.listdir(self.destination()), [])
         self.bam("verify", "latest", "--destination", "roomy")
 
+    def test_a_limit_that_is_met_is_told_as_that(self):
+        """Of open files, whatever was to be opened; of a file's size, which would end the program by a signal."""
+        self.write("sites/default/files/large", os.urandom(1 << 20))
+        os.mkdir(self.destination())
+        # Without a descriptor nothing can be tidied up either: the next run does.
+        for limit, words in ((["--nofile=8"], ("Too many open files", "`ulimit -n`")), (["--fsize=65536"], ("File too large", "`ulimit -f`"))):
+            with self.subTest(limit):
+                self.within = ("prlimit", *limit)
+                result = self.bam("backup", "files", "manual", expect=1)
+                self.assertSays(result, *words)
+                self.assertNotIn("ignore_errors", result.err)
+                self.assertNotIn("free some space", result.err)
+                self.assertNothingMade()
+                self.within = ()
+        self.assertEqual(os.listdir(self.destination()), [])
+
     def test_a_typing_mistake_in_bam_yml(self):
         path = self.path("typo.yml")
         for text, words in [

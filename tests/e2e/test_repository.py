@@ -269,6 +269,18 @@ exec {shutil.which("restic")} "$@"
         self.assertIn("secret", json.dumps(made["notes"]))
         result = self.bam("restore", "latest", "--into", self.path("into"), expect=3, **as_user)
         self.assertSays(result, "1 thing could not be read", "secret")
+        # Of a name that is not UTF-8 restic does not tell the bytes.
+        odd = os.path.join(os.fsencode(self.files), b"odd", b"odd\xff")
+        os.makedirs(os.path.dirname(odd))
+        with open(odd, "wb") as file:
+            os.fchmod(file.fileno(), 0)
+        as_user = self.as_ordinary_user()
+        self.bam("backup", "files", "inc", expect=3, **as_user)
+        new = self.write("sites/default/files/odd/new", "x")
+        as_user = self.as_ordinary_user()
+        self.assertSays(self.bam("restore", "latest", "--yes", expect=3, **as_user), r"odd/odd\xff")
+        self.assertEqual((os.path.exists(odd), os.path.exists(new)), (True, False))
+        shutil.rmtree(os.path.dirname(odd))
         # More than restic's messages about it that are kept.
         locked = [self.write(f"sites/default/files/many/{'long name ' * 20}{number}", "x", mode=0) for number in range(1100)]
         as_user = self.as_ordinary_user()
@@ -341,6 +353,13 @@ class Refused(RepositoryTest):
         os.chmod(programs + "/restic", 0o755)
         result = self.bam("backup", "files", "inc", expect=1, env={**os.environ, "PATH": programs})
         self.assertSays(result, "0.9 is too old")
+        # One that the system gives no thread is there all the same.
+        with open(programs + "/restic", "w") as file:
+            file.write("#!/bin/sh\nprintf 'runtime/cgo: pthread_create failed: Resource temporarily unavailable\\nSIGABRT: abort\\n\\n"
+                       "goroutine 0 [idle]:\\nfs     0x0\\ngs     0x0\\n' >&2\nexit 134\n")
+        result = self.bam("backup", "files", "inc", expect=1, env={**os.environ, "PATH": programs})
+        self.assertSays(result, "cannot run the program restic: runtime/cgo: pthread_create failed", "`ulimit -u`")
+        self.assertNotIn("install", result.err)
 
     def test_a_repository_that_may_only_be_read(self):
         self.fill()

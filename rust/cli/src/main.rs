@@ -39,6 +39,7 @@ use verbs::{
 
 fn main() -> ExitCode {
     bam::environment::protect_memory();
+    signals::outlive_file_limit();
     let matches = help::command().try_get_matches();
     let cli = matches.and_then(|found| Cli::from_arg_matches(&found)).unwrap_or_else(|error| misused(&error));
     let mut output = Output::new(cli.global.json, cli.global.quiet);

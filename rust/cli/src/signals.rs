@@ -3,9 +3,10 @@
 //! work that waits for what never answers (a file system that hangs, a pipe that nobody writes to).
 
 use bam::{Code, Error, Monitor, Result, threads};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::io::Write;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,13 @@ const CANCELLED: i32 = 130;
 
 /// How long cancelled work has to clean up before another signal ends it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Lets a write beyond the limit of a file's size (`ulimit -f`) fail, which is told as any other, where it would end the
+/// program without a word. Programs that we start have the signal as it was.
+pub fn outlive_file_limit() {
+    // Where that is refused, it ends it.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
 
 struct SignalState {
     watching: bool,

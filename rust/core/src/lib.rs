@@ -34,6 +34,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod job;
+mod limits;
 mod long_path;
 pub mod look;
 mod monitor;

@@ -14,8 +14,10 @@ pub use fact::Fact;
 
 use crate::archive::show;
 use crate::config::by_shape;
+use crate::limits;
 use crate::regular::Irregular;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -109,6 +111,9 @@ impl Error {
     #[must_use]
     pub fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         self = self.caused_by(&cause);
+        // Whatever was tried: the limit is met, and not what was tried.
+        let met = (&cause as &dyn Any).downcast_ref::<io::Error>().and_then(limits::met);
+        self.hint = self.hint.or_else(|| met.map(str::to_owned));
         self.source = Some(Box::new(cause));
         self
     }
@@ -293,6 +298,9 @@ fn code_of(cause: &io::Error) -> Code {
 fn hint_of(cause: &io::Error) -> Option<&'static str> {
     if Irregular::is(cause) {
         return Some("find out who put it there, and name a file, or put one in its place");
+    }
+    if let Some(hint) = limits::met(cause) {
+        return Some(hint);
     }
     match (code_of(cause), cause.raw_os_error().map(rustix::io::Errno::from_raw_os_error)) {
         (Code::Space, _) => Some("free some space or choose another folder, then run it again"),
@@ -498,5 +506,8 @@ mod tests {
         assert!(hint(Errno::ROFS).contains("read-only"));
         assert!(hint(Errno::ACCESS).contains("access"));
         assert_eq!(of(Errno::ROFS).code(), Code::Permission);
+        assert!(hint(Errno::MFILE).contains("ulimit -n") && hint(Errno::FBIG).contains("ulimit -f"));
+        let other = Error::new(Code::Unsupported, "cannot run it").because(io::Error::from(Errno::NFILE));
+        assert!(other.next_step().is_some_and(|hint| hint.contains("ulimit -n")));
     }
 }

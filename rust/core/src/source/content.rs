@@ -1,6 +1,7 @@
 //! The content of one file: its holes, reading it without disturbing the page cache, and whether it changed meanwhile.
 
 use super::attributes;
+use super::unread::not_read;
 use super::walk::{Place, id, open};
 use crate::archive::{Attribute, EntryKind, Segment, plan_segments};
 use crate::{Error, Monitor};
@@ -262,9 +263,7 @@ impl Read for Body<'_> {
                     return Ok(0);
                 }
                 Err(cause) => {
-                    return Err(Error::io("cannot read", self.path, cause.into())
-                        .hint("check the disk, exclude the file, or set ignore_errors in the profile")
-                        .into());
+                    return Err(not_read(Error::io("cannot read", self.path, cause.into())).into());
                 }
             };
             if got == 0 && most > 0 {

@@ -1,6 +1,7 @@
 //! Which paths a backup could not read, in bounded memory: where there are too many, the folder that they lie in stands for
 //! them. So a restore leaves rather more than was lost, and never less.
 
+use crate::{Code, Error};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many paths are kept, of either kind.
@@ -120,6 +121,17 @@ fn cost(path: &[u8]) -> usize {
     let plain = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._-/".contains(byte);
     let plain = path.iter().filter(plain).count();
     plain + 3 * (path.len() - plain) + 1
+}
+
+/// What was not read of the site's files, with what to do where nothing better is known.
+pub(crate) fn not_read(error: Error) -> Error {
+    match (error.code(), error.next_step()) {
+        (Code::Permission, _) => error.hint(
+            "give the user who runs this access to it, exclude it, or set ignore_errors in the profile to go on without it",
+        ),
+        (_, None) => error.hint("check the disk, exclude the file, or set ignore_errors in the profile"),
+        _ => error,
+    }
 }
 
 #[cfg(test)]

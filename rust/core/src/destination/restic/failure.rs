@@ -1,8 +1,7 @@
 //! What restic says when it fails, as errors.
 
 use super::access::Access;
-use crate::look;
-use crate::{Code, Error, Fact};
+use crate::{Code, Error, Fact, limits, look};
 use std::process::ExitStatus;
 
 /// Why restic did not do it.
@@ -36,7 +35,8 @@ pub(super) fn why(status: ExitStatus, said: &str) -> Why {
         _ if said.contains("already locked") => Why::Locked,
         _ if said.contains("repository does not exist") || is_absent(&said) => Why::Absent,
         _ if is_damage(&said) => Why::Damaged,
-        _ if said.contains("unable to create lock") => Why::ReadOnly,
+        // Not for want of room, say.
+        _ if said.contains("unable to create lock") && limits::told(&said).is_none() => Why::ReadOnly,
         _ if said.contains("unable to remove") && is_refusal(&said) => Why::Guarded,
         _ => Why::Other,
     }
@@ -172,20 +172,25 @@ impl Access {
             Why::Other if is_cut(&said.to_ascii_lowercase()) && self.is_on_this_machine() => {
                 self.damaged(&words)
             }
-            Why::Other if said.contains("no space left on device") => {
+            Why::Other
+                if said.contains("no space left on device") || said.contains("disk quota exceeded") =>
+            {
                 Error::new(Code::Space, format!("the repository {place} has no room: {words}"))
                     .hint("free some space there")
             }
-            Why::Other if status.code().is_none() => {
+            Why::Other if limits::crash(said).is_none() && status.code().is_none() => {
                 Error::new(Code::Destination, format!("restic was ended from outside ({status}) at {place}"))
             }
-            Why::Other => match reason(said) {
-                Some(reason) => {
-                    let reason = self.without_secrets(reason);
-                    Error::new(Code::Destination, format!("cannot open the repository {place}: {reason}"))
-                }
-                None => Error::new(Code::Destination, format!("restic failed at {place}: {words}")),
-            },
+            Why::Other => {
+                let error = match reason(said) {
+                    Some(reason) => {
+                        let reason = self.without_secrets(reason);
+                        Error::new(Code::Destination, format!("cannot open the repository {place}: {reason}"))
+                    }
+                    None => Error::new(Code::Destination, format!("restic failed at {place}: {words}")),
+                };
+                limits::told(&words).into_iter().fold(error, Error::hint)
+            }
         };
         error.with(Fact::Destination, &self.id)
     }
@@ -250,8 +255,11 @@ fn holder(said: &str) -> String {
 }
 
 /// What it said last, in one line: without where in its program it was, and, where it says anything else, without what it
-/// tried again.
-fn last_words(said: &str) -> String {
+/// tried again. Where its runtime ended it, why that did.
+pub(super) fn last_words(said: &str) -> String {
+    if let Some(first) = limits::crash(said) {
+        return first.to_owned();
+    }
     let lines: Vec<&str> = said.lines().collect();
     // A function's name, and below it, indented, the line that it was at.
     let is_trace =
@@ -292,6 +300,11 @@ mod tests {
             why(guarded.replace("403 Forbidden (403)", "403").as_str()) == Why::Guarded
                 && why(by_name) != Why::Guarded
         );
+        let lock = "unable to create lock in backend: ";
+        assert_eq!(why(&format!("{lock}open /r/locks/x: permission denied")), Why::ReadOnly);
+        for room in ["write /r/locks/x: no space left on device", "open /r/locks/x: too many open files"] {
+            assert_eq!(why(&format!("{lock}{room}")), Why::Other);
+        }
         assert_eq!(
             why("unable to remove <snapshot/73a674b082> from the repository\nno route to host"),
             Why::Other

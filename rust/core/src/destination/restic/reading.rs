@@ -47,7 +47,7 @@ impl Output {
         }
         let error = self.access.explain(status, &self.running.said());
         let error = match error.code() {
-            Code::Destination => error.hint(
+            Code::Destination if error.next_step().is_none() => error.hint(
                 "`bam verify` tells whether the repository is damaged; where the backup has another copy, --destination names its place",
             ),
             Code::Integrity => error.of_bytes(),

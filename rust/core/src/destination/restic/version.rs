@@ -1,7 +1,8 @@
 //! Which restic there is: found, and of a version that fits.
 
+use super::failure;
 use crate::child::cannot_run;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, limits};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -22,9 +23,7 @@ pub(super) fn check_version() -> Result<()> {
             let printed = crate::environment::clean(&mut command).output();
             let printed = printed.map_err(|cause| cannot_run(PROGRAM, INSTALL, cause))?;
             let text = String::from_utf8_lossy(&printed.stdout).into_owned();
-            let found = version(&text).ok_or_else(|| {
-                Error::new(Code::Unsupported, "the program restic does not tell its version").hint(INSTALL)
-            })?;
+            let found = version(&text).ok_or_else(|| untold(&String::from_utf8_lossy(&printed.stderr)))?;
             *FOUND.get_or_init(|| found)
         }
     };
@@ -33,6 +32,18 @@ pub(super) fn check_version() -> Result<()> {
         return Err(Error::new(Code::Unsupported, text).hint(INSTALL));
     }
     Ok(())
+}
+
+/// It is there and does not tell its version.
+fn untold(said: &str) -> Error {
+    let words = failure::last_words(said);
+    let text = match limits::crash(said) {
+        Some(_) => "cannot run the program restic",
+        None => "the program restic does not tell its version",
+    };
+    let error = Error::new(Code::Unsupported, text);
+    let error = if words.is_empty() { error } else { error.caused_by(&words) };
+    error.hint(limits::told(&words).unwrap_or("`restic version` shows why; it must be 0.14 or newer"))
 }
 
 /// Of `restic 0.14.0 compiled with go1.19.8 on linux/amd64`.

@@ -17,9 +17,9 @@ use crate::job::backup::write::{Wrote, dump};
 use crate::job::member_path::below;
 use crate::source::database::DumpReport;
 use crate::source::files::{FileTree, TreeReport};
-use crate::source::unread::Unread;
+use crate::source::unread::{Unread, not_read};
 use crate::threads::spawn_scoped;
-use crate::{Code, Error, Monitor, NoteKind, Result};
+use crate::{Code, Error, Monitor, NoteKind, Result, limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -396,9 +396,12 @@ fn tell_lost(lost: &Lost, ignore_errors: bool, monitor: &Monitor) -> Result<()> 
             monitor.note_more(NoteKind::Missing, lost.further);
             Ok(())
         }
-        Some((path, cause)) => Err(Error::of_path(Code::Permission, Path::new(path), format!("cannot be read: {cause}")).hint(
-            "give the user who runs this access to it, exclude it, or set ignore_errors in the profile to go on without it",
-        )),
+        Some((path, cause)) => {
+            let refused = cause.ends_with("permission denied") || cause.ends_with("operation not permitted");
+            let code = if refused { Code::Permission } else { Code::Io };
+            let error = Error::of_path(code, Path::new(path), format!("cannot be read: {cause}"));
+            Err(not_read(limits::told(cause).into_iter().fold(error, Error::hint)))
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What did not go as planned on a walk, and what is said of it.
 
 use crate::archive::show;
-use crate::source::unread::Unread;
+use crate::source::unread::{Unread, not_read};
 use crate::{Error, Monitor, NoteKind, Result};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -89,7 +89,5 @@ pub fn lost(
         return Ok(());
     }
     let absolute = base.join(OsStr::from_bytes(path));
-    Err(Error::io("cannot read", &absolute, cause.into()).hint(
-        "give the user who runs this access to it, exclude it, or set ignore_errors in the profile to go on without it",
-    ))
+    Err(not_read(Error::io("cannot read", &absolute, cause.into())))
 }
