@@ -162,7 +162,10 @@ impl Made {
     /// Remembers that one is about to be erased at these places.
     fn begin(&mut self, file: &str, id: BackupId, at: &[&str], everywhere: bool) {
         let Some(name) = plain_name(file) else { return };
-        if !self.known.contains_key(&name) {
+        // What another user made under this name before it is of no interest any more.
+        let is_it = |known: &Value| known["encryption"].is_string() || known["id"] == id.0;
+        if !self.known.get(&name).is_some_and(is_it) {
+            self.known.shift_remove(&name);
             self.make_room();
             self.known.insert(name.clone(), json!({ "id": id.0 }));
         }
