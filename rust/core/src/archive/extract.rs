@@ -5,9 +5,11 @@
 //! `..` are refused, devices are skipped. Set-user-ID bits are dropped unless asked for.
 
 mod metadata;
+mod names;
 
 use super::attributes::Attributes;
 use super::beneath::{make_dir_all, open_dir};
+use super::later::Later;
 use super::pending::Pending;
 use super::place::{
     LOOK, Place, in_place_of_root, leads_out, make_folder, refuse_climbing, refuse_deep, replacing, split,
@@ -58,9 +60,14 @@ pub struct ExtractReport {
     pub bytes: u64,
     /// Members that cannot be restored by design (devices, fifos, unknown types).
     pub skipped: u64,
-    /// Hard links whose content was not selected or is not in the archive. Each has a note.
+    /// Hard links whose content was not selected, and not found by [`Extractor::complete`]. The first have notes.
     pub missing: u64,
+    /// Their paths in the archive; no more than [`WAITING_NAMED`].
+    pub waiting: Vec<Vec<u8>>,
 }
+
+/// How many hard links without content a report names.
+const WAITING_NAMED: usize = 1000;
 
 /// Chooses members and says where they go; `None` leaves a member out.
 type Select<'a> = Box<dyn FnMut(&[u8]) -> Option<Place> + 'a>;
@@ -76,6 +83,8 @@ pub struct Extractor<'a> {
     parent: Option<(Place, Arc<OwnedFd>)>,
     /// What folders get at the end, when nothing disturbs their times any more.
     folders: Pending,
+    /// Hard links whose content is not there yet.
+    later: Later,
     /// Kinds of attributes that were told not to be restored.
     told: Vec<&'static str>,
     report: ExtractReport,
@@ -119,6 +128,7 @@ impl<'a> Extractor<'a> {
             monitor,
             parent: None,
             folders: Pending::new(),
+            later: Later::new(),
             told: Vec::new(),
             report: ExtractReport::default(),
         })
@@ -180,6 +190,7 @@ impl<'a> Extractor<'a> {
 
     /// Gives folders their modes, owners and times, the innermost first.
     pub fn finish(mut self) -> Result<ExtractReport> {
+        self.tell_waiting()?;
         let folders = std::mem::replace(&mut self.folders, Pending::new());
         folders.each_back(&mut |place, attributes, extras| {
             self.monitor.check()?;
@@ -196,6 +207,7 @@ impl<'a> Extractor<'a> {
             if let Err(e) = make_folder(dir.as_fd(), name) {
                 return Err(self.failed("cannot make the folder", &place, e));
             }
+            self.later.forget(&place)?;
         }
         self.folders.set(&place, attributes, &entry.extras.attributes)
     }
@@ -217,69 +229,6 @@ impl<'a> Extractor<'a> {
         });
         self.report.symlinks += 1;
         made.map_err(|e| self.failed("cannot make the symbolic link", place, e))
-    }
-
-    fn hard_link(
-        &mut self,
-        entry: &Entry,
-        place: &Place,
-        target: &[u8],
-        attributes: Attributes,
-    ) -> Result<()> {
-        refuse_climbing(target, &entry.path)?;
-        let (parent, name) = split(place).ok_or_else(|| in_place_of_root(entry))?;
-        let first = (self.select)(target);
-        if first.as_ref() == Some(place) {
-            return Ok(());
-        }
-        let content = match &first {
-            Some(first) => self.open_first(first).map_err(|e| self.failed("cannot open", first, e))?,
-            None => None,
-        };
-        let Some((first_dir, first_name, content)) = content else {
-            let text = format!(
-                "{} has its content under {}, which is not being restored or not in the archive",
-                show(&entry.path),
-                show(target)
-            );
-            self.monitor.note(NoteKind::Missing, text);
-            self.report.missing += 1;
-            return Ok(());
-        };
-        let dir = self.parent(entry, parent, attributes)?;
-        let mut was_folder = false;
-        let linked = replacing(&dir, name, &mut was_folder, || {
-            fs::linkat(&first_dir, &first_name, &dir, name, AtFlags::empty())
-        });
-        self.report.files += 1;
-        self.replaced(place, was_folder)?;
-        match linked {
-            Ok(()) => Ok(()),
-            // Other file system, too many names, no such thing here: a copy is the next best.
-            Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => {
-                let size = content.metadata().at("cannot look at", &self.path(place))?.len();
-                let whole = [Segment { offset: 0, len: size }];
-                self.report.files -= 1;
-                let mut content = std::io::BufReader::new(content);
-                self.file(entry, place, &whole, None, &mut content, attributes)
-            }
-            Err(e) => Err(self.failed("cannot link", place, e)),
-        }
-    }
-
-    /// The file that a hard link names, with its folder; `None` when there is none.
-    fn open_first(&self, first: &Place) -> Result<Option<(OwnedFd, Vec<u8>, File)>, Errno> {
-        let Some((parent, name)) = split(first) else { return Ok(None) };
-        let opened = open_dir(self.root(first)?, &parent.path).and_then(|dir| {
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let file = fs::openat(&dir, name, flags, Mode::empty())?;
-            let regular = fs::FileType::from_raw_mode(fs::fstat(&file)?.st_mode).is_file();
-            Ok(regular.then(|| (dir, name.to_vec(), File::from(file))))
-        });
-        match opened {
-            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::XDEV) => Ok(None),
-            other => other,
-        }
     }
 
     fn file(
@@ -390,7 +339,8 @@ impl<'a> Extractor<'a> {
             self.folders.forget(place)?;
             self.parent.take_if(|(at, _)| at.root == place.root && at.path.starts_with(&place.path));
         }
-        Ok(())
+        // What comes last counts.
+        self.later.forget(place)
     }
 
     fn root(&self, place: &Place) -> Result<BorrowedFd<'_>, Errno> {

@@ -14,6 +14,7 @@ mod extras;
 mod field;
 mod gaps;
 mod header;
+mod later;
 mod layout;
 mod manifest;
 pub mod outline;

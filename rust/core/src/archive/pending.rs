@@ -20,13 +20,10 @@ impl Pending {
 
     fn open(&mut self) -> rusqlite::Result<&Connection> {
         if self.database.is_none() {
-            let database = Connection::open("")?;
-            database.execute_batch(
-                "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; \
-                 CREATE TABLE folders (root INTEGER, path BLOB, mode INTEGER, uid INTEGER, gid INTEGER, \
-                 seconds INTEGER, nanos INTEGER, extras BLOB, PRIMARY KEY (root, path)) WITHOUT ROWID; BEGIN;",
-            )?;
-            self.database = Some(database);
+            self.database = Some(opened(
+                "CREATE TABLE folders (root INTEGER, path BLOB, mode INTEGER, uid INTEGER, gid INTEGER, \
+                 seconds INTEGER, nanos INTEGER, extras BLOB, PRIMARY KEY (root, path)) WITHOUT ROWID;",
+            )?);
         }
         self.database.as_ref().ok_or(rusqlite::Error::InvalidQuery)
     }
@@ -86,10 +83,22 @@ impl Pending {
     }
 }
 
-fn kept<T>(work: impl FnOnce() -> rusqlite::Result<T>) -> Result<T> {
+/// A database that goes with the process, with these tables.
+pub(super) fn temporary(tables: &str) -> Result<Connection> {
+    kept(|| opened(tables))
+}
+
+fn opened(tables: &str) -> rusqlite::Result<Connection> {
+    let database = Connection::open("")?;
+    database.execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")?;
+    database.execute_batch(tables)?;
+    database.execute_batch("BEGIN;")?;
+    Ok(database)
+}
+
+pub(super) fn kept<T>(work: impl FnOnce() -> rusqlite::Result<T>) -> Result<T> {
     work().map_err(|cause| {
-        Error::new(Code::Io, "cannot keep the list of folders in the folder for temporary files")
-            .because(cause)
+        Error::new(Code::Io, "cannot keep lists in the folder for temporary files").because(cause)
     })
 }
 

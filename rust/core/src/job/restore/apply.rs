@@ -17,7 +17,7 @@ use crate::job::scope;
 use crate::look;
 use crate::source::database::{LoadReport, LoadSettings, Replacement};
 use crate::source::unread_tables;
-use crate::{Code, Error, Monitor, Result, threads};
+use crate::{Code, Error, Monitor, NoteKind, Result, threads};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -148,11 +148,12 @@ pub fn check_tables<'n>(
 pub fn tar(
     target: &Target<'_>,
     journal: &mut Journal,
-    input: Box<dyn Read + Send>,
+    opened: &Opened,
     survey: Option<Layout>,
     monitor: &Arc<Monitor>,
 ) -> Result<Applied> {
-    let mut reader = Reader::of(Box::new(input));
+    let mut reader = Reader::of(Box::new(opened.decode()?));
+    let foreign = survey.is_some();
     let (layout, first) = begin(&mut reader, survey, target.folder.is_some())?;
     check_layout(target, &layout)?;
     let folders = Folders::of(target, &layout, true, monitor)?;
@@ -191,9 +192,12 @@ pub fn tar(
         let stays = looked == Looked::Stays || folders.is_link_that_stays(entry);
         Ok(stays || folders.has_a_better_one(entry)?)
     })?;
+    drop(reader);
     unlinked.tell(false, monitor);
     let mut journal = journal.borrow_mut();
-    applied.add_extract(&extractor.finish()?);
+    complete(&mut extractor, opened, foreign, monitor)?;
+    let report = extractor.finish()?;
+    applied.add_extract(&report);
     if let Some(error) = wanted_root.get().and_then(|root| refused.remove(&root)) {
         return Err(error);
     }
@@ -202,8 +206,53 @@ pub fn tar(
         journal.leave(&live, target.document, monitor)?;
     }
     stay.extend(folders.stay()?);
+    stay.extend(in_place_of_waiting(&report, &folders, &layout, monitor)?);
     applied.stay = stay;
     Ok(applied)
+}
+
+/// A second pass over the archive, where hard links are restored and the first names of their files are not, which have the
+/// content. That is only known when they come.
+pub fn complete(
+    extractor: &mut Extractor<'_>,
+    opened: &Opened,
+    foreign: bool,
+    monitor: &Monitor,
+) -> Result<()> {
+    if !extractor.waits()? {
+        return Ok(());
+    }
+    let mut reader =
+        opened.members_around(&mut |path| extractor.waits_for(path).unwrap_or(true), false, monitor)?;
+    if foreign {
+        reader.forgive_no_end_mark();
+    }
+    extractor.complete(&mut reader)
+}
+
+/// What stays, as [`Folders::stay`] says it, as the archive has hard links in its place whose content it lacks.
+pub fn in_place_of_waiting(
+    report: &ExtractReport,
+    folders: &Folders<'_>,
+    layout: &Layout,
+    monitor: &Monitor,
+) -> Result<Vec<PathBuf>> {
+    if report.missing == 0 {
+        return Ok(Vec::new());
+    }
+    monitor.note(NoteKind::Info, "where the site has files of these names, they stay");
+    if report.missing > report.waiting.len() as u64 {
+        // Too many to name: whatever the backup lacks.
+        return folders.live().iter().map(|root| look::real_as_far(root)).collect();
+    }
+    let places = report.waiting.iter().filter_map(|path| folders.place(layout.part(path)));
+    places
+        .map(|place| {
+            let live = folders.live_path(&place);
+            let (parent, name) = (live.parent().unwrap_or(&live), live.file_name().unwrap_or_default());
+            Ok(look::real_as_far(parent)?.join(name))
+        })
+        .collect()
 }
 
 /// Stages a new folder beside each live one. Those that cannot be replaced are no failure where they lie in another, as

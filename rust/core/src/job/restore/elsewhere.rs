@@ -212,16 +212,10 @@ impl Claimed {
         if self.drill {
             journal = journal.of_a_drill();
         }
-        let staged = self.stage(&target, &mut journal).and_then(|staged| {
-            let plain = opened.decode()?;
-            match (&staged, opened.kind()) {
-                (Some(folder), Some(kind)) if database => write_dump(folder, kind, plain, monitor),
-                (None, _) if database => apply::database(&target, &mut journal, plain, monitor),
-                _ => {
-                    let files = opened.kind() == Some(Kind::Tar);
-                    self.extract(&target, &mut journal, plain, survey, files, staged.as_deref(), monitor)
-                }
-            }
+        let staged = self.stage(&target, &mut journal).and_then(|staged| match (&staged, opened.kind()) {
+            (Some(folder), Some(kind)) if database => write_dump(folder, kind, opened.decode()?, monitor),
+            (None, _) if database => apply::database(&target, &mut journal, opened.decode()?, monitor),
+            _ => self.extract(&target, &mut journal, opened, survey, staged.as_deref(), monitor),
         });
         let staged =
             staged.and_then(|applied| journal.check(&self.document, &keep, monitor).map(|()| applied));
@@ -259,19 +253,18 @@ impl Claimed {
         Ok(Some(tree.staged().to_owned()))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one step of `put`, told apart for reading")]
     fn extract(
         &self,
         target: &Target<'_>,
         journal: &mut Journal,
-        plain: Box<dyn Read + Send>,
+        opened: &Opened,
         survey: Option<Layout>,
-        files: bool,
         folder: Option<&Path>,
         monitor: &Arc<Monitor>,
     ) -> Result<Applied> {
-        let mut reader = Reader::of(Box::new(plain));
-        let (layout, first) = apply::begin(&mut reader, survey, files)?;
+        let mut reader = Reader::of(Box::new(opened.decode()?));
+        let foreign = survey.is_some();
+        let (layout, first) = apply::begin(&mut reader, survey, opened.kind() == Some(Kind::Tar))?;
         let mut applied = Applied::default();
         let mut load = None;
         if let (Layout::Site(site), Some(connection)) = (&layout, &self.connection) {
@@ -295,8 +288,9 @@ impl Claimed {
             Ok(false)
         };
         apply::members(&layout, first, &mut reader, &mut extractor, load, &mut look)?;
-        let report = extractor.finish()?;
-        applied.add_extract(&report);
+        drop(reader);
+        apply::complete(&mut extractor, opened, foreign, monitor)?;
+        applied.add_extract(&extractor.finish()?);
         if let (Layout::Site(site), Some(folder)) = (&layout, folder) {
             let path = folder.join("MANIFEST.ini");
             fs::write(&path, site.manifest.to_string()).at("cannot write", &path)?;

@@ -572,23 +572,34 @@ impl<'t> Folders<'t> {
 
     /// Whether the backup says that it lacks what this member should be, or the end of it.
     fn is_unread(&self, entry: &Entry) -> bool {
-        self.target.recorded.is_some_and(|recorded| recorded.unread.contains(&entry.path))
+        let content = match &entry.kind {
+            EntryKind::Hardlink(first) => first,
+            _ => &entry.path,
+        };
+        self.target.recorded.is_some_and(|recorded| recorded.unread.contains(content))
     }
 
-    /// Whether a member is a file that could not be read to its end, in whose place the site has one: that stays.
+    /// Whether a member is a file that could not be read to its end, or a further name of one, in whose place the site has
+    /// one: that stays.
     ///
     /// # Errors
     ///
     /// It cannot be looked at.
     pub fn has_a_better_one(&self, entry: &Entry) -> Result<bool> {
-        let is_file = matches!(entry.kind, EntryKind::File { .. } | EntryKind::Sparse { .. });
+        let is_name = matches!(entry.kind, EntryKind::Hardlink(_));
+        let is_file = is_name || matches!(entry.kind, EntryKind::File { .. } | EntryKind::Sparse { .. });
         if !is_file || !self.is_unread(entry) {
             return Ok(false);
         }
-        match self.place(self.layout.part(&entry.path)) {
-            Some(place) => look::exists(&self.live_path(&place)),
-            None => Ok(false),
+        let Some(place) = self.place(self.layout.part(&entry.path)) else { return Ok(false) };
+        let live = self.live_path(&place);
+        let there = look::exists(&live)?;
+        if there && is_name {
+            // The backup records the first name alone.
+            let parent = look::real_as_far(live.parent().unwrap_or(&live))?;
+            self.links.borrow_mut().push(parent.join(live.file_name().unwrap_or_default()));
         }
+        Ok(there)
     }
 
     /// The live path of a place.

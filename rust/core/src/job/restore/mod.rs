@@ -376,7 +376,7 @@ fn stage(
     let applied = match kind {
         SourceType::Database => apply::dump(target, journal, opened, monitor)?,
         _ if ask.paths.is_empty() && ask.tables.is_empty() => {
-            apply::tar(target, journal, opened.decode()?, survey, monitor)?
+            apply::tar(target, journal, opened, survey, monitor)?
         }
         _ => partial::stage(target, journal, opened, survey, &ask.paths, monitor)?,
     };

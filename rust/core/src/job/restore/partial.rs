@@ -7,7 +7,7 @@ use super::keep;
 use super::swap_path::{NEW, PathSwap};
 use super::target::Target;
 use super::unlinked::{Looked, Unlinked};
-use crate::archive::{EntryKind, Extractor, Input, Layout, Member, Part, Place, Reader, show, unshow};
+use crate::archive::{Extractor, Input, Layout, Member, Part, Place, Reader, show, unshow};
 use crate::job::member_path::join;
 use crate::job::open::Opened;
 use crate::job::open::suggestions::Suggestions;
@@ -33,6 +33,7 @@ pub fn stage(
     paths: &[PathBuf],
     monitor: &Arc<Monitor>,
 ) -> Result<Applied> {
+    let foreign = survey.is_some();
     let (reader, layout, first) = begin(target, opened, survey, target.folder.is_some())?;
     let folders = Folders::of(target, &layout, false, monitor)?;
     let wanted = Wanted::of(target, &folders, &layout, paths)?;
@@ -48,8 +49,6 @@ pub fn stage(
     let mut extractor = Extractor::new(&roots, target.extract_options(), monitor, place)?;
     let (mut unlinked, mut applied) = (Unlinked::default(), Applied::default());
     let mut not_swapped = BTreeSet::new();
-    // Names whose content the archive has under a path that is not wanted.
-    let mut linked: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut next = first.map_or_else(|| reader.next_member(), |member| Ok(Some(member)))?;
     while let Some(member) = next {
         let path = &member.entry.path;
@@ -58,10 +57,6 @@ pub fn stage(
                 let loaded = apply::load_member(target, journal, &mut reader, Some(opened), monitor)?;
                 applied.add_load(loaded);
             }
-        } else if let (EntryKind::Hardlink(content), Some(_)) = (&member.entry.kind, place(path))
-            && place(content).is_none()
-        {
-            linked.insert(path.clone(), content.clone());
         } else {
             let before = place(path);
             // Who names the very path wants what there is.
@@ -95,12 +90,12 @@ pub fn stage(
         }
         next = reader.next_member()?;
     }
-    applied.add_extract(&extractor.finish()?);
+    drop(reader);
+    apply::complete(&mut extractor, opened, foreign, monitor)?;
+    let report = extractor.finish()?;
+    applied.add_extract(&report);
     applied.stay = folders.stay()?;
-    let roots: Vec<&Path> = holders.iter().map(PathBuf::as_path).collect();
-    if !linked.is_empty() {
-        fetch_linked(target, opened, &roots, &place, &linked, monitor, &mut applied)?;
-    }
+    applied.stay.extend(apply::in_place_of_waiting(&report, &folders, &layout, monitor)?);
     wanted.check(opened.file())?;
     settle(journal, &not_swapped, target, monitor)?;
     unlinked.tell(false, monitor);
@@ -139,43 +134,6 @@ pub fn begin(
     let (layout, first) = apply::begin(&mut reader, survey, files)?;
     apply::check_layout(target, &layout)?;
     Ok((Some(reader), layout, first))
-}
-
-/// A second pass for names whose content lies under a path that is not wanted: that goes beside them meanwhile.
-fn fetch_linked(
-    target: &Target<'_>,
-    opened: &Opened,
-    roots: &[&Path],
-    place: &dyn Fn(&[u8]) -> Option<Place>,
-    linked: &BTreeMap<Vec<u8>, Vec<u8>>,
-    monitor: &Arc<Monitor>,
-    applied: &mut Applied,
-) -> Result<()> {
-    let contents: BTreeMap<&[u8], Place> = linked
-        .iter()
-        .enumerate()
-        .filter_map(|(number, (name, content))| {
-            let root = place(name)?.root;
-            Some((content.as_slice(), Place { root, path: format!("content-{number}").into_bytes() }))
-        })
-        .collect();
-    let select = |path: &[u8]| match contents.get(path) {
-        Some(beside) => Some(beside.clone()),
-        None => place(path).filter(|_| linked.contains_key(path)),
-    };
-    let either = &mut |path: &[u8]| contents.contains_key(path) || linked.contains_key(path);
-    let mut reader = opened.members_around(either, false, monitor)?;
-    let mut extractor = Extractor::new(roots, target.extract_options(), monitor, select)?;
-    let mut extras = 0;
-    while let Some(member) = reader.next_member()? {
-        // The archive's own links among the contents come out as what they are.
-        extras += u64::from(contents.contains_key(member.entry.path.as_slice()));
-        extractor.take(&member, &mut reader)?;
-    }
-    let report = extractor.finish()?;
-    applied.add_extract(&report);
-    applied.files = applied.files.saturating_sub(extras);
-    Ok(())
 }
 
 /// The live paths that are wanted.
