@@ -1,5 +1,6 @@
 """File trees as they really are, through `bam backup` and `bam restore`."""
 
+import io
 import json
 import os
 import random
@@ -408,6 +409,66 @@ class Trees(SiteTest):
                         self.assertEqual(file.read(), "good")
                 for path in locked:
                     os.unlink(os.path.join(self.root, path))
+
+    def test_where_the_archive_lacks_the_content_of_names_the_sites_files_stay(self):
+        for many in (1, 1100):
+            names = [f"sub/name {number}" for number in range(many)]
+            plain = self.path(f"{many}.tar")
+            with tarfile.open(plain, "w") as tar:
+                def link(name, to):
+                    entry = tarfile.TarInfo(name)
+                    entry.type, entry.linkname = tarfile.LNKTYPE, to
+                    tar.addfile(entry)
+
+                def add(name, text):
+                    entry = tarfile.TarInfo(name)
+                    entry.size = len(text)
+                    tar.addfile(entry, io.BytesIO(text))
+                # Its content comes later.
+                link("sub/early", "sub/late")
+                for name in names:
+                    link(name, "sub/nowhere")
+                for name in ("sub/late", "top"):
+                    add(name, b"backed up")
+                # What comes last counts.
+                link("sub/again", "sub/nowhere")
+                add("sub/again", b"the newest")
+            for how in (["--yes"], ["--path", "sub", "--yes"], ["--into", self.path(f"into {many}")]):
+                with self.subTest(many=many, how=how):
+                    for name in names + ["sub/other", "sub/late", "sub/again"]:
+                        self.write("sites/default/files/" + name, "of the site")
+                    said = self.bam("restore", "--file", plain, "--source", "files", "--unauthenticated", *how, expect=3)
+                    self.assertSays(said, "sub/name 0 has its content under sub/nowhere, which was not found")
+                    self.assertEqual("likewise 1090 more" in said.err, many > 1)
+                    elsewhere = how[0] == "--into"
+                    self.assertEqual("they stay" in said.err, not elsewhere)
+                    where = how[1] if elsewhere else self.files
+                    for name, text in (("sub/early", "backed up"), ("sub/late", "backed up"), ("sub/again", "the newest")):
+                        with open(os.path.join(where, name)) as file:
+                            self.assertEqual(file.read(), text, name)
+                    for name in names:
+                        self.assertNotEqual(os.path.exists(os.path.join(where, name)), elsewhere, name)
+                    # Of too many to be named the folder stays with all that is in it.
+                    self.assertEqual(os.path.exists(os.path.join(where, "sub/other")), many > 1 and not elsewhere)
+
+    def test_a_further_name_of_a_file_that_was_not_read_to_its_end_stays(self):
+        self.write("sites/default/files/first", "the half of it")
+        os.link(self.files + "/first", self.files + "/second")
+        made = self.backup("files")
+        os.mkdir(self.path("copy"))
+        copy = os.path.join(self.path("copy"), made["file"])
+        shutil.copy(made["path"], copy)
+        with open(made["path"] + ".info") as file, open(copy + ".info", "w") as out:
+            # What proves it goes.
+            out.writelines(line for line in file if not line.startswith("bam_hmac"))
+            out.write('bam_missing = "1"\nbam_unread = "first"\n')
+        for name in ("first", "second"):
+            os.unlink(os.path.join(self.files, name))
+            self.write("sites/default/files/" + name, "all of it")
+        self.bam("restore", "--file", copy, "--source", "files", "--unauthenticated", "--yes", expect=3)
+        for name in ("first", "second"):
+            with open(os.path.join(self.files, name)) as file:
+                self.assertEqual(file.read(), "all of it", name)
 
     def test_no_folder_takes_the_place_of_a_link_to_nothing(self):
         """It may lead to a disk that is not mounted."""

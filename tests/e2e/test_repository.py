@@ -536,6 +536,33 @@ class WholeSite(RepositoryTest):
             self.bam("restore", "latest", "--destination", place, "--yes", expect=3)
             self.assertEqual((tree(storage), tree(self.private), tree(self.files)), before, place)
 
+    def test_a_file_whose_first_name_is_not_restored_comes_by_its_others(self):
+        """An archive has its content by the first name alone: that may be code, or what comes back by another path."""
+        self.init()
+        os.makedirs(self.root + "/modules/m")
+        os.makedirs(self.files + "/zz/deep")
+        for path in (self.root + "/modules/m/logo", self.private + "/f"):
+            with open(path, "w") as file:
+                file.write(path)
+        os.symlink(self.private, self.files + "/a")
+        names = ["zz/logo", "zz/deep/logo too", "zz/h"]
+        for first, name in zip(["/site/modules/m/logo", "/site/modules/m/logo", "/private/f"], names):
+            os.link(self.top + first, os.path.join(self.files, name))
+        os.utime(self.files + "/zz", (1_111_111_111, 1_111_111_111))
+        before = tree(self.files), tree(self.private)
+        self.bam("backup", "archive", "inc,manual")
+        for place in ("manual", "inc"):
+            for what in ([], ["--code"], ["--path", "sites/default/files/zz"]):
+                with self.subTest(place=place, what=what):
+                    for name in names:
+                        os.unlink(os.path.join(self.files, name))
+                    with open(self.files + "/zz/h", "w") as file:
+                        file.write("spoiled")
+                    self.bam("restore", "latest", "--destination", place, "--yes", *what)
+                    # As further names of each other they come back, too.
+                    self.assertEqual((tree(self.files), tree(self.private)), before)
+            self.bam("drill", "latest", "--destination", place)
+
     def test_files_that_are_not_there_are_missing(self):
         self.init()
         shutil.move(self.private, self.path("away"))

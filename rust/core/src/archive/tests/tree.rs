@@ -73,6 +73,51 @@ fn paths_longer_than_any_system_call_takes() {
 }
 
 #[test]
+fn names_of_what_is_not_extracted_get_its_content_by_a_second_pass() {
+    let link = |path: &str, target: &str| bare(path, EntryKind::Hardlink(target.into()));
+    let tar = archive(&[
+        bare("files", EntryKind::Directory),
+        link("files/early", "code/late"),
+        file("code/one", "content"),
+        bare("code/way", EntryKind::Symlink(b"one".to_vec())),
+        link("files/one", "code/one"),
+        link("files/two", "code/one"),
+        link("files/way", "code/way"),
+        link("files/way too", "code/way"),
+        link("files/taken", "code/one"),
+        link("files/lost", "code/nowhere"),
+        file("files/taken", "the newest"),
+        file("code/late", "late"),
+    ]);
+    let target = tempfile::tempdir().unwrap();
+    let monitor = Monitor::new();
+    let select = |path: &[u8]| path.starts_with(b"files").then(|| Place { root: 0, path: path.to_vec() });
+    let mut extractor =
+        Extractor::new(&[target.path()], ExtractOptions::default(), &monitor, select).unwrap();
+    let mut reader = Reader::new(tar.as_slice());
+    while let Some(member) = reader.next_member().unwrap() {
+        extractor.take(&member, &mut reader).unwrap();
+    }
+    assert!(extractor.waits().unwrap());
+    for (path, waits) in [("code/one", true), ("code/late", true), ("files/one", false), ("code", false)] {
+        assert_eq!(extractor.waits_for(path.as_bytes()).unwrap(), waits, "{path}");
+    }
+    extractor.complete(&mut Reader::new(tar.as_slice())).unwrap();
+    let report = extractor.finish().unwrap();
+    assert_eq!((report.files, report.symlinks, report.missing), (4, 2, 1));
+    assert_eq!(report.waiting, [b"files/lost"]);
+    let at = |name: &str| target.path().join("files").join(name);
+    for (name, text) in [("early", "late"), ("one", "content"), ("taken", "the newest")] {
+        assert_eq!(fs::read_to_string(at(name)).unwrap(), text);
+    }
+    assert_eq!(fs::metadata(at("one")).unwrap().ino(), fs::metadata(at("two")).unwrap().ino());
+    assert_eq!(fs::read_link(at("way")).unwrap(), fs::read_link(at("way too")).unwrap());
+    assert!(!at("lost").exists());
+    let told = fs::metadata(at("")).unwrap().mtime();
+    assert_eq!(told, bare("files", EntryKind::Directory).0.mtime, "it has its time");
+}
+
+#[test]
 fn several_roots_and_parts_alone() {
     let temp = tempfile::tempdir().unwrap();
     let roots: Vec<_> = ["code", "files"].map(|name| temp.path().join(name)).into();

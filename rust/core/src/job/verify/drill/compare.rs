@@ -15,7 +15,7 @@ use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Differences that are told; all are counted.
 const TOLD: usize = 20;
@@ -205,8 +205,9 @@ fn compare_member(
                     == target.as_slice()
         }
         EntryKind::Hardlink(target) => {
-            let other = on_disk(target).and_then(|path| long_path::look(&path).ok());
-            other.is_some_and(|other| other.ino() == live.ino())
+            let is_it = |other: PathBuf| long_path::look(&other).is_ok_and(|other| other.ino() == live.ino());
+            // Where the first name has no place on disk, this one has the content.
+            on_disk(target).map_or(!live.is_dir(), is_it)
         }
         EntryKind::Special(_) => true,
     };
