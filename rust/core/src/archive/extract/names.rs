@@ -79,7 +79,7 @@ impl Extractor<'_> {
             }
             while let Some(place) = self.later.first_of(&entry.path)? {
                 if !self.link(entry, &place, &first, attributes)? {
-                    return Err(Error::of_path(Code::Io, &self.path(&first), "is gone while it is restored"));
+                    return Err(Error::of_path(Code::Io, self.path(&first), "is gone while it is restored"));
                 }
             }
         }
