@@ -25,6 +25,7 @@ use std::sync::Arc;
 pub type MemberReader = Reader<Box<dyn Input>>;
 
 /// Stages the live paths that `paths` name, and of the dump the target's tables. Both may be empty, but not both.
+#[allow(clippy::too_many_lines, reason = "one pass over the members, whose steps share all that it keeps")]
 pub fn stage(
     target: &Target<'_>,
     journal: &mut Journal,
