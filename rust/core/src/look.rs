@@ -66,6 +66,11 @@ pub fn real_as_far(path: &Path) -> Result<PathBuf> {
     Ok(plain_path(path))
 }
 
+/// As [`real_as_far`], but for the last component, which may be a link.
+pub fn real_but_last(path: &Path) -> Result<PathBuf> {
+    Ok(real_as_far(path.parent().unwrap_or(path))?.join(path.file_name().unwrap_or_default()))
+}
+
 /// As [`real_as_far`], and on through links that lead to nothing: where that which is not there would be.
 pub fn real_beyond(path: &Path) -> Result<PathBuf> {
     let mut at = real_as_far(path)?;

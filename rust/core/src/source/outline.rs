@@ -139,12 +139,7 @@ impl FileTree {
                 }
             }
         }
-        let is_apart = |(real, at): &(&[u8], &[u8])| {
-            self.apart
-                .as_ref()
-                .is_some_and(|(path, folder)| path == at && folder.as_os_str().as_bytes() == *real)
-        };
-        let trees = walk.trees().filter(|tree| !is_apart(tree)).map(|(real, at)| {
+        let trees = walk.trees().map(|(real, at)| {
             let real = if real.is_empty() { b"/" } else { real };
             (real.to_vec(), self.path_of(at))
         });

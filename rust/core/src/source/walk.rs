@@ -317,7 +317,7 @@ impl<'a> Walk<'a> {
             self.withhold();
             return Ok(None);
         }
-        let names = match real.as_ref().is_some_and(|outside| self.is_apart(outside.real)) {
+        let names = match real.as_ref().is_some_and(|outside| self.is_apart(outside.real, &self.path)) {
             true => Names::default(),
             false => match Names::read(&dir, &mut self.listing) {
                 Ok(names) => names,
@@ -334,9 +334,9 @@ impl<'a> Walk<'a> {
         Ok(Some(What::Folder { stat, attributes, followed }))
     }
 
-    /// Whether the current path is that of [`FileTree::apart`](super::files::FileTree::apart), and leads there.
-    fn is_apart(&self, real: &[u8]) -> bool {
-        self.apart.is_some_and(|(at, folder)| *at == self.path && folder.as_os_str().as_bytes() == real)
+    /// Whether a real path, behind one below the base, is [`FileTree::apart`](super::files::FileTree::apart).
+    fn is_apart(&self, real: &[u8], path: &[u8]) -> bool {
+        self.apart.is_some_and(|(at, folder)| at == path && folder.as_os_str().as_bytes() == real)
     }
 
     fn add_tree(&mut self, real: &[u8], id: Id) -> usize {
@@ -409,9 +409,10 @@ impl<'a> Walk<'a> {
         [real.as_slice(), b"/", rest].concat()
     }
 
-    /// The real paths of the trees, the base's first, and where each lies below the base.
+    /// The real paths of the trees whose content is found here, the base's first, and where each lies below the base.
     pub fn trees(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.trees.iter().map(|tree| (tree.real.as_slice(), tree.at.as_slice()))
+        let trees = self.trees.iter().map(|tree| (tree.real.as_slice(), tree.at.as_slice()));
+        trees.filter(|(real, at)| !self.is_apart(real, at))
     }
 
     /// Whether a pattern leaves out what is being looked at.

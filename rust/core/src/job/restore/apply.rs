@@ -246,13 +246,7 @@ pub fn in_place_of_waiting(
         return folders.live().iter().map(|root| look::real_as_far(root)).collect();
     }
     let places = report.waiting.iter().filter_map(|path| folders.place(layout.part(path)));
-    places
-        .map(|place| {
-            let live = folders.live_path(&place);
-            let (parent, name) = (live.parent().unwrap_or(&live), live.file_name().unwrap_or_default());
-            Ok(look::real_as_far(parent)?.join(name))
-        })
-        .collect()
+    places.map(|place| look::real_but_last(&folders.live_path(&place))).collect()
 }
 
 /// Stages a new folder beside each live one. Those that cannot be replaced are no failure where they lie in another, as

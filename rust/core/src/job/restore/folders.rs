@@ -220,8 +220,7 @@ impl<'t> Folders<'t> {
         let inner = match known {
             Some(known) => known,
             None => {
-                let parent = look::real_as_far(link.parent().unwrap_or(link))?;
-                self.links.get_mut().push(parent.join(link.file_name().unwrap_or_default()));
+                self.links.get_mut().push(look::real_but_last(link)?);
                 live.push(link.to_owned());
                 self.inner.get_mut().insert(at, Some(live.len() - 1));
                 live.len() - 1
@@ -337,6 +336,12 @@ impl<'t> Folders<'t> {
         if self.ways.borrow().is_empty() {
             return Ok(None);
         }
+        // Names tell of most, without a look at the disk.
+        let place = self.place(self.layout.part(&entry.path));
+        let name = place.as_ref().and_then(|place| Path::new(OsStr::from_bytes(&place.path)).file_name());
+        if !self.ways.borrow().iter().any(|way| way.file_name() == name) {
+            return Ok(None);
+        }
         let Some((place, link, found)) = self.link_at(&entry.path)? else { return Ok(None) };
         if !self.ways.borrow().contains(&link) {
             return Ok(None);
@@ -370,9 +375,7 @@ impl<'t> Folders<'t> {
         let to = self.target_of(path, target);
         let Some(to) = to.and_then(|to| self.again.borrow().get(&to).cloned()) else { return Ok(Met::None) };
         let Some(place) = self.place(self.layout.part(path)) else { return Ok(Met::None) };
-        let live = self.live_path(&place);
-        let (parent, name) = (live.parent().unwrap_or(&live), live.file_name().unwrap_or_default());
-        let live = look::real_as_far(parent)?.join(name);
+        let live = look::real_but_last(&self.live_path(&place))?;
         // A link that leads there becomes this one.
         if live != to {
             return Ok(Met::None);
@@ -402,15 +405,15 @@ impl<'t> Folders<'t> {
     /// snapshot, what is behind a link may come before the folder that holds the link.
     pub fn unmet_above(&self, entry: &Entry) -> Vec<Vec<u8>> {
         let path = entry.path.as_slice();
+        let mut last = self.last.borrow_mut();
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
-        let above: Vec<&[u8]> = ends.filter_map(|end| path.get(..end)).collect();
-        let unmet = above.iter().filter(|above| below(&self.last.borrow(), above).is_none());
-        let unmet = unmet.map(|above| above.to_vec()).collect();
-        let folder = match entry.kind {
-            EntryKind::Directory => path,
-            _ => above.last().copied().unwrap_or_default(),
+        let above = ends.filter_map(|end| path.get(..end));
+        let unmet = above.filter(|above| below(&last, above).is_none()).map(<[u8]>::to_vec).collect();
+        let end = match entry.kind {
+            EntryKind::Directory => path.len(),
+            _ => path.iter().rposition(|byte| *byte == b'/').unwrap_or_default(),
         };
-        folder.clone_into(&mut self.last.borrow_mut());
+        path.get(..end).unwrap_or_default().clone_into(&mut last);
         unmet
     }
 
@@ -596,8 +599,7 @@ impl<'t> Folders<'t> {
         let there = look::exists(&live)?;
         if there && is_name {
             // The backup records the first name alone.
-            let parent = look::real_as_far(live.parent().unwrap_or(&live))?;
-            self.links.borrow_mut().push(parent.join(live.file_name().unwrap_or_default()));
+            self.links.borrow_mut().push(look::real_but_last(&live)?);
         }
         Ok(there)
     }
@@ -634,9 +636,7 @@ impl<'t> Folders<'t> {
         }
         for path in recorded.paths.iter().chain(&recorded.unread) {
             if let Some(place) = self.place(self.layout.part(path)) {
-                let live = self.live_path(&place);
-                let (parent, name) = (live.parent().unwrap_or(&live), live.file_name().unwrap_or_default());
-                stay.push(look::real_as_far(parent)?.join(name));
+                stay.push(look::real_but_last(&self.live_path(&place))?);
             }
         }
         if !recorded.patterns.is_empty() {

@@ -38,7 +38,7 @@ impl Walk<'_> {
             Err(cause) => return self.lost(cause).map(|()| Some(What::Link(stat, target))),
         };
         let here = self.levels.last().map_or(0, |level| level.tree);
-        if let Some((tree, rest)) = self.tree_of(&real).filter(|_| !self.is_apart(&real)) {
+        if let Some((tree, rest)) = self.tree_of(&real).filter(|_| !self.is_apart(&real, &self.path)) {
             // A relative link moves along with its tree; so does any link of the base, which returns to its place.
             let moves_along = tree == here && (tree == 0 || !target.starts_with(b"/"));
             let target = if moves_along { target } else { self.way_to(tree, rest) };
